@@ -1,0 +1,145 @@
+"""funcnet: neural networks as immutable specs of pure functions, in NumPy.
+
+A layer is a triple (init, apply, vjp); a combinator of layers is a layer; parameters are nested plain
+dicts of arrays; training is a pure step. Public names load on first use, so importing costs little.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from funcnet import (
+        data as data,
+        initializers as initializers,
+        losses as losses,
+        metrics as metrics,
+        optim as optim,
+        tree as tree,
+    )
+    from funcnet.codec import (
+        from_json as from_json,
+        load_spec as load_spec,
+        save_spec as save_spec,
+        spec_hash as spec_hash,
+        to_json as to_json,
+    )
+    from funcnet.combinators.branch import (
+        Branch as Branch,
+        Concat as Concat,
+        Parallel as Parallel,
+        Sum as Sum,
+        branch as branch,
+        parallel as parallel,
+    )
+    from funcnet.combinators.graph import Graph as Graph
+    from funcnet.combinators.residual import Residual as Residual
+    from funcnet.combinators.serial import (
+        Serial as Serial,
+        serial as serial,
+    )
+    from funcnet.errors import (
+        CheckpointError as CheckpointError,
+        DataError as DataError,
+        ExtraRequired as ExtraRequired,
+        FuncnetError as FuncnetError,
+        KeyRequired as KeyRequired,
+        LawError as LawError,
+        NonFiniteError as NonFiniteError,
+        PathError as PathError,
+        ShapeError as ShapeError,
+        SpecError as SpecError,
+    )
+    from funcnet.key import Key as Key
+    from funcnet.laws import (
+        backprop_trace as backprop_trace,
+        check_gradient as check_gradient,
+        check_layer as check_layer,
+        check_loss as check_loss,
+        check_optimizer as check_optimizer,
+    )
+    from funcnet.layer import (
+        EVAL as EVAL,
+        Context as Context,
+        Layer as Layer,
+        Leaf as Leaf,
+        Triple as Triple,
+        layer as layer,
+        listen as listen,
+    )
+    from funcnet.layers.activations import (
+        Gelu as Gelu,
+        Identity as Identity,
+        LeakyRelu as LeakyRelu,
+        LogSoftmax as LogSoftmax,
+        Relu as Relu,
+        Sigmoid as Sigmoid,
+        Softmax as Softmax,
+        Tanh as Tanh,
+    )
+    from funcnet.layers.dense import Dense as Dense
+    from funcnet.layers.noise import Dropout as Dropout
+    from funcnet.layers.normalization import BatchNorm as BatchNorm
+    from funcnet.layers.shape import (
+        Flatten as Flatten,
+        Reshape as Reshape,
+    )
+    from funcnet.optim.rules import apply_updates as apply_updates
+    from funcnet.spec import frozen as frozen, register as register
+    from funcnet.training.experiment import (
+        Experiment as Experiment,
+        Training as Training,
+    )
+    from funcnet.training.fit import (
+        Fit as Fit,
+        evaluate as evaluate,
+        fit as fit,
+    )
+    from funcnet.training.run import (
+        Run as Run,
+        load_run as load_run,
+        run as run,
+    )
+    from funcnet.training.step import (
+        TrainState as TrainState,
+        predict as predict,
+        train_state as train_state,
+        train_step as train_step,
+        value_and_grad as value_and_grad,
+    )
+    from funcnet.training.weights import (
+        load as load,
+        save as save,
+    )
+    from funcnet.views.summary import summary as summary
+else:
+    import importlib
+    import sys
+    import types
+
+    from funcnet import index
+
+    class _Package(types.ModuleType):
+        """Keeps ``fn.layer`` the function: importing the module of that name would bind itself over it."""
+
+        @property
+        def layer(self) -> Any:
+            return importlib.import_module("funcnet.layer").layer
+
+        @layer.setter
+        def layer(self, module: types.ModuleType) -> None:
+            """Left unbound; ``from funcnet.layer import …`` finds the module without it."""
+
+    sys.modules[__name__].__class__ = _Package
+
+    _PLACES = index.places(index.LAYERS, index.CORE)
+    __all__ = sorted([*_PLACES, *index.MODULES, "layer"])
+
+    def __getattr__(name: str) -> Any:
+        if name in index.MODULES:
+            return importlib.import_module(f"funcnet.{name}")
+        value = globals()[name] = index.find(name, _PLACES, "funcnet")
+        return value
+
+    def __dir__() -> list[str]:
+        return __all__

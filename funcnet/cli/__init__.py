@@ -1,0 +1,94 @@
+"""The ``funcnet`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import funcnet
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 only when it worked.
+
+    A user's mistake is one message on standard error, without a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a narrow console must not turn a symbol into a crash
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = parser().parse_args(argv)
+    from funcnet.errors import FuncnetError
+
+    try:
+        status: int = options.run(options)
+        return status
+    except FuncnetError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"error": type(error).__name__, "message": str(error)}), file=sys.stderr)
+        else:
+            print(f"funcnet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("funcnet: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments; nothing heavier than argparse is imported for its help."""
+    whole = argparse.ArgumentParser(prog="funcnet", description="Train and look at neural networks described in JSON.")
+    whole.add_argument("--version", action="version", version=f"funcnet {funcnet.__version__}")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train an experiment and leave a run folder")
+    train.add_argument("spec", help="the experiment, a JSON file")
+    train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
+    train.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="change the spec first, such as optimizer.learning_rate=0.01 or model.layers[0].units=32",
+    )
+    train.add_argument(
+        "--progress",
+        choices=("auto", "rich", "plain", "none"),
+        default="auto",
+        help="how to show progress (default: rich where it is installed and the output is a terminal)",
+    )
+    train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
+    train.set_defaults(run=_train)
+
+    show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
+    show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    show.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
+    show.add_argument("--json", action="store_true", help="print the table as JSON")
+    show.set_defaults(run=_show)
+
+    listing = commands.add_parser("list", help="list the specs at hand, and every tag by kind with its fields")
+    listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
+    listing.add_argument("--json", action="store_true", help="print the list as JSON")
+    listing.set_defaults(run=_list)
+    return whole
+
+
+def _train(options: argparse.Namespace) -> int:
+    from funcnet.cli.train import train
+
+    return train(options)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from funcnet.cli.show import show
+
+    return show(options)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from funcnet.cli.listing import listing
+
+    return listing(options)

@@ -1,0 +1,67 @@
+"""``funcnet list``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from funcnet import index
+from funcnet.codec import (
+    encode,
+    load_spec,
+)
+from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.spec import describe, fields, tags
+
+
+def listing(options: argparse.Namespace) -> int:
+    """Print the specs in ``specs/`` and every registered tag by kind with its fields and defaults."""
+    if options.kind is not None and options.kind not in index.KINDS:
+        near = did_you_mean(options.kind, index.KINDS)
+        raise SpecError(
+            [Problem("", f"unknown kind {options.kind!r}{near}; there are {', '.join(index.KINDS)}")], root="list"
+        )
+    kinds = [options.kind] if options.kind else list(index.KINDS)
+    described = {kind: {tag: _fields(cls) for tag, cls in tags(kind).items()} for kind in kinds}
+    specs = [] if options.kind else _specs()
+    if options.json:
+        print(json.dumps({"specs": specs, "kinds": described}))
+        return 0
+    if specs:
+        print("specs")
+        for spec in specs:
+            print(f"  {spec['path']}  {spec['about']}")
+    for kind, found in described.items():
+        print(f"{kind}")
+        for tag, of in found.items():
+            print(f"  {tag}({', '.join(of)})")
+    return 0
+
+
+def _fields(cls: Any) -> list[str]:
+    """``["units: an integer", "use_bias=true"]``"""
+    texts = []
+    for name, hint, default, _ in fields(cls):
+        if default is attrs.NOTHING:
+            texts.append(f"{name}: {describe(hint)}")
+        elif hasattr(default, "tag"):
+            texts.append(f"{name}={encode(default)['type']}")
+        else:
+            texts.append(f"{name}={json.dumps(default)}")
+    return texts
+
+
+def _specs() -> list[dict[str, str]]:
+    found = []
+    for path in sorted(Path("specs").glob("*.json")):
+        try:
+            spec = load_spec(path)
+            about = f"{spec.data.tag}, {spec.model.tag}, {spec.loss.tag}, {spec.optimizer.tag}"
+        except (FuncnetError, AttributeError):
+            about = "not an experiment that can be read"
+        found.append({"path": str(path), "about": about})
+    return found

@@ -1,0 +1,92 @@
+"""``funcnet train``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from funcnet.cli.console import Bar, Plain, has_rich, number, table
+from funcnet.cli.edit import apply_setting
+from funcnet.codec import (
+    from_json,
+    load_document,
+)
+from funcnet.errors import Problem, SpecError
+from funcnet.training.experiment import Experiment
+from funcnet.training.run import Run, next_folder, run
+
+
+def load_experiment(path: Path, settings: list[str]) -> Experiment:
+    """The experiment in a file, with the changes of ``--set``.
+
+    Raises   SpecError with every problem
+    """
+    document = load_document(path)
+    for setting in settings:
+        apply_setting(document, setting)
+    try:
+        experiment = from_json(document)
+    except SpecError as error:
+        raise SpecError(error.found, root=f"{path}: $") from None
+    if not isinstance(experiment, Experiment):
+        raise SpecError(
+            [Problem("", f"expected an experiment (data, model, loss, optimizer, training), got a {experiment.kind}")],
+            root=f"{path}: $",
+        )
+    return experiment
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train, show how it goes, and end with the scores and where everything lies."""
+    path = Path(options.spec)
+    experiment = load_experiment(path, options.set)
+    quiet = options.json or options.progress == "none"
+    progress = None if quiet else _progress(options.progress, experiment)
+    if experiment.training.log_every and not quiet:
+        _log_to_stdout()
+    folder = Path(options.out) if options.out else next_folder(Path("runs"), path.stem)
+    try:
+        result = run(experiment, folder, path.parent, callbacks=[] if progress is None else [progress])
+    finally:
+        if isinstance(progress, Bar):
+            progress.close()
+    if options.json:
+        facts = {
+            "run": str(folder),
+            "step": result.train_state.step,
+            "metrics": result.metrics,
+            "stopped": result.stopped,
+        }
+        print(json.dumps(facts))
+    else:
+        report(result, folder)
+    return 130 if result.stopped == "interrupted" else 0
+
+
+def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
+    if choice == "rich" or (choice == "auto" and has_rich() and sys.stdout.isatty()):
+        return Bar()
+    return None if experiment.training.log_every else Plain()  # the log's own lines are progress enough
+
+
+def _log_to_stdout() -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("funcnet")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def report(result: Run, folder: Path) -> None:
+    """The table of results, and the files to look at."""
+    names: list[Any] = list(next(iter(result.metrics.values())))
+    rows = [[part, *(number(scores[name]) for name in names)] for part, scores in result.metrics.items()]
+    print()
+    if result.stopped:
+        print(f"stopped at step {result.train_state.step}: {result.stopped}; what was learnt is kept")
+    table(["part", *names], rows)
+    print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")

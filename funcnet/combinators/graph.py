@@ -1,0 +1,139 @@
+"""Layers joined by name into any acyclic graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from funcnet import tree
+from funcnet.errors import Problem, ShapeError, did_you_mean
+from funcnet.layer import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    is_shape,
+    nest,
+    out_shape_child,
+    vjp_child,
+)
+from funcnet.spec import Words, frozen, register
+
+
+@register("graph")
+@frozen
+class Graph(Combinator):
+    """``Graph(inputs="x", nodes={"a": (Dense(8), "x"), "b": (Sum(), ("a", "x"))}, outputs="b")``.
+
+    A node's layer takes the value of its one source, or the tuple of several. One input is the value
+    itself; several are a tuple in the order of ``inputs``, or a dict by name. Outputs likewise: one
+    value, or a tuple. The order of the nodes does not matter.
+    VJP      nodes in reverse order; a value's cotangent is the sum over everything that used it
+    Raises   SpecError for unknown sources, cycles, and inputs or nodes that nothing uses
+    """
+
+    inputs: Words
+    nodes: Mapping[str, tuple[Layer, Words]]
+    outputs: Words
+
+    def validate(self) -> Iterator[Problem]:
+        known = [*self.inputs, *self.nodes]
+        for name in known:
+            if not (name.isidentifier() and name.isascii()):
+                yield Problem(".nodes", f"expected names of letters, digits and _, got {name!r}")
+        for name in sorted({name for name in known if known.count(name) > 1}):
+            yield Problem(".inputs", f"the name {name!r} stands for two values; names must differ")
+        used = dict.fromkeys(self.outputs, (".outputs", self.outputs))
+        for node, (_, sources) in self.nodes.items():
+            used |= dict.fromkeys(sources, (f".nodes.{node}[1]", sources))
+            if not sources:
+                yield Problem(f".nodes.{node}[1]", "expected at least one source")
+        for name, (path, _) in used.items():
+            if name not in known:
+                near = did_you_mean(name, known)
+                yield Problem(path, f"nothing is called {name!r}{near}; there are {', '.join(known)}")
+        for name in known:
+            if name not in used:
+                path = f".nodes.{name}" if name in self.nodes else ".inputs"
+                yield Problem(path, f"nothing uses {name!r}; connect it or leave it out")
+        if not self.outputs or not self.inputs:
+            yield Problem(".outputs" if self.inputs else ".inputs", "expected at least one name")
+        stuck = sorted(set(self.nodes) - set(self.order))
+        if stuck and all(name in known for name in used):
+            yield Problem(".nodes", f"the nodes {', '.join(stuck)} wait for one another in a cycle")
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Nodes so that each comes after its sources; of those that are ready, the first by name."""
+        done, order, waiting = set(self.inputs), [], sorted(self.nodes)
+        while ready := [name for name in waiting if done.issuperset(self.nodes[name][1])]:
+            order.append(ready[0])
+            done.add(ready[0])
+            waiting.remove(ready[0])
+        return tuple(order)
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        return {name: self.nodes[name][0] for name in self.order}
+
+    def bind(self, value: Any) -> dict[str, Any]:
+        """``{input: value}`` of the graph's own input."""
+        if len(self.inputs) == 1 and not isinstance(value, dict):
+            return {self.inputs[0]: value}
+        return dict(value) if isinstance(value, dict) else dict(zip(self.inputs, value, strict=True))
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        several = len(self.inputs) > 1 or isinstance(in_shape, dict)
+        fits = set(in_shape) == set(self.inputs) if isinstance(in_shape, dict) else len(in_shape) == len(self.inputs)
+        if several and (is_shape(in_shape) or not fits):
+            raise ShapeError(
+                f"expected the inputs {', '.join(self.inputs)}, as a tuple in this order or a dict, got {in_shape}",
+                layer="Graph",
+            )
+        shapes, ins = self.bind(in_shape), {}
+        for name in self.order:
+            layer, sources = self.nodes[name]
+            ins[name] = gather(shapes, sources)
+            shapes[name] = out_shape_child(name, layer, ins[name])
+        return ins, gather(shapes, self.outputs)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        values, states, residuals = self.bind(x), {}, {}
+        for name in self.order:
+            layer, sources = self.nodes[name]
+            values[name], states[name], residuals[name] = apply_child(
+                name, layer, params, state, gather(values, sources), ctx
+            )
+        form = tuple(x) if isinstance(x, dict) else isinstance(x, tuple) and len(self.inputs) > 1
+        return gather(values, self.outputs), nest(states), (residuals, form)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        residuals, form = residuals
+        cotangents: dict[str, Any] = dict.fromkeys([*self.inputs, *self.order])
+        scatter(cotangents, self.outputs, dy)
+        dparams = {}
+        for name in reversed(self.order):
+            layer, sources = self.nodes[name]
+            dparams[name], dx = vjp_child(name, layer, params, residuals[name], cotangents[name])
+            scatter(cotangents, sources, dx)
+        dparams = nest({name: dparams[name] for name in self.order})
+        if isinstance(form, tuple):
+            return dparams, {name: cotangents[name] for name in form}
+        return dparams, tuple(cotangents[name] for name in self.inputs) if form else cotangents[self.inputs[0]]
+
+
+def gather(values: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value of one name, or the tuple of several."""
+    return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
+
+
+def scatter(cotangents: dict[str, Any], names: tuple[str, ...], dy: Any) -> None:
+    """Add a cotangent, or the parts of a tuple of them, to what the names have so far."""
+    parts = (dy,) if len(names) == 1 else (dy if dy is not None else (None,) * len(names))
+    for name, part in zip(names, parts, strict=True):
+        cotangents[name] = tree.add(cotangents[name], part)

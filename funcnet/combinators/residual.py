@@ -1,0 +1,74 @@
+"""A layer beside a shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from funcnet import tree
+from funcnet.errors import Problem, ShapeError
+from funcnet.layer import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    nest,
+    out_shape_child,
+    vjp_child,
+)
+from funcnet.spec import frozen, register
+
+SHORTCUT = "projection"
+
+
+@register("residual")
+@frozen
+class Residual(Combinator):
+    """``y = layer(x) + x``, or ``layer(x) + projection(x)`` where the layer changes the shape.
+
+    The layer's params stand at the path of the Residual itself, those of the projection under
+    ``projection``.
+    VJP      dx = dx of the layer + dy: what flows back reaches x undiminished
+    Raises   ShapeError when the two summands differ in shape
+    Source   He et al. (2015), Deep Residual Learning
+    """
+
+    layer: Layer
+    projection: Layer | None = None
+
+    def validate(self) -> Iterator[Problem]:
+        if self.projection is not None and SHORTCUT in self.layer.children:
+            yield Problem(".layer", f"has a child called {SHORTCUT!r}, the shortcut's own name; rename it")
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        return {"": self.layer} if self.projection is None else {"": self.layer, SHORTCUT: self.projection}
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        shapes = {name: out_shape_child(name, child, in_shape) for name, child in self.children.items()}
+        shortcut = shapes.get(SHORTCUT, in_shape)
+        if shapes[""] != shortcut:
+            raise ShapeError(
+                f"expected the layer to give the shortcut's shape {shortcut}, got {shapes['']}; "
+                "change the layer, or give a projection=Dense(…) to that shape",
+                layer="Residual",
+            )
+        return dict.fromkeys(shapes, in_shape), shortcut
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        outs = {name: apply_child(name, child, params, state, x, ctx) for name, child in self.children.items()}
+        shortcut = outs[SHORTCUT][0] if self.projection is not None else x
+        y = tree.add(outs[""][0], shortcut)
+        return y, nest({name: out[1] for name, out in outs.items()}), tuple(out[2] for out in outs.values())
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        outs = {
+            name: vjp_child(name, child, params, residual, dy)
+            for (name, child), residual in zip(self.children.items(), residuals, strict=True)
+        }
+        through_shortcut = outs[SHORTCUT][1] if self.projection is not None else dy
+        return nest({name: out[0] for name, out in outs.items()}), tree.add(outs[""][1], through_shortcut)

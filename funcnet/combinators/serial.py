@@ -1,0 +1,78 @@
+"""One layer after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from funcnet.layer import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    out_shape_child,
+    vjp_child,
+)
+from funcnet.spec import Named, frozen, name_children, register
+
+
+@register("serial")
+@frozen
+class Serial(Combinator):
+    """Composition: ``y = f_n(… f_2(f_1(x)))``.
+
+    VJP      dx = (… (dy J_n) J_{n-1} …) J_1: the chain rule, last layer first, each layer handing the
+             cotangent of its input to the one before; no Jacobian J_i is ever formed
+    """
+
+    layers: Named[Layer] = ()
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        return dict(self.layers)
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        shapes = {}
+        for name, layer in self.layers:
+            shapes[name] = in_shape
+            in_shape = out_shape_child(name, layer, in_shape)
+        return shapes, in_shape
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        states, residuals = {}, []
+        for name, layer in self.layers:
+            x, new_state, residual = apply_child(name, layer, params, state, x, ctx)
+            residuals.append(residual)
+            if new_state:
+                states[name] = new_state
+        return x, states, tuple(residuals)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        dparams = {}
+        for (name, layer), residual in zip(reversed(self.layers), reversed(residuals), strict=True):
+            gradients, dy = vjp_child(name, layer, params, residual, dy)
+            if gradients:
+                dparams[name] = gradients
+        return dict(reversed(dparams.items())), dy
+
+
+def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
+    """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, paired or counted."""
+    return Serial((*layers, *named.items()))  # type: ignore[arg-type]
+
+
+def chain(first: Layer, second: Layer) -> Serial:
+    """``first >> second``. A Serial whose names are all automatic is taken apart, so ``>>`` is associative."""
+    return serial(*_parts(first), *_parts(second))
+
+
+def _parts(layer: Layer) -> tuple[Layer, ...]:
+    if isinstance(layer, Serial):
+        inner = tuple(child for _, child in layer.layers)
+        if name_children([(None, child) for child in inner]) == layer.layers:
+            return inner
+    return (layer,)

@@ -1,0 +1,45 @@
+"""Data: sources as specs, and their preparation: splits and preprocessing."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from funcnet.data.bundled import (
+        Digits as Digits,
+        Iris as Iris,
+    )
+    from funcnet.data.generators import (
+        Function as Function,
+        HalfPlaneGrid as HalfPlaneGrid,
+        Moons as Moons,
+        NormalNoise as NormalNoise,
+    )
+    from funcnet.data.prepare import (
+        Dataset as Dataset,
+        Prepared as Prepared,
+        prepare as prepare,
+    )
+    from funcnet.data.sources import (
+        Arrays as Arrays,
+        Npz as Npz,
+        Source as Source,
+        Table as Table,
+    )
+    from funcnet.data.split import Split as Split
+else:
+    from funcnet import index
+
+    _PLACES = index.places(index.SOURCES) | {
+        "Source": "funcnet.data.sources",
+        "Table": "funcnet.data.sources",
+        "Dataset": "funcnet.data.prepare",
+        "Prepared": "funcnet.data.prepare",
+        "Split": "funcnet.data.split",
+        "prepare": "funcnet.data.prepare",
+    }
+    __all__ = sorted(_PLACES)
+
+    def __getattr__(name: str) -> Any:
+        return index.find(name, _PLACES, "funcnet.data")
+
+    def __dir__() -> list[str]:
+        return __all__

@@ -1,0 +1,113 @@
+"""Errors: each says where, which layer, what was expected, what was got, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+
+class FuncnetError(Exception):
+    """Base of every error that a user's mistake can cause.
+
+    A combinator that sees one pass through prepends the name of the child it came from,
+    so that the message starts with the path of the layer: ``head/dense_1 (Dense): …``.
+    """
+
+    def __init__(self, message: str, *, layer: str = "", path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.layer = layer
+        self.path = path
+
+    def locate(self, name: str, layer: str) -> None:
+        """Record that the error came out of the child ``name``, whose class is ``layer``."""
+        self.path = (name, *self.path) if name else self.path
+        self.layer = self.layer or layer
+
+    def __str__(self) -> str:
+        path = "/".join(self.path)
+        where = f"{path} ({self.layer})" if path and self.layer else path or self.layer
+        return f"{where}: {self.message}" if where else self.message
+
+
+class ShapeError(FuncnetError):
+    """Layers, inputs, targets or parameters that do not fit one another."""
+
+
+class KeyRequired(FuncnetError):
+    """A layer draws random numbers in training and the context has no key."""
+
+
+class PathError(FuncnetError):
+    """A path or pattern that names nothing in a tree, or trees of different structure."""
+
+
+class NonFiniteError(FuncnetError):
+    """A NaN or infinity, with the first layer it came out of, forward or backward.
+
+    ``fit`` adds ``.fit``, the last good state and the history so far.
+    """
+
+    fit: Any = None
+
+
+class CheckpointError(FuncnetError):
+    """A weights file or run folder that cannot be read, written or trusted."""
+
+
+class DataError(FuncnetError):
+    """Data whose values cannot be used: labels out of range, unreadable files, no rows."""
+
+
+class ExtraRequired(FuncnetError):
+    """An optional dependency that is asked for and not installed."""
+
+
+class LawError(FuncnetError, AssertionError):
+    """A layer, loss or optimizer that breaks one of the laws; raised by the ``check_*`` functions."""
+
+
+class Problem(NamedTuple):
+    """One mistake in a spec: where (``.layers[0].units``) and what is wrong with it."""
+
+    path: str
+    message: str
+
+
+class SpecError(FuncnetError, ValueError):
+    """A spec that cannot be built. ``.problems`` holds every mistake, not only the first."""
+
+    shown = 20
+
+    def __init__(self, problems: Sequence[Problem], root: str = "$") -> None:
+        self.found = tuple(problems)
+        self.root = root
+        self.problems = tuple(f"{root}{path}: {message}" for path, message in self.found)
+        lines = self.problems[: self.shown]
+        more = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, *([f"… and {more} more problems"] if more else [])]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.found, self.root)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``", did you mean 'dense'?"`` when something near is known, else an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def require(module: str, extra: str, purpose: str) -> Any:
+    """Import an optional dependency, or say which extra brings it.
+
+    Raises   ExtraRequired when the module is not installed
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ExtraRequired(
+            f"{purpose} needs {module}, which is not installed; "
+            f'install it with: python -m pip install "funcnet[{extra}]"'
+        ) from error

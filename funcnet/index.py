@@ -1,0 +1,116 @@
+"""Where everything public stands, so that a name or tag loads only the family it belongs to.
+
+A tag is its class's name in lower case with underscores between the words (``leaky_relu``,
+``LeakyRelu``; ``conv_2d``, ``Conv2D``), which is how a tag leads to a module without importing others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+LAYERS = {
+    "funcnet.layers.dense": ("Dense",),
+    "funcnet.layers.activations": (
+        "Identity", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax",
+    ),
+    "funcnet.layers.shape": ("Flatten", "Reshape"),
+    "funcnet.layers.noise": ("Dropout",),
+    "funcnet.layers.normalization": ("BatchNorm",),
+    "funcnet.combinators.serial": ("Serial",),
+    "funcnet.combinators.residual": ("Residual",),
+    "funcnet.combinators.branch": ("Branch", "Parallel", "Sum", "Concat"),
+    "funcnet.combinators.graph": ("Graph",),
+}  # fmt: skip
+LOSSES = {
+    "funcnet.losses": (
+        "SumSquaredError", "HalfSumSquaredError", "MeanSquaredError", "HalfMeanSquaredError",
+        "RootMeanSquaredError", "MeanAbsoluteError", "Huber", "BinaryCrossEntropy", "SigmoidCrossEntropy",
+        "SoftmaxCrossEntropy",
+    ),
+}  # fmt: skip
+INITIALIZERS = {
+    "funcnet.initializers": (
+        "Zeros", "Ones", "Constant", "Normal", "Uniform", "TruncatedNormal", "GlorotUniform", "GlorotNormal",
+        "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "Orthogonal",
+    ),
+}  # fmt: skip
+METRICS = {"funcnet.metrics": ("Accuracy", "RMSE", "MAE", "R2", "LogLoss")}
+OPTIMIZERS = {
+    "funcnet.optim.rules": ("SGD", "Adam", "AdamW", "RMSprop"),
+    "funcnet.optim.transforms": ("Chain", "ClipByGlobalNorm"),
+}
+SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
+SOURCES = {
+    "funcnet.data.bundled": ("Digits", "Iris"),
+    "funcnet.data.sources": ("Arrays", "Npz"),
+    "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
+}
+EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
+
+Family = Mapping[str, tuple[str, ...]]
+KINDS: dict[str, tuple[str, str, Family]] = {
+    "layer": ("funcnet.layer", "Layer", LAYERS),
+    "loss": ("funcnet.losses", "Loss", LOSSES),
+    "optimizer": ("funcnet.optim.rules", "Optimizer", OPTIMIZERS),
+    "schedule": ("funcnet.optim.schedules", "Schedule", SCHEDULES),
+    "initializer": ("funcnet.initializers", "Initializer", INITIALIZERS),
+    "metric": ("funcnet.metrics", "Metric", METRICS),
+    "data": ("funcnet.data.sources", "Source", SOURCES),
+    "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
+    "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),
+    "initial": ("funcnet.training.experiment", "Initial", {"funcnet.training.experiment": ("Npz",)}),
+    "experiment": ("funcnet.training.experiment", "Experiment", EXPERIMENTS),
+}
+"""Each kind of spec: the module and name of its base class, and the library's own classes by module."""
+
+CORE = {
+    "funcnet.errors": (
+        "FuncnetError", "ShapeError", "SpecError", "KeyRequired", "PathError", "NonFiniteError", "CheckpointError",
+        "DataError", "ExtraRequired", "LawError",
+    ),
+    "funcnet.key": ("Key",),
+    "funcnet.layer": ("Layer", "Leaf", "Triple", "Context", "EVAL", "listen"),
+    "funcnet.spec": ("register", "frozen"),
+    "funcnet.codec": ("to_json", "from_json", "save_spec", "load_spec", "spec_hash"),
+    "funcnet.combinators.serial": ("serial",),
+    "funcnet.combinators.branch": ("branch", "parallel"),
+    "funcnet.optim.rules": ("apply_updates",),
+    "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
+    "funcnet.training.fit": ("Fit", "evaluate", "fit"),
+    "funcnet.training.weights": ("load", "save"),
+    "funcnet.training.experiment": ("Experiment", "Training"),
+    "funcnet.training.run": ("Run", "load_run", "run"),
+    "funcnet.laws": (
+        "backprop_trace", "check_gradient", "check_layer", "check_loss", "check_optimizer",
+    ),
+    "funcnet.views.summary": ("summary",),
+}  # fmt: skip
+
+MODULES = ("losses", "metrics", "optim", "initializers", "data", "tree")
+
+
+def places(*families: Family) -> dict[str, str]:
+    """``{name: module}`` of the names in some families."""
+    return {name: module for family in families for module, names in family.items() for name in names}
+
+
+def find(name: str, known: dict[str, str], module: str) -> Any:
+    """The object of a public name, imported on its first use."""
+    if name not in known:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(known[name]), name)
+
+
+def base(kind: str) -> Any:
+    """The class that a field of this kind admits."""
+    module, name, _ = KINDS[kind]
+    return getattr(importlib.import_module(module), name)
+
+
+def load(kind: str, tag: str | None) -> None:
+    """Import the module of a built-in tag, or all modules of a kind for a tag of None."""
+    for module, names in KINDS[kind][2].items() if kind in KINDS else ():
+        if tag is None or tag.replace("_", "") in [name.lower() for name in names]:
+            importlib.import_module(module)

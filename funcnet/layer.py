@@ -1,0 +1,406 @@
+"""The interface of every layer, and the one way by which a combinator reaches its children.
+
+A layer is a triple of pure functions:
+
+    init  (key, in_shape, dtype)        -> (params, state)
+    apply (params, state, x, ctx)       -> (y, state, residuals)
+    vjp   (params, residuals, dy)       -> (dparams, dx)
+
+``vjp`` is the vector-Jacobian product: given the cotangent ``dy`` (the gradient of some scalar with
+respect to ``y``) it returns the gradients with respect to the parameters and the input. ``residuals``
+is whatever ``apply`` wants to hand over to it. Two triples in sequence are a triple again, so a whole
+network has one forward and one backward function. Nothing that is received is ever written to.
+
+Shapes exclude the batch axis and nest like the values they describe: ``(28, 28, 1)`` for one array,
+a tuple of shapes for a tuple of arrays, a dict for a dict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from funcnet.errors import FuncnetError, KeyRequired, ShapeError
+from funcnet.initializers import Initializer
+from funcnet.key import Array, Key
+from funcnet.spec import Spec, frozen
+
+Shape = Any
+"""A tuple of integers, or a tuple or dict of shapes."""
+Value = Any
+"""An array, or a tuple or dict of values; ``None`` is the cotangent of what has none."""
+Params = dict[str, Any]
+State = dict[str, Any]
+
+MAX_PARAMETERS = 2**31  # 8 GB in float32: beyond it a size in the spec is far likelier a mistake
+
+
+class Leaf(NamedTuple):
+    """One array of a layer: its shape, how it starts, and whether it is trained."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+    kind: Literal["param", "state"] = "param"
+
+
+class Triple(NamedTuple):
+    """A layer as three bare functions."""
+
+    init: Callable[..., tuple[Params, State]]
+    apply: Callable[..., tuple[Value, State, Any]]
+    vjp: Callable[..., tuple[Params, Value]]
+
+
+@attrs.frozen
+class Context:
+    """How a forward pass runs: training or not, and the key of its random draws."""
+
+    train: bool = False
+    key: Key | None = None
+
+    def child(self, name: str) -> Context:
+        """The context of a child, whose key is folded by its name."""
+        if self.key is None or not name:
+            return self
+        return Context(self.train, self.key.fold(name))
+
+    def draw(self) -> Key:
+        """The key for this layer's random numbers.
+
+        Raises   KeyRequired when the context has none
+        """
+        if self.key is None:
+            raise KeyRequired(
+                "draws random numbers in training and the context has no key; "
+                "expected Context(train=True, key=fn.Key(seed)), got key=None"
+            )
+        return self.key
+
+
+EVAL = Context()
+
+
+@frozen
+class Layer(Spec):
+    """Base of every layer. A subclass declares ``leaves`` and ``out_shape`` and writes ``apply`` and ``vjp``."""
+
+    kind: ClassVar[str] = "layer"
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        """``{name: Leaf}``, what the layer owns; nested by child in a combinator."""
+        return {}
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        """``{name: Layer}``. A wrapper's inner layer has the empty name, which adds no path segment."""
+        return {}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """The shape of ``y`` for an input of shape ``in_shape``, or a ShapeError."""
+        raise TypeError(f"{type(self).__name__} does not define out_shape(in_shape)")
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
+        self.out_shape(in_shape)
+        leaves = self.leaves(in_shape)
+        check_total(leaves)
+        made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
+        params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
+        state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
+        return params, state
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        """The forward pass: ``(y, state, residuals)``."""
+        raise TypeError(f"{type(self).__name__} does not define apply(params, state, x, ctx)")
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        """The backward pass: ``(dparams, dx)`` for the cotangent ``dy`` of ``y``."""
+        raise TypeError(f"{type(self).__name__} does not define vjp(params, residuals, dy)")
+
+    @property
+    def triple(self) -> Triple:
+        """The three functions on their own."""
+        return Triple(self.init, self.apply, self.vjp)
+
+    def __rshift__(self, other: Layer) -> Layer:
+        """``a >> b``: first ``a``, then ``b``."""
+        from funcnet.combinators.serial import chain
+
+        return chain(self, other)
+
+
+@frozen
+class Combinator(Layer):
+    """Base of layers made of layers. A subclass writes ``children``, ``wire``, ``apply`` and ``vjp``."""
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        """``({child: its in_shape}, out_shape)``: how shapes flow from child to child."""
+        raise TypeError(f"{type(self).__name__} does not define wire(in_shape)")
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return self.wire(in_shape)[1]
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        shapes, _ = self.wire(in_shape)
+        return nest({name: layer.leaves(shapes[name]) for name, layer in self.children.items()})
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        check_total(self.leaves(in_shape))
+        shapes, _ = self.wire(in_shape)
+        made = {
+            name: reach(name, layer, "init", key.fold(name) if name else key, shapes[name], dtype)
+            for name, layer in self.children.items()
+        }
+        params, state = (nest({name: pair[i] for name, pair in made.items()}) for i in (0, 1))
+        return params, state
+
+
+# ----- reaching children ----------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+class Event(NamedTuple):
+    """What a listener hears after each call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``."""
+
+    method: str
+    path: str
+    layer: Layer
+    args: tuple[Any, ...]
+    result: Any
+    depth: int
+
+
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+
+
+class _Listener:
+    def __init__(self, notify: Callable[[Event], None]) -> None:
+        self.notify = notify
+        self.names: list[str] = []
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        self.names.append(name)
+        try:
+            result = getattr(layer, method)(*args)
+            path = "/".join(name for name in self.names if name)
+            self.notify(Event(method, path, layer, args, result, len(self.names) - 1))
+            return result
+        finally:
+            self.names.pop()
+
+
+@contextlib.contextmanager
+def listen(notify: Callable[[Event], None]) -> Iterator[None]:
+    """Tell ``notify`` of every call that goes through ``reach`` inside the block."""
+    token = _listener.set(_Listener(notify))
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
+    """Call a method of a child: errors get its path, listeners hear of it.
+
+    The root of a network is reached under the empty name.
+    """
+    try:
+        listener = _listener.get()
+        if listener is None:
+            return getattr(layer, method)(*args)
+        return listener.call(name, layer, method, args)
+    except FuncnetError as error:
+        error.locate(name, type(layer).__name__)
+        raise
+    except Exception as error:
+        error.add_note(f"in {method} of {name or 'the network'} ({type(layer).__name__})")
+        raise
+
+
+def out_shape_child(name: str, layer: Layer, in_shape: Shape) -> Shape:
+    """``out_shape`` of a child."""
+    return reach(name, layer, "out_shape", in_shape)
+
+
+def apply_child(
+    name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
+) -> tuple[Value, State, Any]:
+    """``apply`` of a child, on its part of the params, the state and the key."""
+    if name:
+        params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
+    result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)
+    return result
+
+
+def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+    """``vjp`` of a child, on its part of the params. An absent cotangent gives zeros and stays absent."""
+    if name:
+        params = params.get(name, {})
+    if dy is None:
+        from funcnet import tree
+
+        return tree.zeros_like(params), None
+    result: tuple[Params, Value] = reach(name, layer, "vjp", params, residuals, dy)
+    return result
+
+
+def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
+    """One dict of the children's dicts: under their names, the unnamed one's spread out, empty ones omitted."""
+    whole: dict[str, Any] = {}
+    for name, part in parts.items():
+        if not name:
+            whole.update(part)
+        elif part:
+            whole[name] = part
+    return whole
+
+
+# ----- shapes and leaves ---------------------------------------------------------------------------------
+
+
+def is_shape(shape: Shape) -> bool:
+    """Whether this is the shape of one array, rather than a nest of shapes."""
+    return isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)
+
+
+def batched(shape: Shape, batch: int) -> Any:
+    """The nest of full shapes, with the batch axis, of a nest of shapes."""
+    if isinstance(shape, dict):
+        return {name: batched(inner, batch) for name, inner in shape.items()}
+    return (batch, *shape) if is_shape(shape) else tuple(batched(inner, batch) for inner in shape)
+
+
+def shape_of(value: Value) -> Shape:
+    """The shape, without the batch axis, of a value; ``None`` for an array without a batch axis."""
+    if isinstance(value, dict):
+        return {name: shape_of(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(shape_of(inner) for inner in value)
+    return value.shape[1:] if value.ndim else None
+
+
+def array_shape(layer: Layer, in_shape: Shape, *, least_axes: int = 0) -> tuple[int, ...]:
+    """``in_shape`` as the shape of one array with at least some axes.
+
+    Raises   ShapeError for a tuple or dict of inputs, or too few axes
+    """
+    if not is_shape(in_shape):
+        raise ShapeError(
+            f"expected one array, got the shapes {in_shape}; combine them with Concat() or Sum() first",
+            layer=type(layer).__name__,
+        )
+    shape: tuple[int, ...] = in_shape
+    if len(shape) < least_axes:
+        raise ShapeError(
+            f"expected an input with at least {least_axes} axis after the batch axis, got shape {shape}; "
+            "give each sample its features, such as x[:, None] for one feature",
+            layer=type(layer).__name__,
+        )
+    if 0 in shape:
+        raise ShapeError(f"expected axes of length 1 or more, got shape {shape}", layer=type(layer).__name__)
+    return shape
+
+
+def tuple_shapes(layer: Layer, in_shape: Shape) -> tuple[Any, ...]:
+    """``in_shape`` as a tuple of several inputs' shapes.
+
+    Raises   ShapeError for a single array
+    """
+    if is_shape(in_shape) or not isinstance(in_shape, tuple):
+        raise ShapeError(
+            f"expected a tuple of inputs, got one of shape {in_shape}; put a Branch before it, or pass a tuple",
+            layer=type(layer).__name__,
+        )
+    shapes: tuple[Any, ...] = in_shape
+    return shapes
+
+
+def floating(layer: Layer, x: Array) -> Array:
+    """``x`` itself when it holds floats.
+
+    Raises   ShapeError for integers, booleans and objects, which NumPy would promote to float64
+    """
+    if x.dtype.kind != "f":
+        raise ShapeError(
+            f"expected floating-point input, got {x.dtype}; convert it, such as x.astype(np.float32)",
+            layer=type(layer).__name__,
+        )
+    return x
+
+
+def count_parameters(leaves: Mapping[str, Any]) -> int:
+    """How many trained numbers the leaves hold, as a Python integer that cannot overflow."""
+    return sum(
+        (math.prod(leaf.shape) if leaf.kind == "param" else 0) if isinstance(leaf, Leaf) else count_parameters(leaf)
+        for leaf in leaves.values()
+    )
+
+
+def check_total(leaves: Mapping[str, Any]) -> None:
+    """Refuse a network too large to allocate, before anything is.
+
+    Raises   ShapeError with the total
+    """
+    total = count_parameters(leaves)
+    if total > MAX_PARAMETERS:
+        raise ShapeError(f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller")
+
+
+# ----- three bare functions ---------------------------------------------------------------------------------
+
+
+@frozen
+class FunctionLayer(Layer):
+    """Three functions as a layer; made by ``fn.layer``."""
+
+    init_function: Callable[..., Any]
+    apply_function: Callable[..., Any]
+    vjp_function: Callable[..., Any]
+    out_shape_function: Callable[..., Any]
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        def described(kind: Literal["param", "state"], tree: Any) -> dict[str, Any]:
+            return {
+                name: described(kind, node) if isinstance(node, dict) else Leaf(np.shape(node), Initializer(), kind)
+                for name, node in tree.items()
+            }
+
+        params, state = self.init_function(Key(0), in_shape, np.float32)
+        return described("param", params) | described("state", state)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return self.out_shape_function(in_shape)
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        params, state = self.init_function(key, in_shape, dtype)
+        return params, state
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        y, state, residuals = self.apply_function(params, state, x, ctx)
+        return y, state, residuals
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        dparams, dx = self.vjp_function(params, residuals, dy)
+        return dparams, dx
+
+
+def layer(
+    init: Callable[..., tuple[Params, State]],
+    apply: Callable[..., tuple[Value, State, Any]],
+    vjp: Callable[..., tuple[Params, Value]],
+    out_shape: Callable[[Shape], Shape],
+) -> Layer:
+    """Three bare functions as a layer. It composes like any other; it refuses to serialise.
+
+    ``init(key, in_shape, dtype)``, ``apply(params, state, x, ctx)`` and ``vjp(params, residuals, dy)``
+    have the signatures of the triple above.
+    """
+    return FunctionLayer(init, apply, vjp, out_shape)

@@ -1,0 +1,58 @@
+"""Affine layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field
+
+from funcnet.initializers import GlorotUniform, Initializer, Zeros
+from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
+from funcnet.spec import frozen, positive, register
+
+
+@register("dense")
+@frozen
+class Dense(Layer):
+    """Affine map of the last axis: ``y = x @ weight + bias``.
+
+    Input    (*, n), any rank
+    Output   (*, units)
+    Params   weight (n, units), bias (units,)
+    VJP      dweight = xᵀ dy,   dbias = Σ dy,   dx = dy weightᵀ
+    Raises   ShapeError for an input without features
+
+    How the three equations come about, for a scalar loss L and one sample, with dy = ∂L/∂y:
+    y_j = Σ_i x_i w_ij + b_j depends on w_ij through y_j alone, so ∂L/∂w_ij = x_i dy_j; on b_j
+    likewise, so ∂L/∂b_j = dy_j; and x_i reaches every y_j, so ∂L/∂x_i = Σ_j dy_j w_ij.
+    Over a batch the first two are summed, which is what the matrix product and the sum do.
+    """
+
+    units: int = field(validator=positive)
+    use_bias: bool = True
+    weight_init: Initializer = GlorotUniform()
+    bias_init: Initializer = Zeros()
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        features = array_shape(self, in_shape, least_axes=1)[-1]
+        weight = Leaf((features, self.units), self.weight_init)
+        bias = Leaf((self.units,), self.bias_init)
+        return {"weight": weight, "bias": bias} if self.use_bias else {"weight": weight}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return (*array_shape(self, in_shape, least_axes=1)[:-1], self.units)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        y = floating(self, x) @ params["weight"]
+        if self.use_bias:
+            y = y + params["bias"]
+        return y, state, x
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        weight, x = params["weight"], residuals
+        rows_x, rows_dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        dparams = {"weight": rows_x.T @ rows_dy}
+        if self.use_bias:
+            dparams["bias"] = np.sum(rows_dy, axis=0)
+        return dparams, dy @ weight.T

@@ -1,0 +1,363 @@
+"""Losses: a scalar from predictions and targets, and the cotangent of the predictions.
+
+Every loss is a sum over terms divided by ``divisor``: for a mean the number of terms, or the sum of
+their weights; for a sum 1. A term is an element of the prediction, or a row for softmax
+cross-entropy. Passing the whole batch's divisor to the parts of a batch makes their losses and
+gradients add up to the whole batch's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops
+from funcnet.errors import DataError, ShapeError
+from funcnet.key import Array
+from funcnet.spec import Spec, fraction, frozen, positive, register
+
+
+@frozen
+class Loss(Spec):
+    """Base of every loss."""
+
+    kind: ClassVar[str] = "loss"
+    additive: ClassVar[bool] = True
+    """Whether the losses of a batch's parts, given the whole's divisor, add up to the whole's."""
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        """What the sum over terms is divided by."""
+        raise TypeError(f"{type(self).__name__} does not define divisor(target, weight)")
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        """``(value of shape (), residuals)``; ``divisor`` defaults to that of the targets given."""
+        raise TypeError(f"{type(self).__name__} does not define apply(prediction, target, weight, divisor)")
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        """The cotangent of the prediction, in its shape."""
+        raise TypeError(f"{type(self).__name__} does not define vjp(residuals, dy)")
+
+    def link(self, prediction: Any) -> Any:
+        """Probabilities where the prediction is logits, else the prediction itself."""
+        return prediction
+
+
+def share(divisor: float) -> float:
+    """``1 / divisor``; 0 for an empty batch or weights that are all 0, whose loss is 0."""
+    return 1.0 / divisor if divisor else 0.0
+
+
+def column_of(prediction: Array, target: Array, loss: Loss) -> Array:
+    """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as one.
+
+    Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
+    """
+    if prediction.shape != target.shape and not (
+        {prediction.ndim, target.ndim} == {1, 2} and prediction.size == target.size == len(prediction)
+    ):
+        raise ShapeError(
+            f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
+            "reshape one of them, or change the last layer's units",
+            layer=type(loss).__name__,
+        )
+    return target.reshape(prediction.shape).astype(prediction.dtype, copy=False)
+
+
+def spread(weight: Array, shape: tuple[int, ...], dtype: Any, loss: Loss) -> Array:
+    """A weight per sample, or per term, in a form that broadcasts over terms of the given shape.
+
+    Raises   ShapeError for a weight of another shape
+    """
+    if weight.shape == shape:
+        return weight.astype(dtype, copy=False)
+    if weight.shape != shape[:1]:
+        raise ShapeError(
+            f"expected a weight of shape {shape[:1]} or {shape}, got {weight.shape}; "
+            "give one weight per sample or term",
+            layer=type(loss).__name__,
+        )
+    return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
+
+
+def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
+    """The number of terms, or the sum of their weights; a sample's weight counts for each of its terms."""
+    size = math.prod(shape)
+    if weight is None:
+        return float(size)
+    total = float(np.sum(weight, dtype=np.float64))
+    return total * (size / weight.size) if weight.size else 0.0
+
+
+# ----- one term an element ---------------------------------------------------------------------------
+
+
+@frozen
+class ElementwiseLoss(Loss):
+    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``.
+
+    Shapes   prediction and target equal, or (n,) and (n, 1); weight (batch,) or the prediction's
+    VJP      dp = dy · w / Σ w · slope(p, t)
+    """
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        """The loss of one element."""
+        raise TypeError(f"{type(self).__name__} does not define term(prediction, target)")
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        """∂term/∂prediction"""
+        raise TypeError(f"{type(self).__name__} does not define slope(prediction, target)")
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return total_weight(target.shape, weight)
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        target = column_of(prediction, target, self)
+        terms = self.term(prediction, target)
+        if weight is not None:
+            weight = spread(weight, prediction.shape, prediction.dtype, self)
+            terms = weight * terms
+        return np.sum(terms) * share(divisor), (prediction, target, weight, divisor)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        prediction, target, weight, divisor = residuals
+        slope = self.slope(prediction, target) * (dy * share(divisor))
+        return slope if weight is None else weight * slope
+
+
+@register("mean_squared_error")
+@frozen
+class MeanSquaredError(ElementwiseLoss):
+    """``Σ w (p - t)² / Σ w``; its derivative is ``2 (p - t) w / Σ w``."""
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        error = prediction - target
+        return error * error
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return 2.0 * (prediction - target)
+
+
+@register("half_mean_squared_error")
+@frozen
+class HalfMeanSquaredError(ElementwiseLoss):
+    """``½ Σ w (p - t)² / Σ w``, so that the derivative is the error itself, ``(p - t) w / Σ w``."""
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        error = prediction - target
+        return 0.5 * (error * error)
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return prediction - target
+
+
+@register("sum_squared_error")
+@frozen
+class SumSquaredError(MeanSquaredError):
+    """``Σ w (p - t)²``: a sum, so the gradient grows with the batch."""
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return 1.0
+
+
+@register("half_sum_squared_error")
+@frozen
+class HalfSumSquaredError(HalfMeanSquaredError):
+    """``½ Σ w (p - t)²``"""
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return 1.0
+
+
+@register("root_mean_squared_error")
+@frozen
+class RootMeanSquaredError(Loss):
+    """``L = √(Σ w (p - t)² / Σ w)``; its derivative is ``w (p - t) / (L Σ w)``, and 0 where L = 0.
+
+    The root of a sum is not a sum of roots, so a batch cannot be cut into shards.
+    """
+
+    additive: ClassVar[bool] = False
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return total_weight(target.shape, weight)
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        square, residuals = MeanSquaredError().apply(prediction, target, weight, divisor)
+        value = np.sqrt(square)
+        return value, (residuals, value)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        inner, value = residuals
+        zero = value == 0.0
+        root_slope = np.where(zero, 0.0, 0.5 / np.where(zero, np.ones_like(value), value))
+        return MeanSquaredError().vjp(inner, dy) * root_slope
+
+
+@register("mean_absolute_error")
+@frozen
+class MeanAbsoluteError(ElementwiseLoss):
+    """``Σ w |p - t| / Σ w``; the derivative is the sign of the error, 0 at 0."""
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        return np.abs(prediction - target)
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return np.sign(prediction - target)
+
+
+@register("huber")
+@frozen
+class Huber(ElementwiseLoss):
+    """Mean of ``½ e²`` where |e| ≤ delta, else ``delta (|e| - ½ delta)``, with e = p - t.
+
+    The derivative is e clipped to ±delta.
+    Source   Huber (1964), as PyTorch's HuberLoss
+    """
+
+    delta: float = field(default=1.0, validator=positive)
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        size = np.abs(prediction - target)
+        inside = np.minimum(size, self.delta)
+        return inside * (size - 0.5 * inside)
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return np.clip(prediction - target, -self.delta, self.delta)
+
+
+def check_probabilities(values: Array, name: str, loss: Loss, advice: str) -> None:
+    """Raise DataError unless every value lies in [0, 1]."""
+
+    def error(values: Array) -> DataError:
+        bad = values[~((values >= 0.0) & (values <= 1.0))]
+        return DataError(f"expected {name} between 0 and 1, got {bad.flat[0]}; {advice}", layer=type(loss).__name__)
+
+    ops.check((values >= 0.0) & (values <= 1.0) | np.isnan(values), error, values)
+
+
+@register("binary_cross_entropy")
+@frozen
+class BinaryCrossEntropy(ElementwiseLoss):
+    """On probabilities: the mean of ``-(t log p + (1 - t) log(1 - p))``.
+
+    At p = 0 and 1 it stays finite as PyTorch's does: the logarithms are clipped below at -100, and the
+    derivative ``(p - t) / (p (1 - p))`` has its denominator clipped below at 1e-12.
+    Raises   DataError for predictions or targets outside [0, 1]
+    """
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
+        check_probabilities(prediction, "probabilities", self, "for logits use SigmoidCrossEntropy()")
+        zero, one = prediction == 0.0, prediction == 1.0
+        log_p = np.maximum(np.log(np.where(zero, 1.0, prediction)), -100.0)
+        log_q = np.maximum(np.log1p(-np.where(one, 0.0, prediction)), -100.0)
+        return -(target * np.where(zero, -100.0, log_p) + (1.0 - target) * np.where(one, -100.0, log_q))
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return (prediction - target) / np.maximum(prediction * (1.0 - prediction), 1e-12)
+
+
+# ----- cross-entropy on logits --------------------------------------------------------------------------
+
+
+@register("sigmoid_cross_entropy")
+@frozen
+class SigmoidCrossEntropy(ElementwiseLoss):
+    """On logits z: the mean of ``-(t log σ(z) + (1 - t) log(1 - σ(z))) = max(z, 0) - z t + log(1 + exp(-|z|))``.
+
+    The derivative is ``σ(z) - t``; where a confident prediction makes it too small to matter it is 0.
+    Raises   DataError for targets outside [0, 1]
+    """
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
+        return np.maximum(prediction, 0.0) - prediction * target + np.log1p(np.exp(-np.abs(prediction)))
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return ops.flush(ops.sigmoid(prediction) - target)
+
+    def link(self, prediction: Any) -> Any:
+        return ops.sigmoid(prediction)
+
+
+@register("softmax_cross_entropy")
+@frozen
+class SoftmaxCrossEntropy(Loss):
+    """On logits: the mean over rows of ``-Σ_k q_k log softmax(z)_k``.
+
+    The target is integer labels, ``(batch, …)`` beside logits ``(batch, …, classes)``, or probabilities
+    q in the logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
+    VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); values too small to matter are 0
+    Raises   DataError for labels outside 0 … classes - 1 or not integers, ShapeError for shapes that differ
+    Source   smoothing: Szegedy et al. (2016), as PyTorch's
+    """
+
+    label_smoothing: float = field(default=0.0, validator=fraction)
+
+    def rows(self, target: Array) -> tuple[int, ...]:
+        """The shape of the terms: labels are one each, probabilities one a row."""
+        return target.shape[:-1] if target.dtype.kind == "f" else target.shape
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return total_weight(self.rows(target), weight)
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        q = self.distribution(prediction, target)
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        log_p = ops.log_softmax(prediction)
+        terms = -np.sum(q * log_p, axis=-1)
+        if weight is not None:
+            weight = spread(weight, terms.shape, prediction.dtype, self)
+            terms = weight * terms
+        return np.sum(terms) * share(divisor), (log_p, q, weight, divisor)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        log_p, q, weight, divisor = residuals
+        slope = np.exp(log_p) * np.sum(q, axis=-1, keepdims=True) - q
+        slope = slope * (dy * share(divisor))
+        return ops.flush(slope if weight is None else weight[..., None] * slope)
+
+    def link(self, prediction: Any) -> Any:
+        return ops.softmax(prediction)
+
+    def distribution(self, prediction: Array, target: Array) -> Array:
+        """q, the target's probabilities in the prediction's shape and dtype"""
+        name, classes = type(self).__name__, prediction.shape[-1] if prediction.ndim > 1 else 0
+        if target.dtype.kind == "f" and target.shape == prediction.shape:
+            check_probabilities(target, "target probabilities", self, "for class labels give integers")
+            q = target.astype(prediction.dtype, copy=False)
+        elif target.dtype.kind == "f" and target.shape == prediction.shape[:-1]:
+            raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+        elif prediction.ndim < 2 or target.shape != prediction.shape[:-1]:
+            raise ShapeError(
+                f"expected labels of shape {prediction.shape[:-1]} or probabilities of shape {prediction.shape}, "
+                f"got {target.shape}; reshape the target, or change the last layer's units",
+                layer=name,
+            )
+        else:
+            ops.check((target >= 0) & (target < classes), _label_error, target, classes)
+            q = (target[..., None] == np.arange(classes)).astype(prediction.dtype)
+        s = self.label_smoothing
+        return (1.0 - s) * q + s / classes if s else q
+
+
+def _label_error(labels: Array, classes: int) -> DataError:
+    bad = (labels < 0) | (labels >= classes)
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    return DataError(
+        f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; "
+        "renumber the labels, or give the last layer one unit for each class",
+        layer="SoftmaxCrossEntropy",
+    )

@@ -1,0 +1,121 @@
+"""Metrics: what a whole split scores. They take ``loss.link(prediction)``, so probabilities, not logits."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from funcnet.errors import ShapeError
+from funcnet.key import Array
+from funcnet.spec import Spec, frozen, register
+
+
+@frozen
+class Metric(Spec):
+    """Base of every metric: ``metric(prediction, target, weight=None) -> float``."""
+
+    kind: ClassVar[str] = "metric"
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        """The score of a whole split."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
+
+
+def _pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
+    """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as one."""
+    if prediction.shape != target.shape and not (
+        {prediction.ndim, target.ndim} == {1, 2} and prediction.size == target.size == len(prediction)
+    ):
+        raise ShapeError(
+            f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; reshape one of them",
+            layer=type(metric).__name__,
+        )
+    return prediction.astype(np.float64), target.reshape(prediction.shape).astype(np.float64)
+
+
+def _mean(terms: Array, weight: Array | None) -> float:
+    """The mean over all terms, a sample's weight counting for each of its terms."""
+    if weight is None:
+        return float(np.mean(terms))
+    rows = terms.reshape(len(terms), -1).mean(axis=1)
+    return float(np.average(rows, weights=weight.reshape(len(rows), -1).mean(axis=1)))
+
+
+def _is_labels(prediction: Array, target: Array) -> bool:
+    return target.dtype.kind in "iub" and prediction.ndim == target.ndim + 1 and prediction.shape[-1] > 1
+
+
+@register("accuracy")
+@frozen
+class Accuracy(Metric):
+    """The fraction of right answers.
+
+    For probabilities ``(…, classes)`` the answer is the likeliest class, the first of equals, beside
+    labels or one-hot rows; for one probability a sample it is 1 from 0.5 up.
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        if _is_labels(prediction, target):
+            right = np.argmax(prediction, axis=-1) == target
+        else:
+            p, t = _pair(self, prediction, target)
+            one = p.ndim == 1 or p.shape[-1] == 1
+            right = (p >= 0.5) == (t >= 0.5) if one else np.argmax(p, axis=-1) == np.argmax(t, axis=-1)
+        return _mean(right.astype(np.float64), weight)
+
+
+@register("rmse")
+@frozen
+class RMSE(Metric):
+    """Root of the mean squared error, in the target's units."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t = _pair(self, prediction, target)
+        return _mean((p - t) ** 2, weight) ** 0.5
+
+
+@register("mae")
+@frozen
+class MAE(Metric):
+    """Mean absolute error, in the target's units."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t = _pair(self, prediction, target)
+        return _mean(np.abs(p - t), weight)
+
+
+@register("r2")
+@frozen
+class R2(Metric):
+    """Coefficient of determination, ``1 - Σ (t - p)² / Σ (t - mean t)²``, averaged over output columns.
+
+    A constant target scores 1 where it is met exactly and 0 elsewhere, as in scikit-learn.
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t = (value.reshape(len(value), -1) for value in _pair(self, prediction, target))
+        w = np.ones(len(t)) if weight is None else weight.reshape(len(t), -1).mean(axis=1)
+        mean = np.average(t, axis=0, weights=w)
+        residual, total = w @ (t - p) ** 2, w @ (t - mean) ** 2
+        constant = total == 0.0
+        scores = np.where(constant, residual == 0.0, 1.0 - residual / np.where(constant, 1.0, total))
+        return float(np.mean(scores))
+
+
+@register("log_loss")
+@frozen
+class LogLoss(Metric):
+    """Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε],
+    ε the spacing of their dtype at 1, as in scikit-learn."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        eps = float(np.finfo(prediction.dtype).eps)
+        if _is_labels(prediction, target):
+            right = np.take_along_axis(prediction.astype(np.float64), target[..., None].astype(np.int64), -1)[..., 0]
+            return _mean(-np.log(np.clip(right, eps, 1.0 - eps)), weight)
+        p, t = _pair(self, prediction, target)
+        p = np.clip(p, eps, 1.0 - eps)
+        if p.ndim == 1 or p.shape[-1] == 1:
+            return _mean(-(t * np.log(p) + (1.0 - t) * np.log1p(-p)), weight)
+        return _mean(-np.sum(t * np.log(p), axis=-1), weight)

@@ -1,0 +1,194 @@
+"""Update rules: each a pair of pure functions, ``init(params)`` and ``update(grads, opt_state, params)``.
+
+``opt_state`` is a nested plain dict of arrays. Updates are added to the params; every hyperparameter is
+a number or a schedule, read at the count of updates so far, which is ``opt_state["step"]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field
+
+from funcnet import tree
+from funcnet.key import Array
+from funcnet.layer import Params
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec import Range, Spec, frozen, non_negative, positive, register
+
+OptState = dict[str, Any]
+decay_rate = Range("at least 0 and below 1", lambda value: 0.0 <= value < 1.0)
+
+
+@frozen
+class Optimizer(Spec):
+    """Base of rules and of the transforms around them."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    def init(self, params: Params) -> OptState:
+        """The state before the first update; {} for a rule without one."""
+        return {}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        """``(updates, opt_state)``; ``value`` is the loss, for rules that look at it."""
+        raise TypeError(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        """What to evaluate and save; a rule that averages gives the average."""
+        return params
+
+
+def apply_updates(params: Params, updates: Params) -> Params:
+    """``params + updates``, leaf by leaf."""
+    summed: Params = tree.map(np.add, params, updates)
+    return summed
+
+
+def first_step() -> Array:
+    """The count of updates before the first one."""
+    return np.zeros((), np.int64)
+
+
+def count(opt_state: OptState) -> int:
+    """The number of updates made so far."""
+    return int(opt_state["step"])
+
+
+def after(step: int) -> Array:
+    """The count after one more update."""
+    return np.asarray(step + 1, np.int64)
+
+
+def average(decay: float, mean: Params, new: Params, of: Callable[[Array], Array] = lambda g: g) -> Params:
+    """Exponential moving average, ``decay · mean + (1 - decay) · of(new)``, leaf by leaf."""
+    averaged: Params = tree.map(lambda m, g: decay * m + (1.0 - decay) * of(g), mean, new)
+    return averaged
+
+
+@register("sgd")
+@frozen
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``p ← p - η g``; with momentum m ``v ← m v + g``, ``p ← p - η v``.
+
+    With ``nesterov``, ``p ← p - η (g + m v)``.
+    State    step; momentum, like params, where there is any
+    Source   Polyak (1964); Sutskever et al. (2013); as PyTorch, the rate outside the velocity
+    """
+
+    learning_rate: Number = field(validator=non_negative)
+    momentum: Number = field(default=0.0, validator=decay_rate)
+    nesterov: bool = False
+
+    def init(self, params: Params) -> OptState:
+        if self.momentum == 0.0:
+            return {"step": first_step()}
+        return {"step": first_step(), "momentum": tree.zeros_like(params)}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate = value_at(self.learning_rate, step)
+        if self.momentum == 0.0:
+            return tree.map(lambda g: -rate * g, grads), {"step": after(step)}
+        m = value_at(self.momentum, step)
+        velocity = tree.map(lambda v, g: m * v + g, opt_state["momentum"], grads)
+        ahead = tree.map(lambda g, v: g + m * v, grads, velocity) if self.nesterov else velocity
+        return tree.map(lambda v: -rate * v, ahead), {"step": after(step), "momentum": velocity}
+
+
+@register("adam")
+@frozen
+class Adam(Optimizer):
+    """``m ← b1 m + (1-b1) g``, ``v ← b2 v + (1-b2) g²``, ``p ← p - η m̂ / (√v̂ + eps)``.
+
+    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of starting at 0, t counted from 1.
+    State    step; mean and square, like params
+    Source   Kingma and Ba (2015); eps outside the root, as PyTorch and optax
+    """
+
+    learning_rate: Number = field(default=1e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=decay_rate)
+    b2: Number = field(default=0.999, validator=decay_rate)
+    eps: Number = field(default=1e-8, validator=positive)
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step(), "mean": tree.zeros_like(params), "square": tree.zeros_like(params)}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads)
+        square = average(b2, opt_state["square"], grads, of=lambda g: g * g)
+        scale = -rate / (1.0 - b1 ** (step + 1))
+        root = 1.0 / math.sqrt(1.0 - b2 ** (step + 1))
+        updates = tree.map(lambda m, v: scale * (m / (root * np.sqrt(v) + eps)), mean, square)
+        return updates, {"step": after(step), "mean": mean, "square": square}
+
+
+@register("adamw")
+@frozen
+class AdamW(Adam):
+    """Adam with decoupled weight decay: besides Adam's update, ``p ← p - η · weight_decay · p``.
+
+    State    that of Adam
+    Source   Loshchilov and Hutter (2019), the decay scaled by the learning rate, as PyTorch and optax
+    """
+
+    weight_decay: Number = field(default=0.01, validator=non_negative)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        decay = value_at(self.learning_rate, step) * value_at(self.weight_decay, step)
+        updates, opt_state = super().update(grads, opt_state, params, value)
+        return tree.map(lambda u, p: u - decay * p, updates, params), opt_state
+
+
+@register("rmsprop")
+@frozen
+class RMSprop(Optimizer):
+    """``v ← decay · v + (1-decay) g²``, ``p ← p - η g / (√v + eps)``.
+
+    ``centered`` subtracts the square of the gradient's own average from v; with ``momentum`` m the
+    scaled gradient s goes through ``u ← m u + s``, ``p ← p - η u``.
+    State    step; square, like params; mean where centered; momentum where there is any
+    Source   Tieleman and Hinton (2012); centered: Graves (2013); eps outside the root, as PyTorch,
+             whose ``alpha`` is ``decay``
+    """
+
+    learning_rate: Number = field(default=1e-2, validator=non_negative)
+    decay: Number = field(default=0.99, validator=decay_rate)
+    eps: Number = field(default=1e-8, validator=positive)
+    momentum: Number = field(default=0.0, validator=decay_rate)
+    centered: bool = False
+
+    def init(self, params: Params) -> OptState:
+        kept = ["square", *(["mean"] if self.centered else []), *(["momentum"] if self.momentum != 0.0 else [])]
+        return {"step": first_step(), **{name: tree.zeros_like(params) for name in kept}}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
+        square = average(decay, opt_state["square"], grads, of=lambda g: g * g)
+        new: OptState = {"step": after(step), "square": square}
+        variance = square
+        if self.centered:
+            new["mean"] = average(decay, opt_state["mean"], grads)
+            variance = tree.map(lambda v, m: np.maximum(v - m * m, 0.0), square, new["mean"])
+        scaled = tree.map(lambda g, v: g / (np.sqrt(v) + eps), grads, variance)
+        if self.momentum != 0.0:
+            m = value_at(self.momentum, step)
+            scaled = new["momentum"] = tree.map(lambda u, s: m * u + s, opt_state["momentum"], scaled)
+        return tree.map(lambda s: -rate * s, scaled), new

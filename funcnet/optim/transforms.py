@@ -1,0 +1,70 @@
+"""Transforms: optimizers that change what passes through them, and the chain that joins them to a rule."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from attrs import field
+
+from funcnet import tree
+from funcnet.layer import Params, nest
+from funcnet.optim.rules import Optimizer, OptState
+from funcnet.spec import Named, frozen, positive, register
+
+
+@register("chain")
+@frozen
+class Chain(Optimizer):
+    """Each step's updates are the next one's gradients.
+
+    State    that of each step, under its name; steps without state are left out
+    """
+
+    steps: Named[Optimizer]
+
+    def init(self, params: Params) -> OptState:
+        return nest({name: step.init(params) for name, step in self.steps})
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        states = {}
+        for name, step in self.steps:
+            grads, states[name] = step.update(grads, opt_state.get(name, {}), params, value)
+        return grads, nest(states)
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        for name, step in self.steps:
+            params = step.eval_params(params, opt_state.get(name, {}))
+        return params
+
+
+def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chain:
+    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass."""
+    return Chain((*steps, *named.items()))  # type: ignore[arg-type]
+
+
+def global_norm(grads: Params) -> float:
+    """The Euclidean norm of all leaves together, summed in float64."""
+    return math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in tree.leaves(grads)))
+
+
+@register("clip_by_global_norm")
+@frozen
+class ClipByGlobalNorm(Optimizer):
+    """``g ← g · min(1, max_norm / ‖g‖)``, with one norm over all leaves.
+
+    Source   Pascanu et al. (2013), as optax: exactly ``max_norm`` afterwards, no epsilon
+    """
+
+    max_norm: float = field(validator=positive)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        norm = global_norm(grads)
+        if norm <= self.max_norm:
+            return grads, opt_state
+        factor = self.max_norm / norm
+        return tree.map(lambda g: factor * g, grads), opt_state

@@ -1,0 +1,84 @@
+"""A whole experiment as one spec: data, model, loss, optimizer, training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from attrs import field
+
+from funcnet.data.sources import Source
+from funcnet.errors import Problem
+from funcnet.files import read_npz
+from funcnet.layer import Layer, Params, State
+from funcnet.losses import Loss
+from funcnet.metrics import Metric
+from funcnet.optim.rules import Optimizer
+from funcnet.spec import Spec, frozen, non_negative, positive, register
+from funcnet.training.weights import split_members
+
+
+@frozen
+class Initial(Spec):
+    """Base of what gives starting values other than the layers' own initializers."""
+
+    kind: ClassVar[str] = "initial"
+
+    def values(self, base: Path) -> tuple[Params, State]:
+        """``(params, state)``; paths are relative to ``base``."""
+        raise TypeError(f"{type(self).__name__} does not define values(base)")
+
+
+@register("npz")
+@frozen
+class Npz(Initial):
+    """Starting values from the members ``params/<path>`` and ``state/<path>`` of an archive."""
+
+    path: str
+
+    def values(self, base: Path) -> tuple[Params, State]:
+        return split_members(read_npz(base / self.path))
+
+
+@register("training")
+@frozen
+class Training(Spec):
+    """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
+
+    ``log_every`` logs a line and keeps a row of the history at every so many steps.
+    """
+
+    kind: ClassVar[str] = "training"
+
+    epochs: int | None = field(default=None, validator=positive)
+    steps: int | None = field(default=None, validator=positive)
+    batch_size: int | Literal["full"] = field(default=32, validator=positive)
+    log_every: int | None = field(default=None, validator=positive)
+    initial: Initial | None = None
+
+    def validate(self) -> Iterator[Problem]:
+        if (self.epochs is None) == (self.steps is None):
+            yield Problem("", f"expected either epochs or steps, got {'none' if self.epochs is None else 'both'}")
+
+
+@register("experiment")
+@frozen
+class Experiment(Spec):
+    """What ``run`` and the command line train: every part a spec, and a seed for all that is random."""
+
+    kind: ClassVar[str] = "experiment"
+
+    seed: int = field(default=0, validator=non_negative)
+    dtype: Literal["float32", "float64"] = "float32"
+    data: Source = field(kw_only=True)
+    model: Layer = field(kw_only=True)
+    loss: Loss = field(kw_only=True)
+    metrics: tuple[Metric, ...] = ()
+    optimizer: Optimizer = field(kw_only=True)
+    training: Training = field(kw_only=True)
+
+    def validate(self) -> Iterator[Problem]:
+        tags = [metric.tag for metric in self.metrics]
+        if len(set(tags)) < len(tags) or "loss" in tags:
+            yield Problem(".metrics", f"expected metrics that differ, got {', '.join(map(str, tags))}")

@@ -1,0 +1,270 @@
+"""The training loop: epochs of shuffled batches through a pure step, with a history of what happened."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import attrs
+import numpy as np
+
+from funcnet import tree
+from funcnet.errors import DataError, FuncnetError, NonFiniteError
+from funcnet.key import Array, Key
+from funcnet.layer import Layer, Params, State, Value, shape_of
+from funcnet.losses import Loss
+from funcnet.metrics import Metric
+from funcnet.optim.rules import Optimizer
+from funcnet.optim.schedules import bind, value_at
+from funcnet.spec import fields
+from funcnet.training.step import TrainState, cast, dtype_of, predict, train_state, train_step, unpack
+
+Row = dict[str, Any]
+log = logging.getLogger("funcnet")
+
+
+class Fit(NamedTuple):
+    """What training gives: the final state, one row of figures per epoch, and why it ended early, if it did."""
+
+    train_state: TrainState
+    history: list[Row]
+    stopped: str | None = None
+
+
+@attrs.frozen(eq=False)
+class Event:
+    """What a callback hears after each step; ``row`` is the new line of the history, if there is one."""
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    train_state: TrainState
+    row: Row | None = None
+
+
+class Callback(Protocol):
+    """A pair of pure functions that watches training and may stop it."""
+
+    def init(self) -> Any:
+        """The callback's state before the first step."""
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        """``(state, stop)`` after a step."""
+
+
+def fit(
+    net: Layer,
+    data: tuple[Any, ...],
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | Literal["full"] = 32,
+    key: Key,
+    start: TrainState | Params | None = None,
+    validation: tuple[Any, ...] | None = None,
+    metrics: Sequence[Metric] = (),
+    callbacks: Sequence[Callback] = (),
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    log_every: int | None = None,
+) -> Fit:
+    """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``.
+
+    Give ``epochs`` or ``steps``. ``start`` is a TrainState to go on from, or params to begin with; the
+    default draws float32 params from ``key``. Epoch e visits the rows in the order
+    ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"`` is one batch
+    of all rows as they stand. The history has a row per epoch with the mean loss of its batches, the
+    metrics over the whole training and validation parts, the learning rate and the seconds so far;
+    ``log_every`` logs ``step loss`` and adds a row of the losses since the last one at every so many steps.
+
+    Ctrl-C ends training and returns what was learnt.
+    Raises   NonFiniteError with ``.fit``, the last good state; ShapeError and DataError for bad data
+    """
+    x, y, weight = _arrays(data)
+    rows = len(tree.leaves(x)[0])
+    size = rows if batch_size == "full" else batch_size
+    if size < 1:
+        raise DataError(f"expected a batch size of 1 or more, or 'full', got {batch_size!r}")
+    per_epoch = -(-rows // size)
+    total = _total_steps(epochs, steps, per_epoch)
+    if class_weight is not None:
+        weight = _class_weights(y, weight, class_weight)
+    optimizer = bind(optimizer, total)  # type: ignore[assignment]
+    ts = start if isinstance(start, TrainState) else train_state(net, optimizer, key, shape_of(x), params=start)
+    dtype = dtype_of(ts.params)
+    x, y = cast(x, dtype), cast(y, dtype)
+    held_out = None if validation is None else _arrays(validation)
+    step = train_step(net, loss, optimizer)
+    history: list[Row] = []
+    states = [callback.init() for callback in callbacks]
+    stopped = None
+    began = time.perf_counter()
+    epoch_losses, recent = _Mean(), _Mean()
+
+    def row(mean: _Mean) -> Row:
+        return {
+            "step": ts.step,
+            "epoch": ts.step / per_epoch if ts.step % per_epoch else ts.step // per_epoch,
+            "loss": mean.value,
+            "learning_rate": learning_rate(optimizer, ts.step - 1),
+            "seconds": time.perf_counter() - began,
+        }
+
+    try:
+        while ts.step < total and stopped is None:
+            epoch, offset = divmod(ts.step, per_epoch)
+            for batch in batches(x, y, weight, size, ts.key.fold("epoch", epoch), offset):
+                ts, out = step(ts, batch)
+                share = loss.divisor(batch[1], batch[2])
+                epoch_losses.add(out["loss"], share)
+                recent.add(out["loss"], share)
+                new: Row | None = None
+                if log_every and ts.step % log_every == 0:
+                    log.info("%d %.10g", ts.step, out["loss"])
+                    new, recent = row(recent), _Mean()
+                if ts.step % per_epoch == 0 or ts.step == total:
+                    params = optimizer.eval_params(ts.params, ts.opt_state)
+                    new = row(epoch_losses)
+                    new |= _scores(net, loss, metrics, params, ts.state, (x, y, weight), held_out)
+                    epoch_losses = _Mean()
+                if new is not None:
+                    history.append(new)
+                event = Event(ts.step, total, ts.step / per_epoch, out["loss"], ts, new)
+                for i, callback in enumerate(callbacks):
+                    states[i], stop = callback.update(states[i], event)
+                    if stop:
+                        stopped = type(callback).__name__
+                if ts.step == total or stopped:
+                    break
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    except NonFiniteError as error:
+        error.fit = Fit(ts, history, "not finite")
+        raise
+    return Fit(ts, history, stopped)
+
+
+def _arrays(data: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
+    """The arrays of a data set, as many rows in each.
+
+    Raises   DataError for no rows, or parts of different length
+    """
+    x, y, weight = unpack(data)
+    x, y = (tree.map(np.asarray, part) for part in (x, y))
+    weight = None if weight is None else np.asarray(weight)
+    lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
+    if len(set(lengths)) != 1 or lengths[0] == 0:
+        raise DataError(f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}")
+    return x, y, weight
+
+
+def _total_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
+    if (epochs is None) == (steps is None):
+        raise FuncnetError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}")
+    length = epochs if epochs is not None else steps
+    if not isinstance(length, int) or length < 0:
+        raise FuncnetError(f"expected epochs or steps of 0 or more, got {length!r}")
+    return length * per_epoch if epochs is not None else length
+
+
+def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+    """Sample weights from those of their classes; ``balanced`` gives each class the same total."""
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+        raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
+    labels, counts = np.unique(y, return_counts=True)
+    if class_weight == "balanced":
+        table = {int(k): y.size / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
+    else:
+        table = dict(class_weight)
+    missing = sorted(set(labels.tolist()) - set(table))
+    if missing:
+        raise DataError(f"expected a class_weight for every label, got none for {missing}")
+    weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
+    return weights if weight is None else weights * weight
+
+
+class _Mean:
+    """A mean of batch losses, each weighted by its divisor, so that it is the mean over all terms."""
+
+    def __init__(self) -> None:
+        self.total = self.weight = 0.0
+
+    def add(self, value: float, weight: float) -> None:
+        self.total += value * weight
+        self.weight += weight
+
+    @property
+    def value(self) -> float:
+        return self.total / self.weight if self.weight else 0.0
+
+
+def batches(
+    x: Value, y: Value, weight: Array | None, size: int, key: Key, skip: int = 0
+) -> Iterator[tuple[Value, Value, Array | None]]:
+    """The batches of one epoch in the order that its key gives, from batch number ``skip`` on."""
+    rows = len(tree.leaves(x)[0])
+    if size >= rows:
+        yield x, y, weight
+        return
+    order = key.permutation(rows)
+    for begin in range(skip * size, rows, size):
+        chosen = order[begin : begin + size]
+        yield (
+            tree.map(lambda a: a[chosen], x),  # noqa: B023
+            tree.map(lambda a: a[chosen], y),  # noqa: B023
+            None if weight is None else weight[chosen],
+        )
+
+
+def evaluate(
+    net: Layer,
+    loss: Loss,
+    params: Params,
+    state: State,
+    data: tuple[Any, ...],
+    metrics: Sequence[Metric] = (),
+    batch_size: int | None = 1024,
+) -> dict[str, float]:
+    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, never averaged over batches."""
+    x, y, weight = _arrays(data)
+    prediction = predict(net, params, state, x, batch_size)
+    y = cast(y, dtype_of(params))
+    value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
+    answer = loss.link(prediction)
+    return {"loss": float(value)} | {str(metric.tag): metric(answer, y, weight) for metric in metrics}
+
+
+def _scores(
+    net: Layer,
+    loss: Loss,
+    metrics: Sequence[Metric],
+    params: Params,
+    state: State,
+    train: tuple[Any, ...],
+    validation: tuple[Any, ...] | None,
+) -> Row:
+    scores: Row = {}
+    if metrics:
+        scores |= evaluate(net, loss, params, state, train, metrics)
+        del scores["loss"]  # the history's loss is that of the batches, dropout and all
+    if validation is not None:
+        held_out = evaluate(net, loss, params, state, validation, metrics)
+        scores |= {f"validation/{name}": value for name, value in held_out.items()}
+    return scores
+
+
+def learning_rate(optimizer: Optimizer, step: int) -> float | None:
+    """The rate that update number ``step`` used: the optimizer's own, or the first one inside it."""
+    if hasattr(optimizer, "learning_rate"):
+        return value_at(optimizer.learning_rate, max(step, 0))
+    for field in fields(type(optimizer)):
+        value = getattr(optimizer, field.name)
+        for _, inner in value if isinstance(value, tuple) else ():
+            rate = learning_rate(inner, step) if isinstance(inner, Optimizer) else None
+            if rate is not None:
+                return rate
+    return None

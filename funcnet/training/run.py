@@ -1,0 +1,281 @@
+"""Running an experiment, and the folder that it leaves.
+
+A run folder holds ``spec.json`` (every default filled in), ``run.json`` (where, with what, digests),
+``weights.npz``, ``preprocess.json``, ``history.csv``, ``curves.svg`` and, written last, ``metrics.json``:
+a folder without it belongs to a run that did not end.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+import funcnet
+from funcnet import tree
+from funcnet.codec import (
+    load_spec,
+    to_dict,
+)
+from funcnet.data.prepare import Prepared, prepare
+from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
+from funcnet.files import write_bytes
+from funcnet.key import Key
+from funcnet.layer import check_total, reach
+from funcnet.training.experiment import Experiment
+from funcnet.training.fit import Callback, Fit, Row, evaluate, fit
+from funcnet.training.step import TrainState, train_state
+from funcnet.training.weights import load, save
+from funcnet.views.curves import curves_svg
+
+Scores = dict[str, dict[str, float]]
+LAST = "metrics.json"
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """What a run gave: the final state, the history, and ``{"train": {…}, "validation": {…}, "test": {…}}``."""
+
+    train_state: TrainState
+    history: list[Row]
+    metrics: Scores
+    experiment: Experiment
+    preprocess: dict[str, Any]
+    stopped: str | None = None
+
+
+def run(
+    experiment: Experiment,
+    out: str | os.PathLike[str] | None = None,
+    base: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """Train an experiment; with ``out``, leave a run folder there.
+
+    ``base`` is the folder that paths in the spec are relative to, the current one by default. The same
+    experiment gives the same run, bit for bit on one machine. Shapes are checked before data is read,
+    and the folder before training starts.
+    Raises   ShapeError, DataError; CheckpointError for a folder that is taken or cannot be written;
+             NonFiniteError, after saving the last good state and the history
+    """
+    base = Path(base or ".")
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_free(folder)
+    check_shapes(experiment, base)
+    key = Key(experiment.seed)
+    data = prepare(experiment.data, key, base, experiment.dtype)
+    start = starting_state(experiment, key, data, base)
+    if folder is not None:
+        claim(folder, experiment)
+    try:
+        result = fit(
+            experiment.model,
+            data.train,
+            loss=experiment.loss,
+            optimizer=experiment.optimizer,
+            epochs=experiment.training.epochs,
+            steps=experiment.training.steps,
+            batch_size=experiment.training.batch_size,
+            log_every=experiment.training.log_every,
+            key=start.key,
+            start=start,
+            validation=data.validation,
+            metrics=experiment.metrics,
+            callbacks=callbacks,
+        )
+    except NonFiniteError as error:
+        if folder is not None:
+            write(folder, finish(experiment, data, error.fit), data, base)
+            error.message += f". The last good state is in {folder}"
+        raise
+    finished = finish(experiment, data, result)
+    if folder is not None:
+        write(folder, finished, data, base)
+    return finished
+
+
+def check_shapes(experiment: Experiment, base: Path) -> None:
+    """Refuse a model that does not fit its data, or is too large, before any data is read."""
+    in_shape = experiment.data.in_shape(base)
+    reach("", experiment.model, "out_shape", in_shape)
+    check_total(experiment.model.leaves(in_shape))
+
+
+def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
+    """Step 0 of a run, with the initial values that the spec names, if any."""
+    initial = experiment.training.initial
+    params, state = (None, None) if initial is None else initial.values(base)
+    in_shape = data.train.x.shape[1:]
+    return train_state(
+        experiment.model, experiment.optimizer, key.fold("train"), in_shape, experiment.dtype, params, state or None
+    )
+
+
+def finish(experiment: Experiment, data: Prepared, result: Fit) -> Run:
+    """The scores of the final state on every part."""
+    ts = result.train_state
+    params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    metrics = {
+        name: evaluate(experiment.model, experiment.loss, params, ts.state, part, experiment.metrics)
+        for name, part in parts.items()
+        if part is not None
+    }
+    return Run(ts, result.history, metrics, experiment, data.preprocess, result.stopped)
+
+
+# ----- the folder --------------------------------------------------------------------------------------------
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds something, before any work is done.
+
+    Raises   CheckpointError that says whether a run ended there, was cut short, or it is something else
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
+    inside = {path.name for path in folder.iterdir()}
+    if LAST in inside:
+        raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
+    if "spec.json" in inside:
+        raise CheckpointError(f"{folder}: holds a run that did not end; choose another --out, or delete it first")
+    if inside:
+        raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
+
+
+def claim(folder: Path, experiment: Experiment) -> None:
+    """Make the folder and write the spec into it, so that an unwritable one is found out before training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: cannot be made ({error.strerror}); choose a folder that can for --out"
+        ) from None
+    write_json(folder / "spec.json", to_dict(experiment, fill=True))
+
+
+def next_folder(runs: Path, name: str) -> Path:
+    """``runs/<name>-<n>``, the next free number."""
+    n = 1
+    while (runs / f"{name}-{n}").exists():
+        n += 1
+    return runs / f"{name}-{n}"
+
+
+def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
+    """All files of a run; the scores last."""
+    ts, experiment = finished.train_state, finished.experiment
+    params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+    save(folder / "weights.npz", experiment.model, params, ts.state)
+    write_json(folder / "preprocess.json", finished.preprocess)
+    write_bytes(folder / "history.csv", history_csv(finished.history).encode())
+    write_bytes(folder / "curves.svg", curves_svg(finished.history, folder.name).encode())
+    facts = {
+        "base": str(base.resolve()),
+        "step": ts.step,
+        "stopped": finished.stopped,
+        "key": ts.key.digest.hex(),
+        "data": digest(data.train._asdict()),
+        "weights": digest({"params": params, "state": ts.state}),
+        **environment(),
+    }
+    write_json(folder / "run.json", facts)
+    write_json(folder / LAST, finished.metrics)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values; a number that is not finite, which JSON cannot hold, becomes null."""
+    write_bytes(path, (json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def history_csv(history: list[Row]) -> str:
+    """The rows of a history as CSV; a row without some figure leaves its field empty."""
+    scores = {name: None for row in history for name in row if name not in ("learning_rate", "seconds")}
+    first = ["step", "epoch", "loss", "validation/loss"]
+    metrics = [name for name in scores if name not in first]
+    paired = sorted(metrics, key=lambda name: (metrics.index(name.removeprefix("validation/")), "/" in name))
+    columns = [*(name for name in first if name in scores or name != "validation/loss"), *paired]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*columns, "learning_rate", "seconds"], lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def digest(arrays: dict[str, Any]) -> str:
+    """SHA-256 over the paths, dtypes, shapes and bytes of a tree's arrays."""
+    total = hashlib.sha256()
+    for path, leaf in sorted(tree.flatten(arrays).items()):
+        if leaf is not None:
+            array = np.ascontiguousarray(leaf)
+            total.update(f"{path} {array.dtype.str} {np.shape(leaf)}\n".encode())
+            total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """What the last bits of a result depend on besides the spec: versions, threads, BLAS."""
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    threads = {name: os.environ[name] for name in os.environ if name.endswith("_NUM_THREADS")}
+    return {
+        "versions": {
+            "funcnet": funcnet.__version__,
+            "numpy": np.__version__,
+            "attrs": attrs.__version__,
+            "python": platform.python_version(),
+        },
+        "platform": platform.platform(),
+        "threads": {"cores": os.cpu_count(), **threads},
+        "blas": {name: blas.get(name) for name in ("name", "version", "openblas configuration") if blas.get(name)},
+    }
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """A run from its folder. Its train_state has the weights, not the optimizer's state.
+
+    Raises   CheckpointError for a folder that is missing, incomplete or damaged
+    """
+    folder = Path(folder)
+    if not (folder / LAST).is_file():
+        what = "holds a run that did not end" if (folder / "spec.json").exists() else "is not a run folder"
+        raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
+    try:
+        experiment = load_spec(folder / "spec.json")
+        _, params, state = load(folder / "weights.npz")
+        facts, preprocess, metrics = (
+            json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "preprocess.json", LAST)
+        )
+        if digest({"params": params, "state": state}) != facts["weights"]:
+            raise CheckpointError(f"{folder}: weights.npz is not the file that the run wrote")
+        with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+            history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+        key = Key(bytes.fromhex(facts["key"]))
+        ts = TrainState(params, state, {}, key, int(facts["step"]))
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FuncnetError) as error:
+        raise CheckpointError(f"{folder}: a file of the run cannot be read: {error}") from None
+    return Run(ts, history, metrics, experiment, preprocess, facts.get("stopped"))
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

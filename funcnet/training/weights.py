@@ -1,0 +1,56 @@
+"""Weights in one ``.npz`` file: members ``params/<path>``, ``state/<path>``, and the spec as JSON text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.codec import (
+    from_json,
+    to_json,
+)
+from funcnet.errors import CheckpointError, FuncnetError
+from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.layer import Layer, Params, State
+
+
+def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State) -> None:
+    """Write a network with its values to one ``.npz`` file, whole or not at all.
+
+    Raises   SpecError for a network that no file can describe, CheckpointError for an unwritable path
+    """
+    members: dict[str, Any] = {"spec": np.array(to_json(net))}
+    for kind, part in (("params", params), ("state", state)):
+        members |= {f"{kind}/{path}": leaf for path, leaf in tree.flatten(part).items()}
+    write_bytes(Path(path), npz_bytes(members))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
+    """``(net, params, state)`` of a file that ``save`` wrote.
+
+    Raises   CheckpointError for a file that is missing, damaged, or holds something else
+    """
+    members = read_npz(Path(path))
+    if "spec" not in members or members["spec"].dtype.kind != "U" or members["spec"].shape != ():
+        raise CheckpointError(f"{path}: expected a member 'spec' with the network's JSON; was it written by fn.save?")
+    try:
+        net = from_json(str(members["spec"]))
+    except FuncnetError as error:
+        raise CheckpointError(f"{path}: its spec cannot be read: {error}") from None
+    if not isinstance(net, Layer):
+        raise CheckpointError(f"{path}: expected the spec of a network, got one of {net.kind}")
+    params, state = split_members(members)
+    return net, params, state
+
+
+def split_members(members: dict[str, Any]) -> tuple[Params, State]:
+    """``(params, state)`` from the members of an archive; anything else in it is left alone."""
+    params, state = (
+        tree.unflatten({name.removeprefix(start): leaf for name, leaf in members.items() if name.startswith(start)})
+        for start in ("params/", "state/")
+    )
+    return params, state

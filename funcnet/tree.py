@@ -1,0 +1,189 @@
+"""Trees: parameters as nested plain dicts of arrays, and the few functions everybody needs on them.
+
+Values (inputs, outputs, cotangents) nest in the same way and may also hold tuples; ``map`` and
+``leaves`` take both. A path joins the keys with ``/``: ``"head/dense_0/weight"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet.errors import PathError, did_you_mean
+from funcnet.key import Array
+
+Tree = dict[str, Any]
+
+
+def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply ``f`` leaf by leaf to trees of equal structure.
+
+    Raises   PathError naming the first path at which a tree differs
+    """
+    return _map(f, tree, rest, "")
+
+
+def _map(f: Callable[..., Any], tree: Any, rest: tuple[Any, ...], path: str) -> Any:
+    if isinstance(tree, dict):
+        for other in rest:
+            if not isinstance(other, dict) or other.keys() != tree.keys():
+                found = sorted(other) if isinstance(other, dict) else type(other).__name__
+                raise PathError(
+                    f"trees differ at {path or 'the root'!r}: expected the entries {sorted(tree)}, "
+                    f"got {found}; give trees of equal structure"
+                )
+        return {
+            name: _map(f, node, tuple(other[name] for other in rest), f"{path}/{name}" if path else name)
+            for name, node in tree.items()
+        }
+    if isinstance(tree, tuple):
+        for other in rest:
+            if not isinstance(other, tuple) or len(other) != len(tree):
+                raise PathError(f"trees differ at {path or 'the root'!r}: expected a tuple of {len(tree)}")
+        return tuple(_map(f, node, tuple(other[i] for other in rest), path) for i, node in enumerate(tree))
+    return f(tree, *rest)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree or value, in order; an absent one (``None``) is left out."""
+    if isinstance(tree, dict):
+        return [leaf for node in tree.values() for leaf in leaves(node)]
+    if isinstance(tree, tuple):
+        return [leaf for node in tree for leaf in leaves(node)]
+    return [] if tree is None else [tree]
+
+
+def _walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, node in tree.items():
+        if isinstance(node, dict):
+            yield from _walk(node, f"{prefix}{name}/")
+        else:
+            yield prefix + name, node
+
+
+def flatten(tree: Tree) -> dict[str, Any]:
+    """``{"path/to/leaf": array}``, in the tree's own order."""
+    return dict(_walk(tree))
+
+
+def unflatten(flat: Mapping[str, Any]) -> Tree:
+    """The nested tree of a flat one: the inverse of ``flatten``.
+
+    Raises   PathError where one path runs through another's leaf
+    """
+    tree: Tree = {}
+    for path, leaf in flat.items():
+        *above, name = path.split("/")
+        node = tree
+        for step in above:
+            node = node.setdefault(step, {})
+            if not isinstance(node, dict):
+                raise PathError(f"{path!r} runs through {step!r}, which is a leaf itself")
+        if name in node:
+            raise PathError(f"{path!r} is both a leaf and the beginning of other paths")
+        node[name] = leaf
+    return tree
+
+
+class Ravel(NamedTuple):
+    """A tree as one vector, and the way back."""
+
+    vector: Array
+    unravel: Callable[[Array], Tree]
+
+
+def ravel(tree: Tree) -> Ravel:
+    """All leaves as one vector, ordered by path, so that equal trees ravel alike however built."""
+    flat = flatten(tree)
+    paths = sorted(flat)
+    shapes = [np.shape(flat[path]) for path in paths]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
+    vector = np.concatenate([np.ravel(flat[path]) for path in paths]) if paths else np.zeros(0)
+
+    def unravel(vector: Array) -> Tree:
+        total = ends[-1] if ends else 0
+        if vector.shape != (total,):
+            raise PathError(f"expected a vector of {total} numbers, got shape {vector.shape}")
+        starts = [0, *ends[:-1]]
+        parts = {
+            path: vector[start:end].reshape(shape)
+            for path, shape, start, end in zip(paths, shapes, starts, ends, strict=True)
+        }
+        return unflatten({path: parts[path] for path in flat})
+
+    return Ravel(vector, unravel)
+
+
+def _matching(flat: Mapping[str, Any], pattern: str) -> list[str]:
+    """The paths that a glob matches: ``*`` any run (``/`` too), ``?`` one character, ``[ab]`` a set."""
+    parts = re.split(r"(\*|\?|\[[^\]]+\])", pattern)
+    wild = {"*": ".*", "?": "."}
+    whole = re.compile("".join(wild.get(part, part if part.startswith("[") else re.escape(part)) for part in parts))
+    found = [path for path in flat if whole.fullmatch(path)]
+    if not found:
+        raise PathError(f"{pattern!r} matches none of: {', '.join(flat)}{did_you_mean(pattern, flat)}")
+    return found
+
+
+def select(tree: Tree, pattern: str) -> Tree:
+    """The subtree whose whole paths match a glob; ``*`` crosses ``/``: ``"*/bias"``.
+
+    Raises   PathError for a pattern that matches nothing
+    """
+    flat = flatten(tree)
+    return unflatten({path: flat[path] for path in _matching(flat, pattern)})
+
+
+class At(NamedTuple):
+    """Leaves of a tree, to read or replace; made by ``at``."""
+
+    tree: Tree
+    paths: list[str]
+
+    def get(self) -> Any:
+        """The leaf itself, or a tree of them for a pattern with several."""
+        flat = flatten(self.tree)
+        return flat[self.paths[0]] if len(self.paths) == 1 else unflatten({path: flat[path] for path in self.paths})
+
+    def set(self, value: Any) -> Tree:
+        """A new tree with ``value`` at every matching path; its shape must be the leaf's."""
+        return self.apply(lambda leaf: _like(value, leaf))
+
+    def apply(self, f: Callable[[Any], Any]) -> Tree:
+        """A new tree with ``f(leaf)`` at every matching path."""
+        flat = flatten(self.tree)
+        return unflatten({**flat, **{path: f(flat[path]) for path in self.paths}})
+
+
+def _like(value: Any, leaf: Any) -> Any:
+    new = np.asarray(value, dtype=np.asarray(leaf).dtype)
+    if new.shape != np.shape(leaf):
+        raise PathError(f"expected a value of shape {np.shape(leaf)}, got {new.shape}")
+    return new
+
+
+def at(tree: Tree, pattern: str) -> At:
+    """``at(params, "head/weight").set(value)``: a new tree with one leaf, or a pattern's, replaced.
+
+    Raises   PathError for a path or pattern that matches nothing
+    """
+    return At(tree, _matching(flatten(tree), pattern))
+
+
+def add(a: Any, b: Any) -> Any:
+    """Sum of two cotangents of one value; ``None`` counts as zero."""
+    if a is None or b is None:
+        return b if a is None else a
+    if isinstance(a, dict):
+        return {name: add(node, b[name]) for name, node in a.items()}
+    if isinstance(a, tuple):
+        return tuple(add(x, y) for x, y in zip(a, b, strict=True))
+    return a + b
+
+
+def zeros_like(tree: Any) -> Any:
+    """A tree of zeros of the same structure, shapes and dtypes."""
+    return map(np.zeros_like, tree)

@@ -1,0 +1,324 @@
+"""The curves of a training run as one small, self-contained SVG.
+
+A plotting library would cost more time to import than many a run takes. Each panel says its numbers in
+a header and shows them in a plot below, so no label ever lies on a curve.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from attrs import frozen
+
+Row = Mapping[str, Any]
+Point = tuple[float, float]  # y is NaN where the value is not finite: the curve has a gap there
+
+CELL_WIDTH, CELL_HEIGHT, CELLS_A_ROW = 360, 256, 3
+SMALL_WIDTH = 240  # of the learning rate's panel
+LEFT, RIGHT, TOP, BOTTOM = 60, 20, 74, 216  # edges of a plot in its cell, RIGHT from the cell's right side
+MOST_POINTS = 400  # of a curve: more than it has pixels
+TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#007a5e"  # colour-blind readers tell them apart too
+INK, QUIET, GRID = "#1a1a1a", "#5c5c5c", "#e3e3e3"
+LESS_IS_BETTER = re.compile(
+    r"loss|error|entropy|perplexity|divergence|distance|deviation|negative|huber|brier"
+    r"|(?<![a-z])(rmse|mse|mae|mape|nll)"
+)
+MORE_IS_BETTER = re.compile(
+    r"accuracy|precision|recall|score|likelihood|correlation|explained|(?<![a-z])(r2|f1|auc|auroc|iou|dice|kappa)"
+)
+
+
+@frozen
+class Series:
+    """One curve, in the order of the history; ``best`` is a point to mark."""
+
+    name: str
+    colour: str
+    points: Sequence[Point]
+    best: Point | None = None
+
+
+@frozen
+class Panel:
+    """One plot. ``best`` is ``min`` or ``max``, or None where nothing says which values are good."""
+
+    title: str
+    series: Sequence[Series]
+    best: Callable[[Iterable[float]], float] | None = None
+    width: int = CELL_WIDTH
+
+
+@frozen
+class Axis:
+    """A map from values to pixels: ``low`` goes to ``start`` and ``high`` to ``end``, both log10 if ``log``."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        at = math.log10(value) if self.log else value
+        pixel = self.start + (at - self.low) / (self.high - self.low) * (self.end - self.start)
+        return min(max(pixel, -5000.0), 5000.0)  # viewers draw nonsense beyond
+
+
+def curves_svg(history: Sequence[Row], title: str = "") -> str:
+    """Draw a training history: the loss, every metric, and the learning rate where it changes.
+
+    history   rows with the columns of ``history.csv``; a row may lack a column or hold None there
+    Returns   an SVG document in ASCII, so it may stand in a file or a page of any encoding
+    """
+    x_name, panels = _panels(history)
+    limits = _x_limits([x for panel in panels for one in panel.series for x, _ in one.points])
+    top = 34 if title else 0
+    rows = [panels[i : i + CELLS_A_ROW] for i in range(0, len(panels), CELLS_A_ROW)]
+    width = max((sum(panel.width for panel in row) for row in rows), default=CELL_WIDTH)
+    height = top + (len(rows) * CELL_HEIGHT or 90)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="system-ui, sans-serif">']
+    parts += [f"<title>{_xml(title or 'training curves')}</title>", _rect(0, 0, width, height, 'fill="#ffffff"')]
+    if title:
+        parts.append(_text(16, 26, _cut(title, width // 11), size=15, weight="bold"))
+    if not panels:
+        parts.append(_text(width / 2, top + 50, "nothing to draw yet", size=13, anchor="middle", fill=QUIET))
+    for i, panel in enumerate(panels):
+        place = f"{i % CELLS_A_ROW * CELL_WIDTH} {top + i // CELLS_A_ROW * CELL_HEIGHT}"
+        parts += [f'<g transform="translate({place})">', *_draw(panel, x_name, limits), "</g>"]
+    return "\n".join([*parts, "</svg>\n"]).encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+# From the history to panels
+
+
+def _panels(history: Sequence[Row]) -> tuple[str, list[Panel]]:
+    """The name of the x axis, and the panels in the order of the columns."""
+    x_name, xs = _positions(history)
+
+    def points(key: str) -> list[Point]:
+        ys = [_number(row.get(key)) for row in history]
+        return [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and abs(x) < 1e15 and y is not None]
+
+    panels = []
+    for name in dict.fromkeys(["loss", *(key.removeprefix("validation/") for row in history for key in row)]):
+        if name not in ("step", "epoch", "learning_rate", "seconds"):
+            best, held_out = _best(name), points(f"validation/{name}")
+            marked = best(y for _, y in _finite(held_out)) if best and len(_finite(held_out)) > 1 else None
+            mark = next((point for point in held_out if point[1] == marked), None)
+            both = (Series("training", TRAINING, points(name)), Series("validation", VALIDATION, held_out, mark))
+            panels.append(Panel(name, [one for one in both if one.points], best))
+    rate = points("learning_rate")
+    if len({y for _, y in _finite(rate)}) > 1:
+        panels.append(Panel("learning rate", [Series("final", RATE, rate)], width=SMALL_WIDTH))
+    return x_name, [panel for panel in panels if panel.series]
+
+
+def _best(name: str) -> Callable[[Iterable[float]], float] | None:
+    """Whether the least or the most of a metric is best, by its name: a history says no more of it."""
+    if LESS_IS_BETTER.search(name.lower()):
+        return min
+    return max if MORE_IS_BETTER.search(name.lower()) else None
+
+
+def _number(value: Any) -> float | None:
+    """A number, None where there is none, NaN where it is not finite or too large to do sums with."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if abs(number) < 1e-300:
+        return 0.0
+    return number if abs(number) < 1e300 else math.nan
+
+
+def _positions(history: Sequence[Row]) -> tuple[str, list[float | None]]:
+    """The x axis, and where the rows stand on it: by epoch, or by step within one epoch.
+
+    An epoch may be a fraction, and belongs to the epoch that it is a part of.
+    """
+    epochs = [_number(row.get("epoch")) for row in history]
+    if len({math.ceil(epoch) for epoch in epochs if epoch is not None and abs(epoch) < 1e15}) > 1:
+        return "epoch", epochs
+    return "step", [_number(row.get("step")) for row in history]
+
+
+def _finite(points: Iterable[Point]) -> list[Point]:
+    return [point for point in points if math.isfinite(point[1])]
+
+
+def _thin(points: Sequence[Point]) -> Sequence[Point]:
+    """At most MOST_POINTS of the points: of every block the least, the greatest and the first gap."""
+    if len(points) <= MOST_POINTS:
+        return points
+    kept = {0, len(points) - 1}
+    a_block = 2 if len(_finite(points)) == len(points) else 3
+    size = math.ceil(len(points) / ((MOST_POINTS - 2) // a_block))
+    for start in range(0, len(points), size):
+        block = range(start, min(start + size, len(points)))
+        order = sorted((i for i in block if math.isfinite(points[i][1])), key=lambda i: points[i][1])
+        kept |= {*order[:1], *order[-1:], *[i for i in block if not math.isfinite(points[i][1])][:1]}
+    return [points[i] for i in sorted(kept)]
+
+
+# Scales
+
+
+def _x_limits(xs: Sequence[float]) -> Point:
+    """From 0 where that is not far, with room on both sides of a single place."""
+    low, high = min(xs, default=0.0), max(xs, default=1.0)
+    if low == high:
+        return low - 0.5, high + 0.5
+    return (0.0 if 0.0 < low <= 0.5 * high else low), high
+
+
+def _y_axis(panel: Panel) -> Axis:
+    """All values with a margin; log for positive values where less is better and they span 1.5 decades."""
+    columns = [[y for _, y in _finite(one.points)] or [0.0, 1.0] for one in panel.series]
+    low, high = min(map(min, columns)), max(map(max, columns))
+    log = panel.best is min and low > 0.0 and math.log10(high) - math.log10(low) > 1.5
+    if log:
+        low, high = math.log10(low), math.log10(high)
+    elif panel.best is not None:
+        fences = [_fence(sorted(values)) for values in columns]
+        near = min(fence[0] for fence in fences), max(fence[1] for fence in fences)
+        low, high = near if near[1] - near[0] < (high - low) / 5 else (low, high)
+    size = max(abs(low), abs(high))
+    pad = 0.05 * (high - low) if high - low > 1e-4 * size else 0.1 * size or 1.0  # labels have room for 5 digits
+    return Axis(low - pad, high + pad, BOTTOM, TOP, log)
+
+
+def _fence(values: Sequence[float]) -> Point:
+    """Limits without the far outliers, such as an R² of -500 at the start, which would flatten all the rest."""
+    first, third = values[len(values) // 4], values[-1 - len(values) // 4]
+    reach = 3.0 * (third - first) or math.inf
+    return max(values[0], first - reach), min(values[-1], third + reach)
+
+
+def _ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]:
+    """About so many round values on an axis, 1, 2 or 5 times a power of ten apart, each with its label."""
+    span = axis.high - axis.low
+    if axis.log:
+        stride, digits = math.ceil(span / most), (1, 2, 5) if span < 2.2 else (1,)
+        powers = [p for p in range(math.floor(axis.low), math.ceil(axis.high) + 1) if p % stride == 0]
+        values = [float(f"{digit}e{p}") for p in powers for digit in digits]
+        return [(v, _short(v)) for v in values if v > 0.0 and axis.low <= math.log10(v) <= axis.high]
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m * 1.0001 >= span / most)
+    step = max(step, 1.0) if whole else step
+    values = [i * step for i in range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)]
+    largest = max((abs(v) for v in values), default=0.0)
+    exponent = 0 if 1e-3 <= largest < 1e6 or not largest else math.floor(math.log10(largest) + 1e-9)
+    decimals = max(0, exponent - math.floor(math.log10(step) + 1e-9))
+    suffix = f"e{exponent}" if exponent else ""
+    return [(v, f"{v / 10.0**exponent:.{decimals}f}{suffix}" if v else "0") for v in values]
+
+
+# Drawing
+
+
+def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
+    """One panel at the origin: title, the numbers of each curve, the plot, and what the plot leaves out."""
+    right, y_axis = panel.width - RIGHT, _y_axis(panel)
+    x_axis = Axis(*limits, LEFT, right)
+    parts = [f"<title>{_xml(panel.title)}</title>"]
+    parts.append(_text(16, 24, _cut(panel.title, 30) + " (log scale)" * y_axis.log, size=13, weight="bold"))
+    for i, one in enumerate(panel.series):
+        y = 43 + 16 * i
+        parts += [_line(16, y - 4, 34, y - 4, one.colour, 2.5), _text(40, y, _numbers(one, x_name))]
+    for value, label in _ticks(x_axis, 6 if panel.width == CELL_WIDTH else 4, whole=True):
+        at = x_axis(value)
+        parts += [_line(at, TOP, at, BOTTOM), _text(at, BOTTOM + 14, label, 10, "middle", QUIET)]
+    for value, label in _ticks(y_axis, 7):
+        at, size = y_axis(value), round(min(10.0, 90 / len(label)), 1)  # the longest labels just fit
+        parts += [_line(LEFT, at, right, at), _text(LEFT - 6, at + 3.5, label, size, "end", QUIET)]
+    x, width, height = LEFT - 6, right - LEFT + 12, BOTTOM - TOP
+    parts.append(
+        _rect(LEFT, TOP, right - LEFT, height, f'class="frame" fill="none" stroke="{QUIET}" stroke-width="0.7"')
+    )
+    parts.append(_text((LEFT + right) / 2, BOTTOM + 30, x_name, anchor="middle", fill=QUIET))
+    # An inner svg hides what goes beyond its edges.
+    parts.append(f'<svg x="{x}" y="{TOP}" width="{width}" height="{height}" viewBox="{x} {TOP} {width} {height}">')
+    parts += [shape for one in panel.series for shape in _curve(one, x_axis, y_axis)]
+    return [*parts, "</svg>", *_notes(panel, y_axis)]
+
+
+def _curve(series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
+    """A polyline for every run of finite values, a dot for a run of one, and a ring at the best."""
+    runs: list[list[Point]] = [[]]
+    for x, y in _thin(series.points):
+        if math.isfinite(y):
+            runs[-1].append((x_axis(x), y_axis(y)))
+        else:
+            runs.append([])
+    style = f'fill="none" stroke="{series.colour}" stroke-width="{1 if len(series.points) > 100 else 1.6}"'
+    shapes = []
+    for run in runs:
+        if len(run) > 1:
+            places = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
+            shapes.append(f'<polyline points="{places}" {style} stroke-linejoin="round"/>')
+        shapes += [_circle("point", x, y, 2.5, f'fill="{series.colour}"') for x, y in run if len(run) == 1]
+    if series.best is not None:
+        ring = f'fill="#ffffff" stroke="{series.colour}" stroke-width="1.6"'
+        shapes.append(_circle("best", x_axis(series.best[0]), y_axis(series.best[1]), 4, ring))
+    return shapes
+
+
+def _numbers(series: Series, x_name: str) -> str:
+    """The last value of a curve, and the best one where that is known."""
+    text = f"{series.name} {_short(series.points[-1][1])}"
+    best = series.best
+    return text if best is None else f"{text}, best {_short(best[1])} at {x_name} {_short(best[0], 7)}"
+
+
+def _notes(panel: Panel, y_axis: Axis) -> list[str]:
+    """What the plot does not show: values beyond its edges, and values that are not finite."""
+    values = [y for one in panel.series for _, y in one.points]
+    finite = [y for y in values if math.isfinite(y)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    notes = []
+    if not y_axis.log and finite and (low < y_axis.low or high > y_axis.high):
+        end = f"down to {_short(low)}" if low < y_axis.low else f"up to {_short(high)}"
+        notes.append(_text(16, BOTTOM + 30, f"cut off: {end}", 10, fill=QUIET))
+    if len(finite) < len(values):
+        text = f"{len(values) - len(finite)} not finite"
+        notes.append(_text(panel.width - RIGHT, BOTTOM + 30, text, 10, "end", QUIET))
+    return notes
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: float = 0.7) -> str:
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _rect(x: float, y: float, width: float, height: float, style: str) -> str:
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" {style}/>'
+
+
+def _circle(kind: str, x: float, y: float, radius: float, style: str) -> str:
+    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {style}/>'
+
+
+def _text(
+    x: float, y: float, text: str, size: float = 11, anchor: str = "start", fill: str = INK, weight: str = "normal"
+) -> str:
+    style = f'font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{_xml(text)}</text>'
+
+
+def _short(value: float, digits: int = 4) -> str:
+    """A number as people write it: ``1e-5``, not ``1e-05``."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _xml(text: str) -> str:
+    """Text for XML, which has no room for control characters and lone surrogates, escaped or not."""
+    return escape(re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
