@@ -7,12 +7,14 @@ The fans of a weight of shape ``(â€¦, in, out)`` count its window: ``fan_in = â€
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field
 
+from funcnet.errors import Problem
 from funcnet.key import Array, Key
 from funcnet.spec import Spec, frozen, positive, register
 
@@ -77,7 +79,7 @@ class Normal(Initializer):
     mean: float = 0.0
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        return self.mean + self.std * key.normal(shape, dtype)
+        return np.asarray(self.mean + self.std * key.normal(shape, dtype))
 
 
 @register("uniform")
@@ -87,6 +89,10 @@ class Uniform(Initializer):
 
     low: float = -1.0
     high: float = 1.0
+
+    def validate(self) -> Iterator[Problem]:
+        if self.low >= self.high:
+            yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return key.uniform(shape, dtype, self.low, self.high)
@@ -108,7 +114,7 @@ class TruncatedNormal(Initializer):
         while (outside := np.abs(draws) > 2.0).any():
             attempt += 1
             draws = np.where(outside, key.fold(attempt).normal(shape, np.float64), draws)
-        return (self.std * draws).astype(dtype)
+        return np.asarray(self.std * draws, dtype)
 
 
 @frozen
@@ -126,7 +132,7 @@ class _VarianceScaling(Initializer):
 @frozen
 class _ScaledNormal(_VarianceScaling):
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        return math.sqrt(self.variance(shape)) * key.normal(shape, dtype)
+        return np.asarray(math.sqrt(self.variance(shape)) * key.normal(shape, dtype))
 
 
 @frozen

@@ -74,12 +74,12 @@ class Key:
         low: float = 0.0,
         high: float = 1.0,
     ) -> Array:
-        """Uniform floats in [low, high)."""
-        if np.dtype(dtype) == np.float32:
-            unit = (self.bits(shape, np.uint32) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
-        else:
-            unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return np.asarray(low + (high - low) * unit, dtype)
+        """Uniform floats in [low, high): the same numbers in every dtype, but for their rounding."""
+        unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        floats = np.asarray(low + (high - low) * unit, dtype)
+        return np.minimum(
+            floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))
+        )  # rounding may reach high
 
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
         """Standard normal floats, by the transform of Box and Muller (1958) in float64."""

@@ -256,10 +256,11 @@ def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
     """One dict of the children's dicts: under their names, the unnamed one's spread out, empty ones omitted."""
     whole: dict[str, Any] = {}
     for name, part in parts.items():
-        if not name:
-            whole.update(part)
-        elif part:
-            whole[name] = part
+        entries = part if not name else {name: part} if part else {}
+        for entry, content in entries.items():
+            if entry in whole:
+                raise ShapeError(f"two parts are called {entry!r}; rename the child or parameter of that name")
+            whole[entry] = content
     return whole
 
 

@@ -57,9 +57,8 @@ def column_of(prediction: Array, target: Array, loss: Loss) -> Array:
 
     Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
     """
-    if prediction.shape != target.shape and not (
-        {prediction.ndim, target.ndim} == {1, 2} and prediction.size == target.size == len(prediction)
-    ):
+    shapes = {prediction.shape, target.shape}
+    if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
         raise ShapeError(
             f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
             "reshape one of them, or change the last layer's units",
@@ -317,7 +316,7 @@ class SoftmaxCrossEntropy(Loss):
         q = self.distribution(prediction, target)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         log_p = ops.log_softmax(prediction)
-        terms = -np.sum(q * log_p, axis=-1)
+        terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
         if weight is not None:
             weight = spread(weight, terms.shape, prediction.dtype, self)
             terms = weight * terms
@@ -340,6 +339,11 @@ class SoftmaxCrossEntropy(Loss):
             q = target.astype(prediction.dtype, copy=False)
         elif target.dtype.kind == "f" and target.shape == prediction.shape[:-1]:
             raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+        elif target.shape == prediction.shape and prediction.ndim > 1:
+            raise DataError(
+                f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)",
+                layer=name,
+            )
         elif prediction.ndim < 2 or target.shape != prediction.shape[:-1]:
             raise ShapeError(
                 f"expected labels of shape {prediction.shape[:-1]} or probabilities of shape {prediction.shape}, "

@@ -24,9 +24,8 @@ class Metric(Spec):
 
 def _pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
     """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as one."""
-    if prediction.shape != target.shape and not (
-        {prediction.ndim, target.ndim} == {1, 2} and prediction.size == target.size == len(prediction)
-    ):
+    shapes = {prediction.shape, target.shape}
+    if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
         raise ShapeError(
             f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; reshape one of them",
             layer=type(metric).__name__,

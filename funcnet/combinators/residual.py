@@ -41,7 +41,10 @@ class Residual(Combinator):
     projection: Layer | None = None
 
     def validate(self) -> Iterator[Problem]:
-        if self.projection is not None and SHORTCUT in self.layer.children:
+        inner: Layer | None = self.layer if self.projection is not None else None
+        while inner is not None and SHORTCUT not in inner.children:
+            inner = inner.children.get("")  # a wrapper's inner layer shares its path
+        if inner is not None:
             yield Problem(".layer", f"has a child called {SHORTCUT!r}, the shortcut's own name; rename it")
 
     @property

@@ -7,13 +7,14 @@ a number or a schedule, read at the count of updates so far, which is ``opt_stat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field
 
 from funcnet import tree
+from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
 from funcnet.optim.schedules import Number, value_at
@@ -84,6 +85,10 @@ class SGD(Optimizer):
     learning_rate: Number = field(validator=non_negative)
     momentum: Number = field(default=0.0, validator=decay_rate)
     nesterov: bool = False
+
+    def validate(self) -> Iterator[Problem]:
+        if self.nesterov and self.momentum == 0.0:
+            yield Problem(".nesterov", "needs a momentum above 0; give momentum=0.9, or leave nesterov out")
 
     def init(self, params: Params) -> OptState:
         if self.momentum == 0.0:

@@ -46,8 +46,14 @@ def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chai
 
 
 def global_norm(grads: Params) -> float:
-    """The Euclidean norm of all leaves together, summed in float64."""
-    return math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in tree.leaves(grads)))
+    """The Euclidean norm of all leaves together, summed in float64; it overflows only if it must."""
+    leaves = tree.leaves(grads)
+    with np.errstate(over="ignore"):
+        norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in leaves))
+    largest = max((float(np.max(np.abs(g), initial=0.0)) for g in leaves), default=0.0) if math.isinf(norm) else 1.0
+    if largest == 1.0 or math.isinf(largest):
+        return norm
+    return largest * global_norm(tree.map(lambda g: g / largest, grads))
 
 
 @register("clip_by_global_norm")

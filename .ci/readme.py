@@ -1,0 +1,12 @@
+"""Run every ``bash`` block of a Markdown file in order, each in one shell; stop at the first that fails."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+for block in re.findall(r"^```bash\n(.*?)^```", Path(sys.argv[1]).read_text(encoding="utf-8"), re.M | re.S):
+    print("$ " + block.strip().replace("\n", "\n$ "), flush=True)
+    status = subprocess.run(["bash", "-euo", "pipefail", "-c", block], stdin=subprocess.DEVNULL).returncode
+    if status:
+        sys.exit(f"exit status {status} from this block of {sys.argv[1]}:\n{block}")
