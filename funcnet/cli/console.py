@@ -102,7 +102,7 @@ class Bar:
 
         self.progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(),
+            BarColumn(24),
             TaskProgressColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -119,8 +119,9 @@ class Bar:
             self.progress.start()
         now = time.monotonic()
         if event.row is not None:
-            figures = {name: value for name, value in event.row.items() if name not in ("step", "epoch", "seconds")}
-            self.progress.update(self.task, figures="  ".join(f"{k} {number(v)}" for k, v in figures.items()))
+            scores = [name for name in event.row if name not in ("step", "epoch", "loss", "learning_rate", "seconds")]
+            shown = ["loss", *scores[-1:]]  # the last is a validation score where there is one
+            self.progress.update(self.task, figures="  ".join(f"{name} {number(event.row[name])}" for name in shown))
         if now - self.drawn > 0.05 or event.step >= event.total_steps:
             self.progress.update(self.task, completed=event.step)
             self.drawn = now
