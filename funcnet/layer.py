@@ -352,7 +352,8 @@ def check_total(leaves: Mapping[str, Any]) -> None:
     """
     total = count_parameters(leaves)
     if total > MAX_PARAMETERS:
-        raise ShapeError(f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller")
+        message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
+        raise ShapeError(message, layer="the network")
 
 
 # ----- three bare functions ---------------------------------------------------------------------------------

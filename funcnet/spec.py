@@ -302,7 +302,8 @@ def describe(hint: Any) -> str:
     if hint in simple:
         return simple[hint]
     if is_spec(hint):
-        return f"{'an' if hint.kind[0] in 'aeio' else 'a'} {hint.kind}"
+        noun = {"data": "data source", "initial": "source of initial values"}.get(hint.kind, hint.kind)
+        return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return f"a list of {_named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"

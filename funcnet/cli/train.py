@@ -50,7 +50,7 @@ def train(options: argparse.Namespace) -> int:
         _log_to_stdout()
     folder = Path(options.out) if options.out else next_folder(Path("runs"), path.stem)
     try:
-        result = run(experiment, folder, path.parent, callbacks=[] if progress is None else [progress])
+        result = run(experiment, folder, base=path.parent, callbacks=[] if progress is None else [progress])
     finally:
         if isinstance(progress, Bar):
             progress.close()

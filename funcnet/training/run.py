@@ -31,7 +31,7 @@ from funcnet.data.prepare import Prepared, prepare
 from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
-from funcnet.layer import check_total, reach
+from funcnet.layer import check_total, is_shape, reach
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, evaluate, fit
 from funcnet.training.step import TrainState, train_state
@@ -57,6 +57,7 @@ class Run:
 def run(
     experiment: Experiment,
     out: str | os.PathLike[str] | None = None,
+    *,
     base: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
@@ -76,6 +77,7 @@ def run(
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
     start = starting_state(experiment, key, data, base)
+    check_targets(experiment, data)
     if folder is not None:
         claim(folder, experiment)
     try:
@@ -110,6 +112,18 @@ def check_shapes(experiment: Experiment, base: Path) -> None:
     in_shape = experiment.data.in_shape(base)
     reach("", experiment.model, "out_shape", in_shape)
     check_total(experiment.model.leaves(in_shape))
+
+
+def check_targets(experiment: Experiment, data: Prepared) -> None:
+    """Refuse targets that the loss or a metric cannot take, in every part, before training: at outputs of 0."""
+    for part in (data.train, data.validation, data.test):
+        if part is not None:
+            out_shape = experiment.model.out_shape(part.x.shape[1:])
+            if is_shape(out_shape):
+                zeros = np.zeros((len(part.x), *out_shape), part.x.dtype)
+                experiment.loss.apply(zeros, part.y)
+                for metric in experiment.metrics:
+                    metric(experiment.loss.link(zeros), part.y)
 
 
 def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:

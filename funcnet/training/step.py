@@ -275,11 +275,15 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
 
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = unpack(batch)
-        value, state, grads = whole(ts, x, y, weight)
-        if not (math.isfinite(value) and all(map(finite, tree.leaves(grads)))):
-            raise explain(ts, x, y, weight)
-        updates, opt_state = opt.update(grads, ts.opt_state, ts.params, value)
-        params = apply_updates(ts.params, updates)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
+            value, state, grads = whole(ts, x, y, weight)
+            if not (math.isfinite(value) and all(map(finite, tree.leaves(grads)))):
+                raise explain(ts, x, y, weight)
+            updates, opt_state = opt.update(grads, ts.opt_state, ts.params, value)
+            params = apply_updates(ts.params, updates)
+        if not all(map(finite, tree.leaves(params))):
+            path = next(path for path, leaf in tree.flatten(params).items() if not finite(leaf))
+            raise not_finite(ts.step, "an update", f"the step of params {path} by {type(opt).__name__}")
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 
     def context(ts: TrainState, shard: int) -> Context:
@@ -313,7 +317,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
             part = event.result[0] if event.method == "apply" else event.result
             if event.method in ("apply", "vjp") and not all(map(finite, tree.leaves(part))):
                 direction = "forward" if event.method == "apply" else "backward"
-                found.append(f"{direction} pass of {event.path or 'the network'} ({type(event.layer).__name__})")
+                found.append(f"the {direction} pass of {event.path or 'the network'} ({type(event.layer).__name__})")
 
         for name, leaf in (("the input batch", x), ("the targets", y), ("the weights", weight)):
             if not all(map(finite, tree.leaves(cast(leaf, np.float64) if leaf is not None else None))):
@@ -323,12 +327,17 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
             with listen(notice), np.errstate(all="ignore"):
                 whole(ts, x, y, weight)
         where = found[0] if found else f"the loss itself ({type(loss).__name__})"
-        return NonFiniteError(
-            f"step {ts.step}: a loss or gradient is not finite; it arose first in {where}. "
-            "Lower the learning rate, clip gradients (ClipByGlobalNorm), or look at the data"
-        )
+        return not_finite(ts.step, "a loss or gradient", where)
 
     return step
+
+
+def not_finite(step: int, what: str, where: str) -> NonFiniteError:
+    """The error of a step that gave a NaN or infinity, with the place it came out of."""
+    return NonFiniteError(
+        f"step {step}: {what} is not finite; it arose first in {where}. "
+        "Lower the learning rate, clip gradients (ClipByGlobalNorm), or look at the data"
+    )
 
 
 def unpack(batch: Batch) -> tuple[Value, Value, Array | None]:
