@@ -19,7 +19,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
 from funcnet.spec import fields
-from funcnet.training.step import TrainState, cast, dtype_of, predict, train_state, train_step, unpack
+from funcnet.training.step import TrainState, cast, dtype_of, numeric, predict, train_state, train_step, unpack
 
 Row = dict[str, Any]
 log = logging.getLogger("funcnet")
@@ -154,8 +154,8 @@ def _arrays(data: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
     Raises   DataError for no rows, or parts of different length
     """
     x, y, weight = unpack(data)
-    x, y = (tree.map(np.asarray, part) for part in (x, y))
-    weight = None if weight is None else np.asarray(weight)
+    x, y = (tree.map(numeric, part) for part in (x, y))
+    weight = None if weight is None else numeric(weight)
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise DataError(f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}")
@@ -231,11 +231,12 @@ def evaluate(
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, never averaged over batches."""
     x, y, weight = _arrays(data)
-    prediction = predict(net, params, state, x, batch_size)
-    y = cast(y, dtype_of(params))
-    value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
-    answer = loss.link(prediction)
-    return {"loss": float(value)} | {str(metric.tag): metric(answer, y, weight) for metric in metrics}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
+        prediction = predict(net, params, state, x, batch_size)
+        y = cast(y, dtype_of(params))
+        value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
+        answer = loss.link(prediction)
+        return {"loss": float(value)} | {str(metric.tag): metric(answer, y, weight) for metric in metrics}
 
 
 def _scores(

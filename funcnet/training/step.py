@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.errors import FuncnetError, NonFiniteError, ShapeError
+from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import (
     EVAL,
@@ -65,13 +65,30 @@ def dtype_of(params: Params) -> np.dtype[Any]:
 
 
 def cast(value: Value, dtype: npt.DTypeLike) -> Value:
-    """Arrays of a value, its floats in the params' dtype; integers and booleans stay what they are."""
+    """Arrays of a value, its floats in the params' dtype; integers and booleans stay what they are.
+
+    Raises   DataError for what is not an array of real numbers
+    """
 
     def one(leaf: Any) -> Array:
-        array = np.asarray(leaf)
+        array = numeric(leaf)
         return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
     return tree.map(one, value)
+
+
+def numeric(data: Any) -> Array:
+    """An array of real numbers from anything array-like.
+
+    Raises   DataError for ragged rows, text, objects and complex numbers
+    """
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise DataError("expected rows of one length, got rows that differ; pad or cut them first") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
+    return array
 
 
 def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
@@ -199,7 +216,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
     ) -> tuple[float, State, Params]:
         dtype = dtype_of(params)
         x, y = cast(x, dtype), cast(y, dtype)
-        weight = None if weight is None else np.asarray(weight).astype(dtype, copy=False)
+        weight = None if weight is None else numeric(weight).astype(dtype, copy=False)
         form = signature(x, params, state)
         if form not in checked:
             check_network(net, params, state, x)
@@ -292,7 +309,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
     def whole(ts: TrainState, x: Value, y: Value, weight: Array | None) -> tuple[float, State, Params]:
         if shards == 1:
             return gradient(ts.params, ts.state, x, y, context(ts, 0), weight)
-        x, y = tree.map(np.asarray, x), tree.map(np.asarray, y)
+        x, y = tree.map(numeric, x), tree.map(numeric, y)
         rows = len(tree.leaves(x)[0])
         divisor = loss.divisor(cast(y, dtype_of(ts.params)), weight)
         parts = []
