@@ -27,6 +27,7 @@ from funcnet.layer import (
     State,
     Value,
     apply_child,
+    is_shape,
     listen,
     reach,
     shape_of,
@@ -120,13 +121,11 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
             raise ShapeError(f"expected a batch of samples, got a single number; wrap it: np.array([[{x}]])")
         reach("", net, "out_shape", in_shape)
         problems = mismatches(net, in_shape, params, state)
-    except FuncnetError as error:
-        if _fits(net, params, state, unbatched):
-            raise _one_sample(unbatched) from None
-        raise error
+    except FuncnetError:
+        _explain_input(net, params, state, in_shape, unbatched)
+        raise
     if problems:
-        if _fits(net, params, state, unbatched):
-            raise _one_sample(unbatched)
+        _explain_input(net, params, state, in_shape, unbatched)
         raise ShapeError(
             f"params and state do not fit the network for inputs of shape {in_shape}:\n  "
             + "\n  ".join(problems)
@@ -142,10 +141,21 @@ def _fits(net: Layer, params: Params, state: State, in_shape: Shape) -> bool:
         return False
 
 
-def _one_sample(shape: Shape) -> ShapeError:
-    return ShapeError(
-        f"expected a batch of samples, got one sample of shape {shape}; give it a batch axis: x[None] (and y[None])"
-    )
+def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, unbatched: Shape) -> None:
+    """Raise a plainer error where the input alone is at fault: one sample without a batch, or another width."""
+    if _fits(net, params, state, unbatched):
+        raise ShapeError(
+            f"expected a batch of samples, got one sample of shape {unbatched}; "
+            "give it a batch axis: x[None] (and y[None])"
+        )
+    if is_shape(in_shape) and in_shape:
+        for width in sorted({length for leaf in tree.leaves(params) for length in np.shape(leaf)}):
+            fitting = (*in_shape[:-1], width)
+            if _fits(net, params, state, fitting):
+                raise ShapeError(
+                    f"expected inputs of shape {fitting}, which the params were made for, got {in_shape}; "
+                    "give the same features as in training"
+                )
 
 
 def signature(*values: Any) -> tuple[Any, ...]:
