@@ -51,13 +51,10 @@ if TYPE_CHECKING:
         SpecError as SpecError,
     )
     from funcnet.key import Key as Key
-    from funcnet.laws import (
-        backprop_trace as backprop_trace,
-        check_gradient as check_gradient,
-        check_layer as check_layer,
-        check_loss as check_loss,
-        check_optimizer as check_optimizer,
-    )
+    from funcnet.laws.gradient import check_gradient as check_gradient
+    from funcnet.laws.layers import check_layer as check_layer
+    from funcnet.laws.losses import check_loss as check_loss
+    from funcnet.laws.optimizers import check_optimizer as check_optimizer
     from funcnet.layer import (
         EVAL as EVAL,
         Context as Context,
@@ -112,6 +109,7 @@ if TYPE_CHECKING:
         save as save,
     )
     from funcnet.views.summary import summary as summary
+    from funcnet.views.trace import backprop_trace as backprop_trace
 else:
     import importlib
     import sys

@@ -82,9 +82,11 @@ CORE = {
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
     "funcnet.training.run": ("Run", "load_run", "run"),
-    "funcnet.laws": (
-        "backprop_trace", "check_gradient", "check_layer", "check_loss", "check_optimizer",
-    ),
+    "funcnet.laws.layers": ("check_layer",),
+    "funcnet.laws.losses": ("check_loss",),
+    "funcnet.laws.optimizers": ("check_optimizer",),
+    "funcnet.laws.gradient": ("check_gradient",),
+    "funcnet.views.trace": ("backprop_trace",),
     "funcnet.views.summary": ("summary",),
 }  # fmt: skip
 

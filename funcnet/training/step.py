@@ -147,7 +147,7 @@ def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, un
         raise ShapeError(
             f"expected a batch of samples, got one sample of shape {unbatched}; "
             "give it a batch axis: x[None] (and y[None])"
-        )
+        ) from None
     if is_shape(in_shape) and in_shape:
         for width in sorted({length for leaf in tree.leaves(params) for length in np.shape(leaf)}):
             fitting = (*in_shape[:-1], width)
@@ -155,7 +155,7 @@ def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, un
                 raise ShapeError(
                     f"expected inputs of shape {fitting}, which the params were made for, got {in_shape}; "
                     "give the same features as in training"
-                )
+                ) from None
 
 
 def signature(*values: Any) -> tuple[Any, ...]:

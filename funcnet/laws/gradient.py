@@ -1,0 +1,43 @@
+"""Any function's gradient against central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.errors import LawError
+from funcnet.key import Array, Key
+from funcnet.laws.values import agree, inner, slope
+from funcnet.layer import Params
+
+
+def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) -> None:
+    """Check ``grads`` as the gradient of a scalar function of a dict of float64 arrays.
+
+    Raises   LawError naming the leaf and the entry that are wrong
+    """
+    params = tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    flat, given = tree.flatten(params), tree.flatten(grads)
+    if {path: np.shape(leaf) for path, leaf in flat.items()} != {path: np.shape(leaf) for path, leaf in given.items()}:
+        raise LawError(
+            f"expected gradients of the shapes { {path: np.shape(leaf) for path, leaf in flat.items()} }, "
+            f"got { {path: np.shape(leaf) for path, leaf in given.items()} }"
+        )
+    scale = abs(float(f(params)))
+    for path, leaf in flat.items():
+        u = Key(0).fold(path).normal(leaf.shape)
+
+        def along(t: float, direction: Array, path: str = path) -> float:
+            return float(f(tree.unflatten({**flat, path: flat[path] + t * direction})))
+
+        if agree(slope(lambda t: along(t, u)), inner(given[path], u), scale):  # noqa: B023
+            continue
+        for entry in np.ndindex(leaf.shape):  # one by one, now that one of them is known to be wrong
+            e = np.zeros_like(leaf)
+            e[entry] = 1.0
+            numeric, analytic = slope(lambda t: along(t, e)), float(given[path][entry])  # noqa: B023
+            if not agree(numeric, analytic, scale):
+                raise LawError(f"the gradient of {path} is wrong at {entry}: expected {numeric}, got {analytic}")

@@ -1,0 +1,259 @@
+"""The laws of layers."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.codec import from_json, to_json
+from funcnet.errors import LawError, SpecError
+from funcnet.key import Array, Key
+from funcnet.laws.values import (
+    agree,
+    expect,
+    form,
+    frozen_copy,
+    inner,
+    moved,
+    one_leaf,
+    parts,
+    random_input,
+    random_like,
+    same,
+    slope,
+)
+from funcnet.layer import EVAL, Context, Layer, Leaf, Params, Shape, State, Value, apply_child, shape_of, vjp_child
+from funcnet.spec import Spec
+
+DIRECTIONS = 3
+
+
+def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled: bool = False) -> None:
+    """Run every law on a layer, in training and evaluation mode.
+
+    ``x`` is a batch to try it on (float64, or integers where the layer takes them), at least two rows;
+    random normal by default. ``batch_coupled`` says that in training rows depend on one another or on
+    their place in the batch, as with batch statistics and noise, which is then checked to be so.
+    Raises   LawError naming the law, and where there is one the leaf, that breaks it
+    """
+    key = Key(0).fold("laws")
+    x = frozen_copy(random_input(in_shape, key.fold("x")) if x is None else x)
+    contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}
+    params, state = (frozen_copy(part) for part in layer.init(key.fold("init"), in_shape, np.float64))
+    params = frozen_copy(moved(params, random_like(params, key.fold("shake")), 0.1))  # no bias stays exactly 0
+    check_leaves(layer, in_shape)
+    for mode, ctx in contexts.items():
+        check_shapes(layer, in_shape, params, state, x, ctx)
+        check_adjoint(layer, params, state, x, ctx, key.fold("adjoint", mode))
+        check_linear(layer, params, state, x, ctx, key.fold("linear", mode))
+        check_pure(layer, params, state, x, ctx, key.fold("pure", mode))
+        check_precision(layer, params, state, x, ctx, key.fold("precision", mode))
+        check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
+        check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
+    check_spec(layer, params, state, x)
+
+
+def _forward(layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+    return apply_child("", layer, params, state, x, ctx)
+
+
+def _backward(layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+    return vjp_child("", layer, params, residuals, dy)
+
+
+def check_leaves(layer: Layer, in_shape: Shape) -> None:
+    """``init`` gives exactly the leaves, in every dtype, and the same ones for the same key."""
+    for dtype in (np.float32, np.float64):
+        params, state = layer.init(Key(1), in_shape, dtype)
+        expected = tree.flatten(layer.leaves(in_shape))
+        for kind, part in (("param", params), ("state", state)):
+            want = {path: leaf.shape for path, leaf in expected.items() if isinstance(leaf, Leaf) and leaf.kind == kind}
+            got = {path: np.shape(leaf) for path, leaf in tree.flatten(part).items()}
+            expect(got == want, "init follows leaves", layer, f"expected {kind}s {want}, got {got}")
+            for path, leaf in tree.flatten(part).items():
+                wrong = f"{path} is {leaf.dtype}, not {np.dtype(dtype)}"
+                expect(leaf.dtype == dtype, "init follows dtype", layer, wrong)
+        expect(same(layer.init(Key(1), in_shape, dtype), (params, state)), "init is a function of its key", layer)
+
+
+def check_shapes(layer: Layer, in_shape: Shape, params: Params, state: State, x: Value, ctx: Context) -> None:
+    """``out_shape`` agrees with ``apply``; state keeps its keys, shapes and dtypes; evaluation keeps its values."""
+    y, new_state, residuals = _forward(layer, params, state, x, ctx)
+    expect(
+        shape_of(y) == layer.out_shape(in_shape),
+        "out_shape agrees with apply",
+        layer,
+        f"out_shape says {layer.out_shape(in_shape)}, apply gives {shape_of(y)}",
+    )
+    expect(form(new_state) == form(state), "state keeps keys, shapes and dtypes", layer)
+    expect(ctx.train or same(new_state, state), "evaluation keeps the state", layer)
+    dparams, dx = _backward(layer, params, residuals, random_like(y, Key(2)))
+    expect(
+        form(dparams) == form(params),
+        "gradients have the params' tree, shapes and dtypes",
+        layer,
+        f"expected {form(params)}, got {form(dparams)}",
+    )
+    floats = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
+    expect(
+        _shapes(dx) == _shapes(floats),
+        "the input's cotangent has its shape, and is None for integers",
+        layer,
+        f"expected {_shapes(floats)}, got {_shapes(dx)}",
+    )
+
+
+def _shapes(value: Value) -> Any:
+    return tree.map(lambda leaf: None if leaf is None else np.shape(leaf), value)
+
+
+def check_adjoint(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """``vjp`` is the adjoint of ``apply``'s derivative, for each parameter and the input."""
+    y, _, residuals = _forward(layer, params, state, x, ctx)
+    for i in range(DIRECTIONS):
+        dy = random_like(y, key.fold("dy", i))
+        dparams, dx = _backward(layer, params, residuals, dy)
+        scale = sum(float(np.sum(np.abs(a * b))) for a, b in zip(parts(dy), parts(y), strict=True) if a is not None)
+
+        def loss(params: Params, x: Value, dy: Value = dy) -> float:
+            return inner(dy, _forward(layer, params, state, x, ctx)[0])
+
+        u = random_like(x, key.fold("x", i))
+        numeric, analytic = slope(lambda t: loss(params, moved(x, u, t))), inner(dx, u)  # noqa: B023
+        expect(agree(numeric, analytic, scale), "adjoint", layer, f"input: differences give {numeric}, vjp {analytic}")
+        directions = random_like(params, key.fold("params", i))
+        for path in tree.flatten(params):
+            u = one_leaf(directions, path)
+            numeric, analytic = slope(lambda t: loss(moved(params, u, t), x)), inner(dparams, u)  # noqa: B023
+            expect(
+                agree(numeric, analytic, scale), "adjoint", layer, f"{path}: differences give {numeric}, vjp {analytic}"
+            )
+
+
+def check_linear(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """``vjp`` is linear in the cotangent, and gives exact zeros for zeros."""
+    y, _, residuals = _forward(layer, params, state, x, ctx)
+    a, b = random_like(y, key.fold("a")), random_like(y, key.fold("b"))
+    both = _backward(layer, params, residuals, moved(tree.map(lambda v: 2.0 * v, a), b, -3.0))
+    each = [_backward(layer, params, residuals, v) for v in (a, b)]
+    combined = moved(_none_to_zero(tree.map(lambda v: None if v is None else 2.0 * v, each[0])), each[1], -3.0)
+    expect(same(_none_to_zero(both), combined, 1e-10), "linear in the cotangent", layer)
+    zeros = _backward(layer, params, residuals, tree.zeros_like(a))
+    expect(not any(np.any(leaf) for leaf in tree.leaves(zeros)), "a zero cotangent gives exact zeros", layer)
+
+
+def _none_to_zero(value: Value) -> Value:
+    return tree.map(lambda leaf: np.zeros(()) if leaf is None else leaf, value)
+
+
+def check_pure(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """Nothing received or returned is written to; the same call gives the same bits; ``vjp`` may run twice."""
+    try:
+        y, new_state, residuals = _forward(layer, params, state, x, ctx)
+        kept = tree.map(np.array, (y, new_state))
+        dy = frozen_copy(random_like(y, key))
+        first = tree.map(lambda leaf: None if leaf is None else np.array(leaf), _backward(layer, params, residuals, dy))
+        second = _backward(layer, params, residuals, dy)
+    except ValueError as error:
+        if "read-only" not in str(error) and "readonly" not in str(error):
+            raise
+        message = f"breaks the law 'pure': writes to what it was given ({error})"
+        raise LawError(message, layer=type(layer).__name__) from None
+    expect(same(first, second), "vjp may be called twice with the same result", layer)
+    expect(same((y, new_state), kept), "pure", layer, "vjp writes to what apply returned")
+    again = _forward(layer, params, state, x, ctx)
+    expect(same(again[:2], kept), "the same call gives the same bits", layer)
+
+
+def check_precision(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """float32 in gives float32 out, forward and backward, close to float64."""
+
+    def to(dtype: Any, value: Value) -> Value:
+        return tree.map(lambda a: a.astype(dtype) if a is not None and a.dtype.kind == "f" else a, value)
+
+    def narrow(value: Value) -> Value:
+        return to(np.float32, value)
+
+    small = [narrow(value) for value in (params, state, x)]
+    wide = [to(np.float64, value) for value in small]
+    y, new_state, residuals = _forward(layer, small[0], small[1], small[2], ctx)
+    y64, new_state64, residuals64 = _forward(layer, wide[0], wide[1], wide[2], ctx)
+    dy = narrow(random_like(y64, key))
+    back = _backward(layer, small[0], residuals, dy)
+    back64 = _backward(layer, wide[0], residuals64, to(np.float64, dy))
+    for name, got, exact in (("apply", (y, new_state), (y64, new_state64)), ("vjp", back, back64)):
+        dtypes = {leaf.dtype for leaf in tree.leaves(got) if leaf.dtype.kind == "f"}
+        expect(dtypes <= {np.dtype(np.float32)}, "float32 in gives float32 out", layer, f"{name} gives {dtypes}")
+        expect(same(got, narrow(exact), 2e-4), "float32 agrees with float64", layer, f"in {name}")
+
+
+def check_layouts(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """Arrays that are transposed, strided or reversed in memory give the same values."""
+    y, _, residuals = _forward(layer, params, state, x, ctx)
+    dy = random_like(y, key)
+    expected = (y, _backward(layer, params, residuals, dy))
+    for name, layout in (("Fortran order", np.asfortranarray), ("strided", _strided), ("reversed", _reversed)):
+
+        def lay(value: Value, layout: Callable[[Array], Array] = layout) -> Value:
+            return tree.map(lambda leaf: None if leaf is None else layout(leaf), value)
+
+        y, _, residuals = _forward(layer, lay(params), lay(state), lay(x), ctx)
+        got = (y, _backward(layer, lay(params), residuals, lay(dy)))
+        expect(same(got, expected, 1e-12), "any memory layout gives the same values", layer, name)
+
+
+def _strided(array: Array) -> Array:
+    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
+
+
+def _reversed(array: Array) -> Array:
+    return np.ascontiguousarray(array[::-1])[::-1] if array.ndim else array
+
+
+def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key, *, coupled: bool) -> None:
+    """Each row is treated by itself, so that halves of a batch give the whole's results; or, coupled, not."""
+    y, _, residuals = _forward(layer, params, state, x, ctx)
+    dy = random_like(y, key)
+    dparams, dx = _backward(layer, params, residuals, dy)
+    rows = len(tree.leaves(x)[0])
+    outs = []
+    for half in (slice(0, rows // 2), slice(rows // 2, rows)):
+        part_y, _, part_residuals = _forward(layer, params, state, tree.map(lambda a: a[half], x), ctx)  # noqa: B023
+        part_dy = tree.map(lambda a: None if a is None else a[half], dy)  # noqa: B023
+        outs.append((part_y, *_backward(layer, params, part_residuals, part_dy)))
+
+    def joined(i: int) -> Value:
+        return tree.map(lambda a, b: None if a is None else np.concatenate([a, b]), outs[0][i], outs[1][i])
+
+    split = (joined(0), tree.map(np.add, outs[0][1], outs[1][1]), joined(2))
+    if coupled:
+        expect(not same(split, (y, dparams, dx), 1e-9), "batch_coupled: splitting a training batch changes it", layer)
+    else:
+        expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer)
+
+
+def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
+    """A spec equals its copies by pickle and, if it is registered, by JSON, which compute the same."""
+    copies = []
+    try:
+        copies.append(from_json(to_json(layer)))
+    except SpecError:
+        expect(not all(cls.tag for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
+    else:
+        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function has no address
+            copies.append(pickle.loads(pickle.dumps(layer)))
+    for copy in copies:
+        expect(copy == layer and hash(copy) == hash(layer), "a copy is equal", layer)
+        outs = [spec.apply(params, state, x, EVAL)[0] for spec in (copy, layer)]
+        expect(same(*outs), "a copy computes the same", layer)
+
+
+def _classes(layer: Layer) -> Iterator[type[Spec]]:
+    yield type(layer)
+    for child in layer.children.values():
+        yield from _classes(child)

@@ -1,0 +1,117 @@
+"""Values to try the laws on, and how they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.errors import LawError
+from funcnet.key import Array, Key
+from funcnet.layer import Shape, Value, batched, is_shape
+
+EPS = 1e-6
+RTOL = 1e-6
+BATCH = 4
+
+
+def expect(holds: Any, law: str, subject: Any, detail: str = "") -> None:
+    """Raise LawError naming the law unless it holds."""
+    if not holds:
+        raise LawError(f"breaks the law {law!r}{': ' + detail if detail else ''}", layer=type(subject).__name__)
+
+
+def random_like(value: Value, key: Key) -> Value:
+    """Normal draws in the structure, shapes and dtypes of a value; ``None`` where it holds no floats."""
+    counter = iter(range(10**6))
+
+    def one(leaf: Any) -> Any:
+        array = np.asarray(leaf)
+        return key.fold(next(counter)).normal(array.shape, array.dtype) if array.dtype.kind == "f" else None
+
+    return tree.map(one, value)
+
+
+def random_input(in_shape: Shape, key: Key, batch: int = BATCH, dtype: Any = np.float64) -> Value:
+    """A batch of normal draws for an input shape."""
+    return random_like(_empty(batched(in_shape, batch), dtype), key)
+
+
+def _empty(shapes: Any, dtype: Any) -> Value:
+    if isinstance(shapes, dict):
+        return {name: _empty(shape, dtype) for name, shape in shapes.items()}
+    return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(_empty(shape, dtype) for shape in shapes)
+
+
+def frozen_copy(value: Value) -> Value:
+    """A copy that nobody can write to."""
+
+    def one(leaf: Any) -> Array:
+        copy = np.array(leaf)
+        copy.flags.writeable = False
+        return copy
+
+    return tree.map(one, value)
+
+
+def inner(a: Value, b: Value) -> float:
+    """The inner product of two values of one structure, over what both have."""
+    pairs = zip(parts(a), parts(b), strict=True)
+    return sum(float(np.vdot(x, y)) for x, y in pairs if x is not None and y is not None)
+
+
+def parts(value: Value) -> list[Any]:
+    """The leaves of a value in order, absent ones among them."""
+    if isinstance(value, dict):
+        return [leaf for node in value.values() for leaf in parts(node)]
+    return [leaf for node in value for leaf in parts(node)] if isinstance(value, tuple) else [value]
+
+
+def moved(value: Value, direction: Value, by: float) -> Value:
+    """``value + by · direction``; what has no direction stays."""
+    if isinstance(value, dict):
+        return {name: moved(leaf, direction[name], by) for name, leaf in value.items()}
+    if isinstance(value, tuple):
+        return tuple(moved(a, b, by) for a, b in zip(value, direction, strict=True))
+    return value if direction is None else value + by * direction
+
+
+def same(a: Value, b: Value, rtol: float = 0.0) -> bool:
+    """Whether two values agree in structure, dtypes, and numbers: to the last bit, or to a tolerance."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[name], b[name], rtol) for name in a)
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(same(x, y, rtol) for x, y in zip(a, b, strict=True))
+    if a is None or b is None:
+        return a is b
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if rtol == 0.0:
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
+    scale = float(np.max(np.abs(b), initial=0.0))
+    return bool(np.all(np.abs(a - b) <= rtol * max(scale, 1.0)))
+
+
+def slope(f: Callable[[float], float]) -> float:
+    """The derivative of a function of one number at 0, by central differences."""
+    return (f(EPS) - f(-EPS)) / (2.0 * EPS)
+
+
+def agree(numeric: float, analytic: float, scale: float) -> bool:
+    """Whether two slopes are equal to RTOL, beyond the rounding that differences of size ``scale`` suffer."""
+    rounding = 1e-15 * scale / EPS
+    return abs(numeric - analytic) <= RTOL * max(abs(numeric), abs(analytic)) + 8.0 * rounding + 1e-10
+
+
+def one_leaf(values: Value, path: str) -> Value:
+    """A tree of values with zeros everywhere but at one leaf."""
+    flat = tree.flatten(values)
+    return tree.unflatten({name: leaf if name == path else np.zeros_like(leaf) for name, leaf in flat.items()})
+
+
+def form(values: Any) -> dict[str, Any]:
+    """``{path: (shape, dtype)}`` of a tree."""
+    return {path: (np.shape(leaf), np.asarray(leaf).dtype.name) for path, leaf in tree.flatten(values).items()}

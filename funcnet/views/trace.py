@@ -1,0 +1,29 @@
+"""Backpropagation to look at."""
+
+from __future__ import annotations
+
+from funcnet.layer import EVAL, Context, Event, Layer, Params, State, Value, apply_child, listen, vjp_child
+
+
+def backprop_trace(
+    net: Layer, params: Params, state: State, x: Value, dy: Value, ctx: Context = EVAL
+) -> dict[str, tuple[Value, Value, Params]]:
+    """Watch backpropagation flow: ``{path: (output, cotangent of the output, dparams)}`` in forward order.
+
+    A network of one layer stands under the empty path, a wrapper's inner layer under the wrapper's.
+    """
+    outputs: dict[str, Value] = {}
+    backward: dict[str, tuple[Value, Params]] = {}
+
+    def notice(event: Event) -> None:
+        if event.path or not net.children:
+            if event.method == "apply":
+                outputs.pop(event.path, None)
+                outputs[event.path] = event.result[0]
+            elif event.method == "vjp":
+                backward[event.path] = (event.args[2], event.result[0])
+
+    with listen(notice):
+        _, _, residuals = apply_child("", net, params, state, x, ctx)
+        vjp_child("", net, params, residuals, dy)
+    return {path: (output, *backward.get(path, (None, {}))) for path, output in outputs.items()}
