@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,14 +22,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises   CheckpointError when the folder cannot be written; the old file is then as it was
     """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -45,12 +44,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise CheckpointError(
             f"{path}: cannot be written ({error.strerror}); choose a folder that can, or free some space"
         ) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def npz_bytes(members: Mapping[str, Any]) -> bytes:
