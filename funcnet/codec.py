@@ -47,7 +47,7 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
     Raises   SpecError for a spec that no file can describe: an unregistered class, bare functions
     """
     cls = type(spec)
-    if cls.tag is None:
+    if "tag" not in cls.__dict__ or cls.tag is None:  # a tag that is inherited belongs to the base
         raise SpecError(
             [Problem("", f"{cls.__name__} has no tag, so no file can hold it; give it one: @fn.register('your.tag')")],
             root=cls.__name__,

@@ -27,6 +27,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from funcnet import tree
 from funcnet.errors import FuncnetError, KeyRequired, ShapeError
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
@@ -245,8 +246,6 @@ def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value
     if name:
         params = params.get(name, {})
     if dy is None:
-        from funcnet import tree
-
         return tree.zeros_like(params), None
     result: tuple[Params, Value] = reach(name, layer, "vjp", params, residuals, dy)
     return result
@@ -369,14 +368,15 @@ class FunctionLayer(Layer):
     out_shape_function: Callable[..., Any]
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
-        def described(kind: Literal["param", "state"], tree: Any) -> dict[str, Any]:
+        def described(kind: Literal["param", "state"], values: Any) -> dict[str, Any]:
             return {
                 name: described(kind, node) if isinstance(node, dict) else Leaf(np.shape(node), Initializer(), kind)
-                for name, node in tree.items()
+                for name, node in values.items()
             }
 
         params, state = self.init_function(Key(0), in_shape, np.float32)
-        return described("param", params) | described("state", state)
+        leaves = tree.flatten(described("param", params)) | tree.flatten(described("state", state))
+        return tree.unflatten(leaves)
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return self.out_shape_function(in_shape)

@@ -287,7 +287,7 @@ def is_spec(hint: Any) -> bool:
 
 def is_kind(cls: type[Spec]) -> bool:
     """Whether a field of this type admits several classes, so that a node needs its ``type``."""
-    return cls.tag is None
+    return cls.__dict__.get("tag") is None
 
 
 def _named_base(hint: Any) -> type[Spec]:

@@ -63,15 +63,20 @@ class Residual(Combinator):
         return dict.fromkeys(shapes, in_shape), shortcut
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        outs = {name: apply_child(name, child, params, state, x, ctx) for name, child in self.children.items()}
-        shortcut = outs[SHORTCUT][0] if self.projection is not None else x
-        y = tree.add(outs[""][0], shortcut)
-        return y, nest({name: out[1] for name, out in outs.items()}), tuple(out[2] for out in outs.values())
+        own_params, own_state = self.without_shortcut(params), self.without_shortcut(state)
+        y, new_state, residuals = apply_child("", self.layer, own_params, own_state, x, ctx)
+        if self.projection is None:
+            return tree.add(y, x), new_state, (residuals, None)
+        z, shortcut_state, shortcut_residuals = apply_child(SHORTCUT, self.projection, params, state, x, ctx)
+        return tree.add(y, z), nest({"": new_state, SHORTCUT: shortcut_state}), (residuals, shortcut_residuals)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        outs = {
-            name: vjp_child(name, child, params, residual, dy)
-            for (name, child), residual in zip(self.children.items(), residuals, strict=True)
-        }
-        through_shortcut = outs[SHORTCUT][1] if self.projection is not None else dy
-        return nest({name: out[0] for name, out in outs.items()}), tree.add(outs[""][1], through_shortcut)
+        dparams, dx = vjp_child("", self.layer, self.without_shortcut(params), residuals[0], dy)
+        if self.projection is None:
+            return dparams, tree.add(dx, dy)
+        shortcut_dparams, dz = vjp_child(SHORTCUT, self.projection, params, residuals[1], dy)
+        return nest({"": dparams, SHORTCUT: shortcut_dparams}), tree.add(dx, dz)
+
+    def without_shortcut(self, part: dict[str, Any]) -> dict[str, Any]:
+        """The layer's own entries of params or state."""
+        return {name: leaf for name, leaf in part.items() if self.projection is None or name != SHORTCUT}

@@ -41,3 +41,5 @@ def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) ->
             numeric, analytic = slope(lambda t: along(t, e)), float(given[path][entry])  # noqa: B023
             if not agree(numeric, analytic, scale):
                 raise LawError(f"the gradient of {path} is wrong at {entry}: expected {numeric}, got {analytic}")
+        numeric, analytic = slope(lambda t: along(t, u)), inner(given[path], u)  # noqa: B023
+        raise LawError(f"the gradient of {path} is wrong along a direction: expected {numeric}, got {analytic}")

@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from funcnet import tree
 from funcnet.codec import from_json, to_json
-from funcnet.errors import LawError
 from funcnet.key import Key
-from funcnet.laws.values import expect, form, frozen_copy, random_like, same
+from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same
 from funcnet.optim.rules import Optimizer, apply_updates
+from funcnet.optim.schedules import bind
+
+STEPS = 40
 
 
 def check_optimizer(opt: Optimizer) -> None:
-    """Run every law on an optimizer; a rule, as against a transform alone, must also descend.
+    """Run every law on an optimizer; one that ``descends``, as all but bare transforms do, must lower a loss.
 
     Raises   LawError naming the law that breaks
     """
-    key = Key(0).fold("laws")
-    for dtype in (np.float32, np.float64):
-        weight, bias = key.fold("w").normal((3, 2), dtype), key.fold("b").normal((2,), dtype)
-        params = frozen_copy({"a": {"weight": weight}, "bias": bias})
-        opt_state = frozen_copy(opt.init(params))
-        expected = form(opt_state)
-        for step in range(3):
-            grads = frozen_copy(random_like(params, key.fold("g", step)))
-            try:
-                updates, new_state = opt.update(grads, opt_state, params, 1.0)
-            except ValueError as error:
-                if "read-only" not in str(error):
-                    raise
-                raise LawError(f"breaks the law 'pure': {error}", layer=type(opt).__name__) from None
-            expect(
-                form(updates) == form(params),
-                "updates have the params' tree, shapes and dtypes",
-                opt,
-                f"expected {form(params)}, got {form(updates)}",
-            )
-            expect(form(new_state) == expected, "the state keeps keys, shapes and dtypes", opt)
-            again = opt.update(grads, opt_state, params, 1.0)
-            expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
-            for path, leaf in tree.flatten(new_state).items():
-                if path.endswith("step"):
-                    expect(leaf.dtype == np.int64 and leaf == step + 1, "step counts the updates in int64", opt)
-            opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
-        evaluated = opt.eval_params(params, opt_state)
-        expect(form(evaluated) == form(params), "eval_params has the params' tree, shapes and dtypes", opt)
+    bound = bind(opt, STEPS)
+    with guarded(opt):
+        for dtype in (np.float32, np.float64):
+            check_updates(bound, opt, dtype)
+        if opt.descends:
+            check_descent(bound, opt)
     if opt.tag is not None:
         expect(from_json(to_json(opt)) == opt, "a registered spec round-trips through JSON", opt)
+
+
+def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
+    """Updates like the params, a state that keeps its form and counts its steps, nothing written to."""
+    key = Key(0).fold("laws")
+    weight, bias = key.fold("w").normal((3, 2), dtype), key.fold("b").normal((2,), dtype)
+    params = frozen_copy({"a": {"weight": weight}, "bias": bias})
+    opt_state = frozen_copy(bound.init(params))
+    expected = form(opt_state)
+    for step in range(3):
+        for path, leaf in tree.flatten(opt_state).items():
+            if path.rpartition("/")[2] == "step":
+                law = "step counts the updates in int64"
+                expect(leaf.dtype == np.int64 and leaf == step, law, opt, f"{leaf} after {step} updates")
+        grads = frozen_copy(random_like(params, key.fold("g", step)))
+        received = tree.map(np.array, (grads, opt_state, params))
+        updates, new_state = bound.update(grads, opt_state, params, 1.0)
+        detail = f"expected {form(params)}, got {form(updates)}"
+        expect(form(updates) == form(params), "updates have the params' tree, shapes and dtypes", opt, detail)
+        expect(form(new_state) == expected, "the state keeps keys, shapes and dtypes", opt)
+        again = bound.update(grads, opt_state, params, 1.0)
+        expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
+        expect(same((grads, opt_state, params), received), "pure", opt, "changes what it was given")
+        opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
+    evaluated = bound.eval_params(params, opt_state)
+    expect(form(evaluated) == form(params), "eval_params has the params' tree, shapes and dtypes", opt)
+
+
+def check_descent(bound: Optimizer, opt: Optimizer) -> None:
+    """Steps down the bowl ``½ ‖p‖²``, whose gradient is p, end lower than they began."""
+    start = params = {"weight": 1.0 + Key(0).uniform((5,))}
+    opt_state = bound.init(params)
+    for _ in range(STEPS // 2):
+        updates, opt_state = bound.update(params, opt_state, params, 1.0)
+        params = apply_updates(params, updates)
+    before, after = (0.5 * float(np.sum(p["weight"] ** 2)) for p in (start, params))
+    expect(after < before, "descends", opt, f"{STEPS // 2} steps down a bowl lead from {before} to {after}")

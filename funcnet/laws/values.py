@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ def expect(holds: Any, law: str, subject: Any, detail: str = "") -> None:
     """Raise LawError naming the law unless it holds."""
     if not holds:
         raise LawError(f"breaks the law {law!r}{': ' + detail if detail else ''}", layer=type(subject).__name__)
+
+
+@contextlib.contextmanager
+def guarded(subject: Any) -> Iterator[None]:
+    """Turn an attempt to write to what is not the subject's into a LawError."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise LawError(
+            f"breaks the law 'pure': writes to what it was given ({error})", layer=type(subject).__name__
+        ) from None
 
 
 def random_like(value: Value, key: Key) -> Value:
@@ -58,15 +72,13 @@ def frozen_copy(value: Value) -> Value:
 
 def inner(a: Value, b: Value) -> float:
     """The inner product of two values of one structure, over what both have."""
-    pairs = zip(parts(a), parts(b), strict=True)
-    return sum(float(np.vdot(x, y)) for x, y in pairs if x is not None and y is not None)
-
-
-def parts(value: Value) -> list[Any]:
-    """The leaves of a value in order, absent ones among them."""
-    if isinstance(value, dict):
-        return [leaf for node in value.values() for leaf in parts(node)]
-    return [leaf for node in value for leaf in parts(node)] if isinstance(value, tuple) else [value]
+    if a is None or b is None:
+        return 0.0
+    if isinstance(a, dict):
+        return sum(inner(a[name], b[name]) for name in a)
+    if isinstance(a, tuple):
+        return sum(inner(x, y) for x, y in zip(a, b, strict=True))
+    return float(np.vdot(a, b))
 
 
 def moved(value: Value, direction: Value, by: float) -> Value:

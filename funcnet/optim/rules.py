@@ -30,6 +30,11 @@ class Optimizer(Spec):
 
     kind: ClassVar[str] = "optimizer"
 
+    @property
+    def descends(self) -> bool:
+        """Whether the updates lead down, as those of a rule; what a bare transform gives are gradients still."""
+        return True
+
     def init(self, params: Params) -> OptState:
         """The state before the first update; {} for a rule without one."""
         return {}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from attrs import field
 
 from funcnet import ops
 from funcnet.errors import Problem, SpecError
 from funcnet.spec import Spec, evolve, frozen, non_negative, positive, rebuild, register
+
+T = TypeVar("T", bound=Spec)
 
 
 @frozen
@@ -111,7 +113,7 @@ class WarmupCosine(Schedule):
         return _half_cosine(self.peak, self.end, (step - self.warmup_steps) / max(1, total - self.warmup_steps))
 
 
-def bind(spec: Spec, total_steps: int) -> Spec:
+def bind(spec: T, total_steps: int) -> T:
     """The same optimizer with every ``total_steps`` of None set to the length of the run."""
 
     def change(inner: Spec) -> Spec:
@@ -119,5 +121,5 @@ def bind(spec: Spec, total_steps: int) -> Spec:
             return evolve(inner, total_steps=total_steps)
         return inner
 
-    bound: Spec = rebuild(spec, change)
+    bound: T = rebuild(spec, change)
     return bound

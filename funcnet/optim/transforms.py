@@ -9,7 +9,8 @@ from attrs import field
 
 from funcnet import tree
 from funcnet.layer import Params, nest
-from funcnet.optim.rules import Optimizer, OptState
+from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
+from funcnet.optim.schedules import Number, value_at
 from funcnet.spec import Named, frozen, positive, register
 
 
@@ -22,6 +23,10 @@ class Chain(Optimizer):
     """
 
     steps: Named[Optimizer]
+
+    @property
+    def descends(self) -> bool:
+        return any(step.descends for _, step in self.steps)
 
     def init(self, params: Params) -> OptState:
         return nest({name: step.init(params) for name, step in self.steps})
@@ -62,15 +67,22 @@ class ClipByGlobalNorm(Optimizer):
     """``g ← g · min(1, max_norm / ‖g‖)``, with one norm over all leaves.
 
     Source   Pascanu et al. (2013), as optax: exactly ``max_norm`` afterwards, no epsilon
+    State    step
     """
 
-    max_norm: float = field(validator=positive)
+    max_norm: Number = field(validator=positive)
+
+    @property
+    def descends(self) -> bool:
+        return False
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step()}
 
     def update(
         self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
     ) -> tuple[Params, OptState]:
-        norm = global_norm(grads)
-        if norm <= self.max_norm:
-            return grads, opt_state
-        factor = self.max_norm / norm
-        return tree.map(lambda g: factor * g, grads), opt_state
+        step = count(opt_state)
+        norm, limit = global_norm(grads), value_at(self.max_norm, step)
+        factor = limit / norm if norm > limit else 1.0
+        return tree.map(lambda g: factor * g, grads) if factor != 1.0 else grads, {"step": after(step)}

@@ -93,7 +93,7 @@ def fit(
     total = _total_steps(epochs, steps, per_epoch)
     if class_weight is not None:
         weight = _class_weights(y, weight, class_weight)
-    optimizer = bind(optimizer, total)  # type: ignore[assignment]
+    optimizer = bind(optimizer, total)
     ts = start if isinstance(start, TrainState) else train_state(net, optimizer, key, shape_of(x), params=start)
     dtype = dtype_of(ts.params)
     x, y = cast(x, dtype), cast(y, dtype)

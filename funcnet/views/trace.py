@@ -16,14 +16,15 @@ def backprop_trace(
     backward: dict[str, tuple[Value, Params]] = {}
 
     def notice(event: Event) -> None:
-        if event.path or not net.children:
-            if event.method == "apply":
-                outputs.pop(event.path, None)
-                outputs[event.path] = event.result[0]
-            elif event.method == "vjp":
-                backward[event.path] = (event.args[2], event.result[0])
+        if event.method == "apply":
+            outputs.pop(event.path, None)  # the wrapper stands where its last inner layer stood
+            outputs[event.path] = event.result[0]
+        elif event.method == "vjp":
+            backward[event.path] = (event.args[2], event.result[0])
 
     with listen(notice):
         _, _, residuals = apply_child("", net, params, state, x, ctx)
         vjp_child("", net, params, residuals, dy)
+    if len(outputs) > 1:
+        del outputs[""]  # the network as a whole
     return {path: (output, *backward.get(path, (None, {}))) for path, output in outputs.items()}
