@@ -66,7 +66,7 @@ def _encode(hint: Any, value: Any, fill: bool) -> Any:
         return encode(value, fill=fill, tagged=not is_spec(hint) or is_kind(hint))
     if origin in (Union, types.UnionType):
         if isinstance(value, Spec | tuple | FrozenDict):
-            fitting = [arg for arg in args if get_origin(arg) or (is_spec(arg) and isinstance(value, arg))]
+            fitting = [arg for arg in args if _admits(arg, value)]
             return _encode(fitting[0], value, fill)
         return value
     if origin is Annotated and args[1] == NAMED:
@@ -85,6 +85,12 @@ def _encode(hint: Any, value: Any, fill: bool) -> Any:
     if isinstance(value, FrozenDict):
         return {name: _encode(args[1], value[name], fill) for name in sorted(value)}
     return value
+
+
+def _admits(hint: Any, value: Any) -> bool:
+    problems: list[Problem] = []
+    convert(hint, value, "", problems, decode=False)
+    return not problems
 
 
 def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
@@ -144,10 +150,13 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
 
     kinds = {_KEYS.get(kind, kind): kind for kind in index.KINDS}
     (only,) = body if len(body) == 1 else (None,)
-    if only in kinds and kinds[only] != "experiment":
-        spec = convert(index.base(kinds[only]), body[only], f".{only}", problems, decode=True)
-    else:
-        spec = decode_fields(index.base("experiment"), body, "", problems)
+    try:
+        if only in kinds and kinds[only] != "experiment":
+            spec = convert(index.base(kinds[only]), body[only], f".{only}", problems, decode=True)
+        else:
+            spec = decode_fields(index.base("experiment"), body, "", problems)
+    except RecursionError:
+        raise SpecError([Problem("", f"specs are nested too deep; the limit is {MAX_DEPTH}")]) from None
     if problems:
         raise SpecError(problems)
     return spec
@@ -177,6 +186,8 @@ def _parse(text: str) -> Any:
         raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
+    except SpecError:
+        raise
     except ValueError as error:  # an integer of more digits than Python converts
         raise refuse(f"a number cannot be read: {error}") from None
 

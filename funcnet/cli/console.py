@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from funcnet.errors import require
@@ -59,6 +61,15 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.5g}"
 
 
+@contextlib.contextmanager
+def unread() -> Iterator[None]:
+    """Go on when nobody reads the output any more, as after ``| head``: training is worth more than its lines."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Plain:
     """Progress in lines: the history's rows, some forty of them at most, and a sign of life in between."""
 
@@ -72,6 +83,11 @@ class Plain:
         return None
 
     def update(self, state: None, event: Event) -> tuple[None, bool]:
+        with unread():
+            self._show(event)
+        return None, False
+
+    def _show(self, event: Event) -> None:
         now = time.monotonic()
         if event.row is not None and self._due(event):
             self._row(event.row)
@@ -79,7 +95,6 @@ class Plain:
         elif now - self.last > self.every:
             print(f"step {event.step} of {event.total_steps}, loss {number(event.loss)}", flush=True)
             self.last = now
-        return None, False
 
     def _due(self, event: Event) -> bool:
         """Rows are spread evenly, the last one always among them."""

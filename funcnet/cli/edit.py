@@ -28,6 +28,8 @@ def apply_setting(document: Any, setting: str) -> None:
         value = json.loads(text)
     except ValueError:
         value = text
+    except RecursionError:
+        raise refuse("brackets are nested too deep") from None
     node = document
     for i, step in enumerate(steps):
         where = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps[:i]) or "the spec"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -20,20 +22,30 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
     Raises   ShapeError for anything else
     """
-    parts = [part for part in re.split(r"[,x]", text.strip("() ")) if part.strip()]
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    inside = text.strip("() ").removesuffix(",")
+    parts = re.split(r"[,x]", inside) if inside else []
+    if not all(re.fullmatch(r" *[0-9]{1,18} *", part) and int(part) > 0 for part in parts):
         raise ShapeError(f"--input: expected a shape such as 28,28,1, got {text!r}")
     return tuple(int(part) for part in parts)
+
+
+def base_of(file: Path) -> Path:
+    """What paths in a spec are relative to: its own folder, or for a run the one that the run began from."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if file.name == "spec.json":
+            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
+    return file.parent
 
 
 def show(options: argparse.Namespace) -> int:
     """Print the table of a model's layers, from shapes alone."""
     path = Path(options.spec)
-    file = path / "spec.json" if path.is_dir() else path
+    folder = path if os.path.isdir(path) else None
+    file = path if folder is None else folder / "spec.json"
     spec = load_spec(file)
     if isinstance(spec, Experiment):
         model: Layer = spec.model
-        in_shape: Shape = spec.data.in_shape(file.parent) if options.input is None else parse_shape(options.input)
+        in_shape: Shape = spec.data.in_shape(base_of(file)) if options.input is None else parse_shape(options.input)
     elif isinstance(spec, Layer):
         if options.input is None:
             raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")

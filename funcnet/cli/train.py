@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from funcnet.cli.console import Bar, Plain, has_rich, number, table
+from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.edit import apply_setting
 from funcnet.codec import (
     from_json,
@@ -73,8 +73,16 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
     return None if experiment.training.log_every else Plain()  # the log's own lines are progress enough
 
 
+class Lines(logging.StreamHandler[Any]):
+    """Log lines on standard output, as long as somebody reads them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        with unread():
+            raise
+
+
 def _log_to_stdout() -> None:
-    handler = logging.StreamHandler(sys.stdout)
+    handler = Lines(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("funcnet")
     logger.addHandler(handler)

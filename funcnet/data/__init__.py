@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         Moons as Moons,
         NormalNoise as NormalNoise,
     )
-    from funcnet.data.prepare import (
+    from funcnet.data.preparation import (
         Dataset as Dataset,
         Prepared as Prepared,
         prepare as prepare,
@@ -31,10 +31,10 @@ else:
     _PLACES = index.places(index.SOURCES) | {
         "Source": "funcnet.data.sources",
         "Table": "funcnet.data.sources",
-        "Dataset": "funcnet.data.prepare",
-        "Prepared": "funcnet.data.prepare",
+        "Dataset": "funcnet.data.preparation",
+        "Prepared": "funcnet.data.preparation",
         "Split": "funcnet.data.split",
-        "prepare": "funcnet.data.prepare",
+        "prepare": "funcnet.data.preparation",
     }
     __all__ = sorted(_PLACES)
 

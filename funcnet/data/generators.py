@@ -27,6 +27,7 @@ class HalfPlaneGrid(Source):
     def validate(self) -> Iterator[Problem]:
         if self.low >= self.high:
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
+        yield from check_size(".high", (self.high - self.low) ** 2, 2)
 
     def in_shape(self, base: Path) -> Shape:
         return (2,)
@@ -35,6 +36,15 @@ class HalfPlaneGrid(Source):
         line = np.arange(self.low, self.high)
         points = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
         return Table(points.astype(np.float64), (points[:, 1] >= 0).astype(np.int64), ("below", "above"))
+
+
+MAX_NUMBERS = 2**31  # 16 GB: beyond it a size in the spec is far likelier a mistake
+
+
+def check_size(path: str, rows: int, columns: int) -> Iterator[Problem]:
+    """A problem where a table would have more numbers than fit into memory."""
+    if rows * columns > MAX_NUMBERS:
+        yield Problem(path, f"gives {rows * columns} numbers; the limit is {MAX_NUMBERS}")
 
 
 def mean_sine(x: Array) -> Array:
@@ -67,6 +77,7 @@ class Function(Source):
     def validate(self) -> Iterator[Problem]:
         if self.low >= self.high:
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
+        yield from check_size(".rows", self.rows, self.inputs)
 
     def in_shape(self, base: Path) -> Shape:
         return (self.inputs,)
@@ -85,6 +96,9 @@ class NormalNoise(Source):
     inputs: int = field(validator=positive)
     outputs: int = field(validator=positive)
 
+    def validate(self) -> Iterator[Problem]:
+        yield from check_size(".rows", self.rows, self.inputs + self.outputs)
+
     def in_shape(self, base: Path) -> Shape:
         return (self.inputs,)
 
@@ -100,6 +114,9 @@ class Moons(Source):
 
     rows: int = field(default=500, validator=positive)
     noise: float = field(default=0.1, validator=non_negative)
+
+    def validate(self) -> Iterator[Problem]:
+        yield from check_size(".rows", self.rows, 2)
 
     def in_shape(self, base: Path) -> Shape:
         return (2,)

@@ -51,9 +51,14 @@ class Split(Spec):
         rows = len(y)
         if self.bootstrap is not None:
             drawn = key.integers(rows, (self.bootstrap,))
-            return Parts(drawn, drawn[:0], np.setdiff1d(np.arange(rows), drawn))
+            left = np.setdiff1d(np.arange(rows), drawn)
+            if len(left) == 0:
+                raise DataError(
+                    f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {len(drawn)}"
+                )
+            return Parts(drawn, drawn[:0], left)
         if self.stratify:
-            if y.ndim != 1 or y.dtype.kind not in "iu":
+            if y.ndim != 1 or y.dtype.kind not in "iub":
                 raise DataError(f"stratify: expected integer class labels, got {y.dtype} of shape {y.shape}")
             order = key.permutation(rows)
             pieces = [self._cut(order[y[order] == label]) for label in np.unique(y)]

@@ -7,6 +7,7 @@ a folder without it belongs to a run that did not end.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -27,8 +28,8 @@ from funcnet.codec import (
     load_spec,
     to_dict,
 )
-from funcnet.data.prepare import Prepared, prepare
-from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
+from funcnet.data.preparation import Prepared, prepare
+from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError, ShapeError
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layer import check_total, is_shape, reach
@@ -101,6 +102,10 @@ def run(
             write(folder, finish(experiment, data, error.fit), data, base)
             error.message += f". The last good state is in {folder}"
         raise
+    except FuncnetError:
+        if folder is not None:
+            release(folder)
+        raise
     finished = finish(experiment, data, result)
     if folder is not None:
         write(folder, finished, data, base)
@@ -119,11 +124,15 @@ def check_targets(experiment: Experiment, data: Prepared) -> None:
     for part in (data.train, data.validation, data.test):
         if part is not None:
             out_shape = experiment.model.out_shape(part.x.shape[1:])
-            if is_shape(out_shape):
-                zeros = np.zeros((len(part.x), *out_shape), part.x.dtype)
-                experiment.loss.apply(zeros, part.y)
-                for metric in experiment.metrics:
-                    metric(experiment.loss.link(zeros), part.y)
+            if not is_shape(out_shape):
+                raise ShapeError(
+                    f"expected a network with one output to compare with the targets, got the shapes {out_shape}; "
+                    "join them with Concat() or Sum()"
+                )
+            zeros = np.zeros((len(part.x), *out_shape), part.x.dtype)
+            experiment.loss.apply(zeros, part.y)
+            for metric in experiment.metrics:
+                metric(experiment.loss.link(zeros), part.y)
 
 
 def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
@@ -157,11 +166,14 @@ def check_free(folder: Path) -> None:
 
     Raises   CheckpointError that says whether a run ended there, was cut short, or it is something else
     """
-    if not folder.exists():
+    if not os.path.exists(folder):  # nor where it cannot be known, which making it will tell
         return
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
-    inside = {path.name for path in folder.iterdir()}
+    try:
+        inside = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); choose another --out") from None
     if LAST in inside:
         raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
     if "spec.json" in inside:
@@ -172,13 +184,22 @@ def check_free(folder: Path) -> None:
 
 def claim(folder: Path, experiment: Experiment) -> None:
     """Make the folder and write the spec into it, so that an unwritable one is found out before training."""
+    document = to_dict(experiment, fill=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(
             f"{folder}: cannot be made ({error.strerror}); choose a folder that can for --out"
         ) from None
-    write_json(folder / "spec.json", to_dict(experiment, fill=True))
+    check_free(folder)  # again: another run may have taken it meanwhile
+    write_json(folder / "spec.json", document)
+
+
+def release(folder: Path) -> None:
+    """Undo ``claim`` for a run that ended by a mistake in its spec or data, with nothing learnt to keep."""
+    with contextlib.suppress(OSError):
+        (folder / "spec.json").unlink()
+        folder.rmdir()
 
 
 def next_folder(runs: Path, name: str) -> Path:
@@ -269,26 +290,43 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Raises   CheckpointError for a folder that is missing, incomplete or damaged
     """
     folder = Path(folder)
-    if not (folder / LAST).is_file():
-        what = "holds a run that did not end" if (folder / "spec.json").exists() else "is not a run folder"
+    if not os.path.isfile(folder / LAST):
+        what = "holds a run that did not end" if os.path.exists(folder / "spec.json") else "is not a run folder"
         raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
+    name = "spec.json"
     try:
-        experiment = load_spec(folder / "spec.json")
+        experiment = load_spec(folder / name)
+        if not isinstance(experiment, Experiment):
+            raise ValueError(f"expected an experiment, got a {experiment.kind}")
         _, params, state = load(folder / "weights.npz")
-        facts, preprocess, metrics = (
-            json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "preprocess.json", LAST)
-        )
+        name = "run.json"
+        facts = read_object(folder / name)
+        key, step, stopped = Key(bytes.fromhex(facts["key"])), int(facts["step"]), facts["stopped"]
         if digest({"params": params, "state": state}) != facts["weights"]:
             raise CheckpointError(f"{folder}: weights.npz is not the file that the run wrote")
-        with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        name = "preprocess.json"
+        preprocess = read_object(folder / name)
+        name = LAST
+        metrics = read_object(folder / name)
+        name = "history.csv"
+        with open(folder / name, encoding="utf-8", newline="") as file:
             history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-        key = Key(bytes.fromhex(facts["key"]))
-        ts = TrainState(params, state, {}, key, int(facts["step"]))
     except CheckpointError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, FuncnetError) as error:
-        raise CheckpointError(f"{folder}: a file of the run cannot be read: {error}") from None
-    return Run(ts, history, metrics, experiment, preprocess, facts.get("stopped"))
+    except KeyError as error:
+        raise CheckpointError(f"{folder / name}: cannot be read: it has no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error, FuncnetError) as error:
+        raise CheckpointError(f"{folder / name}: cannot be read: {error}") from None
+    ts = TrainState(params, state, {}, key, step)
+    return Run(ts, history, metrics, experiment, preprocess, stopped)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {value!r}")
+    return value
 
 
 def _number(text: str) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
+from funcnet.errors import DataError, FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
 from funcnet.layer import (
     EVAL,
@@ -276,7 +276,7 @@ def train_state(
             + "\n  ".join(problems)
             + "\ngive the params and state of this network"
         )
-    params, state = (owned(tree.map(lambda leaf: np.asarray(leaf, dtype), part), part) for part in (params, state))
+    params, state = (owned(tree.map(lambda leaf: numeric(leaf).astype(dtype), part), part) for part in (params, state))
     return TrainState(params, state, opt.init(params), key, 0)
 
 
@@ -289,8 +289,14 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
 
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
     ``key.fold("step", step, "shard", s)``; gradients are added in shard order, state is their mean.
-    Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer it came out of
+    Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer it came out of;
+             SpecError for an optimizer that is a transform without a rule
     """
+    if not opt.descends:
+        message = (
+            "gives gradients, so steps would go uphill; put a rule after it: chain(ClipByGlobalNorm(1.0), SGD(0.1))"
+        )
+        raise SpecError([Problem("", message)], root=type(opt).__name__)
     if shards < 1:
         raise ShapeError(f"expected shards of 1 or more, got {shards}")
     if shards > 1 and not loss.additive:
@@ -352,7 +358,9 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
         found += [f"params {path}" for path, leaf in tree.flatten(ts.params).items() if not finite(leaf)][:1]
         if not found:
             with listen(notice), np.errstate(all="ignore"):
-                whole(ts, x, y, weight)
+                value = whole(ts, x, y, weight)[0]
+            if found and "backward" in found[0] and not math.isfinite(value):
+                found.clear()  # the loss came before
         where = found[0] if found else f"the loss itself ({type(loss).__name__})"
         return not_finite(ts.step, "a loss or gradient", where)
 

@@ -43,7 +43,10 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
         raise CheckpointError(f"{path}: its spec cannot be read: {error}") from None
     if not isinstance(net, Layer):
         raise CheckpointError(f"{path}: expected the spec of a network, got one of {net.kind}")
-    params, state = split_members(members)
+    try:
+        params, state = split_members(members)
+    except FuncnetError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     return net, params, state
 
 

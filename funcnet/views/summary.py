@@ -57,18 +57,19 @@ def summary(net: Layer, in_shape: Shape) -> list[Line]:
     events: list[Event] = []
     with listen(events.append):
         reach("", net, "out_shape", in_shape)
-    lines: list[Line] = []
-    for event in events:  # a combinator's comes after those of its children, which are deeper
+    done: list[list[Line]] = []  # finished subtrees, each with its root first
+    for event in events:  # a combinator's comes right after those of its children, which are deeper
         (shape,) = event.args
         layer = event.layer
-        own = len(lines)
-        while own and lines[own - 1].depth > event.depth:
-            own -= 1
+        inside: list[list[Line]] = []
+        while done and done[-1][0].depth > event.depth:
+            inside.insert(0, done.pop())
         if layer.children:
-            inside = [line.multiply_adds for line in lines[own:] if line.depth == event.depth + 1]
-            total = None if None in inside else sum(filter(None, inside))
+            costs = [subtree[0].multiply_adds for subtree in inside]
+            total = None if None in costs else sum(filter(None, costs))
         else:
             total = multiply_adds(layer, shape)
         parameters = count_parameters(layer.leaves(shape))
-        lines.insert(own, Line(event.path, type(layer).__name__, event.depth, event.result, parameters, total))
-    return lines
+        line = Line(event.path, type(layer).__name__, event.depth, event.result, parameters, total)
+        done.append([line, *(line for subtree in inside for line in subtree)])
+    return done[0]

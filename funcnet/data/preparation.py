@@ -45,12 +45,12 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     else:
         parts = source.split.parts(y, key.fold("split"))
     x = x.astype(np.float64)
-    preprocess: dict[str, Any] = {"inputs": None, "classes": table.classes}
+    preprocess: dict[str, Any] = {"inputs": None, "classes": None if table.classes is None else list(table.classes)}
     if source.scale == "standard":
         scaler = fit_standard(x[parts.train])
         preprocess["inputs"] = {"scale": "standard", **{name: values.tolist() for name, values in scaler.items()}}
         x = (x - scaler["mean"]) / scaler["deviation"]
-    x = x.astype(dtype)
+    x = narrow(x, dtype, type(source).__name__)
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
     sets = [Dataset(x[rows], y[rows]) if len(rows) else None for rows in parts]
     assert sets[0] is not None
@@ -64,14 +64,34 @@ def check(table: Table, name: str) -> tuple[Array, Array]:
         if array.dtype.kind not in "fiub":
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0][0])
-            raise DataError(f"expected finite {part}, got {array[row]} in row {row}; remove or fill it", layer=name)
+            at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+            raise DataError(f"expected finite {part}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise DataError(f"expected as many targets as inputs, at least one, got {x.shape} and {y.shape}", layer=name)
     return x, y
 
 
+def place(at: tuple[int, ...]) -> str:
+    """``row 3``, ``row 3, column 5``"""
+    return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
+
+
+def narrow(x: Array, dtype: npt.DTypeLike, name: str) -> Array:
+    """The inputs in another float type.
+
+    Raises   DataError for a number that it cannot hold
+    """
+    with np.errstate(over="ignore"):
+        y = x.astype(dtype)
+    if not np.isfinite(y).all():
+        at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
+        raise DataError(
+            f"expected inputs that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
+        )
+    return y
+
+
 def fit_standard(x: Array) -> dict[str, Array]:
     """Mean and standard deviation of each feature; a constant feature keeps its scale."""
-    deviation = x.std(axis=0)
-    return {"mean": x.mean(axis=0), "deviation": np.where(deviation > 0.0, deviation, 1.0)}
+    varies = x.max(axis=0) > x.min(axis=0)  # the deviation of a constant may be a rounding error, not 0
+    return {"mean": x.mean(axis=0), "deviation": np.where(varies, x.std(axis=0), 1.0)}
