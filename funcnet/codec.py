@@ -11,6 +11,7 @@ import json
 import math
 import os
 import types
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -62,13 +63,12 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
 
 def _encode(hint: Any, value: Any, fill: bool) -> Any:
     origin, args = get_origin(hint), get_args(hint)
-    if isinstance(value, Spec):
-        return encode(value, fill=fill, tagged=not is_spec(hint) or is_kind(hint))
     if origin in (Union, types.UnionType):
         if isinstance(value, Spec | tuple | FrozenDict):
-            fitting = [arg for arg in args if _admits(arg, value)]
-            return _encode(fitting[0], value, fill)
+            return _encode(next(arg for arg in args if _admits(arg, value)), value, fill)
         return value
+    if isinstance(value, Spec):
+        return encode(value, fill=fill, tagged=not is_spec(hint) or is_kind(hint))
     if origin is Annotated and args[1] == NAMED:
         automatic = name_children([(None, item) for _, item in value])
         nodes = []
@@ -143,9 +143,15 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
         raise SpecError([Problem(".version", f"expected an integer from 1, got {show(version)}")])
     if version > VERSION:
         raise SpecError(
-            [Problem(".version", f"expected up to {VERSION}, which this funcnet reads, got {version}; upgrade funcnet")]
+            [
+                Problem(
+                    ".version", f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade it"
+                )
+            ]
         )
     body = {key: value for key, value in document.items() if key != "version"}
+    if body.pop("type", "experiment") != "experiment":
+        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}")])
     from funcnet import index
 
     kinds = {_KEYS.get(kind, kind): kind for kind in index.KINDS}
@@ -169,8 +175,7 @@ def _parse(text: str) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         node = dict(items)
         if len(node) < len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
             raise refuse(f"the key {twice!r} stands twice in one object")
         return node
 
@@ -184,10 +189,10 @@ def _parse(text: str) -> Any:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
         raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
     except SpecError:
         raise
+    except RecursionError:
+        raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise refuse(f"a number cannot be read: {error}") from None
 

@@ -77,9 +77,7 @@ class Key:
         """Uniform floats in [low, high): the same numbers in every dtype, but for their rounding."""
         unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         floats = np.asarray(low + (high - low) * unit, dtype)
-        return np.minimum(
-            floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))
-        )  # rounding may reach high
+        return np.asarray(np.minimum(floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))))
 
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
         """Standard normal floats, by the transform of Box and Muller (1958) in float64."""
@@ -96,11 +94,11 @@ class Key:
 
     def integers(self, high: int, shape: int | tuple[int, ...] = ()) -> Array:
         """Integers in 0 … high-1, drawn with replacement."""
-        return (self.uniform(shape) * high).astype(np.int64)
+        return np.asarray(self.uniform(shape) * high).astype(np.int64)
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else shape
+    return tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
 
 
 @cache

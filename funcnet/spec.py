@@ -8,6 +8,7 @@ every problem at once. A file can only name registered classes; it never causes 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import types
@@ -154,7 +155,7 @@ class Spec:
         depth, nodes = 1, 1
         for name, hint, _, constraint in fields(cls):
             value = convert(hint, getattr(self, name), f".{name}", problems, decode=False)
-            if constraint and not problems:
+            if constraint and value is not MISSING:
                 problems.extend(constraint.problems(f".{name}", value))
             object.__setattr__(self, name, value)
             for inner in _inner(value):
@@ -276,8 +277,18 @@ MISSING = _Missing()
 
 def show(value: Any) -> str:
     """A value as JSON would have it, shortened, for messages."""
-    text = json.dumps(value) if isinstance(value, dict | list | str | bool | None) else repr(value)
+    try:
+        text = json.dumps(value) if isinstance(value, dict | list | str | bool | None) else repr(value)
+    except (TypeError, ValueError, RecursionError):  # not JSON, circular, or an integer of thousands of digits
+        text = _plain(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _plain(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__}"
 
 
 def is_spec(hint: Any) -> bool:
@@ -330,6 +341,9 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
         if decode:
             return _decode(hint, value, path, problems)
     elif hint is bool or hint is str:
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            problems.append(Problem(path, f"expected text that UTF-8 can encode, got {show(value)}"))
+            return MISSING
         if isinstance(value, hint):
             return value
     elif hint is type(None):
@@ -338,14 +352,16 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
     elif hint is int:
         if isinstance(value, int | np.integer) and not isinstance(value, bool):
             if abs(int(value)) > MAX_INTEGER:
-                problems.append(Problem(path, f"integers go up to 2^53, got {value}"))
+                problems.append(Problem(path, f"integers go up to 2^53, got {show(value)}"))
                 return MISSING
             return int(value)
     elif hint is float:
         if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-            if math.isfinite(value):
-                return float(value)
-            problems.append(Problem(path, f"expected a finite number, got {value}"))
+            with contextlib.suppress(OverflowError):
+                value = float(value)
+                if math.isfinite(value):
+                    return value + 0.0  # -0.0 equals 0.0, so it must be written alike
+            problems.append(Problem(path, f"expected a finite number, got {show(value)}"))
             return MISSING
     elif origin is Literal:
         if any(type(value) is type(arg) and value == arg for arg in args):
@@ -357,7 +373,8 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
     elif origin in (Union, types.UnionType):
         return _convert_union(hint, value, path, problems, decode=decode)
     elif origin is Annotated and args[1] == WORDS:
-        return convert(args[0], (value,) if isinstance(value, str) else value, path, problems, decode=decode)
+        if isinstance(value, str | list | tuple):
+            return convert(args[0], (value,) if isinstance(value, str) else value, path, problems, decode=decode)
     elif origin is Annotated and args[1] == NAMED:
         if isinstance(value, list | tuple):
             return _convert_named(_named_base(hint), value, path, problems, decode=decode)

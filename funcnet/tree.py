@@ -6,6 +6,7 @@ Values (inputs, outputs, cotangents) nest in the same way and may also hold tupl
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -44,6 +45,9 @@ def _map(f: Callable[..., Any], tree: Any, rest: tuple[Any, ...], path: str) -> 
             if not isinstance(other, tuple) or len(other) != len(tree):
                 raise PathError(f"trees differ at {path or 'the root'!r}: expected a tuple of {len(tree)}")
         return tuple(_map(f, node, tuple(other[i] for other in rest), path) for i, node in enumerate(tree))
+    for other in rest:
+        if isinstance(other, dict | tuple):
+            raise PathError(f"trees differ at {path or 'the root'!r}: expected a leaf, got a {type(other).__name__}")
     return f(tree, *rest)
 
 
@@ -107,7 +111,7 @@ def ravel(tree: Tree) -> Ravel:
         total = ends[-1] if ends else 0
         if vector.shape != (total,):
             raise PathError(f"expected a vector of {total} numbers, got shape {vector.shape}")
-        starts = [0, *ends[:-1]]
+        starts = [0, *ends][:-1]
         parts = {
             path: vector[start:end].reshape(shape)
             for path, shape, start, end in zip(paths, shapes, starts, ends, strict=True)
@@ -119,9 +123,7 @@ def ravel(tree: Tree) -> Ravel:
 
 def _matching(flat: Mapping[str, Any], pattern: str) -> list[str]:
     """The paths that a glob matches: ``*`` any run (``/`` too), ``?`` one character, ``[ab]`` a set."""
-    parts = re.split(r"(\*|\?|\[[^\]]+\])", pattern)
-    wild = {"*": ".*", "?": "."}
-    whole = re.compile("".join(wild.get(part, part if part.startswith("[") else re.escape(part)) for part in parts))
+    whole = re.compile(fnmatch.translate(pattern))
     found = [path for path in flat if whole.fullmatch(path)]
     if not found:
         raise PathError(f"{pattern!r} matches none of: {', '.join(flat)}{did_you_mean(pattern, flat)}")

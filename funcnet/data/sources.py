@@ -58,7 +58,7 @@ class Arrays(Source):
     """
 
     x: tuple[tuple[float, ...], ...]
-    y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...]
+    y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...] = attrs.field(eq=lambda y: (type(y[0]), y))
 
     def validate(self) -> Iterator[Problem]:
         for name, rows in (("x", self.x), ("y", self.y)):

@@ -1,0 +1,59 @@
+"""The real command in real processes: what the tests of the command line share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = """{
+  "version": 1, "seed": 3,
+  "data": {"type": "iris", "split": {"validation": 0.2, "test": 0.2, "stratify": true}, "scale": "standard"},
+  "model": {"type": "serial", "layers": [
+    {"type": "dense", "units": 8}, "relu", {"type": "dense", "units": 3, "name": "head"}]},
+  "loss": "softmax_cross_entropy",
+  "metrics": ["accuracy"],
+  "optimizer": {"type": "sgd", "learning_rate": 0.1},
+  "training": {"epochs": 3}
+}
+"""
+
+
+class Result(NamedTuple):
+    """What a process left: its exit status, and both streams as text."""
+
+    status: int
+    out: str
+    err: str
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a process, without what a developer's shell may have set."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COLUMNS"))}
+    return env | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "80"} | changes
+
+
+def command(*args: str) -> list[str]:
+    """``funcnet …`` under the Python that runs the tests."""
+    return [sys.executable, "-m", "funcnet", *args]
+
+
+def funcnet(cwd: Path, *args: str, encoding: str = "utf-8", **changes: str) -> Result:
+    """Run the command to its end; its streams are read in the console's encoding."""
+    env = environment(PYTHONIOENCODING=encoding, **changes)
+    done = subprocess.run(
+        command(*args), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+    )
+    out, err = (text.decode(encoding).replace("\r\n", "\n") for text in (done.stdout, done.stderr))
+    return Result(done.returncode, out, err)
+
+
+def together(calls: Mapping[str, Callable[[], Result]]) -> dict[str, Result]:
+    """The results of independent commands, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        futures = {name: pool.submit(call) for name, call in calls.items()}
+        return {name: future.result() for name, future in futures.items()}

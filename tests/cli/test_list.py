@@ -1,0 +1,130 @@
+"""``funcnet list``: what there is, complete and in whole lines."""
+
+import json
+import shutil
+from functools import partial
+
+import pytest
+
+from funcnet import index, spec
+from tests.cli import ROOT, SMALL, funcnet, together
+
+METRIC = """\
+metric
+  accuracy()
+  log_loss()
+  mae()
+  r2()
+  rmse()
+"""
+KINDS = ", ".join(index.KINDS)
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    bare, full = tmp_path_factory.mktemp("bare"), tmp_path_factory.mktemp("full")
+    (full / "specs").mkdir()
+    shutil.copy(ROOT / "specs" / "digits_mlp.json", full / "specs")
+    for name, content in (("iris", SMALL), ("broken", "{"), ("model", '{"model": "relu"}'), ("größe→", SMALL)):
+        (full / "specs" / f"{name}.json").write_text(content, encoding="utf-8")
+    calls = {
+        "all": partial(funcnet, bare, "list"),
+        "all json": partial(funcnet, bare, "list", "--json"),
+        "specs": partial(funcnet, full, "list"),
+        "specs json": partial(funcnet, full, "list", "--json"),
+        "shipped": partial(funcnet, ROOT, "list", "--json"),
+        "unknown": partial(funcnet, bare, "list", "lyer"),
+        "unknown json": partial(funcnet, bare, "list", "zzz", "--json"),
+    }
+    calls |= {kind: partial(funcnet, full, "list", kind) for kind in index.KINDS}
+    for encoding in ("gbk", "cp1252", "ascii"):
+        calls[f"specs {encoding}"] = partial(funcnet, full, "list", encoding=encoding)
+    return together(calls)
+
+
+def own(kind):
+    """The library's own tags of a kind; those with a dot are other tests'."""
+    return [tag for tag in spec.tags(kind) if "." not in tag]
+
+
+def test_list_contains_every_registered_tag_by_kind(listed):
+    assert (listed["all"].status, listed["all"].err) == (0, "")
+    found, kind = {}, ""
+    for line in listed["all"].out.rstrip("\n").split("\n"):
+        if line.startswith("  "):
+            found[kind].append(line[2:].partition("(")[0])
+            assert line.endswith(")")
+        else:
+            kind = line
+            found[kind] = []
+    assert list(found) == list(index.KINDS)
+    assert found == {kind: own(kind) for kind in index.KINDS}
+    assert {"dense", "batch_norm", "serial", "residual", "graph"} <= set(found["layer"])
+
+
+def test_list_of_one_kind_is_its_part_of_the_whole(listed):
+    assert listed["metric"] == (0, METRIC, "")
+    assert "".join(listed[kind].out for kind in index.KINDS) == listed["all"].out
+    assert {(listed[kind].status, listed[kind].err) for kind in index.KINDS} == {(0, "")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("layer", "  dense(units: an integer, use_bias=true, weight_init=glorot_uniform, bias_init=zeros)"),
+        ("layer", "  residual(layer: a layer, projection=null)"),
+        ("optimizer", "  sgd(learning_rate: a number or a schedule, momentum=0.0, nesterov=false)"),
+        ("schedule", "  cosine(peak: a number, total_steps=null, end=0.0)"),
+        ("training", "  training(epochs=null, steps=null, batch_size=32, log_every=null, initial=null)"),
+    ],
+)
+def test_list_shows_fields_and_defaults(listed, kind, line):
+    assert line in listed[kind].out.split("\n")
+
+
+def test_list_json_says_the_same(listed):
+    assert (listed["all json"].status, listed["all json"].err) == (0, "")
+    table = json.loads(listed["all json"].out)
+    assert table["specs"] == []
+    lines = [
+        line
+        for kind, tags in table["kinds"].items()
+        for line in (kind, *(f"  {tag}({', '.join(fields)})" for tag, fields in tags.items()))
+    ]
+    assert lines == listed["all"].out.rstrip("\n").split("\n")
+
+
+def test_list_begins_with_the_specs_at_hand(listed):
+    assert (listed["specs"].status, listed["specs"].err) == (0, "")
+    begin = [
+        "specs",
+        "  specs/broken.json  not an experiment that can be read",
+        "  specs/digits_mlp.json  digits, serial, softmax_cross_entropy, adamw",
+        "  specs/größe→.json  iris, serial, softmax_cross_entropy, sgd",
+        "  specs/iris.json  iris, serial, softmax_cross_entropy, sgd",
+        "  specs/model.json  not an experiment that can be read",
+    ]
+    assert listed["specs"].out.replace("\\", "/").split("\n")[: len(begin)] == begin
+    assert listed["specs"].out.endswith(listed["all"].out)
+    table = json.loads(listed["specs json"].out)["specs"]
+    assert [f"  {one['path']}  {one['about']}".replace("\\", "/") for one in table] == begin[1:]
+
+
+def test_list_can_read_every_shipped_spec(listed):
+    specs = json.loads(listed["shipped"].out)["specs"]
+    assert [one["path"] for one in specs] == sorted(str(p.relative_to(ROOT)) for p in (ROOT / "specs").glob("*.json"))
+    assert not [one["path"] for one in specs if one["about"] == "not an experiment that can be read"]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "ascii"])
+def test_list_on_a_narrow_console(listed, encoding):
+    expected = listed["specs"].out.encode(encoding, "replace").decode(encoding)
+    assert listed[f"specs {encoding}"] == (0, expected, "")
+
+
+def test_list_of_an_unknown_kind(listed):
+    expected = f"funcnet: list: unknown kind 'lyer', did you mean 'layer'?; there are {KINDS}\n"
+    assert listed["unknown"] == (1, "", expected)
+    result = listed["unknown json"]
+    assert (result.status, result.out) == (1, "")
+    assert json.loads(result.err) == {"error": "SpecError", "message": f"list: unknown kind 'zzz'; there are {KINDS}"}

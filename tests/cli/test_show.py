@@ -1,0 +1,274 @@
+"""``funcnet show``, and what every invocation shares: whole tables and messages of real processes."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from tests.cli import ROOT, SMALL, command, environment, funcnet, together
+
+DIGITS = """\
+input 64
+layer      type     output  parameters  multiply-adds
+---------  -------  ------  ----------  -------------
+dense_0    Dense        64       4,160          4,096
+relu_0     Relu         64           0              0
+dropout_0  Dropout      64           0              0
+dense_1    Dense        64       4,160          4,096
+relu_1     Relu         64           0              0
+dropout_1  Dropout      64           0              0
+head       Dense        10         650            640
+---------  -------  ------  ----------  -------------
+total                   10       8,970          8,832
+"""
+NESTED = {
+    "version": 1,
+    "model": {
+        "type": "serial",
+        "layers": [
+            {"type": "dense", "units": 1000, "name": "stem"},
+            {
+                "type": "residual",
+                "layer": {"type": "serial", "layers": [{"type": "dense", "units": 1000}, "gelu", "batch_norm"]},
+            },
+            {"type": "branch", "name": "fork", "layers": [{"type": "dense", "units": 3}, "identity"]},
+            "concat",
+            {"type": "dense", "units": 2, "name": "head"},
+        ],
+    },
+}
+NESTED_TABLE = """\
+input 2 x 5
+layer             type       output            parameters  multiply-adds
+----------------  ---------  ----------------  ----------  -------------
+stem              Dense      2 x 1000               6,000         10,000
+residual_0        Residual   2 x 1000           1,003,000      2,002,000
+  residual_0      Serial     2 x 1000           1,003,000      2,002,000
+    dense_0       Dense      2 x 1000           1,001,000      2,000,000
+    gelu_0        Gelu       2 x 1000                   0              0
+    batch_norm_0  BatchNorm  2 x 1000               2,000          2,000
+fork              Branch     2 x 3 | 2 x 1000       3,003          6,000
+  dense_0         Dense      2 x 3                  3,003          6,000
+  identity_0      Identity   2 x 1000                   0              0
+concat_0          Concat     2 x 1003                   0              0
+head              Dense      2 x 2                  2,008          4,012
+----------------  ---------  ----------------  ----------  -------------
+total                        2 x 2              1,014,011      2,022,012
+"""
+SINGLE = """\
+input 28 x 28 x 1
+layer    type     output  parameters  multiply-adds
+-------  -------  ------  ----------  -------------
+network  Flatten     784           0              0
+-------  -------  ------  ----------  -------------
+total                784           0              0
+"""
+RUN = """\
+input 6
+layer    type   output  parameters  multiply-adds
+-------  -----  ------  ----------  -------------
+network  Dense       3          21             18
+-------  -----  ------  ----------  -------------
+total                3          21             18
+"""
+HINT = "such as --input 28,28,1"
+ERRORS = {  # arguments to the whole message
+    ("flat.json",): f"a model alone does not say what its input is; give the shape, {HINT}",
+    ("flat.json", "--input", "28,a"): "--input: expected a shape such as 28,28,1, got '28,a'",
+    ("flat.json", "--input", "0"): "--input: expected a shape such as 28,28,1, got '0'",
+    ("flat.json", "--input", "-3"): "--input: expected a shape such as 28,28,1, got '-3'",
+    ("flat.json", "--input", "²"): "--input: expected a shape such as 28,28,1, got '²'",
+    ("flat.json", "--input", "3,,4"): "--input: expected a shape such as 28,28,1, got '3,,4'",
+    ("loss.json",): "loss.json: expected an experiment or a model, got a loss",
+    ("missing.json",): "missing.json: there is no such file",
+    ("folder",): f"{os.path.join('folder', 'spec.json')}: there is no such file",
+    ("bad.json",): "bad.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
+    ("unfit.json",): (
+        "head (Dense): expected an input with at least 1 axis after the batch axis, got shape (); "
+        "give each sample its features, such as x[:, None] for one feature"
+    ),
+    ("no_data.json",): "nowhere.npz: there is no such file",
+    ("a" * 300,): f"{'a' * 300}: the file cannot be read: File name too long",
+}
+UNCLEAR = {  # messages that may differ, as long as they are one
+    "digits": ("flat.json", "--input", "9" * 5000),
+    "deep": ("deep.json", "--input", "3"),
+    "weights": ("weights.npz",),
+}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("show")
+    shutil.copy(ROOT / "specs" / "digits_mlp.json", folder)
+    deep = "relu"
+    for _ in range(250):
+        deep = {"type": "residual", "layer": "relu", "projection": deep}
+    small = json.loads(SMALL)
+    head = small["model"]["layers"][-1]
+    specs = {
+        "nested": NESTED,
+        "flat": {"model": "flatten"},
+        "loss": {"loss": "huber"},
+        "deep": {"model": deep},
+        "bad": {"model": {"type": "serial", "layers": [{"type": "dens"}]}},
+        "unfit": small | {"model": {"type": "serial", "layers": [{"type": "reshape", "shape": []}, head]}},
+        "no_data": small | {"data": {"type": "npz", "path": "nowhere.npz"}},
+    }
+    specs["unfit"]["data"] = {"type": "arrays", "x": [[1]], "y": [0]}
+    for name, content in specs.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "folder").mkdir()
+    np.savez(folder / "weights.npz", x=np.zeros(3))
+    (folder / "data").mkdir()
+    np.savez(folder / "data" / "set.npz", x=np.eye(6), y=np.arange(6) % 3)
+    model, data = {"type": "dense", "units": 3}, {"type": "npz", "path": "set.npz"}
+    (folder / "data" / "run.json").write_text(json.dumps(small | {"model": model, "data": data}), encoding="utf-8")
+    experiment = fn.load_spec(folder / "data" / "run.json")
+    fn.run(experiment, folder / "runs" / "run-1", base=folder / "data")
+    show = partial(funcnet, folder, "show")
+    calls = {
+        "digits_mlp": partial(show, "digits_mlp.json"),
+        "digits_mlp input": partial(show, "digits_mlp.json", "--input", "10,64"),
+        "nested": partial(show, "nested.json", "--input", "2x5"),
+        "nested json": partial(show, "nested.json", "--input", "2,5", "--json"),
+        "single": partial(show, "flat.json", "--input", "(28, 28, 1)"),
+        "run": partial(show, os.path.join("runs", "run-1")),
+        "error json": partial(show, "missing.json", "--json"),
+        "help": partial(funcnet, folder, "--help"),
+        "train help": partial(funcnet, folder, "train", "--help"),
+        "version": partial(funcnet, folder, "--version"),
+        "imports": partial(funcnet, folder, "--help", PYTHONPROFILEIMPORTTIME="1"),
+    }
+    for encoding in ("gbk", "cp1252", "ascii"):
+        calls[f"{encoding} digits_mlp"] = partial(show, "digits_mlp.json", encoding=encoding)
+        calls[f"{encoding} error"] = partial(show, "flat.json", "--input", "größe→", encoding=encoding)
+    calls |= {f"error {' '.join(args)}": partial(show, *args) for args in ERRORS}
+    calls |= {f"unclear {name}": partial(show, *args) for name, args in UNCLEAR.items()}
+    return together(calls)
+
+
+def test_show_prints_the_table_of_an_experiment(shown):
+    assert shown["digits_mlp"] == (0, DIGITS, "")
+
+
+def test_show_takes_another_input(shown):
+    lines = shown["digits_mlp input"].out.split("\n")
+    assert (shown["digits_mlp input"].status, shown["digits_mlp input"].err) == (0, "")
+    assert lines[0] == "input 10 x 64"
+    assert lines[3].split() == ["dense_0", "Dense", "10", "x", "64", "4,160", "40,960"]
+    assert lines[-2].split() == ["total", "10", "x", "10", "8,970", "88,320"]
+
+
+def test_show_prints_nested_layers_indented(shown):
+    assert shown["nested"] == (0, NESTED_TABLE, "")
+
+
+def test_show_json_has_the_same_figures(shown):
+    result = shown["nested json"]
+    assert (result.status, result.err) == (0, "")
+    table = json.loads(result.out)
+    expected = fn.summary(fn.from_json(NESTED), (2, 5))
+    assert table["input"] == [2, 5]
+    assert table["layers"] == [json.loads(json.dumps(line._asdict())) for line in expected]
+    assert table["layers"][0] == {
+        "path": "",
+        "layer": "Serial",
+        "depth": 0,
+        "out_shape": [2, 2],
+        "parameters": 1_014_011,
+        "multiply_adds": 2_022_012,
+    }
+
+
+def test_show_prints_a_single_layer(shown):
+    assert shown["single"] == (0, SINGLE, "")
+
+
+def test_show_prints_a_run_folder_whose_data_lie_elsewhere(shown):
+    assert shown["run"] == (0, RUN, "")
+
+
+@pytest.mark.parametrize("args", ERRORS, ids=lambda a: " ".join(a)[:40])
+def test_show_errors_are_one_message(shown, args):
+    assert shown[f"error {' '.join(args)}"] == (1, "", f"funcnet: {ERRORS[args]}\n")
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_show_mistakes_never_end_in_a_traceback(shown, name):
+    result = shown[f"unclear {name}"]
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("funcnet: ")
+    assert result.err.count("\n") == 1
+
+
+def test_show_error_as_json(shown):
+    result = shown["error json"]
+    assert (result.status, result.out) == (1, "")
+    assert json.loads(result.err) == {"error": "SpecError", "message": "missing.json: there is no such file"}
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "ascii"])
+def test_show_on_a_narrow_console(shown, encoding):
+    assert shown[f"{encoding} digits_mlp"] == (0, DIGITS, "")
+    expected = "funcnet: --input: expected a shape such as 28,28,1, got 'größe→'\n"
+    assert shown[f"{encoding} error"] == (1, "", expected.encode(encoding, "replace").decode(encoding))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
+def test_show_on_a_terminal_draws_the_table_with_rich(tmp_path):
+    pytest.importorskip("rich")  # an extra; without it a terminal shows the plain table
+    import pty
+    import subprocess
+
+    shutil.copy(ROOT / "specs" / "digits_mlp.json", tmp_path)
+    outside, inside = pty.openpty()
+    env = environment(PYTHONIOENCODING="utf-8", TERM="xterm", NO_COLOR="1", COLUMNS="100")
+    process = subprocess.Popen(command("show", "digits_mlp.json"), cwd=tmp_path, env=env, stdout=inside)
+    os.close(inside)
+    text = b""
+    while True:
+        try:
+            part = os.read(outside, 4096)
+        except OSError:  # Linux's way of saying that nobody writes any more
+            break
+        if not part:
+            break
+        text += part
+    os.close(outside)
+    assert process.wait(timeout=60) == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+    assert plain.startswith("input 64")
+    cells = [re.split(r"\s*[│┃]\s*", line)[1:-1] for line in plain.split("\n") if line[:1] in "│┃" and line]
+    assert cells == [
+        *(re.split(r"\s\s+", line) for line in DIGITS.split("\n")[1:2]),
+        *(re.split(r"\s\s+", line) for line in DIGITS.split("\n")[3:10]),
+        ["total", "", "10", "8,970", "8,832"],
+    ]
+
+
+# ----- help and version -------------------------------------------------------------------------------------
+
+
+def test_help_and_version(shown):
+    for name in ("help", "train help"):
+        assert (shown[name].status, shown[name].err) == (0, "")
+        assert shown[name].out.startswith("usage: funcnet ")
+    for name in ("train", "show", "list"):
+        assert re.search(rf"^    {name} ", shown["help"].out, re.MULTILINE)
+    for option in ("--out DIR", "--set PATH=VALUE", "--progress ", "--json"):
+        assert f"\n  {option}" in shown["train help"].out
+    assert shown["version"] == (0, f"funcnet {fn.__version__}\n", "")
+
+
+def test_help_imports_nothing_heavy(shown):
+    imported = {line.rpartition("|")[2].strip() for line in shown["imports"].err.split("\n") if "|" in line}
+    assert shown["imports"].status == 0
+    assert {"argparse", "funcnet.cli"} <= imported
+    assert not {name.partition(".")[0] for name in imported} & {"numpy", "attr", "attrs", "rich", "logging"}

@@ -1,0 +1,604 @@
+"""``funcnet train`` as a user runs it: in processes of its own, whole streams and exit statuses compared."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from tests.cli import ROOT, SMALL, command, environment, funcnet, together
+
+FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
+
+
+def small(**changes):
+    """The small spec with some of its parts replaced."""
+    return json.dumps(json.loads(SMALL) | changes)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def history(folder):
+    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results_table(metrics):
+    """The lines of the final table, from the figures in ``metrics.json``."""
+    names = list(metrics["train"])
+    rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in metrics.items()]
+    widths = [max(len(row[i]) for row in [["part", *names], *rows]) for i in range(len(names) + 1)]
+
+    def line(cells):
+        return "  ".join([cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])
+
+    return [line(["part", *names]), "  ".join("-" * width for width in widths), *map(line, rows)]
+
+
+def ending(folder, name, stopped=None):
+    """The last lines of a run's output, from its files."""
+    note = [f"stopped at {stopped}; what was learnt is kept"] if stopped else []
+    table = results_table(read_json(folder / "metrics.json"))
+    return ["", *note, *table, "", f"run     {name}", f"curves  {os.path.join(name, 'curves.svg')}", ""]
+
+
+# ----- training -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Two epochs of the shipped digits, twice from one folder, and what each printed."""
+    folder = tmp_path_factory.mktemp("digits")
+    shutil.copy(ROOT / "specs" / "digits_mlp.json", folder)
+    train = partial(funcnet, folder, "train", "digits_mlp.json", "--set", "training.epochs=2")
+    return folder, [train(), train()]
+
+
+def test_train_prints_the_history_and_the_scores(digits):
+    folder, (first, _) = digits
+    run = folder / "runs" / "digits_mlp-1"
+    names = ["epoch", "loss", "accuracy", "validation/loss", "validation/accuracy"]
+    widths = [max(10, len(name)) for name in names]
+    rows = [[f"{float(row[name]):.5g}" for name in names] for row in history(run)]
+    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in [names, *rows]]
+    expected = [*lines, *ending(run, os.path.join("runs", "digits_mlp-1"))]
+    assert first.err == ""
+    assert first.status == 0
+    assert first.out.split("\n") == expected
+    assert [row["epoch"] for row in history(run)] == ["1", "2"]
+    assert read_json(run / "metrics.json")["test"]["accuracy"] > 0.8
+
+
+def test_train_leaves_whole_folders_under_the_next_free_number(digits):
+    folder, (_, second) = digits
+    runs = folder / "runs"
+    assert files(runs) == ["digits_mlp-1", "digits_mlp-2"]
+    assert files(runs / "digits_mlp-1") == files(runs / "digits_mlp-2") == FILES
+    assert second.out.split("\n") == [
+        *digits[1][0].out.split("\n")[:-3],
+        f"run     {os.path.join('runs', 'digits_mlp-2')}",
+        f"curves  {os.path.join('runs', 'digits_mlp-2', 'curves.svg')}",
+        "",
+    ]
+
+
+def test_train_gives_the_same_bits_again(digits):
+    facts = [read_json(digits[0] / "runs" / f"digits_mlp-{n}" / "run.json") for n in (1, 2)]
+    assert facts[0] == facts[1]
+    assert facts[0]["step"] == 80
+
+
+def test_train_run_loads_in_python(digits):
+    run = fn.load_run(digits[0] / "runs" / "digits_mlp-1")
+    expected = fn.load_spec(ROOT / "specs" / "digits_mlp.json")
+    assert run.experiment.model == expected.model
+    assert (run.experiment.training.epochs, run.train_state.step) == (2, 80)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Small trainings of every kind, one folder for all."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.json").write_text(SMALL, encoding="utf-8")
+    (folder / "marked.json").write_text(SMALL, encoding="utf-8-sig")
+    (folder / "deep").mkdir()
+    (folder / "empty").mkdir()
+    (folder / "no_rich").mkdir()
+    (folder / "no_rich" / "sitecustomize.py").write_text("import sys\nsys.modules['rich'] = None\n", encoding="utf-8")
+    np.savez(folder / "deep" / "set.npz", x=np.eye(6), y=np.arange(6) % 3)
+    (folder / "deep" / "npz.json").write_text(small(data={"type": "npz", "path": "set.npz"}), encoding="utf-8")
+    train = partial(funcnet, folder, "train")
+    no_rich = os.pathsep.join([str(folder / "no_rich"), str(ROOT)])
+    return folder, together(
+        {
+            "out": partial(train, "small.json", "--out", "made/on/the/way"),
+            "empty": partial(train, "marked.json", "--out", "empty", "--progress", "none"),
+            "set": partial(
+                train,
+                *("small.json", "--out", "set"),
+                *("--set", "model.layers[0].units=5"),
+                *("--set", "loss.label_smoothing=0.25"),
+                *("--set", 'optimizer={"type": "adam"}'),
+                *("--set", "optimizer.learning_rate=0.02"),
+                *("--set", 'model.layers[1]="tanh"'),
+                *("--set", "training.epochs=null"),
+                *("--set", "training.steps=7"),
+                *("--set", "data.split.test=0.3"),
+                *("--set", "dtype=float64"),
+                *("--set", "seed=9"),
+            ),
+            "base": partial(train, "deep/npz.json", "--out", "base"),
+            "json": partial(train, "small.json", "--out", "json", "--json"),
+            "log": partial(
+                train,
+                *("small.json", "--out", "log", "--set", "training.log_every=1", "--set", "training.epochs=2"),
+            ),
+            "rich": partial(train, "small.json", "--out", "rich", "--progress", "rich"),
+            "rich-missing": partial(train, "small.json", "--out", "x", "--progress", "rich", PYTHONPATH=no_rich),
+            "rich-missing-auto": partial(train, "small.json", "--out", "auto", PYTHONPATH=no_rich),
+        }
+    )
+
+
+def test_out_makes_its_parents(trained):
+    folder, results = trained
+    run = folder / "made" / "on" / "the" / "way"
+    assert (results["out"].status, results["out"].err) == (0, "")
+    assert files(run) == FILES
+    assert results["out"].out.endswith("\n".join(["", *ending(run, os.path.join("made", "on", "the", "way"))]))
+
+
+def test_out_may_be_an_empty_folder_and_progress_none_prints_the_end_alone(trained):
+    folder, results = trained
+    assert (results["empty"].status, results["empty"].err) == (0, "")
+    assert files(folder / "empty") == FILES
+    assert results["empty"].out.split("\n") == ending(folder / "empty", "empty")
+
+
+def test_set_changes_the_spec(trained):
+    folder, results = trained
+    assert (results["set"].status, results["set"].err) == (0, "")
+    given = json.loads(SMALL)
+    given |= {"seed": 9, "dtype": "float64", "optimizer": {"type": "adam", "learning_rate": 0.02}}
+    given |= {"loss": {"type": "softmax_cross_entropy", "label_smoothing": 0.25}, "training": {"steps": 7}}
+    given["data"]["split"]["test"] = 0.3
+    given["model"]["layers"][:2] = [{"type": "dense", "units": 5}, "tanh"]
+    assert fn.load_spec(folder / "set" / "spec.json") == fn.from_json(given)
+    run = fn.load_run(folder / "set")
+    assert run.train_state.step == 7
+    assert run.train_state.params["dense_0"]["weight"].shape == (4, 5)
+    assert run.train_state.params["dense_0"]["weight"].dtype == np.float64
+
+
+def test_paths_in_a_spec_are_relative_to_it(trained):
+    folder, results = trained
+    assert (results["base"].status, results["base"].err) == (0, "")
+    assert read_json(folder / "base" / "run.json")["base"] == str((folder / "deep").resolve())
+
+
+def test_json_prints_one_object(trained):
+    folder, results = trained
+    assert (results["json"].status, results["json"].err) == (0, "")
+    assert results["json"].out.count("\n") == 1
+    assert json.loads(results["json"].out) == {
+        "run": "json",
+        "step": 9,
+        "metrics": read_json(folder / "json" / "metrics.json"),
+        "stopped": None,
+    }
+
+
+def test_log_every_1_prints_one_line_a_step(trained):
+    folder, results = trained
+    assert (results["log"].status, results["log"].err) == (0, "")
+    lines = results["log"].out.split("\n")
+    assert lines[6:] == ending(folder / "log", "log")
+    rows = history(folder / "log")
+    logged = [line.split(" ") for line in lines[:6]]
+    assert [int(step) for step, _ in logged] == [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    for (_, loss), row in zip(logged, rows, strict=True):
+        if row["step"] not in ("3", "6"):  # where an epoch ends its mean stands in the history
+            assert loss == f"{float(row['loss']):.10g}"
+    losses, sizes = [float(loss) for _, loss in logged[:3]], [32, 32, 26]
+    assert float(rows[2]["loss"]) == pytest.approx(np.average(losses, weights=sizes), rel=1e-7)
+
+
+def test_rich_shows_a_bar(trained):
+    pytest.importorskip("rich")  # the bar is an extra, and the tests run without it too
+    folder, results = trained
+    assert (results["rich"].status, results["rich"].err) == (0, "")
+    assert "step 9/9 " in results["rich"].out
+    assert "100%" in results["rich"].out
+    assert results["rich"].out.endswith("\n".join(["", *ending(folder / "rich", "rich")]))
+
+
+def test_rich_asked_for_and_not_installed(trained):
+    folder, results = trained
+    assert results["rich-missing"] == (
+        1,
+        "",
+        "funcnet: --progress rich needs rich, which is not installed; "
+        'install it with: python -m pip install "funcnet[cli]"\n',
+    )
+    assert not (folder / "x").exists()
+
+
+def test_rich_not_installed_and_not_asked_for(trained):
+    _, results = trained
+    assert (results["rich-missing-auto"].status, results["rich-missing-auto"].err) == (0, "")
+    assert results["rich-missing-auto"].out.replace("auto", "made/on/the/way") == results["out"].out.replace(
+        os.sep, "/"
+    )
+
+
+# ----- a user's mistakes ----------------------------------------------------------------------------------
+
+EXAMPLE = "such as optimizer.learning_rate=0.01 or model.layers[0].units=32"
+LAYERS = json.loads(SMALL)["model"]["layers"]
+SPECS = {  # file name to content and the whole message
+    "text": ("epochs = 3", "text.json: not JSON: Expecting value at line 1, column 1"),
+    "empty": ("", "empty.json: not JSON: Expecting value at line 1, column 1"),
+    "cut": ('{\n  "seed": ', "cut.json: not JSON: Expecting value at line 2, column 11"),
+    "list": ("[]", "list.json: $: expected an object with the fields of a spec, got []"),
+    "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' stands twice in one object"),
+    "nan": ('{"seed": NaN}', "nan.json: NaN is not JSON; every number must be finite"),
+    "brackets": ("[" * 100_000, "brackets.json: brackets are nested too deep; the limit is 256"),
+    "large": (" " * 2**20 + "{}", "large.json: the file has 1048578 bytes; the limit is 1048576"),
+    "newer": (
+        small(version=2),
+        "newer.json: $.version: expected up to 1, which this funcnet reads, got 2; upgrade funcnet",
+    ),
+    "tag": (
+        small(model={"type": "serial", "layers": [{"type": "dens", "units": 3}]}),
+        "tag.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
+    ),
+    "bare": (small(loss="hinge"), "bare.json: $.loss: unknown loss 'hinge'"),
+    "field": (
+        small(optimizer={"type": "sgd", "learning_rat": 0.1, "learning_rate": 0.1}),
+        "field.json: $.optimizer.learning_rat: unknown field of 'sgd', did you mean 'learning_rate'?; "
+        "it has learning_rate, momentum, nesterov",
+    ),
+    "fraction": (
+        small(training={"epochs": 3.7}),
+        "fraction.json: $.training.epochs: expected an integer or null, got 3.7",
+    ),
+    "string": (small(training={"epochs": "3"}), 'string.json: $.training.epochs: expected an integer or null, got "3"'),
+    "boolean": (
+        small(training={"epochs": True}),
+        "boolean.json: $.training.epochs: expected an integer or null, got true",
+    ),
+    "range": (small(training={"epochs": 0}), "range.json: $.training.epochs: must be positive, got 0"),
+    "length": (
+        small(training={"epochs": 3, "steps": 3}),
+        "length.json: $.training: expected either epochs or steps, got both",
+    ),
+    "model": ('{"version": 1, "model": "relu"}', None),
+    "several": (
+        small(
+            seed=-1,
+            dtype="float16",
+            model={"type": "serial", "layers": [{"type": "dens"}, {"type": "dense"}, {"type": "dropout", "rate": 1.5}]},
+            metrics=["acuracy"],
+            epochs=4,
+        ),
+        "several.json: $.epochs: unknown field of 'experiment'; "
+        "it has seed, dtype, data, model, loss, metrics, optimizer, training\n"
+        "several.json: $.seed: must be zero or more, got -1\n"
+        'several.json: $.dtype: expected "float32" or "float64", got "float16", did you mean \'float64\'?\n'
+        "several.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?\n"
+        "several.json: $.model.layers[1].units: missing; 'dense' needs an integer\n"
+        "several.json: $.model.layers[2].rate: must be at least 0 and below 1, got 1.5\n"
+        "several.json: $.metrics[0]: unknown metric 'acuracy', did you mean 'accuracy'?",
+    ),
+    "layers": (
+        small(model={"type": "serial", "layers": [{"type": "reshape", "shape": [3]}, *LAYERS]}),
+        "reshape_0 (Reshape): expected an input of 3 entries for shape (3,), got shape (4,) of 4; change one of them",
+    ),
+    "parameters": (
+        small(model={"type": "dense", "units": 2**40}),
+        "the network: needs 5497558138880 parameters; the limit is 2147483648: make some size in the spec smaller",
+    ),
+    "labels": (small(model={"type": "dense", "units": 2}), None),
+    "targets": (
+        small(loss="mean_squared_error"),
+        "MeanSquaredError: expected a target of the prediction's shape (90, 3), got (90,); "
+        "reshape one of them, or change the last layer's units",
+    ),
+    "initial": (
+        small(training={"epochs": 3, "initial": {"type": "npz", "path": "nowhere.npz"}}),
+        "nowhere.npz: there is no such file",
+    ),
+    "diverges": (
+        small(
+            loss="mean_squared_error",
+            metrics=[],
+            data={"type": "function", "target": "mean_sine", "rows": 20},
+            model={"type": "dense", "units": 1},
+            optimizer={"type": "sgd", "learning_rate": 1e25},
+        ),
+        "step 1: a loss or gradient is not finite; it arose first in the loss itself (MeanSquaredError). Lower the "
+        "learning rate, clip gradients (ClipByGlobalNorm), or look at the data. The last good state is in diverges",
+    ),
+    "overflows": (
+        small(
+            loss="mean_squared_error",
+            metrics=[],
+            data={"type": "function", "target": "mean_sine", "rows": 20},
+            model={"type": "dense", "units": 1},
+            optimizer={"type": "sgd", "learning_rate": 1e39},
+            training={"steps": 1},
+        ),
+        None,
+    ),
+    "too-many-rows": (small(data={"type": "normal_noise", "rows": 2**50, "inputs": 4, "outputs": 3}), None),
+}
+SETTINGS = {  # VALUE of --set to the whole message
+    "training.epochs": f"--set training.epochs: expected PATH=VALUE, {EXAMPLE}",
+    "=3": f"--set =3: expected PATH=VALUE, {EXAMPLE}",
+    "training..epochs=3": f"--set training..epochs=3: expected PATH=VALUE, {EXAMPLE}",
+    "model.layers[-1].units=3": f"--set model.layers[-1].units=3: expected PATH=VALUE, {EXAMPLE}",
+    "optimiser.learning_rate=1": (
+        "--set optimiser.learning_rate=1: the spec has no field 'optimiser', did you mean 'optimizer'?; "
+        "it has version, seed, data, model, loss, metrics, optimizer, training"
+    ),
+    "model.layers[3].units=1": (
+        "--set model.layers[3].units=1: there is no item [3] in .model.layers, which is a list of 3"
+    ),
+    "data.split[0]=1": "--set data.split[0]=1: there is no item [0] in .data.split, which is no list",
+    "seed.a=1": "--set seed.a=1: .seed has no fields",
+    "model.layers[0].unit=5": (
+        "small.json: $.model.layers[0].unit: unknown field of 'dense', did you mean 'units'?; "
+        "it has units, use_bias, weight_init, bias_init"
+    ),
+    "model.layers[1].slope=1": "small.json: $.model.layers[1].slope: unknown field of 'relu'; it has no fields",
+    "training.epochs=3.0": "small.json: $.training.epochs: expected an integer or null, got 3.0",
+    "training.epochs=three": 'small.json: $.training.epochs: expected an integer or null, got "three"',
+    "optimizer.learning_rate=NaN": "small.json: $.optimizer.learning_rate: expected a finite number, got nan",
+    "loss=huberr": "small.json: $.loss: unknown loss 'huberr', did you mean 'huber'?",
+}
+DEEP = "seed=" + "[" * 100_000
+FOLDERS = {  # --out to the whole message
+    "small.json": "small.json: expected a folder, got a file; choose another --out",
+    "finished": "finished: holds a finished run already; choose another --out, or delete it first",
+    "half": "half: holds a run that did not end; choose another --out, or delete it first",
+    "other": "other: is not empty; choose a new folder for --out",
+    "small.json/inside": "small.json/inside: cannot be made (Not a directory); choose a folder that can for --out",
+    "a" * 300: f"{'a' * 300}: cannot be made (File name too long); choose a folder that can for --out",
+}
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory):
+    """Every mistake, made once; all of them in one folder."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "small.json").write_text(SMALL, encoding="utf-8")
+    (folder / "latin.json").write_bytes('{"größe": 1}'.encode("latin-1"))
+    for name, (content, _) in SPECS.items():
+        (folder / f"{name}.json").write_text(content, encoding="utf-8")
+    for name in ("finished", "half", "other", "folder.json"):
+        (folder / name).mkdir()
+    for path in ("finished/metrics.json", "finished/spec.json", "half/spec.json", "other/notes.txt"):
+        (folder / path).write_text("{}", encoding="utf-8")
+    train = partial(funcnet, folder, "train")
+    quiet = ("--progress", "none")
+    calls = {f"spec {name}": partial(train, f"{name}.json", "--out", name, *quiet) for name in SPECS}
+    calls |= {f"spec {name}": partial(train, f"{name}.json") for name in ("missing", "latin", "folder")}
+    calls |= {f"set {setting}": partial(train, "small.json", "--set", setting) for setting in [*SETTINGS, DEEP]}
+    calls |= {f"out {out}": partial(train, "small.json", "--out", out) for out in FOLDERS}
+    calls["json"] = partial(train, "tag.json", "--json")
+    calls["json overflows"] = partial(train, "overflows.json", "--json", "--out", "overflows-json")
+    calls["usage"] = partial(train)
+    calls["usage choice"] = partial(train, "small.json", "--progress", "loud")
+    calls["usage nothing"] = partial(funcnet, folder)
+    calls["usage command"] = partial(funcnet, folder, "tran")
+    return folder, together(calls)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, expected) in SPECS.items() if expected is not None])
+def test_bad_spec_is_one_message(mistakes, name):
+    expected = SPECS[name][1].split("\n")
+    lines = [f"funcnet: {expected[0]}", *expected[1:], ""]
+    assert mistakes[1][f"spec {name}"] == (1, "", "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("missing", "missing.json: there is no such file"),
+        ("latin", "latin.json: the file is not UTF-8 text"),
+        ("folder", "folder.json: the file cannot be read: Is a directory"),
+        (
+            "model",
+            "model.json: $: expected an experiment (data, model, loss, optimizer, training), got a layer",
+        ),
+    ],
+)
+def test_spec_that_is_none(mistakes, name, expected):
+    assert mistakes[1][f"spec {name}"] == (1, "", f"funcnet: {expected}\n")
+
+
+@pytest.mark.parametrize("name", ["labels", "overflows", "too-many-rows"])
+def test_mistakes_found_late_are_one_message_too(mistakes, name):
+    result = mistakes[1][f"spec {name}"]
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("funcnet: ")
+    assert result.err.count("\n") == 1
+
+
+def test_labels_out_of_range(mistakes):
+    pattern = (
+        r"funcnet: SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row \d+; "
+        r"renumber the labels, or give the last layer one unit for each class\n"
+    )
+    assert re.fullmatch(pattern, mistakes[1]["spec labels"].err)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_bad_setting_is_one_message(mistakes, setting):
+    assert mistakes[1][f"set {setting}"] == (1, "", f"funcnet: {SETTINGS[setting]}\n")
+
+
+def test_setting_of_nested_brackets_without_end(mistakes):
+    result = mistakes[1][f"set {DEEP}"]
+    assert (result.status, result.out) == (1, "")
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("out", FOLDERS, ids=lambda out: out[:20])
+def test_folder_that_cannot_be_used(mistakes, out):
+    expected = FOLDERS[out].replace("/", os.sep)
+    assert mistakes[1][f"out {out}"] == (1, "", f"funcnet: {expected}\n")
+
+
+def test_mistakes_leave_nothing_behind(mistakes):
+    """But where training had begun: there the last good state stays."""
+    folder, _ = mistakes
+    left = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert left - {"diverges", "overflows", "overflows-json"} == {"finished", "half", "other", "folder.json"}
+    assert files(folder / "diverges") == FILES
+
+
+def test_a_diverging_run_keeps_finite_weights(mistakes):
+    for name in ("diverges", "overflows"):
+        run = fn.load_run(mistakes[0] / name)
+        assert run.stopped == "not finite"
+        assert all(np.isfinite(leaf).all() for leaf in fn.tree.leaves(run.train_state.params))
+
+
+def test_json_error(mistakes):
+    result = mistakes[1]["json"]
+    assert (result.status, result.out) == (1, "")
+    assert result.err.count("\n") == 1
+    assert json.loads(result.err) == {"error": "SpecError", "message": SPECS["tag"][1]}
+
+
+def test_json_never_prints_what_json_does_not_know(mistakes):
+    def refuse(word):
+        raise AssertionError(word)
+
+    result = mistakes[1]["json overflows"]
+    json.loads(result.out or result.err, parse_constant=refuse)
+    assert result.status == 1
+
+
+@pytest.mark.parametrize("name", ["usage", "usage choice", "usage nothing", "usage command"])
+def test_usage_is_status_2(mistakes, name):
+    result = mistakes[1][name]
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("usage: funcnet ")
+    assert "error: " in result.err.split("\n")[-2]
+
+
+# ----- narrow consoles --------------------------------------------------------------------------------------
+
+ENCODINGS = ("gbk", "cp1252", "ascii")
+NAME = "größe→⠋"
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("narrow")
+    (folder / f"{NAME}.json").write_text(SMALL, encoding="utf-8")
+    (folder / "bad.json").write_text(small(loss=NAME), encoding="utf-8")
+    calls = {}
+    for encoding in (*ENCODINGS, "utf-8"):
+        out = ("--out", f"{NAME}-{encoding}")
+        calls[encoding, "train"] = partial(funcnet, folder, "train", f"{NAME}.json", *out, encoding=encoding)
+        calls[encoding, "error"] = partial(funcnet, folder, "train", "bad.json", encoding=encoding)
+        rich = ("--out", f"rich-{encoding}", "--progress", "rich")
+        calls[encoding, "rich"] = partial(funcnet, folder, "train", f"{NAME}.json", *rich, encoding=encoding)
+    return folder, together(calls)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_narrow_console_shows_what_it_can(narrow, encoding):
+    folder, results = narrow
+    result, wide = results[encoding, "train"], results["utf-8", "train"]
+    assert (result.status, result.err) == (0, "")
+    expected = wide.out.replace(f"{NAME}-utf-8", f"{NAME}-{encoding}")
+    assert result.out == expected.encode(encoding, "replace").decode(encoding)
+    assert files(folder / f"{NAME}-{encoding}") == FILES
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS, "utf-8"])
+def test_narrow_console_shows_errors(narrow, encoding):
+    shown = f"funcnet: bad.json: $.loss: unknown loss '{NAME}'\n".encode(encoding, "replace").decode(encoding)
+    assert narrow[1][encoding, "error"] == (1, "", shown)
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS, "utf-8"])
+def test_narrow_console_shows_the_bar(narrow, encoding):
+    pytest.importorskip("rich")  # the bar is an extra, and the tests run without it too
+    result = narrow[1][encoding, "rich"]
+    assert (result.status, result.err) == (0, "")
+    assert "step 9/9 " in result.out
+
+
+# ----- stopped from outside -----------------------------------------------------------------------------------
+
+
+def start(folder, *more, stderr=subprocess.PIPE):
+    """A training in a process of its own, to be stopped from outside."""
+    (folder / "small.json").write_text(SMALL, encoding="utf-8")
+    return subprocess.Popen(
+        command("train", "small.json", "--out", "run", *more),
+        cwd=folder,
+        env=environment(PYTHONIOENCODING="utf-8"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        encoding="utf-8",
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # shells ignore it in what they put behind
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process alone")
+def test_interrupt_keeps_what_was_learnt(tmp_path):
+    process = start(tmp_path, "--set", "training.epochs=1000000", "--set", "training.log_every=1")
+    lines = []
+    try:
+        while len(lines) < 100:  # 33 epochs
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    run, rest = tmp_path / "run", out.split("\n")
+    step, end = read_json(run / "run.json")["step"], rest.index("")
+    logged = [int(line.split(" ")[0]) for line in [*lines, *rest[:end]]]
+    loaded = fn.load_run(run)
+    assert (process.returncode, err) == (130, "")
+    assert rest[end:] == ending(run, "run", f"step {step}: interrupted")
+    assert files(run) == FILES
+    assert (loaded.train_state.step, loaded.stopped) == (step, "interrupted")
+    assert loaded.metrics["test"]["accuracy"] > 0.7
+    assert loaded.metrics["test"]["loss"] < 0.6 < float(lines[0].split(" ")[1])
+    for steps in (logged, [row["step"] for row in loaded.history]):  # the signal may fall between a step and its row
+        assert steps in (list(range(1, step)), list(range(1, step + 1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no broken pipes of this kind")
+@pytest.mark.parametrize("log_every", ["null", "1"])
+def test_a_reader_that_leaves_does_not_cost_the_run(tmp_path, log_every):
+    """As in ``funcnet train … | head -1``: the folder is whole, though nobody reads what is printed."""
+    settings = ("--set", "training.epochs=200", "--set", f"training.log_every={log_every}")
+    with open(tmp_path / "err", "w", encoding="utf-8") as err, start(tmp_path, *settings, stderr=err) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=60)
+    assert (tmp_path / "err").read_text(encoding="utf-8") == ""
+    assert files(tmp_path / "run") == FILES

@@ -1,0 +1,343 @@
+"""Sources: the shipped sets against their published figures, files and arrays, and what is drawn or counted out."""
+
+import contextlib
+import gc
+import math
+import zipfile
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import data
+from funcnet.data.generators import mean_sine, sum_of_squares
+
+KEY = fn.Key(11)
+SIGMAS = 5.0  # statistical tolerances in standard errors; the keys are fixed, so nothing here is random
+
+
+# ----- shipped ------------------------------------------------------------------------------------------
+
+
+def test_digits_are_the_published_ones(tmp_path):
+    x, y, classes = data.Digits().table(tmp_path, KEY)
+    assert (x.shape, y.shape) == ((1797, 64), (1797,))
+    assert data.Digits().in_shape(tmp_path) == (64,)
+    assert (x.min(), x.max()) == (0, 16)
+    assert np.array_equal(x, np.round(x))
+    assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert classes == tuple("0123456789")
+    # the first image, a nought, as the repository's file optdigits.tes begins
+    assert x[0].reshape(8, 8).tolist() == [
+        [0, 0, 5, 13, 9, 1, 0, 0],
+        [0, 0, 13, 15, 10, 15, 5, 0],
+        [0, 3, 15, 2, 0, 11, 8, 0],
+        [0, 4, 12, 0, 0, 8, 8, 0],
+        [0, 5, 8, 0, 0, 9, 8, 0],
+        [0, 4, 11, 0, 1, 12, 7, 0],
+        [0, 2, 14, 5, 10, 12, 0, 0],
+        [0, 0, 6, 13, 10, 0, 0, 0],
+    ]
+    assert y[:10].tolist() == list(range(10))
+
+
+def test_iris_is_fishers(tmp_path):
+    x, y, classes = data.Iris().table(tmp_path, KEY)
+    assert (x.shape, y.shape) == ((150, 4), (150,))
+    assert data.Iris().in_shape(tmp_path) == (4,)
+    assert np.bincount(y).tolist() == [50, 50, 50]
+    assert classes == ("setosa", "versicolor", "virginica")
+    assert x.mean(axis=0) == pytest.approx([5.843333, 3.057333, 3.758, 1.199333], abs=1e-6)
+    # the two rows in which the copy of the UCI repository has typing errors, as Fisher printed them
+    assert x[34].tolist() == [4.9, 3.1, 1.5, 0.2]
+    assert x[37].tolist() == [4.9, 3.6, 1.4, 0.1]
+
+
+# ----- given in the spec --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "kind", "shape"),
+    [([0, 1, 1], "i", (3,)), ([0.5, 1, 2], "f", (3,)), ([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "f", (3, 2))],
+    ids=["labels", "numbers", "rows"],
+)
+def test_arrays_hold_what_is_written(tmp_path, y, kind, shape):
+    x = [[1, 2], [3, 4], [5.5, 6]]
+    source = data.Arrays(x=x, y=y)
+    table = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (2,)
+    assert np.array_equal(table.x, x)
+    assert np.array_equal(table.y, y)
+    assert (table.y.dtype.kind, table.y.shape) == (kind, shape)
+    assert fn.from_json(fn.to_json(source)) == source
+    assert data.Arrays(x=np.array(x), y=np.array(y)) == source
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        ([[1.0, 2.0], [3.0]], [0, 1], "Arrays.x: expected at least one row, and all rows of one length"),
+        ([[1.0], [2.0]], [[1.0], [2.0, 3.0]], "Arrays.y: expected at least one row, and all rows of one length"),
+        ([[1.0], [2.0]], [0, 1, 1], "Arrays.y: expected as many rows as x has, 2, got 3"),
+        ([["a"]], [0], 'Arrays.x[0][0]: expected a number, got "a"'),
+        (np.array([[1.0, np.nan]]), [0], "Arrays.x[0][1]: expected a finite number, got nan"),
+        (
+            [],
+            [],
+            "Arrays.x: expected at least one row, and all rows of one length\n"
+            "Arrays.y: expected at least one row, and all rows of one length",
+        ),
+    ],
+    ids=["ragged-x", "ragged-y", "lengths", "text", "nan", "empty"],
+)
+def test_arrays_that_are_no_table(x, y, expected):
+    with pytest.raises(fn.SpecError) as error:
+        data.Arrays(x=x, y=y)
+    assert str(error.value) == expected
+
+
+# ----- npz ----------------------------------------------------------------------------------------------
+
+
+def archive(folder, **members):
+    np.savez(folder / "set.npz", **members)
+    return folder / "set.npz"
+
+
+def test_npz_reads_two_members_relative_to_the_base(tmp_path):
+    (tmp_path / "inner").mkdir()
+    images, labels = np.arange(24.0).reshape(2, 3, 4), np.array([1, 0])
+    archive(tmp_path / "inner", images=images, labels=labels, other=np.zeros(5))
+    source = data.Npz(path="inner/set.npz", x="images", y="labels")
+    table = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (3, 4)
+    assert np.array_equal(table.x, images)
+    assert np.array_equal(table.y, labels)
+    assert table.classes is None
+
+
+def test_npz_shape_comes_from_the_header_alone(tmp_path, monkeypatch):
+    archive(tmp_path, x=np.zeros((5, 7)), y=np.zeros(5))
+    monkeypatch.setattr(data.Npz, "table", lambda *_: pytest.fail("the data was read"))
+    assert data.Npz(path="set.npz").in_shape(tmp_path) == (7,)
+
+
+def test_npz_missing_member_names_the_nearest(tmp_path):
+    path = archive(tmp_path, inputs=np.zeros((2, 3)), labels=np.zeros(2))
+    for read in (lambda s: s.table(tmp_path, KEY), lambda s: s.in_shape(tmp_path)):
+        with pytest.raises(fn.DataError) as error:
+            read(data.Npz(path="set.npz", x="input", y="labels"))
+        assert str(error.value) == (f"{path}: has no member 'input', did you mean 'inputs'?; it has inputs, labels")
+
+
+def test_npz_missing_file(tmp_path):
+    for read in (lambda s: s.table(tmp_path, KEY), lambda s: s.in_shape(tmp_path)):
+        with pytest.raises(fn.DataError) as error:
+            read(data.Npz(path="nowhere.npz"))
+        assert str(error.value) == f"{tmp_path / 'nowhere.npz'}: there is no such file"
+
+
+def test_npz_refuses_object_arrays(tmp_path):
+    path = archive(tmp_path, x=np.array([{}, None], dtype=object), y=np.zeros(2))
+    with pytest.raises(fn.DataError) as error:
+        data.Npz(path="set.npz").table(tmp_path, KEY)
+    assert str(error.value) == (
+        f"{path}: not a whole .npz archive of numbers (Object arrays cannot be loaded when allow_pickle=False)"
+    )
+
+
+def test_npz_flipped_bit_fails_its_checksum(tmp_path):
+    x = np.arange(100.0).reshape(20, 5)
+    path = archive(tmp_path, x=x, y=np.zeros(20))
+    content = path.read_bytes()
+    at = content.index(x.tobytes())
+    path.write_bytes(content[:at] + b"\x01" + content[at + 1 :])
+    with pytest.raises(fn.DataError) as error:
+        data.Npz(path="set.npz").table(tmp_path, KEY)
+    assert str(error.value) == f"{path}: not a whole .npz archive of numbers (Bad CRC-32 for file 'x.npy')"
+
+
+def packed(folder, **members):
+    """An archive of raw bytes, whatever they are, with checksums that hold."""
+    with zipfile.ZipFile(folder / "packed.zip", "w") as file:
+        for name, content in members.items():
+            file.writestr(name.replace("_npy", ".npy"), content)
+    return (folder / "packed.zip").read_bytes()
+
+
+def damaged(folder):
+    """Files that are no whole archive of arrays, each by a name that says why."""
+    x, y = np.arange(60.0).reshape(20, 3), np.arange(20)
+    whole = archive(folder, x=x, y=y).read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    np.savez_compressed(folder / "set.npz", x=np.sin(x), y=y)
+    dense = (folder / "set.npz").read_bytes()
+    body = dense.index(b"x.npy") + 60
+    np.save(folder / "single.npy", x)
+    single = (folder / "single.npy").read_bytes()
+    locked, method = bytearray(whole), bytearray(whole)
+    locked[6] |= 1  # the flag for encryption, at the member and in the directory
+    locked[directory + 8] |= 1
+    method[8] = method[directory + 10] = 99  # a compression that nobody has
+    return {
+        "empty": b"",
+        "text": b"1,2\n3,4\n",
+        "half": whole[: len(whole) // 2],
+        "without-directory": whole[:directory],
+        "compressed-and-altered": dense[:body] + bytes(b ^ 255 for b in dense[body : body + 40]) + dense[body + 40 :],
+        "single-array": single,
+        "members-are-text": packed(folder, x="1 2 3", y="1"),
+        "header": packed(folder, x_npy=single.replace(b"(20, 3)", b"(20, 3 "), y_npy=single),
+        "huge": packed(folder, x_npy=single.replace(b"(20, 3), }        ", b"(20, 30000000000)}"), y_npy=single),
+        "encrypted": bytes(locked),
+        "unknown-compression": bytes(method),
+    }
+
+
+DAMAGE = (
+    "empty",
+    "text",
+    "half",
+    "without-directory",
+    "compressed-and-altered",
+    "single-array",
+    "members-are-text",
+    "header",
+    "huge",
+    "encrypted",
+    "unknown-compression",
+)
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_npz_damaged_is_one_data_error(tmp_path, name):
+    path = tmp_path / "damaged.npz"
+    files = damaged(tmp_path)
+    assert tuple(files) == DAMAGE
+    path.write_bytes(files[name])
+    source = data.Npz(path="damaged.npz")
+    with contextlib.suppress(fn.DataError):
+        source.in_shape(tmp_path)  # which reads less, and may miss the damage
+    with pytest.raises(fn.DataError) as error:
+        source.table(tmp_path, KEY)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    gc.collect()  # an archive left open would be told of here
+
+
+# ----- counted out or drawn -----------------------------------------------------------------------------
+
+
+def test_half_plane_grid_is_every_integer_point_once(tmp_path):
+    x, y, classes = data.HalfPlaneGrid().table(tmp_path, KEY)
+    assert data.HalfPlaneGrid().in_shape(tmp_path) == (2,)
+    assert (x.shape, y.shape) == ((40_000, 2), (40_000,))
+    assert {tuple(point) for point in x.astype(int).tolist()} == {
+        (a, b) for a in range(-100, 100) for b in range(-100, 100)
+    }
+    assert np.array_equal(y, (x[:, 1] >= 0.0).astype(int))
+    assert np.bincount(y).tolist() == [20_000, 20_000]
+    assert (x.dtype.kind, y.dtype.kind) == ("f", "i")
+    assert classes == ("below", "above")
+
+
+def test_half_plane_grid_of_other_limits(tmp_path):
+    x, y, _ = data.HalfPlaneGrid(low=-1, high=2).table(tmp_path, KEY)
+    assert x.tolist() == [[a, b] for a in (-1, 0, 1) for b in (-1, 0, 1)]
+    assert y.tolist() == [0, 1, 1] * 3
+    with pytest.raises(fn.SpecError) as error:
+        data.HalfPlaneGrid(low=5, high=5)
+    assert str(error.value) == "HalfPlaneGrid.high: must be more than low, 5, got 5"
+
+
+def test_function_of_named_target(tmp_path):
+    source = data.Function(target="mean_sine", inputs=4, rows=2000, low=-2.0, high=3.0)
+    x, y, classes = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (4,)
+    assert (x.shape, y.shape, classes) == ((2000, 4), (2000,), None)
+    expected = [sum(math.sin(v) for v in row) / 4 for row in x.tolist()]
+    assert y.tolist() == pytest.approx(expected, abs=1e-15)
+    assert -2.0 <= x.min() < -1.99
+    assert 2.99 < x.max() < 3.0
+    error = 5.0 / math.sqrt(12.0 * x.size)
+    assert abs(x.mean() - 0.5) < SIGMAS * error
+
+
+def test_targets_by_hand():
+    x = np.array([[1.0, 2.0, 3.0, 2.5], [0.0, 0.0, 0.0, 0.0]])
+    assert mean_sine(x) == pytest.approx([0.6225901409, 0.0], abs=1e-10)
+    assert sum_of_squares(x).tolist() == [20.25, 0.0]
+
+
+def test_function_of_unknown_target():
+    with pytest.raises(fn.SpecError) as error:
+        data.Function(target="mean_sin")
+    assert str(error.value) == (
+        'Function.target: expected "mean_sine" or "sum_of_squares", got "mean_sin", did you mean \'mean_sine\'?'
+    )
+
+
+def test_normal_noise_has_the_moments_of_independent_normals(tmp_path):
+    source = data.NormalNoise(rows=4000, inputs=5, outputs=5)
+    x, y, _ = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (5,)
+    assert (x.shape, y.shape) == ((4000, 5), (4000, 5))
+    for part in (x, y):
+        n = part.size
+        assert abs(part.mean()) < SIGMAS / math.sqrt(n)
+        assert abs((part**2).mean() - 1.0) < SIGMAS * math.sqrt(2.0 / n)
+        assert abs((part**3).mean()) < SIGMAS * math.sqrt(15.0 / n)
+        assert abs((part**4).mean() - 3.0) < SIGMAS * math.sqrt(96.0 / n)
+    assert abs((x * y).mean()) < SIGMAS / math.sqrt(x.size)
+
+
+def test_moons_are_two_half_circles(tmp_path):
+    x, y, classes = data.Moons(rows=400, noise=0.0).table(tmp_path, KEY)
+    assert data.Moons().in_shape(tmp_path) == (2,)
+    assert (x.shape, classes) == ((400, 2), ("upper", "lower"))
+    assert np.bincount(y).tolist() == [200, 200]
+    upper, lower = x[y == 0], x[y == 1]
+    assert np.hypot(*upper.T) == pytest.approx(1.0, abs=1e-12)
+    assert (upper[:, 1] >= 0.0).all()
+    assert np.hypot(*(lower - [1.0, 0.5]).T) == pytest.approx(1.0, abs=1e-12)
+    assert (lower[:, 1] <= 0.5).all()
+    assert (np.ptp(upper[:, 0]), np.ptp(lower[:, 0])) == pytest.approx((2.0, 2.0), abs=0.01)
+
+
+def test_moons_noise_has_its_deviation(tmp_path):
+    clean = data.Moons(rows=2001, noise=0.0).table(tmp_path, KEY)
+    noisy = data.Moons(rows=2001, noise=0.3).table(tmp_path, KEY)
+    noise = (noisy.x - clean.x) / 0.3
+    assert np.bincount(noisy.y).tolist() == [1001, 1000]
+    assert abs(noise.mean()) < SIGMAS / math.sqrt(noise.size)
+    assert abs((noise**2).mean() - 1.0) < SIGMAS * math.sqrt(2.0 / noise.size)
+
+
+DRAWN = {
+    "function": data.Function(target="sum_of_squares", inputs=2, rows=20),
+    "normal_noise": data.NormalNoise(rows=20, inputs=2, outputs=1),
+    "moons": data.Moons(rows=20),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_draws_are_a_function_of_the_key(tmp_path, name):
+    first, again, other = (DRAWN[name].table(tmp_path, key) for key in (KEY, fn.Key(11), fn.Key(12)))
+    assert np.array_equal(first.x, again.x)
+    assert np.array_equal(first.y, again.y)
+    assert not np.isclose(first.x, other.x).any()
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        (data.NormalNoise, {"rows": 2**40, "inputs": 2**10, "outputs": 1}),
+        (data.Function, {"target": "mean_sine", "inputs": 2**10, "rows": 2**40}),
+        (data.Moons, {"rows": 2**50}),
+        (data.HalfPlaneGrid, {"low": -(2**40), "high": 2**40}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_sizes_beyond_all_memory_are_an_error_of_ours(tmp_path, source, fields):
+    with pytest.raises(fn.FuncnetError):
+        source(**fields).table(tmp_path, KEY)

@@ -1,0 +1,881 @@
+"""Specs as values: what constructors refuse and normalise, names of children, the registry, public names."""
+
+import ast
+import copy
+import importlib
+import inspect
+import itertools
+import math
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from attrs import field
+
+import funcnet as fn
+from funcnet import SpecError, index, initializers, losses, metrics, optim, tree
+from funcnet.spec import FrozenDict, Spec, evolve, fields, positive, rebuild, tags
+
+BIG = 2**53
+
+
+def message(call):
+    with pytest.raises(SpecError) as caught:
+        call()
+    assert str(caught.value) == "\n".join(caught.value.problems[:20]) + (
+        f"\n… and {len(caught.value.problems) - 20} more problems" if len(caught.value.problems) > 20 else ""
+    )
+    return str(caught.value)
+
+
+# ----- types and ranges of fields
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3.7, "expected an integer, got 3.7"),
+        (3.0, "expected an integer, got 3.0"),
+        ("3", 'expected an integer, got "3"'),
+        (True, "expected an integer, got true"),
+        (None, "expected an integer, got null"),
+        ([3], "expected an integer, got [3]"),
+        ({"a": 1}, 'expected an integer, got {"a": 1}'),
+        (np.float64(3.0), "expected an integer, got np.float64(3.0)"),
+        (np.True_, "expected an integer, got np.True_"),
+        (BIG + 1, "integers go up to 2^53, got 9007199254740993"),
+        (-BIG - 1, "integers go up to 2^53, got -9007199254740993"),
+        (0, "must be positive, got 0"),
+        (-3, "must be positive, got -3"),
+        ("x" * 90, 'expected an integer, got "' + "x" * 56 + "…"),
+    ],
+)
+def test_integer_fields_take_integers_alone(value, text):
+    assert message(lambda: fn.Dense(value)) == f"Dense.units: {text}"
+
+
+@pytest.mark.parametrize("value", [1, BIG, np.int8(7), np.uint64(7), np.int64(BIG)])
+def test_integers_become_python_integers(value):
+    units = fn.Dense(value).units
+    assert type(units) is int
+    assert units == int(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("2", 'expected a number, got "2"'),
+        (True, "expected a number, got true"),
+        (None, "expected a number, got null"),
+        (math.nan, "expected a finite number, got nan"),
+        (math.inf, "expected a finite number, got inf"),
+        (-math.inf, "expected a finite number, got -inf"),
+        (np.float32("nan"), "expected a finite number, got nan"),
+        (1j, "expected a number, got 1j"),
+        (0, "must be positive, got 0.0"),
+        (-0.5, "must be positive, got -0.5"),
+    ],
+)
+def test_float_fields_take_finite_numbers_alone(value, text):
+    assert message(lambda: losses.Huber(value)) == f"Huber.delta: {text}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(2, 2.0), (0.1, 0.1), (np.float64(0.1), 0.1), (np.float32(0.5), 0.5), (np.int16(3), 3.0), (BIG, float(BIG))],
+)
+def test_numbers_become_python_floats(value, expected):
+    delta = losses.Huber(value).delta
+    assert type(delta) is float
+    assert delta == expected
+    assert losses.Huber(value) == losses.Huber(expected)
+
+
+@pytest.mark.parametrize("call", [lambda: losses.Huber(10**400), lambda: fn.Dense(10**400), lambda: fn.Dense(10**5000)])
+def test_numbers_too_large_for_a_float_are_refused(call):
+    assert message(call).startswith(("Huber.delta: ", "Dense.units: integers go up to 2^53"))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: fn.Dense(3, use_bias=1), "Dense.use_bias: expected true or false, got 1"),
+        (lambda: fn.Dense(3, use_bias="no"), 'Dense.use_bias: expected true or false, got "no"'),
+        (lambda: fn.Dense(3, weight_init="zeros"), 'Dense.weight_init: expected an initializer, got "zeros"'),
+        (lambda: fn.Dense(3, weight_init=fn.Relu()), "Dense.weight_init: expected an initializer, got Relu()"),
+        (lambda: fn.Dropout(1.0), "Dropout.rate: must be at least 0 and below 1, got 1.0"),
+        (lambda: fn.Dropout(-0.1), "Dropout.rate: must be at least 0 and below 1, got -0.1"),
+        (lambda: fn.LeakyRelu(-1), "LeakyRelu.slope: must be zero or more, got -1.0"),
+        (lambda: fn.BatchNorm(momentum=1.01), "BatchNorm.momentum: must be between 0 and 1, got 1.01"),
+        (lambda: optim.Adam("x"), 'Adam.learning_rate: expected a number or a schedule, got "x"'),
+        (lambda: optim.Adam(fn.Relu()), "Adam.learning_rate: expected a number or a schedule, got Relu()"),
+        (lambda: optim.Adam(math.nan), "Adam.learning_rate: expected a number or a schedule, got nan"),
+        (
+            lambda: optim.Cosine(1.0, total_steps=BIG + 1),
+            "Cosine.total_steps: integers go up to 2^53, got 9007199254740993",
+        ),
+        (
+            lambda: optim.Cosine(1.0, total_steps=2.0),
+            "Cosine.total_steps: expected an integer or null, got 2.0",
+        ),
+        (lambda: optim.Cosine(1.0, total_steps=0), "Cosine.total_steps: must be positive, got 0"),
+        (lambda: fn.Reshape(3), "Reshape.shape: expected a list, each item an integer, got 3"),
+        (lambda: fn.Reshape((3, 2.5)), "Reshape.shape[1]: expected an integer, got 2.5"),
+        (
+            lambda: fn.Reshape((-1, -1)),
+            "Reshape.shape: expected positive integers, one of them -1 at most, got [-1, -1]",
+        ),
+        (
+            lambda: fn.Training(epochs=1, batch_size="all"),
+            'Training.batch_size: expected an integer or "full", got "all"',
+        ),
+        (lambda: fn.Training(), "Training: expected either epochs or steps, got none"),
+        (lambda: fn.Training(epochs=1, steps=1), "Training: expected either epochs or steps, got both"),
+        (lambda: fn.data.Digits(scale="max"), 'Digits.scale: expected "standard" or null, got "max"'),
+        (
+            lambda: fn.data.Function("mean_sin"),
+            'Function.target: expected "mean_sine" or "sum_of_squares", got "mean_sin", did you mean \'mean_sine\'?',
+        ),
+        (lambda: fn.data.Npz(path=3), "Npz.path: expected a string, got 3"),
+        (lambda: fn.serial(3), "Serial.layers[0]: expected a layer, got 3"),
+        (lambda: fn.serial(fn.Relu(), losses.Huber()), "Serial.layers[1]: expected a layer, got Huber(delta=1.0)"),
+        (lambda: fn.Serial(3), "Serial.layers: expected a list of layers, got 3"),
+        (lambda: fn.Graph(1, {}, "x"), "Graph.inputs: expected a name or a list of names, got 1"),
+        (lambda: fn.Graph("x", 3, "x"), "Graph.nodes: expected a mapping, got 3"),
+        (lambda: fn.Graph("x", {"a": fn.Relu()}, "a"), "Graph.nodes.a: expected a list of 2 items, got Relu()"),
+        (
+            lambda: fn.Graph("x", {"a": (fn.Relu(), 3)}, "a"),
+            "Graph.nodes.a[1]: expected a name or a list of names, got 3",
+        ),
+        (lambda: fn.branch(), "Branch.layers: expected at least one layer"),
+    ],
+)
+def test_whole_messages_of_constructors(call, text):
+    assert message(call) == text
+
+
+def test_one_bare_string_stands_for_a_tuple_of_names():
+    graph = fn.Graph("x", {"a": (fn.Relu(), "x")}, "a")
+    assert (graph.inputs, graph.nodes["a"], graph.outputs) == (("x",), (fn.Relu(), ("x",)), ("a",))
+    assert graph == fn.Graph(["x"], {"a": [fn.Relu(), ["x"]]}, ("a",))
+
+
+def test_arrays_become_tuples_of_numbers():
+    data = fn.data.Arrays(x=np.eye(2, dtype=np.float32), y=np.array([0, 1]))
+    assert (data.x, data.y) == (((1.0, 0.0), (0.0, 1.0)), (0, 1))
+    assert [type(n) for n in (data.x[0][0], data.y[0])] == [float, int]
+    assert fn.Reshape(np.array([2, 3])).shape == (2, 3)
+
+
+def test_all_mistakes_are_reported_at_once():
+    assert message(lambda: fn.Dense(3.7, use_bias=1, bias_init=0)) == (
+        "Dense.units: expected an integer, got 3.7\n"
+        "Dense.use_bias: expected true or false, got 1\n"
+        "Dense.bias_init: expected an initializer, got 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: optim.Adam(learning_rate=-1, b1=2, eps=0),
+            "Adam.learning_rate: must be zero or more, got -1.0\n"
+            "Adam.b1: must be at least 0 and below 1, got 2.0\n"
+            "Adam.eps: must be positive, got 0.0",
+        ),
+        (
+            lambda: optim.Adam(learning_rate="x", b1=2),
+            'Adam.learning_rate: expected a number or a schedule, got "x"\n'
+            "Adam.b1: must be at least 0 and below 1, got 2.0",
+        ),
+    ],
+)
+def test_ranges_are_reported_with_all_else(call, text):
+    assert message(call) == text
+
+
+@pytest.mark.parametrize(
+    ("call", "start"),
+    [
+        (lambda: fn.serial([fn.Dense(3), fn.Relu()]), "Serial.layers[0]: expected a layer, got ["),
+        (lambda: fn.serial(["head", fn.Dense(3)]), "Serial.layers[0]: expected a layer, got ["),
+        (lambda: fn.Dense({"units": np.int64(3)}), "Dense.units: expected an integer, got {"),
+        (lambda: fn.Dense({(1, 2): 3}), "Dense.units: expected an integer, got {"),
+        (lambda: fn.Graph("x", {1: (fn.Relu(), "x")}, "x"), "Graph.nodes: expected a mapping, got {"),
+    ],
+)
+def test_values_that_json_cannot_hold_are_refused_like_others(call, start):
+    assert message(call).startswith(start)
+
+
+def test_problems_beyond_twenty_are_counted():
+    with pytest.raises(SpecError) as caught:
+        fn.Reshape(("x",) * 23)
+    error = caught.value
+    assert len(error.problems) == 23
+    assert error.problems[22] == 'Reshape.shape[22]: expected an integer, got "x"'
+    assert str(error).splitlines()[19:] == [error.problems[19], "… and 3 more problems"]
+
+
+def test_a_spec_error_is_a_value_error_and_pickles():
+    with pytest.raises(ValueError, match="units") as caught:
+        fn.Dense(0)
+    error = caught.value
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.problems, str(again)) == (
+        SpecError,
+        error.problems,
+        "Dense.units: must be positive, got 0",
+    )
+
+
+# ----- values
+
+
+NET = fn.serial(
+    fn.Dense(4, weight_init=initializers.Normal(std=0.5)),
+    fn.Relu(),
+    fn.Residual(fn.serial(fn.Dropout(0.5)), projection=fn.Identity()),
+    fn.Graph("x", {"a": (fn.Dense(2), "x"), "b": (fn.Concat(), ("x", "a"))}, "b"),
+    head=fn.Dense(1, False),
+)
+VALUES = [
+    NET,
+    optim.chain(optim.ClipByGlobalNorm(1), optim.AdamW(optim.WarmupCosine(0.1, 10))),
+    losses.SoftmaxCrossEntropy(0.1),
+    fn.data.Digits(split=fn.data.Split(validation=0.1), scale="standard"),
+    fn.Training(steps=3, batch_size="full"),
+    metrics.R2(),
+    FrozenDict({"a": (1, 2)}),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("copied", [lambda v: pickle.loads(pickle.dumps(v)), copy.deepcopy, copy.copy])
+def test_copies_are_equal_and_hash_alike(value, copied):
+    again = copied(value)
+    assert again == value
+    assert type(again) is type(value)
+    assert hash(again) == hash(value)
+    assert repr(again) == repr(value)
+    assert {value: 1}[again] == 1
+
+
+def test_specs_differ_by_class_and_by_every_field():
+    specs = [
+        fn.Dense(3),
+        fn.Dense(4),
+        fn.Dense(3, False),
+        fn.Dense(3, bias_init=initializers.Ones()),
+        fn.Relu(),
+        fn.Tanh(),
+        fn.serial(fn.Dense(3)),
+        fn.serial(head=fn.Dense(3)),
+        fn.Branch((fn.Dense(3),)),
+        optim.Adam(),
+        optim.AdamW(),
+        optim.Constant(1.0),
+        initializers.Constant(1.0),
+        losses.MeanSquaredError(),
+        losses.SumSquaredError(),
+    ]
+    for a, b in itertools.combinations(specs, 2):
+        assert a != b
+    assert len(set(specs)) == len(specs)
+
+
+def test_a_spec_never_changes():
+    layer = fn.Dense(3)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        layer.units = 4
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del layer.units
+    graph = fn.Graph("x", {"a": (fn.Relu(), "x")}, "a")
+    with pytest.raises(TypeError):
+        graph.nodes["b"] = (fn.Relu(), ("x",))
+
+
+def test_a_spec_does_not_share_what_it_was_given():
+    nodes = {"a": (fn.Relu(), "x")}
+    graph = fn.Graph("x", nodes, "a")
+    before = hash(graph)
+    nodes["b"] = (fn.Relu(), "x")
+    assert (list(graph.nodes), hash(graph)) == (["a"], before)
+
+
+@pytest.mark.parametrize("change", [evolve, attrs.evolve])
+def test_evolve_makes_a_changed_copy(change):
+    layer = fn.Dense(3, False)
+    assert change(layer, units=4) == fn.Dense(4, False)
+    assert layer == fn.Dense(3, False)
+    assert change(NET) == NET
+    assert message(lambda: change(layer, units=0)) == "Dense.units: must be positive, got 0"
+
+
+def test_rebuild_changes_every_spec_inside():
+    def wider(spec):
+        return evolve(spec, units=2 * spec.units) if isinstance(spec, fn.Dense) else spec
+
+    expected = fn.serial(
+        fn.Dense(8, weight_init=initializers.Normal(std=0.5)),
+        fn.Relu(),
+        fn.Residual(fn.serial(fn.Dropout(0.5)), projection=fn.Identity()),
+        fn.Graph("x", {"a": (fn.Dense(4), "x"), "b": (fn.Concat(), ("x", "a"))}, "b"),
+        head=fn.Dense(2, False),
+    )
+    assert rebuild(NET, wider) == expected
+    assert rebuild(NET, lambda spec: spec) == NET
+
+
+def test_frozen_dicts_compare_and_hash_without_order():
+    a, b = FrozenDict({"x": 1, "y": 2}), FrozenDict({"y": 2, "x": 1})
+    assert a == b
+    assert hash(a) == hash(b)
+    assert a != FrozenDict({"x": 1})
+    assert (len(a), list(b), a["y"], repr(a)) == (2, ["y", "x"], 2, "{'x': 1, 'y': 2}")
+
+
+@fn.frozen
+class Scaled(fn.Dense):
+    factor: float = 1.0
+
+
+def test_a_subclass_has_the_fields_of_both():
+    assert [f.name for f in fields(Scaled)] == ["units", "use_bias", "weight_init", "bias_init", "factor"]
+    assert Scaled(3) != fn.Dense(3)
+    assert Scaled(3, factor=2) != Scaled(3)
+    assert message(lambda: Scaled(3, factor="2")) == 'Scaled.factor: expected a number, got "2"'
+
+
+def test_a_subclass_without_a_tag_of_its_own_is_not_written_as_its_base():
+    """Read back, it would be another network."""
+    assert message(lambda: fn.to_json(Scaled(3, factor=2.0))) == (
+        "Scaled: Scaled has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+    )
+
+
+def test_a_subclass_without_its_own_decorator_is_refused():
+    class Bare(fn.Dense):
+        extra: int = 3
+
+    assert message(lambda: Bare(3)) == (
+        "Bare: a spec class needs its own @frozen decorator, or its fields do not count in =="
+    )
+
+
+@pytest.mark.parametrize("decorator", [fn.frozen, attrs.frozen, attrs.frozen(slots=False)])
+def test_any_frozen_decorator_will_do(decorator):
+    Own = decorator(type("Own", (fn.Dense,), {"__annotations__": {"extra": int}, "extra": 3, "__module__": __name__}))
+    assert Own(2) == Own(2, extra=3)
+    assert Own(2, extra=4) != Own(2)
+    assert hash(Own(2)) == hash(Own(2, extra=np.int64(3)))
+    assert message(lambda: Own(2, extra=3.5)) == "Own.extra: expected an integer, got 3.5"
+
+
+# ----- limits
+
+
+def _nest(depth, wrap):
+    layer = fn.Relu()
+    for _ in range(depth - 1):
+        layer = wrap(layer)
+    return layer
+
+
+WRAPS = {
+    "residual": fn.Residual,
+    "projection": lambda inner: fn.Residual(fn.Relu(), projection=inner),
+    "serial": fn.serial,
+    "graph": lambda inner: fn.Graph("x", {"a": (inner, "x")}, "a"),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+def test_specs_nest_64_deep_and_no_deeper(wrap):
+    deepest = _nest(64, wrap)
+    assert deepest == pickle.loads(pickle.dumps(deepest))
+    assert hash(deepest) == hash(_nest(64, wrap))
+    assert repr(deepest) == repr(_nest(64, wrap))
+    assert fn.from_json(fn.to_json(deepest)) == deepest
+    assert fn.spec_hash(deepest) == fn.spec_hash(_nest(64, wrap))
+    assert deepest.init(fn.Key(0), (3,)) == ({}, {})
+    name = type(deepest).__name__
+    assert message(lambda: wrap(deepest)) == f"{name}: specs are nested 65 deep; the limit is 64"
+
+
+def test_a_spec_holds_10000_specs_and_no_more():
+    assert len(fn.serial(*[fn.Relu()] * 9_999).layers) == 9_999
+    assert message(lambda: fn.serial(*[fn.Relu()] * 10_000)) == "Serial: holds 10001 specs; the limit is 10000"
+
+
+def test_specs_that_share_a_part_count_it_each_time():
+    layer = fn.Relu()
+    for _ in range(12):  # 2^13 - 1 specs, and 2^14 - 1 with one more
+        layer = fn.branch(layer, layer)
+    assert message(lambda: fn.branch(layer, layer)) == "Branch: holds 16383 specs; the limit is 10000"
+
+
+# ----- names of children
+
+
+def names(net):
+    return list(net.children)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ((fn.Dense(1), fn.Relu(), fn.Dense(1)), ["dense_0", "relu_0", "dense_1"]),
+        ((fn.LeakyRelu(), fn.serial(), fn.BatchNorm()), ["leaky_relu_0", "serial_0", "batch_norm_0"]),
+        ((("stem", fn.Dense(1)), fn.Dense(1)), ["stem", "dense_0"]),
+        ((fn.Dense(1), ("mid", fn.Dense(1)), fn.Dense(1)), ["dense_0", "mid", "dense_1"]),
+        ((("dense_0", fn.Dense(1)), fn.Dense(1)), ["dense_0", "dense_1"]),
+        ((("dense_5", fn.Dense(1)), fn.Dense(1)), ["dense_5", "dense_0"]),
+        (((None, fn.Dense(1)), fn.Dense(1)), ["dense_0", "dense_1"]),
+        ((("_a1", fn.Dense(1)), ("A_", fn.Relu())), ["_a1", "A_"]),
+        ((fn.layer(None, None, None, None),), ["layer_0"]),
+        ((), []),
+    ],
+)
+def test_children_are_named_or_counted(layers, expected):
+    assert names(fn.serial(*layers)) == expected
+    assert names(fn.Serial(layers)) == expected
+    assert names(fn.parallel(*layers)) == expected
+
+
+def test_keywords_name_children():
+    assert names(fn.serial(fn.Dense(1), body=fn.Dense(2), head=fn.Dense(3))) == ["dense_0", "body", "head"]
+    assert fn.serial(a=fn.Relu()) == fn.serial(("a", fn.Relu()))
+    assert [name for name, _ in optim.chain(optim.ClipByGlobalNorm(1), rule=optim.SGD(1)).steps] == [
+        "clip_by_global_norm_0",
+        "rule",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layers", "text"),
+    [
+        (
+            (("a", fn.Relu()), ("a", fn.Tanh())),
+            "Serial.layers[1].name: 'a' is the name of item 0 too; names must differ",
+        ),
+        (
+            (("dense_1", fn.Dense(1)), fn.Dense(1), fn.Dense(1)),
+            "Serial.layers[2].name: 'dense_1' is the name of item 0 too; names must differ",
+        ),
+        ((("a b", fn.Relu()),), 'Serial.layers[0].name: expected a name of letters, digits and _, got "a b"'),
+        ((("a/b", fn.Relu()),), 'Serial.layers[0].name: expected a name of letters, digits and _, got "a/b"'),
+        ((("1a", fn.Relu()),), 'Serial.layers[0].name: expected a name of letters, digits and _, got "1a"'),
+        ((("", fn.Relu()),), 'Serial.layers[0].name: expected a name of letters, digits and _, got ""'),
+        ((("é", fn.Relu()),), 'Serial.layers[0].name: expected a name of letters, digits and _, got "\\u00e9"'),
+        (((3, fn.Relu()),), "Serial.layers[0].name: expected a name of letters, digits and _, got 3"),
+        (
+            (("a", fn.Relu()), ("b", fn.Tanh()), ("b", fn.Relu()), ("a", fn.Relu())),
+            "Serial.layers[2].name: 'b' is the name of item 1 too; names must differ\n"
+            "Serial.layers[3].name: 'a' is the name of item 0 too; names must differ",
+        ),
+    ],
+)
+def test_names_are_unique_and_well_formed(layers, text):
+    assert message(lambda: fn.Serial(layers)) == text
+
+
+def weights(net, in_shape=(5,)):
+    return tree.flatten(net.init(fn.Key(3), in_shape)[0])
+
+
+def agree(changed, base):
+    """Every leaf of ``base`` is in ``changed`` with the same bits."""
+    return all(changed[path].tobytes() == leaf.tobytes() for path, leaf in base.items())
+
+
+@pytest.mark.parametrize("combine", [fn.serial, lambda *layers: fn.serial(inner=fn.serial(*layers))])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+@pytest.mark.parametrize("inserted", [fn.Tanh(), fn.BatchNorm(), ("extra", fn.Dense(5)), fn.serial(fn.Dense(5))])
+def test_an_inserted_layer_leaves_the_weights_of_all_others(combine, place, inserted):
+    layers = [fn.Dense(5), fn.Relu(), fn.Dense(5)]
+    base = weights(combine(*layers))
+    assert len(base) == 4
+    assert agree(weights(combine(*layers[:place], inserted, *layers[place:])), base)
+
+
+def test_an_inserted_branch_or_node_leaves_the_weights_of_all_others():
+    base = fn.branch(fn.Dense(2), fn.Dense(3))
+    assert agree(weights(fn.branch(fn.Relu(), fn.Dense(2), ("new", fn.Dense(9)), fn.Dense(3))), weights(base))
+    graph = fn.Graph("x", {"a": (fn.Dense(2), "x"), "b": (fn.Dense(3), "a")}, "b")
+    larger = fn.Graph("x", {"b": (fn.Dense(3), "a"), "c": (fn.Dense(2), "x"), "a": (fn.Dense(2), "x")}, ("b", "c"))
+    assert agree(weights(larger), weights(graph))
+
+
+def test_changed_fields_leave_the_weights_of_all_others():
+    base = weights(fn.serial(fn.Dense(5), fn.Dense(4), fn.Dense(3)))
+    other = weights(fn.serial(fn.Dense(5, use_bias=False), fn.Dense(4, bias_init=initializers.Ones()), fn.Dense(3)))
+    assert agree(other, {path: leaf for path, leaf in base.items() if not path.endswith("bias")})
+    assert other["dense_1/bias"].tolist() == [1.0] * 4
+
+
+def test_layers_of_one_class_start_differently():
+    made = weights(fn.serial(fn.Dense(5), fn.Dense(5), fn.serial(fn.Dense(5))))
+    assert len({leaf.tobytes() for path, leaf in made.items() if path.endswith("weight")}) == 3
+
+
+# ----- >>
+
+
+POOL = [
+    fn.Dense(1),
+    fn.Relu(),
+    fn.serial(),
+    fn.serial(fn.Dense(2), fn.Relu()),
+    fn.serial(fn.Dense(2), fn.Dense(3)),
+    fn.serial(head=fn.Dense(2)),
+    fn.serial(fn.Relu(), dense_0=fn.Dense(2)),
+    fn.serial(fn.serial(fn.Relu())),
+    fn.Residual(fn.Relu()),
+]
+
+
+def test_arrows_flatten_automatic_names_alone():
+    a, b, named = fn.Dense(1), fn.Relu(), fn.serial(head=fn.Dense(2))
+    assert a >> b == fn.serial(a, b)
+    assert a >> b >> a == fn.serial(a, b, a)
+    assert names(a >> b >> a) == ["dense_0", "relu_0", "dense_1"]
+    assert a >> named >> b == fn.serial(a, named, b)
+    assert named >> named == fn.serial(named, named)
+    assert fn.serial(dense_0=a) >> b == fn.serial(a, b)
+    assert fn.serial(fn.serial(a)) >> b == fn.serial(fn.serial(a), b)
+
+
+def test_arrows_have_an_identity():
+    for layer in POOL:
+        parts = fn.serial() >> layer
+        assert parts == layer >> fn.serial()
+        assert parts == layer or parts == fn.serial(layer)
+
+
+@pytest.mark.parametrize(("a", "b", "c"), list(itertools.product(POOL, repeat=3)))
+def test_arrows_are_associative(a, b, c):
+    assert (a >> b) >> c == a >> (b >> c)
+
+
+def test_arrows_take_layers_alone():
+    assert message(lambda: fn.Dense(1) >> 3) == "Serial.layers[1]: expected a layer, got 3"
+
+
+# ----- the registry
+
+
+@pytest.mark.parametrize("tag", ["gated", "", ".", "a.", ".a", "a b.c", "a.1", "a-b.c", "a..b"])
+def test_tags_of_users_have_a_dot_between_names(tag):
+    text = f"register({tag!r}): expected a tag with a dot between two names, such as 'acme.gated'"
+    assert message(lambda: fn.register(tag)(Scaled)) == text
+    assert tag not in tags("layer")
+
+
+def test_only_frozen_specs_are_registered():
+    class Plain:
+        pass
+
+    class Bare(fn.Dense):
+        extra: int = 3
+
+    text = "expected a class derived from fn.Layer, fn.losses.Loss, fn.optim.Optimizer, …"
+    assert message(lambda: fn.register("test_spec.x")(Plain)) == f"register('test_spec.x'): {text}"
+    assert message(lambda: fn.register("test_spec.x")(3)) == f"register('test_spec.x'): {text}"
+    assert message(lambda: fn.register("test_spec.x")(Bare)) == (
+        "register('test_spec.x'): Bare needs its own @attrs.frozen below @fn.register, or its fields do not count"
+    )
+    assert "test_spec.x" not in tags("layer")
+
+
+@pytest.mark.parametrize("name", ["type", "name"])
+def test_no_field_is_called_like_a_key_of_json(name):
+    Bad = fn.frozen(type("Bad", (fn.Layer,), {"__annotations__": {name: int}, name: 3}))
+    assert message(lambda: fn.register("test_spec.bad")(Bad)) == (
+        f"register('test_spec.bad'): a field cannot be called {name!r}: JSON uses that key for itself"
+    )
+    assert "test_spec.bad" not in tags("layer")
+    assert Bad.tag is None
+
+
+@fn.register("test_spec.gain")
+@fn.frozen
+class Gain(fn.Layer):
+    """y = gain · x + offset, each feature with a gain of its own."""
+
+    offset: float = 0.0
+    start: initializers.Initializer = initializers.Ones()
+
+    def leaves(self, in_shape):
+        return {"gain": fn.Leaf(in_shape, self.start)}
+
+    def out_shape(self, in_shape):
+        return in_shape
+
+    def apply(self, params, state, x, ctx):
+        return params["gain"] * x + self.offset, state, x
+
+    def vjp(self, params, residuals, dy):
+        return {"gain": np.sum(residuals * dy, axis=0)}, params["gain"] * dy
+
+
+@fn.register("test_spec.log_cosh")
+@fn.frozen
+class LogCosh(losses.Loss):
+    """mean of log cosh(sharpness · (p - t)) / sharpness; the derivative is tanh(sharpness · (p - t))."""
+
+    sharpness: float = field(default=1.0, validator=positive)
+
+    def divisor(self, target, weight=None):
+        return float(target.size if weight is None else weight.sum())
+
+    def apply(self, prediction, target, weight=None, divisor=None):
+        error = self.sharpness * (prediction - target)
+        weight = 1.0 if weight is None else weight
+        share = 1.0 / (self.divisor(target) if divisor is None else divisor)
+        return np.sum(weight * np.log(np.cosh(error))) * (share / self.sharpness), (error, weight * share)
+
+    def vjp(self, residuals, dy=1.0):
+        error, share = residuals
+        return np.tanh(error) * (dy * share)
+
+
+@fn.register("test_spec.sign_descent")
+@fn.frozen
+class SignDescent(optim.Optimizer):
+    """p ← p - η sign(m), m ← decay · m + (1 - decay) · g"""
+
+    learning_rate: float | optim.Schedule = field(default=0.01, validator=positive)
+    decay: float = 0.9
+
+    def init(self, params):
+        return {"step": np.zeros((), np.int64), "mean": tree.zeros_like(params)}
+
+    def update(self, grads, opt_state, params, value=None):
+        step, rate = int(opt_state["step"]), self.learning_rate
+        rate = rate(step) if isinstance(rate, optim.Schedule) else rate
+        mean = tree.map(lambda m, g: self.decay * m + (1 - self.decay) * g, opt_state["mean"], grads)
+        return tree.map(lambda m: -rate * np.sign(m), mean), {"step": np.asarray(step + 1), "mean": mean}
+
+
+USERS = [
+    (Gain(2.0, initializers.Constant(0.5)), "layer", "test_spec.gain"),
+    (LogCosh(3), "loss", "test_spec.log_cosh"),
+    (SignDescent(optim.Step(0.1, 100)), "optimizer", "test_spec.sign_descent"),
+]
+
+
+@pytest.mark.parametrize(("spec", "kind", "tag"), USERS)
+def test_specs_of_users_round_trip(spec, kind, tag):
+    assert tags(kind)[tag] is type(spec)
+    text = fn.to_json(spec)
+    assert f'"type": "{tag}"' in text
+    assert fn.from_json(text) == spec
+    assert fn.spec_hash(fn.from_json(text)) == fn.spec_hash(spec)
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_specs_of_users_train_and_are_saved(tmp_path):
+    draw = fn.Key(5)
+    x = draw.fold("x").normal((64, 3))
+    y = x @ np.array([[1.0], [-2.0], [0.5]]) + 1.0
+    net = fn.serial(Gain(), fn.Dense(1), Gain(0.25))
+    assert names(net) == ["gain_0", "dense_0", "gain_1"]
+    loss, opt = LogCosh(2.0), optim.chain(optim.ClipByGlobalNorm(10), SignDescent(optim.Cosine(0.05, 300)))
+    net, loss, opt = (fn.from_json(fn.to_json(spec)) for spec in (net, loss, opt))
+    ts = fn.train_state(net, opt, fn.Key(0), (3,), np.float64)
+    step, values = fn.train_step(net, loss, opt), []
+    for _ in range(300):
+        ts, found = step(ts, (x, y))
+        values.append(found["loss"])
+    assert values[0] > 1.0
+    assert values[-1] < 0.01
+    fn.save(tmp_path / "net.npz", net, ts.params, ts.state)
+    again, params, state = fn.load(tmp_path / "net.npz")
+    assert again == net
+    np.testing.assert_array_equal(fn.predict(again, params, state, x), fn.predict(net, ts.params, ts.state, x))
+
+
+@pytest.mark.parametrize("check", [lambda: fn.check_layer(Gain(0.5), (3,)), lambda: fn.check_optimizer(SignDescent())])
+def test_specs_of_users_keep_the_laws(check):
+    assert check() is None
+
+
+def test_a_tag_is_unique_within_its_kind():
+    Other = fn.frozen(type("Other", (fn.Layer,), {"__module__": __name__}))
+    assert message(lambda: fn.register("test_spec.gain")(Other)) == (
+        f"register('test_spec.gain'): this layer tag is taken by {__name__}.Gain"
+    )
+    assert tags("layer")["test_spec.gain"] is Gain
+    assert Other.tag is None
+    assert fn.register("test_spec.gain")(Gain) is Gain  # a reloaded module may register again
+
+
+def test_kinds_have_tags_of_their_own():
+    Same = fn.frozen(type("Same", (optim.Schedule,), {"__module__": __name__}))
+    fn.register("test_spec.gain")(Same)
+    assert (tags("schedule")["test_spec.gain"], tags("layer")["test_spec.gain"]) == (Same, Gain)
+
+
+def test_three_bare_functions_compose_and_refuse_to_serialise():
+    double = fn.layer(
+        lambda key, in_shape, dtype: ({}, {}),
+        lambda params, state, x, ctx: (2.0 * x, state, None),
+        lambda params, residuals, dy: ({}, 2.0 * dy),
+        lambda in_shape: in_shape,
+    )
+    net = double >> fn.Relu()
+    assert fn.predict(net, {}, {}, np.array([[-1.0, 3.0]])).tolist() == [[0.0, 6.0]]
+    text = "FunctionLayer has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+    assert message(lambda: fn.to_json(double)) == f"FunctionLayer: {text}"
+    assert message(lambda: fn.to_json(net)) == f"FunctionLayer: {text}"
+    assert message(lambda: fn.spec_hash(net)) == f"FunctionLayer: {text}"
+
+
+# ----- public names
+
+
+PACKAGES = {
+    "funcnet": (fn, index.places(index.LAYERS, index.CORE) | {"layer": "funcnet.layer"} | dict.fromkeys(index.MODULES)),
+    "funcnet.optim": (optim, index.places(index.OPTIMIZERS, index.SCHEDULES)),
+    "funcnet.data": (fn.data, index.places(index.SOURCES)),
+}
+
+
+@pytest.mark.parametrize(("package", "known"), PACKAGES.values(), ids=PACKAGES)
+def test_every_name_of_the_index_is_public(package, known):
+    for name, module in known.items():
+        if module:
+            assert getattr(package, name) is getattr(importlib.import_module(module), name)
+        else:
+            assert getattr(package, name) is importlib.import_module(f"funcnet.{name}")
+        assert name in package.__all__
+    assert dir(package) == sorted(package.__all__)
+
+
+@pytest.mark.parametrize("package", ["funcnet", "funcnet.optim", "funcnet.data"])
+def test_type_checkers_see_the_names_of_run_time(package):
+    module = importlib.import_module(package)
+    body = ast.parse(Path(inspect.getsourcefile(module)).read_text(encoding="utf-8")).body
+    (block,) = [node for node in body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"]
+    seen = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert alias.asname == alias.name, f"{alias.name} is not re-exported"
+            assert alias.name not in seen
+            seen[alias.name] = node.module
+    assert sorted(seen) == module.__all__
+    for name, source in seen.items():
+        place = importlib.import_module(f"{source}.{name}" if source == "funcnet" else source)
+        expected = place if source == "funcnet" else getattr(place, name)
+        assert getattr(module, name) is expected
+
+
+@pytest.mark.parametrize("kind", index.KINDS)
+def test_a_tag_is_the_name_of_its_class_in_lower_case(kind):
+    module, base, family = index.KINDS[kind]
+    assert index.base(kind) is getattr(importlib.import_module(module), base)
+    assert index.base(kind).kind == kind
+    own = {tag: cls for tag, cls in tags(kind).items() if "." not in tag}
+    for tag, cls in own.items():
+        assert cls.tag == tag
+        assert tag.replace("_", "") == cls.__name__.lower()
+        assert tag == tag.lower()
+    listed = {(module, name) for module, names in family.items() for name in names}
+    assert {(cls.__module__, cls.__name__) for cls in own.values()} == listed
+
+
+@pytest.mark.parametrize("kind", index.KINDS)
+def test_a_tag_loads_the_module_of_its_class_alone(kind, monkeypatch):
+    own = {tag: cls for tag, cls in tags(kind).items() if "." not in tag}
+    loaded = []
+    monkeypatch.setattr(index.importlib, "import_module", loaded.append)
+    for tag in [*own, "unknown", "os", "acme.dense"]:
+        index.load(kind, tag)
+    assert loaded == [cls.__module__ for cls in own.values()]
+
+
+@pytest.mark.parametrize("package", ["funcnet", "funcnet.optim", "funcnet.data"])
+def test_an_unknown_name_is_an_attribute_error(package):
+    with pytest.raises(AttributeError) as caught:
+        _ = importlib.import_module(package).Dens
+    assert str(caught.value) == f"module {package!r} has no attribute 'Dens'"
+
+
+def python(code):
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def test_layer_is_the_function_whatever_is_imported():
+    code = """
+import funcnet as fn
+print(fn.layer.__name__, fn.layer.__module__)
+import funcnet.layer
+print(fn.layer.__name__, funcnet.layer is fn.layer)
+from funcnet.layer import Layer, layer
+print(layer is fn.layer, Layer is fn.Layer)
+from funcnet import layer as again
+print(again is fn.layer)
+"""
+    assert python(code) == ["layer", "funcnet.layer", "layer", "True", "True", "True", "True"]
+    importlib.import_module("funcnet.layer")
+    assert inspect.isfunction(fn.layer)
+    assert fn.layer is sys.modules["funcnet.layer"].layer
+
+
+def test_prepare_is_the_function_whatever_is_imported():
+    code = """
+from funcnet import data
+print(type(data.prepare).__name__, type(data.prepare).__name__)
+import funcnet.training.run
+print(type(data.prepare).__name__)
+"""
+    assert python(code) == ["function"] * 3
+
+
+def test_importing_loads_little_and_a_layer_its_family():
+    code = """
+import sys, funcnet as fn
+print(*sorted(name for name in sys.modules if name.partition(".")[0] in ("funcnet", "numpy", "attrs")))
+print("|")
+fn.Dense
+print(*sorted(name for name in sys.modules if name.startswith("funcnet.")))
+"""
+    found = " ".join(python(code)).split(" | ")
+    assert found[0].split() == ["funcnet", "funcnet.index"]
+    families = {"funcnet.training", "funcnet.optim", "funcnet.losses", "funcnet.data", "funcnet.cli", "funcnet.metrics"}
+    assert not families & set(found[1].split())
+    assert "funcnet.layers.dense" in found[1].split()
+
+
+def test_a_tag_is_never_imported():
+    tags = ["antigravity", "this", "funcnet.laws", "tests.test_spec", "wsgiref.util"]
+    code = f"""
+import sys, funcnet as fn
+for tag in {tags}:
+    try:
+        fn.from_json({{"model": tag}})
+    except fn.SpecError as error:
+        print(error.problems[0].partition(" layer ")[2].strip("'"))
+print(*set({tags}) & set(sys.modules))
+"""
+    assert python(code) == [f"{tag}" for tag in tags]
+
+
+def test_every_kind_of_the_library_has_specs():
+    kinds = {cls.kind for module in (fn, losses, metrics, optim, initializers, fn.data) for cls in _specs(module)}
+    assert kinds == set(index.KINDS) - {"initial"}
+
+
+def _specs(module):
+    named = [getattr(module, name) for name in dir(module) if not name.startswith("_")]
+    return [cls for cls in named if isinstance(cls, type) and issubclass(cls, Spec) and cls.tag]

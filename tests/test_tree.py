@@ -1,0 +1,324 @@
+"""Trees: structure, order, globs, and the whole text of every error."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import PathError, tree
+
+
+def params():
+    """A network's params in miniature; every number is different."""
+    return {
+        "stem": {"weight": np.arange(6.0).reshape(2, 3), "bias": np.array([6.0, 7.0, 8.0])},
+        "body": {"dense_0": {"weight": np.array([[9.0], [10.0], [11.0]]), "bias": np.array([12.0])}},
+        "scale": np.array(13.0),
+    }
+
+
+PATHS = ["stem/weight", "stem/bias", "body/dense_0/weight", "body/dense_0/bias", "scale"]
+
+
+def same(a, b):
+    """Equal structure in equal order, equal leaves of equal dtype."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+    return np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype
+
+
+def reordered(node):
+    return {name: reordered(node[name]) for name in reversed(node)} if isinstance(node, dict) else node
+
+
+def message(call):
+    with pytest.raises(PathError) as caught:
+        call()
+    return str(caught.value)
+
+
+# ----- map, leaves
+
+
+def test_map_applies_leaf_by_leaf():
+    assert same(tree.map(lambda leaf: leaf + 1, {"a": {"b": 1, "c": 2}, "d": 3}), {"a": {"b": 2, "c": 3}, "d": 4})
+    assert same(tree.map(lambda a, b, c: a * b - c, {"a": 2}, {"a": 3}, {"a": 1}), {"a": 5})
+    assert tree.map(lambda leaf: leaf, {}) == {}
+    assert tree.map(lambda leaf: leaf + 1, 1) == 2
+
+
+def test_map_goes_into_tuples():
+    value = {"x": (1, (2, 3)), "y": ()}
+    assert tree.map(lambda a, b: a + b, value, value) == {"x": (2, (4, 6)), "y": ()}
+    assert tree.map(lambda leaf: [leaf], (1, {"a": 2})) == ([1], {"a": [2]})
+
+
+def test_map_pairs_entries_by_name_in_the_first_order():
+    assert list(tree.map(lambda a, b: a - b, {"b": 5, "a": 3}, {"a": 1, "b": 2}).items()) == [("b", 3), ("a", 2)]
+
+
+def test_map_changes_nothing_it_is_given():
+    before, kept = params(), params()
+    tree.map(lambda leaf: leaf + 1, before)
+    assert same(before, kept)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (
+            {"a": 1, "b": 2},
+            {"a": 1},
+            "trees differ at 'the root': expected the entries ['a', 'b'], got ['a']; give trees of equal structure",
+        ),
+        (
+            {"a": {"b": {"c": 1}}},
+            {"a": {"b": {"d": 1}}},
+            "trees differ at 'a/b': expected the entries ['c'], got ['d']; give trees of equal structure",
+        ),
+        (
+            {"a": {"b": 1}},
+            {"a": 1.5},
+            "trees differ at 'a': expected the entries ['b'], got float; give trees of equal structure",
+        ),
+        ({"a": (1, 2)}, {"a": (1, 2, 3)}, "trees differ at 'a': expected a tuple of 2"),
+        ((1, 2), 3, "trees differ at 'the root': expected a tuple of 2"),
+    ],
+)
+def test_map_names_the_first_difference(first, second, text):
+    assert message(lambda: tree.map(lambda a, b: a, first, second)) == text
+    assert message(lambda: tree.map(lambda a, b, c: a, first, first, second)) == text
+
+
+@pytest.mark.parametrize("other", [{"b": 2.0}, (1.0, 2.0)])
+def test_map_refuses_a_subtree_where_the_first_tree_has_a_leaf(other):
+    assert message(lambda: tree.map(np.add, {"a": 1.0}, {"a": other})).startswith("trees differ at 'a'")
+
+
+def test_leaves_are_in_order_without_absent_ones():
+    assert tree.leaves({"b": 1, "a": (2, None, {"c": 3}), "d": None}) == [1, 2, 3]
+    assert tree.leaves(None) == []
+    assert tree.leaves({}) == []
+    assert tree.leaves(5) == [5]
+
+
+# ----- flatten, unflatten
+
+
+def test_flatten_keeps_the_order_of_the_tree():
+    flat = tree.flatten(params())
+    assert list(flat) == PATHS
+    assert [np.ravel(leaf)[0] for leaf in flat.values()] == [0.0, 6.0, 9.0, 12.0, 13.0]
+    assert list(tree.flatten(reordered(params()))) == PATHS[::-1]
+
+
+def test_flatten_omits_subtrees_without_leaves():
+    assert tree.flatten({"a": {}, "b": {"c": {}, "d": 1}}) == {"b/d": 1}
+
+
+def test_unflatten_is_the_inverse_of_flatten():
+    assert same(tree.unflatten(tree.flatten(params())), params())
+    assert tree.unflatten({}) == {}
+    assert tree.unflatten({"a/b/c": 1, "d": 2, "a/b/e": 3}) == {"a": {"b": {"c": 1, "e": 3}}, "d": 2}
+
+
+@pytest.mark.parametrize(
+    ("flat", "text"),
+    [
+        ({"a": 1, "a/b": 2}, "'a/b' runs through 'a', which is a leaf itself"),
+        ({"x/a": 1, "x/a/b/c": 2}, "'x/a/b/c' runs through 'a', which is a leaf itself"),
+        ({"a/b": 2, "a": 1}, "'a' is both a leaf and the beginning of other paths"),
+    ],
+)
+def test_a_path_cannot_run_through_a_leaf(flat, text):
+    assert message(lambda: tree.unflatten(flat)) == text
+
+
+# ----- ravel
+
+
+def test_ravel_orders_leaves_by_path():
+    vector, _ = tree.ravel(params())
+    assert vector.tolist() == [12, 9, 10, 11, 13, 6, 7, 8, 0, 1, 2, 3, 4, 5]
+
+
+def test_ravel_does_not_depend_on_how_the_tree_was_built():
+    for order in itertools.permutations(PATHS):
+        flat = tree.flatten(params())
+        built = tree.unflatten({path: flat[path] for path in order})
+        vector, unravel = tree.ravel(built)
+        np.testing.assert_array_equal(vector, tree.ravel(params()).vector)
+        assert same(unravel(vector), built)
+
+
+def test_unravel_takes_another_vector_of_the_length():
+    vector, unravel = tree.ravel(params())
+    doubled = unravel(2 * vector)
+    assert same(doubled, tree.map(lambda leaf: 2 * leaf, params()))
+
+
+def test_ravel_of_nothing():
+    vector, unravel = tree.ravel({})
+    assert vector.shape == (0,)
+    assert unravel(vector) == {}
+
+
+def test_ravel_of_empty_leaves():
+    vector, unravel = tree.ravel({"a": np.zeros((2, 0)), "b": np.array(3.0)})
+    assert vector.tolist() == [3.0]
+    assert same(unravel(vector), {"a": np.zeros((2, 0)), "b": np.array(3.0)})
+
+
+def test_ravel_keeps_the_dtype():
+    half = tree.map(lambda leaf: leaf.astype(np.float32), params())
+    vector, unravel = tree.ravel(half)
+    assert vector.dtype == np.float32
+    assert same(unravel(vector), half)
+
+
+@pytest.mark.parametrize("shape", [(13,), (15,), (14, 1), ()])
+def test_unravel_refuses_another_length(shape):
+    assert message(lambda: tree.ravel(params()).unravel(np.zeros(shape))) == (
+        f"expected a vector of 14 numbers, got shape {shape}"
+    )
+
+
+def test_unravel_of_nothing_refuses_numbers():
+    assert message(lambda: tree.ravel({}).unravel(np.zeros(1))) == "expected a vector of 0 numbers, got shape (1,)"
+
+
+# ----- select
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*/bias", ["stem/bias", "body/dense_0/bias"]),
+        ("*", PATHS),
+        ("stem/*", ["stem/weight", "stem/bias"]),
+        ("body*", ["body/dense_0/weight", "body/dense_0/bias"]),
+        ("*e*", ["stem/weight", "stem/bias", "body/dense_0/weight", "body/dense_0/bias", "scale"]),
+        ("scale", ["scale"]),
+        ("*/dense_?/bias", ["body/dense_0/bias"]),
+        ("body/dense_[01]/*", ["body/dense_0/weight", "body/dense_0/bias"]),
+        ("stem/[bw]*", ["stem/weight", "stem/bias"]),
+        ("*scale", ["scale"]),
+    ],
+)
+def test_globs_match_whole_paths_and_cross_slashes(pattern, expected):
+    flat = tree.flatten(params())
+    assert same(tree.select(params(), pattern), tree.unflatten({path: flat[path] for path in expected}))
+
+
+def test_selected_leaves_are_the_leaves_themselves():
+    whole = params()
+    assert tree.select(whole, "stem/bias")["stem"]["bias"] is whole["stem"]["bias"]
+
+
+ALL = "stem/weight, stem/bias, body/dense_0/weight, body/dense_0/bias, scale"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("stem/wieght", f"'stem/wieght' matches none of: {ALL}, did you mean 'stem/weight'?"),
+        ("bias", f"'bias' matches none of: {ALL}, did you mean 'stem/bias'?"),  # part of a path, not a whole one
+        ("stem", f"'stem' matches none of: {ALL}, did you mean 'stem/bias'?"),
+        ("scal", f"'scal' matches none of: {ALL}, did you mean 'scale'?"),
+        ("scale/*", f"'scale/*' matches none of: {ALL}, did you mean 'scale'?"),
+        ("", f"'' matches none of: {ALL}"),
+        ("dense_0?", f"'dense_0?' matches none of: {ALL}"),
+        ("s.ale", f"'s.ale' matches none of: {ALL}, did you mean 'scale'?"),  # a dot is a dot
+        ("(scale)", f"'(scale)' matches none of: {ALL}, did you mean 'scale'?"),
+        ("scale|stem", f"'scale|stem' matches none of: {ALL}, did you mean 'scale'?"),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_an_error(pattern, text):
+    assert message(lambda: tree.select(params(), pattern)) == text
+    assert message(lambda: tree.at(params(), pattern)) == text
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[\\]", "scale[", "[]", "]", "[[a]", "*[9-0]*", "\\", "{scale"])
+def test_no_pattern_raises_anything_but_a_path_error(pattern):
+    text = message(lambda: tree.select(params(), pattern))
+    assert text.startswith(f"{pattern!r} matches none of: {ALL}")
+
+
+# ----- at
+
+
+def test_at_reads_a_leaf_or_a_tree_of_them():
+    whole = params()
+    assert tree.at(whole, "stem/weight").get() is whole["stem"]["weight"]
+    assert tree.at(whole, "scale*").get() is whole["scale"]
+    assert same(tree.at(whole, "stem/*").get(), {"stem": params()["stem"]})
+
+
+def test_at_sets_one_leaf_in_a_new_tree():
+    whole = params()
+    changed = tree.at(whole, "stem/bias").set([1, 2, 3])
+    expected = params()
+    expected["stem"]["bias"] = np.array([1.0, 2.0, 3.0])
+    assert same(changed, expected)
+    assert same(whole, params())
+    assert changed["stem"]["weight"] is whole["stem"]["weight"]
+
+
+def test_at_sets_every_leaf_of_a_pattern():
+    nets = {"a": {"bias": np.zeros(2, np.float32)}, "b": {"bias": np.ones(2, np.float32), "w": np.ones(1)}}
+    changed = tree.at(nets, "*/bias").set(np.array([3.0, 4.0]))
+    expected = np.array([3.0, 4.0], np.float32)
+    assert same(changed, {"a": {"bias": expected}, "b": {"bias": expected, "w": np.ones(1)}})
+
+
+def test_at_applies_a_function():
+    changed = tree.at(params(), "*/weight").apply(lambda leaf: -leaf)
+    expected = params()
+    expected["stem"]["weight"] = -expected["stem"]["weight"]
+    expected["body"]["dense_0"]["weight"] = -expected["body"]["dense_0"]["weight"]
+    assert same(changed, expected)
+
+
+@pytest.mark.parametrize("value", [0.0, [1.0], np.zeros((2, 1)), np.zeros(4)])
+def test_a_value_of_another_shape_is_refused(value):
+    assert message(lambda: tree.at(params(), "stem/bias").set(value)) == (
+        f"expected a value of shape (3,), got {np.shape(value)}"
+    )
+
+
+# ----- add, zeros_like
+
+
+def test_add_sums_values_of_one_structure():
+    a = {"x": (np.array([1.0]), np.array([2.0])), "y": np.array(3.0)}
+    assert same(tree.add(a, a), {"x": (np.array([2.0]), np.array([4.0])), "y": np.float64(6.0)})
+
+
+def test_absent_cotangents_count_as_zero():
+    one = np.array([1.0])
+    assert tree.add(None, None) is None
+    assert tree.add(one, None) is one
+    assert tree.add(None, one) is one
+    assert same(tree.add((one, None, None), (None, one, None)), (one, one, None)) is True
+    assert tree.add({"a": None, "b": 1.0}, {"a": 2.0, "b": None}) == {"a": 2.0, "b": 1.0}
+
+
+def test_add_never_writes_to_what_it_is_given():
+    a, b = np.array([1.0]), np.array([2.0])
+    a.flags.writeable = b.flags.writeable = False
+    assert tree.add(a, b).tolist() == [3.0]
+
+
+def test_zeros_like_keeps_structure_shapes_and_dtypes():
+    zeros = tree.zeros_like({"a": np.ones((2, 3), np.float32), "b": (np.ones(1), np.ones((), np.int64))})
+    assert same(zeros, {"a": np.zeros((2, 3), np.float32), "b": (np.zeros(1), np.zeros((), np.int64))})
+
+
+def test_trees_work_on_the_params_of_a_network():
+    net = fn.serial(fn.Dense(3), fn.Relu(), head=fn.serial(fn.Dense(2)))
+    made, _ = net.init(fn.Key(0), (4,))
+    assert list(tree.flatten(made)) == ["dense_0/weight", "dense_0/bias", "head/dense_0/weight", "head/dense_0/bias"]
+    assert same(tree.ravel(made).unravel(tree.ravel(made).vector), made)

@@ -1,0 +1,43 @@
+"""One network under every optimizer, by one line of JSON: nothing else of the experiment changes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import funcnet as fn
+from funcnet.spec import evolve, tags
+
+SPEC = Path(__file__).parents[2] / "specs" / "digits_mlp.json"
+
+LINES = {
+    "sgd": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+    "adam": "adam",
+    "adamw": {"type": "adamw", "learning_rate": {"type": "cosine", "peak": 0.003}},
+    "rmsprop": {"type": "rmsprop", "learning_rate": {"type": "step", "initial": 0.001, "every": 60}},
+    "clip_by_global_norm": {
+        "type": "chain",
+        "steps": [{"type": "clip_by_global_norm", "max_norm": 1.0}, {"type": "sgd", "learning_rate": 0.1}],
+    },
+    "chain": {
+        "type": "chain",
+        "steps": [{"type": "adam", "learning_rate": {"type": "warmup_cosine", "peak": 0.01, "warmup_steps": 10}}],
+    },
+}
+
+
+def test_every_optimizer_has_a_line():
+    assert LINES.keys() == tags("optimizer").keys()
+
+
+@pytest.mark.parametrize("tag", LINES)
+def test_one_line_of_json(tag):
+    document = json.loads(SPEC.read_text(encoding="utf-8"))
+    document["training"]["epochs"] = 3
+    original = fn.from_json(document)
+    document["optimizer"] = LINES[tag]
+    experiment = fn.from_json(document)
+    assert evolve(experiment, optimizer=original.optimizer) == original
+    run = fn.run(experiment)
+    assert [row["loss"] for row in run.history] == sorted((row["loss"] for row in run.history), reverse=True)
+    assert run.metrics["test"]["accuracy"] > 0.85
