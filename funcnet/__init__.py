@@ -82,6 +82,11 @@ if TYPE_CHECKING:
         Reshape as Reshape,
     )
     from funcnet.optim.rules import apply_updates as apply_updates
+    from funcnet.runs import (
+        Run as Run,
+        load_run as load_run,
+        run as run,
+    )
     from funcnet.spec import frozen as frozen, register as register
     from funcnet.training.experiment import (
         Experiment as Experiment,
@@ -91,11 +96,6 @@ if TYPE_CHECKING:
         Fit as Fit,
         evaluate as evaluate,
         fit as fit,
-    )
-    from funcnet.training.run import (
-        Run as Run,
-        load_run as load_run,
-        run as run,
     )
     from funcnet.training.step import (
         TrainState as TrainState,

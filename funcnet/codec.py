@@ -26,17 +26,17 @@ from funcnet.spec import (
     NAMED,
     FrozenDict,
     Spec,
+    automatic_names,
     convert,
     decode_fields,
     fields,
     is_kind,
-    is_spec,
-    name_children,
     show,
 )
 
 VERSION = 1
 MAX_BYTES = 2**20
+ALONE = 'a spec alone stands under its kind: {"version": 1, "model": {…}}'
 MAX_BRACKETS = 4 * MAX_DEPTH  # JSON brackets inside brackets, at most a few for each spec
 
 _KEYS = {"layer": "model"}  # the key that a kind stands under, where it is not the kind's own name
@@ -68,13 +68,12 @@ def _encode(hint: Any, value: Any, fill: bool) -> Any:
             return _encode(next(arg for arg in args if _admits(arg, value)), value, fill)
         return value
     if isinstance(value, Spec):
-        return encode(value, fill=fill, tagged=not is_spec(hint) or is_kind(hint))
+        return encode(value, fill=fill, tagged=type(value) is not hint or is_kind(hint))
     if origin is Annotated and args[1] == NAMED:
-        automatic = name_children([(None, item) for _, item in value])
         nodes = []
-        for (name, item), (auto, _) in zip(value, automatic, strict=True):
+        for (name, item), automatic in zip(value, automatic_names(value), strict=True):
             node = encode(item, fill=fill)
-            if fill or name != auto:
+            if fill or name != automatic:
                 node = {"type": node.pop("type"), "name": name, **node}
             nodes.append(node)
         return nodes
@@ -142,16 +141,11 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
     if type(version) is not int or version < 1:
         raise SpecError([Problem(".version", f"expected an integer from 1, got {show(version)}")])
     if version > VERSION:
-        raise SpecError(
-            [
-                Problem(
-                    ".version", f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade it"
-                )
-            ]
-        )
+        message = f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade funcnet"
+        raise SpecError([Problem(".version", message)])
     body = {key: value for key, value in document.items() if key != "version"}
     if body.pop("type", "experiment") != "experiment":
-        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}")])
+        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}; {ALONE}")])
     from funcnet import index
 
     kinds = {_KEYS.get(kind, kind): kind for kind in index.KINDS}
@@ -188,7 +182,8 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
-        raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        hint = "; to read a file use load_spec(path)" if text.strip().endswith(".json") else ""
+        raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}") from None
     except SpecError:
         raise
     except RecursionError:

@@ -81,7 +81,7 @@ CORE = {
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
-    "funcnet.training.run": ("Run", "load_run", "run"),
+    "funcnet.runs": ("Run", "load_run", "run"),
     "funcnet.laws.layers": ("check_layer",),
     "funcnet.laws.losses": ("check_loss",),
     "funcnet.laws.optimizers": ("check_optimizer",),

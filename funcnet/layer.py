@@ -292,6 +292,8 @@ def array_shape(layer: Layer, in_shape: Shape, *, least_axes: int = 0) -> tuple[
 
     Raises   ShapeError for a tuple or dict of inputs, or too few axes
     """
+    if isinstance(in_shape, int | np.integer | list):
+        raise ShapeError(f"expected a shape as a tuple, such as (784,), got {in_shape!r}", layer=type(layer).__name__)
     if not is_shape(in_shape):
         raise ShapeError(
             f"expected one array, got the shapes {in_shape}; combine them with Concat() or Sum() first",
@@ -338,10 +340,7 @@ def floating(layer: Layer, x: Array) -> Array:
 
 def count_parameters(leaves: Mapping[str, Any]) -> int:
     """How many trained numbers the leaves hold, as a Python integer that cannot overflow."""
-    return sum(
-        (math.prod(leaf.shape) if leaf.kind == "param" else 0) if isinstance(leaf, Leaf) else count_parameters(leaf)
-        for leaf in leaves.values()
-    )
+    return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
 
 
 def check_total(leaves: Mapping[str, Any]) -> None:
@@ -349,7 +348,7 @@ def check_total(leaves: Mapping[str, Any]) -> None:
 
     Raises   ShapeError with the total
     """
-    total = count_parameters(leaves)
+    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf))
     if total > MAX_PARAMETERS:
         message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
         raise ShapeError(message, layer="the network")

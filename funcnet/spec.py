@@ -448,21 +448,27 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and name.isidentifier() and name.isascii()
 
 
-def name_children(items: Any) -> tuple[tuple[str, Any], ...]:
-    """Give each unnamed child its class's stem and a counter: ``dense_0``, ``relu_0``, ``dense_1``.
+def automatic_names(items: Any) -> list[str]:
+    """What each child would be called without a name: its class's stem and a counter, ``dense_0``, ``dense_1``.
 
     The counter of a class counts its children without a name of their own, so that a child inserted
     with a name leaves the names, and with them the initial weights, of all others as they were.
     """
     counts: dict[str, int] = {}
-    named = []
+    automatic = []
     for name, item in items:
         start = stem(type(item))
-        automatic = f"{start}_{counts.get(start, 0)}"
-        if name is None or name == automatic:
+        automatic.append(f"{start}_{counts.get(start, 0)}")
+        if name is None or name == automatic[-1]:
             counts[start] = counts.get(start, 0) + 1
-        named.append((name or automatic, item))
-    return tuple(named)
+    return automatic
+
+
+def name_children(items: Any) -> tuple[tuple[str, Any], ...]:
+    """Children with the names given, or their automatic ones."""
+    return tuple(
+        (name or automatic, item) for (name, item), automatic in zip(items, automatic_names(items), strict=True)
+    )
 
 
 def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) -> Any:
@@ -480,7 +486,9 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
             return MISSING
         cls = lookup(base.kind, tag)
         if cls is None:
-            problems.append(Problem(where, f"unknown {base.kind} {tag!r}{did_you_mean(tag, tags(base.kind))}"))
+            near = did_you_mean(tag, tags(base.kind))
+            near = near or ("; import the module that registers it first" if "." in tag else "")
+            problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
             return MISSING
         if not issubclass(cls, base):
             problems.append(Problem(where, f"expected {base.tag!r}, got {tag!r}"))
@@ -520,4 +528,7 @@ def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems:
         return cls(**values)
     except SpecError as error:
         problems.extend(Problem(path + problem.path, problem.message) for problem in error.found)
+        return MISSING
+    except (TypeError, ValueError) as error:  # from a validator of attrs, or a post-init of the user's own
+        problems.append(Problem(path, f"{cls.__name__} refuses these values: {error}"))
         return MISSING

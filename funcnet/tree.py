@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from funcnet.errors import PathError, did_you_mean
 from funcnet.key import Array
 
 Tree = dict[str, Any]
+T = TypeVar("T")
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
@@ -58,6 +59,13 @@ def leaves(tree: Any) -> list[Any]:
     if isinstance(tree, tuple):
         return [leaf for node in tree for leaf in leaves(node)]
     return [] if tree is None else [tree]
+
+
+def leaves_of(tree: Any, kind: type[T]) -> list[T]:
+    """The leaves of a tree whose leaves are of one class, a tuple class perhaps."""
+    if isinstance(tree, kind):
+        return [tree]
+    return [leaf for node in tree.values() for leaf in leaves_of(node, kind)]
 
 
 def _walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:

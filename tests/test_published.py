@@ -8,8 +8,8 @@ import pytest
 
 import funcnet as fn
 from funcnet.data.preparation import prepare
+from funcnet.runs import starting_state
 from funcnet.spec import evolve
-from funcnet.training.run import starting_state
 
 SPECS = Path(__file__).parents[1] / "specs"
 

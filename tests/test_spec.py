@@ -836,7 +836,7 @@ def test_prepare_is_the_function_whatever_is_imported():
     code = """
 from funcnet import data
 print(type(data.prepare).__name__, type(data.prepare).__name__)
-import funcnet.training.run
+import funcnet.runs
 print(type(data.prepare).__name__)
 """
     assert python(code) == ["function"] * 3

@@ -16,8 +16,8 @@ from funcnet.codec import (
     load_document,
 )
 from funcnet.errors import Problem, SpecError
+from funcnet.runs import Run, next_folder, run
 from funcnet.training.experiment import Experiment
-from funcnet.training.run import Run, next_folder, run
 
 
 def load_experiment(path: Path, settings: list[str]) -> Experiment:

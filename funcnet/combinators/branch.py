@@ -18,6 +18,7 @@ from funcnet.layer import (
     State,
     Value,
     apply_child,
+    floating,
     is_shape,
     nest,
     out_shape_child,
@@ -138,9 +139,9 @@ class Sum(Layer):
         return shapes[0]
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        y = x[0]
-        for other in x[1:]:
-            y = y + other
+        y = None  # counts as zero
+        for part in x:
+            y = tree.add(y, tree.map(lambda leaf: floating(self, leaf), part))
         return y, state, len(x)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
@@ -178,7 +179,11 @@ class Concat(Layer):
         return tuple(whole)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        return np.concatenate(x, axis=self.axis), state, tuple(part.shape[self.axis] for part in x)
+        return (
+            np.concatenate([floating(self, part) for part in x], axis=self.axis),
+            state,
+            tuple(part.shape[self.axis] for part in x),
+        )
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         ends = [sum(residuals[: i + 1]) for i in range(len(residuals))]

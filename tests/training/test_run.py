@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-import funcnet.training.run as run_module
+import funcnet.runs as run_module
 from funcnet import data, initializers, losses, metrics, optim, tree
 from funcnet.codec import to_dict
 from funcnet.data import prepare
@@ -163,7 +163,7 @@ def test_spec_json_has_every_default_filled_in(done):
     assert list(document) == ["version", "seed", "dtype", "data", "model", "loss", "metrics", "optimizer", "training"]
     assert document["data"] == {
         "type": "iris",
-        "split": {"type": "split", "validation": 0.2, "test": 0.2, "stratify": True, "bootstrap": None},
+        "split": {"validation": 0.2, "test": 0.2, "stratify": True, "bootstrap": None},
         "scale": "standard",
     }
     assert document["model"]["layers"][0] == {

@@ -27,7 +27,7 @@ LINES = {
 
 
 def test_every_optimizer_has_a_line():
-    assert LINES.keys() == tags("optimizer").keys()
+    assert LINES.keys() == {tag for tag in tags("optimizer") if "." not in tag}  # other tests register their own
 
 
 @pytest.mark.parametrize("tag", LINES)

@@ -1,0 +1,377 @@
+"""One table of everything that has laws: layers, losses and optimizers in every configuration.
+
+``test_laws.py`` asserts that no registered class and no field is missing, that every field matters,
+and runs the laws, and mutants of every row against them. A new layer starts with a row here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import funcnet as fn
+from funcnet import initializers, losses, optim, tree
+
+Array = np.ndarray[Any, Any]
+
+
+class Row(NamedTuple):
+    """A layer, the shape of its input, and whether rows depend on one another in training."""
+
+    layer: fn.Layer
+    in_shape: Any
+    coupled: bool = False
+
+
+# ----- three bare functions ---------------------------------------------------------------------------
+
+
+def gain_init(key: fn.Key, in_shape: Any, dtype: Any = np.float32) -> Any:
+    return {"gain": np.asarray(1.5 + key.uniform(()), dtype)}, {}
+
+
+def gain_apply(params: Any, state: Any, x: Any, ctx: fn.Context) -> Any:
+    return params["gain"] * x, state, x
+
+
+def gain_vjp(params: Any, residuals: Any, dy: Any) -> Any:
+    return {"gain": np.sum(residuals * dy)}, params["gain"] * dy
+
+
+def same_shape(in_shape: Any) -> Any:
+    return in_shape
+
+
+GAIN = fn.layer(gain_init, gain_apply, gain_vjp, same_shape)
+"""One number for all entries: a leaf of shape ()"""
+PAIR = fn.serial(fn.Dense(3), fn.BatchNorm())
+NESTED = fn.layer(*PAIR.triple, PAIR.out_shape)
+"""Nested params and state, under the same names in both"""
+
+# ----- layers -----------------------------------------------------------------------------------------
+
+NOISY = fn.serial(fn.Dense(4), fn.BatchNorm(), fn.Tanh(), fn.Dropout(0.4))
+
+LAYERS: dict[str, Row] = {
+    "dense": Row(fn.Dense(3), (4,)),
+    "dense_square": Row(fn.Dense(3), (3,)),
+    "dense_one_to_one": Row(fn.Dense(1), (1,)),
+    "dense_time": Row(fn.Dense(3), (5, 2)),
+    "dense_image": Row(fn.Dense(2), (2, 3, 4)),
+    "dense_no_bias": Row(fn.Dense(3, use_bias=False), (4,)),
+    "dense_initializers": Row(
+        fn.Dense(3, weight_init=initializers.HeNormal(), bias_init=initializers.Normal(0.5)), (4,)
+    ),
+    "identity": Row(fn.Identity(), (4,)),
+    "identity_scalar": Row(fn.Identity(), ()),
+    "identity_tuple": Row(fn.Identity(), ((4,), (2, 3))),
+    "identity_dict": Row(fn.Identity(), {"a": (4,), "b": ((2,), ())}),
+    "relu": Row(fn.Relu(), (4,)),
+    "relu_scalar": Row(fn.Relu(), ()),
+    "relu_image": Row(fn.Relu(), (2, 3, 2)),
+    "leaky_relu": Row(fn.LeakyRelu(), (4,)),
+    "leaky_relu_slope": Row(fn.LeakyRelu(slope=0.3), (2, 3)),
+    "leaky_relu_flat": Row(fn.LeakyRelu(slope=0.0), (4,)),
+    "sigmoid": Row(fn.Sigmoid(), (4,)),
+    "sigmoid_image": Row(fn.Sigmoid(), (2, 3, 2)),
+    "tanh": Row(fn.Tanh(), (4,)),
+    "tanh_scalar": Row(fn.Tanh(), ()),
+    "gelu": Row(fn.Gelu(), (4,)),
+    "gelu_approximate": Row(fn.Gelu(approximate=True), (2, 3)),
+    "softmax": Row(fn.Softmax(), (5,)),
+    "softmax_time": Row(fn.Softmax(), (3, 2)),
+    "log_softmax": Row(fn.LogSoftmax(), (5,)),
+    "log_softmax_time": Row(fn.LogSoftmax(), (3, 2)),
+    "flatten": Row(fn.Flatten(), (2, 3, 4)),
+    "flatten_vector": Row(fn.Flatten(), (5,)),
+    "flatten_scalar": Row(fn.Flatten(), ()),
+    "reshape": Row(fn.Reshape((3, 2)), (6,)),
+    "reshape_rest": Row(fn.Reshape((2, -1, 2)), (3, 4)),
+    "reshape_to_scalar": Row(fn.Reshape(()), (1,)),
+    "dropout": Row(fn.Dropout(0.5), (6,), coupled=True),
+    "dropout_rare": Row(fn.Dropout(0.1), (4, 5), coupled=True),
+    "dropout_never": Row(fn.Dropout(0.0), (6,)),
+    "batch_norm": Row(fn.BatchNorm(), (3,), coupled=True),
+    "batch_norm_time": Row(fn.BatchNorm(momentum=0.5, eps=0.1), (4, 3), coupled=True),
+    "batch_norm_image": Row(fn.BatchNorm(0.0, 1e-3), (2, 3, 2), coupled=True),
+    "batch_norm_no_scale": Row(fn.BatchNorm(use_scale=False), (3,), coupled=True),
+    "batch_norm_no_bias": Row(fn.BatchNorm(momentum=1.0, use_bias=False), (3,), coupled=True),
+    "batch_norm_bare": Row(fn.BatchNorm(use_scale=False, use_bias=False), (2, 3), coupled=True),
+    "batch_norm_initializers": Row(
+        fn.BatchNorm(scale_init=initializers.Uniform(0.5, 2.0), bias_init=initializers.Constant(-1.0)),
+        (3,),
+        coupled=True,
+    ),
+    "sum": Row(fn.Sum(), ((3,), (3,))),
+    "sum_of_one": Row(fn.Sum(), ((3,),)),
+    "sum_of_three": Row(fn.Sum(), ((2, 3), (2, 3), (2, 3))),
+    "sum_scalars": Row(fn.Sum(), ((), ())),
+    "concat": Row(fn.Concat(), ((3,), (1,), (2,))),
+    "concat_of_one": Row(fn.Concat(), ((3,),)),
+    "concat_time": Row(fn.Concat(axis=-2), ((2, 3), (4, 3))),
+    "concat_rows_of_images": Row(fn.Concat(axis=-3), ((1, 2, 3), (2, 2, 3))),
+    "serial_empty": Row(fn.serial(), (4,)),
+    "serial": Row(fn.serial(fn.Dense(5), fn.Relu(), fn.Dense(2)), (4,)),
+    "serial_named": Row(fn.serial(("stem", fn.Dense(5)), fn.Tanh(), head=fn.Dense(2, use_bias=False)), (4,)),
+    "serial_nested": Row(fn.serial(fn.serial(fn.Dense(3), fn.Sigmoid()), body=fn.serial(fn.Dense(2))), (2, 4)),
+    "serial_state_and_noise": Row(fn.serial(fn.Flatten(), NOISY, fn.Dense(2)), (2, 3), coupled=True),
+    "serial_state": Row(fn.serial(fn.Dense(3), fn.BatchNorm(momentum=0.8), fn.Relu()), (4,), coupled=True),
+    "serial_on_tuple": Row(fn.serial(fn.Identity(), fn.Concat(), fn.Dense(2)), ((2,), (3,))),
+    "residual": Row(fn.Residual(fn.Dense(4)), (4,)),
+    "residual_identity": Row(fn.Residual(fn.Identity()), (4,)),
+    "residual_serial": Row(fn.Residual(fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(4))), (2, 4)),
+    "residual_projection": Row(fn.Residual(fn.serial(fn.Dense(3), fn.Tanh()), projection=fn.Dense(3)), (4,)),
+    "residual_plain_layer_projection": Row(fn.Residual(fn.Dense(3), fn.Dense(3, use_bias=False)), (4,)),
+    "residual_of_residual": Row(fn.Residual(fn.Residual(fn.serial(fn.Dense(4), fn.Sigmoid()))), (4,)),
+    "residual_tuple": Row(fn.Residual(fn.parallel(fn.Dense(3), fn.Tanh())), ((3,), (2,))),
+    "residual_state_and_noise": Row(fn.Residual(NOISY, projection=fn.Tanh()), (4,), coupled=True),
+    "residual_state_in_both": Row(
+        fn.Residual(fn.BatchNorm(), projection=fn.serial(fn.Dense(3), fn.BatchNorm(0.5))), (3,), coupled=True
+    ),
+    "branch": Row(fn.branch(fn.Dense(3), fn.Dense(2)), (4,)),
+    "branch_identity_first": Row(fn.branch(fn.Identity(), fn.Dense(4), fn.Identity()), (4,)),
+    "branch_named": Row(fn.branch(left=fn.Tanh(), right=fn.serial(fn.Dense(3), fn.Relu())), (2, 4)),
+    "branch_nested": Row(fn.branch(fn.branch(fn.Tanh(), fn.Identity()), fn.Dense(2)), (4,)),
+    "branch_on_tuple": Row(fn.branch(fn.Sum(), fn.Concat(), fn.Identity()), ((3,), (3,))),
+    "branch_on_dict": Row(
+        fn.branch(fn.parallel(a=fn.Dense(2), b=fn.Tanh()), fn.Identity()), {"a": (3,), "b": (2,)}
+    ),
+    "branch_state_and_noise": Row(fn.branch(NOISY, fn.Dropout(0.5), fn.BatchNorm()), (4,), coupled=True),
+    "branch_joined": Row(fn.serial(fn.branch(fn.Dense(3), fn.Dense(3)), fn.Sum(), fn.Tanh()), (4,)),
+    "parallel": Row(fn.parallel(fn.Dense(3), fn.Tanh()), ((4,), (2, 3))),
+    "parallel_dict": Row(fn.parallel(image=fn.Flatten(), text=fn.Dense(2)), {"text": (3,), "image": (2, 2)}),
+    "parallel_nested": Row(
+        fn.parallel(fn.parallel(fn.Dense(2), fn.Identity()), fn.Concat()), (((4,), (3,)), ((2,), (1,)))
+    ),
+    "parallel_state_and_noise": Row(fn.parallel(NOISY, fn.Dropout(0.5)), ((3,), (5,)), coupled=True),
+    "graph_chain": Row(
+        fn.Graph(inputs="x", nodes={"a": (fn.Dense(3), "x"), "b": (fn.Tanh(), "a")}, outputs="b"), (4,)
+    ),
+    "graph_diamond": Row(
+        fn.Graph(
+            inputs="x",
+            nodes={
+                "z_first": (fn.Dense(3), "x"),
+                "left": (fn.Tanh(), "z_first"),
+                "right": (fn.Dense(3), "z_first"),
+                "join": (fn.Sum(), ("left", "right", "z_first")),
+            },
+            outputs="join",
+        ),
+        (4,),
+    ),
+    "graph_same_source_twice": Row(
+        fn.Graph(inputs="x", nodes={"twice": (fn.Concat(), ("x", "x"))}, outputs=("twice", "x")), (3,)
+    ),
+    "graph_several_inputs": Row(
+        fn.Graph(
+            inputs=("image", "text"),
+            nodes={
+                "flat": (fn.Flatten(), "image"),
+                "words": (fn.Dense(4), "text"),
+                "join": (fn.Concat(), ("flat", "words")),
+                "head": (fn.Dense(2), "join"),
+            },
+            outputs=("head", "words"),
+        ),
+        ((2, 2), (3,)),
+    ),
+    "graph_dict_input": Row(
+        fn.Graph(
+            inputs=("a", "b"),
+            nodes={"sum": (fn.Sum(), ("a", "b")), "out": (fn.Dense(2), "sum")},
+            outputs=("out", "b"),
+        ),
+        {"b": (3,), "a": (3,)},
+    ),
+    "graph_dict_of_one": Row(fn.Graph(inputs="x", nodes={"y": (fn.Dense(2), "x")}, outputs="y"), {"x": (3,)}),
+    "graph_input_is_a_tuple": Row(
+        fn.Graph(inputs="pair", nodes={"sum": (fn.Sum(), "pair")}, outputs=("sum", "pair")), ((3,), (3,))
+    ),
+    "graph_of_combinators": Row(
+        fn.Graph(
+            inputs="x",
+            nodes={
+                "body": (fn.Residual(fn.serial(fn.Dense(4), fn.BatchNorm())), "x"),
+                "split": (fn.branch(fn.Dropout(0.5), fn.Tanh()), "body"),
+                "join": (fn.Concat(), "split"),
+            },
+            outputs=("join", "x"),
+        ),
+        (4,),
+        coupled=True,
+    ),
+    "function": Row(GAIN, (2, 3)),
+    "function_inside": Row(fn.serial(fn.Dense(3), GAIN, fn.Residual(GAIN)), (4,)),
+    "function_nested": Row(NESTED, (4,), coupled=True),
+}  # fmt: skip
+
+# ----- losses -----------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A loss where it is differentiable."""
+
+    loss: losses.Loss
+    prediction: Array
+    target: Array
+
+
+def normal(name: str, *shape: int) -> Array:
+    return fn.Key(11).fold(name).normal(shape)
+
+
+def uniform(name: str, *shape: int) -> Array:
+    return 0.05 + 0.9 * fn.Key(12).fold(name).uniform(shape)
+
+
+def rows_of_probabilities(name: str, *shape: int) -> Array:
+    q = uniform(name, *shape)
+    return q / q.sum(axis=-1, keepdims=True)
+
+
+SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "": ((6, 3), (6, 3)),
+    "_vector": ((6,), (6,)),
+    "_column": ((6, 1), (6,)),
+    "_row": ((6,), (6, 1)),
+    "_images": ((4, 2, 3), (4, 2, 3)),
+}
+"""Prediction and target of the losses whose terms are elements"""
+
+REGRESSION: dict[str, losses.Loss] = {
+    "mean_squared_error": losses.MeanSquaredError(),
+    "half_mean_squared_error": losses.HalfMeanSquaredError(),
+    "sum_squared_error": losses.SumSquaredError(),
+    "half_sum_squared_error": losses.HalfSumSquaredError(),
+    "root_mean_squared_error": losses.RootMeanSquaredError(),
+    "mean_absolute_error": losses.MeanAbsoluteError(),
+    "huber": losses.Huber(),
+    "huber_delta": losses.Huber(delta=0.3),
+}
+SOFTMAX, SMOOTH = losses.SoftmaxCrossEntropy(), losses.SoftmaxCrossEntropy(label_smoothing=0.2)
+
+LOSSES: dict[str, Case] = {
+    **{
+        f"{name}{suffix}": Case(loss, normal("p" + suffix, *p), normal("t" + suffix, *t))
+        for name, loss in REGRESSION.items()
+        for suffix, (p, t) in SHAPES.items()
+    },
+    **{
+        f"binary_cross_entropy{suffix}": Case(
+            losses.BinaryCrossEntropy(), uniform("p" + suffix, *p), uniform("t" + suffix, *t)
+        )
+        for suffix, (p, t) in SHAPES.items()
+    },
+    **{
+        f"sigmoid_cross_entropy{suffix}": Case(
+            losses.SigmoidCrossEntropy(), 3.0 * normal("p" + suffix, *p), uniform("t" + suffix, *t)
+        )
+        for suffix, (p, t) in SHAPES.items()
+    },
+    "binary_cross_entropy_labels": Case(
+        losses.BinaryCrossEntropy(), uniform("labels", 6, 1), np.array([0, 1, 1, 0, 1, 0])
+    ),
+    "sigmoid_cross_entropy_labels": Case(
+        losses.SigmoidCrossEntropy(), 3.0 * normal("labels", 6), np.array([0, 1, 1, 0, 1, 0])
+    ),
+    **{
+        f"softmax_cross_entropy{suffix}{kind}": Case(loss, 2.0 * normal("logits" + kind, *shape), target)
+        for suffix, loss in (("", SOFTMAX), ("_smoothing", SMOOTH))
+        for kind, shape, target in (
+            ("_labels", (6, 4), np.array([0, 3, 1, 2, 2, 0])),
+            ("_probabilities", (6, 4), rows_of_probabilities("q", 6, 4)),
+            ("_not_normalized", (6, 4), uniform("not normalized", 6, 4)),
+            ("_label_steps", (4, 2, 3), np.array([[0, 2], [1, 1], [2, 0], [0, 1]])),
+            ("_probability_steps", (4, 2, 3), rows_of_probabilities("steps", 4, 2, 3)),
+        )
+    },
+}
+
+# ----- optimizers -------------------------------------------------------------------------------------
+
+CONSTANT, STEP = optim.Constant(0.05), optim.Step(0.1, every=2, factor=0.5)
+COSINE, WARMUP = optim.Cosine(0.1, total_steps=3, end=0.02), optim.WarmupCosine(0.1, 2, total_steps=5, end=0.01)
+
+OPTIMIZERS: dict[str, optim.Optimizer] = {
+    "sgd": optim.SGD(0.1),
+    "sgd_schedule": optim.SGD(STEP),
+    "sgd_momentum": optim.SGD(0.1, momentum=0.9),
+    "sgd_nesterov": optim.SGD(0.05, momentum=0.9, nesterov=True),
+    "sgd_schedules": optim.SGD(CONSTANT, momentum=optim.Cosine(0.9, total_steps=4, end=0.5), nesterov=True),
+    "adam": optim.Adam(),
+    "adam_unusual": optim.Adam(0.03, b1=0.5, b2=0.9, eps=1e-3),
+    "adam_schedules": optim.Adam(
+        WARMUP, b1=optim.Constant(0.8), b2=optim.Cosine(0.99, total_steps=4, end=0.9), eps=optim.Step(0.1, 1)
+    ),
+    "adamw": optim.AdamW(),
+    "adamw_unusual": optim.AdamW(0.03, b1=0.5, b2=0.9, eps=1e-3, weight_decay=0.1),
+    "adamw_schedules": optim.AdamW(
+        COSINE,
+        b1=optim.Step(0.9, every=2, factor=0.5),
+        b2=optim.Constant(0.95),
+        eps=optim.Constant(1e-2),
+        weight_decay=optim.WarmupCosine(0.1, warmup_steps=1, total_steps=4),
+    ),
+    "rmsprop": optim.RMSprop(),
+    "rmsprop_unusual": optim.RMSprop(0.02, decay=0.8, eps=1e-3, momentum=0.5, centered=True),
+    "rmsprop_centered": optim.RMSprop(centered=True),
+    "rmsprop_momentum": optim.RMSprop(momentum=0.9),
+    "rmsprop_schedules": optim.RMSprop(
+        STEP,
+        decay=optim.Cosine(0.99, total_steps=3, end=0.5),
+        eps=optim.Constant(1e-2),
+        momentum=optim.Step(0.9, every=1, factor=0.9),
+        centered=True,
+    ),
+    "clip_by_global_norm": optim.ClipByGlobalNorm(0.5),
+    "clip_by_global_norm_high": optim.ClipByGlobalNorm(100.0),
+    "chain_of_one": optim.chain(optim.SGD(0.1)),
+    "chain": optim.chain(optim.ClipByGlobalNorm(1.0), optim.AdamW(learning_rate=1e-2)),
+    "chain_named": optim.chain(clip=optim.ClipByGlobalNorm(0.1), rule=optim.SGD(WARMUP, momentum=0.5)),
+    "chain_nested": optim.chain(optim.chain(optim.ClipByGlobalNorm(2.0), optim.ClipByGlobalNorm(1.0)), optim.Adam()),
+}
+
+TRANSFORMS = ("clip_by_global_norm", "clip_by_global_norm_high")
+"""Rows that change gradients and are no rule by themselves: what they give is not a step downhill"""
+
+SCHEDULES: dict[str, optim.Schedule] = {
+    "constant": CONSTANT,
+    "constant_zero": optim.Constant(0.0),
+    "step": STEP,
+    "step_default_factor": optim.Step(1.0, every=1),
+    "cosine": COSINE,
+    "cosine_of_the_run": optim.Cosine(1.0),
+    "warmup_cosine": WARMUP,
+    "warmup_cosine_of_the_run": optim.WarmupCosine(1.0, warmup_steps=0),
+}
+
+# ----- values to try things on ----------------------------------------------------------------------------
+
+
+def random_input(in_shape: Any, key: fn.Key, batch: int = 4, dtype: Any = np.float64) -> Any:
+    """A batch of normal draws for a nest of shapes."""
+    if isinstance(in_shape, dict):
+        return {name: random_input(shape, key.fold(name), batch, dtype) for name, shape in in_shape.items()}
+    if all(isinstance(n, int) for n in in_shape):
+        return key.normal((batch, *in_shape), dtype)
+    return tuple(random_input(shape, key.fold(i), batch, dtype) for i, shape in enumerate(in_shape))
+
+
+def random_like(value: Any, key: fn.Key) -> Any:
+    """Normal draws in the structure, shapes and dtypes of a value."""
+    counter = iter(range(10**6))
+    return tree.map(lambda leaf: key.fold(next(counter)).normal(np.shape(leaf), np.asarray(leaf).dtype), value)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values agree in structure, dtypes and every bit."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, tuple | list):
+        return isinstance(b, type(a)) and len(a) == len(b) and all(map(same, a, b))
+    if a is None or b is None or isinstance(a, str):
+        return bool(a is b or a == b)
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and np.array_equal(a, b)

@@ -1,0 +1,319 @@
+"""Divisors, weights, additive parts and links of losses; what they compute stands in test_golden_losses.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import losses
+from tests.table import LOSSES, SMOOTH, SOFTMAX, same
+
+KEY = fn.Key(4)
+SUMS = (losses.SumSquaredError, losses.HalfSumSquaredError)
+SQUARED = losses.MeanSquaredError()
+P, T = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.zeros((2, 3))
+
+
+def terms_of(loss: losses.Loss, target: Any) -> tuple[int, ...]:
+    """The shape of the terms: rows for softmax cross-entropy, else elements."""
+    if isinstance(loss, losses.SoftmaxCrossEntropy):
+        return target.shape[:-1] if target.dtype.kind == "f" else target.shape
+    return target.shape
+
+
+# ----- the value by hand --------------------------------------------------------------------------------
+
+BY_HAND: dict[str, tuple[losses.Loss, Any, Any, Any, float, Any]] = {
+    "mse": (SQUARED, P, T, None, 91 / 6, 2 * P / 6),
+    "half mse": (losses.HalfMeanSquaredError(), P, T, None, 91 / 12, P / 6),
+    "sse": (losses.SumSquaredError(), P, T, None, 91.0, 2 * P),
+    "half sse": (losses.HalfSumSquaredError(), P, T, None, 45.5, P),
+    "rmse": (losses.RootMeanSquaredError(), P, T, None, math.sqrt(91 / 6), P / 6 / math.sqrt(91 / 6)),
+    "mae": (losses.MeanAbsoluteError(), P, T, None, 3.5, np.full((2, 3), 1 / 6)),
+    "huber": (losses.Huber(2.0), P, T, None, (0.5 + 2 + 4 + 6 + 8 + 10) / 6, np.minimum(P, 2.0) / 6),
+    "bce": (
+        losses.BinaryCrossEntropy(), np.array([0.25, 0.5]), np.array([1, 0]), None,
+        (math.log(4) + math.log(2)) / 2, np.array([-4.0, 2.0]) / 2,
+    ),
+    "sigmoid": (
+        losses.SigmoidCrossEntropy(), np.array([math.log(3), 0.0]), np.array([1, 0]), None,
+        (math.log(4 / 3) + math.log(2)) / 2, np.array([-0.25, 0.5]) / 2,
+    ),
+    "softmax": (
+        SOFTMAX, np.array([[math.log(2), 0.0, 0.0], [0.0, 0.0, math.log(6)]]), np.array([0, 1]), None,
+        (math.log(2) + math.log(8)) / 2, np.array([[-0.5, 0.25, 0.25], [0.125, -0.875, 0.75]]) / 2,
+    ),
+    "softmax of probabilities": (
+        SOFTMAX, np.array([[math.log(2), 0.0, 0.0]]), np.array([[0.5, 0.5, 0.0]]), None,
+        0.5 * math.log(2) + 0.5 * math.log(4), np.array([[0.0, -0.25, 0.25]]),
+    ),
+    "softmax smoothed": (
+        losses.SoftmaxCrossEntropy(0.3), np.array([[math.log(2), 0.0, 0.0]]), np.array([0]), None,
+        0.8 * math.log(2) + 0.2 * math.log(4), np.array([[-0.3, 0.15, 0.15]]),
+    ),
+    "mse, a weight per sample": (
+        SQUARED, P, T, np.array([1.0, 3.0]), (14 + 3 * 77) / 12, 2 * P * np.array([[1.0], [3.0]]) / 12,
+    ),
+    "mse, a weight per term": (
+        SQUARED, P, T, np.array([[1.0, 0, 2], [0, 0, 1]]), (1 + 18 + 36) / 4,
+        2 * P * np.array([[1.0, 0, 2], [0, 0, 1]]) / 4,
+    ),
+    "sse, a weight per sample": (
+        losses.SumSquaredError(), P, T, np.array([1.0, 3.0]), 14 + 3 * 77.0, 2 * P * np.array([[1.0], [3.0]]),
+    ),
+    "rmse, a weight per sample": (
+        losses.RootMeanSquaredError(), P, T, np.array([1.0, 3.0]), math.sqrt(245 / 12),
+        P * np.array([[1.0], [3.0]]) / 12 / math.sqrt(245 / 12),
+    ),
+    "softmax, a weight per sample": (
+        SOFTMAX, np.array([[math.log(2), 0.0, 0.0], [0.0, 0.0, math.log(6)]]), np.array([0, 1]), np.array([3.0, 1.0]),
+        (3 * math.log(2) + math.log(8)) / 4, np.array([[-1.5, 0.75, 0.75], [0.125, -0.875, 0.75]]) / 4,
+    ),
+    "softmax, a weight per step": (
+        SOFTMAX, np.zeros((2, 2, 2)), np.array([[0, 1], [1, 0]]), np.array([[1.0, 0.0], [0.5, 0.0]]), math.log(2),
+        np.array([[[-1.0, 1.0], [0, 0]], [[0.5, -0.5], [0, 0]]]) / 2 / 1.5,
+    ),
+    "softmax, a weight per sequence": (
+        SOFTMAX, np.zeros((2, 2, 2)), np.array([[0, 1], [1, 0]]), np.array([1.0, 3.0]), math.log(2),
+        np.array([[[-1.0, 1.0], [1, -1]], [[3, -3], [-3, 3]]]) / 2 / 8,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_value_and_cotangent_by_hand(name: str) -> None:
+    loss, prediction, target, weight, value, slope = BY_HAND[name]
+    got, residuals = loss.apply(prediction, target, weight)
+    assert np.shape(got) == ()
+    assert got == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(loss.vjp(residuals), slope, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(loss.vjp(residuals, -2.0), -2.0 * slope, rtol=1e-13, atol=1e-16)
+
+
+# ----- divisors -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_divisor_counts_terms_or_adds_their_weights(name: str) -> None:
+    loss, _, target = LOSSES[name]
+    shape = terms_of(loss, target)
+    per_sample = 0.5 + KEY.uniform(shape[:1])
+    per_term = 0.5 + KEY.uniform(shape)
+    expected = {
+        "none": 1.0 if isinstance(loss, SUMS) else math.prod(shape),
+        "sample": 1.0 if isinstance(loss, SUMS) else per_sample.sum() * math.prod(shape[1:]),
+        "term": 1.0 if isinstance(loss, SUMS) else per_term.sum(),
+    }
+    got = {
+        "none": loss.divisor(target),
+        "sample": loss.divisor(target, per_sample),
+        "term": loss.divisor(target, per_term),
+    }
+    assert {type(value) for value in got.values()} == {float}
+    assert got == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_given_divisor_takes_the_place_of_its_own(name: str) -> None:
+    loss, prediction, target = LOSSES[name]
+    value, residuals = loss.apply(prediction, target)
+    same_value, same_residuals = loss.apply(prediction, target, divisor=loss.divisor(target))
+    assert same(same_value, value)
+    assert same(loss.vjp(same_residuals), loss.vjp(residuals))
+    factor = 0.5 if loss.additive else math.sqrt(0.5)
+    value2, residuals2 = loss.apply(prediction, target, divisor=2.0 * loss.divisor(target))
+    assert value2 == pytest.approx(factor * value, rel=1e-14)
+    np.testing.assert_allclose(loss.vjp(residuals2), factor * loss.vjp(residuals), rtol=1e-13)
+
+
+def test_only_the_root_is_not_additive() -> None:
+    assert {type(case.loss) for case in LOSSES.values() if not case.loss.additive} == {losses.RootMeanSquaredError}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", [name for name, case in LOSSES.items() if case.loss.additive])
+def test_parts_with_the_divisor_of_the_whole_add_up(name: str, weighted: bool) -> None:
+    loss, prediction, target = LOSSES[name]
+    weight = 0.5 + KEY.uniform((len(target),)) if weighted else None
+    value, residuals = loss.apply(prediction, target, weight)
+    divisor = loss.divisor(target, weight)
+    parts = []
+    for part in (slice(0, 1), slice(1, 3), slice(3, None)):
+        w = None if weight is None else weight[part]
+        parts.append(loss.apply(prediction[part], target[part], w, divisor))
+    assert sum(float(v) for v, _ in parts) == pytest.approx(float(value), rel=1e-14)
+    joined = np.concatenate([loss.vjp(part_residuals) for _, part_residuals in parts])
+    np.testing.assert_allclose(joined, loss.vjp(residuals), rtol=1e-14)
+
+
+# ----- weights --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_weight_per_sample_counts_for_each_of_its_terms(name: str) -> None:
+    loss, prediction, target = LOSSES[name]
+    shape = terms_of(loss, prediction if not isinstance(loss, losses.SoftmaxCrossEntropy) else target)
+    per_sample = 0.5 + KEY.uniform(shape[:1])
+    spread = np.broadcast_to(per_sample.reshape(-1, *(1,) * (len(shape) - 1)), shape)
+    value, residuals = loss.apply(prediction, target, per_sample)
+    other, other_residuals = loss.apply(prediction, target, spread)
+    assert other == pytest.approx(float(value), rel=1e-14)
+    np.testing.assert_allclose(loss.vjp(other_residuals), loss.vjp(residuals), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_weight_of_0_leaves_a_sample_out(name: str) -> None:
+    loss, prediction, target = LOSSES[name]
+    weight = np.ones(len(target))
+    weight[1] = 0.0
+    kept = weight > 0.0
+    value, residuals = loss.apply(prediction, target, weight)
+    other, other_residuals = loss.apply(prediction[kept], target[kept])
+    assert value == pytest.approx(float(other), rel=1e-14)
+    slope = loss.vjp(residuals)
+    np.testing.assert_allclose(slope[kept], loss.vjp(other_residuals), rtol=1e-13)
+    np.testing.assert_array_equal(slope[1], np.zeros_like(slope[1]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_whole_weight_is_a_repetition(name: str) -> None:
+    loss, prediction, target = LOSSES[name]
+    times = np.arange(len(target)) % 3 + 1
+    value, _ = loss.apply(prediction, target, times.astype(float))
+    repeated, _ = loss.apply(np.repeat(prediction, times, axis=0), np.repeat(target, times, axis=0))
+    assert value == pytest.approx(float(repeated), rel=1e-13)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("weight_type", [np.float64, np.int64, np.bool_])
+def test_weights_of_any_type_leave_float32_as_it_is(name: str, weight_type: Any) -> None:
+    loss, prediction, target = LOSSES[name]
+    weight = (np.arange(len(target)) % 2).astype(weight_type)
+    narrow = target.astype(np.float32) if target.dtype.kind == "f" else target
+    value, residuals = loss.apply(prediction.astype(np.float32), narrow, weight)
+    assert np.asarray(value).dtype == loss.vjp(residuals).dtype == np.float32
+    assert float(value) == pytest.approx(float(loss.apply(prediction, target, weight.astype(float))[0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_nothing_is_written_to(name: str) -> None:
+    loss, prediction, target = LOSSES[name]
+    weight = 0.5 + KEY.uniform((len(target),))
+    expected, expected_residuals = loss.apply(prediction, target, weight)
+    slope = loss.vjp(expected_residuals)
+    copies = [np.array(a) for a in (prediction, target, weight)]
+    for copy in copies:
+        copy.flags.writeable = False
+    value, residuals = loss.apply(*copies)
+    first, second = loss.vjp(residuals), loss.vjp(residuals)
+    first += 1.0
+    assert same(value, expected)
+    assert same(second, slope)
+    assert same(loss.vjp(residuals), slope)
+
+
+ELEMENTS, ROWS = "(4,) or (4, 3)", "(4,)"
+
+
+@pytest.mark.parametrize("shape", [(3,), (1,), (4, 1), (4, 2), (3, 4), (), (4, 3, 1)])
+def test_a_weight_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    for loss in (SQUARED, losses.RootMeanSquaredError(), losses.SumSquaredError(), losses.SigmoidCrossEntropy()):
+        with pytest.raises(fn.ShapeError) as caught:
+            loss.apply(np.zeros((4, 3)), np.zeros((4, 3)), np.ones(shape))
+        assert str(caught.value) == (
+            f"{type(loss).__name__}: expected a weight of shape (4,) or (4, 3), got {shape}; "
+            "give one weight per sample or term"
+        )
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 1)])
+def test_a_weight_that_does_not_fit_rows_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(fn.ShapeError) as caught:
+        SOFTMAX.apply(np.zeros((4, 3)), np.zeros(4, int), np.ones(shape))
+    assert str(caught.value) == (
+        f"SoftmaxCrossEntropy: expected a weight of shape (4,) or (4,), got {shape}; give one weight per sample or term"
+    )
+
+
+def test_a_weight_for_each_class_is_no_weight_for_each_term() -> None:
+    with pytest.raises(fn.ShapeError) as caught:
+        SOFTMAX.apply(np.zeros((2, 3, 4)), np.zeros((2, 3), int), np.ones((2, 3, 4)))
+    assert str(caught.value) == (
+        "SoftmaxCrossEntropy: expected a weight of shape (2,) or (2, 3), got (2, 3, 4); "
+        "give one weight per sample or term"
+    )
+
+
+# ----- targets --------------------------------------------------------------------------------------------
+
+
+def test_labels_are_one_hot_probabilities() -> None:
+    z, labels = KEY.normal((6, 4)), np.array([0, 3, 1, 2, 2, 0])
+    for loss in (SOFTMAX, SMOOTH):
+        (value, residuals), (other, other_residuals) = (loss.apply(z, t) for t in (labels, np.eye(4)[labels]))
+        assert same(value, other)
+        assert same(loss.vjp(residuals), loss.vjp(other_residuals))
+
+
+def test_labels_of_every_integer_type_are_one_thing() -> None:
+    z, labels = KEY.normal((6, 4)), np.array([0, 3, 1, 2, 2, 0])
+    expected = SOFTMAX.apply(z, labels)[0]
+    for dtype in (np.int8, np.uint8, np.int16, np.int32, np.uint64):
+        assert same(SOFTMAX.apply(z, labels.astype(dtype))[0], expected)
+
+
+def test_smoothing_spreads_over_all_classes_the_right_one_too() -> None:
+    z = KEY.normal((5, 4))
+    labels = np.array([0, 3, 1, 2, 2])
+    q = 0.8 * np.eye(4)[labels] + 0.2 / 4
+    assert SMOOTH.apply(z, labels)[0] == pytest.approx(float(SOFTMAX.apply(z, q)[0]), rel=1e-14)
+
+
+def test_regression_takes_integers_and_booleans_as_numbers() -> None:
+    p = KEY.normal((4,))
+    assert same(SQUARED.apply(p, np.array([0, 1, 1, 0]))[0], SQUARED.apply(p, np.array([0.0, 1, 1, 0]))[0])
+    assert same(SQUARED.apply(p, np.array([0, 1, 1, 0], bool))[0], SQUARED.apply(p, np.array([0.0, 1, 1, 0]))[0])
+
+
+# ----- links ----------------------------------------------------------------------------------------------
+
+
+def test_links_are_probabilities_where_predictions_are_logits() -> None:
+    z = np.array([[math.log(3.0), 0.0], [-1e4, 1e4]])
+    np.testing.assert_allclose(SOFTMAX.link(z), [[0.75, 0.25], [0.0, 1.0]], rtol=1e-15)
+    np.testing.assert_allclose(losses.SigmoidCrossEntropy().link(z), [[0.75, 0.5], [0.0, 1.0]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("loss", [case.loss for case in LOSSES.values()], ids=list(LOSSES))
+def test_other_links_are_the_prediction_itself(loss: losses.Loss) -> None:
+    z = KEY.normal((3, 2))
+    logits = isinstance(loss, losses.SoftmaxCrossEntropy | losses.SigmoidCrossEntropy)
+    assert (loss.link(z) is z) == (not logits)
+
+
+def test_a_loss_is_a_spec() -> None:
+    assert losses.Huber(2.0) == losses.Huber(delta=2.0) != losses.Huber()
+    assert hash(losses.Huber(2.0)) == hash(losses.Huber(delta=2.0))
+    assert losses.MeanSquaredError() != losses.HalfMeanSquaredError()
+    with pytest.raises(fn.SpecError) as caught:
+        losses.Huber("1")  # type: ignore[arg-type]
+    assert str(caught.value) == 'Huber.delta: expected a number, got "1"'
+
+
+def test_a_loss_without_definitions_says_what_it_lacks() -> None:
+    @fn.frozen
+    class Nothing(losses.Loss):
+        pass
+
+    for call, name in (
+        (lambda: Nothing().divisor(T), "divisor(target, weight)"),
+        (lambda: Nothing().apply(P, T), "apply(prediction, target, weight, divisor)"),
+        (lambda: Nothing().vjp(None), "vjp(residuals, dy)"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == f"Nothing does not define {name}"
