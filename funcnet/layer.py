@@ -168,7 +168,7 @@ class Combinator(Layer):
 T = TypeVar("T")
 
 
-class Event(NamedTuple):
+class Call(NamedTuple):
     """What a listener hears after each call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``."""
 
     method: str
@@ -183,7 +183,7 @@ _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 class _Listener:
-    def __init__(self, notify: Callable[[Event], None]) -> None:
+    def __init__(self, notify: Callable[[Call], None]) -> None:
         self.notify = notify
         self.names: list[str] = []
 
@@ -192,14 +192,14 @@ class _Listener:
         try:
             result = getattr(layer, method)(*args)
             path = "/".join(name for name in self.names if name)
-            self.notify(Event(method, path, layer, args, result, len(self.names) - 1))
+            self.notify(Call(method, path, layer, args, result, len(self.names) - 1))
             return result
         finally:
             self.names.pop()
 
 
 @contextlib.contextmanager
-def listen(notify: Callable[[Event], None]) -> Iterator[None]:
+def listen(notify: Callable[[Call], None]) -> Iterator[None]:
     """Tell ``notify`` of every call that goes through ``reach`` inside the block."""
     token = _listener.set(_Listener(notify))
     try:

@@ -18,10 +18,9 @@ from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
 from funcnet.optim.schedules import Number, value_at
-from funcnet.spec import Range, Spec, frozen, non_negative, positive, register
+from funcnet.spec import Spec, fraction, frozen, non_negative, positive, register
 
 OptState = dict[str, Any]
-decay_rate = Range("at least 0 and below 1", lambda value: 0.0 <= value < 1.0)
 
 
 @frozen
@@ -52,7 +51,7 @@ class Optimizer(Spec):
 
 def apply_updates(params: Params, updates: Params) -> Params:
     """``params + updates``, leaf by leaf."""
-    summed: Params = tree.map(np.add, params, updates)
+    summed: Params = tree.map(lambda p, u: np.asarray(p + u), params, updates)  # shape () stays an array
     return summed
 
 
@@ -88,7 +87,7 @@ class SGD(Optimizer):
     """
 
     learning_rate: Number = field(validator=non_negative)
-    momentum: Number = field(default=0.0, validator=decay_rate)
+    momentum: Number = field(default=0.0, validator=fraction)
     nesterov: bool = False
 
     def validate(self) -> Iterator[Problem]:
@@ -124,8 +123,8 @@ class Adam(Optimizer):
     """
 
     learning_rate: Number = field(default=1e-3, validator=non_negative)
-    b1: Number = field(default=0.9, validator=decay_rate)
-    b2: Number = field(default=0.999, validator=decay_rate)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.999, validator=fraction)
     eps: Number = field(default=1e-8, validator=positive)
 
     def init(self, params: Params) -> OptState:
@@ -177,9 +176,9 @@ class RMSprop(Optimizer):
     """
 
     learning_rate: Number = field(default=1e-2, validator=non_negative)
-    decay: Number = field(default=0.99, validator=decay_rate)
+    decay: Number = field(default=0.99, validator=fraction)
     eps: Number = field(default=1e-8, validator=positive)
-    momentum: Number = field(default=0.0, validator=decay_rate)
+    momentum: Number = field(default=0.0, validator=fraction)
     centered: bool = False
 
     def init(self, params: Params) -> OptState:

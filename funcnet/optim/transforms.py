@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from attrs import field
 
 from funcnet import tree
+from funcnet.errors import Problem
 from funcnet.layer import Params, nest
 from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
 from funcnet.optim.schedules import Number, value_at
@@ -23,6 +25,11 @@ class Chain(Optimizer):
     """
 
     steps: Named[Optimizer]
+
+    def validate(self) -> Iterator[Problem]:
+        rules = [name for name, step in self.steps if step.descends]
+        if len(rules) > 1:
+            yield Problem(".steps", f"expected one rule, got {', '.join(rules)}; one would undo the other's sign")
 
     @property
     def descends(self) -> bool:

@@ -19,8 +19,8 @@ from funcnet.errors import DataError, FuncnetError, NonFiniteError, Problem, Sha
 from funcnet.key import Array, Key
 from funcnet.layer import (
     EVAL,
+    Call,
     Context,
-    Event,
     Layer,
     Params,
     Shape,
@@ -51,21 +51,23 @@ class TrainState:
 # ----- what comes in -----------------------------------------------------------------------------------
 
 
-def dtype_of(params: Params) -> np.dtype[Any]:
-    """The one float type of all parameters; float32 for a network without any.
+def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None:
+    """The one float type of params and state; None for a network without floats, which takes inputs as they are.
 
-    Raises   ShapeError for a mixture, or for parameters that are not floats
+    Raises   ShapeError for a mixture, or for params that are not floats
     """
-    dtypes = {np.asarray(leaf).dtype for leaf in tree.leaves(params)}
-    if not dtypes:
-        return np.dtype(np.float32)
-    if len(dtypes) > 1 or next(iter(dtypes)).kind != "f":
-        found = ", ".join(sorted(f"{path} {np.asarray(leaf).dtype}" for path, leaf in tree.flatten(params).items()))
-        raise ShapeError(f"expected params of one float type, got {found}; convert them with tree.map")
-    return next(iter(dtypes))
+    flat = tree.flatten(params)
+    floats = {path: np.asarray(leaf).dtype for path, leaf in flat.items()}
+    wide = {path: np.asarray(leaf).dtype for path, leaf in tree.flatten(state or {}).items()}
+    floats |= {path: dtype for path, dtype in wide.items() if dtype.kind == "f"}
+    if len(set(floats.values())) > 1 or any(dtype.kind != "f" for dtype in floats.values()):
+        what = "params" if set(floats) <= set(flat) else "params and state"
+        found = ", ".join(sorted(f"{path} {dtype}" for path, dtype in floats.items()))
+        raise ShapeError(f"expected {what} of one float type, got {found}; convert them with tree.map")
+    return next(iter(floats.values()), None)
 
 
-def cast(value: Value, dtype: npt.DTypeLike) -> Value:
+def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
     """Arrays of a value, its floats in the params' dtype; integers and booleans stay what they are.
 
     Raises   DataError for what is not an array of real numbers
@@ -73,7 +75,7 @@ def cast(value: Value, dtype: npt.DTypeLike) -> Value:
 
     def one(leaf: Any) -> Array:
         array = numeric(leaf)
-        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+        return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
     return tree.map(one, value)
 
@@ -119,6 +121,9 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
     try:
         if any(leaf.ndim == 0 for leaf in tree.leaves(x)):
             raise ShapeError(f"expected a batch of samples, got a single number; wrap it: np.array([[{x}]])")
+        if len({len(leaf) for leaf in tree.leaves(x)}) != 1:
+            counts = ", ".join(str(len(leaf)) for leaf in tree.leaves(x)) or "none"
+            raise ShapeError(f"expected inputs with as many rows each, got {counts}; give every input the whole batch")
         reach("", net, "out_shape", in_shape)
         problems = mismatches(net, in_shape, params, state)
     except FuncnetError:
@@ -173,12 +178,15 @@ def _form(value: Any, skip: int) -> Any:
 
 
 def owned(value: Value, *others: Value) -> Value:
-    """A value whose arrays nobody else holds: views, and arrays that came in from outside, are copied."""
-    outside = {id(leaf) for other in others for leaf in tree.leaves(other)}
+    """A value whose arrays nobody else holds: views, repetitions and arrays from outside are copied."""
+    held = {id(leaf) for other in others for leaf in tree.leaves(other)}
 
     def one(leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray) and (leaf.base is not None or id(leaf) in outside):
-            return leaf.copy()
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        if leaf.base is not None or id(leaf) in held:
+            leaf = leaf.copy()
+        held.add(id(leaf))
         return leaf
 
     return tree.map(one, value)
@@ -193,7 +201,10 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     ``x`` has a batch axis; its floats are cast to the params' dtype.
     Raises   ShapeError when inputs, params or state do not fit the network
     """
-    x = cast(x, dtype_of(params))
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    if batch_size is not None:
+        check_batch_size(batch_size)
+    x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size is None else batch_size
@@ -204,6 +215,22 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     if len(parts) > 1:
         return tree.map(lambda *pieces: np.concatenate(pieces), *parts)
     return owned(parts[0], x, params, state)
+
+
+def instance(value: Any, kind: type, what: str, example: str) -> None:
+    """Refuse an argument of the wrong kind, a class in place of its instance, or a name in place of a spec.
+
+    Raises   FuncnetError with an example of the right one
+    """
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.60}"
+        raise FuncnetError(f"expected {what}, such as {example}, got {got}")
+
+
+def check_batch_size(size: Any) -> None:
+    """Refuse a batch size that is not an integer of 1 or more."""
+    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+        raise DataError(f"expected a batch size of 1 or more, got {size!r}")
 
 
 def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Params]]:
@@ -224,9 +251,9 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         weight: Array | None = None,
         divisor: float | None = None,
     ) -> tuple[float, State, Params]:
-        dtype = dtype_of(params)
+        dtype = dtype_of(params, state)
         x, y = cast(x, dtype), cast(y, dtype)
-        weight = None if weight is None else numeric(weight).astype(dtype, copy=False)
+        weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
         form = signature(x, params, state)
         if form not in checked:
             check_network(net, params, state, x)
@@ -237,8 +264,10 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         prediction, new_state, residuals = apply_child("", net, params, state, x, ctx)
         value, loss_residuals = loss.apply(prediction, y, weight, divisor)
         grads, _ = vjp_child("", net, params, residuals, loss.vjp(loss_residuals))
-        return float(value), owned(new_state), owned(grads, x, y, params)
+        return float(value), owned(new_state, state, x, y), owned(grads, x, y, params, state)
 
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     return f
 
 
@@ -267,6 +296,11 @@ def train_state(
 
     Raises   ShapeError when given params or state do not fit the network at ``in_shape``
     """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    instance(key, Key, "a key", "fn.Key(0)")
+    if np.dtype(dtype).kind != "f":
+        raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
     drawn_params, drawn_state = reach("", net, "init", key.fold("init"), in_shape, dtype)
     params, state = drawn_params if params is None else params, drawn_state if state is None else state
     problems = mismatches(net, in_shape, params, state)
@@ -276,7 +310,8 @@ def train_state(
             + "\n  ".join(problems)
             + "\ngive the params and state of this network"
         )
-    params, state = (owned(tree.map(lambda leaf: numeric(leaf).astype(dtype), part), part) for part in (params, state))
+    params = owned(tree.map(lambda leaf: numeric(leaf).astype(dtype), params), params)
+    state = owned(cast(state, dtype), state)
     return TrainState(params, state, opt.init(params), key, 0)
 
 
@@ -292,13 +327,12 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
     Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer it came out of;
              SpecError for an optimizer that is a transform without a rule
     """
+    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     if not opt.descends:
-        message = (
-            "gives gradients, so steps would go uphill; put a rule after it: chain(ClipByGlobalNorm(1.0), SGD(0.1))"
-        )
+        message = "gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))"
         raise SpecError([Problem("", message)], root=type(opt).__name__)
-    if shards < 1:
-        raise ShapeError(f"expected shards of 1 or more, got {shards}")
+    if not isinstance(shards, int) or shards < 1:
+        raise ShapeError(f"expected shards of 1 or more, got {shards!r}")
     if shards > 1 and not loss.additive:
         raise ShapeError(
             f"{type(loss).__name__} of a batch is not a sum over its parts, so shards must be 1, got {shards}; "
@@ -310,59 +344,73 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
         x, y, weight = unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
             value, state, grads = whole(ts, x, y, weight)
-            if not (math.isfinite(value) and all(map(finite, tree.leaves(grads)))):
+            if not (math.isfinite(value) and all_finite(grads)):
                 raise explain(ts, x, y, weight)
             updates, opt_state = opt.update(grads, ts.opt_state, ts.params, value)
             params = apply_updates(ts.params, updates)
-        if not all(map(finite, tree.leaves(params))):
-            path = next(path for path, leaf in tree.flatten(params).items() if not finite(leaf))
-            raise not_finite(ts.step, "an update", f"the step of params {path} by {type(opt).__name__}")
+        for path, leaf in tree.flatten(params).items():
+            if not finite(leaf):
+                raise not_finite(ts.step, "an update", f"the step of params {path} by {type(opt).__name__}")
+        for path, leaf in tree.flatten(state).items():
+            if not finite(leaf):
+                raise not_finite(ts.step, "a running statistic", f"state {path}")
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 
     def context(ts: TrainState, shard: int) -> Context:
         return Context(True, ts.key.fold("step", ts.step, "shard", shard))
 
     def whole(ts: TrainState, x: Value, y: Value, weight: Array | None) -> tuple[float, State, Params]:
-        if shards == 1:
-            return gradient(ts.params, ts.state, x, y, context(ts, 0), weight)
         x, y = tree.map(numeric, x), tree.map(numeric, y)
-        rows = len(tree.leaves(x)[0])
+        weight = None if weight is None else numeric(weight)
+        rows = min((len(leaf) if leaf.ndim else 0 for leaf in tree.leaves(x)), default=0)
+        if shards == 1 or rows == 0:
+            return gradient(ts.params, ts.state, x, y, context(ts, 0), weight)
+        _check_rows(x, y, weight)
         divisor = loss.divisor(cast(y, dtype_of(ts.params)), weight)
         parts = []
         for shard in range(shards):
             part = slice(shard * rows // shards, (shard + 1) * rows // shards)
             if part.start < part.stop:
                 x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
-                w_part = None if weight is None else np.asarray(weight)[part]
+                w_part = None if weight is None else weight[part]
                 parts.append(gradient(ts.params, ts.state, x_part, y_part, context(ts, shard), w_part, divisor))
         value, state, grads = parts[0]
         for other_value, other_state, other_grads in parts[1:]:
             value = value + other_value
             state, grads = (tree.map(np.add, *pair) for pair in ((state, other_state), (grads, other_grads)))
-        return value, tree.map(lambda leaf: leaf * (1.0 / len(parts)), state), grads
+        share = 1.0 / len(parts)
+        return (
+            value,
+            tree.map(lambda leaf, first: leaf * share if leaf.dtype.kind == "f" else first, state, parts[0][1]),
+            grads,
+        )
 
     def explain(ts: TrainState, x: Value, y: Value, weight: Array | None) -> NonFiniteError:
+        """Run the step again with a listener, which hears of inner layers before those around them."""
         found: list[str] = []
+        passes: list[str] = []
 
-        def notice(event: Event) -> None:
-            if found or event.layer.children:
+        def notice(event: Call) -> None:
+            if found or event.method not in ("apply", "vjp"):
                 return
-            part = event.result[0] if event.method == "apply" else event.result
-            if event.method in ("apply", "vjp") and not all(map(finite, tree.leaves(part))):
-                direction = "forward" if event.method == "apply" else "backward"
-                found.append(f"the {direction} pass of {event.path or 'the network'} ({type(event.layer).__name__})")
+            layer = f"{event.path or 'the network'} ({type(event.layer).__name__})"
+            if event.method == "vjp" and "vjp" not in passes and not all_finite(event.args[2]):
+                found.append(blame)  # the first cotangent of all comes from the loss
+            elif not all_finite(event.result[0] if event.method == "apply" else event.result):
+                found.append(f"the {'forward' if event.method == 'apply' else 'backward'} pass of {layer}")
+            passes.append(event.method)
 
+        blame = f"the loss itself ({type(loss).__name__})"
         for name, leaf in (("the input batch", x), ("the targets", y), ("the weights", weight)):
-            if not all(map(finite, tree.leaves(cast(leaf, np.float64) if leaf is not None else None))):
+            if leaf is not None and not all_finite(cast(leaf, np.float64)):
                 found.append(name)
         found += [f"params {path}" for path, leaf in tree.flatten(ts.params).items() if not finite(leaf)][:1]
         if not found:
-            with listen(notice), np.errstate(all="ignore"):
-                value = whole(ts, x, y, weight)[0]
-            if found and "backward" in found[0] and not math.isfinite(value):
+            with listen(notice):
+                value, _, _ = whole(ts, x, y, weight)
+            if not math.isfinite(value) and found and "backward" in found[0]:
                 found.clear()  # the loss came before
-        where = found[0] if found else f"the loss itself ({type(loss).__name__})"
-        return not_finite(ts.step, "a loss or gradient", where)
+        return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
     return step
 
@@ -393,3 +441,8 @@ def finite(array: Array) -> bool:
     if array.dtype.kind != "f" or math.isfinite(float(np.vdot(array, array))):
         return True
     return bool(np.isfinite(array).all())  # the sum of squares may overflow while every entry is finite
+
+
+def all_finite(value: Value) -> bool:
+    """Whether every entry of every array is finite."""
+    return all(map(finite, tree.leaves(value)))

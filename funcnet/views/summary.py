@@ -6,7 +6,7 @@ import math
 from functools import singledispatch
 from typing import NamedTuple
 
-from funcnet.layer import Event, Layer, Shape, count_parameters, listen, reach
+from funcnet.layer import Call, Layer, Shape, count_parameters, listen, reach
 from funcnet.layers.activations import Elementwise, LogSoftmax, Softmax
 from funcnet.layers.dense import Dense
 from funcnet.layers.normalization import BatchNorm
@@ -54,7 +54,7 @@ def summary(net: Layer, in_shape: Shape) -> list[Line]:
 
     Raises   ShapeError with the path of the first layer that does not fit
     """
-    events: list[Event] = []
+    events: list[Call] = []
     with listen(events.append):
         reach("", net, "out_shape", in_shape)
     done: list[list[Line]] = []  # finished subtrees, each with its root first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcnet.layer import EVAL, Context, Event, Layer, Params, State, Value, apply_child, listen, vjp_child
+from funcnet.layer import EVAL, Call, Context, Layer, Params, State, Value, apply_child, listen, vjp_child
 
 
 def backprop_trace(
@@ -15,7 +15,7 @@ def backprop_trace(
     outputs: dict[str, Value] = {}
     backward: dict[str, tuple[Value, Params]] = {}
 
-    def notice(event: Event) -> None:
+    def notice(event: Call) -> None:
         if event.method == "apply":
             outputs.pop(event.path, None)  # the wrapper stands where its last inner layer stood
             outputs[event.path] = event.result[0]
