@@ -15,6 +15,9 @@ class FuncnetError(Exception):
     so that the message starts with the path of the layer: ``head/dense_1 (Dense): …``.
     """
 
+    fit: Any = None
+    """What training had reached, a ``Fit``, when it was training that failed."""
+
     def __init__(self, message: str, *, layer: str = "", path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
@@ -45,12 +48,7 @@ class PathError(FuncnetError):
 
 
 class NonFiniteError(FuncnetError):
-    """A NaN or infinity, with the first layer it came out of, forward or backward.
-
-    ``fit`` adds ``.fit``, the last good state and the history so far.
-    """
-
-    fit: Any = None
+    """A NaN or infinity, with the first layer it came out of, forward or backward."""
 
 
 class CheckpointError(FuncnetError):

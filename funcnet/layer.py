@@ -278,6 +278,13 @@ def batched(shape: Shape, batch: int) -> Any:
     return (batch, *shape) if is_shape(shape) else tuple(batched(inner, batch) for inner in shape)
 
 
+def zeros_of(shapes: Any, dtype: npt.DTypeLike) -> Value:
+    """The value of zeros with a nest of full shapes."""
+    if isinstance(shapes, dict):
+        return {name: zeros_of(shape, dtype) for name, shape in shapes.items()}
+    return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(zeros_of(shape, dtype) for shape in shapes)
+
+
 def shape_of(value: Value) -> Shape:
     """The shape, without the batch axis, of a value; ``None`` for an array without a batch axis."""
     if isinstance(value, dict):

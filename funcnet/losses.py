@@ -17,6 +17,7 @@ from attrs import field
 from funcnet import ops
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
+from funcnet.layer import shape_of
 from funcnet.spec import Spec, fraction, frozen, positive, register
 
 
@@ -52,11 +53,25 @@ def share(divisor: float) -> float:
     return 1.0 / divisor if divisor else 0.0
 
 
+def one_output(prediction: Any, loss: Loss) -> None:
+    """Refuse the outputs of a network that has several.
+
+    Raises   ShapeError
+    """
+    if isinstance(prediction, tuple | dict):
+        raise ShapeError(
+            f"expected one output to compare with the targets, got the shapes {shape_of(prediction)}; "
+            "join them with Concat() or Sum()",
+            layer=type(loss).__name__,
+        )
+
+
 def column_of(prediction: Array, target: Array, loss: Loss) -> Array:
     """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as one.
 
     Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
     """
+    one_output(prediction, loss)
     shapes = {prediction.shape, target.shape}
     if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
         raise ShapeError(
@@ -67,7 +82,7 @@ def column_of(prediction: Array, target: Array, loss: Loss) -> Array:
     return target.reshape(prediction.shape).astype(prediction.dtype, copy=False)
 
 
-def spread(weight: Array, shape: tuple[int, ...], dtype: Any, loss: Loss) -> Array:
+def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Array:
     """A weight per sample, or per term, in a form that broadcasts over terms of the given shape.
 
     Raises   ShapeError for a weight of another shape
@@ -78,7 +93,7 @@ def spread(weight: Array, shape: tuple[int, ...], dtype: Any, loss: Loss) -> Arr
         raise ShapeError(
             f"expected a weight of shape {shape[:1]} or {shape}, got {weight.shape}; "
             "give one weight per sample or term",
-            layer=type(loss).__name__,
+            layer=type(owner).__name__,
         )
     return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
 
@@ -191,15 +206,19 @@ class RootMeanSquaredError(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        square, residuals = MeanSquaredError().apply(prediction, target, weight, divisor)
-        value = np.sqrt(square)
-        return value, (residuals, value)
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        error = prediction - column_of(prediction, target, self)
+        weight = None if weight is None else spread(weight, prediction.shape, prediction.dtype, self)
+        terms = error * error if weight is None else weight * (error * error)
+        value = np.sqrt(np.sum(terms) * share(divisor))
+        return value, (error, weight, divisor, value)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        inner, value = residuals
+        error, weight, divisor, value = residuals
         zero = value == 0.0
-        root_slope = np.where(zero, 0.0, 0.5 / np.where(zero, np.ones_like(value), value))
-        return MeanSquaredError().vjp(inner, dy) * root_slope
+        inverse = np.where(zero, 0.0, 1.0 / np.where(zero, np.ones_like(value), value))
+        slope = error * (inverse * (dy * share(divisor)))
+        return slope if weight is None else weight * slope
 
 
 @register("mean_absolute_error")
@@ -283,7 +302,10 @@ class SigmoidCrossEntropy(ElementwiseLoss):
         return np.maximum(prediction, 0.0) - prediction * target + np.log1p(np.exp(-np.abs(prediction)))
 
     def slope(self, prediction: Array, target: Array) -> Array:
-        return ops.flush(ops.sigmoid(prediction) - target)
+        return ops.sigmoid(prediction) - target
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        return ops.flush(super().vjp(residuals, dy))
 
     def link(self, prediction: Any) -> Any:
         return ops.sigmoid(prediction)
@@ -333,26 +355,26 @@ class SoftmaxCrossEntropy(Loss):
 
     def distribution(self, prediction: Array, target: Array) -> Array:
         """q, the target's probabilities in the prediction's shape and dtype"""
-        name, classes = type(self).__name__, prediction.shape[-1] if prediction.ndim > 1 else 0
-        if target.dtype.kind == "f" and target.shape == prediction.shape:
-            check_probabilities(target, "target probabilities", self, "for class labels give integers")
-            q = target.astype(prediction.dtype, copy=False)
-        elif target.dtype.kind == "f" and target.shape == prediction.shape[:-1]:
-            raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
-        elif target.shape == prediction.shape and prediction.ndim > 1:
-            raise DataError(
-                f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)",
-                layer=name,
-            )
-        elif prediction.ndim < 2 or target.shape != prediction.shape[:-1]:
+        one_output(prediction, self)
+        name, shape = type(self).__name__, prediction.shape
+        if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
             raise ShapeError(
-                f"expected labels of shape {prediction.shape[:-1]} or probabilities of shape {prediction.shape}, "
+                f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
                 f"got {target.shape}; reshape the target, or change the last layer's units",
                 layer=name,
             )
+        if target.shape == shape:
+            if target.dtype.kind != "f":
+                message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
+                raise DataError(message, layer=name)
+            check_probabilities(target, "target probabilities", self, "for class labels give integers")
+            q = target.astype(prediction.dtype, copy=False)
         else:
-            ops.check((target >= 0) & (target < classes), _label_error, target, classes)
-            q = (target[..., None] == np.arange(classes)).astype(prediction.dtype)
+            if target.dtype.kind == "f":
+                raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+            ops.check((target >= 0) & (target < shape[-1]), _label_error, target, shape[-1])
+            q = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype)
+        classes = shape[-1]
         s = self.label_smoothing
         return (1.0 - s) * q + s / classes if s else q
 

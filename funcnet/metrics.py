@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from funcnet.errors import ShapeError
+from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
+from funcnet.losses import spread
 from funcnet.spec import Spec, frozen, register
 
 
@@ -33,16 +34,38 @@ def _pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Arra
     return prediction.astype(np.float64), target.reshape(prediction.shape).astype(np.float64)
 
 
-def _mean(terms: Array, weight: Array | None) -> float:
-    """The mean over all terms, a sample's weight counting for each of its terms."""
+def _probabilities(metric: Metric, values: Array, what: str) -> Array:
+    if not ((values >= 0.0) & (values <= 1.0) | np.isnan(values)).all():
+        bad = values[~((values >= 0.0) & (values <= 1.0))].flat[0]
+        raise DataError(
+            f"expected {what} between 0 and 1, got {bad}; for other values use RMSE, MAE or R2",
+            layer=type(metric).__name__,
+        )
+    return values
+
+
+def _weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Array:
+    """A weight for each term, a sample's for each of its terms."""
     if weight is None:
-        return float(np.mean(terms))
-    rows = terms.reshape(len(terms), -1).mean(axis=1)
-    return float(np.average(rows, weights=weight.reshape(len(rows), -1).mean(axis=1)))
+        return np.ones(shape)
+    whole = np.broadcast_to(spread(np.asarray(weight), shape, np.float64, metric), shape)
+    if not whole.sum() > 0.0:
+        raise DataError("expected weights with a sum above 0; give some row a weight", layer=type(metric).__name__)
+    return whole
+
+
+def _mean(metric: Metric, terms: Array, weight: Array | None) -> float:
+    """``Σ w · term / Σ w``"""
+    return (
+        float(np.mean(terms))
+        if weight is None
+        else float(np.average(terms, weights=_weights(metric, weight, terms.shape)))
+    )
 
 
 def _is_labels(prediction: Array, target: Array) -> bool:
-    return target.dtype.kind in "iub" and prediction.ndim == target.ndim + 1 and prediction.shape[-1] > 1
+    """Whether the target is class labels beside a row of probabilities each."""
+    return target.dtype.kind in "iub" and prediction.shape[:-1] == target.shape and prediction.shape[-1] > 1
 
 
 @register("accuracy")
@@ -51,7 +74,7 @@ class Accuracy(Metric):
     """The fraction of right answers.
 
     For probabilities ``(…, classes)`` the answer is the likeliest class, the first of equals, beside
-    labels or one-hot rows; for one probability a sample it is 1 from 0.5 up.
+    labels or one-hot rows; for one probability a sample it is 1 from 0.5 up, beside 0 and 1.
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
@@ -59,9 +82,10 @@ class Accuracy(Metric):
             right = np.argmax(prediction, axis=-1) == target
         else:
             p, t = _pair(self, prediction, target)
+            _probabilities(self, t, "targets")
             one = p.ndim == 1 or p.shape[-1] == 1
             right = (p >= 0.5) == (t >= 0.5) if one else np.argmax(p, axis=-1) == np.argmax(t, axis=-1)
-        return _mean(right.astype(np.float64), weight)
+        return _mean(self, right.astype(np.float64), weight)
 
 
 @register("rmse")
@@ -71,7 +95,7 @@ class RMSE(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         p, t = _pair(self, prediction, target)
-        return _mean((p - t) ** 2, weight) ** 0.5
+        return _mean(self, (p - t) ** 2, weight) ** 0.5
 
 
 @register("mae")
@@ -81,7 +105,7 @@ class MAE(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         p, t = _pair(self, prediction, target)
-        return _mean(np.abs(p - t), weight)
+        return _mean(self, np.abs(p - t), weight)
 
 
 @register("r2")
@@ -93,10 +117,11 @@ class R2(Metric):
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        p, t = (value.reshape(len(value), -1) for value in _pair(self, prediction, target))
-        w = np.ones(len(t)) if weight is None else weight.reshape(len(t), -1).mean(axis=1)
-        mean = np.average(t, axis=0, weights=w)
-        residual, total = w @ (t - p) ** 2, w @ (t - mean) ** 2
+        p, t = _pair(self, prediction, target)
+        w = _weights(self, weight, t.shape)
+        p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))
+        mean = np.sum(w * t, axis=0) / np.sum(w, axis=0)
+        residual, total = np.sum(w * (t - p) ** 2, axis=0), np.sum(w * (t - mean) ** 2, axis=0)
         constant = total == 0.0
         scores = np.where(constant, residual == 0.0, 1.0 - residual / np.where(constant, 1.0, total))
         return float(np.mean(scores))
@@ -110,11 +135,17 @@ class LogLoss(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         eps = float(np.finfo(prediction.dtype).eps)
+        _probabilities(self, prediction, "probabilities")
         if _is_labels(prediction, target):
+            classes = prediction.shape[-1]
+            if not ((target >= 0) & (target < classes)).all():
+                bad = target[~((target >= 0) & (target < classes))].flat[0]
+                raise DataError(f"expected labels from 0 to {classes - 1}, got {bad}; renumber them", layer="LogLoss")
             right = np.take_along_axis(prediction.astype(np.float64), target[..., None].astype(np.int64), -1)[..., 0]
-            return _mean(-np.log(np.clip(right, eps, 1.0 - eps)), weight)
+            return _mean(self, -np.log(np.clip(right, eps, 1.0 - eps)), weight)
         p, t = _pair(self, prediction, target)
+        _probabilities(self, t, "targets")
         p = np.clip(p, eps, 1.0 - eps)
         if p.ndim == 1 or p.shape[-1] == 1:
-            return _mean(-(t * np.log(p) + (1.0 - t) * np.log1p(-p)), weight)
-        return _mean(-np.sum(t * np.log(p), axis=-1), weight)
+            return _mean(self, -(t * np.log(p) + (1.0 - t) * np.log1p(-p)), weight)
+        return _mean(self, -np.sum(t * np.log(p), axis=-1), weight)

@@ -29,12 +29,12 @@ from funcnet.codec import (
     to_dict,
 )
 from funcnet.data.preparation import Prepared, prepare
-from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError, ShapeError
+from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
-from funcnet.layer import check_total, is_shape, reach
+from funcnet.layer import check_total, reach
 from funcnet.training.experiment import Experiment
-from funcnet.training.fit import Callback, Fit, Row, evaluate, fit
+from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.weights import load, save
 from funcnet.views.curves import curves_svg
@@ -78,7 +78,8 @@ def run(
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
     start = starting_state(experiment, key, data, base)
-    check_targets(experiment, data)
+    for part in data.parts_by_name().values():
+        check_targets(experiment.model, experiment.loss, experiment.metrics, part)
     if folder is not None:
         claim(folder, experiment)
     try:
@@ -97,14 +98,13 @@ def run(
             metrics=experiment.metrics,
             callbacks=callbacks,
         )
-    except NonFiniteError as error:
-        if folder is not None:
+    except FuncnetError as error:
+        learnt = error.fit is not None and (error.fit.history or isinstance(error, NonFiniteError))
+        if folder is not None and not learnt:
+            release(folder)
+        elif folder is not None:
             write(folder, finish(experiment, data, error.fit), data, base)
             error.message += f". The last good state is in {folder}"
-        raise
-    except FuncnetError:
-        if folder is not None:
-            release(folder)
         raise
     finished = finish(experiment, data, result)
     if folder is not None:
@@ -117,22 +117,6 @@ def check_shapes(experiment: Experiment, base: Path) -> None:
     in_shape = experiment.data.in_shape(base)
     reach("", experiment.model, "out_shape", in_shape)
     check_total(experiment.model.leaves(in_shape))
-
-
-def check_targets(experiment: Experiment, data: Prepared) -> None:
-    """Refuse targets that the loss or a metric cannot take, in every part, before training: at outputs of 0."""
-    for part in (data.train, data.validation, data.test):
-        if part is not None:
-            out_shape = experiment.model.out_shape(part.x.shape[1:])
-            if not is_shape(out_shape):
-                raise ShapeError(
-                    f"expected a network with one output to compare with the targets, got the shapes {out_shape}; "
-                    "join them with Concat() or Sum()"
-                )
-            zeros = np.zeros((len(part.x), *out_shape), part.x.dtype)
-            experiment.loss.apply(zeros, part.y)
-            for metric in experiment.metrics:
-                metric(experiment.loss.link(zeros), part.y)
 
 
 def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
@@ -149,11 +133,9 @@ def finish(experiment: Experiment, data: Prepared, result: Fit) -> Run:
     """The scores of the final state on every part."""
     ts = result.train_state
     params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
     metrics = {
         name: evaluate(experiment.model, experiment.loss, params, ts.state, part, experiment.metrics)
-        for name, part in parts.items()
-        if part is not None
+        for name, part in data.parts_by_name().items()
     }
     return Run(ts, result.history, metrics, experiment, data.preprocess, result.stopped)
 
@@ -223,7 +205,7 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
-        "data": digest(data.train._asdict()),
+        "data": digest({name: part._asdict() for name, part in data.parts_by_name().items()}),
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
     }

@@ -158,7 +158,7 @@ class Spec:
             if constraint and value is not MISSING:
                 problems.extend(constraint.problems(f".{name}", value))
             object.__setattr__(self, name, value)
-            for inner in _inner(value):
+            for inner in specs_in(value):
                 depth = max(depth, 1 + inner.__dict__.get("_depth", 1))
                 nodes += inner.__dict__.get("_nodes", 1)
         if depth > MAX_DEPTH:
@@ -177,16 +177,16 @@ class Spec:
         return iter(())
 
 
-def _inner(value: Any) -> Iterator[Spec]:
+def specs_in(value: Any) -> Iterator[Spec]:
     """The specs directly inside a field's value."""
     if isinstance(value, Spec):
         yield value
     elif isinstance(value, tuple):
         for item in value:
-            yield from _inner(item)
+            yield from specs_in(item)
     elif isinstance(value, FrozenDict):
         for item in value.values():
-            yield from _inner(item)
+            yield from specs_in(item)
 
 
 def evolve(spec: T, **changes: Any) -> T:

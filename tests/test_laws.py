@@ -1289,7 +1289,8 @@ class RootPlanted(losses.RootMeanSquaredError):
     tag: ClassVar[None] = None
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        return losses.MeanSquaredError().vjp(residuals[0], dy)
+        *_, value = residuals
+        return super().vjp(residuals, dy) * 2.0 * value
 
 
 def sigmoid(x: Any) -> Any:

@@ -865,7 +865,7 @@ for tag in {tags}:
     try:
         fn.from_json({{"model": tag}})
     except fn.SpecError as error:
-        print(error.problems[0].partition(" layer ")[2].strip("'"))
+        print(error.problems[0].split("'")[1])
 print(*set({tags}) & set(sys.modules))
 """
     assert python(code) == [f"{tag}" for tag in tags]

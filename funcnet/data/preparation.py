@@ -31,6 +31,11 @@ class Prepared(NamedTuple):
     preprocess: dict[str, Any]
     parts: Parts
 
+    def parts_by_name(self) -> dict[str, Dataset]:
+        """``{"train": …, "validation": …, "test": …}``, those that there are."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
 
 def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DTypeLike = np.float32) -> Prepared:
     """Read a source, divide it, and fit its preprocessing on the training part.

@@ -58,11 +58,14 @@ def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
 
 
 def check_descent(bound: Optimizer, opt: Optimizer) -> None:
-    """Steps down the bowl ``½ ‖p‖²``, whose gradient is p, end lower than they began."""
-    start = params = {"weight": 1.0 + Key(0).uniform((5,))}
+    """Steps down the bowl ``½ ‖p‖²``, whose gradient is p, lead every leaf lower than it began."""
+    key = Key(0).fold("bowl")
+    start = params = {"weight": 1.0 + key.fold("w").uniform((3, 2)), "bias": 1.0 + key.fold("b").uniform((2,))}
     opt_state = bound.init(params)
     for _ in range(STEPS // 2):
         updates, opt_state = bound.update(params, opt_state, params, 1.0)
         params = apply_updates(params, updates)
-    before, after = (0.5 * float(np.sum(p["weight"] ** 2)) for p in (start, params))
-    expect(after < before, "descends", opt, f"{STEPS // 2} steps down a bowl lead from {before} to {after}")
+    for path in start:
+        before, after = (0.5 * float(np.sum(p[path] ** 2)) for p in (start, params))
+        detail = f"{STEPS // 2} steps down a bowl lead {path} from {before} to {after}; updates are added to params"
+        expect(after < before, "descends", opt, detail)

@@ -11,7 +11,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import LawError
 from funcnet.key import Array, Key
-from funcnet.layer import Shape, Value, batched, is_shape
+from funcnet.layer import Shape, Value, batched, zeros_of
 
 EPS = 1e-6
 RTOL = 1e-6
@@ -50,13 +50,7 @@ def random_like(value: Value, key: Key) -> Value:
 
 def random_input(in_shape: Shape, key: Key, batch: int = BATCH, dtype: Any = np.float64) -> Value:
     """A batch of normal draws for an input shape."""
-    return random_like(_empty(batched(in_shape, batch), dtype), key)
-
-
-def _empty(shapes: Any, dtype: Any) -> Value:
-    if isinstance(shapes, dict):
-        return {name: _empty(shape, dtype) for name, shape in shapes.items()}
-    return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(_empty(shape, dtype) for shape in shapes)
+    return random_like(zeros_of(batched(in_shape, batch), dtype), key)
 
 
 def frozen_copy(value: Value) -> Value:

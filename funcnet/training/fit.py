@@ -13,13 +13,24 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import DataError, FuncnetError, NonFiniteError
 from funcnet.key import Array, Key
-from funcnet.layer import Layer, Params, State, Value, shape_of
+from funcnet.layer import Layer, Params, Shape, State, Value, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
-from funcnet.spec import fields
-from funcnet.training.step import TrainState, cast, dtype_of, numeric, predict, train_state, train_step, unpack
+from funcnet.spec import fields, specs_in
+from funcnet.training.step import (
+    TrainState,
+    cast,
+    dtype_of,
+    finite,
+    instance,
+    numeric,
+    predict,
+    train_state,
+    train_step,
+    unpack,
+)
 
 Row = dict[str, Any]
 log = logging.getLogger("funcnet")
@@ -74,66 +85,78 @@ def fit(
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``.
 
-    Give ``epochs`` or ``steps``. ``start`` is a TrainState to go on from, or params to begin with; the
-    default draws float32 params from ``key``. Epoch e visits the rows in the order
-    ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"`` is one batch
-    of all rows as they stand. The history has a row per epoch with the mean loss of its batches, the
-    metrics over the whole training and validation parts, the learning rate and the seconds so far;
-    ``log_every`` logs ``step loss`` and adds a row of the losses since the last one at every so many steps.
+    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, or params to
+    begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
+    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"`` is
+    one batch of all rows as they stand. ``class_weight`` weighs each sample by its label, ``"balanced"`` so
+    that every class counts the same.
+
+    The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
+    loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
+    the seconds so far, and at the end of an epoch the metrics over the whole training and validation parts.
+    ``callbacks`` are pairs ``init() -> state`` and ``update(state, event) -> (state, stop)``.
 
     Ctrl-C ends training and returns what was learnt.
-    Raises   NonFiniteError with ``.fit``, the last good state; ShapeError and DataError for bad data
+    Raises   ShapeError and DataError for bad data, before training; NonFiniteError; whatever is raised in
+             training has ``.fit``, the last good state and the history
     """
-    x, y, weight = _arrays(data)
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    instance(optimizer, Optimizer, "an optimizer", "fn.optim.Adam()")
+    instance(key, Key, "a key", "fn.Key(0)")
+    instance(metrics, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
+    for metric in metrics:
+        instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
+    x, y, weight = _arrays(data, "")
+    held_out = None if validation is None else _arrays(validation, "validation: ")
     rows = len(tree.leaves(x)[0])
-    size = rows if batch_size == "full" else batch_size
-    if size < 1:
+    if batch_size != "full" and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
         raise DataError(f"expected a batch size of 1 or more, or 'full', got {batch_size!r}")
+    if log_every is not None and (not isinstance(log_every, int) or log_every < 1):
+        raise DataError(f"expected log_every of 1 or more, or None, got {log_every!r}")
+    size = rows if batch_size == "full" else int(batch_size)
     per_epoch = -(-rows // size)
     total = _total_steps(epochs, steps, per_epoch)
     if class_weight is not None:
         weight = _class_weights(y, weight, class_weight)
-    optimizer = bind(optimizer, total)
-    ts = start if isinstance(start, TrainState) else train_state(net, optimizer, key, shape_of(x), params=start)
-    dtype = dtype_of(ts.params)
-    x, y = cast(x, dtype), cast(y, dtype)
-    held_out = None if validation is None else _arrays(validation)
+    optimizer = bind(optimizer, max(total, 1))
+    ts = _start(net, optimizer, key, shape_of(x), start)
     step = train_step(net, loss, optimizer)
+    dtype = dtype_of(ts.params, ts.state)
+    x, y = cast(x, dtype), cast(y, dtype)
+    check_targets(net, loss, metrics, (x, y, weight))
+    if held_out is not None:
+        check_targets(net, loss, metrics, (cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]))
     history: list[Row] = []
     states = [callback.init() for callback in callbacks]
     stopped = None
     began = time.perf_counter()
-    epoch_losses, recent = _Mean(), _Mean()
-
-    def row(mean: _Mean) -> Row:
-        return {
-            "step": ts.step,
-            "epoch": ts.step / per_epoch if ts.step % per_epoch else ts.step // per_epoch,
-            "loss": mean.value,
-            "learning_rate": learning_rate(optimizer, ts.step - 1),
-            "seconds": time.perf_counter() - began,
-        }
-
+    recent = _Mean()
     try:
         while ts.step < total and stopped is None:
             epoch, offset = divmod(ts.step, per_epoch)
             for batch in batches(x, y, weight, size, ts.key.fold("epoch", epoch), offset):
                 ts, out = step(ts, batch)
-                share = loss.divisor(batch[1], batch[2])
-                epoch_losses.add(out["loss"], share)
-                recent.add(out["loss"], share)
-                new: Row | None = None
-                if log_every and ts.step % log_every == 0:
+                recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
+                ends = ts.step % per_epoch == 0 or ts.step == total
+                logs = log_every is not None and ts.step % log_every == 0
+                if logs:
                     log.info("%d %.10g", ts.step, out["loss"])
-                    new, recent = row(recent), _Mean()
-                if ts.step % per_epoch == 0 or ts.step == total:
-                    params = optimizer.eval_params(ts.params, ts.opt_state)
-                    new = row(epoch_losses)
-                    new |= _scores(net, loss, metrics, params, ts.state, (x, y, weight), held_out)
-                    epoch_losses = _Mean()
-                if new is not None:
-                    history.append(new)
-                event = Event(ts.step, total, ts.step / per_epoch, out["loss"], ts, new)
+                row: Row | None = None
+                if ends or logs:
+                    row = {
+                        "step": ts.step,
+                        "epoch": ts.step / per_epoch if ts.step % per_epoch else ts.step // per_epoch,
+                        "loss": recent.value,
+                        "learning_rate": learning_rate(optimizer, ts.step - 1),
+                        "seconds": time.perf_counter() - began,
+                    }
+                    recent = _Mean()
+                    if ends:
+                        params = optimizer.eval_params(ts.params, ts.opt_state)
+                        row |= _scores(net, loss, metrics, params, ts.state, (x, y, weight), held_out)
+                    history.append(row)
+                event = Event(ts.step, total, ts.step / per_epoch, out["loss"], ts, row)
                 for i, callback in enumerate(callbacks):
                     states[i], stop = callback.update(states[i], event)
                     if stop:
@@ -142,24 +165,70 @@ def fit(
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    except NonFiniteError as error:
-        error.fit = Fit(ts, history, "not finite")
+    except FuncnetError as error:
+        error.fit = Fit(ts, history, "not finite" if isinstance(error, NonFiniteError) else "an error")
         raise
     return Fit(ts, history, stopped)
 
 
-def _arrays(data: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
-    """The arrays of a data set, as many rows in each.
+def _start(
+    net: Layer, optimizer: Optimizer, key: Key, in_shape: Shape, start: TrainState | Params | None
+) -> TrainState:
+    """The state that training begins with.
 
-    Raises   DataError for no rows, or parts of different length
+    Raises   FuncnetError for a state of another optimizer
+    """
+    if not isinstance(start, TrainState):
+        dtype = (None if start is None else dtype_of(start)) or np.dtype(np.float32)
+        return train_state(net, optimizer, key, in_shape, dtype, params=start)
+    expected, given = (
+        {path: np.shape(leaf) for path, leaf in tree.flatten(opt_state).items()}
+        for opt_state in (optimizer.init(start.params), start.opt_state)
+    )
+    if expected != given:
+        raise FuncnetError(
+            f"expected a start with the state of this optimizer, {sorted(expected)}, got {sorted(given)}; "
+            "go on with the same optimizer, or begin with start=train_state.params"
+        )
+    return start
+
+
+def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None]:
+    """The arrays of a data set, as many rows in each, every number finite.
+
+    Raises   DataError for no rows, parts of different length, NaN or infinity
     """
     x, y, weight = unpack(data)
     x, y = (tree.map(numeric, part) for part in (x, y))
     weight = None if weight is None else numeric(weight)
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
-        raise DataError(f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}")
+        raise DataError(f"{name}expected x, y (and weight) with the same number of rows, at least 1, got {lengths}")
+    for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
+        for leaf in tree.leaves(part):
+            if not finite(leaf):
+                at = tuple(np.argwhere(~np.isfinite(leaf))[0].tolist())
+                raise DataError(f"{name}expected finite {what}, got {leaf[at]} in {place(at)}; remove or fill it")
     return x, y, weight
+
+
+def place(at: tuple[int, ...]) -> str:
+    """``row 3``, ``row 3, column 5``"""
+    return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
+
+
+def check_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
+    """Refuse targets that the loss or a metric cannot take, before training: tried at outputs of 0.
+
+    Raises   ShapeError, DataError as the loss and the metrics do, for the rows as they were given
+    """
+    x, y, weight = data
+    out_shape = reach("", net, "out_shape", shape_of(x))
+    dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
+    zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
+    loss.apply(zeros, y, None if weight is None else weight.astype(dtype))
+    for metric in metrics:
+        metric(loss.link(zeros), y, weight)
 
 
 def _total_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
@@ -175,6 +244,8 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
     """Sample weights from those of their classes; ``balanced`` gives each class the same total."""
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
+    if class_weight != "balanced" and not isinstance(class_weight, Mapping):
+        raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
     labels, counts = np.unique(y, return_counts=True)
     if class_weight == "balanced":
         table = {int(k): y.size / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
@@ -184,7 +255,7 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
     if missing:
         raise DataError(f"expected a class_weight for every label, got none for {missing}")
     weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
-    return weights if weight is None else weights * weight
+    return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
 
 
 class _Mean:
@@ -230,10 +301,10 @@ def evaluate(
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, never averaged over batches."""
-    x, y, weight = _arrays(data)
+    x, y, weight = _arrays(data, "")
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
-        y = cast(y, dtype_of(params))
+        y = cast(y, dtype_of(params, state))
         value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
         answer = loss.link(prediction)
         return {"loss": float(value)} | {str(metric.tag): metric(answer, y, weight) for metric in metrics}
@@ -262,10 +333,6 @@ def learning_rate(optimizer: Optimizer, step: int) -> float | None:
     """The rate that update number ``step`` used: the optimizer's own, or the first one inside it."""
     if hasattr(optimizer, "learning_rate"):
         return value_at(optimizer.learning_rate, max(step, 0))
-    for field in fields(type(optimizer)):
-        value = getattr(optimizer, field.name)
-        for _, inner in value if isinstance(value, tuple) else ():
-            rate = learning_rate(inner, step) if isinstance(inner, Optimizer) else None
-            if rate is not None:
-                return rate
-    return None
+    inside = (inner for field in fields(type(optimizer)) for inner in specs_in(getattr(optimizer, field.name)))
+    rates = (learning_rate(inner, step) for inner in inside if isinstance(inner, Optimizer))
+    return next((rate for rate in rates if rate is not None), None)

@@ -209,8 +209,9 @@ def test_run_json_says_where_with_what_and_which(done):
     assert facts["base"] == str(Path.cwd())
     assert (facts["step"], facts["stopped"]) == (9, None)
     assert facts["key"] == fn.Key(7).fold("train").digest.hex()
-    train = prepare(SMALL.data, fn.Key(7)).train
-    assert facts["data"] == sha({"x": train.x, "y": train.y})
+    parts = prepare(SMALL.data, fn.Key(7)).parts_by_name()
+    arrays = {f"{name}/{field}": getattr(part, field) for name, part in parts.items() for field in ("x", "y")}
+    assert facts["data"] == sha(arrays)
     assert facts["weights"] == sha(flat(run))
     assert facts["versions"] == {
         "funcnet": fn.__version__,
