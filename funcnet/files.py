@@ -66,6 +66,9 @@ def read_npz(path: Path) -> dict[str, Array]:
     """
     try:
         with open(path, "rb") as file:  # ours to close: np.load leaves its own open when the archive is damaged
+            if not file.read(6).startswith((b"PK", b"\x93NUMPY")):
+                raise ValueError("another kind of file; np.savez makes one")
+            file.seek(0)
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise CheckpointError(f"{path}: expected an .npz archive, got a single array")

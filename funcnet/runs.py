@@ -28,14 +28,14 @@ from funcnet.codec import (
     load_spec,
     to_dict,
 )
-from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.preparation import Prepared, prepare, transform
 from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layer import check_total, reach
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
-from funcnet.training.step import TrainState, train_state
+from funcnet.training.step import TrainState, instance, numeric, predict, train_state
 from funcnet.training.weights import load, save
 from funcnet.views.curves import curves_svg
 
@@ -54,6 +54,17 @@ class Run:
     preprocess: dict[str, Any]
     stopped: str | None = None
 
+    def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
+        """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values.
+
+        Scales them as training did, and applies the loss's link to the network's output. The column of a
+        class has the number of its label, and its name in ``preprocess["classes"]``.
+        """
+        ts, experiment = self.train_state, self.experiment
+        params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+        inputs = transform(self.preprocess, numeric(x), experiment.dtype, "predict")
+        return experiment.loss.link(predict(experiment.model, params, ts.state, inputs, batch_size))
+
 
 def run(
     experiment: Experiment,
@@ -70,6 +81,7 @@ def run(
     Raises   ShapeError, DataError; CheckpointError for a folder that is taken or cannot be written;
              NonFiniteError, after saving the last good state and the history
     """
+    instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
     base = Path(base or ".")
     folder = None if out is None else Path(out)
     if folder is not None:

@@ -213,7 +213,10 @@ def test_a_coupled_layer_must_be_declared(name: str) -> None:
     layer, in_shape, _ = LAYERS[name]
     with pytest.raises(fn.LawError) as caught:
         fn.check_layer(layer, in_shape)
-    assert str(caught.value) == f"{type(layer).__name__}: breaks the law 'splitting a batch changes nothing'"
+    assert str(caught.value) == (
+        f"{type(layer).__name__}: breaks the law 'splitting a batch changes nothing': "
+        "if batch statistics or noise are meant, pass batch_coupled=True"
+    )
 
 
 # ----- mutants of every row -----------------------------------------------------------------------------
@@ -315,7 +318,9 @@ def test_a_gradient_that_is_not_a_number_is_named(path: str) -> None:
         return {**dparams, path: dparams[path] * np.nan}, dx
 
     said = verdict(Mutant(fn.Dense(3), backward=backward), LAYERS["dense"])
-    assert re.fullmatch(rf"Mutant: breaks the law 'adjoint': {path}: differences give \S+, vjp nan", said)
+    assert re.fullmatch(
+        rf"Mutant: breaks the law 'adjoint': {path}: differences give \S+, vjp nan, along .*worst at .* got nan", said
+    )
 
 
 def test_a_cotangent_that_is_not_a_number_is_caught() -> None:

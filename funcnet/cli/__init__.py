@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
-    train.add_argument("spec", help="the experiment, a JSON file")
+    train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
     train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
     train.add_argument(
         "--set",

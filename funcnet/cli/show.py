@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import re
 from pathlib import Path
 
 from funcnet.cli.console import table
+from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import load_spec
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.layer import Layer, Shape
@@ -29,19 +28,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def base_of(file: Path) -> Path:
-    """What paths in a spec are relative to: its own folder, or for a run the one that the run began from."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if file.name == "spec.json":
-            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
-    return file.parent
-
-
 def show(options: argparse.Namespace) -> int:
     """Print the table of a model's layers, from shapes alone."""
     path = Path(options.spec)
-    folder = path if os.path.isdir(path) else None
-    file = path if folder is None else folder / "spec.json"
+    file = spec_file(path)
     spec = load_spec(file)
     if isinstance(spec, Experiment):
         model: Layer = spec.model

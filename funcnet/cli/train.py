@@ -11,6 +11,7 @@ from typing import Any
 
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.edit import apply_setting
+from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import (
     from_json,
     load_document,
@@ -42,15 +43,16 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
 def train(options: argparse.Namespace) -> int:
     """Train, show how it goes, and end with the scores and where everything lies."""
-    path = Path(options.spec)
+    path = spec_file(Path(options.spec))
+    name = path.parent.name if path.name == "spec.json" else path.stem
     experiment = load_experiment(path, options.set)
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
     if experiment.training.log_every and not quiet:
         _log_to_stdout()
-    folder = Path(options.out) if options.out else next_folder(Path("runs"), path.stem)
+    folder = Path(options.out) if options.out else next_folder(Path("runs"), name)
     try:
-        result = run(experiment, folder, base=path.parent, callbacks=[] if progress is None else [progress])
+        result = run(experiment, folder, base=base_of(path), callbacks=[] if progress is None else [progress])
     finally:
         if isinstance(progress, Bar):
             progress.close()

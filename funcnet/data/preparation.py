@@ -49,17 +49,29 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
         parts = Parts(np.arange(len(x)), np.arange(0), np.arange(0))
     else:
         parts = source.split.parts(y, key.fold("split"))
-    x = x.astype(np.float64)
     preprocess: dict[str, Any] = {"inputs": None, "classes": None if table.classes is None else list(table.classes)}
     if source.scale == "standard":
-        scaler = fit_standard(x[parts.train])
+        scaler = fit_standard(x[parts.train].astype(np.float64))
         preprocess["inputs"] = {"scale": "standard", **{name: values.tolist() for name, values in scaler.items()}}
-        x = (x - scaler["mean"]) / scaler["deviation"]
-    x = narrow(x, dtype, type(source).__name__)
+    x = transform(preprocess, x, dtype, type(source).__name__)
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
     sets = [Dataset(x[rows], y[rows]) if len(rows) else None for rows in parts]
     assert sets[0] is not None
     return Prepared(sets[0], sets[1], sets[2], preprocess, parts)
+
+
+def transform(preprocess: dict[str, Any], x: Array, dtype: npt.DTypeLike, name: str = "transform") -> Array:
+    """Raw inputs as the network was trained on them, by what ``prepare`` fitted.
+
+    Raises   DataError for numbers that the dtype cannot hold, or another number of features
+    """
+    inputs = preprocess["inputs"]
+    if inputs is None:
+        return narrow(x, dtype, name)
+    mean, deviation = np.array(inputs["mean"]), np.array(inputs["deviation"])
+    if x.shape[1:] != mean.shape:
+        raise DataError(f"expected inputs of shape {mean.shape} in each row, got {x.shape[1:]}", layer=name)
+    return narrow((x - mean) / deviation, dtype, name)
 
 
 def check(table: Table, name: str) -> tuple[Array, Array]:

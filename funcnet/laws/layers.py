@@ -50,9 +50,9 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     with guarded(layer):
         for mode, ctx in contexts.items():
             check_shapes(layer, in_shape, params, state, x, ctx)
+            check_pure(layer, params, state, x, ctx, key.fold("pure", mode))
             check_adjoint(layer, params, state, x, ctx, key.fold("adjoint", mode))
             check_linear(layer, params, state, x, ctx, key.fold("linear", mode))
-            check_pure(layer, params, state, x, ctx, key.fold("pure", mode))
             check_precision(layer, params, state, x, ctx, key.fold("precision", mode))
             check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
             check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
@@ -60,11 +60,36 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
 
 
 def _forward(layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-    return apply_child("", layer, params, state, x, ctx)
+    result = apply_child("", layer, params, state, x, ctx)
+    fits = isinstance(result, tuple) and len(result) == 3 and isinstance(result[1], dict)
+    expect(fits, "apply returns (y, state, residuals)", layer, f"got {_kinds(result)}")
+    return result
 
 
 def _backward(layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-    return vjp_child("", layer, params, residuals, dy)
+    result = vjp_child("", layer, params, _frozen_residuals(residuals), dy)
+    fits = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], dict)
+    expect(fits, "vjp returns (dparams, dx)", layer, f"got {_kinds(result)}")
+    return result
+
+
+def _kinds(result: Any) -> str:
+    if isinstance(result, tuple):
+        return f"a tuple of {', '.join(type(part).__name__ for part in result) or 'nothing'}"
+    return f"one {type(result).__name__}"
+
+
+def _frozen_residuals(residuals: Any) -> Any:
+    """The residuals with views in place of their arrays that nobody can write to."""
+    if isinstance(residuals, np.ndarray):
+        view = residuals.view()
+        view.flags.writeable = False
+        return view
+    if type(residuals) in (tuple, list):
+        return type(residuals)(_frozen_residuals(part) for part in residuals)
+    if type(residuals) is dict:
+        return {name: _frozen_residuals(part) for name, part in residuals.items()}
+    return residuals
 
 
 def check_leaves(layer: Layer, in_shape: Shape) -> None:
@@ -136,20 +161,36 @@ def check_adjoint(layer: Layer, params: Params, state: State, x: Value, ctx: Con
             u = one_leaf(directions, path)
             numeric = slope(lambda t: loss(moved(params, u, t), x))  # noqa: B023
             analytic = inner(tree.flatten(dparams)[path], tree.flatten(u)[path])
-            expect(
-                agree(numeric, analytic, scale), "adjoint", layer, f"{path}: differences give {numeric}, vjp {analytic}"
-            )
+            if not agree(numeric, analytic, scale):
+                detail = f"{path}: differences give {numeric}, vjp {analytic}"
+                worst = _worst(lambda p: loss(p, x), params, path, tree.flatten(dparams)[path])
+                expect(False, "adjoint", layer, f"{detail}, along a random direction; {worst}")
+
+
+def _worst(loss: Callable[[Params], float], params: Params, path: str, gradient: Array) -> str:
+    """The entry of one leaf whose derivative is off the most, among the first few hundred."""
+    flat = tree.flatten(params)
+
+    def numeric(entry: tuple[int, ...]) -> float:
+        one = np.zeros_like(flat[path])
+        one[entry] = 1.0
+        return slope(lambda t: loss(tree.unflatten({**flat, path: flat[path] + t * one})))
+
+    entries = list(np.ndindex(flat[path].shape))[:400]
+    right = {entry: numeric(entry) for entry in entries}
+    entry = max(entries, key=lambda entry: np.nan_to_num(abs(right[entry] - gradient[entry]), nan=np.inf))
+    return f"worst at {[*entry]}: expected {right[entry]:.6g}, got {gradient[entry]:.6g}"
 
 
 def check_linear(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
     """``vjp`` is linear in the cotangent, and gives exact zeros for zeros."""
     y, _, residuals = _forward(layer, params, state, x, ctx)
     a, b = random_like(y, key.fold("a")), random_like(y, key.fold("b"))
-    both = _backward(layer, params, residuals, moved(tree.map(lambda v: 2.0 * v, a), b, -3.0))
+    both = _backward(layer, params, residuals, moved(tree.map(lambda v: None if v is None else 2.0 * v, a), b, -3.0))
     each = [_backward(layer, params, residuals, v) for v in (a, b)]
     combined = moved(_none_to_zero(tree.map(lambda v: None if v is None else 2.0 * v, each[0])), each[1], -3.0)
     expect(same(_none_to_zero(both), combined, 1e-10), "linear in the cotangent", layer)
-    zeros = _backward(layer, params, residuals, tree.zeros_like(a))
+    zeros = _backward(layer, params, residuals, tree.map(lambda v: None if v is None else np.zeros_like(v), a))
     expect(not any(np.any(leaf) for leaf in tree.leaves(zeros)), "a zero cotangent gives exact zeros", layer)
 
 
@@ -245,7 +286,8 @@ def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Contex
             other = _forward(layer, params, state, x, Context(True, ctx.key.fold("other")))[0]
             expect(not same(other, y), "noise depends on the key", layer)
     else:
-        expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer)
+        hint = "if batch statistics or noise are meant, pass batch_coupled=True" if ctx.train else ""
+        expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer, hint)
 
 
 def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:

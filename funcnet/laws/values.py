@@ -76,7 +76,7 @@ def inner(a: Value, b: Value) -> float:
 
 
 def moved(value: Value, direction: Value, by: float) -> Value:
-    """``value + by · direction``; what has no direction stays."""
+    """``value + by · direction``; what has no direction, or is absent, stays."""
     if isinstance(value, dict):
         return {name: moved(leaf, direction[name], by) for name, leaf in value.items()}
     if isinstance(value, tuple):

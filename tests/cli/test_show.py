@@ -87,7 +87,7 @@ ERRORS = {  # arguments to the whole message
     ("flat.json", "--input", "3,,4"): "--input: expected a shape such as 28,28,1, got '3,,4'",
     ("loss.json",): "loss.json: expected an experiment or a model, got a loss",
     ("missing.json",): "missing.json: there is no such file",
-    ("folder",): f"{os.path.join('folder', 'spec.json')}: there is no such file",
+    ("folder",): "folder: the file cannot be read: Is a directory",
     ("bad.json",): "bad.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
     ("unfit.json",): (
         "head (Dense): expected an input with at least 1 axis after the batch axis, got shape (); "

@@ -571,7 +571,8 @@ def test_interrupt_keeps_what_was_learnt(tmp_path):
         while len(lines) < 100:  # 33 epochs
             lines.append(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what is buffered already
+        process.wait(timeout=60)
     finally:
         process.kill()
     run, rest = tmp_path / "run", out.split("\n")

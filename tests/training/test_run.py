@@ -982,3 +982,24 @@ def test_interrupt_keeps_what_was_learnt(tmp_path):
     loaded = fn.load_run(tmp_path / "out")
     assert same(flat(loaded), flat(run))
     assert loaded.stopped == "interrupted"
+
+
+# ----- answers for raw inputs ----------------------------------------------------------------------------
+
+
+def test_predict_scales_as_training_did_and_gives_probabilities(done):
+    run, folder = done
+    source = data.Iris()
+    x, y, _ = source.table(Path(), fn.Key(0))
+    for from_where in (run, fn.load_run(folder)):
+        probabilities = from_where.predict(x)
+        assert probabilities.shape == (150, 3)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-6)
+        parts = prepare(SMALL.data, fn.Key(7)).parts
+        right = probabilities.argmax(axis=1) == y
+        assert right[parts.test].mean() == run.metrics["test"]["accuracy"]
+    raw = fn.predict(run.experiment.model, run.train_state.params, run.train_state.state, x)
+    assert not np.allclose(run.experiment.loss.link(raw), probabilities, atol=0.1)  # what forgetting to scale would give
+    with pytest.raises(fn.DataError) as caught:
+        run.predict(x[:, :3])
+    assert str(caught.value) == "predict: expected inputs of shape (4,) in each row, got (3,)"

@@ -1,0 +1,22 @@
+"""Where a command finds its spec, and what the paths in it are relative to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+
+def spec_file(path: Path) -> Path:
+    """The spec itself, or that of a run folder."""
+    inside = path / "spec.json"
+    return inside if os.path.isfile(inside) else path
+
+
+def base_of(file: Path) -> Path:
+    """What paths in a spec are relative to: its own folder, or for a run the one that the run began from."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if file.name == "spec.json":
+            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
+    return file.parent
