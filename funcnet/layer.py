@@ -73,7 +73,8 @@ class Context:
         return Context(self.train, self.key.fold(name))
 
     def draw(self) -> Key:
-        """The key for this layer's random numbers.
+        """The key for this layer's random numbers. A wrapper, whose inner layer has the same path and so
+        the same key, folds a word of its own: ``ctx.draw().fold("wrapper")``.
 
         Raises   KeyRequired when the context has none
         """
@@ -408,7 +409,7 @@ def layer(
 ) -> Layer:
     """Three bare functions as a layer. It composes like any other; it refuses to serialise.
 
-    ``init(key, in_shape, dtype)``, ``apply(params, state, x, ctx)`` and ``vjp(params, residuals, dy)``
-    have the signatures of the triple above.
+    ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
+    residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
     """
     return FunctionLayer(init, apply, vjp, out_shape)

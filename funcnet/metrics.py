@@ -120,6 +120,8 @@ class R2(Metric):
         p, t = _pair(self, prediction, target)
         w = _weights(self, weight, t.shape)
         p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))
+        weighed = np.sum(w, axis=0) > 0.0  # a column without weight has no score
+        p, t, w = (value[:, weighed] for value in (p, t, w))
         mean = np.sum(w * t, axis=0) / np.sum(w, axis=0)
         residual, total = np.sum(w * (t - p) ** 2, axis=0), np.sum(w * (t - mean) ** 2, axis=0)
         constant = total == 0.0

@@ -1,7 +1,8 @@
-"""The few primitives that are not plain NumPy functions of arrays.
+"""The few primitives that are not plain NumPy functions of arrays, and functions that several layers share.
 
 Layers are written with ``np.*`` and operators; whatever draws random numbers, depends on values, or is
-missing from NumPy goes through a function here, so that an interpreter of layers meets it by name.
+missing from NumPy (``check``, ``scalar``, ``bernoulli``, ``erf``) goes through a function here, so that an
+interpreter of layers meets it by name. The others are plain NumPy themselves.
 """
 
 from __future__ import annotations
@@ -33,11 +34,6 @@ def bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Array:
     Raw 16-bit words cost a quarter of uniform floats.
     """
     return np.greater_equal(key.bits(shape, np.uint16), round((1.0 - probability) * 65536))
-
-
-def normal(key: Key, like: Array) -> Array:
-    """Standard normal numbers of an array's shape and dtype."""
-    return key.normal(like.shape, like.dtype)
 
 
 def nonzero_limit(dtype: Any) -> float:

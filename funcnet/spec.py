@@ -269,7 +269,7 @@ def stem(cls: type[Spec]) -> str:
 
 
 class _Missing:
-    """What ``_convert`` returns in place of a value that it reported."""
+    """What ``convert`` returns in place of a value that it reported."""
 
 
 MISSING = _Missing()

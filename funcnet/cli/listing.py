@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ def listing(options: argparse.Namespace) -> int:
             [Problem("", f"unknown kind {options.kind!r}{near}; there are {', '.join(index.KINDS)}")], root="list"
         )
     kinds = [options.kind] if options.kind else list(index.KINDS)
-    described = {kind: {tag: _fields(cls) for tag, cls in tags(kind).items()} for kind in kinds}
+    described: dict[str, dict[str, Any]] = {
+        kind: {tag: {"about": _about(cls), "fields": _fields(cls)} for tag, cls in tags(kind).items()} for kind in kinds
+    }
     specs = [] if options.kind else _specs()
     if options.json:
         print(json.dumps({"specs": specs, "kinds": described}))
@@ -36,23 +39,28 @@ def listing(options: argparse.Namespace) -> int:
         for spec in specs:
             print(f"  {spec['path']}  {spec['about']}")
     for kind, found in described.items():
-        print(f"{kind}")
+        print(kind)
         for tag, of in found.items():
-            print(f"  {tag}({', '.join(of)})")
+            print(f"  {tag}: {of['about']}")
+            for field in of["fields"]:
+                print(f"      {field}")
     return 0
 
 
 def _fields(cls: Any) -> list[str]:
-    """``["units: an integer", "use_bias=true"]``"""
+    """``["units: an integer", "use_bias: true or false = true"]``"""
     texts = []
     for name, hint, default, _ in fields(cls):
-        if default is attrs.NOTHING:
-            texts.append(f"{name}: {describe(hint)}")
-        elif hasattr(default, "tag"):
-            texts.append(f"{name}={encode(default)['type']}")
-        else:
-            texts.append(f"{name}={json.dumps(default)}")
+        text = f"{name}: {describe(hint)}"
+        if default is not attrs.NOTHING:
+            text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default)}"
+        texts.append(text)
     return texts
+
+
+def _about(cls: Any) -> str:
+    """The first line of a class's docstring, without its markup."""
+    return (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "").rstrip(".")
 
 
 def _specs() -> list[dict[str, str]]:

@@ -63,7 +63,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def shape_text(shape: Shape) -> str:
-    """``28 x 28 x 1``; one number is ``1 number``."""
+    """``28 x 28 x 1``; a number for each sample is ``()``."""
     if isinstance(shape, dict):
         return ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items())
     if any(not isinstance(n, int) for n in shape):

@@ -54,6 +54,7 @@ class Serial(Combinator):
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         dparams = {}
         for (name, layer), residual in zip(reversed(self.layers), reversed(residuals), strict=True):
+            # the cotangent of this layer's input is that of the output of the layer before
             gradients, dy = vjp_child(name, layer, params, residual, dy)
             if gradients:
                 dparams[name] = gradients

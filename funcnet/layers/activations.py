@@ -1,7 +1,8 @@
 """Activations: functions of each entry, and the softmaxes, functions of the last axis.
 
 An elementwise one is two lines, the function and its derivative; the chain rule for all of them is
-``dx = f'(x) · dy``, since the entry y_i depends on x_i alone.
+``dx = f'(x) · dy``, since the entry y_i depends on x_i alone. Here ``dy = ∂L/∂y`` comes from the layer
+above, and ``dx = ∂L/∂x`` goes to the layer below (``dense.py`` says how a layer is read).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Relu(Elementwise):
         return np.maximum(x, 0.0)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.greater(x, 0.0)
+        return np.greater(x, 0.0)  # true and false count as 1 and 0 in the product with dy
 
 
 @register("leaky_relu")
@@ -91,6 +92,7 @@ class Relu(Elementwise):
 class LeakyRelu(Elementwise):
     """``y = x`` where x > 0, else ``slope · x``; at 0 the derivative is ``slope``, as in PyTorch.
 
+    VJP      dx = dy where x > 0, else slope · dy
     Source   Maas et al. (2013)
     """
 
@@ -106,9 +108,9 @@ class LeakyRelu(Elementwise):
 @register("sigmoid")
 @frozen
 class Sigmoid(Elementwise):
-    """Logistic function: ``y = 1 / (1 + exp(-x))``.
+    """Logistic function: ``y = 1 / (1 + exp(-x))``, computed so that nothing overflows.
 
-    VJP      dx = y (1 - y) dy
+    VJP      dx = y (1 - y) dy,   from y' = exp(-x) / (1 + exp(-x))² = y · (1 - y)
     """
 
     def function(self, x: Array) -> Array:
@@ -121,9 +123,9 @@ class Sigmoid(Elementwise):
 @register("tanh")
 @frozen
 class Tanh(Elementwise):
-    """Hyperbolic tangent: ``y = tanh(x)``.
+    """Hyperbolic tangent: ``y = tanh(x) = sinh(x) / cosh(x)``.
 
-    VJP      dx = (1 - y²) dy
+    VJP      dx = (1 - y²) dy,   from y' = (cosh² - sinh²) / cosh² by the rule for quotients
     """
 
     def function(self, x: Array) -> Array:
@@ -191,7 +193,7 @@ class LogSoftmax(Layer):
 
     Input    (*, n)
     Output   (*, n)
-    VJP      dx = dy - exp(y) Σ_j dy_j
+    VJP      dx = dy - exp(y) Σ_j dy_j,   from ∂y_j/∂x_i = δ_ij - softmax(x)_i, and softmax(x) = exp(y)
     """
 
     def out_shape(self, in_shape: Shape) -> Shape:

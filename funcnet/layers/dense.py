@@ -1,4 +1,12 @@
-"""Affine layers."""
+"""Affine layers.
+
+How to read a layer: ``leaves`` says what it owns, from which its params are initialised. ``apply`` is the
+forward pass, ``y = f(params, x)``; its last result, the residuals, is whatever the backward pass will need
+again, here x. ``vjp`` (vector-Jacobian product) is the backward pass: in comes ``dy = ∂L/∂y``, how the loss
+changes with this layer's output, and out go ``dparams = ∂L/∂params`` and ``dx = ∂L/∂x``. The dx of a layer is
+the dy of the one before it; the first dy of all comes from the loss (``funcnet/losses.py``), and the dparams
+go to the optimizer (``funcnet/optim/rules.py``), whose simplest form is ``params - rate * dparams``.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +59,7 @@ class Dense(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         weight, x = params["weight"], residuals
-        rows_x, rows_dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        rows_x, rows_dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])  # every leading axis is a batch axis
         dparams = {"weight": rows_x.T @ rows_dy}
         if self.use_bias:
             dparams["bias"] = np.sum(rows_dy, axis=0)

@@ -87,9 +87,9 @@ def fit(
 
     Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, or params to
     begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
-    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"`` is
-    one batch of all rows as they stand. ``class_weight`` weighs each sample by its label, ``"balanced"`` so
-    that every class counts the same.
+    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"``, or
+    a size that reaches the number of rows, is one batch of all rows as they stand. ``class_weight`` weighs
+    the loss of each sample by its label, ``"balanced"`` so that every class counts the same.
 
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
     loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
@@ -117,6 +117,7 @@ def fit(
     size = rows if batch_size == "full" else int(batch_size)
     per_epoch = -(-rows // size)
     total = _total_steps(epochs, steps, per_epoch)
+    given_weight = weight
     if class_weight is not None:
         weight = _class_weights(y, weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
@@ -154,7 +155,7 @@ def fit(
                     recent = _Mean()
                     if ends:
                         params = optimizer.eval_params(ts.params, ts.opt_state)
-                        row |= _scores(net, loss, metrics, params, ts.state, (x, y, weight), held_out)
+                        row |= _scores(net, loss, metrics, params, ts.state, (x, y, given_weight), held_out)
                     history.append(row)
                 event = Event(ts.step, total, ts.step / per_epoch, out["loss"], ts, row)
                 for i, callback in enumerate(callbacks):
@@ -307,7 +308,9 @@ def evaluate(
         y = cast(y, dtype_of(params, state))
         value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
         answer = loss.link(prediction)
-        return {"loss": float(value)} | {str(metric.tag): metric(answer, y, weight) for metric in metrics}
+        return {"loss": float(value)} | {
+            metric.tag or type(metric).__name__: metric(answer, y, weight) for metric in metrics
+        }
 
 
 def _scores(

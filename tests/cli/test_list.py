@@ -11,11 +11,12 @@ from tests.cli import ROOT, SMALL, funcnet, together
 
 METRIC = """\
 metric
-  accuracy()
-  log_loss()
-  mae()
-  r2()
-  rmse()
+  accuracy: The fraction of right answers
+  log_loss: Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε], \
+ε the spacing of their dtype at 1, as in scikit-learn
+  mae: Mean absolute error, in the target's units
+  r2: Coefficient of determination, 1 - Σ (t - p)² / Σ (t - mean t)², averaged over output columns
+  rmse: Root of the mean squared error, in the target's units
 """
 KINDS = ", ".join(index.KINDS)
 
@@ -51,9 +52,12 @@ def test_list_contains_every_registered_tag_by_kind(listed):
     assert (listed["all"].status, listed["all"].err) == (0, "")
     found, kind = {}, ""
     for line in listed["all"].out.rstrip("\n").split("\n"):
-        if line.startswith("  "):
-            found[kind].append(line[2:].partition("(")[0])
-            assert line.endswith(")")
+        if line.startswith("      "):
+            assert ": " in line
+        elif line.startswith("  "):
+            tag, _, about = line[2:].partition(": ")
+            found[kind].append(tag)
+            assert about
         else:
             kind = line
             found[kind] = []
@@ -69,28 +73,38 @@ def test_list_of_one_kind_is_its_part_of_the_whole(listed):
 
 
 @pytest.mark.parametrize(
-    ("kind", "line"),
+    ("kind", "lines"),
     [
-        ("layer", "  dense(units: an integer, use_bias=true, weight_init=glorot_uniform, bias_init=zeros)"),
-        ("layer", "  residual(layer: a layer, projection=null)"),
-        ("optimizer", "  sgd(learning_rate: a number or a schedule, momentum=0.0, nesterov=false)"),
-        ("schedule", "  cosine(peak: a number, total_steps=null, end=0.0)"),
-        ("training", "  training(epochs=null, steps=null, batch_size=32, log_every=null, initial=null)"),
+        (
+            "layer",
+            """\
+  dense: Affine map of the last axis: y = x @ weight + bias
+      units: an integer
+      use_bias: true or false = true
+      weight_init: an initializer = glorot_uniform
+      bias_init: an initializer = zeros
+""",
+        ),
+        ("layer", "      layer: a layer\n      projection: a layer or null = null\n"),
+        ("optimizer", "      learning_rate: a number or a schedule\n      momentum: a number or a schedule = 0.0\n"),
+        ("schedule", "      peak: a number\n      total_steps: an integer or null = null\n      end: a number = 0.0\n"),
+        ("training", '      batch_size: an integer or "full" = 32\n'),
+        ("data", '      scale: "standard" or null = null\n'),
     ],
 )
-def test_list_shows_fields_and_defaults(listed, kind, line):
-    assert line in listed[kind].out.split("\n")
+def test_list_shows_fields_and_defaults(listed, kind, lines):
+    assert lines in listed[kind].out
 
 
 def test_list_json_says_the_same(listed):
     assert (listed["all json"].status, listed["all json"].err) == (0, "")
     table = json.loads(listed["all json"].out)
     assert table["specs"] == []
-    lines = [
-        line
-        for kind, tags in table["kinds"].items()
-        for line in (kind, *(f"  {tag}({', '.join(fields)})" for tag, fields in tags.items()))
-    ]
+    lines = []
+    for kind, tags in table["kinds"].items():
+        lines.append(kind)
+        for tag, of in tags.items():
+            lines += [f"  {tag}: {of['about']}", *(f"      {field}" for field in of["fields"])]
     assert lines == listed["all"].out.rstrip("\n").split("\n")
 
 

@@ -999,7 +999,9 @@ def test_predict_scales_as_training_did_and_gives_probabilities(done):
         right = probabilities.argmax(axis=1) == y
         assert right[parts.test].mean() == run.metrics["test"]["accuracy"]
     raw = fn.predict(run.experiment.model, run.train_state.params, run.train_state.state, x)
-    assert not np.allclose(run.experiment.loss.link(raw), probabilities, atol=0.1)  # what forgetting to scale would give
+    assert not np.allclose(
+        run.experiment.loss.link(raw), probabilities, atol=0.1
+    )  # what forgetting to scale would give
     with pytest.raises(fn.DataError) as caught:
         run.predict(x[:, :3])
     assert str(caught.value) == "predict: expected inputs of shape (4,) in each row, got (3,)"
