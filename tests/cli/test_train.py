@@ -565,16 +565,16 @@ def start(folder, *more, stderr=subprocess.PIPE):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process alone")
 def test_interrupt_keeps_what_was_learnt(tmp_path):
-    process = start(tmp_path, "--set", "training.epochs=1000000", "--set", "training.log_every=1")
     lines = []
-    try:
-        while len(lines) < 100:  # 33 epochs
-            lines.append(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        out, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what is buffered already
-        process.wait(timeout=60)
-    finally:
-        process.kill()
+    with start(tmp_path, "--set", "training.epochs=1000000", "--set", "training.log_every=1") as process:
+        try:
+            while len(lines) < 100:  # 33 epochs
+                lines.append(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            out, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what is buffered
+            process.wait(timeout=60)
+        finally:
+            process.kill()
     run, rest = tmp_path / "run", out.split("\n")
     step, end = read_json(run / "run.json")["step"], rest.index("")
     logged = [int(line.split(" ")[0]) for line in [*lines, *rest[:end]]]
