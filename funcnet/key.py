@@ -24,7 +24,7 @@ def _encode(word: Word) -> bytes:
     if isinstance(word, str):
         text = word.encode()
         return b"s%d:%b" % (len(text), text)
-    if isinstance(word, bool) or not hasattr(word, "__index__"):
+    if isinstance(word, bool | np.bool_) or not hasattr(word, "__index__"):
         raise FuncnetError(f"a key is folded by strings and integers, got {word!r}")
     return b"i%d:" % operator.index(word)
 

@@ -16,6 +16,7 @@ import math
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,7 @@ def environment() -> dict[str, Any]:
         "versions": {
             "funcnet": funcnet.__version__,
             "numpy": np.__version__,
-            "attrs": attrs.__version__,
+            "attrs": version("attrs"),
             "python": platform.python_version(),
         },
         "platform": platform.platform(),

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from importlib.metadata import version
 from pathlib import Path
 
 import attrs
@@ -216,7 +217,7 @@ def test_run_json_says_where_with_what_and_which(done):
     assert facts["versions"] == {
         "funcnet": fn.__version__,
         "numpy": np.__version__,
-        "attrs": attrs.__version__,
+        "attrs": version("attrs"),
         "python": ".".join(map(str, sys.version_info[:3])),
     }
     assert facts["threads"]["cores"] == os.cpu_count()
