@@ -97,6 +97,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]!r}?" if near else ""
 
 
+def place(at: tuple[int, ...]) -> str:
+    """``row 3``, ``row 3, column 5``"""
+    return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
+
+
 def require(module: str, extra: str, purpose: str) -> Any:
     """Import an optional dependency, or say which extra brings it.
 

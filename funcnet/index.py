@@ -105,6 +105,12 @@ def find(name: str, known: dict[str, str], module: str) -> Any:
     return getattr(importlib.import_module(known[name]), name)
 
 
+def lazily(module: str, known: dict[str, str]) -> tuple[Any, Any, list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names load on first use."""
+    names = sorted(known)
+    return (lambda name: find(name, known, module)), (lambda: names), names
+
+
 def base(kind: str) -> Any:
     """The class that a field of this kind admits."""
     module, name, _ = KINDS[kind]

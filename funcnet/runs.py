@@ -34,9 +34,10 @@ from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layer import check_total, reach
+from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
-from funcnet.training.step import TrainState, instance, numeric, predict, train_state
+from funcnet.training.step import TrainState, predict, train_state
 from funcnet.training.weights import load, save
 from funcnet.views.curves import curves_svg
 

@@ -1,6 +1,6 @@
 """Data: sources as specs, and their preparation: splits and preprocessing."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from funcnet.data.bundled import (
@@ -36,10 +36,4 @@ else:
         "Split": "funcnet.data.split",
         "prepare": "funcnet.data.preparation",
     }
-    __all__ = sorted(_PLACES)
-
-    def __getattr__(name: str) -> Any:
-        return index.find(name, _PLACES, "funcnet.data")
-
-    def __dir__() -> list[str]:
-        return __all__
+    __getattr__, __dir__, __all__ = index.lazily("funcnet.data", _PLACES)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from funcnet.data.sources import Source, Table
 from funcnet.data.split import Parts
-from funcnet.errors import DataError
+from funcnet.errors import DataError, place
 from funcnet.key import Array, Key
 
 
@@ -86,11 +86,6 @@ def check(table: Table, name: str) -> tuple[Array, Array]:
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise DataError(f"expected as many targets as inputs, at least one, got {x.shape} and {y.shape}", layer=name)
     return x, y
-
-
-def place(at: tuple[int, ...]) -> str:
-    """``row 3``, ``row 3, column 5``"""
-    return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
 
 
 def narrow(x: Array, dtype: npt.DTypeLike, name: str) -> Array:

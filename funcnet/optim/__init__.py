@@ -1,6 +1,6 @@
 """Optimizers: rules, the transforms around them, and schedules of their hyperparameters."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from funcnet.optim.rules import (
@@ -32,10 +32,4 @@ else:
         "Schedule": "funcnet.optim.schedules",
         "chain": "funcnet.optim.transforms",
     }
-    __all__ = sorted(_PLACES)
-
-    def __getattr__(name: str) -> Any:
-        return index.find(name, _PLACES, "funcnet.optim")
-
-    def __dir__() -> list[str]:
-        return __all__
+    __getattr__, __dir__, __all__ = index.lazily("funcnet.optim", _PLACES)

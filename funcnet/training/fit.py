@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import DataError, FuncnetError, NonFiniteError
+from funcnet.errors import DataError, FuncnetError, NonFiniteError, place
 from funcnet.key import Array, Key
 from funcnet.layer import Layer, Params, Shape, State, Value, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
@@ -19,18 +19,8 @@ from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
 from funcnet.spec import fields, specs_in
-from funcnet.training.step import (
-    TrainState,
-    cast,
-    dtype_of,
-    finite,
-    instance,
-    numeric,
-    predict,
-    train_state,
-    train_step,
-    unpack,
-)
+from funcnet.training.checks import cast, dtype_of, finite, instance, numeric, unpack
+from funcnet.training.step import TrainState, predict, train_state, train_step
 
 Row = dict[str, Any]
 log = logging.getLogger("funcnet")
@@ -211,11 +201,6 @@ def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | Non
                 at = tuple(np.argwhere(~np.isfinite(leaf))[0].tolist())
                 raise DataError(f"{name}expected finite {what}, got {leaf[at]} in {place(at)}; remove or fill it")
     return x, y, weight
-
-
-def place(at: tuple[int, ...]) -> str:
-    """``row 3``, ``row 3, column 5``"""
-    return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
 
 
 def check_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
