@@ -189,7 +189,8 @@ def _y_axis(panel: Panel) -> Axis:
         low, high = near if near[1] - near[0] < (high - low) / 5 else (low, high)
     size = max(abs(low), abs(high))
     pad = 0.05 * (high - low) if high - low > 1e-4 * size else 0.1 * size or 1.0  # labels have room for 5 digits
-    return Axis(low - pad, high + pad, BOTTOM, TOP, log)
+    top = 1.0 + 0.2 * pad if panel.best is max and low >= 0.0 and high <= 1.0 < high + pad else high + pad
+    return Axis(low - pad, top, BOTTOM, TOP, log)  # an accuracy does not go beyond 1
 
 
 def _fence(values: Sequence[float]) -> Point:
