@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-for block in re.findall(r"^```bash\n(.*?)^```", Path(sys.argv[1]).read_text(encoding="utf-8"), re.M | re.S):
+blocks = re.findall(r"^```bash\n(.*?)^```", Path(sys.argv[1]).read_text(encoding="utf-8"), re.M | re.S)
+if not blocks:
+    sys.exit(f"{sys.argv[1]} has no bash block")
+for block in blocks:
     print("$ " + block.strip().replace("\n", "\n$ "), flush=True)
     status = subprocess.run(["bash", "-euo", "pipefail", "-c", block], stdin=subprocess.DEVNULL).returncode
     if status:

@@ -31,6 +31,7 @@ from funcnet.spec import (
     decode_fields,
     fields,
     is_kind,
+    own_tag,
     show,
 )
 
@@ -48,7 +49,7 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
     Raises   SpecError for a spec that no file can describe: an unregistered class, bare functions
     """
     cls = type(spec)
-    if "tag" not in cls.__dict__ or cls.tag is None:  # a tag that is inherited belongs to the base
+    if own_tag(cls) is None:
         raise SpecError(
             [Problem("", f"{cls.__name__} has no tag, so no file can hold it; give it one: @fn.register('your.tag')")],
             root=cls.__name__,

@@ -53,31 +53,31 @@ def share(divisor: float) -> float:
     return 1.0 / divisor if divisor else 0.0
 
 
-def one_output(prediction: Any, loss: Loss) -> None:
-    """Refuse the outputs of a network that has several.
+def one_array(value: Any, what: str, owner: Spec) -> Array:
+    """The value itself, where it is one array.
 
-    Raises   ShapeError
+    Raises   ShapeError for the several outputs of a network, or several targets
     """
-    if isinstance(prediction, tuple | dict):
+    if isinstance(value, tuple | dict):
         raise ShapeError(
-            f"expected one output to compare with the targets, got the shapes {shape_of(prediction)}; "
-            "join them with Concat() or Sum()",
-            layer=type(loss).__name__,
+            f"expected one {what} to compare, got the shapes {shape_of(value)}; join outputs with Concat() or Sum()",
+            layer=type(owner).__name__,
         )
+    array: Array = value
+    return array
 
 
-def column_of(prediction: Array, target: Array, loss: Loss) -> Array:
+def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
     """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as one.
 
     Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
     """
-    one_output(prediction, loss)
-    shapes = {prediction.shape, target.shape}
+    shapes = {one_array(prediction, "output", owner).shape, one_array(target, "target", owner).shape}
     if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
         raise ShapeError(
             f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
             "reshape one of them, or change the last layer's units",
-            layer=type(loss).__name__,
+            layer=type(owner).__name__,
         )
     return target.reshape(prediction.shape).astype(prediction.dtype, copy=False)
 
@@ -127,7 +127,7 @@ class ElementwiseLoss(Loss):
         raise TypeError(f"{type(self).__name__} does not define slope(prediction, target)")
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
-        return total_weight(target.shape, weight)
+        return total_weight(one_array(target, "target", self).shape, weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
@@ -201,7 +201,7 @@ class RootMeanSquaredError(Loss):
     additive: ClassVar[bool] = False
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
-        return total_weight(target.shape, weight)
+        return total_weight(one_array(target, "target", self).shape, weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
@@ -253,14 +253,28 @@ class Huber(ElementwiseLoss):
         return np.clip(prediction - target, -self.delta, self.delta)
 
 
-def check_probabilities(values: Array, name: str, loss: Loss, advice: str) -> None:
+def check_probabilities(values: Array, name: str, owner: Spec, advice: str) -> None:
     """Raise DataError unless every value lies in [0, 1]."""
 
     def error(values: Array) -> DataError:
         bad = values[~((values >= 0.0) & (values <= 1.0))]
-        return DataError(f"expected {name} between 0 and 1, got {bad.flat[0]}; {advice}", layer=type(loss).__name__)
+        return DataError(f"expected {name} between 0 and 1, got {bad.flat[0]}; {advice}", layer=type(owner).__name__)
 
     ops.check((values >= 0.0) & (values <= 1.0) | np.isnan(values), error, values)
+
+
+def check_labels(labels: Array, classes: int, owner: Spec) -> None:
+    """Raise DataError unless every label is one of the classes."""
+
+    def error(labels: Array) -> DataError:
+        where = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+        return DataError(
+            f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; "
+            "renumber the labels, or give the last layer one unit for each class",
+            layer=type(owner).__name__,
+        )
+
+    ops.check((labels >= 0) & (labels < classes), error, labels)
 
 
 @register("binary_cross_entropy")
@@ -330,7 +344,7 @@ class SoftmaxCrossEntropy(Loss):
         return target.shape[:-1] if target.dtype.kind == "f" else target.shape
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
-        return total_weight(self.rows(target), weight)
+        return total_weight(self.rows(one_array(target, "target", self)), weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
@@ -355,7 +369,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def distribution(self, prediction: Array, target: Array) -> Array:
         """q, the target's probabilities in the prediction's shape and dtype"""
-        one_output(prediction, self)
+        one_array(prediction, "output", self)
         name, shape = type(self).__name__, prediction.shape
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
             raise ShapeError(
@@ -372,18 +386,8 @@ class SoftmaxCrossEntropy(Loss):
         else:
             if target.dtype.kind == "f":
                 raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
-            ops.check((target >= 0) & (target < shape[-1]), _label_error, target, shape[-1])
+            check_labels(target, shape[-1], self)
             q = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype)
         classes = shape[-1]
         s = self.label_smoothing
         return (1.0 - s) * q + s / classes if s else q
-
-
-def _label_error(labels: Array, classes: int) -> DataError:
-    bad = (labels < 0) | (labels >= classes)
-    where = tuple(int(i) for i in np.argwhere(bad)[0])
-    return DataError(
-        f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; "
-        "renumber the labels, or give the last layer one unit for each class",
-        layer="SoftmaxCrossEntropy",
-    )

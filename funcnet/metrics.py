@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from funcnet.errors import DataError, ShapeError
+from funcnet.errors import DataError
 from funcnet.key import Array
-from funcnet.losses import spread
+from funcnet.losses import check_labels, check_probabilities, column_of, spread
 from funcnet.spec import Spec, frozen, register
 
 
@@ -23,25 +23,13 @@ class Metric(Spec):
         raise TypeError(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
 
 
+OTHERWISE = "for other values use RMSE, MAE or R2"
+
+
 def _pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
     """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as one."""
-    shapes = {prediction.shape, target.shape}
-    if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
-        raise ShapeError(
-            f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; reshape one of them",
-            layer=type(metric).__name__,
-        )
-    return prediction.astype(np.float64), target.reshape(prediction.shape).astype(np.float64)
-
-
-def _probabilities(metric: Metric, values: Array, what: str) -> Array:
-    if not ((values >= 0.0) & (values <= 1.0) | np.isnan(values)).all():
-        bad = values[~((values >= 0.0) & (values <= 1.0))].flat[0]
-        raise DataError(
-            f"expected {what} between 0 and 1, got {bad}; for other values use RMSE, MAE or R2",
-            layer=type(metric).__name__,
-        )
-    return values
+    prediction = prediction.astype(np.float64)
+    return prediction, column_of(prediction, target, metric)
 
 
 def _weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Array:
@@ -82,7 +70,7 @@ class Accuracy(Metric):
             right = np.argmax(prediction, axis=-1) == target
         else:
             p, t = _pair(self, prediction, target)
-            _probabilities(self, t, "targets")
+            check_probabilities(t, "targets", self, OTHERWISE)
             one = p.ndim == 1 or p.shape[-1] == 1
             right = (p >= 0.5) == (t >= 0.5) if one else np.argmax(p, axis=-1) == np.argmax(t, axis=-1)
         return _mean(self, right.astype(np.float64), weight)
@@ -136,17 +124,14 @@ class LogLoss(Metric):
     ε the spacing of their dtype at 1, as in scikit-learn."""
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        eps = float(np.finfo(prediction.dtype).eps)
-        _probabilities(self, prediction, "probabilities")
+        eps = float(np.finfo(prediction.dtype if prediction.dtype.kind == "f" else np.float64).eps)
+        check_probabilities(prediction, "probabilities", self, OTHERWISE)
         if _is_labels(prediction, target):
-            classes = prediction.shape[-1]
-            if not ((target >= 0) & (target < classes)).all():
-                bad = target[~((target >= 0) & (target < classes))].flat[0]
-                raise DataError(f"expected labels from 0 to {classes - 1}, got {bad}; renumber them", layer="LogLoss")
+            check_labels(target, prediction.shape[-1], self)
             right = np.take_along_axis(prediction.astype(np.float64), target[..., None].astype(np.int64), -1)[..., 0]
             return _mean(self, -np.log(np.clip(right, eps, 1.0 - eps)), weight)
         p, t = _pair(self, prediction, target)
-        _probabilities(self, t, "targets")
+        check_probabilities(t, "targets", self, OTHERWISE)
         p = np.clip(p, eps, 1.0 - eps)
         if p.ndim == 1 or p.shape[-1] == 1:
             return _mean(self, -(t * np.log(p) + (1.0 - t) * np.log1p(-p)), weight)

@@ -33,7 +33,7 @@ from funcnet.data.preparation import Prepared, prepare, transform
 from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
-from funcnet.layer import check_total, reach
+from funcnet.layer import Params, check_total, reach
 from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
@@ -54,6 +54,8 @@ class Run:
     metrics: Scores
     experiment: Experiment
     preprocess: dict[str, Any]
+    params: Params
+    """What was evaluated and saved: those of the final state, or an average that the optimizer keeps."""
     stopped: str | None = None
 
     def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
@@ -62,10 +64,10 @@ class Run:
         Scales them as training did, and applies the loss's link to the network's output. The column of a
         class has the number of its label, and its name in ``preprocess["classes"]``.
         """
-        ts, experiment = self.train_state, self.experiment
-        params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+        experiment = self.experiment
         inputs = transform(self.preprocess, numeric(x), experiment.dtype, "predict")
-        return experiment.loss.link(predict(experiment.model, params, ts.state, inputs, batch_size))
+        y = predict(experiment.model, self.params, self.train_state.state, inputs, batch_size)
+        return experiment.loss.link(y)
 
 
 def run(
@@ -96,6 +98,7 @@ def run(
         check_targets(experiment.model, experiment.loss, experiment.metrics, part)
     if folder is not None:
         claim(folder, experiment)
+    result: Fit | None = None
     try:
         result = fit(
             experiment.model,
@@ -112,15 +115,16 @@ def run(
             metrics=experiment.metrics,
             callbacks=callbacks,
         )
-    except FuncnetError as error:
-        learnt = error.fit is not None and (error.fit.history or isinstance(error, NonFiniteError))
-        if folder is not None and not learnt:
-            release(folder)
+        finished = finish(experiment, data, result)
+    except BaseException as error:
+        reached: Fit | None = result or getattr(error, "fit", None)
+        if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
+            write(folder, finish(experiment, data, reached, failed=True), data, base)
+            if isinstance(error, FuncnetError):
+                error.message += f". The last good state is in {folder}"
         elif folder is not None:
-            write(folder, finish(experiment, data, error.fit), data, base)
-            error.message += f". The last good state is in {folder}"
+            release(folder)
         raise
-    finished = finish(experiment, data, result)
     if folder is not None:
         write(folder, finished, data, base)
     return finished
@@ -143,15 +147,18 @@ def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path)
     )
 
 
-def finish(experiment: Experiment, data: Prepared, result: Fit) -> Run:
-    """The scores of the final state on every part."""
+def finish(experiment: Experiment, data: Prepared, result: Fit, *, failed: bool = False) -> Run:
+    """The scores of the final state on every part; after a failure, of those that can be scored."""
     ts = result.train_state
     params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
-    metrics = {
-        name: evaluate(experiment.model, experiment.loss, params, ts.state, part, experiment.metrics)
-        for name, part in data.parts_by_name().items()
-    }
-    return Run(ts, result.history, metrics, experiment, data.preprocess, result.stopped)
+    metrics = {}
+    for name, part in data.parts_by_name().items():
+        try:
+            metrics[name] = evaluate(experiment.model, experiment.loss, params, ts.state, part, experiment.metrics)
+        except FuncnetError:
+            if not failed:
+                raise
+    return Run(ts, result.history, metrics, experiment, data.preprocess, params, result.stopped)
 
 
 # ----- the folder --------------------------------------------------------------------------------------------
@@ -188,6 +195,10 @@ def claim(folder: Path, experiment: Experiment) -> None:
             f"{folder}: cannot be made ({error.strerror}); choose a folder that can for --out"
         ) from None
     check_free(folder)  # again: another run may have taken it meanwhile
+    try:
+        (folder / "spec.json").open("xb").close()  # of two runs that come this far at once, one
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
     write_json(folder / "spec.json", document)
 
 
@@ -199,17 +210,22 @@ def release(folder: Path) -> None:
 
 
 def next_folder(runs: Path, name: str) -> Path:
-    """``runs/<name>-<n>``, the next free number."""
+    """``runs/<name>-<n>``, the next free number, taken by making the empty folder."""
     n = 1
-    while (runs / f"{name}-{n}").exists():
-        n += 1
-    return runs / f"{name}-{n}"
+    while True:
+        folder = runs / f"{name}-{n}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            n += 1
+        except OSError as error:
+            raise CheckpointError(f"{folder}: cannot be made ({error.strerror}); choose a folder with --out") from None
 
 
 def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     """All files of a run; the scores last."""
-    ts, experiment = finished.train_state, finished.experiment
-    params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+    ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
     write_json(folder / "preprocess.json", finished.preprocess)
     write_bytes(folder / "history.csv", history_csv(finished.history).encode())
@@ -229,12 +245,13 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain values; a number that is not finite, which JSON cannot hold, becomes null."""
-    write_bytes(path, (json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _finite(value: Any) -> Any:
+def finite_json(value: Any) -> Any:
+    """A value with null for every number that is not finite."""
     if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
+        return {name: finite_json(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -302,8 +319,13 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
             raise CheckpointError(f"{folder}: weights.npz is not the file that the run wrote")
         name = "preprocess.json"
         preprocess = read_object(folder / name)
+        inputs, _ = preprocess["inputs"], preprocess["classes"]
+        if inputs is not None:
+            np.array([inputs["mean"], inputs["deviation"]], np.float64)
         name = LAST
         metrics = read_object(folder / name)
+        if not all(isinstance(scores, dict) for scores in metrics.values()):
+            raise ValueError("expected scores by part")
         name = "history.csv"
         with open(folder / name, encoding="utf-8", newline="") as file:
             history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
@@ -314,7 +336,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error, FuncnetError) as error:
         raise CheckpointError(f"{folder / name}: cannot be read: {error}") from None
     ts = TrainState(params, state, {}, key, step)
-    return Run(ts, history, metrics, experiment, preprocess, stopped)
+    return Run(ts, history, metrics, experiment, preprocess, params, stopped)
 
 
 def read_object(path: Path) -> dict[str, Any]:

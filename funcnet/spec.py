@@ -219,6 +219,10 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
     Raises   SpecError for a tag that is taken or malformed, or a class that is not a frozen spec
     """
 
+    if not isinstance(tag, str):
+        message = "expected a tag in parentheses: @fn.register('yours.name')"
+        raise SpecError([Problem("", message)], root="register")
+
     def decorate(cls: type[T]) -> type[T]:
         def refuse(message: str) -> SpecError:
             return SpecError([Problem("", message)], root=f"register({tag!r})")
@@ -250,6 +254,12 @@ def lookup(kind: str, tag: str) -> type[Spec] | None:
 
         index.load(kind, tag)
     return _REGISTRY.get((kind, tag))
+
+
+def own_tag(cls: type[Spec]) -> str | None:
+    """The tag that a class itself is registered under; one that it inherits belongs to its base."""
+    tag: str | None = cls.__dict__.get("tag")
+    return tag
 
 
 def tags(kind: str) -> dict[str, type[Spec]]:
@@ -298,7 +308,7 @@ def is_spec(hint: Any) -> bool:
 
 def is_kind(cls: type[Spec]) -> bool:
     """Whether a field of this type admits several classes, so that a node needs its ``type``."""
-    return cls.__dict__.get("tag") is None
+    return own_tag(cls) is None
 
 
 def _named_base(hint: Any) -> type[Spec]:

@@ -1608,3 +1608,47 @@ def test_backprop_trace_in_training_draws_from_the_context() -> None:
     mask = ops.bernoulli(KEY.fold("dropout_0"), 0.5, (4, 6))
     np.testing.assert_array_equal(trace["dropout_0"][0], np.where(mask, 2.0, 0.0))
     np.testing.assert_array_equal(trace["dense_0"][2]["weight"], np.where(mask, 2.0, 0.0).T @ dy)
+
+
+# ----- what is not registered, and what is no instance --------------------------------------------------------
+
+
+@fn.frozen
+class PlainDense(fn.Dense):
+    """Its tag is its base's."""
+
+
+@fn.frozen
+class PlainAdam(optim.Adam):
+    """Likewise."""
+
+
+@fn.frozen
+class PlainError(losses.MeanSquaredError):
+    """Likewise."""
+
+
+def test_unregistered_subclasses_obey_the_laws() -> None:
+    fn.check_layer(PlainDense(2), (3,))
+    fn.check_optimizer(PlainAdam())
+    fn.check_loss(PlainError(), KEY.normal((4, 2)), KEY.fold("t").normal((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: fn.check_layer(fn.Dense, (3,)), "expected a layer, such as fn.Dense(3), got the class Dense"),
+        (
+            lambda: fn.check_optimizer("adam"),
+            "expected an optimizer, such as fn.optim.Adam(), got 'adam'",
+        ),
+        (
+            lambda: fn.check_loss(losses.Huber, np.zeros(2), np.zeros(2)),
+            "expected a loss, such as fn.losses.MeanSquaredError(), got the class Huber",
+        ),
+    ],
+)
+def test_a_class_or_a_name_is_no_spec(check: Any, message: str) -> None:
+    with pytest.raises(fn.FuncnetError) as caught:
+        check()
+    assert str(caught.value) == message

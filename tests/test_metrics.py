@@ -175,7 +175,8 @@ def test_shapes_are_never_broadcast(metric: metrics.Metric, p: Any, t: Any) -> N
     with pytest.raises(fn.ShapeError) as caught:
         metric(np.full(p, 0.5), np.full(t, 0.5))
     assert str(caught.value) == (
-        f"{type(metric).__name__}: expected a target of the prediction's shape {p}, got {t}; reshape one of them"
+        f"{type(metric).__name__}: expected a target of the prediction's shape {p}, got {t}; "
+        "reshape one of them, or change the last layer's units"
     )
 
 

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print(f"funcnet: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"funcnet: not enough memory: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("funcnet: interrupted", file=sys.stderr)
         return 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
@@ -17,7 +18,7 @@ from funcnet.codec import (
     load_document,
 )
 from funcnet.errors import Problem, SpecError
-from funcnet.runs import Run, next_folder, run
+from funcnet.runs import Run, finite_json, next_folder, run
 from funcnet.training.experiment import Experiment
 
 
@@ -44,18 +45,21 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 def train(options: argparse.Namespace) -> int:
     """Train, show how it goes, and end with the scores and where everything lies."""
     path = spec_file(Path(options.spec))
-    name = path.parent.name if path.name == "spec.json" else path.stem
+    name = path.resolve().parent.name if path.name == "spec.json" else path.stem
     experiment = load_experiment(path, options.set)
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
-    if experiment.training.log_every and not quiet:
-        _log_to_stdout()
+    lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
     folder = Path(options.out) if options.out else next_folder(Path("runs"), name)
     try:
         result = run(experiment, folder, base=base_of(path), callbacks=[] if progress is None else [progress])
     finally:
         if isinstance(progress, Bar):
             progress.close()
+        logging.getLogger("funcnet").removeHandler(lines or logging.NullHandler())
+        if not options.out:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # the number that was reserved, where nothing came of it
     if options.json:
         facts = {
             "run": str(folder),
@@ -63,7 +67,7 @@ def train(options: argparse.Namespace) -> int:
             "metrics": result.metrics,
             "stopped": result.stopped,
         }
-        print(json.dumps(facts))
+        print(json.dumps(finite_json(facts)))
     else:
         report(result, folder)
     return 130 if result.stopped == "interrupted" else 0
@@ -83,17 +87,18 @@ class Lines(logging.StreamHandler[Any]):
             raise
 
 
-def _log_to_stdout() -> None:
+def _log_to_stdout() -> logging.Handler:
     handler = Lines(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("funcnet")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    return handler
 
 
 def report(result: Run, folder: Path) -> None:
     """The table of results, and the files to look at."""
-    names: list[Any] = list(next(iter(result.metrics.values())))
+    names: list[Any] = list(next(iter(result.metrics.values()), {}))
     rows = [[part, *(number(scores[name]) for name in names)] for part, scores in result.metrics.items()]
     print()
     if result.stopped:

@@ -86,7 +86,10 @@ class Parallel(Combinator):
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         names = [name for name, _ in self.layers]
-        fits = set(in_shape) == set(names) if isinstance(in_shape, dict) else len(in_shape) == len(names)
+        if isinstance(in_shape, dict):
+            fits = set(in_shape) == set(names)
+        else:
+            fits = isinstance(in_shape, tuple) and len(in_shape) == len(names)
         if is_shape(in_shape) or not fits:
             raise ShapeError(
                 f"expected {len(names)} inputs, a tuple or a dict of {', '.join(names)}, got {in_shape}; "

@@ -89,7 +89,10 @@ class Graph(Combinator):
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         several = len(self.inputs) > 1 or isinstance(in_shape, dict)
-        fits = set(in_shape) == set(self.inputs) if isinstance(in_shape, dict) else len(in_shape) == len(self.inputs)
+        if isinstance(in_shape, dict):
+            fits = set(in_shape) == set(self.inputs)
+        else:
+            fits = isinstance(in_shape, tuple) and len(in_shape) == len(self.inputs)
         if several and (is_shape(in_shape) or not fits):
             raise ShapeError(
                 f"expected the inputs {', '.join(self.inputs)}, as a tuple in this order or a dict, got {in_shape}",

@@ -54,7 +54,7 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
         scaler = fit_standard(x[parts.train].astype(np.float64))
         preprocess["inputs"] = {"scale": "standard", **{name: values.tolist() for name, values in scaler.items()}}
     x = transform(preprocess, x, dtype, type(source).__name__)
-    y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
+    y = narrow(y, dtype, type(source).__name__, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
     sets = [Dataset(x[rows], y[rows]) if len(rows) else None for rows in parts]
     assert sets[0] is not None
     return Prepared(sets[0], sets[1], sets[2], preprocess, parts)
@@ -88,8 +88,8 @@ def check(table: Table, name: str) -> tuple[Array, Array]:
     return x, y
 
 
-def narrow(x: Array, dtype: npt.DTypeLike, name: str) -> Array:
-    """The inputs in another float type.
+def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:
+    """Inputs or targets in another float type.
 
     Raises   DataError for a number that it cannot hold
     """
@@ -98,7 +98,7 @@ def narrow(x: Array, dtype: npt.DTypeLike, name: str) -> Array:
     if not np.isfinite(y).all():
         at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
         raise DataError(
-            f"expected inputs that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
+            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
         )
     return y
 

@@ -28,7 +28,8 @@ from funcnet.laws.values import (
     slope,
 )
 from funcnet.layer import EVAL, Context, Layer, Leaf, Params, Shape, State, Value, apply_child, shape_of, vjp_child
-from funcnet.spec import Spec
+from funcnet.spec import Spec, own_tag
+from funcnet.training.checks import instance
 
 DIRECTIONS = 3
 
@@ -41,6 +42,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     their place in the batch, as with batch statistics and noise, which is then checked to be so.
     Raises   LawError naming the law, and where there is one the leaf, that breaks it
     """
+    instance(layer, Layer, "a layer", "fn.Dense(3)")
     key = Key(0).fold("laws")
     x = frozen_copy(random_input(in_shape, key.fold("x")) if x is None else x)
     contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}
@@ -296,7 +298,7 @@ def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
     try:
         copies.append(from_json(to_json(layer)))
     except SpecError:
-        expect(not all(cls.tag for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
+        expect(not all(own_tag(cls) for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
     else:
         with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function has no address
             copies.append(pickle.loads(pickle.dumps(layer)))

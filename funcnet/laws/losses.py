@@ -11,6 +11,8 @@ from funcnet.codec import from_json, to_json
 from funcnet.key import Array, Key
 from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, same, slope
 from funcnet.losses import Loss
+from funcnet.spec import own_tag
+from funcnet.training.checks import instance
 
 DIRECTIONS = 3
 
@@ -20,6 +22,7 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
 
     Raises   LawError naming the law that breaks
     """
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     key = Key(0).fold("laws")
     prediction, target = frozen_copy(np.asarray(prediction, np.float64)), frozen_copy(target)
     weight = frozen_copy(0.5 + key.fold("weight").uniform((len(prediction),)))
@@ -30,7 +33,7 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
             check_parts(loss, prediction, target, each)
             check_precision(loss, prediction, target, each)
         check_weights(loss, prediction, target)
-    if loss.tag is not None:
+    if own_tag(type(loss)) is not None:
         expect(from_json(to_json(loss)) == loss, "a registered spec round-trips through JSON", loss)
 
 

@@ -12,6 +12,8 @@ from funcnet.key import Key
 from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same
 from funcnet.optim.rules import Optimizer, apply_updates
 from funcnet.optim.schedules import bind
+from funcnet.spec import own_tag
+from funcnet.training.checks import instance
 
 STEPS = 40
 
@@ -21,13 +23,14 @@ def check_optimizer(opt: Optimizer) -> None:
 
     Raises   LawError naming the law that breaks
     """
+    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     bound = bind(opt, STEPS)
     with guarded(opt):
         for dtype in (np.float32, np.float64):
             check_updates(bound, opt, dtype)
         if opt.descends:
             check_descent(bound, opt)
-    if opt.tag is not None:
+    if own_tag(type(opt)) is not None:
         expect(from_json(to_json(opt)) == opt, "a registered spec round-trips through JSON", opt)
 
 

@@ -17,7 +17,7 @@ from funcnet.key import Array
 from funcnet.layer import Layer, Params, Shape, State, Value, is_shape, reach, shape_of
 
 
-def instance(value: Any, kind: type, what: str, example: str) -> None:
+def instance(value: Any, kind: type | tuple[type, ...], what: str, example: str) -> None:
     """Refuse an argument of the wrong kind, a class in place of its instance, or a name in place of a spec.
 
     Raises   FuncnetError with an example of the right one
@@ -27,10 +27,14 @@ def instance(value: Any, kind: type, what: str, example: str) -> None:
         raise FuncnetError(f"expected {what}, such as {example}, got {got}")
 
 
-def check_batch_size(size: Any) -> None:
-    """Refuse a batch size that is not an integer of 1 or more."""
-    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-        raise DataError(f"expected a batch size of 1 or more, got {size!r}")
+def whole_number(value: Any, least: int, what: str) -> int:
+    """An integer of at least so much; no float, no boolean.
+
+    Raises   DataError
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise DataError(f"expected {what}, got {value!r}")
+    return int(value)
 
 
 def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None:

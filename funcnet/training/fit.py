@@ -19,7 +19,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
 from funcnet.spec import fields, specs_in
-from funcnet.training.checks import cast, dtype_of, finite, instance, numeric, unpack
+from funcnet.training.checks import cast, dtype_of, finite, instance, numeric, unpack, whole_number
 from funcnet.training.step import TrainState, predict, train_state, train_step
 
 Row = dict[str, Any]
@@ -97,13 +97,16 @@ def fit(
     instance(metrics, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
     for metric in metrics:
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
+    instance(callbacks, Sequence, "a list of callbacks", "[callback]")
+    if start is not None:
+        instance(start, (dict, TrainState), "params or a TrainState", "start=result.train_state")
     x, y, weight = _arrays(data, "")
     held_out = None if validation is None else _arrays(validation, "validation: ")
     rows = len(tree.leaves(x)[0])
-    if batch_size != "full" and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
-        raise DataError(f"expected a batch size of 1 or more, or 'full', got {batch_size!r}")
-    if log_every is not None and (not isinstance(log_every, int) or log_every < 1):
-        raise DataError(f"expected log_every of 1 or more, or None, got {log_every!r}")
+    if batch_size != "full":
+        whole_number(batch_size, 1, "a batch size of 1 or more, or 'full'")
+    if log_every is not None:
+        whole_number(log_every, 1, "log_every of 1 or more, or None")
     size = rows if batch_size == "full" else int(batch_size)
     per_epoch = -(-rows // size)
     total = _total_steps(epochs, steps, per_epoch)
@@ -156,8 +159,8 @@ def fit(
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    except FuncnetError as error:
-        error.fit = Fit(ts, history, "not finite" if isinstance(error, NonFiniteError) else "an error")
+    except Exception as error:
+        error.fit = Fit(ts, history, "not finite" if isinstance(error, NonFiniteError) else "an error")  # type: ignore[attr-defined]
         raise
     return Fit(ts, history, stopped)
 
@@ -220,10 +223,9 @@ def check_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple
 def _total_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
     if (epochs is None) == (steps is None):
         raise FuncnetError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}")
-    length = epochs if epochs is not None else steps
-    if not isinstance(length, int) or length < 0:
-        raise FuncnetError(f"expected epochs or steps of 0 or more, got {length!r}")
-    return length * per_epoch if epochs is not None else length
+    if epochs is not None:
+        return whole_number(epochs, 0, "epochs or steps of 0 or more") * per_epoch
+    return whole_number(steps, 0, "epochs or steps of 0 or more")
 
 
 def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
@@ -240,6 +242,8 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
     missing = sorted(set(labels.tolist()) - set(table))
     if missing:
         raise DataError(f"expected a class_weight for every label, got none for {missing}")
+    if not all(isinstance(value, int | float | np.number) for value in table.values()):
+        raise DataError(f"expected numbers as class weights, got {class_weight!r}")
     weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
     return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
 

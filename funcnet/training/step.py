@@ -35,7 +35,6 @@ from funcnet.optim.rules import Optimizer, OptState, apply_updates
 from funcnet.training.checks import (
     all_finite,
     cast,
-    check_batch_size,
     check_network,
     check_rows,
     dtype_of,
@@ -46,6 +45,7 @@ from funcnet.training.checks import (
     owned,
     signature,
     unpack,
+    whole_number,
 )
 
 
@@ -71,7 +71,7 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
-        check_batch_size(batch_size)
+        whole_number(batch_size, 1, "a batch size of 1 or more")
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
@@ -174,8 +174,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
     if not opt.descends:
         message = "gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))"
         raise SpecError([Problem("", message)], root=type(opt).__name__)
-    if not isinstance(shards, int) or shards < 1:
-        raise ShapeError(f"expected shards of 1 or more, got {shards!r}")
+    whole_number(shards, 1, "shards of 1 or more")
     if shards > 1 and not loss.additive:
         raise ShapeError(
             f"{type(loss).__name__} of a batch is not a sum over its parts, so shards must be 1, got {shards}; "

@@ -600,3 +600,45 @@ def test_a_reader_that_leaves_does_not_cost_the_run(tmp_path, log_every):
         process.wait(timeout=60)
     assert (tmp_path / "err").read_text(encoding="utf-8") == ""
     assert files(tmp_path / "run") == FILES
+
+
+# ----- folders that several runs want ----------------------------------------------------------------------
+
+
+def test_runs_at_once_take_folders_of_their_own(tmp_path):
+    (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
+    calls = {n: partial(funcnet, tmp_path, "train", "small.json", "--progress", "none") for n in range(4)}
+    results = together(calls)
+    assert [(result.status, result.err) for result in results.values()] == [(0, "")] * 4
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [f"small-{n}" for n in range(1, 5)]
+    for n in range(1, 5):
+        assert files(tmp_path / "runs" / f"small-{n}") == FILES
+
+
+def test_a_run_folder_is_trained_again_from_inside_it_too(tmp_path):
+    (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
+    assert funcnet(tmp_path, "train", "small.json", "--out", "first", "--progress", "none").status == 0
+    assert funcnet(tmp_path, "train", "first", "--progress", "none").status == 0
+    assert funcnet(tmp_path / "first", "train", "spec.json", "--progress", "none").status == 0
+    weights = [
+        read_json(tmp_path / folder / "run.json")["weights"]
+        for folder in ("first", "runs/first-1", "first/runs/first-1")
+    ]
+    assert len(set(weights)) == 1
+
+
+def test_a_failed_run_leaves_no_number_behind(tmp_path):
+    (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
+    result = funcnet(tmp_path, "train", "small.json", "--set", 'metrics=["r2"]')
+    assert (result.status, result.out) == (1, "")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path):
+    (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
+    settings = ("optimizer=sgd", "optimizer.learning_rate=1e37", "training.epochs=null", "training.steps=1")
+    more = [word for setting in settings for word in ("--set", setting)]
+    result = funcnet(tmp_path, "train", "small.json", "--json", *more)
+    assert (result.status, result.err) == (0, "")
+    facts = json.loads(result.out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert facts["metrics"]["train"]["loss"] is None

@@ -771,7 +771,8 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
         (
             {"metrics": (metrics.R2(),)},
             fn.ShapeError,
-            r"R2: expected a target of the prediction's shape \(90, 3\), got \(90,\); reshape one of them",
+            r"R2: expected a target of the prediction's shape \(90, 3\), got \(90,\); "
+            r"reshape one of them, or change the last layer's units",
         ),
         (
             {"data": data.Iris(split=data.Split(test=0.001))},
@@ -1007,3 +1008,75 @@ def test_predict_scales_as_training_did_and_gives_probabilities(done):
     with pytest.raises(fn.DataError) as caught:
         run.predict(x[:, :3])
     assert str(caught.value) == "predict: expected inputs of shape (4,) in each row, got (3,)"
+
+
+# ----- nothing is lost -----------------------------------------------------------------------------------
+
+
+def test_a_metric_that_fails_late_does_not_cost_the_run(tmp_path):
+    """A line through 0 and 1 leaves the range of probabilities as it learns, and log-loss with it."""
+    experiment = attrs.evolve(
+        SMALL,
+        data=data.Moons(rows=200, split=data.Split(test=0.2)),
+        model=fn.serial(fn.Dense(1, weight_init=initializers.Zeros(), bias_init=initializers.Constant(0.5))),
+        loss=losses.MeanSquaredError(),
+        metrics=(metrics.LogLoss(),),
+        optimizer=optim.SGD(0.05),
+        training=fn.Training(epochs=300, batch_size="full"),
+    )
+    with pytest.raises(fn.DataError) as caught:
+        fn.run(experiment, tmp_path / "out")
+    assert str(caught.value).startswith("LogLoss: expected probabilities between 0 and 1, got -")
+    assert str(caught.value).endswith(f"The last good state is in {tmp_path / 'out'}")
+    kept = fn.load_run(tmp_path / "out")
+    assert kept.train_state.step == caught.value.fit.train_state.step > 1
+    assert ("train" in kept.metrics, kept.stopped) == (False, "an error")  # what cannot be scored is left out
+    assert len(kept.history) == kept.train_state.step - 1
+
+
+class Late:
+    """A callback that breaks at the end of the second epoch."""
+
+    def init(self):
+        return 0
+
+    def update(self, state, event):
+        if event.row is not None and state == 1:
+            raise RuntimeError("broken")
+        return state + (event.row is not None), False
+
+
+def test_a_callback_that_breaks_does_not_cost_the_run(tmp_path):
+    with pytest.raises(RuntimeError, match="broken"):
+        fn.run(change(SMALL, training=fn.Training(epochs=3)), tmp_path / "out", callbacks=[Late()])
+    kept = fn.load_run(tmp_path / "out")
+    assert (len(kept.history), kept.stopped) == (2, "an error")
+    with pytest.raises(fn.FuncnetError, match="expected a list of callbacks"):
+        fn.run(SMALL, tmp_path / "other", callbacks=Late())
+    assert not (tmp_path / "other").exists()
+
+
+@fn.register("test_run.averaged")
+@fn.frozen
+class Averaged(optim.Adam):
+    """Adam that evaluates the mean of all params so far."""
+
+    def init(self, params):
+        return {**super().init(params), "sum": tree.zeros_like(params)}
+
+    def update(self, grads, opt_state, params, value=None):
+        kept = opt_state["sum"]
+        updates, opt_state = super().update(grads, {k: v for k, v in opt_state.items() if k != "sum"}, params, value)
+        new = tree.map(np.add, params, updates)
+        return updates, {**opt_state, "sum": tree.map(np.add, kept, new)}
+
+    def eval_params(self, params, opt_state):
+        return tree.map(lambda total: total / np.float32(opt_state["step"]), opt_state["sum"])
+
+
+def test_an_average_is_what_is_saved_and_predicts(tmp_path):
+    run = fn.run(attrs.evolve(SMALL, optimizer=Averaged(0.01)), tmp_path / "out")
+    again = fn.load_run(tmp_path / "out")
+    x = data.Iris().table(Path(), fn.Key(0)).x
+    np.testing.assert_array_equal(again.predict(x), run.predict(x))
+    assert not np.array_equal(*(tree.flatten(p)["dense_0/weight"] for p in (run.params, run.train_state.params)))

@@ -422,7 +422,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "no shards": (
         lambda: fn.train_step(NET, MSE, optim.SGD(0.1), shards=0),
-        fn.ShapeError,
+        fn.DataError,
         "expected shards of 1 or more, got 0",
     ),
     "shards of a root": (
