@@ -83,7 +83,14 @@ class Context:
                 "draws random numbers in training and the context has no key; "
                 "expected Context(train=True, key=fn.Key(seed)), got key=None"
             )
+        check_key(self.key)
         return self.key
+
+
+def check_key(key: Any) -> None:
+    """Refuse what is no key, such as a bare seed."""
+    if not isinstance(key, Key):
+        raise FuncnetError(f"expected a key, such as fn.Key(0), got {key!r:.60}")
 
 
 EVAL = Context()
@@ -110,6 +117,7 @@ class Layer(Spec):
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
+        check_key(key)
         self.out_shape(in_shape)
         leaves = self.leaves(in_shape)
         check_total(leaves)
@@ -154,6 +162,7 @@ class Combinator(Layer):
         return nest({name: layer.leaves(shapes[name]) for name, layer in self.children.items()})
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        check_key(key)
         check_total(self.leaves(in_shape))
         shapes, _ = self.wire(in_shape)
         made = {

@@ -94,10 +94,16 @@ def run(
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
     start = starting_state(experiment, key, data, base)
-    for part in data.parts_by_name().values():
-        check_targets(experiment.model, experiment.loss, experiment.metrics, part)
+    for name, part in data.parts_by_name().items():
+        check_targets(
+            experiment.model,
+            experiment.loss,
+            experiment.metrics,
+            part,
+            f"the {'training' if name == 'train' else name} part",
+        )
     if folder is not None:
-        claim(folder, experiment)
+        claim(folder, experiment, base)
     result: Fit | None = None
     try:
         result = fit(
@@ -185,8 +191,8 @@ def check_free(folder: Path) -> None:
         raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
 
 
-def claim(folder: Path, experiment: Experiment) -> None:
-    """Make the folder and write the spec into it, so that an unwritable one is found out before training."""
+def claim(folder: Path, experiment: Experiment, base: Path) -> None:
+    """Make the folder and write the spec and its base into it, so that an unwritable one is found out now."""
     document = to_dict(experiment, fill=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,12 +206,14 @@ def claim(folder: Path, experiment: Experiment) -> None:
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
     write_json(folder / "spec.json", document)
+    write_json(folder / "run.json", {"base": str(base.resolve())})
 
 
 def release(folder: Path) -> None:
     """Undo ``claim`` for a run that ended by a mistake in its spec or data, with nothing learnt to keep."""
     with contextlib.suppress(OSError):
-        (folder / "spec.json").unlink()
+        for name in ("spec.json", "run.json"):
+            (folder / name).unlink()
         folder.rmdir()
 
 

@@ -497,7 +497,9 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
         cls = lookup(base.kind, tag)
         if cls is None:
             near = did_you_mean(tag, tags(base.kind))
-            near = near or ("; import the module that registers it first" if "." in tag else "")
+            if "." in tag:
+                near = near or "; import the module that registers it first"
+            near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
             problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
             return MISSING
         if not issubclass(cls, base):

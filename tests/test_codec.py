@@ -24,6 +24,7 @@ from funcnet import SpecError, index, initializers, losses, metrics, optim
 from funcnet.codec import encode, to_dict
 from funcnet.spec import NAMED, Spec, evolve, fields, is_kind, is_spec, tags
 
+LAYERS = ", ".join(tag for tag in tags("layer") if "." not in tag)
 SPECS = sorted((Path(__file__).parent.parent / "specs").glob("*.json"))
 CLASSES = {f"{kind}-{tag}": cls for kind in index.KINDS for tag, cls in tags(kind).items() if "." not in tag}
 
@@ -677,10 +678,10 @@ def test_integers_beyond_every_float(digits):
     [
         ({"model": "dens"}, "$.model: unknown layer 'dens', did you mean 'dense'?"),
         ({"model": {"type": "dens"}}, "$.model.type: unknown layer 'dens', did you mean 'dense'?"),
-        ({"model": {"type": "qqq"}}, "$.model.type: unknown layer 'qqq'"),
+        ({"model": {"type": "qqq"}}, f"$.model.type: unknown layer 'qqq'; there are {LAYERS}"),
         ({"model": {"type": "Dense", "units": 3}}, "$.model.type: unknown layer 'Dense', did you mean 'dense'?"),
         ({"model": {"type": "de_nse", "units": 3}}, "$.model.type: unknown layer 'de_nse', did you mean 'dense'?"),
-        ({"model": {"type": "adam"}}, "$.model.type: unknown layer 'adam'"),
+        ({"model": {"type": "adam"}}, f"$.model.type: unknown layer 'adam'; there are {LAYERS}"),
         ({"model": {"type": 3}}, "$.model.type: expected the tag of a layer, got 3"),
         ({"model": {"type": None}}, "$.model.type: expected the tag of a layer, got null"),
         ({"model": 3}, "$.model: expected a layer, got 3"),

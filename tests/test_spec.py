@@ -202,8 +202,11 @@ def test_ranges_are_reported_with_all_else(call, text):
 @pytest.mark.parametrize(
     ("call", "start"),
     [
-        (lambda: fn.serial([fn.Dense(3), fn.Relu()]), "Serial.layers[0]: expected a layer, got ["),
-        (lambda: fn.serial(["head", fn.Dense(3)]), "Serial.layers[0]: expected a layer, got ["),
+        (
+            lambda: fn.serial([fn.Dense(3), fn.Relu()]),
+            "serial: expected layers one by one, got a list; write serial(*layers)",
+        ),
+        (lambda: fn.serial(fn.Relu(), ["head", fn.Dense(3)]), "Serial.layers[1]: expected a layer, got ["),
         (lambda: fn.Dense({"units": np.int64(3)}), "Dense.units: expected an integer, got {"),
         (lambda: fn.Dense({(1, 2): 3}), "Dense.units: expected an integer, got {"),
         (lambda: fn.Graph("x", {1: (fn.Relu(), "x")}, "x"), "Graph.nodes: expected a mapping, got {"),

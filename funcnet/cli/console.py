@@ -89,7 +89,7 @@ class Plain:
 
     def _show(self, event: Event) -> None:
         now = time.monotonic()
-        if event.row is not None and self._due(event):
+        if event.row is not None and (self._due(event) or now - self.last > self.every):
             self._row(event.row)
             self.last = now
         elif now - self.last > self.every:

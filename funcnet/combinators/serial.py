@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from funcnet.errors import Problem, SpecError
 from funcnet.layer import (
     Combinator,
     Context,
@@ -63,6 +64,9 @@ class Serial(Combinator):
 
 def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
     """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, paired or counted."""
+    if len(layers) == 1 and isinstance(layers[0], list):
+        message = "expected layers one by one, got a list; write serial(*layers)"
+        raise SpecError([Problem("", message)], root="serial")
     return Serial((*layers, *named.items()))  # type: ignore[arg-type]
 
 

@@ -66,9 +66,16 @@ def transform(preprocess: dict[str, Any], x: Array, dtype: npt.DTypeLike, name: 
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     inputs = preprocess["inputs"]
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
+        raise DataError(f"expected finite inputs, got {x[at]} in {place(at)}; remove or fill it", layer=name)
     if inputs is None:
         return narrow(x, dtype, name)
     mean, deviation = np.array(inputs["mean"]), np.array(inputs["deviation"])
+    if x.shape == mean.shape:
+        raise DataError(
+            f"expected a batch of samples, got one sample of shape {x.shape}; give it a batch axis: x[None]", layer=name
+        )
     if x.shape[1:] != mean.shape:
         raise DataError(f"expected inputs of shape {mean.shape} in each row, got {x.shape[1:]}", layer=name)
     return narrow((x - mean) / deviation, dtype, name)

@@ -27,7 +27,20 @@ from funcnet.laws.values import (
     same,
     slope,
 )
-from funcnet.layer import EVAL, Context, Layer, Leaf, Params, Shape, State, Value, apply_child, shape_of, vjp_child
+from funcnet.layer import (
+    EVAL,
+    Context,
+    Layer,
+    Leaf,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    reach,
+    shape_of,
+    vjp_child,
+)
 from funcnet.spec import Spec, own_tag
 from funcnet.training.checks import instance
 
@@ -43,6 +56,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     Raises   LawError naming the law, and where there is one the leaf, that breaks it
     """
     instance(layer, Layer, "a layer", "fn.Dense(3)")
+    reach("", layer, "out_shape", in_shape)
     key = Key(0).fold("laws")
     x = frozen_copy(random_input(in_shape, key.fold("x")) if x is None else x)
     contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}

@@ -74,7 +74,9 @@ def numeric(data: Any) -> Array:
     try:
         array = np.asarray(data)
     except ValueError:
-        raise DataError("expected rows of one length, got rows that differ; pad or cut them first") from None
+        raise DataError(
+            "expected rows of one length, got rows that differ; pad or cut them, or give several inputs as a tuple"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
     return array

@@ -13,7 +13,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import DataError, FuncnetError, NonFiniteError, place
 from funcnet.key import Array, Key
-from funcnet.layer import Layer, Params, Shape, State, Value, batched, reach, shape_of, zeros_of
+from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
@@ -120,7 +120,11 @@ def fit(
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
     if held_out is not None:
-        check_targets(net, loss, metrics, (cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]))
+        given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
+        check_targets(net, loss, metrics, given, "the validation part")
+    if rows % size:  # the last batch of an epoch may be too small for some layer
+        left = tree.map(lambda a: a[: rows % size], x)
+        apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
     history: list[Row] = []
     states = [callback.init() for callback in callbacks]
     stopped = None
@@ -203,14 +207,26 @@ def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | Non
             if not finite(leaf):
                 at = tuple(np.argwhere(~np.isfinite(leaf))[0].tolist())
                 raise DataError(f"{name}expected finite {what}, got {leaf[at]} in {place(at)}; remove or fill it")
+    if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
+        raise DataError(f"{name}expected weights of 0 or more, some of them above 0, got {weight.min()} as the least")
     return x, y, weight
 
 
-def check_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
+def check_targets(
+    net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], part: str | None = None
+) -> None:
     """Refuse targets that the loss or a metric cannot take, before training: tried at outputs of 0.
 
-    Raises   ShapeError, DataError as the loss and the metrics do, for the rows as they were given
+    Raises   ShapeError, DataError as the loss and the metrics do, for the rows of the part as they were given
     """
+    try:
+        _try_targets(net, loss, metrics, data)
+    except FuncnetError as error:
+        error.message += f" (in {part})" if part else ""
+        raise
+
+
+def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
     x, y, weight = data
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))

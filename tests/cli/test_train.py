@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.spec import tags
 from tests.cli import ROOT, SMALL, command, environment, funcnet, together
 
+LOSSES = ", ".join(tag for tag in tags("loss") if "." not in tag)
 FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
 
 
@@ -263,7 +265,7 @@ SPECS = {  # file name to content and the whole message
         small(model={"type": "serial", "layers": [{"type": "dens", "units": 3}]}),
         "tag.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
     ),
-    "bare": (small(loss="hinge"), "bare.json: $.loss: unknown loss 'hinge'"),
+    "bare": (small(loss="hinge"), f"bare.json: $.loss: unknown loss 'hinge'; there are {LOSSES}"),
     "field": (
         small(optimizer={"type": "sgd", "learning_rat": 0.1, "learning_rate": 0.1}),
         "field.json: $.optimizer.learning_rat: unknown field of 'sgd', did you mean 'learning_rate'?; "
@@ -313,7 +315,7 @@ SPECS = {  # file name to content and the whole message
     "targets": (
         small(loss="mean_squared_error"),
         "MeanSquaredError: expected a target of the prediction's shape (90, 3), got (90,); "
-        "reshape one of them, or change the last layer's units",
+        "reshape one of them, or change the last layer's units (in the training part)",
     ),
     "initial": (
         small(training={"epochs": 3, "initial": {"type": "npz", "path": "nowhere.npz"}}),
@@ -439,7 +441,7 @@ def test_mistakes_found_late_are_one_message_too(mistakes, name):
 def test_labels_out_of_range(mistakes):
     pattern = (
         r"funcnet: SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row \d+; "
-        r"renumber the labels, or give the last layer one unit for each class\n"
+        r"renumber the labels, or give the last layer one unit for each class \(in the training part\)\n"
     )
     assert re.fullmatch(pattern, mistakes[1]["spec labels"].err)
 
@@ -533,7 +535,9 @@ def test_narrow_console_shows_what_it_can(narrow, encoding):
 
 @pytest.mark.parametrize("encoding", [*ENCODINGS, "utf-8"])
 def test_narrow_console_shows_errors(narrow, encoding):
-    shown = f"funcnet: bad.json: $.loss: unknown loss '{NAME}'\n".encode(encoding, "replace").decode(encoding)
+    shown = f"funcnet: bad.json: $.loss: unknown loss '{NAME}'; there are {LOSSES}\n".encode(
+        encoding, "replace"
+    ).decode(encoding)
     assert narrow[1][encoding, "error"] == (1, "", shown)
 
 
@@ -642,3 +646,19 @@ def test_json_has_null_for_what_is_not_finite(tmp_path):
     assert (result.status, result.err) == (0, "")
     facts = json.loads(result.out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert facts["metrics"]["train"]["loss"] is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_run_is_shown_and_trained_again_from_its_folder(tmp_path):
+    """What paths are relative to is written with the spec, before training."""
+    x = np.arange(60.0).reshape(30, 2)
+    np.savez(tmp_path / "mine.npz", x=x, y=np.arange(30) % 3)
+    settings = ("--set", 'data={"type": "npz", "path": "mine.npz"}', "--set", "training.log_every=1")
+    with start(tmp_path, *settings, "--set", "training.epochs=1000000") as process:
+        process.stdout.readline()
+        process.kill()
+        process.stdout.read()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "spec.json"]
+    assert funcnet(tmp_path, "show", "run").status == 0
+    again = funcnet(tmp_path, "train", "run", "--set", "training.epochs=1", "--out", "again", "--progress", "none")
+    assert (again.status, again.err) == (0, "")

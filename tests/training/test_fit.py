@@ -623,3 +623,30 @@ def test_a_real_sigint_in_a_real_process() -> None:
         finally:
             child.kill()
     assert (out, err, child.returncode) == ("interrupted True True True True\n", "", 0)
+
+
+# ----- before the first step ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("weight", "least"), [(np.where(np.arange(N) == 4, -0.5, 1.0), "-0.5"), (np.zeros(N), "0.0")])
+def test_weights_that_make_no_mean_are_refused(weight: Any, least: str) -> None:
+    with pytest.raises(fn.DataError) as caught:
+        fit((X, LABELS, weight), epochs=1)
+    assert str(caught.value) == f"expected weights of 0 or more, some of them above 0, got {least} as the least"
+
+
+def test_a_last_batch_that_is_too_small_is_found_before_training() -> None:
+    net = fn.serial(fn.BatchNorm(), fn.Dense(3))
+    with pytest.raises(fn.ShapeError) as caught:
+        fit((X[:21], LABELS[:21]), net=net, epochs=1, batch_size=5)
+    assert caught.value.fit is None
+    assert str(caught.value) == (
+        "batch_norm_0 (BatchNorm): expected at least 2 values per feature in a training batch, got 1; "
+        "use a larger batch, or a batch size that leaves no remainder of one"
+    )
+
+
+def test_a_key_is_no_integer() -> None:
+    for call in (lambda: NET.init(0, (4,)), lambda: fn.Dense(1).init(0, (4,)), lambda: fit(epochs=1, key=0)):
+        with pytest.raises(fn.FuncnetError, match=r"^expected a key, such as fn.Key\(0\), got 0$"):
+            call()

@@ -760,19 +760,19 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
             {"loss": losses.MeanSquaredError()},
             fn.ShapeError,
             r"MeanSquaredError: expected a target of the prediction's shape \(90, 3\), got \(90,\); "
-            r"reshape one of them, or change the last layer's units",
+            r"reshape one of them, or change the last layer's units \(in the training part\)",
         ),
         (
             {"model": fn.Dense(2)},
             fn.DataError,
             r"SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row \d+; "
-            r"renumber the labels, or give the last layer one unit for each class",
+            r"renumber the labels, or give the last layer one unit for each class \(in the training part\)",
         ),
         (
             {"metrics": (metrics.R2(),)},
             fn.ShapeError,
             r"R2: expected a target of the prediction's shape \(90, 3\), got \(90,\); "
-            r"reshape one of them, or change the last layer's units",
+            r"reshape one of them, or change the last layer's units \(in the training part\)",
         ),
         (
             {"data": data.Iris(split=data.Split(test=0.001))},
@@ -1008,6 +1008,14 @@ def test_predict_scales_as_training_did_and_gives_probabilities(done):
     with pytest.raises(fn.DataError) as caught:
         run.predict(x[:, :3])
     assert str(caught.value) == "predict: expected inputs of shape (4,) in each row, got (3,)"
+    with pytest.raises(fn.DataError) as caught:
+        run.predict(x[0])
+    assert str(caught.value) == (
+        "predict: expected a batch of samples, got one sample of shape (4,); give it a batch axis: x[None]"
+    )
+    with pytest.raises(fn.DataError) as caught:
+        run.predict([[5.0, 3.0, 1.0, np.nan]])
+    assert str(caught.value) == "predict: expected finite inputs, got nan in row 0, column 3; remove or fill it"
 
 
 # ----- nothing is lost -----------------------------------------------------------------------------------
