@@ -25,11 +25,8 @@ import numpy as np
 
 import funcnet
 from funcnet import tree
-from funcnet.codec import (
-    load_spec,
-    to_dict,
-)
-from funcnet.data.preparation import Prepared, prepare, transform
+from funcnet.codec import load_spec, to_dict
+from funcnet.data.preparation import Prepared, check_finite, prepare, transform
 from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.files import write_bytes
 from funcnet.key import Key
@@ -65,7 +62,9 @@ class Run:
         class has the number of its label, and its name in ``preprocess["classes"]``.
         """
         experiment = self.experiment
-        inputs = transform(self.preprocess, numeric(x), experiment.dtype, "predict")
+        raw = numeric(x)
+        check_finite(raw, "inputs", "predict")
+        inputs = transform(self.preprocess, raw, experiment.dtype, "predict")
         y = predict(experiment.model, self.params, self.train_state.state, inputs, batch_size)
         return experiment.loss.link(y)
 

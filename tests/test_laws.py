@@ -13,18 +13,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses, ops, optim, spec, tree
 from funcnet.layer import vjp_child
-from tests.table import (
-    GAIN,
-    LAYERS,
-    LOSSES,
-    OPTIMIZERS,
-    SCHEDULES,
-    TRANSFORMS,
-    Row,
-    random_input,
-    random_like,
-    same,
-)
+from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, TRANSFORMS, Row, random_input, random_like, same
 
 KEY = fn.Key(5)
 

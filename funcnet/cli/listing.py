@@ -11,10 +11,7 @@ from typing import Any
 import attrs
 
 from funcnet import index
-from funcnet.codec import (
-    encode,
-    load_spec,
-)
+from funcnet.codec import encode, load_spec
 from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
 from funcnet.spec import describe, fields, tags
 

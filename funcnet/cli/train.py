@@ -13,10 +13,7 @@ from typing import Any
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.edit import apply_setting
 from funcnet.cli.files import base_of, spec_file
-from funcnet.codec import (
-    from_json,
-    load_document,
-)
+from funcnet.codec import from_json, load_document
 from funcnet.errors import Problem, SpecError
 from funcnet.runs import Run, finite_json, next_folder, run
 from funcnet.training.experiment import Experiment
@@ -56,7 +53,8 @@ def train(options: argparse.Namespace) -> int:
     finally:
         if isinstance(progress, Bar):
             progress.close()
-        logging.getLogger("funcnet").removeHandler(lines or logging.NullHandler())
+        if lines is not None:
+            logging.getLogger("funcnet").removeHandler(lines)
         if not options.out:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # the number that was reserved, where nothing came of it

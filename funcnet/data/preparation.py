@@ -66,9 +66,6 @@ def transform(preprocess: dict[str, Any], x: Array, dtype: npt.DTypeLike, name: 
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     inputs = preprocess["inputs"]
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
-        raise DataError(f"expected finite inputs, got {x[at]} in {place(at)}; remove or fill it", layer=name)
     if inputs is None:
         return narrow(x, dtype, name)
     mean, deviation = np.array(inputs["mean"]), np.array(inputs["deviation"])
@@ -87,12 +84,20 @@ def check(table: Table, name: str) -> tuple[Array, Array]:
     for part, array in (("inputs", x), ("targets", y)):
         if array.dtype.kind not in "fiub":
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-            raise DataError(f"expected finite {part}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
+        check_finite(array, part, name)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise DataError(f"expected as many targets as inputs, at least one, got {x.shape} and {y.shape}", layer=name)
     return x, y
+
+
+def check_finite(array: Array, what: str, name: str = "") -> None:
+    """Refuse NaN and infinity, with the place of the first.
+
+    Raises   DataError
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
 
 
 def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:

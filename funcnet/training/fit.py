@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import DataError, FuncnetError, NonFiniteError, place
+from funcnet.data.preparation import check_finite
+from funcnet.errors import DataError, FuncnetError, NonFiniteError
 from funcnet.key import Array, Key
 from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
@@ -19,7 +20,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
 from funcnet.spec import fields, specs_in
-from funcnet.training.checks import cast, dtype_of, finite, instance, numeric, unpack, whole_number
+from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, whole_number
 from funcnet.training.step import TrainState, predict, train_state, train_step
 
 Row = dict[str, Any]
@@ -101,7 +102,7 @@ def fit(
     if start is not None:
         instance(start, (dict, TrainState), "params or a TrainState", "start=result.train_state")
     x, y, weight = _arrays(data, "")
-    held_out = None if validation is None else _arrays(validation, "validation: ")
+    held_out = None if validation is None else _arrays(validation, "validation")
     rows = len(tree.leaves(x)[0])
     if batch_size != "full":
         whole_number(batch_size, 1, "a batch size of 1 or more, or 'full'")
@@ -122,9 +123,10 @@ def fit(
     if held_out is not None:
         given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, given, "the validation part")
-    if rows % size:  # the last batch of an epoch may be too small for some layer
+    if rows % size and total // per_epoch > ts.step // per_epoch:  # the last batch may be too small for some layer
         left = tree.map(lambda a: a[: rows % size], x)
-        apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
     history: list[Row] = []
     states = [callback.init() for callback in callbacks]
     stopped = None
@@ -201,14 +203,14 @@ def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | Non
     weight = None if weight is None else numeric(weight)
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
-        raise DataError(f"{name}expected x, y (and weight) with the same number of rows, at least 1, got {lengths}")
+        message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
+        raise DataError(message, layer=name)
     for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
         for leaf in tree.leaves(part):
-            if not finite(leaf):
-                at = tuple(np.argwhere(~np.isfinite(leaf))[0].tolist())
-                raise DataError(f"{name}expected finite {what}, got {leaf[at]} in {place(at)}; remove or fill it")
+            check_finite(leaf, what, name)
     if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
-        raise DataError(f"{name}expected weights of 0 or more, some of them above 0, got {weight.min()} as the least")
+        message = f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least"
+        raise DataError(message, layer=name)
     return x, y, weight
 
 

@@ -16,20 +16,7 @@ import numpy.typing as npt
 from funcnet import tree
 from funcnet.errors import NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
-from funcnet.layer import (
-    EVAL,
-    Call,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    listen,
-    reach,
-    vjp_child,
-)
+from funcnet.layer import EVAL, Call, Context, Layer, Params, Shape, State, Value, apply_child, listen, reach, vjp_child
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState, apply_updates
 from funcnet.training.checks import (

@@ -650,3 +650,10 @@ def test_a_key_is_no_integer() -> None:
     for call in (lambda: NET.init(0, (4,)), lambda: fn.Dense(1).init(0, (4,)), lambda: fit(epochs=1, key=0)):
         with pytest.raises(fn.FuncnetError, match=r"^expected a key, such as fn.Key\(0\), got 0$"):
             call()
+
+
+def test_a_last_batch_that_is_never_reached_is_no_mistake() -> None:
+    net = fn.serial(fn.BatchNorm(), fn.Dense(3))
+    assert fit((X[:21], LABELS[:21]), net=net, steps=4, batch_size=5).train_state.step == 4
+    with pytest.raises(fn.ShapeError):
+        fit((X[:21], LABELS[:21]), net=net, steps=5, batch_size=5)

@@ -13,6 +13,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, spec, tree
+from funcnet.laws.values import frozen_copy
 from tests.table import GAIN, LAYERS, random_input, same
 
 KEY = fn.Key(9)
@@ -31,15 +32,6 @@ def start_of(net: fn.Layer, opt: optim.Optimizer, **options: Any) -> fn.TrainSta
 
 def everything(ts: fn.TrainState) -> tuple[Any, ...]:
     return ts.params, ts.state, ts.opt_state, ts.key.digest.hex(), np.int64(ts.step)
-
-
-def read_only(value: Any) -> Any:
-    def one(leaf: Any) -> Any:
-        copy = np.array(leaf)
-        copy.flags.writeable = False
-        return copy
-
-    return tree.map(one, value)
 
 
 def apart(*values: Any) -> bool:
@@ -142,8 +134,8 @@ def test_a_step_is_pure(shards: int) -> None:
     rule = optim.chain(optim.ClipByGlobalNorm(1.0), optim.Adam())
     step = fn.train_step(STATEFUL, MSE, rule, shards=shards)
     ts = step(start_of(STATEFUL, rule), (X, Y))[0]
-    frozen = fn.TrainState(read_only(ts.params), read_only(ts.state), read_only(ts.opt_state), ts.key, ts.step)
-    batch = read_only((X, Y, WEIGHT))
+    frozen = fn.TrainState(frozen_copy(ts.params), frozen_copy(ts.state), frozen_copy(ts.opt_state), ts.key, ts.step)
+    batch = frozen_copy((X, Y, WEIGHT))
     new, out = step(frozen, batch)
     again, out_again = step(ts, (X, Y, WEIGHT))
     assert same(everything(new), everything(again))
@@ -233,7 +225,7 @@ def test_predict_owns_its_outputs(name: str, batch_size: int | None) -> None:
     assert apart(y, tree.leaves(x)[0])
     for leaf in tree.leaves(y):
         leaf += 1.0
-    again = fn.predict(net, {}, {}, read_only(x), batch_size)
+    again = fn.predict(net, {}, {}, frozen_copy(x), batch_size)
     assert same(tree.map(lambda leaf: leaf + np.float32(1.0), again), y)
 
 
@@ -641,7 +633,7 @@ def said(
     rule = optim.SGD(0.1)
     ts = start_of(net, rule)
     params = ts.params if change is None else change(ts.params)
-    ts = fn.TrainState(read_only(params), read_only(ts.state), read_only(ts.opt_state), ts.key, step)
+    ts = fn.TrainState(frozen_copy(params), frozen_copy(ts.state), frozen_copy(ts.opt_state), ts.key, step)
     with pytest.raises(fn.NonFiniteError) as caught:
         fn.train_step(net, loss, rule, shards=shards)(ts, batch)
     return str(caught.value)
