@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import attrs
 import numpy as np
@@ -189,7 +189,14 @@ class Call(NamedTuple):
     depth: int
 
 
-_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+class Caller(Protocol):
+    """What stands between ``reach`` and a layer's method."""
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        """The method's result."""
+
+
+_listener: ContextVar[Caller | None] = ContextVar("listener", default=None)
 
 
 class _Listener:
@@ -201,21 +208,35 @@ class _Listener:
         self.names.append(name)
         try:
             result = getattr(layer, method)(*args)
-            path = "/".join(name for name in self.names if name)
-            self.notify(Call(method, path, layer, args, result, len(self.names) - 1))
+            self.notify(Call(method, path_of(self.names), layer, args, result, len(self.names) - 1))
             return result
         finally:
             self.names.pop()
 
 
-@contextlib.contextmanager
-def listen(notify: Callable[[Call], None]) -> Iterator[None]:
+def path_of(names: Sequence[str]) -> str:
+    """The path of a layer reached by these names, of which a wrapper's and the root's are empty."""
+    return "/".join(filter(None, names))
+
+
+def listen(notify: Callable[[Call], None]) -> contextlib.AbstractContextManager[None]:
     """Tell ``notify`` of every call that goes through ``reach`` inside the block."""
-    token = _listener.set(_Listener(notify))
+    return listen_with(_Listener(notify))
+
+
+@contextlib.contextmanager
+def listen_with(caller: Caller) -> Iterator[None]:
+    """Let ``caller`` make every call that goes through ``reach`` inside the block."""
+    token = _listener.set(caller)
     try:
         yield
     finally:
         _listener.reset(token)
+
+
+def listening() -> bool:
+    """Whether somebody listens, so that layers must be reached one by one."""
+    return _listener.get() is not None
 
 
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:

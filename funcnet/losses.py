@@ -50,7 +50,12 @@ class Loss(Spec):
 
 def share(divisor: float) -> float:
     """``1 / divisor``; 0 for an empty batch or weights that are all 0, whose loss is 0."""
-    return 1.0 / divisor if divisor else 0.0
+    return ops.scalar(reciprocal, divisor)
+
+
+def reciprocal(number: float) -> float:
+    """``1 / number``, and 0 for 0."""
+    return 1.0 / number if number else 0.0
 
 
 def one_array(value: Any, what: str, owner: Spec) -> Array:
@@ -103,7 +108,7 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     size = math.prod(shape)
     if weight is None:
         return float(size)
-    total = float(np.sum(weight, dtype=np.float64))
+    total: float = ops.number(np.sum(weight, dtype=np.float64))
     return total * (size / weight.size) if weight.size else 0.0
 
 

@@ -1,31 +1,85 @@
 """The few primitives that are not plain NumPy functions of arrays, and functions that several layers share.
 
 Layers are written with ``np.*`` and operators; whatever draws random numbers, depends on values, or is
-missing from NumPy (``check``, ``scalar``, ``bernoulli``, ``erf``) goes through a function here, so that an
-interpreter of layers meets it by name. The others are plain NumPy themselves.
+missing from NumPy goes through a function here, so that an interpreter of layers meets it by name: errors
+(``check``), Python numbers (``number``, ``scalar``), tables (``take``), ``erf``, ``norm``. The others are plain
+NumPy themselves.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from funcnet.errors import FuncnetError
 from funcnet.key import Array, Key
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def recorder(*values: Any) -> Any:
+    """What records the calls of these values, if anything does (``funcnet.compile``)."""
+    return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
+
+
+def primitive(function: F) -> F:
+    """A function of arrays and numbers that is recorded as one call, whatever it does inside."""
+
+    @functools.wraps(function)
+    def call(*values: Any) -> Any:
+        tracer = recorder(*values)
+        return function(*values) if tracer is None else tracer.primitive(function, values)
+
+    return call  # type: ignore[return-value]
+
 
 def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
     """Raise ``error(*values)`` unless every entry of ``ok`` is true: for errors that depend on values."""
-    if not np.all(ok):
+    tracer = recorder(ok)
+    if tracer is not None:
+        tracer.check(ok, error, values)
+    elif not np.all(ok):
         raise error(*values)
 
 
-def scalar(function: Callable[[int], float], step: Any) -> float:
-    """A Python float that depends on the step: learning rates and other scheduled numbers."""
-    return float(function(int(step)))
+def array(x: Any) -> Array:
+    """An array; NumPy makes scalars of results of shape ()."""
+    whole: Array = np.asarray(x) if recorder(x) is None else x
+    return whole
+
+
+def number(x: Any) -> Any:
+    """An array of shape () as a Python number: an int of integers, else a float."""
+    tracer = recorder(x)
+    return np.asarray(x).item() if tracer is None else tracer.number(x)
+
+
+def scalar(function: Callable[..., float], *numbers: Any) -> float:
+    """A Python float computed from others, such as a learning rate from the step."""
+    tracer = recorder(*numbers)
+    result: float = float(function(*numbers)) if tracer is None else tracer.scalar(function, numbers)
+    return result
+
+
+@primitive
+def take(table: Array, indices: Array) -> Array:
+    """``table[indices]``: rows of a table by integers of any shape."""
+    return np.take(table, indices, axis=0)
+
+
+@primitive
+def norm(*arrays: Array) -> float:
+    """The Euclidean norm of all arrays together, summed in float64; it overflows only if it must."""
+    with np.errstate(over="ignore"):
+        total = math.sqrt(sum(float(np.sum(np.square(x, dtype=np.float64))) for x in arrays))
+    if not math.isinf(total):
+        return total
+    largest = max((float(np.max(np.abs(x), initial=0.0)) for x in arrays), default=0.0)
+    return total if math.isinf(largest) else largest * norm(*(x / largest for x in arrays))
 
 
 def bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Array:
@@ -36,19 +90,32 @@ def bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Array:
     return np.greater_equal(key.bits(shape, np.uint16), round((1.0 - probability) * 65536))
 
 
-def nonzero_limit(dtype: Any) -> float:
-    """Magnitudes below this may become subnormal in a product and cannot change a rounded sum."""
-    info = np.finfo(dtype)
-    return float(info.tiny) / float(info.eps)
-
-
 def flush(x: Array) -> Array:
-    """``x`` with magnitudes that would turn subnormal set to zero.
+    """``x`` rounded to a multiple of some 1e-31 (in float64 1e-292), so that nothing in it is subnormal.
 
-    Confident predictions leave gradients near the smallest float, on which matrix products are a
-    hundred times slower; relative to gradients of ordinary size they are zero.
+    Confident predictions leave gradients near the smallest float, on which many processors work a hundred
+    times slower; relative to gradients of ordinary size they are zero. Adding a number that is ``1/eps``
+    times as large as the least that is kept rounds off all that is smaller; ordinary entries do not change.
     """
-    return np.where(np.abs(x) < nonzero_limit(x.dtype), np.zeros_like(x), x)
+    info = np.finfo(x.dtype)
+    shift = float(info.tiny) / float(info.eps) ** 2
+    return (x + shift) - shift
+
+
+SETTLE_EVERY = 32
+
+
+def settle(x: Array, step: int) -> Array:
+    """``x``, every 32nd step flushed: for running averages, which decay towards subnormal numbers.
+
+    An average whose gradient has become zero shrinks by a constant factor a step. From the least that
+    ``flush`` keeps it does not become subnormal within 32 steps at factors of 0.6 or more.
+    """
+    tracer = recorder(x, step)
+    if tracer is not None:
+        settled: Array = tracer.settle(x, step)
+        return settled
+    return flush(x) if step % SETTLE_EVERY == 0 else x
 
 
 def softmax(x: Array) -> Array:
@@ -120,6 +187,7 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
+@primitive
 def erf(x: Array) -> Array:
     """The error function, ``2/√π ∫₀ˣ exp(-t²) dt``, to a unit in the last place; NumPy has none.
 

@@ -183,7 +183,7 @@ class Softmax(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         y = residuals
-        return {}, y * (dy - np.sum(y * dy, axis=-1, keepdims=True))
+        return {}, ops.flush(y * (dy - np.sum(y * dy, axis=-1, keepdims=True)))
 
 
 @register("log_softmax")

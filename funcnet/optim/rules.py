@@ -6,14 +6,13 @@ a number or a schedule, read at the count of updates so far, which is ``opt_stat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
@@ -51,7 +50,7 @@ class Optimizer(Spec):
 
 def apply_updates(params: Params, updates: Params) -> Params:
     """``params + updates``, leaf by leaf."""
-    summed: Params = tree.map(lambda p, u: np.asarray(p + u), params, updates)  # shape () stays an array
+    summed: Params = tree.map(lambda p, u: ops.array(p + u), params, updates)
     return summed
 
 
@@ -62,17 +61,18 @@ def first_step() -> Array:
 
 def count(opt_state: OptState) -> int:
     """The number of updates made so far."""
-    return int(opt_state["step"])
+    step: int = ops.number(opt_state["step"])
+    return step
 
 
-def after(step: int) -> Array:
+def after(opt_state: OptState) -> Array:
     """The count after one more update."""
-    return np.asarray(step + 1, np.int64)
+    return ops.array(opt_state["step"] + 1)
 
 
-def average(decay: float, mean: Params, new: Params, of: Callable[[Array], Array] = lambda g: g) -> Params:
+def average(decay: float, mean: Params, new: Params, step: int, of: Callable[[Array], Array] = lambda g: g) -> Params:
     """Exponential moving average, ``decay · mean + (1 - decay) · of(new)``, leaf by leaf."""
-    averaged: Params = tree.map(lambda m, g: decay * m + (1.0 - decay) * of(g), mean, new)
+    averaged: Params = tree.map(lambda m, g: ops.settle(decay * m + (1.0 - decay) * of(g), step), mean, new)
     return averaged
 
 
@@ -105,11 +105,11 @@ class SGD(Optimizer):
         step = count(opt_state)
         rate = value_at(self.learning_rate, step)
         if self.momentum == 0.0:
-            return tree.map(lambda g: -rate * g, grads), {"step": after(step)}
+            return tree.map(lambda g: -rate * g, grads), {"step": after(opt_state)}
         m = value_at(self.momentum, step)
-        velocity = tree.map(lambda v, g: m * v + g, opt_state["momentum"], grads)
+        velocity = tree.map(lambda v, g: ops.settle(m * v + g, step), opt_state["momentum"], grads)
         ahead = tree.map(lambda g, v: g + m * v, grads, velocity) if self.nesterov else velocity
-        return tree.map(lambda v: -rate * v, ahead), {"step": after(step), "momentum": velocity}
+        return tree.map(lambda v: -rate * v, ahead), {"step": after(opt_state), "momentum": velocity}
 
 
 @register("adam")
@@ -135,12 +135,12 @@ class Adam(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        mean = average(b1, opt_state["mean"], grads)
-        square = average(b2, opt_state["square"], grads, of=lambda g: g * g)
-        scale = -rate / (1.0 - b1 ** (step + 1))
-        root = 1.0 / math.sqrt(1.0 - b2 ** (step + 1))
-        updates = tree.map(lambda m, v: scale * (m / (root * np.sqrt(v) + eps)), mean, square)
-        return updates, {"step": after(step), "mean": mean, "square": square}
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        root = (1.0 - b2 ** (step + 1)) ** 0.5  # m̂ / (√v̂ + eps) = m root / (1 - b1^t) / (√v + root · eps)
+        scale, shift = -rate * root / (1.0 - b1 ** (step + 1)), eps * root
+        updates = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square}
 
 
 @register("adamw")
@@ -190,14 +190,14 @@ class RMSprop(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
-        square = average(decay, opt_state["square"], grads, of=lambda g: g * g)
-        new: OptState = {"step": after(step), "square": square}
+        square = average(decay, opt_state["square"], grads, step, of=lambda g: g * g)
+        new: OptState = {"step": after(opt_state), "square": square}
         variance = square
         if self.centered:
-            new["mean"] = average(decay, opt_state["mean"], grads)
+            new["mean"] = average(decay, opt_state["mean"], grads, step)
             variance = tree.map(lambda v, m: np.maximum(v - m * m, 0.0), square, new["mean"])
         scaled = tree.map(lambda g, v: g / (np.sqrt(v) + eps), grads, variance)
         if self.momentum != 0.0:
             m = value_at(self.momentum, step)
-            scaled = new["momentum"] = tree.map(lambda u, s: m * u + s, opt_state["momentum"], scaled)
+            scaled = new["momentum"] = tree.map(lambda u, s: ops.settle(m * u + s, step), opt_state["momentum"], scaled)
         return tree.map(lambda s: -rate * s, scaled), new

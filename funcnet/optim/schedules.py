@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import ClassVar, TypeVar
 
+import numpy as np
 from attrs import field
 
 from funcnet import ops
@@ -69,7 +70,7 @@ def _horizon(schedule: Schedule, total_steps: int | None) -> int:
 
 
 def _half_cosine(start: float, end: float, part: float) -> float:
-    return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * min(max(part, 0.0), 1.0)))
+    return end + 0.5 * (start - end) * (1.0 + float(np.cos(math.pi * min(max(part, 0.0), 1.0))))
 
 
 @register("cosine")

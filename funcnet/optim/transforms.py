@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
 from attrs import field
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.layer import Params, nest
 from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
@@ -57,15 +55,9 @@ def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chai
     return Chain((*steps, *named.items()))  # type: ignore[arg-type]
 
 
-def global_norm(grads: Params) -> float:
-    """The Euclidean norm of all leaves together, summed in float64; it overflows only if it must."""
-    leaves = tree.leaves(grads)
-    with np.errstate(over="ignore"):
-        norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in leaves))
-    largest = max((float(np.max(np.abs(g), initial=0.0)) for g in leaves), default=0.0) if math.isinf(norm) else 1.0
-    if largest == 1.0 or math.isinf(largest):
-        return norm
-    return largest * global_norm(tree.map(lambda g: g / largest, grads))
+def clip_factor(limit: float, norm: float) -> float:
+    """What brings a vector of this norm down to the limit, and leaves a shorter one as it is."""
+    return limit / norm if norm > limit else 1.0
 
 
 @register("clip_by_global_norm")
@@ -89,7 +81,6 @@ class ClipByGlobalNorm(Optimizer):
     def update(
         self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
     ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        norm, limit = global_norm(grads), value_at(self.max_norm, step)
-        factor = limit / norm if norm > limit else 1.0
-        return tree.map(lambda g: factor * g, grads) if factor != 1.0 else grads, {"step": after(step)}
+        limit = value_at(self.max_norm, count(opt_state))
+        factor = ops.scalar(clip_factor, limit, ops.norm(*tree.leaves(grads)))
+        return tree.map(lambda g: factor * g, grads), {"step": after(opt_state)}
