@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         initializers as initializers,
         losses as losses,
         metrics as metrics,
+        ops as ops,
         optim as optim,
         tree as tree,
     )
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         Serial as Serial,
         serial as serial,
     )
+    from funcnet.compile.function import compile as compile
+    from funcnet.compile.trace import CompileWarning as CompileWarning, TraceError as TraceError
     from funcnet.errors import (
         CheckpointError as CheckpointError,
         DataError as DataError,
@@ -117,21 +120,22 @@ else:
 
     from funcnet import index
 
-    class _Package(types.ModuleType):
-        """Keeps ``fn.layer`` the function: importing the module of that name would bind itself over it."""
+    def _kept(name: str) -> property:
+        """A public function that keeps its name: importing the module of that name would bind itself over it."""
 
-        @property
-        def layer(self) -> Any:
-            return importlib.import_module("funcnet.layer").layer
-
-        @layer.setter
-        def layer(self, module: types.ModuleType) -> None:
+        def ignore(package: types.ModuleType, module: types.ModuleType) -> None:
             """Left unbound; ``from funcnet.layer import …`` finds the module without it."""
+
+        return property(lambda package: index.find(name, _PLACES, "funcnet"), ignore)
+
+    class _Package(types.ModuleType):
+        layer = _kept("layer")
+        compile = _kept("compile")
 
     sys.modules[__name__].__class__ = _Package
 
-    _PLACES = index.places(index.LAYERS, index.CORE)
-    __all__ = sorted([*_PLACES, *index.MODULES, "layer"])
+    _PLACES = index.places(index.LAYERS, index.CORE) | {"layer": "funcnet.layer"}
+    __all__ = sorted([*_PLACES, *index.MODULES])
 
     def __getattr__(name: str) -> Any:
         if name in index.MODULES:

@@ -77,6 +77,8 @@ CORE = {
     "funcnet.combinators.serial": ("serial",),
     "funcnet.combinators.branch": ("branch", "parallel"),
     "funcnet.optim.rules": ("apply_updates",),
+    "funcnet.compile.function": ("compile",),
+    "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
     "funcnet.training.weights": ("load", "save"),
@@ -90,7 +92,7 @@ CORE = {
     "funcnet.views.summary": ("summary",),
 }  # fmt: skip
 
-MODULES = ("losses", "metrics", "optim", "initializers", "data", "tree")
+MODULES = ("losses", "metrics", "optim", "initializers", "data", "tree", "ops")
 
 
 def places(*families: Family) -> dict[str, str]:

@@ -82,6 +82,13 @@ def norm(*arrays: Array) -> float:
     return total if math.isinf(largest) else largest * norm(*(x / largest for x in arrays))
 
 
+def probe(a: Array, b: Array) -> float:
+    """A number that is finite only if all entries of both arrays are: the sum of their products."""
+    tracer = recorder(a, b)
+    result: float = float(np.vdot(a, b)) if tracer is None else tracer.probe(a, b)
+    return result
+
+
 def bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Array:
     """Booleans that are true with the given probability, rounded to a multiple of 2⁻¹⁶.
 

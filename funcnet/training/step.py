@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
+from funcnet.compile.function import Compiled
 from funcnet.errors import NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
-from funcnet.layer import EVAL, Call, Context, Layer, Params, Shape, State, Value, apply_child, listen, reach, vjp_child
+from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, listen, listening, reach
 from funcnet.losses import Loss
-from funcnet.optim.rules import Optimizer, OptState, apply_updates
+from funcnet.optim.rules import Optimizer, OptState
 from funcnet.training.checks import (
     all_finite,
     cast,
@@ -29,10 +30,17 @@ from funcnet.training.checks import (
     instance,
     mismatches,
     numeric,
-    owned,
     signature,
+    owned,
     unpack,
     whole_number,
+)
+from funcnet.training.program import (
+    compiled_gradients,
+    compiled_prediction,
+    compiled_step,
+    gradients,
+    training_step,
 )
 
 
@@ -59,17 +67,32 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
         whole_number(batch_size, 1, "a batch size of 1 or more")
+    run = _prediction_of(net)
+    flat = None if batch_size is not None or listening() else run.fits(params, state, x)
+    if flat is not None:
+        return run.last.plan(*flat)
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size is None else batch_size
     parts = [
-        apply_child("", net, params, state, tree.map(lambda a: a[start : start + size], x), EVAL)[0]  # noqa: B023
+        run(params, state, tree.map(lambda a: a[start : start + size], x))  # noqa: B023
         for start in range(0, max(rows, 1), max(size, 1))
     ]
-    if len(parts) > 1:
-        return tree.map(lambda *pieces: np.concatenate(pieces), *parts)
-    return owned(parts[0], x, params, state)
+    return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+_recent: list[tuple[Layer, Compiled]] = []
+
+
+def _prediction_of(net: Layer) -> Compiled:
+    """The compiled prediction of a network; hashing a spec takes longer than a small network."""
+    for known, run in _recent:
+        if known is net:
+            return run
+    run = compiled_prediction(net)
+    _recent[:] = [(net, run), *_recent[:3]]
+    return run
 
 
 def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Params]]:
@@ -79,7 +102,9 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
     shapes and dtypes. ``divisor`` overrides the loss's own, for a part of a larger batch.
     Raises   ShapeError, DataError for what does not fit; KeyRequired; nothing from NumPy itself
     """
-    checked: set[Any] = set()
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    run = compiled_gradients(net, loss)
 
     def f(
         params: Params,
@@ -90,24 +115,33 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         weight: Array | None = None,
         divisor: float | None = None,
     ) -> tuple[float, State, Params]:
-        dtype = dtype_of(params, state)
-        x, y = cast(x, dtype), cast(y, dtype)
-        weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
-        form = signature(x, params, state)
-        if form not in checked:
-            check_network(net, params, state, x)
-            if len(checked) > 256:
-                checked.clear()
-            checked.add(form)
-        check_rows(x, y, weight)
-        prediction, new_state, residuals = apply_child("", net, params, state, x, ctx)
-        value, loss_residuals = loss.apply(prediction, y, weight, divisor)
-        grads, _ = vjp_child("", net, params, residuals, loss.vjp(loss_residuals))
-        return float(value), owned(new_state, state, x, y), owned(grads, x, y, params, state)
+        flat = None if listening() else run.fits(params, state, x, y, ctx, weight, divisor)
+        if flat is not None:
+            return run.last.plan(*flat)
+        x, y, weight = fitted(net, params, state, x, y, weight)
+        return run(params, state, x, y, ctx, weight, divisor)
 
-    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     return f
+
+
+def fitted(
+    net: Layer, params: Params, state: State, x: Value, y: Value, weight: Array | None
+) -> tuple[Value, Value, Array | None]:
+    """A batch cast to the params' dtype, after checking that everything fits together."""
+    dtype = dtype_of(params, state)
+    x, y = cast(x, dtype), cast(y, dtype)
+    weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
+    form = id(net), signature(x, params, state)
+    if form not in _checked or _checked[form] is not net:
+        check_network(net, params, state, x)
+        if len(_checked) > 256:
+            _checked.clear()
+        _checked[form] = net
+    check_rows(x, y, weight)
+    return x, y, weight
+
+
+_checked: dict[Any, Layer] = {}
 
 
 # ----- the step --------------------------------------------------------------------------------------------
@@ -149,14 +183,18 @@ Batch = tuple[Any, ...]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, float]]]
 
 
-def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> Step:
+def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compile: bool = True) -> Step:
     """``step(train_state, (x, y[, weight])) -> (train_state, {"loss": …})``, a pure function.
 
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
     ``key.fold("step", step, "shard", s)``; gradients are added in shard order, state is their mean.
+    ``compile`` records the step at its first call, and once for each new shape of the batch, and runs it as
+    a straight line of NumPy calls: the same numbers, faster.
     Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer it came out of;
              SpecError for an optimizer that is a transform without a rule
     """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     if not opt.descends:
         message = "gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))"
@@ -167,52 +205,38 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
             f"{type(loss).__name__} of a batch is not a sum over its parts, so shards must be 1, got {shards}; "
             "use MeanSquaredError(), whose minimum is the same"
         )
-    gradient = value_and_grad(net, loss)
+    plain = training_step(net, loss, opt, shards)
+    run = compiled_step(net, loss, opt, shards) if compile else None
 
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
-            value, state, grads = whole(ts, x, y, weight)
-            if not (math.isfinite(value) and all_finite(grads)):
-                raise explain(ts, x, y, weight)
-            updates, opt_state = opt.update(grads, ts.opt_state, ts.params, value)
-            params = apply_updates(ts.params, updates)
+            flat = None
+            if run is not None and not listening():
+                flat = run.fits(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight)
+            if flat is not None:
+                value, params, state, opt_state, probes = run.last.plan(*flat)
+            else:
+                args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
+                batch = fitted(net, ts.params, ts.state, x, y, weight)
+                value, params, state, opt_state, probes = (run or plain)(*args, *batch)
+            if not math.isfinite(sum(probes, value)):
+                check(ts, (x, y, weight), value, params, state)
+        return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
+
+    def check(ts: TrainState, batch: Batch, value: float, params: Params, state: State) -> None:
+        """Raise if something is not finite. The probes say so also where a sum of finite numbers overflows."""
+        batch = fitted(net, ts.params, ts.state, *batch)
+        context = Context(True, ts.key.fold("step", ts.step, "shard", 0))
+        _, _, grads = gradients(net, loss)(ts.params, ts.state, batch[0], batch[1], context, batch[2], None)
+        if not (math.isfinite(value) and all_finite(grads)):
+            raise explain(ts, *batch)
         for path, leaf in tree.flatten(params).items():
             if not finite(leaf):
                 raise not_finite(ts.step, "an update", f"the step of params {path} by {type(opt).__name__}")
         for path, leaf in tree.flatten(state).items():
             if not finite(leaf):
                 raise not_finite(ts.step, "a running statistic", f"state {path}")
-        return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
-
-    def context(ts: TrainState, shard: int) -> Context:
-        return Context(True, ts.key.fold("step", ts.step, "shard", shard))
-
-    def whole(ts: TrainState, x: Value, y: Value, weight: Array | None) -> tuple[float, State, Params]:
-        x, y = tree.map(numeric, x), tree.map(numeric, y)
-        weight = None if weight is None else numeric(weight)
-        rows = min((len(leaf) if leaf.ndim else 0 for leaf in tree.leaves(x)), default=0)
-        if shards == 1 or rows == 0:
-            return gradient(ts.params, ts.state, x, y, context(ts, 0), weight)
-        check_rows(x, y, weight)
-        divisor = loss.divisor(cast(y, dtype_of(ts.params)), weight)
-        parts = []
-        for shard in range(shards):
-            part = slice(shard * rows // shards, (shard + 1) * rows // shards)
-            if part.start < part.stop:
-                x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
-                w_part = None if weight is None else weight[part]
-                parts.append(gradient(ts.params, ts.state, x_part, y_part, context(ts, shard), w_part, divisor))
-        value, state, grads = parts[0]
-        for other_value, other_state, other_grads in parts[1:]:
-            value = value + other_value
-            state, grads = (tree.map(np.add, *pair) for pair in ((state, other_state), (grads, other_grads)))
-        share = 1.0 / len(parts)
-        return (
-            value,
-            tree.map(lambda leaf, first: leaf * share if leaf.dtype.kind == "f" else first, state, parts[0][1]),
-            grads,
-        )
 
     def explain(ts: TrainState, x: Value, y: Value, weight: Array | None) -> NonFiniteError:
         """Run the step again with a listener, which hears of inner layers before those around them."""
@@ -236,7 +260,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1) -> St
         found += [f"params {path}" for path, leaf in tree.flatten(ts.params).items() if not finite(leaf)][:1]
         if not found:
             with listen(notice):
-                value, _, _ = whole(ts, x, y, weight)
+                value = plain(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight)[0]
             if not math.isfinite(value) and found and "backward" in found[0]:
                 found.clear()  # the loss came before
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)

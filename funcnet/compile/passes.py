@@ -1,0 +1,337 @@
+"""What is done to a recorded graph before memory is planned. Each pass is a function from graph to graph.
+
+None of them changes a result by a single bit: they leave out, share and reorder, and reassociate nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcnet.compile.graph import (
+    CAST,
+    CONCAT,
+    CONST,
+    INPUT,
+    MATMUL,
+    NUMBER,
+    PROBE,
+    REDUCE,
+    SETTLE,
+    UFUNC,
+    VIEW,
+    WHERE,
+    Graph,
+    Node,
+    is_elementwise,
+    leaves,
+    map_nodes,
+    ufunc_dtypes,
+    with_args,
+)
+
+FOLDED_BYTES = 1 << 16
+"""Constants above this are left to be computed"""
+PACKED_SIZE = 4096
+"""Leaves with at most so many entries are updated together"""
+
+
+def constant(value: Any, like: Node) -> Node:
+    """A constant in the place of another node."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = np.asarray(value)
+        return Node(CONST, None, (), value, value.shape, value.dtype, like.place)
+    return Node(CONST, None, (), value, (), type(value), like.place)
+
+
+def evaluate(node: Node, values: list[Any]) -> Any:
+    """What a node gives for the values of its arguments."""
+    if node.kind in (UFUNC, MATMUL, NUMBER, WHERE):
+        return node.f(*values)
+    if node.kind == CAST:
+        return np.asarray(values[0]).astype(node.dtype)
+    if node.kind == REDUCE:
+        axes, keepdims = node.static
+        return node.f.reduce(values[0], axis=axes, keepdims=keepdims)
+    if node.kind == CONCAT:
+        return np.concatenate(values, axis=node.static)
+    method, how = node.static
+    return {
+        "reshape": lambda x: np.reshape(x, how),
+        "transpose": lambda x: np.transpose(x, how),
+        "index": lambda x: x[how],
+        "broadcast": lambda x: np.broadcast_to(x, how),
+    }[method](values[0])
+
+
+def is_one(node: Node) -> bool:
+    """Whether a node is the constant 1."""
+    return node.kind == CONST and node.shape == () and bool(node.static == 1)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Fold constants, and leave out what does nothing: products with 1, views of views, casts to the same."""
+
+    def change(node: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(node, args)
+        if node.effect:
+            return node
+        if node.kind == UFUNC:
+            if node.f is np.multiply:
+                for x, other in (args, args[::-1]):
+                    if is_one(other) and x.is_array and x.dtype == node.dtype and x.shape == node.shape:
+                        return x
+            plain = tuple(_scalar_of(arg, node, args) for arg in args)
+            node = with_args(node, plain)
+        elif node.kind == WHERE:
+            node = with_args(node, (args[0], *(_scalar_of(arg, node, args) for arg in args[1:])))
+        elif node.kind == VIEW:
+            (base,) = args
+            if base.kind == VIEW and base.static[0] == node.static[0] == "reshape":
+                node = Node(VIEW, None, base.args, node.static, node.shape, node.dtype, node.place)
+            if node.static[0] == "reshape" and node.args[0].shape == node.shape:
+                return node.args[0]
+            if node.static[0] == "transpose" and base.kind == VIEW and base.static[0] == "transpose":
+                order = tuple(base.static[1][axis] for axis in node.static[1])
+                if order == tuple(range(len(order))):
+                    return base.args[0]
+            if node.static[0] == "index" and all(item == slice(None) for item in node.static[1]):
+                return base
+        elif node.kind == NUMBER and node.f is operator.mul:
+            for x, other in (args, args[::-1]):
+                if is_one(other) and x.dtype is node.dtype:
+                    return x
+        foldable = (UFUNC, WHERE, CAST, REDUCE, MATMUL, CONCAT, NUMBER, VIEW)
+        known = node.kind in foldable and node.args and all(arg.kind == CONST for arg in node.args)
+        if known and node.nbytes <= FOLDED_BYTES and not (node.kind == VIEW and node.static[0] == "broadcast"):
+            with np.errstate(all="ignore"):
+                return constant(evaluate(node, [arg.static for arg in node.args]), node)
+        return node
+
+    return graph.rebuilt(change)
+
+
+def _scalar_of(arg: Node, node: Node, args: tuple[Node, ...]) -> Node:
+    """The single constant of an array full of it, where the other arguments have the shape of the result."""
+    if arg.kind == VIEW and arg.static[0] == "broadcast" and arg.args[0].kind == CONST and arg.args[0].shape == ():
+        others = [other.shape for other in args if other is not arg]
+        if others and np.broadcast_shapes(*others) == node.shape:
+            return arg.args[0]
+    return arg
+
+
+def share(graph: Graph) -> Graph:
+    """Compute each expression once within its scope."""
+    seen: dict[Any, Node] = {}
+    numbers: dict[Node, int] = {}
+
+    def change(node: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(node, args)
+        if node.kind == INPUT:
+            return node
+        if node.kind == CONST:
+            value = node.static
+            small = isinstance(value, np.ndarray) and value.nbytes <= FOLDED_BYTES
+            static: Any = (value.shape, value.tobytes()) if small else id(value)
+            if not isinstance(value, np.ndarray):
+                static = repr(value)
+        else:
+            static = repr(node.static)
+        identity = tuple(numbers[arg] for arg in args)
+        key = (node.kind, id(node.f), identity, static, node.shape, node.dtype, node.effect, node.place.scope)
+        found = seen.setdefault(key, node)
+        numbers.setdefault(found, len(numbers))
+        return found
+
+    for node in graph.inputs:
+        numbers[node] = len(numbers)
+    return graph.rebuilt(change)
+
+
+def widen(graph: Graph) -> Graph:
+    """Cast by a call of its own where a ufunc would cast in its buffer, which is slower."""
+
+    def change(node: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(node, args)
+        if node.kind != UFUNC:
+            return node
+        dtypes = ufunc_dtypes(node.f, tuple(arg.dtype for arg in args))
+        new = []
+        for arg, dtype in zip(args, dtypes, strict=False):
+            if arg.is_array and arg.shape and arg.dtype != dtype and arg.dtype.kind != "V":
+                arg = Node(CAST, None, (arg,), None, arg.shape, dtype, node.place)
+            new.append(arg)
+        return with_args(node, tuple(new))
+
+    return graph.rebuilt(change)
+
+
+# ----- many small leaves as one vector ---------------------------------------------------------------------------
+
+
+def pack(graph: Graph) -> Graph:
+    """Do once, on one vector, what the update does alike to each of many small arrays.
+
+    Goes back from dicts of outputs: where all their small leaves come from the same elementwise call,
+    on arguments for which the same holds, the calls become one on the concatenated arguments.
+    """
+    packed: dict[tuple[Node, ...], Node | None] = {}
+    replaced: dict[Node, Node] = {}
+
+    def vector(nodes: tuple[Node, ...]) -> Node | None:
+        if nodes not in packed:
+            packed[nodes] = _vector(nodes)
+        return packed[nodes]
+
+    def _vector(nodes: tuple[Node, ...]) -> Node | None:
+        first, size = nodes[0], sum(node.size for node in nodes)
+        if any(node.dtype != first.dtype for node in nodes):
+            return None
+        if _alike(nodes):
+            args: list[Node] = []
+            for column in zip(*(node.args for node in nodes), strict=True):
+                if all(arg is column[0] and arg.shape == () for arg in column):
+                    args.append(column[0])
+                    continue
+                inner = vector(column)
+                if inner is None:
+                    return None
+                args.append(inner)
+            return Node(first.kind, first.f, tuple(args), first.static, (size,), first.dtype, first.place)
+        return Node(CONCAT, np.concatenate, nodes, None, (size,), first.dtype, first.place)
+
+    def visit(part: Any) -> None:
+        if not isinstance(part, dict):
+            return
+        small = tuple(dict.fromkeys(node for node in leaves(part) if node.is_array and node.size <= PACKED_SIZE))
+        if len(small) > 1 and _alike(small):
+            flat = vector(small)
+            if flat is not None:
+                start = 0
+                for node in small:
+                    index = (slice(start, start + node.size),)
+                    piece = Node(VIEW, None, (flat,), ("index", index), (node.size,), node.dtype, node.place)
+                    replaced[node] = Node(
+                        VIEW, None, (piece,), ("reshape", node.shape), node.shape, node.dtype, node.place
+                    )
+                    start += node.size
+                return
+        for inner in part.values():
+            visit(inner)
+
+    def change(node: Node) -> Node:
+        return replaced.get(node, node)
+
+    if not isinstance(graph.outputs, tuple):
+        return graph
+    for part in graph.outputs:
+        visit(part)
+    outputs = map_nodes(change, graph.outputs)
+    probes = {id(p): p for p in leaves(outputs) if p.kind == PROBE}
+    together = [p for p in probes.values() if all(arg.size <= PACKED_SIZE for arg in p.args)]
+    if len(together) > 1:
+        flats = [vector(tuple(column)) for column in zip(*(p.args for p in together), strict=True)]
+        if all(flat is not None for flat in flats):
+            one = Node(PROBE, together[0].f, tuple(flats), None, (), float, together[0].place)  # type: ignore[arg-type]
+            zero = constant(0.0, one)
+            outputs = map_nodes(
+                lambda node: one if node is together[0] else zero if node in together else node, outputs
+            )
+    return Graph(_sorted(graph, outputs), graph.inputs, outputs)
+
+
+def _alike(nodes: tuple[Node, ...]) -> bool:
+    """Whether the nodes are the same elementwise call, each on arguments of its own shape or on shared numbers."""
+    first = nodes[0]
+    if len(set(nodes)) != len(nodes):
+        return False
+    for node in nodes:
+        if not (is_elementwise(node) or node.kind == SETTLE) or node.kind != first.kind or node.f is not first.f:
+            return False
+        if node.dtype != first.dtype or len(node.args) != len(first.args):
+            return False
+        for arg, model in zip(node.args, first.args, strict=True):
+            shared = arg is model and arg.shape == ()
+            if not shared and not (arg.is_array and arg.shape == node.shape and arg.dtype == model.dtype):
+                return False
+    return True
+
+
+def _sorted(graph: Graph, outputs: Any) -> list[Node]:
+    """All nodes that the outputs and effects need, arguments first, otherwise in the order they had."""
+    done: set[Node] = set()
+    order: list[Node] = []
+
+    def add(node: Node) -> None:
+        stack = [(node, iter(node.args))]
+        while stack:
+            top, rest = stack[-1]
+            if top in done:
+                stack.pop()
+                continue
+            following = next(rest, None)
+            if following is None:
+                done.add(top)
+                order.append(top)
+                stack.pop()
+            elif following not in done:
+                stack.append((following, iter(following.args)))
+
+    for node in [*graph.nodes, *leaves(outputs)]:
+        add(node)
+    return order
+
+
+def ordered(graph: Graph) -> Graph:
+    """Each update as soon as its gradient is there, while that is in cache; the rest in the order recorded.
+
+    What an update needs besides the gradient waits until it is asked for.
+    """
+    users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
+    lazy: set[Node] = set()
+    for node in graph.nodes:
+        for arg in dict.fromkeys(node.args):
+            users[arg].append(node)
+        free = all(arg in lazy or arg.kind in (INPUT, CONST) for arg in node.args)
+        if node.place.section == "update" and free and not node.effect:
+            lazy.add(node)
+    done: set[Node] = set()
+    order: list[Node] = []
+
+    def emit(node: Node) -> None:
+        if node in done:
+            return
+        for arg in node.args:
+            emit(arg)  # only what is lazy is left to do
+        done.add(node)
+        order.append(node)
+        for user in users[node]:
+            if user.place.section == "update" and user not in lazy and user not in done and ready(user):
+                emit(user)
+
+    def ready(node: Node) -> bool:
+        return all(arg in done or arg in lazy for arg in node.args)
+
+    for node in graph.nodes:
+        if node not in lazy and (node in done or ready(node)):
+            emit(node)
+    for node in graph.nodes:
+        emit(node)
+    return Graph(order, graph.inputs, graph.outputs)
+
+
+Pass = Callable[[Graph], Graph]
+PASSES: dict[str, Pass] = {"simplify": simplify, "share": share, "widen": widen, "pack": pack, "order": ordered}
+"""By name, in order; each may be left out"""
+
+
+def optimized(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
+    """The graph after all passes but those left out; what nobody uses is always left out."""
+    graph = graph.used()
+    for name, one in PASSES.items():
+        if name not in without:
+            graph = one(graph).used()
+    return graph

@@ -1,0 +1,762 @@
+"""From a graph to a straight line of NumPy calls into memory that was allocated once.
+
+A plan gives every array a place: scratch memory, shared by arrays that are not alive at the same time; memory
+of its own for what leaves; or a slice of a vector that is used as a whole. Then it writes the program as Python
+source, one call a line, and compiles that. Chains of elementwise calls on large arrays become one loop over
+blocks of rows that stay in cache.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet import ops
+from funcnet.compile.graph import (
+    CALL,
+    CAST,
+    CONCAT,
+    CONST,
+    INPUT,
+    MATMUL,
+    NUMBER,
+    PART,
+    PROBE,
+    REDUCE,
+    SETTLE,
+    UFUNC,
+    VIEW,
+    WHERE,
+    Graph,
+    Node,
+    Place,
+    Ref,
+    is_elementwise,
+    leaves,
+    map_nodes,
+    ufunc_dtypes,
+)
+from funcnet.compile.passes import optimized
+
+BLOCK = 1 << 17
+"""Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
+LARGE = 1 << 19
+"""Bytes from which an array is worked on in blocks"""
+RECYCLED = 1 << 16
+"""Bytes from which the memory of a result is used again once nobody refers to it"""
+FILLED = 1 << 18
+"""Bytes up to which a number is kept as a whole array where that is faster"""
+ALIGNMENT = 64
+INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"}
+WRITABLE = (UFUNC, MATMUL, REDUCE, CAST, WHERE, CONCAT)
+"""Kinds of nodes that write their result where they are told to"""
+
+
+class Line(NamedTuple):
+    """A statement of the program and the place in the network it belongs to."""
+
+    text: str
+    place: Place
+
+
+class Buffer:
+    """One piece of scratch memory over a span of the program."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes, self.offset = nbytes, 0
+
+
+class Plan:
+    """A program: its source, the memory it needs, and functions that run it."""
+
+    def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
+        self.without = without
+        self.graph = optimized(graph, without)
+        self.nodes = self.graph.nodes
+        self.constants: dict[str, Any] = {}
+        self.known: dict[Any, str] = {}
+        self.static: dict[str, tuple[Node, Any]] = {}
+        self.name: dict[Node, str] = {}
+        self.lines: list[Line] = []
+        self.numbers: dict[tuple[Node, Any], str] = {}
+        self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for arg in node.args:
+                self.users[arg].append(node)
+        self.outputs = leaves(self.graph.outputs)
+        self.groups = self._groups()
+        self._place()
+        self._emit()
+        self.instances: list[Callable[..., Any]] = []
+
+    # ----- where arrays lie --------------------------------------------------------------------------------
+
+    def _groups(self) -> dict[Node, list[Node]]:
+        """Chains of elementwise calls on large arrays of one shape, by their first node."""
+        groups: dict[Node, list[Node]] = {}
+        if "block" in self.without:
+            return groups
+        taken: set[Node] = set()
+        for i, node in enumerate(self.nodes):
+            if node in taken or not self._blockable(node):
+                continue
+            chain = [node]
+            inside = {node}
+            barred: set[Node] = set()  # depends on the chain without being part of it
+            for other in self.nodes[i + 1 :]:
+                if other in taken:
+                    continue
+                depends = any(arg in inside for arg in other.args)
+                late = any(arg in barred for arg in other.args)
+                fits = self._blockable(other) and other.shape == node.shape
+                probes = other.kind == PROBE and all(arg.shape == node.shape for arg in other.args) and depends
+                if (fits or probes) and not late and self._ready(other, inside, i):
+                    chain.append(other)
+                    inside.add(other)
+                elif depends or late:
+                    barred.add(other)
+            if len(chain) > 1:
+                groups[node] = chain
+                taken |= inside
+        return groups
+
+    def _ready(self, node: Node, inside: set[Node], at: int) -> bool:
+        """Whether the arguments are in the chain or computed before it."""
+        return all(arg in inside or self._position[arg] < at for arg in node.args)
+
+    @property
+    def _position(self) -> dict[Node, int]:
+        if not hasattr(self, "_positions"):
+            self._positions = {node: i for i, node in enumerate(self.nodes)}
+        return self._positions
+
+    def _blockable(self, node: Node) -> bool:
+        if node.kind == SETTLE:
+            return node.nbytes >= LARGE and len(node.shape) > 0
+        if not is_elementwise(node) or not node.shape or node.shape[0] < 2 or node.size * 4 < LARGE:
+            return False
+        return all(len(arg.shape) < len(node.shape) or arg.shape[0] in (1, node.shape[0]) for arg in node.args)
+
+    def _root(self, node: Node) -> Node:
+        """The node in whose memory a node's array lies."""
+        while True:
+            if node.kind == VIEW or (node.kind == SETTLE and self._in_place(node)):
+                node = node.args[0]
+            elif node in self.placed:
+                node = self.placed[node]
+            else:
+                return node
+
+    def _in_place(self, node: Node) -> bool:
+        """Whether an average may be settled where it lies."""
+        (x, _) = node.args
+        return x.kind in WRITABLE and x not in self.outputs and len(self.users[x]) == 1 and "reuse" not in self.without
+
+    def _place(self) -> None:
+        """Give every array its memory."""
+        self.placed: dict[Node, Node] = {}
+        self.interior: set[Node] = set()
+        grouped = {node: chain for chain in self.groups.values() for node in chain}
+        for node in self.nodes:
+            if node.kind == CONCAT and node.static is None and "pack" not in self.without:
+                for arg in node.args:
+                    once = node.args.count(arg) == 1
+                    if once and arg.kind in WRITABLE and arg not in self.placed and arg not in self.outputs:
+                        self.placed[arg] = node
+        leaving = {self._root(node) for node in self.outputs}
+        for node, chain in grouped.items():
+            inside = set(chain)
+            if node.is_array and self._root(node) not in leaving and self._root(node) in inside:
+                if all(user in inside for user in self._all_users(self._root(node))):
+                    self.interior.add(node)
+        # what leaves in memory of its own
+        self.fresh: dict[Node, str] = {}
+        times: dict[Node, int] = {}
+        for node in self.outputs:
+            if node.is_array:
+                times[self._root(node)] = times.get(self._root(node), 0) + 1
+        for node in self.outputs:
+            root = self._root(node)
+            same = node is root or (node.kind == SETTLE and node.args[0] is root)
+            if node.is_array and same and root.kind in WRITABLE and times[root] == 1:
+                self.fresh[root] = ""
+        # scratch memory, by the time between first write and last use
+        span: dict[Node, list[int]] = {}
+        for i, node in enumerate(self.nodes):
+            first = self._position[grouped[node][0]] if node in grouped else i
+            for other in (node, *node.args):
+                root = self._root(other)
+                span.setdefault(root, [first, i])
+                span[root][0] = min(span[root][0], first)
+                span[root][1] = max(span[root][1], i)
+            if node in grouped:  # arguments of a chain live until its end
+                end = max(self._position[member] for member in grouped[node])
+                for arg in (node, *node.args):
+                    span[self._root(arg)][1] = max(span[self._root(arg)][1], end)
+        for node in self.outputs:
+            span[self._root(node)][1] = len(self.nodes)
+        self.buffers: dict[Node, Buffer] = {}
+        free: list[Buffer] = []
+        self.all_buffers: list[Buffer] = []
+        dying: dict[int, list[Node]] = {}
+        begins: dict[int, list[Node]] = {}
+        for node, (first, last) in span.items():
+            needs = node.kind in WRITABLE or (node.kind == SETTLE)
+            if needs and node not in self.fresh and node not in self.interior and node.is_array:
+                begins.setdefault(first, []).append(node)
+                dying.setdefault(last, []).append(node)
+        for i in range(len(self.nodes) + 1):
+            for node in begins.get(i, ()):
+                buffer = None
+                if "reuse" not in self.without:
+                    buffer = self._inherited(node, i, dying, span) or self._best(free, node.nbytes)
+                if buffer is None:
+                    buffer = Buffer(node.nbytes)
+                    self.all_buffers.append(buffer)
+                self.buffers[node] = buffer
+            for node in dying.get(i, ()):
+                if node in self.buffers and self.buffers[node] not in free:
+                    still = any(
+                        other is not node and self.buffers.get(other) is self.buffers[node] and span[other][1] > i
+                        for other in begins.get(i, ())
+                    )
+                    if not still:
+                        free.append(self.buffers[node])
+        total = 0
+        for buffer in self.all_buffers:
+            buffer.offset = total
+            total += -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
+        self.scratch_bytes = total
+
+    def _inherited(
+        self, node: Node, i: int, dying: dict[int, list[Node]], span: dict[Node, list[int]]
+    ) -> Buffer | None:
+        """The memory of an argument that is used for the last time, for an elementwise call."""
+        if not is_elementwise(node) or node.kind == WHERE or self._position[node] != i:
+            return None
+        for arg in node.args:
+            root = self._root(arg)
+            whole = arg.nbytes == root.nbytes == node.nbytes and arg.dtype == node.dtype and arg.shape == node.shape
+            plain = arg is root or (arg.kind == VIEW and arg.static[0] == "reshape") or arg.kind == SETTLE
+            if whole and plain and root in self.buffers and span[root][1] == i and root in dying.get(i, ()):
+                if any(o is not arg and self._root(o) is root and o.shape != node.shape for o in node.args):
+                    continue
+                return self.buffers[root]
+        return None
+
+    @staticmethod
+    def _best(free: list[Buffer], nbytes: int) -> Buffer | None:
+        fitting = [buffer for buffer in free if nbytes <= buffer.nbytes <= 4 * nbytes + 4096]
+        if not fitting:
+            return None
+        best = min(fitting, key=lambda buffer: buffer.nbytes)
+        free.remove(best)
+        return best
+
+    def _all_users(self, node: Node) -> Iterator[Node]:
+        """Who reads a node's memory: its users, and those of its views."""
+        for user in self.users[node]:
+            yield user
+            if user.kind == VIEW or user in self.placed or (user.kind == SETTLE and self._in_place(user)):
+                yield from self._all_users(user)
+
+    # ----- the program ---------------------------------------------------------------------------------------
+
+    def constant(self, value: Any, prefix: str = "k") -> str:
+        """The name of something that the program finds in its surroundings."""
+        if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is value:
+            self.constants[value.__name__] = value
+            return value.__name__
+        if id(value) not in self.known:
+            self.known[id(value)] = f"{prefix}{len(self.known)}"
+            self.constants[self.known[id(value)]] = value
+        return self.known[id(value)]
+
+    def remember(self, make: Callable[[Callable[[Node], Any]], Any], prefix: str, node: Node) -> str:
+        """The name of something made of scratch arrays once for each instance."""
+        name = f"{prefix}{len(self.static)}"
+        self.static[name] = (node, make)
+        return name
+
+    def is_static(self, node: Node) -> bool:
+        """Whether the array is the same memory at every call."""
+        root = self._root(node)
+        return root in self.buffers or root.kind == CONST
+
+    def say(self, text: str, node: Node) -> None:
+        """Add a line."""
+        self.lines.append(Line(text, node.place))
+
+    def _emit(self) -> None:
+        for i, node in enumerate(self.graph.inputs):
+            self.name[node] = f"i{i}"
+        for node in self.fresh:
+            self.fresh[node] = f"o{len(self.name) + len(self.lines)}_{len(self.known)}"
+        for i, node in enumerate(self.fresh):
+            self.fresh[node] = f"o{i}"
+        begun: set[Node] = set()
+        self.inner_of = {member: chain for chain in self.groups.values() for member in chain}
+        for node in self.nodes:
+            chain = self.inner_of.get(node)
+            if chain is None:
+                self._emit_node(node)
+            elif chain[0] not in begun:
+                begun.add(chain[0])
+                self._emit_blocks(chain)
+
+    def ref(self, node: Node) -> str:
+        """The expression for a node's value."""
+        if node in self.name:
+            return self.name[node]
+        if node.kind == CONST:
+            text = repr(node.static) if node.is_number else self.constant(node.static)
+            if text in ("inf", "-inf", "nan"):
+                text = f"float('{text}')"
+        elif node.kind == SETTLE and self._in_place(node):
+            text = self.ref(node.args[0])
+        elif self.is_static(node) and node.kind in (VIEW, *WRITABLE, SETTLE):
+            text = self.remember(lambda array: array, "t" if node.kind != VIEW else "v", node)
+        else:
+            text = f"x{len(self.name)}"
+        self.name[node] = text
+        return text
+
+    def operand(self, node: Node, arg: Node, dtype: Any, shape: Any = None) -> str:
+        """An argument of a ufunc: numbers become arrays of shape (), which NumPy takes faster."""
+        whole = node.f in (np.maximum, np.minimum) and arg.kind == CONST and arg.shape == () and node.kind == UFUNC
+        if whole and node.size * dtype.itemsize <= FILLED and shape is None:
+            return self.constant_like(arg, dtype, node.shape)
+        if not arg.is_number:
+            return self.ref(arg)
+        if arg.kind == CONST:
+            return self.constant_like(arg, dtype, ())
+        key = arg, dtype
+        if key not in self.numbers:
+            name = self.numbers[key] = f"s{len(self.numbers)}"
+            cell = Node(CONST, None, (), None, (), dtype, arg.place)
+            self.static[name] = (cell, lambda array: array)
+            self.say(f"{name}[()] = {self.ref(arg)}", node)
+        return self.numbers[key]
+
+    def constant_like(self, arg: Node, dtype: Any, shape: Any) -> str:
+        """A constant number as an array."""
+        value = arg.static
+        key = ("full", repr(value), np.dtype(dtype).str, shape)
+        if key not in self.known:
+            name = self.known[key] = f"k{len(self.known)}"
+            self.constants[name] = np.full(shape, value, dtype)
+        return self.known[key]
+
+    def out(self, node: Node) -> str:
+        """Where a node writes; memory of its own is taken first."""
+        root = self._root(node)
+        if root in self.fresh and root is node:
+            name = self.name[node] = self.fresh[node]
+            self.say(f"{name} = {self.new(node)}", node)
+            return name
+        return self.ref(node)
+
+    def new(self, node: Node) -> str:
+        """An expression that gives memory for what leaves."""
+        if node.nbytes >= RECYCLED and "recycle" not in self.without:
+            return f"{self.constant(Recycler(node.shape, node.dtype), 'take')}()"
+        return f"{self.constant(np.empty)}({node.shape!r}, {self.constant(node.dtype)})"
+
+    def _emit_node(self, node: Node) -> None:
+        kind = node.kind
+        if kind in (INPUT, CONST):
+            return
+        if kind == VIEW:
+            if not self.is_static(node):
+                self.say(f"{self.ref(node)} = {self.ref(node.args[0])}{view_text(node)}", node)
+            return
+        if kind == NUMBER:
+            self.say(f"{self.ref(node)} = {self.number_text(node)}", node)
+        elif kind == PART:
+            path = "".join(f"[{step!r}]" for step in node.static)
+            self.say(f"{self.ref(node)} = {self.ref(node.args[0])}{path}", node)
+        elif kind == PROBE:
+            a, b = map(self.ref, node.args)
+            flat = all(len(arg.shape) == 1 for arg in node.args)
+            self.say(f"{self.ref(node)} = {f'{a}.dot({b})' if flat else f'{self.constant(np.vdot)}({a}, {b})'}", node)
+        elif kind == CALL:
+            self._emit_call(node)
+        else:
+            for line in self.write(node, self.out(node), None):
+                self.say(line, node)
+
+    def write(self, node: Node, out: str, sliced: Callable[[Node], str] | None) -> list[str]:
+        """The statements that write a node's value to ``out``; in a block, of the rows of the block."""
+        ref = sliced or self.ref
+        args = node.args
+        if node.kind == UFUNC:
+            dtypes = ufunc_dtypes(node.f, tuple(arg.dtype for arg in args))
+            texts = []
+            for arg, dtype in zip(args, dtypes, strict=False):
+                scalar = arg.is_number or (arg.kind == CONST and arg.shape == ())
+                texts.append(self.operand(node, arg, dtype, sliced) if scalar else ref(arg))
+            equals = "out=" if node.f in (np.maximum, np.minimum) else ""  # a third position is deprecated there
+            return [f"{self.constant(node.f, 'f')}({', '.join(texts)}, {equals}{out})"]
+        if node.kind == MATMUL:
+            a, b = args
+            if len(a.shape) == len(b.shape) == 2 and a.dtype == b.dtype == node.dtype and node.dtype.kind == "f":
+                if self.is_static(a) and a.kind != CONST:
+                    self.ref(a)
+                    bound = self.remember(lambda array: array.dot, "dot", a)
+                    return [f"{bound}({ref(b)}, {out})"]
+                return [f"{ref(a)}.dot({ref(b)}, {out})"]
+            return [f"{self.constant(np.matmul)}({ref(a)}, {ref(b)}, {out})"]
+        if node.kind == REDUCE:
+            axes, keepdims = node.static
+            axis = axes[0] if axes is not None and len(axes) == 1 else axes
+            rest = ", True" if keepdims else ""
+            return [f"{self.constant(node.f, 'f')}.reduce({ref(args[0])}, {axis}, None, {out}{rest})"]
+        if node.kind == CAST:
+            kept = np.can_cast(args[0].dtype, node.dtype, "same_kind")
+            return [f"{self.constant(np.copyto)}({out}, {ref(args[0])}{'' if kept else ', casting=' + repr('unsafe')})"]
+        if node.kind == WHERE:
+            condition, a, b = args
+            copyto = self.constant(np.copyto)
+            if condition.dtype != np.bool_:
+                condition_text = f"{ref(condition)} != 0"
+            else:
+                condition_text = ref(condition)
+            values = [
+                self.constant_like(x, node.dtype, ()) if x.kind == CONST and x.is_number else ref(x) for x in (a, b)
+            ]
+            return [f"{copyto}({out}, {values[1]})", f"{copyto}({out}, {values[0]}, where={condition_text})"]
+        if node.kind == CONCAT:
+            if node.static is None:
+                rest = [i for i, arg in enumerate(args) if self.placed.get(arg) is not node]
+                if len(rest) == len(args):
+                    return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), None, {out})"]
+                return [f"{self.constant(np.copyto)}({self.slot(node, i)}, {ref(args[i])})" for i in rest]
+            return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), {node.static}, {out})"]
+        if node.kind == SETTLE:
+            x, step = args
+            lines = [] if out == ref(x) else [f"{self.constant(np.copyto)}({out}, {ref(x)})"]
+            shift = constant_shift(node.dtype)
+            cell = self.constant_like(Node(CONST, None, (), shift, (), float, node.place), node.dtype, ())
+            add, subtract = self.constant(np.add), self.constant(np.subtract)
+            work = f"{add}({out}, {cell}, {out}); {subtract}({out}, {cell}, {out})"
+            return [*lines, f"if not {self.ref(step)} % {ops.SETTLE_EVERY}: {work}"]
+        raise AssertionError(node.kind)
+
+    def slot(self, whole: Node, i: int) -> str:
+        """The part of a vector that holds a copy of its i-th piece."""
+        start = sum(arg.size for arg in whole.args[:i])
+        end, shape = start + whole.args[i].size, whole.args[i].shape
+        return self.remember(lambda array: array[start:end].reshape(shape), "p", whole)
+
+    def number_text(self, node: Node) -> str:
+        """A Python number's expression."""
+        texts = [self.ref(arg) for arg in node.args]
+        if node.f in INFIX:
+            return f"{texts[0]} {INFIX[node.f]} {texts[1]}"
+        if node.f is operator.neg:
+            return f"-{texts[0]}"
+        if node.f is ops.number:
+            return f"{texts[0]}.item()"
+        return f"{self.constant(node.f, 'f')}({', '.join(texts)})"
+
+    def _emit_call(self, node: Node) -> None:
+        def text(value: Any) -> str:
+            if isinstance(value, Ref):
+                return self.ref(node.args[value.i])
+            if isinstance(value, bool | int | float | str | None) and value == value:
+                return repr(value)
+            if type(value) is dict:
+                return "{" + ", ".join(f"{name!r}: {text(inner)}" for name, inner in value.items()) + "}"
+            if type(value) is tuple:
+                return "(" + "".join(f"{text(inner)}, " for inner in value) + ")"
+            if type(value) is list:
+                return "[" + ", ".join(map(text, value)) + "]"
+            if any(isinstance(part, Ref) for part in _deep(value)):
+                fields = _parts(value)
+                return f"{self.constant(type(value))}({', '.join(map(text, fields))})"
+            return self.constant(value)
+
+        args = ", ".join(map(text, node.static))
+        if node.f is ops.check:
+            ok = self.ref(node.args[0])
+            self.say(
+                f"if not {self.constant(np.all) if not node.args[0].shape else ''}{f'({ok})' if not node.args[0].shape else f'{ok}.all()'}: {self.constant(ops.check)}({args})",
+                node,
+            )
+            return
+        call = f"{self.constant(node.f, 'f')}({args})"
+        self.say(call if node.effect else f"{self.ref(node)} = {call}", node)
+
+    def _emit_blocks(self, chain: list[Node]) -> None:
+        """A loop over blocks of rows, in which the whole chain is computed for one block."""
+        first = chain[0]
+        shape = first.shape
+        width = max(arg.dtype.itemsize for node in chain for arg in (node, *node.args) if arg.is_array)
+        rows = max(1, BLOCK // (first.size // shape[0] * width))
+        inside = set(chain)
+        names: dict[Node, str] = {}
+        body: list[str] = []
+        last = {arg: i for i, node in enumerate(chain) for arg in node.args}
+        free: list[tuple[str, Any]] = []
+        setup: list[str] = []
+
+        def sliced(node: Node) -> str:
+            if node.kind == SETTLE and node in inside and self._in_place(node):
+                return sliced(node.args[0])
+            if node in names:
+                return names[node]
+            whole = self.ref(node)
+            if not (node.is_array and len(node.shape) == len(shape) and node.shape[0] == shape[0]):
+                return whole
+            names[node] = f"b{len(names)}"
+            body.append(f"{names[node]} = {whole}[a:z]")
+            return names[node]
+
+        for node in chain:
+            for arg in node.args:
+                if arg not in inside and arg.is_number:
+                    self.ref(arg)
+        before = len(self.lines)
+        probes: list[str] = []
+        for i, node in enumerate(chain):
+            if node.kind == PROBE:
+                a, b = map(sliced, node.args)
+                self.ref(node)
+                probes.append(self.ref(node))
+                body.append(f"{self.ref(node)} += {self.constant(np.vdot)}({a}, {b})")
+                continue
+            if node.kind == SETTLE and self._in_place(node):
+                out = sliced(node.args[0])
+                names[node] = out
+            elif node in self.interior:
+                dead = [
+                    arg
+                    for arg in node.args
+                    if arg in self.interior
+                    and last.get(arg) == i
+                    and arg.dtype == node.dtype
+                    and arg in names
+                    and node.kind != WHERE
+                ]
+                dead = [arg for arg in dead if not any(names.get(o) == names[arg] and o is not arg for o in node.args)]
+                matching = [entry for entry in free if entry[1] == node.dtype]
+                if dead:
+                    out = names[dead[0]]
+                elif matching:
+                    free.remove(matching[0])
+                    out = matching[0][0]
+                else:
+                    out = f"b{len(names)}_{i}"
+                    shape_rows = (rows, *shape[1:])
+                    cell = Node(CONST, None, (), None, shape_rows, node.dtype, node.place)
+                    name = f"w{len(self.static)}"
+                    self.static[name] = (cell, lambda array: array)
+                    body.append(f"{out} = {name}[:z - a]")
+                names[node] = out
+            else:
+                root = self._root(node)
+                if root in self.fresh and root is node and node not in self.name:
+                    setup.append(f"{self.fresh[node]} = {self.new(node)}")
+                    self.name[node] = self.fresh[node]
+                out = sliced(node)
+            body += self.write(node, out, sliced)
+            for arg in set(node.args):
+                if (
+                    arg in self.interior
+                    and last.get(arg) == i
+                    and names.get(arg) not in {names.get(n) for n in chain[: i + 1] if last.get(n, -1) > i or n is node}
+                ):
+                    free.append((names[arg], arg.dtype))
+        numbers = self.lines[before:]
+        del self.lines[before:]
+        self.lines += numbers
+        for text in setup:
+            self.say(text, first)
+        for name in probes:
+            self.say(f"{name} = 0.0", first)
+        blocks = tuple((start, min(start + rows, shape[0])) for start in range(0, shape[0], rows))
+        self.say(f"for a, z in {self.constant(blocks)}:", first)
+        for text in body:
+            self.say("    " + text, first)
+
+    # ----- running -------------------------------------------------------------------------------------------
+
+    def result_text(self) -> str:
+        """The expression of the result, a tree in which every array owns its memory."""
+        given: set[str] = set()
+
+        def leaf(node: Node) -> str:
+            text = self.ref(node)
+            root = self._root(node)
+            if not node.is_array:
+                return text
+            if root in self.fresh and text not in given:
+                given.add(text)
+                return text
+            if self.is_static(node) and root.kind != CONST:
+                return f"{self.remember(lambda array: array.copy, 'copy', node)}()"
+            return f"{self.constant(np.array)}({text})"
+
+        def walk(value: Any) -> str:
+            if isinstance(value, Node):
+                return leaf(value)
+            if type(value) is dict:
+                return "{" + ", ".join(f"{name!r}: {walk(inner)}" for name, inner in value.items()) + "}"
+            if type(value) is tuple:
+                return "(" + "".join(f"{walk(inner)}, " for inner in value) + ")"
+            if type(value) is list:
+                return "[" + ", ".join(map(walk, value)) + "]"
+            if isinstance(value, tuple):
+                return f"{self.constant(type(value))}({', '.join(map(walk, value))})"
+            return self.constant(value)
+
+        return walk(self.graph.outputs)
+
+    @property
+    def source(self) -> str:
+        """The program as Python source."""
+        if not hasattr(self, "_source"):
+            self._source = self.program()
+        return self._source
+
+    def program(self, timed: bool = False) -> str:
+        """The source of the function that makes an instance, which with ``timed`` tells where its time goes."""
+        result = self.result_text()
+        lines = ["def make(scratch):"]
+        lines += [f"    {name} = scratch[{name!r}]" for name in self.static]
+        lines.append(f"    def run({', '.join(f'i{i}' for i in range(len(self.graph.inputs)))}):")
+        if timed:
+            lines.append("        last = clock()")
+        for i, line in enumerate(self.lines):
+            lines.append("        " + line.text)
+            following = self.lines[i + 1] if i + 1 < len(self.lines) else None
+            if timed and (following is None or (following.place != line.place and not following.text.startswith(" "))):
+                lines.append(f"        now = clock(); times[{i}] += now - last; last = now")
+        lines += [f"        return {result}", "    return run"]
+        return "\n".join(lines) + "\n"
+
+    def make(self, timed: bool = False, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
+        """A new instance with scratch memory of its own."""
+        if timed or not hasattr(self, "_make"):
+            source = self.program(timed) if timed else self.source
+            names = dict(self.constants) | (extra or {})
+            exec(compile(source, "<funcnet plan>", "exec"), names)
+            if timed:
+                return names["make"](self.scratch())  # type: ignore[no-any-return]
+            self._make = names["make"]
+        return self._make(self.scratch())  # type: ignore[no-any-return]
+
+    def scratch(self) -> dict[str, Any]:
+        """Scratch memory, and whatever is made of it, by name."""
+        arena = np.empty(self.scratch_bytes + ALIGNMENT, np.uint8)
+        shift = -arena.ctypes.data % ALIGNMENT
+        arrays: dict[Node, Any] = {}
+
+        def array(node: Node) -> Any:
+            if node in arrays:
+                return arrays[node]
+            if node.kind == CONST and node.static is None:
+                made = np.empty(node.shape, node.dtype)
+            elif node.kind == CONST:
+                made = node.static
+            elif node in self.placed:
+                whole = self.placed[node]
+                start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
+                made = array(whole)[start : start + node.size].reshape(node.shape)
+            elif node.kind == VIEW:
+                made = _view(array(node.args[0]), node)
+            elif node.kind == SETTLE and self._in_place(node):
+                made = array(node.args[0])
+            else:
+                start = self.buffers[node].offset + shift
+                made = arena[start : start + node.nbytes].view(node.dtype).reshape(node.shape)
+            arrays[node] = made
+            return made
+
+        return {name: make(array(node)) for name, (node, make) in self.static.items()}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run on the flat inputs. An instance is taken for the time of a call, so threads never share one."""
+        try:
+            run = self.instances.pop()
+        except IndexError:
+            run = self.make()
+        try:
+            return run(*inputs)
+        finally:
+            self.instances.append(run)
+
+
+class Recycler:
+    """Memory for one result, used again once nobody refers to it."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.kept: list[Any] = []
+
+    def __call__(self) -> Any:
+        for array in self.kept:
+            if sys.getrefcount(array) == 3:  # the list's, this loop's, and the call's
+                return array
+        array = np.empty(self.shape, self.dtype)
+        self.kept = [*self.kept[-2:], array]
+        return array
+
+
+def constant_shift(dtype: Any) -> float:
+    """The number that ``ops.flush`` adds and takes away."""
+    info = np.finfo(dtype)
+    return float(info.tiny) / float(info.eps) ** 2
+
+
+def view_text(node: Node) -> str:
+    """The expression that makes a view, to put behind its base."""
+    method, how = node.static
+    if method == "reshape":
+        return f".reshape({how!r})"
+    if method == "transpose":
+        return ".T" if how == (1, 0) else f".transpose({how!r})"
+    if method == "index":
+        return f"[{', '.join(map(_item_text, how))}]"
+    return f".broadcast({how!r})"
+
+
+def _item_text(item: Any) -> str:
+    if isinstance(item, slice):
+        parts = ["" if part is None else str(part) for part in (item.start, item.stop, item.step)]
+        return ":".join(parts if parts[2] else parts[:2])
+    return "None" if item is None else str(int(item))
+
+
+def _view(array: Any, node: Node) -> Any:
+    method, how = node.static
+    if method == "reshape":
+        return array.reshape(how)
+    if method == "transpose":
+        return array.transpose(how)
+    return array[how] if method == "index" else np.broadcast_to(array, how)
+
+
+def _parts(value: Any) -> list[Any]:
+    if hasattr(value, "_fields"):
+        return list(value)
+    return [value.train, value.key]  # a context
+
+
+def _deep(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _deep(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _deep(inner)
+    elif hasattr(value, "train") and hasattr(value, "key"):
+        yield value.key
+
+
+__all__ = ["Plan", "map_nodes"]

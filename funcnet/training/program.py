@@ -1,0 +1,127 @@
+"""The three pure functions that a network is run by: prediction, gradients, and the step made of them.
+
+They take arrays that were checked, call the layers, and nothing else; ``step.py`` compiles them, or runs them
+as they stand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from funcnet import ops, tree
+from funcnet.compile.function import Compiled
+from funcnet.compile.trace import Struct, attempt, section
+from funcnet.key import Array, Key
+from funcnet.layer import EVAL, Context, Layer, Params, State, Value, apply_child, vjp_child
+from funcnet.losses import Loss
+from funcnet.optim.rules import Optimizer, OptState, apply_updates
+from funcnet.training.checks import owned
+
+MOST_PROGRAMS = 64
+
+
+def structs(value: Any) -> Any:
+    """The shapes and dtypes of a value's arrays."""
+    return tree.map(lambda leaf: Struct(np.shape(leaf), leaf.dtype), value)
+
+
+def prediction(net: Layer) -> Callable[[Params, State, Value], Value]:
+    """``(params, state, x) -> y`` in evaluation mode."""
+
+    def program(params: Params, state: State, x: Value) -> Value:
+        y, _, _ = apply_child("", net, params, state, x, EVAL)
+        return owned(y, x, params, state)
+
+    return program
+
+
+def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Params]]:
+    """``(params, state, x, y, ctx, weight, divisor) -> (value, state, grads)``: forward, then backward."""
+
+    def program(
+        params: Params, state: State, x: Value, y: Value, ctx: Context, weight: Array | None, divisor: float | None
+    ) -> tuple[float, State, Params]:
+        outputs, new_state, residuals = apply_child("", net, params, state, x, ctx)
+        with section("loss"):
+            name = type(loss).__name__
+            scalar = Struct((), np.dtype(np.float64)), Struct((), object)
+            value, saved = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
+            dy = attempt(loss.vjp, (saved,), lambda: structs(outputs), f"vjp of {name}")
+        grads, _ = vjp_child("", net, params, residuals, dy)
+        return ops.number(value), owned(new_state, state, x, y), owned(grads, x, y, params, state)
+
+    return program
+
+
+def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Callable[..., Any]:
+    """``(params, state, opt_state, key, step, x, y, weight) -> (value, params, state, opt_state, probes)``.
+
+    The probes are finite only if gradients, new params and new state are.
+    """
+    gradient = gradients(net, loss)
+
+    def program(
+        params: Params, state: State, opt_state: OptState, key: Key, step: int, x: Value, y: Value, weight: Array | None
+    ) -> tuple[float, Params, State, OptState, list[float]]:
+        value, new_state, grads = sharded(params, state, key.fold("step", step), x, y, weight)
+        with section("update"):
+            name = f"update of {type(opt).__name__}"
+            like = structs(params), structs(opt_state)
+            updates, opt_state = attempt(opt.update, (grads, opt_state, params, value), lambda: like, name)
+            new_params = apply_updates(params, updates)
+            pairs = [
+                *zip(tree.leaves(new_params), tree.leaves(grads), strict=True),
+                *((leaf, leaf) for leaf in tree.leaves(new_state) if leaf.dtype.kind == "f"),
+            ]
+            probes = [ops.probe(a, b) for a, b in pairs]
+        return value, owned(new_params, params), new_state, owned(opt_state, grads, params), probes
+
+    def sharded(
+        params: Params, state: State, key: Key, x: Value, y: Value, weight: Array | None
+    ) -> tuple[float, State, Params]:
+        rows = len(tree.leaves(x)[0])
+        if shards == 1 or rows == 0:
+            return gradient(params, state, x, y, Context(True, key.fold("shard", 0)), weight, None)
+        divisor = loss.divisor(y, weight)
+        parts = []
+        for shard in range(shards):
+            part = slice(shard * rows // shards, (shard + 1) * rows // shards)
+            if part.start < part.stop:
+                x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
+                w_part = None if weight is None else weight[part]
+                ctx = Context(True, key.fold("shard", shard))
+                parts.append(gradient(params, state, x_part, y_part, ctx, w_part, divisor))
+        value, new_state, grads = parts[0]
+        for other_value, other_state, other_grads in parts[1:]:
+            value = value + other_value
+            new_state, grads = (tree.map(np.add, *pair) for pair in ((new_state, other_state), (grads, other_grads)))
+        share = 1.0 / len(parts)
+        mean = tree.map(
+            lambda leaf, first: ops.array(leaf * share) if leaf.dtype.kind == "f" else first, new_state, parts[0][1]
+        )
+        return value, mean, tree.map(ops.array, grads)
+
+    return program
+
+
+@lru_cache(MOST_PROGRAMS)
+def compiled_prediction(net: Layer) -> Compiled:
+    """``prediction``, compiled; the same for equal specs."""
+    return Compiled(prediction(net), ("params", "state", "x"), patient=True)
+
+
+@lru_cache(MOST_PROGRAMS)
+def compiled_gradients(net: Layer, loss: Loss) -> Compiled:
+    """``gradients``, compiled; the same for equal specs."""
+    return Compiled(gradients(net, loss), ("params", "state", "x", "y", "ctx", "weight", "divisor"), patient=True)
+
+
+@lru_cache(MOST_PROGRAMS)
+def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
+    """``training_step``, compiled; the same for equal specs."""
+    names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
+    return Compiled(training_step(net, loss, opt, shards), names)
