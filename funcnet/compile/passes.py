@@ -306,6 +306,8 @@ def ordered(graph: Graph) -> Graph:
             return
         for arg in node.args:
             emit(arg)  # only what is lazy is left to do
+        if node in done:  # the last of them made it ready
+            return
         done.add(node)
         order.append(node)
         for user in users[node]:

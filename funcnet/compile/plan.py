@@ -35,25 +35,19 @@ from funcnet.compile.graph import (
     Node,
     Place,
     Ref,
-    is_elementwise,
     leaves,
-    map_nodes,
     ufunc_dtypes,
 )
+from funcnet.compile.memory import ALIGNMENT, WRITABLE, Memory
 from funcnet.compile.passes import optimized
 
 BLOCK = 1 << 17
 """Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
-LARGE = 1 << 19
-"""Bytes from which an array is worked on in blocks"""
 RECYCLED = 1 << 16
 """Bytes from which the memory of a result is used again once nobody refers to it"""
 FILLED = 1 << 18
 """Bytes up to which a number is kept as a whole array where that is faster"""
-ALIGNMENT = 64
 INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"}
-WRITABLE = (UFUNC, MATMUL, REDUCE, CAST, WHERE, CONCAT)
-"""Kinds of nodes that write their result where they are told to"""
 
 
 class Line(NamedTuple):
@@ -61,13 +55,6 @@ class Line(NamedTuple):
 
     text: str
     place: Place
-
-
-class Buffer:
-    """One piece of scratch memory over a span of the program."""
-
-    def __init__(self, nbytes: int) -> None:
-        self.nbytes, self.offset = nbytes, 0
 
 
 class Plan:
@@ -83,186 +70,11 @@ class Plan:
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
         self.numbers: dict[tuple[Node, Any], str] = {}
-        self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
-        for node in self.nodes:
-            for arg in node.args:
-                self.users[arg].append(node)
         self.outputs = leaves(self.graph.outputs)
-        self.groups = self._groups()
-        self._place()
+        self.memory = Memory(self.graph, without)
+        self.fresh = {node: f"o{i}" for i, node in enumerate(self.memory.fresh_in_order())}
         self._emit()
         self.instances: list[Callable[..., Any]] = []
-
-    # ----- where arrays lie --------------------------------------------------------------------------------
-
-    def _groups(self) -> dict[Node, list[Node]]:
-        """Chains of elementwise calls on large arrays of one shape, by their first node."""
-        groups: dict[Node, list[Node]] = {}
-        if "block" in self.without:
-            return groups
-        taken: set[Node] = set()
-        for i, node in enumerate(self.nodes):
-            if node in taken or not self._blockable(node):
-                continue
-            chain = [node]
-            inside = {node}
-            barred: set[Node] = set()  # depends on the chain without being part of it
-            for other in self.nodes[i + 1 :]:
-                if other in taken:
-                    continue
-                depends = any(arg in inside for arg in other.args)
-                late = any(arg in barred for arg in other.args)
-                fits = self._blockable(other) and other.shape == node.shape
-                probes = other.kind == PROBE and all(arg.shape == node.shape for arg in other.args) and depends
-                if (fits or probes) and not late and self._ready(other, inside, i):
-                    chain.append(other)
-                    inside.add(other)
-                elif depends or late:
-                    barred.add(other)
-            if len(chain) > 1:
-                groups[node] = chain
-                taken |= inside
-        return groups
-
-    def _ready(self, node: Node, inside: set[Node], at: int) -> bool:
-        """Whether the arguments are in the chain or computed before it."""
-        return all(arg in inside or self._position[arg] < at for arg in node.args)
-
-    @property
-    def _position(self) -> dict[Node, int]:
-        if not hasattr(self, "_positions"):
-            self._positions = {node: i for i, node in enumerate(self.nodes)}
-        return self._positions
-
-    def _blockable(self, node: Node) -> bool:
-        if node.kind == SETTLE:
-            return node.nbytes >= LARGE and len(node.shape) > 0
-        if not is_elementwise(node) or not node.shape or node.shape[0] < 2 or node.size * 4 < LARGE:
-            return False
-        return all(len(arg.shape) < len(node.shape) or arg.shape[0] in (1, node.shape[0]) for arg in node.args)
-
-    def _root(self, node: Node) -> Node:
-        """The node in whose memory a node's array lies."""
-        while True:
-            if node.kind == VIEW or (node.kind == SETTLE and self._in_place(node)):
-                node = node.args[0]
-            elif node in self.placed:
-                node = self.placed[node]
-            else:
-                return node
-
-    def _in_place(self, node: Node) -> bool:
-        """Whether an average may be settled where it lies."""
-        (x, _) = node.args
-        return x.kind in WRITABLE and x not in self.outputs and len(self.users[x]) == 1 and "reuse" not in self.without
-
-    def _place(self) -> None:
-        """Give every array its memory."""
-        self.placed: dict[Node, Node] = {}
-        self.interior: set[Node] = set()
-        grouped = {node: chain for chain in self.groups.values() for node in chain}
-        for node in self.nodes:
-            if node.kind == CONCAT and node.static is None and "pack" not in self.without:
-                for arg in node.args:
-                    once = node.args.count(arg) == 1
-                    if once and arg.kind in WRITABLE and arg not in self.placed and arg not in self.outputs:
-                        self.placed[arg] = node
-        leaving = {self._root(node) for node in self.outputs}
-        for node, chain in grouped.items():
-            inside = set(chain)
-            if node.is_array and self._root(node) not in leaving and self._root(node) in inside:
-                if all(user in inside for user in self._all_users(self._root(node))):
-                    self.interior.add(node)
-        # what leaves in memory of its own
-        self.fresh: dict[Node, str] = {}
-        times: dict[Node, int] = {}
-        for node in self.outputs:
-            if node.is_array:
-                times[self._root(node)] = times.get(self._root(node), 0) + 1
-        for node in self.outputs:
-            root = self._root(node)
-            same = node is root or (node.kind == SETTLE and node.args[0] is root)
-            if node.is_array and same and root.kind in WRITABLE and times[root] == 1:
-                self.fresh[root] = ""
-        # scratch memory, by the time between first write and last use
-        span: dict[Node, list[int]] = {}
-        for i, node in enumerate(self.nodes):
-            first = self._position[grouped[node][0]] if node in grouped else i
-            for other in (node, *node.args):
-                root = self._root(other)
-                span.setdefault(root, [first, i])
-                span[root][0] = min(span[root][0], first)
-                span[root][1] = max(span[root][1], i)
-            if node in grouped:  # arguments of a chain live until its end
-                end = max(self._position[member] for member in grouped[node])
-                for arg in (node, *node.args):
-                    span[self._root(arg)][1] = max(span[self._root(arg)][1], end)
-        for node in self.outputs:
-            span[self._root(node)][1] = len(self.nodes)
-        self.buffers: dict[Node, Buffer] = {}
-        free: list[Buffer] = []
-        self.all_buffers: list[Buffer] = []
-        dying: dict[int, list[Node]] = {}
-        begins: dict[int, list[Node]] = {}
-        for node, (first, last) in span.items():
-            needs = node.kind in WRITABLE or (node.kind == SETTLE)
-            if needs and node not in self.fresh and node not in self.interior and node.is_array:
-                begins.setdefault(first, []).append(node)
-                dying.setdefault(last, []).append(node)
-        for i in range(len(self.nodes) + 1):
-            for node in begins.get(i, ()):
-                buffer = None
-                if "reuse" not in self.without:
-                    buffer = self._inherited(node, i, dying, span) or self._best(free, node.nbytes)
-                if buffer is None:
-                    buffer = Buffer(node.nbytes)
-                    self.all_buffers.append(buffer)
-                self.buffers[node] = buffer
-            for node in dying.get(i, ()):
-                if node in self.buffers and self.buffers[node] not in free:
-                    still = any(
-                        other is not node and self.buffers.get(other) is self.buffers[node] and span[other][1] > i
-                        for other in begins.get(i, ())
-                    )
-                    if not still:
-                        free.append(self.buffers[node])
-        total = 0
-        for buffer in self.all_buffers:
-            buffer.offset = total
-            total += -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
-        self.scratch_bytes = total
-
-    def _inherited(
-        self, node: Node, i: int, dying: dict[int, list[Node]], span: dict[Node, list[int]]
-    ) -> Buffer | None:
-        """The memory of an argument that is used for the last time, for an elementwise call."""
-        if not is_elementwise(node) or node.kind == WHERE or self._position[node] != i:
-            return None
-        for arg in node.args:
-            root = self._root(arg)
-            whole = arg.nbytes == root.nbytes == node.nbytes and arg.dtype == node.dtype and arg.shape == node.shape
-            plain = arg is root or (arg.kind == VIEW and arg.static[0] == "reshape") or arg.kind == SETTLE
-            if whole and plain and root in self.buffers and span[root][1] == i and root in dying.get(i, ()):
-                if any(o is not arg and self._root(o) is root and o.shape != node.shape for o in node.args):
-                    continue
-                return self.buffers[root]
-        return None
-
-    @staticmethod
-    def _best(free: list[Buffer], nbytes: int) -> Buffer | None:
-        fitting = [buffer for buffer in free if nbytes <= buffer.nbytes <= 4 * nbytes + 4096]
-        if not fitting:
-            return None
-        best = min(fitting, key=lambda buffer: buffer.nbytes)
-        free.remove(best)
-        return best
-
-    def _all_users(self, node: Node) -> Iterator[Node]:
-        """Who reads a node's memory: its users, and those of its views."""
-        for user in self.users[node]:
-            yield user
-            if user.kind == VIEW or user in self.placed or (user.kind == SETTLE and self._in_place(user)):
-                yield from self._all_users(user)
 
     # ----- the program ---------------------------------------------------------------------------------------
 
@@ -284,8 +96,8 @@ class Plan:
 
     def is_static(self, node: Node) -> bool:
         """Whether the array is the same memory at every call."""
-        root = self._root(node)
-        return root in self.buffers or root.kind == CONST
+        root = self.memory.root(node)
+        return root in self.memory.buffers or root.kind == CONST
 
     def say(self, text: str, node: Node) -> None:
         """Add a line."""
@@ -294,14 +106,9 @@ class Plan:
     def _emit(self) -> None:
         for i, node in enumerate(self.graph.inputs):
             self.name[node] = f"i{i}"
-        for node in self.fresh:
-            self.fresh[node] = f"o{len(self.name) + len(self.lines)}_{len(self.known)}"
-        for i, node in enumerate(self.fresh):
-            self.fresh[node] = f"o{i}"
         begun: set[Node] = set()
-        self.inner_of = {member: chain for chain in self.groups.values() for member in chain}
         for node in self.nodes:
-            chain = self.inner_of.get(node)
+            chain = self.memory.chain_of.get(node)
             if chain is None:
                 self._emit_node(node)
             elif chain[0] not in begun:
@@ -316,7 +123,7 @@ class Plan:
             text = repr(node.static) if node.is_number else self.constant(node.static)
             if text in ("inf", "-inf", "nan"):
                 text = f"float('{text}')"
-        elif node.kind == SETTLE and self._in_place(node):
+        elif node.kind == SETTLE and self.memory.in_place(node):
             text = self.ref(node.args[0])
         elif self.is_static(node) and node.kind in (VIEW, *WRITABLE, SETTLE):
             text = self.remember(lambda array: array, "t" if node.kind != VIEW else "v", node)
@@ -353,7 +160,7 @@ class Plan:
 
     def out(self, node: Node) -> str:
         """Where a node writes; memory of its own is taken first."""
-        root = self._root(node)
+        root = self.memory.root(node)
         if root in self.fresh and root is node:
             name = self.name[node] = self.fresh[node]
             self.say(f"{name} = {self.new(node)}", node)
@@ -431,7 +238,7 @@ class Plan:
             return [f"{copyto}({out}, {values[1]})", f"{copyto}({out}, {values[0]}, where={condition_text})"]
         if node.kind == CONCAT:
             if node.static is None:
-                rest = [i for i, arg in enumerate(args) if self.placed.get(arg) is not node]
+                rest = [i for i, arg in enumerate(args) if self.memory.placed.get(arg) is not node]
                 if len(rest) == len(args):
                     return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), None, {out})"]
                 return [f"{self.constant(np.copyto)}({self.slot(node, i)}, {ref(args[i])})" for i in rest]
@@ -505,7 +312,7 @@ class Plan:
         setup: list[str] = []
 
         def sliced(node: Node) -> str:
-            if node.kind == SETTLE and node in inside and self._in_place(node):
+            if node.kind == SETTLE and node in inside and self.memory.in_place(node):
                 return sliced(node.args[0])
             if node in names:
                 return names[node]
@@ -529,14 +336,14 @@ class Plan:
                 probes.append(self.ref(node))
                 body.append(f"{self.ref(node)} += {self.constant(np.vdot)}({a}, {b})")
                 continue
-            if node.kind == SETTLE and self._in_place(node):
+            if node.kind == SETTLE and self.memory.in_place(node):
                 out = sliced(node.args[0])
                 names[node] = out
-            elif node in self.interior:
+            elif node in self.memory.interior:
                 dead = [
                     arg
                     for arg in node.args
-                    if arg in self.interior
+                    if arg in self.memory.interior
                     and last.get(arg) == i
                     and arg.dtype == node.dtype
                     and arg in names
@@ -558,7 +365,7 @@ class Plan:
                     body.append(f"{out} = {name}[:z - a]")
                 names[node] = out
             else:
-                root = self._root(node)
+                root = self.memory.root(node)
                 if root in self.fresh and root is node and node not in self.name:
                     setup.append(f"{self.fresh[node]} = {self.new(node)}")
                     self.name[node] = self.fresh[node]
@@ -566,7 +373,7 @@ class Plan:
             body += self.write(node, out, sliced)
             for arg in set(node.args):
                 if (
-                    arg in self.interior
+                    arg in self.memory.interior
                     and last.get(arg) == i
                     and names.get(arg) not in {names.get(n) for n in chain[: i + 1] if last.get(n, -1) > i or n is node}
                 ):
@@ -591,7 +398,7 @@ class Plan:
 
         def leaf(node: Node) -> str:
             text = self.ref(node)
-            root = self._root(node)
+            root = self.memory.root(node)
             if not node.is_array:
                 return text
             if root in self.fresh and text not in given:
@@ -652,7 +459,7 @@ class Plan:
 
     def scratch(self) -> dict[str, Any]:
         """Scratch memory, and whatever is made of it, by name."""
-        arena = np.empty(self.scratch_bytes + ALIGNMENT, np.uint8)
+        arena = np.empty(self.memory.nbytes + ALIGNMENT, np.uint8)
         shift = -arena.ctypes.data % ALIGNMENT
         arrays: dict[Node, Any] = {}
 
@@ -663,16 +470,16 @@ class Plan:
                 made = np.empty(node.shape, node.dtype)
             elif node.kind == CONST:
                 made = node.static
-            elif node in self.placed:
-                whole = self.placed[node]
+            elif node in self.memory.placed:
+                whole = self.memory.placed[node]
                 start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
                 made = array(whole)[start : start + node.size].reshape(node.shape)
             elif node.kind == VIEW:
                 made = _view(array(node.args[0]), node)
-            elif node.kind == SETTLE and self._in_place(node):
+            elif node.kind == SETTLE and self.memory.in_place(node):
                 made = array(node.args[0])
             else:
-                start = self.buffers[node].offset + shift
+                start = self.memory.buffers[node].offset + shift
                 made = arena[start : start + node.nbytes].view(node.dtype).reshape(node.shape)
             arrays[node] = made
             return made
@@ -757,6 +564,3 @@ def _deep(value: Any) -> Iterator[Any]:
             yield from _deep(inner)
     elif hasattr(value, "train") and hasattr(value, "key"):
         yield value.key
-
-
-__all__ = ["Plan", "map_nodes"]
