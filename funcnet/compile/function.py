@@ -12,6 +12,7 @@ from funcnet.compile.trace import TraceError, map_inputs, runs_as_it_is, trace
 from funcnet.key import Key
 from funcnet.layer import Context, listening
 
+MISS: Any = object()
 MOST_PLANS = 32
 """Plans that one function keeps; the oldest goes first"""
 
@@ -46,16 +47,16 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Any:
         """The function's result."""
-        last = self.last
-        if last is not None:
-            flat = last.flat(*args)
-            if flat is not None:
-                return last.plan(*flat)
-        return self.slowly(args)
+        result = self.quickly(*args)
+        return self.slowly(args) if result is MISS else result
 
-    def fits(self, *args: Any) -> Any:
-        """The flat arguments of the last plan, if these fit it, else None."""
-        return None if self.last is None else self.last.flat(*args)
+    def quickly(self, *args: Any) -> Any:
+        """The result by the plan that ran last, if the arguments fit it, else MISS."""
+        last = self.last
+        if last is None or listening():
+            return MISS
+        flat = last.flat(*args)
+        return MISS if flat is None else last.plan(*flat)
 
     def slowly(self, args: tuple[Any, ...]) -> Any:
         """Find the plan for the arguments, or make it."""

@@ -58,13 +58,17 @@ def evaluate(node: Node, values: list[Any]) -> Any:
         return node.f.reduce(values[0], axis=axes, keepdims=keepdims)
     if node.kind == CONCAT:
         return np.concatenate(values, axis=node.static)
+    return view(values[0], node)
+
+
+def view(array: Any, node: Node) -> Any:
+    """The view of an array that a node of that kind stands for."""
     method, how = node.static
-    return {
-        "reshape": lambda x: np.reshape(x, how),
-        "transpose": lambda x: np.transpose(x, how),
-        "index": lambda x: x[how],
-        "broadcast": lambda x: np.broadcast_to(x, how),
-    }[method](values[0])
+    if method == "reshape":
+        return array.reshape(how)
+    if method == "transpose":
+        return array.transpose(how)
+    return array[how] if method == "index" else np.broadcast_to(array, how)
 
 
 def is_one(node: Node) -> bool:

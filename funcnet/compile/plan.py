@@ -39,7 +39,7 @@ from funcnet.compile.graph import (
     ufunc_dtypes,
 )
 from funcnet.compile.memory import ALIGNMENT, WRITABLE, Memory
-from funcnet.compile.passes import optimized
+from funcnet.compile.passes import optimized, view
 
 BLOCK = 1 << 17
 """Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
@@ -48,6 +48,10 @@ RECYCLED = 1 << 16
 FILLED = 1 << 18
 """Bytes up to which a number is kept as a whole array where that is faster"""
 INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"}
+
+
+Make = Callable[[Any], Any]
+"""What is made of a scratch array once for each instance: itself, a bound method, a slice"""
 
 
 class Line(NamedTuple):
@@ -66,7 +70,7 @@ class Plan:
         self.nodes = self.graph.nodes
         self.constants: dict[str, Any] = {}
         self.known: dict[Any, str] = {}
-        self.static: dict[str, tuple[Node, Any]] = {}
+        self.static: dict[str, tuple[Node, Make]] = {}
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
         self.numbers: dict[tuple[Node, Any], str] = {}
@@ -80,15 +84,16 @@ class Plan:
 
     def constant(self, value: Any, prefix: str = "k") -> str:
         """The name of something that the program finds in its surroundings."""
-        if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is value:
-            self.constants[value.__name__] = value
-            return value.__name__
+        name = getattr(value, "__name__", "")
+        if isinstance(value, np.ufunc) and getattr(np, name, None) is value:
+            self.constants[name] = value
+            return name
         if id(value) not in self.known:
             self.known[id(value)] = f"{prefix}{len(self.known)}"
             self.constants[self.known[id(value)]] = value
         return self.known[id(value)]
 
-    def remember(self, make: Callable[[Callable[[Node], Any]], Any], prefix: str, node: Node) -> str:
+    def remember(self, make: Make, prefix: str, node: Node) -> str:
         """The name of something made of scratch arrays once for each instance."""
         name = f"{prefix}{len(self.static)}"
         self.static[name] = (node, make)
@@ -98,6 +103,11 @@ class Plan:
         """Whether the array is the same memory at every call."""
         root = self.memory.root(node)
         return root in self.memory.buffers or root.kind == CONST
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch memory of one instance, blocks of rows not counted."""
+        return self.memory.nbytes
 
     def say(self, text: str, node: Node) -> None:
         """Add a line."""
@@ -228,20 +238,17 @@ class Plan:
         if node.kind == WHERE:
             condition, a, b = args
             copyto = self.constant(np.copyto)
-            if condition.dtype != np.bool_:
-                condition_text = f"{ref(condition)} != 0"
-            else:
-                condition_text = ref(condition)
+            mask = ref(condition) if condition.dtype == np.bool_ else f"{ref(condition)} != 0"
             values = [
                 self.constant_like(x, node.dtype, ()) if x.kind == CONST and x.is_number else ref(x) for x in (a, b)
             ]
-            return [f"{copyto}({out}, {values[1]})", f"{copyto}({out}, {values[0]}, where={condition_text})"]
+            return [f"{copyto}({out}, {values[1]})", f"{copyto}({out}, {values[0]}, where={mask})"]
         if node.kind == CONCAT:
             if node.static is None:
-                rest = [i for i, arg in enumerate(args) if self.memory.placed.get(arg) is not node]
-                if len(rest) == len(args):
+                copied = [i for i, arg in enumerate(args) if self.memory.placed.get(arg) is not node]
+                if len(copied) == len(args):
                     return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), None, {out})"]
-                return [f"{self.constant(np.copyto)}({self.slot(node, i)}, {ref(args[i])})" for i in rest]
+                return [f"{self.constant(np.copyto)}({self.slot(node, i)}, {ref(args[i])})" for i in copied]
             return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), {node.static}, {out})"]
         if node.kind == SETTLE:
             x, step = args
@@ -290,10 +297,8 @@ class Plan:
         args = ", ".join(map(text, node.static))
         if node.f is ops.check:
             ok = self.ref(node.args[0])
-            self.say(
-                f"if not {self.constant(np.all) if not node.args[0].shape else ''}{f'({ok})' if not node.args[0].shape else f'{ok}.all()'}: {self.constant(ops.check)}({args})",
-                node,
-            )
+            holds = f"{ok}.all()" if node.args[0].shape else ok
+            self.say(f"if not {holds}: {self.constant(ops.check)}({args})", node)
             return
         call = f"{self.constant(node.f, 'f')}({args})"
         self.say(call if node.effect else f"{self.ref(node)} = {call}", node)
@@ -453,9 +458,9 @@ class Plan:
             names = dict(self.constants) | (extra or {})
             exec(compile(source, "<funcnet plan>", "exec"), names)
             if timed:
-                return names["make"](self.scratch())  # type: ignore[no-any-return]
+                return names["make"](self.scratch())
             self._make = names["make"]
-        return self._make(self.scratch())  # type: ignore[no-any-return]
+        return self._make(self.scratch())
 
     def scratch(self) -> dict[str, Any]:
         """Scratch memory, and whatever is made of it, by name."""
@@ -475,7 +480,7 @@ class Plan:
                 start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
                 made = array(whole)[start : start + node.size].reshape(node.shape)
             elif node.kind == VIEW:
-                made = _view(array(node.args[0]), node)
+                made = view(array(node.args[0]), node)
             elif node.kind == SETTLE and self.memory.in_place(node):
                 made = array(node.args[0])
             else:
@@ -537,15 +542,6 @@ def _item_text(item: Any) -> str:
         parts = ["" if part is None else str(part) for part in (item.start, item.stop, item.step)]
         return ":".join(parts if parts[2] else parts[:2])
     return "None" if item is None else str(int(item))
-
-
-def _view(array: Any, node: Node) -> Any:
-    method, how = node.static
-    if method == "reshape":
-        return array.reshape(how)
-    if method == "transpose":
-        return array.transpose(how)
-    return array[how] if method == "index" else np.broadcast_to(array, how)
 
 
 def _parts(value: Any) -> list[Any]:

@@ -463,47 +463,47 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.sum``."""
-        return np.sum(self, axis=axis, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.sum(self, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.mean``."""
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.mean(self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.max``."""
-        return np.max(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.min``."""
-        return np.min(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.min(self, axis=axis, keepdims=keepdims)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.prod``."""
-        return np.prod(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.prod(self, axis=axis, keepdims=keepdims)
 
     def any(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.any``."""
-        return np.any(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.any(self, axis=axis, keepdims=keepdims)
 
     def all(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.all``."""
-        return np.all(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.all(self, axis=axis, keepdims=keepdims)
 
     def dot(self, other: Any) -> Any:
         """As ``np.ndarray.dot``."""
-        return np.dot(self, other)  # type: ignore[call-overload]
+        return np.dot(self, other)
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         """As ``np.ndarray.clip``."""
-        return np.clip(self, low, high)  # type: ignore[call-overload]
+        return np.clip(self, low, high)
 
     def argmax(self, axis: Any = None) -> Any:
         """As ``np.ndarray.argmax``."""
-        return np.argmax(self, axis=axis)  # type: ignore[call-overload]
+        return np.argmax(self, axis=axis)
 
     def argmin(self, axis: Any = None) -> Any:
         """As ``np.ndarray.argmin``."""
-        return np.argmin(self, axis=axis)  # type: ignore[call-overload]
+        return np.argmin(self, axis=axis)
 
     def __getitem__(self, index: Any) -> Any:
         whole = index if isinstance(index, tuple) else (index,)
@@ -522,8 +522,8 @@ class TracedArray(NDArrayOperatorsMixin):
     def _no_writing(self, *_: Any) -> NoReturn:
         self.tracer.refuse("writes into an array in place", "make a new one: x = x + y")
 
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __ifloordiv__ = _no_writing  # type: ignore[misc]
-    __iand__ = __ior__ = __ixor__ = __imod__ = __imatmul__ = _no_writing  # type: ignore[misc]
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __ifloordiv__ = _no_writing
+    __iand__ = __ior__ = __ixor__ = __imod__ = __imatmul__ = _no_writing
 
     def __pow__(self, exponent: Any) -> Any:
         """NumPy's own shortcuts: ``x ** 2`` is a square, ``x ** 0.5`` a root."""

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.compile.function import Compiled
+from funcnet.compile.function import MISS, Compiled
 from funcnet.errors import NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
-from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, listen, listening, reach
+from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, listen, reach
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState
 from funcnet.training.checks import (
@@ -30,8 +30,8 @@ from funcnet.training.checks import (
     instance,
     mismatches,
     numeric,
-    signature,
     owned,
+    signature,
     unpack,
     whole_number,
 )
@@ -68,9 +68,10 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     if batch_size is not None:
         whole_number(batch_size, 1, "a batch size of 1 or more")
     run = _prediction_of(net)
-    flat = None if batch_size is not None or listening() else run.fits(params, state, x)
-    if flat is not None:
-        return run.last.plan(*flat)
+    if batch_size is None:
+        y = run.quickly(params, state, x)  # what fits a plan was checked when that was made
+        if y is not MISS:
+            return y
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
@@ -115,9 +116,10 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         weight: Array | None = None,
         divisor: float | None = None,
     ) -> tuple[float, State, Params]:
-        flat = None if listening() else run.fits(params, state, x, y, ctx, weight, divisor)
-        if flat is not None:
-            return run.last.plan(*flat)
+        result = run.quickly(params, state, x, y, ctx, weight, divisor)
+        if result is not MISS:
+            found: tuple[float, State, Params] = result
+            return found
         x, y, weight = fitted(net, params, state, x, y, weight)
         return run(params, state, x, y, ctx, weight, divisor)
 
@@ -211,15 +213,11 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
-            flat = None
-            if run is not None and not listening():
-                flat = run.fits(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight)
-            if flat is not None:
-                value, params, state, opt_state, probes = run.last.plan(*flat)
-            else:
-                args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
-                batch = fitted(net, ts.params, ts.state, x, y, weight)
-                value, params, state, opt_state, probes = (run or plain)(*args, *batch)
+            args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
+            result = MISS if run is None else run.quickly(*args, x, y, weight)
+            if result is MISS:
+                result = (run or plain)(*args, *fitted(net, ts.params, ts.state, x, y, weight))
+            value, params, state, opt_state, probes = result
             if not math.isfinite(sum(probes, value)):
                 check(ts, (x, y, weight), value, params, state)
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
