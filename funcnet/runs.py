@@ -35,6 +35,7 @@ from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
 from funcnet.training.step import TrainState, predict, train_state
+from funcnet.training.threads import blas, limited
 from funcnet.training.weights import load, save
 from funcnet.views.curves import curves_svg
 
@@ -85,7 +86,11 @@ def run(
              NonFiniteError, after saving the last good state and the history
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
-    base = Path(base or ".")
+    with limited(experiment.training.threads):
+        return _run(experiment, out, Path(base or "."), callbacks)
+
+
+def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path, callbacks: Sequence[Callback]) -> Run:
     folder = None if out is None else Path(out)
     if folder is not None:
         check_free(folder)
@@ -289,7 +294,7 @@ def digest(arrays: dict[str, Any]) -> str:
 
 def environment() -> dict[str, Any]:
     """What the last bits of a result depend on besides the spec: versions, threads, BLAS."""
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     threads = {name: os.environ[name] for name in os.environ if name.endswith("_NUM_THREADS")}
     return {
         "versions": {
@@ -300,7 +305,8 @@ def environment() -> dict[str, Any]:
         },
         "platform": platform.platform(),
         "threads": {"cores": os.cpu_count(), **threads},
-        "blas": {name: blas.get(name) for name in ("name", "version", "openblas configuration") if blas.get(name)},
+        "blas": {name: built[name] for name in ("name", "version", "openblas configuration") if built.get(name)}
+        | blas(),
     }
 
 

@@ -46,7 +46,8 @@ class Npz(Initial):
 class Training(Spec):
     """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
 
-    ``log_every`` logs a line and keeps a row of the history at every so many steps.
+    ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
+    the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
     """
 
     kind: ClassVar[str] = "training"
@@ -56,6 +57,7 @@ class Training(Spec):
     batch_size: int | Literal["full"] = field(default=32, validator=positive)
     log_every: int | None = field(default=None, validator=positive)
     initial: Initial | None = None
+    threads: int | None = field(default=None, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
         if (self.epochs is None) == (self.steps is None):

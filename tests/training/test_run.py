@@ -181,7 +181,14 @@ def test_spec_json_has_every_default_filled_in(done):
         "total_steps": None,
         "end": 0.0,
     }
-    assert document["training"] == {"epochs": 3, "steps": None, "batch_size": 30, "log_every": 2, "initial": None}
+    assert document["training"] == {
+        "epochs": 3,
+        "steps": None,
+        "batch_size": 30,
+        "log_every": 2,
+        "initial": None,
+        "threads": None,
+    }
 
 
 def sha(arrays):
