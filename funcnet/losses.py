@@ -354,26 +354,26 @@ class SoftmaxCrossEntropy(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        q = self.distribution(prediction, target)
+        q, mass = self.distribution(prediction, target)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         log_p = ops.log_softmax(prediction)
         terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
         if weight is not None:
             weight = spread(weight, terms.shape, prediction.dtype, self)
             terms = weight * terms
-        return np.sum(terms) * share(divisor), (log_p, q, weight, divisor)
+        return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, weight, divisor = residuals
-        slope = np.exp(log_p) * np.sum(q, axis=-1, keepdims=True) - q
+        log_p, q, mass, weight, divisor = residuals
+        slope = np.exp(log_p) * mass - q
         slope = slope * (dy * share(divisor))
         return ops.flush(slope if weight is None else weight[..., None] * slope)
 
     def link(self, prediction: Any) -> Any:
         return ops.softmax(prediction)
 
-    def distribution(self, prediction: Array, target: Array) -> Array:
-        """q, the target's probabilities in the prediction's shape and dtype"""
+    def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
+        """q, the target's probabilities in the prediction's shape and dtype, and their sum for each row"""
         one_array(prediction, "output", self)
         name, shape = type(self).__name__, prediction.shape
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
@@ -387,12 +387,13 @@ class SoftmaxCrossEntropy(Loss):
                 message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
                 raise DataError(message, layer=name)
             check_probabilities(target, "target probabilities", self, "for class labels give integers")
-            q = target.astype(prediction.dtype, copy=False)
+            q, labels = target.astype(prediction.dtype, copy=False), False
         else:
             if target.dtype.kind == "f":
                 raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
             check_labels(target, shape[-1], self)
-            q = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype)
+            q, labels = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype), True
         classes = shape[-1]
         s = self.label_smoothing
-        return (1.0 - s) * q + s / classes if s else q
+        q = (1.0 - s) * q + s / classes if s else q
+        return q, 1.0 if labels and not s else np.sum(q, axis=-1, keepdims=True)

@@ -1261,7 +1261,7 @@ class SoftmaxPlanted(losses.SoftmaxCrossEntropy):
     bug: str = "none"
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, weight, divisor = residuals
+        log_p, q, _, weight, divisor = residuals
         p = np.exp(log_p)
         if self.bug == "probabilities not summed":
             slope = p - q

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet.key import Key
-
 Shape = tuple[int, ...]
 
 INPUT = "input"  #          static: the input's name
@@ -226,25 +224,25 @@ def filled_shape(shape: Shape, size: int) -> Shape:
 
 
 def contiguous(node: Node) -> bool:
-    """Whether the node's array lies row by row in memory without gaps."""
-    if node.kind != VIEW:
+    """Whether the node's array lies row by row in memory without gaps, as far as a plan has to know.
+
+    Of an argument it need not: a view of one is made at every call.
+    """
+    if node.kind != VIEW or node.size <= 1:
         return True
     method, how = node.static
     (base,) = node.args
     if not contiguous(base):
-        return node.size <= 1
-    if method == "reshape":
-        return True
+        return False
     if method == "transpose":  # axes of length 1 may go anywhere
         moved = [axis for axis in how if base.shape[axis] != 1]
         return moved == sorted(moved)
     if method == "index":
-        sample = np.broadcast_to(np.zeros((), np.bool_), (0,)) if node.size == 0 else None
-        return sample is not None or _whole_rows(base.shape, node.shape, how)
-    return node.shape == base.shape
+        return _whole_rows(how)
+    return method == "reshape" or node.shape == base.shape
 
 
-def _whole_rows(base: Shape, shape: Shape, index: tuple[Any, ...]) -> bool:
+def _whole_rows(index: tuple[Any, ...]) -> bool:
     """Whether a basic index takes rows of the first axis alone, whole and one after another."""
     first, rest = (index[0], index[1:]) if index else (slice(None), ())
     if any(not (item is None or (isinstance(item, slice) and item == slice(None))) for item in rest):
@@ -252,15 +250,6 @@ def _whole_rows(base: Shape, shape: Shape, index: tuple[Any, ...]) -> bool:
     return not isinstance(first, slice) or first.step in (None, 1)
 
 
-FREE = (INPUT, CONST, VIEW)
-"""What gives an array without writing one"""
-
-
 def is_elementwise(node: Node) -> bool:
     """Whether each entry of the result comes from the entries at the same place."""
     return node.is_array and node.kind in (UFUNC, CAST, WHERE)
-
-
-def key_kind(node: Node) -> bool:
-    """Whether the node gives a key."""
-    return node.dtype is Key

@@ -26,6 +26,7 @@ from funcnet.compile.graph import (
     WHERE,
     Graph,
     Node,
+    contiguous,
     is_elementwise,
     leaves,
     map_nodes,
@@ -152,6 +153,50 @@ def share(graph: Graph) -> Graph:
 
     for node in graph.inputs:
         numbers[node] = len(numbers)
+    return graph.rebuilt(change)
+
+
+def reshaped(node: Node, shape: tuple[int, ...]) -> Node:
+    """A node's entries in another shape."""
+    if node.shape == shape:
+        return node
+    return Node(VIEW, None, (node,), ("reshape", shape), shape, node.dtype, node.place)
+
+
+def squeeze(graph: Graph) -> Graph:
+    """Compute without axes of length 1 where that lets a ufunc run one plain loop, as for a batch of one."""
+
+    def change(node: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(node, args)
+        if node.kind == REDUCE and args[0].size == node.size and node.size and args[0].dtype == node.dtype:
+            whole = reshaped(args[0], tuple(n for n in node.shape if n != 1))  # over axes of length 1
+            if node.f is np.add:  # a sum starts at 0, which makes 0 of -0
+                zero = constant(0 if node.dtype.kind in "iu" else 0.0, node)
+                whole = Node(UFUNC, np.add, (whole, zero), None, whole.shape, node.dtype, node.place)
+            return reshaped(whole, node.shape)
+        alike = all(arg.shape in ((), node.shape) for arg in args) and (node.size != 1 or not node.shape)
+        if node.kind != UFUNC or alike:
+            return node
+        short = tuple(n for n in node.shape if n != 1)
+        shapes = [tuple(n for n in arg.shape if n != 1) for arg in args]
+        if len(short) == len(node.shape) or any(shape not in ((), short) for shape in shapes):
+            return node
+        new = tuple(arg if arg.is_number else reshaped(arg, shape) for arg, shape in zip(args, shapes, strict=True))
+        return reshaped(Node(UFUNC, node.f, new, None, short, node.dtype, node.place), node.shape)
+
+    return graph.rebuilt(change)
+
+
+def copied(graph: Graph) -> Graph:
+    """Copy what has gaps or another order before it is reshaped; a view of scratch memory must stay one."""
+
+    def change(node: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(node, args)
+        if node.kind == VIEW and node.static[0] == "reshape" and not contiguous(args[0]):
+            (base,) = args
+            return with_args(node, (Node(CAST, None, args, None, base.shape, base.dtype, node.place),))
+        return node
+
     return graph.rebuilt(change)
 
 
@@ -330,13 +375,20 @@ def ordered(graph: Graph) -> Graph:
 
 
 Pass = Callable[[Graph], Graph]
-PASSES: dict[str, Pass] = {"simplify": simplify, "share": share, "widen": widen, "pack": pack, "order": ordered}
+PASSES: dict[str, Pass] = {
+    "simplify": simplify,
+    "share": share,
+    "pack": pack,
+    "squeeze": squeeze,
+    "widen": widen,
+    "order": ordered,
+}
 """By name, in order; each may be left out"""
 
 
 def optimized(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
     """The graph after all passes but those left out; what nobody uses is always left out."""
-    graph = graph.used()
+    graph = copied(graph.used())
     for name, one in PASSES.items():
         if name not in without:
             graph = one(graph).used()

@@ -189,7 +189,9 @@ class Plan:
             return
         if kind == VIEW:
             if not self.is_static(node):
-                self.say(f"{self.ref(node)} = {self.ref(node.args[0])}{view_text(node)}", node)
+                base, (method, how) = self.ref(node.args[0]), node.static
+                made = f"{self.constant(np.broadcast_to)}({base}, {how})" if method == "broadcast" else base
+                self.say(f"{self.ref(node)} = {made}{view_text(node)}", node)
             return
         if kind == NUMBER:
             self.say(f"{self.ref(node)} = {self.number_text(node)}", node)
@@ -534,7 +536,7 @@ def view_text(node: Node) -> str:
         return ".T" if how == (1, 0) else f".transpose({how!r})"
     if method == "index":
         return f"[{', '.join(map(_item_text, how))}]"
-    return f".broadcast({how!r})"
+    return ""
 
 
 def _item_text(item: Any) -> str:
