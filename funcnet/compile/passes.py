@@ -69,7 +69,7 @@ def view(array: Any, node: Node) -> Any:
         return array.reshape(how)
     if method == "transpose":
         return array.transpose(how)
-    return array[how] if method == "index" else np.broadcast_to(array, how)
+    return array[(*how, ...)] if method == "index" else np.broadcast_to(array, how)  # never a scalar, a copy
 
 
 def is_one(node: Node) -> bool:
