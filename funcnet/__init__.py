@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Serial as Serial,
         serial as serial,
     )
+    from funcnet.compile.cost import cost as cost
     from funcnet.compile.function import compile as compile
     from funcnet.compile.trace import CompileWarning as CompileWarning, TraceError as TraceError
     from funcnet.errors import (

@@ -77,6 +77,7 @@ CORE = {
     "funcnet.combinators.serial": ("serial",),
     "funcnet.combinators.branch": ("branch", "parallel"),
     "funcnet.optim.rules": ("apply_updates",),
+    "funcnet.compile.cost": ("cost",),
     "funcnet.compile.function": ("compile",),
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),

@@ -34,6 +34,7 @@ from funcnet.layer import Params, check_total, reach
 from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
+from funcnet.training.profile import Profile, profile
 from funcnet.training.step import TrainState, predict, train_state
 from funcnet.training.threads import blas, limited
 from funcnet.training.weights import load, save
@@ -138,6 +139,15 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
     if folder is not None:
         write(folder, finished, data, base)
     return finished
+
+
+def profiled(finished: Run, base: str | os.PathLike[str] | None = None) -> Profile:
+    """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
+    experiment, ts = finished.experiment, finished.train_state
+    with limited(experiment.training.threads):
+        data = prepare(experiment.data, Key(experiment.seed), Path(base or "."), experiment.dtype)
+        parts = experiment.model, experiment.loss, experiment.optimizer
+        return profile(*parts, ts, data.train, experiment.training.batch_size)
 
 
 def check_shapes(experiment: Experiment, base: Path) -> None:

@@ -63,12 +63,15 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
+    train.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
     train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     train.set_defaults(run=_train)
 
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
     show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
     show.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
+    show.add_argument("--cost", action="store_true", help="print FLOPs, bytes moved and memory of a batch instead")
+    show.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")
     show.add_argument("--json", action="store_true", help="print the table as JSON")
     show.set_defaults(run=_show)
 

@@ -15,8 +15,9 @@ from funcnet.cli.edit import apply_setting
 from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import from_json, load_document
 from funcnet.errors import Problem, SpecError
-from funcnet.runs import Run, finite_json, next_folder, run
+from funcnet.runs import Run, finite_json, next_folder, profiled, run
 from funcnet.training.experiment import Experiment
+from funcnet.training.profile import Profile
 
 
 def load_experiment(path: Path, settings: list[str]) -> Experiment:
@@ -58,6 +59,7 @@ def train(options: argparse.Namespace) -> int:
         if not options.out:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # the number that was reserved, where nothing came of it
+    wanted = options.profile and result.stopped != "interrupted"
     if options.json:
         facts = {
             "run": str(folder),
@@ -65,9 +67,13 @@ def train(options: argparse.Namespace) -> int:
             "metrics": result.metrics,
             "stopped": result.stopped,
         }
+        if wanted:
+            facts["profile"] = profile_json(profiled(result, base_of(path)))
         print(json.dumps(finite_json(facts)))
     else:
         report(result, folder)
+        if wanted:
+            report_profile(profiled(result, base_of(path)))
     return 130 if result.stopped == "interrupted" else 0
 
 
@@ -103,3 +109,40 @@ def report(result: Run, folder: Path) -> None:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; what was learnt is kept")
     table(["part", *names], rows)
     print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
+
+
+def profile_json(found: Profile) -> dict[str, Any]:
+    """The profile with its figures in microseconds."""
+    micro = 1e6
+    layers = [
+        {
+            "path": share.path,
+            "layer": share.layer,
+            "forward": share.forward * micro,
+            "backward": share.backward * micro,
+            "update": share.update * micro,
+        }
+        for share in found.layers
+    ]
+    whole = {"loss": found.loss * micro, "rest": found.rest * micro, "step": found.seconds * micro}
+    return {"batch": found.batch, "steps": found.steps, "unit": "us", "layers": layers, **whole}
+
+
+def report_profile(found: Profile) -> None:
+    """The table of where the time of a step went, in microseconds and percent."""
+
+    def row(name: str, kind: str, whole: float, *parts: float) -> list[str]:
+        texts = [f"{part * 1e6:.1f}" for part in parts] or [""] * 3
+        return [name, kind, *texts, f"{whole * 1e6:.1f}", f"{100 * whole / found.seconds:.1f}"]
+
+    rows = [
+        row(share.path or "network", share.layer, share.seconds, share.forward, share.backward, share.update)
+        for share in found.layers
+    ]
+    rows.append(row("loss", "", found.loss))
+    rows.append(row("rest", "", found.rest))
+    sums = [sum(getattr(share, part) for share in found.layers) for part in ("forward", "backward", "update")]
+    rows.append(row("step", "", found.seconds, *sums))
+    print()
+    title = f"microseconds of a step, batch of {found.batch:,}, mean of {found.steps} steps"
+    table(["layer", "type", "forward", "backward", "update", "total", "%"], rows, title, total=True)

@@ -49,7 +49,7 @@ class Place(NamedTuple):
 class Node:
     """One call."""
 
-    __slots__ = ("args", "dtype", "effect", "f", "index", "kind", "place", "shape", "static")
+    __slots__ = ("args", "dtype", "effect", "f", "kind", "name", "place", "shape", "static")
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Node:
     ) -> None:
         self.kind, self.f, self.args, self.static = kind, f, args, static
         self.shape, self.dtype, self.place, self.effect = shape, dtype, place, effect
-        self.index = 0
+        self.name = ""  # what a reader would call it
 
     @property
     def is_array(self) -> bool:
@@ -117,6 +117,7 @@ class Graph(NamedTuple):
 
         for node in self.nodes:
             new[node] = change(node, tuple(new[arg] for arg in node.args))
+            new[node].name = new[node].name or node.name
             add(new[node])
         return Graph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
 
@@ -137,7 +138,9 @@ def with_args(node: Node, args: tuple[Node, ...]) -> Node:
     """The same call on other arguments."""
     if all(new is old for new, old in zip(args, node.args, strict=True)):
         return node
-    return Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.effect)
+    new = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.effect)
+    new.name = node.name
+    return new
 
 
 # ----- trees with nodes in them --------------------------------------------------------------------------

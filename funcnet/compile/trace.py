@@ -819,11 +819,18 @@ class _Recorder:
         try:
             if method == "apply":
                 self.inputs[path] = _structs(args[2])
-                return attempt(
-                    layer.apply, args, lambda: self.outputs_of(layer, args), f"apply of {type(layer).__name__}"
-                )
-            like = _structs(args[0]), self.inputs[path]
-            return attempt(layer.vjp, args, lambda: like, f"vjp of {type(layer).__name__}")
+                made = lambda: self.outputs_of(layer, args)  # noqa: E731
+                result = attempt(layer.apply, args, made, f"apply of {type(layer).__name__}")
+                if not layer.children:
+                    name_nodes(path or "output", result[0])
+            else:
+                like = _structs(args[0]), self.inputs[path]
+                if not layer.children:
+                    name_nodes(f"d_{path or 'output'}", args[2])
+                result = attempt(layer.vjp, args, lambda: like, f"vjp of {type(layer).__name__}")
+                for leaf, gradient in tree.flatten(result[0]).items():
+                    name_nodes(f"d_{path}/{leaf}" if path else f"d_{leaf}", gradient)
+            return result
         finally:
             self.names.pop()
             tracer.place = outer
@@ -870,6 +877,14 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
         node.effect = False  # what was recorded on the way has no user
     runs_as_it_is(what, reason)
     return tracer.call(f, args, like())
+
+
+def name_nodes(name: str, value: Any) -> None:
+    """Call what a value is made of by a path; the first name stays."""
+    leaves = tree.leaves(value)
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, TracedArray) and not leaf.node.name:
+            leaf.node.name = name if len(leaves) == 1 else f"{name}_{i}"
 
 
 def _structs(value: Any) -> Any:

@@ -50,9 +50,11 @@ def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Param
             name = type(loss).__name__
             scalar = Struct((), np.dtype(np.float64)), Struct((), object)
             value, saved = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
+            number = ops.number(value)
+        with section("backward"):
             dy = attempt(loss.vjp, (saved,), lambda: structs(outputs), f"vjp of {name}")
         grads, _ = vjp_child("", net, params, residuals, dy)
-        return ops.number(value), owned(new_state, state, x, y), owned(grads, x, y, params, state)
+        return number, owned(new_state, state, x, y), owned(grads, x, y, params, state)
 
     return program
 

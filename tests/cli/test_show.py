@@ -77,6 +77,37 @@ network  Dense       3          21             18
 -------  -----  ------  ----------  -------------
 total                3          21             18
 """
+DIGITS_COST = """\
+input 64, batch of 32, float32
+layer      type     output  parameters  forward FLOPs  forward bytes  backward FLOPs  backward bytes
+---------  -------  ------  ----------  -------------  -------------  --------------  --------------
+dense_0    Dense        64       4,160        264,192         49,408         264,192          41,216
+relu_0     Relu         64           0          2,048         16,384           4,096          45,056
+dropout_0  Dropout      64           0              0              0           2,048          34,816
+dense_1    Dense        64       4,160        264,192         49,408         526,336          73,984
+relu_1     Relu         64           0          2,048         16,384           4,096          45,056
+dropout_1  Dropout      64           0              0              0           2,048          34,816
+head       Dense        10         650         41,280         14,632          82,240          25,384
+---------  -------  ------  ----------  -------------  -------------  --------------  --------------
+total                   10       8,970        573,760        146,216         885,056         300,328
+
+pass      FLOPs         bytes moved  peak memory
+--------  ------------  -----------  -----------
+forward   573.76 kFLOP  146.22 kB     69.93 kB
+"""
+FLAT_COST = """\
+input 28 x 28, batch of 7, float32
+layer    type     output  parameters  forward FLOPs  forward bytes  backward FLOPs  backward bytes
+-------  -------  ------  ----------  -------------  -------------  --------------  --------------
+network  Flatten     784           0              0              0               0               0
+-------  -------  ------  ----------  -------------  -------------  --------------  --------------
+total                784           0              0              0               0               0
+
+pass      FLOPs   bytes moved  peak memory
+--------  ------  -----------  -----------
+forward   0 FLOP  43.90 kB     43.90 kB
+backward  0 FLOP      0 B      43.90 kB
+"""
 HINT = "such as --input 28,28,1"
 ERRORS = {  # arguments to the whole message
     ("flat.json",): f"a model alone does not say what its input is; give the shape, {HINT}",
@@ -85,6 +116,9 @@ ERRORS = {  # arguments to the whole message
     ("flat.json", "--input", "-3"): "--input: expected a shape such as 28,28,1, got '-3'",
     ("flat.json", "--input", "²"): "--input: expected a shape such as 28,28,1, got '²'",
     ("flat.json", "--input", "3,,4"): "--input: expected a shape such as 28,28,1, got '3,,4'",
+    ("digits_mlp.json", "--batch", "64"): "--batch: a batch is counted with --cost alone; add --cost",
+    ("digits_mlp.json", "--cost", "--batch", "0"): "--batch: expected a whole number of 1 or more, got '0'",
+    ("digits_mlp.json", "--cost", "--batch", "1e3"): "--batch: expected a whole number of 1 or more, got '1e3'",
     ("loss.json",): "loss.json: expected an experiment or a model, got a loss",
     ("missing.json",): "missing.json: there is no such file",
     ("folder",): "folder: the file cannot be read: Is a directory",
@@ -130,6 +164,8 @@ def shown(tmp_path_factory):
     np.savez(folder / "data" / "set.npz", x=np.eye(6), y=np.arange(6) % 3)
     model, data = {"type": "dense", "units": 3}, {"type": "npz", "path": "set.npz"}
     (folder / "data" / "run.json").write_text(json.dumps(small | {"model": model, "data": data}), encoding="utf-8")
+    full = small | {"model": model, "data": data, "training": {"epochs": 1, "batch_size": "full"}}
+    (folder / "data" / "full.json").write_text(json.dumps(full), encoding="utf-8")
     experiment = fn.load_spec(folder / "data" / "run.json")
     fn.run(experiment, folder / "runs" / "run-1", base=folder / "data")
     show = partial(funcnet, folder, "show")
@@ -139,6 +175,10 @@ def shown(tmp_path_factory):
         "nested": partial(show, "nested.json", "--input", "2x5"),
         "nested json": partial(show, "nested.json", "--input", "2,5", "--json"),
         "single": partial(show, "flat.json", "--input", "(28, 28, 1)"),
+        "cost": partial(show, "digits_mlp.json", "--cost"),
+        "cost json": partial(show, "digits_mlp.json", "--cost", "--batch", "100", "--json"),
+        "cost of a model": partial(show, "flat.json", "--input", "28,28", "--cost", "--batch", "7"),
+        "cost of all rows": partial(show, os.path.join("data", "full.json"), "--cost"),
         "run": partial(show, os.path.join("runs", "run-1")),
         "error json": partial(show, "missing.json", "--json"),
         "help": partial(funcnet, folder, "--help"),
@@ -184,6 +224,48 @@ def test_show_json_has_the_same_figures(shown):
         "out_shape": [2, 2],
         "parameters": 1_014_011,
         "multiply_adds": 2_022_012,
+        "forward_flops": None,
+        "forward_bytes": None,
+        "backward_flops": None,
+        "backward_bytes": None,
+    }
+
+
+def test_show_prints_what_a_batch_costs(shown):
+    experiment = fn.load_spec(ROOT / "specs" / "digits_mlp.json")
+    cost = fn.cost(experiment.model, (64,), 32, experiment.loss, experiment.optimizer)
+    result = shown["cost"]
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith(DIGITS_COST)
+    lines = result.out[len(DIGITS_COST) :].split("\n")
+    assert [line.split() for line in lines] == [
+        f"backward 885.06 kFLOP 300.33 kB {cost.backward.peak / 1e3:.2f} kB".split(),
+        f"step {cost.step.flops / 1e6:.2f} MFLOP {cost.step.bytes / 1e6:.2f} MB {cost.step.peak / 1e3:.2f} kB".split(),
+        [],
+    ]
+
+
+def test_show_prints_what_a_model_alone_costs(shown):
+    assert shown["cost of a model"] == (0, FLAT_COST, "")
+
+
+def test_show_reads_the_data_for_the_size_of_a_full_batch(shown):
+    assert shown["cost of all rows"].out.split("\n")[0] == "input 6, batch of 6, float32"
+
+
+def test_show_json_has_the_same_cost(shown):
+    result = shown["cost json"]
+    assert (result.status, result.err) == (0, "")
+    experiment = fn.load_spec(ROOT / "specs" / "digits_mlp.json")
+    cost = fn.cost(experiment.model, (64,), 100, experiment.loss, experiment.optimizer)
+    assert json.loads(result.out) == {
+        "input": [64],
+        "batch": 100,
+        "dtype": "float32",
+        "layers": [json.loads(json.dumps(line._asdict())) for line in fn.summary(experiment.model, (64,), batch=100)],
+        "forward": cost.forward._asdict(),
+        "backward": cost.backward._asdict(),
+        "step": cost.step._asdict(),
     }
 
 
@@ -262,7 +344,7 @@ def test_help_and_version(shown):
         assert shown[name].out.startswith("usage: funcnet ")
     for name in ("train", "show", "list"):
         assert re.search(rf"^    {name} ", shown["help"].out, re.MULTILINE)
-    for option in ("--out DIR", "--set PATH=VALUE", "--progress ", "--json"):
+    for option in ("--out DIR", "--set PATH=VALUE", "--progress ", "--profile", "--json"):
         assert f"\n  {option}" in shown["train help"].out
     assert shown["version"] == (0, f"funcnet {fn.__version__}\n", "")
 

@@ -145,6 +145,8 @@ def trained(tmp_path_factory):
             ),
             "base": partial(train, "deep/npz.json", "--out", "base"),
             "json": partial(train, "small.json", "--out", "json", "--json"),
+            "profile": partial(train, "small.json", "--out", "profile", "--profile", "--progress", "none"),
+            "profile json": partial(train, "small.json", "--out", "profile-json", "--profile", "--json"),
             "log": partial(
                 train,
                 *("small.json", "--out", "log", "--set", "training.log_every=1", "--set", "training.epochs=2"),
@@ -202,6 +204,54 @@ def test_json_prints_one_object(trained):
         "metrics": read_json(folder / "json" / "metrics.json"),
         "stopped": None,
     }
+
+
+def test_profile_prints_where_the_time_of_a_step_went(trained):
+    folder, results = trained
+    assert (results["profile"].status, results["profile"].err) == (0, "")
+    before = ending(folder / "profile", "profile")
+    lines = results["profile"].out.split("\n")
+    assert lines[: len(before)] == before
+    title, header, rule, *rows, again, step, end = lines[len(before) :]
+    assert re.fullmatch(r"microseconds of a step, batch of 32, mean of \d+ steps", title)
+    assert header.split() == ["layer", "type", "forward", "backward", "update", "total", "%"]
+    assert (rule, end) == (again, "")
+    names = [["dense_0", "Dense"], ["relu_0", "Relu"], ["head", "Dense"], ["loss"], ["rest"]]
+    cells = [row.split() for row in rows]
+    assert [row[: len(name)] for row, name in zip(cells, names, strict=True)] == names
+    for row in cells[:3]:
+        forward, backward, update, total, _ = map(float, row[2:])
+        assert forward > 0
+        assert backward > 0
+        assert (update > 0) == (row[0] != "relu_0")
+        assert total == pytest.approx(forward + backward + update, abs=0.3)
+    whole = [float(cell) for cell in step.split()[1:]]
+    assert whole[-1] == 100.0
+    assert whole[-2] == pytest.approx(sum(float(row[-2]) for row in cells), abs=0.5)
+    assert sum(float(row[-1]) for row in cells) == pytest.approx(100, abs=0.5)
+
+
+def test_profile_changes_nothing_of_the_run(trained):
+    folder, _ = trained
+    for name in ("profile", "profile-json"):
+        assert files(folder / name) == FILES
+        facts = [read_json(folder / run / "run.json") for run in (name, "json")]
+        assert facts[0] == facts[1]
+
+
+def test_profile_in_json(trained):
+    result = trained[1]["profile json"]
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(result.out)["profile"]
+    assert list(found) == ["batch", "steps", "unit", "layers", "loss", "rest", "step"]
+    assert (found["batch"], found["unit"]) == (32, "us")
+    assert [(layer["path"], layer["layer"]) for layer in found["layers"]] == [
+        ("dense_0", "Dense"),
+        ("relu_0", "Relu"),
+        ("head", "Dense"),
+    ]
+    parts = sum(layer[part] for layer in found["layers"] for part in ("forward", "backward", "update"))
+    assert found["step"] == pytest.approx(parts + found["loss"] + found["rest"])
 
 
 def test_log_every_1_prints_one_line_a_step(trained):

@@ -196,6 +196,44 @@ def test_every_line_counts_what_is_inside_it():
             assert line.multiply_adds == sum(other.multiply_adds for other in inside)
 
 
+COSTED = [name for name in NETS if name not in ("more than an int64 holds", "told cost", "unknown cost")]
+
+
+@pytest.mark.parametrize("name", COSTED)
+def test_the_cost_of_a_batch_adds_up(name):
+    net, in_shape, expected = NETS[name]
+    lines = summary(net, in_shape, batch=8)
+    assert [line[:6] for line in lines] == [line[:6] for line in map(tuple, expected)]
+    cost = fn.cost(net, in_shape, 8)
+    assert lines[0].forward_flops == cost.forward.flops
+    assert lines[0].backward_flops == cost.backward.flops
+    assert lines[0].backward_bytes == cost.backward.bytes
+    assert sum(one.forward.bytes for one in cost.layers) == lines[0].forward_bytes
+    for i, line in enumerate(lines):
+        inside = []
+        for other in lines[i + 1 :]:
+            if other.depth <= line.depth:
+                break
+            if other.depth == line.depth + 1:
+                inside.append(other)
+        own = next(one for one in cost.layers if (one.path, type(one.layer).__name__) == (line.path, line.layer))
+        for figure, alone in zip(("forward_flops", "backward_bytes"), (own.forward[0], own.backward[1]), strict=True):
+            assert getattr(line, figure) == alone + sum(getattr(other, figure) for other in inside)
+
+
+def test_the_cost_of_a_batch_by_layer():
+    """The second of two equal wrappers costs as much as the first; in both, the inner layer costs most."""
+    net = fn.serial(fn.Residual(fn.Dense(3)), fn.Residual(fn.Dense(3)))
+    product, bias = 2 * 4 * 3 * 3, 4 * 3
+    assert [(line.path, line.layer, line.forward_flops, line.backward_flops) for line in summary(net, (3,), 4)] == [
+        ("", "Serial", 2 * (product + 2 * bias), 3 * product + 2 * bias + bias),
+        ("residual_0", "Residual", product + 2 * bias, product + bias),
+        ("residual_0", "Dense", product + bias, product + bias),
+        ("residual_1", "Residual", product + 2 * bias, 2 * product + 2 * bias),
+        ("residual_1", "Dense", product + bias, 2 * product + bias),
+    ]
+
+
 def test_shapes_are_those_of_the_forward_pass():
     net, in_shape, _ = NETS["siblings of different depth"]
     params, state = net.init(fn.Key(0), in_shape)

@@ -1,0 +1,144 @@
+"""Functions that a printed program brings along: what NumPy does not have. Each uses NumPy alone."""
+
+HELPERS: dict[str, tuple[tuple[str, ...], str]] = {}
+"""By name: the helpers that it needs itself, and its text"""
+
+HELPERS["flush"] = (
+    (),
+    '''
+def flush(x):
+    """x with what is too small to matter rounded to zero, so that nothing in it is subnormal (and slow)."""
+    shift = float(np.finfo(x.dtype).tiny) / float(np.finfo(x.dtype).eps) ** 2
+    return (x + shift) - shift
+''',
+)
+HELPERS["settle"] = (
+    ("flush",),
+    '''
+def settle(x, step):
+    """x, every 32nd step flushed: a running average must not decay into subnormal numbers."""
+    return flush(x) if step % 32 == 0 else x
+''',
+)
+HELPERS["norm"] = (
+    (),
+    '''
+def norm(*arrays):
+    """The Euclidean norm of all arrays together, summed in float64."""
+    with np.errstate(over="ignore"):
+        total = float(np.sqrt(sum(float(np.sum(np.square(x, dtype=np.float64))) for x in arrays)))
+    if not np.isinf(total):
+        return total
+    largest = max((float(np.max(np.abs(x), initial=0.0)) for x in arrays), default=0.0)
+    return total if np.isinf(largest) else largest * norm(*(x / largest for x in arrays))
+''',
+)
+HELPERS["clip_factor"] = (
+    (),
+    '''
+def clip_factor(limit, norm):
+    """What brings a vector of this norm down to the limit, and leaves a shorter one as it is."""
+    return limit / norm if norm > limit else 1.0
+''',
+)
+HELPERS["reciprocal"] = (
+    (),
+    '''
+def reciprocal(number):
+    """1 / number, and 0 for 0."""
+    return 1.0 / number if number else 0.0
+''',
+)
+HELPERS["half_cosine"] = (
+    (),
+    '''
+def half_cosine(start, end, part):
+    """From start to end along half a cosine, part going from 0 to 1."""
+    return end + 0.5 * (start - end) * (1.0 + float(np.cos(np.pi * min(max(part, 0.0), 1.0))))
+''',
+)
+HELPERS["fold"] = (
+    (),
+    '''
+def blake2b(message, key):
+    """The first 24 bytes of BLAKE2b (RFC 7693) of a message under a key, both short."""
+    mask = (1 << 64) - 1
+    start = [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+             0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179]
+    order = ["0123456789abcdef", "ea489fd61c02b753", "b8c052fdae367194", "7931dcbe265a40f8", "905724afe1bc683d",
+             "2c6a0b834d75fe19", "c51fed4a0763928b", "db7ec13950f4862a", "6fe9b308c2d714a5", "a2847615fb9e3cd0"]
+    rows = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+            (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]
+    h = [start[0] ^ 0x01010000 ^ len(key) << 8 ^ 24, *start[1:]]
+    data = key.ljust(128, b"\\0") + message
+    blocks = [data[i : i + 128] for i in range(0, len(data), 128)]
+    for number, block in enumerate(blocks):
+        m = np.frombuffer(block.ljust(128, b"\\0"), "<u8").tolist()
+        v = h + start
+        v[12] ^= min(128 * (number + 1), len(data))
+        v[14] ^= mask if number + 1 == len(blocks) else 0
+        for turn in range(12):
+            picks = [int(letter, 16) for letter in order[turn % 10]]
+            for i, (a, b, c, d) in enumerate(rows):
+                for word, first, second in ((m[picks[2 * i]], 32, 24), (m[picks[2 * i + 1]], 16, 63)):
+                    v[a] = v[a] + v[b] + word & mask
+                    v[d] ^= v[a]
+                    v[d] = (v[d] >> first | v[d] << 64 - first) & mask
+                    v[c] = v[c] + v[d] & mask
+                    v[b] ^= v[c]
+                    v[b] = (v[b] >> second | v[b] << 64 - second) & mask
+        h = [a ^ b ^ c for a, b, c in zip(h, v[:8], v[8:])]
+    return np.array(h[:3], "<u8").tobytes()
+
+
+def fold(key, *words):
+    """The key (24 bytes) at a path of strings and integers below a key."""
+    for word in words:
+        text = word.encode() if isinstance(word, str) else b""
+        key = blake2b(b"s%d:%b" % (len(text), text) if isinstance(word, str) else b"i%d:" % word, key)
+    return key
+''',
+)
+HELPERS["bits"] = (
+    (),
+    '''
+class Digest(np.random.bit_generator.ISeedSequence):
+    """A seed that is the whole state of a generator."""
+
+    def __init__(self, key):
+        self.words = np.frombuffer(key, "<u8").astype(np.uint64)
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return self.words
+
+
+def bits(key, shape, dtype=np.uint64):
+    """Random unsigned integers: the stream of SFC64 from a key."""
+    dtype = np.dtype(dtype)
+    count = int(np.prod(shape, dtype=np.int64))
+    words = np.random.SFC64(Digest(key)).random_raw(-(-count * dtype.itemsize // 8))
+    return words.view(dtype)[:count].reshape(shape)
+''',
+)
+HELPERS["uniform"] = (
+    ("bits",),
+    '''
+def uniform(key, shape, dtype=np.float64, low=0.0, high=1.0):
+    """Random floats in [low, high)."""
+    unit = (bits(key, shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    floats = np.asarray(low + (high - low) * unit, dtype)
+    return np.minimum(floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low)))
+''',
+)
+HELPERS["normal"] = (
+    ("uniform",),
+    '''
+def normal(key, shape, dtype=np.float64):
+    """Standard normal floats, by the transform of Box and Muller."""
+    count = int(np.prod(shape, dtype=np.int64))
+    u, v = uniform(key, (2, -(-count // 2)))
+    radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return pairs[:count].reshape(shape).astype(dtype)
+''',
+)
