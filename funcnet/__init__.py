@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from funcnet.compile.cost import cost as cost
     from funcnet.compile.function import compile as compile
+    from funcnet.compile.source import source as source
     from funcnet.compile.trace import CompileWarning as CompileWarning, TraceError as TraceError
     from funcnet.errors import (
         CheckpointError as CheckpointError,

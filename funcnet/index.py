@@ -79,6 +79,7 @@ CORE = {
     "funcnet.optim.rules": ("apply_updates",),
     "funcnet.compile.cost": ("cost",),
     "funcnet.compile.function": ("compile",),
+    "funcnet.compile.source": ("source",),
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),

@@ -75,6 +75,14 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print the table as JSON")
     show.set_defaults(run=_show)
 
+    source = commands.add_parser("source", help="print a network as one NumPy file: forward, backward, update")
+    source.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    source.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
+    source.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
+    source.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
+    source.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
+    source.set_defaults(run=_source)
+
     listing = commands.add_parser("list", help="list the specs at hand, and every tag by kind with its fields")
     listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
@@ -92,6 +100,12 @@ def _show(options: argparse.Namespace) -> int:
     from funcnet.cli.show import show
 
     return show(options)
+
+
+def _source(options: argparse.Namespace) -> int:
+    from funcnet.cli.source import print_source
+
+    return print_source(options)
 
 
 def _list(options: argparse.Namespace) -> int:

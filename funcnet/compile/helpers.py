@@ -142,3 +142,11 @@ def normal(key, shape, dtype=np.float64):
     return pairs[:count].reshape(shape).astype(dtype)
 ''',
 )
+HELPERS["check"] = (
+    (),
+    '''
+def check(*_):
+    """What happens when a value does not fit."""
+    raise ValueError("a value is out of range: a label, or a probability")
+''',
+)

@@ -39,7 +39,7 @@ from funcnet.compile.graph import (
     ufunc_dtypes,
 )
 from funcnet.compile.memory import ALIGNMENT, WRITABLE, Memory
-from funcnet.compile.passes import optimized, view
+from funcnet.compile.passes import optimized
 
 BLOCK = 1 << 17
 """Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
@@ -48,10 +48,6 @@ RECYCLED = 1 << 16
 FILLED = 1 << 18
 """Bytes up to which a number is kept as a whole array where that is faster"""
 INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"}
-
-
-Make = Callable[[Any], Any]
-"""What is made of a scratch array once for each instance: itself, a bound method, a slice"""
 
 
 class Line(NamedTuple):
@@ -70,7 +66,7 @@ class Plan:
         self.nodes = self.graph.nodes
         self.constants: dict[str, Any] = {}
         self.known: dict[Any, str] = {}
-        self.static: dict[str, tuple[Node, Make]] = {}
+        self.static: dict[str, tuple[Node, str]] = {}  # what an instance has: of an array, what stands behind it
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
         self.numbers: dict[tuple[Node, Any], str] = {}
@@ -93,10 +89,10 @@ class Plan:
             self.constants[self.known[id(value)]] = value
         return self.known[id(value)]
 
-    def remember(self, make: Make, prefix: str, node: Node) -> str:
-        """The name of something made of scratch arrays once for each instance."""
+    def remember(self, suffix: str, prefix: str, node: Node) -> str:
+        """The name of a scratch array, or of what an expression behind it gives, made once for each instance."""
         name = f"{prefix}{len(self.static)}"
-        self.static[name] = (node, make)
+        self.static[name] = (node, suffix)
         return name
 
     def is_static(self, node: Node) -> bool:
@@ -136,7 +132,7 @@ class Plan:
         elif node.kind == SETTLE and self.memory.in_place(node):
             text = self.ref(node.args[0])
         elif self.is_static(node) and node.kind in (VIEW, *WRITABLE, SETTLE):
-            text = self.remember(lambda array: array, "t" if node.kind != VIEW else "v", node)
+            text = self.remember("", "t" if node.kind != VIEW else "v", node)
         else:
             text = f"x{len(self.name)}"
         self.name[node] = text
@@ -155,7 +151,7 @@ class Plan:
         if key not in self.numbers:
             name = self.numbers[key] = f"s{len(self.numbers)}"
             cell = Node(CONST, None, (), None, (), dtype, arg.place)
-            self.static[name] = (cell, lambda array: array)
+            self.static[name] = (cell, "")
             self.say(f"{name}[()] = {self.ref(arg)}", node)
         return self.numbers[key]
 
@@ -225,7 +221,7 @@ class Plan:
             if len(a.shape) == len(b.shape) == 2 and a.dtype == b.dtype == node.dtype and node.dtype.kind == "f":
                 if self.is_static(a) and a.kind != CONST:
                     self.ref(a)
-                    bound = self.remember(lambda array: array.dot, "dot", a)
+                    bound = self.remember(".dot", "dot", a)
                     return [f"{bound}({ref(b)}, {out})"]
                 return [f"{ref(a)}.dot({ref(b)}, {out})"]
             return [f"{self.constant(np.matmul)}({ref(a)}, {ref(b)}, {out})"]
@@ -266,7 +262,7 @@ class Plan:
         """The part of a vector that holds a copy of its i-th piece."""
         start = sum(arg.size for arg in whole.args[:i])
         end, shape = start + whole.args[i].size, whole.args[i].shape
-        return self.remember(lambda array: array[start:end].reshape(shape), "p", whole)
+        return self.remember(f"[{start}:{end}].reshape({shape})", "p", whole)
 
     def number_text(self, node: Node) -> str:
         """A Python number's expression."""
@@ -368,7 +364,7 @@ class Plan:
                     shape_rows = (rows, *shape[1:])
                     cell = Node(CONST, None, (), None, shape_rows, node.dtype, node.place)
                     name = f"w{len(self.static)}"
-                    self.static[name] = (cell, lambda array: array)
+                    self.static[name] = (cell, "")
                     body.append(f"{out} = {name}[:z - a]")
                 names[node] = out
             else:
@@ -412,7 +408,7 @@ class Plan:
                 given.add(text)
                 return text
             if self.is_static(node) and root.kind != CONST:
-                return f"{self.remember(lambda array: array.copy, 'copy', node)}()"
+                return f"{self.remember('.copy', 'copy', node)}()"
             return f"{self.constant(np.array)}({text})"
 
         def walk(value: Any) -> str:
@@ -440,8 +436,10 @@ class Plan:
     def program(self, timed: bool = False) -> str:
         """The source of the function that makes an instance, which with ``timed`` tells where its time goes."""
         result = self.result_text()
-        lines = ["def make(scratch):"]
-        lines += [f"    {name} = scratch[{name!r}]" for name in self.static]
+        empty, size = self.constant(np.empty), self.memory.nbytes + ALIGNMENT
+        lines = ["def make():", f"    arena = {empty}({size}, {self.constant(np.dtype(np.uint8))})"]
+        lines.append(f"    arena = arena[-arena.ctypes.data % {ALIGNMENT} :]")
+        lines += [f"    {name} = {self.memory_text(node)}{suffix}" for name, (node, suffix) in self.static.items()]
         lines.append(f"    def run({', '.join(f'i{i}' for i in range(len(self.graph.inputs)))}):")
         if timed:
             lines.append("        last = clock()")
@@ -460,38 +458,29 @@ class Plan:
             names = dict(self.constants) | (extra or {})
             exec(compile(source, "<funcnet plan>", "exec"), names)
             if timed:
-                return names["make"](self.scratch())
+                return names["make"]()
             self._make = names["make"]
-        return self._make(self.scratch())
+        return self._make()
 
-    def scratch(self) -> dict[str, Any]:
-        """Scratch memory, and whatever is made of it, by name."""
-        arena = np.empty(self.memory.nbytes + ALIGNMENT, np.uint8)
-        shift = -arena.ctypes.data % ALIGNMENT
-        arrays: dict[Node, Any] = {}
-
-        def array(node: Node) -> Any:
-            if node in arrays:
-                return arrays[node]
-            if node.kind == CONST and node.static is None:
-                made = np.empty(node.shape, node.dtype)
-            elif node.kind == CONST:
-                made = node.static
-            elif node in self.memory.placed:
-                whole = self.memory.placed[node]
-                start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
-                made = array(whole)[start : start + node.size].reshape(node.shape)
-            elif node.kind == VIEW:
-                made = view(array(node.args[0]), node)
-            elif node.kind == SETTLE and self.memory.in_place(node):
-                made = array(node.args[0])
-            else:
-                start = self.memory.buffers[node].offset + shift
-                made = arena[start : start + node.nbytes].view(node.dtype).reshape(node.shape)
-            arrays[node] = made
-            return made
-
-        return {name: make(array(node)) for name, (node, make) in self.static.items()}
+    def memory_text(self, node: Node) -> str:
+        """The expression for the scratch memory of a node."""
+        if node.kind == CONST and node.static is None:
+            return f"{self.constant(np.empty)}({node.shape}, {self.constant(node.dtype)})"
+        if node.kind == CONST:
+            return self.constant(node.static)
+        if node in self.memory.placed:
+            whole = self.memory.placed[node]
+            start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
+            return f"{self.memory_text(whole)}[{start}:{start + node.size}].reshape({node.shape})"
+        if node.kind == VIEW:
+            base = self.memory_text(node.args[0])
+            if node.static[0] == "broadcast":
+                return f"{self.constant(np.broadcast_to)}({base}, {node.shape})"
+            return f"{base}{view_text(node)}"
+        if node.kind == SETTLE and self.memory.in_place(node):
+            return self.memory_text(node.args[0])
+        start = self.memory.buffers[node].offset
+        return f"arena[{start}:{start + node.nbytes}].view({self.constant(node.dtype)}).reshape({node.shape})"
 
     def __call__(self, *inputs: Any) -> Any:
         """Run on the flat inputs. An instance is taken for the time of a call, so threads never share one."""
@@ -535,7 +524,7 @@ def view_text(node: Node) -> str:
     if method == "transpose":
         return ".T" if how == (1, 0) else f".transpose({how!r})"
     if method == "index":
-        return f"[{', '.join(map(_item_text, how))}]"
+        return f"[{', '.join([*map(_item_text, how), '...'])}]"  # never a scalar, which would be a copy
     return ""
 
 

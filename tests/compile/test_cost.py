@@ -81,7 +81,7 @@ def test_an_update_costs_its_passes_over_the_params():
         assert step_flops(optimizer) - base == count * size, optimizer
     gradients = fn.cost(DENSE, (N,), B, losses.MeanSquaredError())
     loss = base - gradients.forward.flops - gradients.backward.flops - (2 + 2) * size - 1  # -rate g, +, probe; step + 1
-    assert loss == 5 * B * K + 1  # p - t, its square, the sum, the mean of it; 2 (p - t), over n
+    assert loss == 3 * B * K + 1  # p - t, its square, the sum, the mean of it
 
 
 def test_more_rows_cost_in_proportion():

@@ -1,0 +1,56 @@
+"""``funcnet source``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.show import parse_count, parse_shape
+from funcnet.codec import load_spec
+from funcnet.compile.source import source
+from funcnet.data.preparation import prepare
+from funcnet.errors import Problem, ShapeError, SpecError
+from funcnet.files import write_bytes
+from funcnet.key import Key
+from funcnet.layer import Layer
+from funcnet.optim.schedules import bind
+from funcnet.training.experiment import Experiment
+
+
+def print_source(options: argparse.Namespace) -> int:
+    """Print a network as one NumPy file, or write it."""
+    file = spec_file(Path(options.spec))
+    spec = load_spec(file)
+    shape = None if options.input is None else parse_shape(options.input)
+    batch = None if options.batch is None else parse_count(options.batch, "--batch")
+    if isinstance(spec, Experiment):
+        in_shape = spec.data.in_shape(base_of(file)) if shape is None else shape
+        rows, total = _length(spec, file)
+        optimizer = bind(spec.optimizer, total)
+        text = source(
+            spec.model, in_shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned
+        )
+    elif isinstance(spec, Layer):
+        if shape is None:
+            raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
+        text = source(spec, shape, batch or 32, planned=options.planned)
+    else:
+        raise SpecError([Problem("", f"expected an experiment or a model, got a {spec.kind}")], root=str(file))
+    if options.out is None:
+        print(text, end="")
+    else:
+        write_bytes(Path(options.out), text.encode())
+        print(f"written to {options.out}")
+    return 0
+
+
+def _length(spec: Experiment, file: Path) -> tuple[int, int]:
+    """The rows of a batch and the steps of the run, for which the training part may have to be read."""
+    training = spec.training
+    open_ended = bind(spec.optimizer, 1) != spec.optimizer and training.steps is None
+    if training.batch_size != "full" and not open_ended:
+        return training.batch_size, training.steps or 1
+    rows = len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)
+    size = rows if training.batch_size == "full" else training.batch_size
+    return size, training.steps or -(-rows // size) * (training.epochs or 1)
