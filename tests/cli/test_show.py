@@ -239,7 +239,7 @@ def test_show_prints_what_a_batch_costs(shown):
     assert result.out.startswith(DIGITS_COST)
     lines = result.out[len(DIGITS_COST) :].split("\n")
     assert [line.split() for line in lines] == [
-        f"backward 885.06 kFLOP 300.33 kB {cost.backward.peak / 1e3:.2f} kB".split(),
+        f"backward 886.98 kFLOP 317.10 kB {cost.backward.peak / 1e3:.2f} kB".split(),
         f"step {cost.step.flops / 1e6:.2f} MFLOP {cost.step.bytes / 1e6:.2f} MB {cost.step.peak / 1e3:.2f} kB".split(),
         [],
     ]

@@ -1,0 +1,369 @@
+"""``fn.compile`` and what stands behind it: what cannot be recorded, threads, forks, memory, bounded plans."""
+
+import math
+import multiprocessing
+import threading
+import tracemalloc
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import ops, tree
+from funcnet.compile import function, trace
+from funcnet.compile.function import Compiled
+from tests.table import same
+
+X, Y = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 1), np.float32)
+LOSS = fn.losses.MeanSquaredError()
+TABLE = np.arange(12.0, dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Every test hears its warnings."""
+    trace._warned.clear()
+
+
+# ----- what cannot be recorded -----------------------------------------------------------------------------
+
+
+def branch(x: Any) -> Any:
+    return x if x.sum() > 0 else -x
+
+
+def to_float(x: Any) -> Any:
+    return x * float(x[0, 0])
+
+
+def mask(x: Any) -> Any:
+    y = np.where(x > 0, x, 0.0)
+    return y + 0.0 * x[x > 0].sum()
+
+
+def in_place(x: Any) -> Any:
+    y = x * 1.0
+    y[0] = 0.0
+    return y
+
+
+def added_in_place(x: Any) -> Any:
+    y = x * 1.0
+    y += 1.0
+    return y
+
+
+def outside(x: Any) -> Any:
+    return np.asarray(x) * 2.0
+
+
+def table(x: Any) -> Any:
+    return TABLE[(x > 0).astype(np.int64)] * x
+
+
+def written_out(x: Any) -> Any:
+    return np.exp(x, out=np.empty_like(TABLE[:4]))
+
+
+INSTEAD = "use np.where(condition, a, b), fn.ops.number(x) for a number, fn.ops.check(ok, error) for an error"
+WHEN = "while it is recorded, when arrays have no values yet"
+VALUE = f"branches on the value of an array, or turns it into a Python number {WHEN}; {INSTEAD}"
+NEEDS = (
+    f"needs the values of an array (a table that it indexes, np.asarray, a function outside NumPy) {WHEN}; "
+    "for a table use fn.ops.take(table, indices)"
+)
+REFUSED = {
+    branch: ("return x if x.sum() > 0 else -x", VALUE),
+    to_float: ("return x * float(x[0, 0])", VALUE),
+    mask: ("return y + 0.0 * x[x > 0].sum()", f"uses a boolean mask as an index {WHEN}; use np.where(mask, a, b)"),
+    in_place: ("y[0] = 0.0", f"writes into an array {WHEN}; make a new one, such as np.where(mask, a, b)"),
+    added_in_place: ("y += 1.0", f"writes into an array in place {WHEN}; make a new one: x = x + y"),
+    outside: ("return np.asarray(x) * 2.0", NEEDS),
+    table: ("return TABLE[(x > 0).astype(np.int64)] * x", NEEDS),
+}
+
+
+def layer_of(f: Any) -> fn.Layer:
+    """A layer whose forward pass is f; its backward pass is linear."""
+    return fn.layer(
+        lambda key, shape, dtype: ({}, {}),
+        lambda params, state, x, ctx: (f(x).astype(x.dtype), state, x),
+        lambda params, residuals, dy: ({}, dy * 2.0),
+        lambda shape: shape,
+    )
+
+
+@pytest.mark.parametrize("f", REFUSED, ids=lambda f: f.__name__)
+def test_a_layer_that_cannot_be_recorded_runs_as_it_is(f):
+    net, opt = fn.serial(fn.Dense(4), layer_of(f), fn.Dense(1)), fn.optim.Adam(0.1)
+    ts = fn.train_state(net, opt, fn.Key(0), (4,))
+    fast = fn.train_step(net, LOSS, opt)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        new, figures = fast(ts, (X, Y))
+        fast(new, (X[:3], Y[:3]))  # recorded again, without another warning
+    line, advice = REFUSED[f]
+    (message,) = [str(warning.message) for warning in heard if warning.category is fn.CompileWarning]
+    start = "apply of FunctionLayer is not compiled and runs as it is, slower: test_function.py:"
+    assert message.startswith(start)
+    assert message.partition(" `")[2] == f"{line}`: {advice}"
+    plain, expected = fn.train_step(net, LOSS, opt, compile=False)(ts, (X, Y))
+    assert figures == expected
+    assert same(new.params, plain.params)
+
+
+@pytest.mark.parametrize("f", REFUSED, ids=lambda f: f.__name__)
+def test_strict_raises(f):
+    line, advice = REFUSED[f]
+    with pytest.raises(fn.TraceError) as error:
+        fn.compile(f, strict=True)(X)
+    assert str(error.value).partition(" `")[2] == f"{line}`: {advice}"
+    assert str(error.value).startswith("test_function.py:")
+
+
+def test_a_backward_pass_alone_that_cannot_be_recorded():
+    def vjp(params, residuals, dy):
+        return {"w": np.sum(residuals * dy, axis=0)}, dy * params["w"] * (1.0 if dy.max() > -1e9 else 0.0)
+
+    own = fn.layer(
+        lambda key, shape, dtype: ({"w": key.normal(shape, dtype)}, {}),
+        lambda params, state, x, ctx: (x * params["w"], state, x),
+        vjp,
+        lambda shape: shape,
+    )
+    net, opt = fn.serial(fn.Dense(4), own, fn.Dropout(0.3), fn.Dense(1)), fn.optim.SGD(0.1)
+    ts = fn.train_state(net, opt, fn.Key(0), (4,))
+    with pytest.warns(fn.CompileWarning, match=r"^vjp of FunctionLayer is not compiled"):
+        new, _ = fn.train_step(net, LOSS, opt)(ts, (X, Y))
+    assert same(new.params, fn.train_step(net, LOSS, opt, compile=False)(ts, (X, Y))[0].params)
+
+
+def test_functions_of_numpy_that_it_knows_nothing_of():
+    def f(x, y):
+        parts = np.cumsum(x, axis=1), np.sort(x, axis=0), np.einsum("ij,kj->ik", x, x), np.pad(x, 1)
+        return *parts, np.linalg.norm(y), np.argmax(x, axis=1), np.array_split(x, 4, axis=1)[0], np.var(x, axis=0)
+
+    fast = Compiled(f, strict=True)
+    fast(X, Y)
+    assert all(np.array_equal(a, b) for a, b in zip(fast(X, Y), f(X, Y), strict=True))
+
+
+def test_a_function_that_cannot_be_recorded_at_all():
+    def f(x):
+        return math.exp(x[0, 0]) * x
+
+    with pytest.warns(fn.CompileWarning, match=r"^f is not compiled and runs as it is, slower: test_function"):
+        assert same(fn.compile(f)(X), f(X))
+
+
+# ----- any pure function ---------------------------------------------------------------------------------------
+
+
+def test_arguments_of_every_kind():
+    def f(params, pair, rate, count, key, ctx, flag, nothing, name, spec):
+        noise = key.normal((4,), np.float32) + (ctx.key.uniform((4,), np.float32) if ctx.train else 0.0)
+        scaled = spec.apply({}, {}, pair[0], ctx)[0] if flag else pair[0]
+        return {"w": params["w"] * rate + noise, name: scaled / (count + 1)}, nothing
+
+    def arguments(i):
+        return (
+            {"w": np.full(4, i, np.float32)},
+            (X, [Y]),
+            0.5 + i,
+            i,
+            fn.Key(i),
+            fn.Context(i % 2 == 0, fn.Key(9 + i)),
+            i < 3,
+            None,
+            "out",
+            fn.Relu(),
+        )
+
+    fast = fn.compile(f, strict=True)
+    for i in (1, 2, 3, 4, 1):
+        assert same(fast(*arguments(i)), f(*arguments(i)))
+
+
+def test_a_policy_gradient_with_its_own_derivative():
+    def loss_and_gradient(params, states, actions, returns):
+        logits = states @ params["w"]
+        log_p = ops.log_softmax(logits)
+        chosen = (actions[:, None] == np.arange(3)).astype(states.dtype)
+        value = -np.mean(np.sum(chosen * log_p, axis=1) * returns)
+        d = (np.exp(log_p) - chosen) * (returns / len(states))[:, None]
+        return ops.number(value), {"w": states.T @ d}
+
+    args = (
+        {"w": fn.Key(3).normal((4, 3))},
+        fn.Key(4).normal((8, 4)),
+        fn.Key(5).integers(3, (8,)),
+        fn.Key(6).normal((8,)),
+    )
+    assert same(fn.compile(loss_and_gradient, strict=True)(*args)[1], loss_and_gradient(*args)[1])
+    assert fn.compile(loss_and_gradient)(*args)[0] == loss_and_gradient(*args)[0]
+
+
+def test_errors_that_depend_on_values_keep_their_words():
+    net, loss, opt = fn.serial(fn.Dense(3)), fn.losses.SoftmaxCrossEntropy(), fn.optim.SGD(0.1)
+    step, ts = fn.train_step(net, loss, opt), fn.train_state(net, opt, fn.Key(0), (4,))
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    ts, _ = step(ts, (X, labels))
+    for _ in range(2):
+        with pytest.raises(fn.DataError) as error:
+            step(ts, (X, labels + 1))
+        assert str(error.value).endswith(
+            "expected labels from 0 to 2, got 3 at row 2; "
+            "renumber the labels, or give the last layer one unit for each class"
+        )
+    assert step(ts, (X, labels))[1]["loss"] > 0
+
+
+def test_listeners_hear_every_layer_of_a_compiled_step():
+    net, opt = fn.serial(fn.Dense(3), fn.Tanh(), fn.Dense(1)), fn.optim.SGD(0.1)
+    step, ts, heard = fn.train_step(net, LOSS, opt), fn.train_state(net, opt, fn.Key(0), (4,)), []
+    expected, _ = step(ts, (X, Y))
+    with fn.listen(lambda call: heard.append((call.method, call.path))):
+        found, _ = step(ts, (X, Y))
+    assert [path for method, path in heard if method == "vjp"] == ["dense_1", "tanh_0", "dense_0", ""]
+    assert same(found.params, expected.params)
+
+
+# ----- memory ------------------------------------------------------------------------------------------------------
+
+
+def large() -> tuple[Any, Any, Any]:
+    net, opt = fn.serial(fn.Dense(200), fn.Relu(), fn.Dense(1)), fn.optim.Adam(0.01)
+    return net, opt, fn.train_state(net, opt, fn.Key(0), (200,))
+
+
+def test_what_is_kept_does_not_change_while_the_step_runs_on():
+    net, opt, ts = large()
+    x, y = fn.Key(3).normal((8, 200), np.float32), fn.Key(4).normal((8, 1), np.float32)
+    step, plain = fn.train_step(net, LOSS, opt), fn.train_step(net, LOSS, opt, compile=False)
+    kept, part, other = [ts], [], ts
+    for _ in range(12):
+        kept.append(step(kept[-1], (x, y))[0])
+        part.append(kept[-1].params["dense_0"]["weight"][3])
+    copies = [tree.map(np.array, (s.params, s.opt_state)) for s in kept]
+    last, rows = kept[-1], [np.array(row) for row in part]
+    for state in kept:
+        assert all(leaf.flags.owndata for leaf in tree.leaves((state.params, state.opt_state)))
+    for s, (params, opt_state) in zip(kept, copies, strict=True):
+        assert same((s.params, s.opt_state), (params, opt_state))
+    for _ in range(12):
+        other, _ = plain(other, (x, y))
+    assert same(other.params, last.params)
+    del kept
+    for _ in range(6):
+        last, _ = step(last, (x, y))  # memory is used again; a row that is kept keeps its whole array
+    assert all(np.array_equal(a, b) for a, b in zip(part, rows, strict=True))
+
+
+def test_memory_does_not_grow():
+    net, opt, ts = large()
+    x, y = fn.Key(3).normal((8, 200), np.float32), fn.Key(4).normal((8, 1), np.float32)
+    step = fn.train_step(net, LOSS, opt)
+    for _ in range(10):
+        ts, _ = step(ts, (x, y))
+    tracemalloc.start()
+    for _ in range(300):
+        ts, _ = step(ts, (x, y))
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 10 * 200 * 200 * 4
+
+
+def test_inputs_of_any_layout_and_read_only():
+    net, opt = fn.serial(fn.Dense(5), fn.BatchNorm(), fn.Dense(1)), fn.optim.Adam(0.1)
+    step, ts = fn.train_step(net, LOSS, opt), fn.train_state(net, opt, fn.Key(0), (4,))
+    expected, _ = step(ts, (X, Y))
+    wide = np.zeros((12, 8), np.float32)
+    wide[::2, ::2] = X
+    for x in (np.asfortranarray(X), wide[::2, ::2], X[::-1].copy()[::-1], X.astype(np.float64), X.tolist()):
+        if isinstance(x, np.ndarray):
+            x.flags.writeable = False
+        found, _ = step(ts, (x, Y))
+        pairs = zip(tree.leaves(found.params), tree.leaves(expected.params), strict=True)
+        assert all(np.allclose(a, b, rtol=1e-5) for a, b in pairs)
+
+
+# ----- threads, forks, bounds ---------------------------------------------------------------------------------------
+
+
+def test_eight_threads_at_once():
+    net, opt = fn.serial(fn.Dense(64), fn.Tanh(), fn.Dropout(0.2), fn.Dense(1)), fn.optim.Adam(0.01)
+    step = fn.train_step(net, LOSS, opt)
+
+    def work(i: int) -> Any:
+        ts = fn.train_state(net, opt, fn.Key(i), (4,))
+        rows = 4 + i % 3  # different shapes at the same time
+        for _ in range(30):
+            ts, _ = step(ts, (X[:rows], Y[:rows]))
+            fn.predict(net, ts.params, ts.state, X[:rows])
+        return ts.params
+
+    found: dict[int, Any] = {}
+    threads = [threading.Thread(target=lambda i=i: found.setdefault(i, work(i))) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(found[i], work(i)) for i in range(8))
+
+
+def child(queue: Any) -> None:
+    net, opt = fn.serial(fn.Dense(8), fn.Dense(1)), fn.optim.SGD(0.1)
+    queue.put(fn.train_step(net, LOSS, opt)(fn.train_state(net, opt, fn.Key(0), (4,)), (X, Y))[1]["loss"])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+def test_a_fork_after_threaded_steps():
+    test_eight_threads_at_once()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads, which is the point
+        process = context.Process(target=child, args=(queue,))
+        process.start()
+    value = queue.get(timeout=60)
+    process.join()
+    here: Any = type("Queue", (), {"put": lambda self, value: setattr(self, "value", value)})()
+    child(here)
+    assert value == here.value
+
+
+def test_two_steps_interleaved():
+    nets = fn.serial(fn.Dense(8), fn.Dense(1)), fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(1))
+    opt = fn.optim.Adam(0.1)
+    for compiled in (True, False):
+        states = [fn.train_state(net, opt, fn.Key(0), (4,)) for net in nets]
+        steps = [fn.train_step(net, LOSS, opt, compile=compiled) for net in nets]
+        for _ in range(5):
+            states = [step(ts, (X, Y))[0] for step, ts in zip(steps, states, strict=True)]
+        if compiled:
+            first = states
+    assert all(same(a.params, b.params) for a, b in zip(first, states, strict=True))
+
+
+def test_plans_are_bounded():
+    fast = Compiled(lambda x: x * 2.0)
+    for n in range(function.MOST_PLANS + 10):
+        assert len(fast(np.ones(n))) == n
+    assert len(fast.plans) == function.MOST_PLANS
+
+
+def test_forty_layers_and_a_short_last_batch():
+    layers = [layer for _ in range(20) for layer in (fn.Dense(6), fn.Tanh())]
+    net, opt = fn.serial(*layers, fn.Dense(1)), fn.optim.Adam(0.01)
+    x, y = fn.Key(1).normal((50, 4), np.float32), fn.Key(2).normal((50, 1), np.float32)
+    result = fn.fit(net, (x, y), loss=LOSS, optimizer=opt, epochs=3, batch_size=16, key=fn.Key(0))
+    ts = fn.train_state(net, opt, fn.Key(0), (4,))
+    step = fn.train_step(net, LOSS, opt, compile=False)
+    for epoch in range(3):
+        order = fn.Key(0).fold("epoch", epoch).permutation(50)
+        for begin in range(0, 50, 16):
+            rows = order[begin : begin + 16]
+            ts, _ = step(ts, (x[rows], y[rows]))
+    assert same(result.train_state.params, ts.params)
