@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from funcnet.compile.graph import (
     CAST,
     CONCAT,
+    CONST,
+    INPUT,
     MATMUL,
     PROBE,
     REDUCE,
@@ -87,7 +89,7 @@ class Memory:
 
     def _ready(self, node: Node, inside: set[Node], at: int) -> bool:
         """Whether the arguments are in the chain or computed before it."""
-        return all(arg in inside or self.position[arg] < at for arg in node.args)
+        return all(arg in inside or arg.kind in (CONST, INPUT) or self.position[arg] < at for arg in node.args)
 
     def _blockable(self, node: Node) -> bool:
         if node.kind == SETTLE:
