@@ -150,6 +150,15 @@ def test_functions_of_numpy_that_it_knows_nothing_of():
     assert all(np.array_equal(a, b) for a, b in zip(fast(X, Y), f(X, Y), strict=True))
 
 
+def test_a_table_is_indexed_by_an_operation_of_its_own():
+    def f(x, indices):
+        return ops.take(TABLE, indices) * x[0, 0], ops.take(x, indices)
+
+    indices = np.array([[0, 5], [2, 2]])
+    assert same(fn.compile(f, strict=True)(X, indices), f(X, indices))
+    assert f(X, indices)[1].shape == (2, 2, 4)
+
+
 def test_a_function_that_cannot_be_recorded_at_all():
     def f(x):
         return math.exp(x[0, 0]) * x
