@@ -85,8 +85,8 @@ class Compiled:
                     raise
                 runs_as_it_is(getattr(self.f, "__name__", "the function"), error)
                 made = None
-            while len(self.plans) >= MOST_PLANS:
-                self.plans.pop(next(iter(self.plans)), None)
+            for oldest in list(self.plans)[: len(self.plans) - MOST_PLANS + 1]:
+                self.plans.pop(oldest, None)
             self.plans[form] = made
         found = self.plans.get(form)
         if found is not None:

@@ -74,6 +74,8 @@ class Plan:
         self.memory = Memory(self.graph, without)
         self.fresh = {node: f"o{i}" for i, node in enumerate(self.memory.fresh_in_order())}
         self._emit()
+        self.result = self.result_text()
+        self.source = self.program()
         self.instances: list[Callable[..., Any]] = []
 
     # ----- the program ---------------------------------------------------------------------------------------
@@ -426,16 +428,8 @@ class Plan:
 
         return walk(self.graph.outputs)
 
-    @property
-    def source(self) -> str:
-        """The program as Python source."""
-        if not hasattr(self, "_source"):
-            self._source = self.program()
-        return self._source
-
     def program(self, timed: bool = False) -> str:
         """The source of the function that makes an instance, which with ``timed`` tells where its time goes."""
-        result = self.result_text()
         empty, size = self.constant(np.empty), self.memory.nbytes + ALIGNMENT
         lines = ["def make():", f"    arena = {empty}({size}, {self.constant(np.dtype(np.uint8))})"]
         lines.append(f"    arena = arena[-arena.ctypes.data % {ALIGNMENT} :]")
@@ -448,7 +442,7 @@ class Plan:
             following = self.lines[i + 1] if i + 1 < len(self.lines) else None
             if timed and (following is None or (following.place != line.place and not following.text.startswith(" "))):
                 lines.append(f"        now = clock(); times[{i}] += now - last; last = now")
-        lines += [f"        return {result}", "    return run"]
+        lines += [f"        return {self.result}", "    return run"]
         return "\n".join(lines) + "\n"
 
     def make(self, timed: bool = False, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
@@ -494,6 +488,18 @@ class Plan:
             self.instances.append(run)
 
 
+def unused(arrays: list[Any], references: int) -> Any:
+    """The first array with so many references; None if there is none."""
+    for array in arrays:
+        if sys.getrefcount(array) == references:
+            return array
+    return None
+
+
+UNUSED = next(n for n in range(1, 9) if unused([np.empty(1)], n) is not None)
+"""The references that ``unused`` counts for an array that its list alone holds, which depends on the interpreter"""
+
+
 class Recycler:
     """Memory for one result, used again once nobody refers to it."""
 
@@ -502,11 +508,10 @@ class Recycler:
         self.kept: list[Any] = []
 
     def __call__(self) -> Any:
-        for array in self.kept:
-            if sys.getrefcount(array) == 3:  # the list's, this loop's, and the call's
-                return array
-        array = np.empty(self.shape, self.dtype)
-        self.kept = [*self.kept[-2:], array]
+        array = unused(self.kept, UNUSED)
+        if array is None:
+            array = np.empty(self.shape, self.dtype)
+            self.kept = [*self.kept[-2:], array]
         return array
 
 

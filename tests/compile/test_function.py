@@ -14,6 +14,7 @@ import funcnet as fn
 from funcnet import ops, tree
 from funcnet.compile import function, trace
 from funcnet.compile.function import Compiled
+from funcnet.compile.plan import Recycler
 from tests.table import same
 
 X, Y = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 1), np.float32)
@@ -268,6 +269,17 @@ def test_what_is_kept_does_not_change_while_the_step_runs_on():
     for _ in range(6):
         last, _ = step(last, (x, y))  # memory is used again; a row that is kept keeps its whole array
     assert all(np.array_equal(a, b) for a, b in zip(part, rows, strict=True))
+
+
+def test_memory_is_used_again_only_when_nobody_refers_to_it():
+    take = Recycler((4,), np.dtype(np.float32))
+    first = take()
+    place, view, second = first.ctypes.data, first[1:], take()
+    assert second is not first
+    del first
+    assert take().ctypes.data != place  # the view keeps it
+    del view
+    assert take().ctypes.data == place
 
 
 def test_memory_does_not_grow():
