@@ -85,7 +85,7 @@ class Compiled:
                     raise
                 runs_as_it_is(getattr(self.f, "__name__", "the function"), error)
                 made = None
-            for oldest in list(self.plans)[: len(self.plans) - MOST_PLANS + 1]:
+            for oldest in list(self.plans)[: max(0, len(self.plans) - MOST_PLANS + 1)]:
                 self.plans.pop(oldest, None)
             self.plans[form] = made
         found = self.plans.get(form)
