@@ -50,8 +50,6 @@ from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Context, Layer, listen_with, path_of
 
-PACKAGE = str(Path(__file__).parents[1])
-
 
 class TraceError(FuncnetError):
     """A function does something that cannot be recorded."""
@@ -103,7 +101,7 @@ class Tracer:
 
     def node(self, value: Any) -> Node:
         """The node of a value: recorded, or a constant."""
-        if isinstance(value, TracedArray | TracedNumber | TracedKey | TracedObject):
+        if isinstance(value, Traced):
             if value.tracer is not self:
                 raise TraceError("a value of another recording was kept; return it, and pass it in as an argument")
             return value.node
@@ -147,7 +145,7 @@ class Tracer:
         nodes: list[Node] = []
 
         def strip(value: Any) -> Any:
-            if isinstance(value, TracedArray | TracedNumber | TracedKey | TracedObject):
+            if isinstance(value, Traced):
                 nodes.append(self.node(value))
                 return Ref(len(nodes) - 1)
             if isinstance(value, dict):
@@ -961,7 +959,7 @@ def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] =
 
 def _outputs(tracer: Tracer, value: Any) -> Any:
     """The result with nodes for what was recorded, and for arrays; anything else as it is."""
-    if isinstance(value, TracedArray | TracedNumber | TracedKey | TracedObject | np.ndarray | np.generic):
+    if isinstance(value, Traced | np.ndarray | np.generic):
         return tracer.node(value)
     if isinstance(value, dict):
         return {name: _outputs(tracer, inner) for name, inner in value.items()}
