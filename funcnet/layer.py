@@ -115,6 +115,10 @@ class Layer(Spec):
         """The shape of ``y`` for an input of shape ``in_shape``, or a ShapeError."""
         raise TypeError(f"{type(self).__name__} does not define out_shape(in_shape)")
 
+    def in_kinds(self, in_shape: Shape) -> Any:
+        """What the arrays of an input hold, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
+        return kinds_like(in_shape, "f")
+
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
         check_key(key)
@@ -156,6 +160,14 @@ class Combinator(Layer):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return self.wire(in_shape)[1]
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        shapes, _ = self.wire(in_shape)
+        kinds = kinds_like(in_shape, "f")
+        for name, layer in self.children.items():
+            if shapes[name] == in_shape:  # what the combinator takes is what this child takes
+                kinds = merged_kinds(kinds, layer.in_kinds(in_shape))
+        return kinds
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         shapes, _ = self.wire(in_shape)
@@ -316,6 +328,38 @@ def zeros_of(shapes: Any, dtype: npt.DTypeLike) -> Value:
     return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(zeros_of(shape, dtype) for shape in shapes)
 
 
+def kinds_like(shape: Shape, kind: str) -> Any:
+    """One kind for every array of a nest of shapes."""
+    if isinstance(shape, dict):
+        return {name: kinds_like(inner, kind) for name, inner in shape.items()}
+    return kind if is_shape(shape) else tuple(kinds_like(inner, kind) for inner in shape)
+
+
+def merged_kinds(a: Any, b: Any) -> Any:
+    """The kinds of a value that two layers take: floats where neither asks for something else."""
+    if isinstance(a, dict):
+        return {name: merged_kinds(a[name], b[name]) for name in a}
+    if isinstance(a, tuple):
+        return tuple(merged_kinds(x, y) for x, y in zip(a, b, strict=True))
+    return b if a == "f" else a
+
+
+def zeros_for(
+    layer: Layer, in_shape: Shape, rows: int, dtype: npt.DTypeLike, zeros: Callable[..., Array] = np.zeros
+) -> Value:
+    """A batch of zeros that a layer takes: floats of ``dtype``, integers or booleans; by ``zeros(shape, dtype)``."""
+    dtypes = {"f": dtype, "i": np.int64, "b": np.bool_}
+
+    def made(shapes: Any, kinds: Any) -> Value:
+        if isinstance(kinds, dict):
+            return {name: made(shapes[name], kind) for name, kind in kinds.items()}
+        if isinstance(kinds, tuple):
+            return tuple(made(shape, kind) for shape, kind in zip(shapes, kinds, strict=True))
+        return zeros(shapes, dtypes[kinds])
+
+    return made(batched(in_shape, rows), layer.in_kinds(in_shape))
+
+
 def shape_of(value: Value) -> Shape:
     """The shape, without the batch axis, of a value; ``None`` for an array without a batch axis."""
     if isinstance(value, dict):
@@ -371,6 +415,19 @@ def floating(layer: Layer, x: Array) -> Array:
     if x.dtype.kind != "f":
         raise ShapeError(
             f"expected floating-point input, got {x.dtype}; convert it, such as x.astype(np.float32)",
+            layer=type(layer).__name__,
+        )
+    return x
+
+
+def integers(layer: Layer, x: Array) -> Array:
+    """``x`` itself when it holds integers.
+
+    Raises   ShapeError for floats and booleans, which are no indices
+    """
+    if x.dtype.kind not in "iu":
+        raise ShapeError(
+            f"expected integer input, got {x.dtype}; convert it, such as x.astype(np.int64)",
             layer=type(layer).__name__,
         )
     return x

@@ -8,10 +8,11 @@ NumPy themselves.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,20 +22,51 @@ from funcnet.key import Array, Key
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Primitive(NamedTuple):
+    """A function that is recorded as one call."""
+
+    function: Callable[..., Any]
+    needs: tuple[Any, ...]
+    flops: Callable[..., int] | None
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
 def recorder(*values: Any) -> Any:
     """What records the calls of these values, if anything does (``funcnet.compile``)."""
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
 
 
-def primitive(function: F) -> F:
-    """A function of arrays and numbers that is recorded as one call, whatever it does inside."""
+def primitive(needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = None) -> Callable[[F], F]:
+    """Decorator of a function of arrays and plain values that is recorded as one call, whatever it does inside.
 
-    @functools.wraps(function)
-    def call(*values: Any) -> Any:
-        tracer = recorder(*values)
-        return function(*values) if tracer is None else tracer.primitive(function, values)
+    It may loop, write into arrays that it made, and branch on values; it takes its arguments by position and
+    returns an array or a tuple of them, whose shapes depend on those of its arguments alone. It changes nothing
+    that it is given. ``needs`` are the functions, and ``"NAME"``s of constants, of its own module that it uses:
+    a printed program brings them along, so it uses nothing else but NumPy and the built-in functions.
+    ``flops`` counts its floating-point operations from arguments of which only the shapes are known.
+    """
 
-    return call  # type: ignore[return-value]
+    def decorate(function: F) -> F:
+        PRIMITIVES[function.__name__] = Primitive(function, needs, flops)
+
+        @functools.wraps(function)
+        def call(*values: Any) -> Any:
+            tracer = recorder(*values)
+            return function(*values) if tracer is None else tracer.primitive(function, values)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+@contextlib.contextmanager
+def anew(*values: Any) -> Iterator[None]:
+    """What is computed inside the block is computed there, even where it was recorded before (``Remat``)."""
+    tracer = recorder(*values)
+    with contextlib.nullcontext() if tracer is None else tracer.scope():
+        yield
 
 
 def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
@@ -65,13 +97,13 @@ def scalar(function: Callable[..., float], *numbers: Any) -> float:
     return result
 
 
-@primitive
+@primitive(flops=lambda table, indices: 0)
 def take(table: Array, indices: Array) -> Array:
     """``table[indices]``: rows of a table by integers of any shape."""
     return np.take(table, indices, axis=0)
 
 
-@primitive
+@primitive(flops=lambda *arrays: 2 * sum(a.size for a in arrays))
 def norm(*arrays: Array) -> float:
     """The Euclidean norm of all arrays together, summed in float64; it overflows only if it must."""
     with np.errstate(over="ignore"):
@@ -194,7 +226,7 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
-@primitive
+@primitive(needs=("_ERF", "_ERF_AT_ONE", _horner, _ratio), flops=lambda x: x.size)
 def erf(x: Array) -> Array:
     """The error function, ``2/√π ∫₀ˣ exp(-t²) dt``, to a unit in the last place; NumPy has none.
 

@@ -6,22 +6,18 @@ and runs the laws, and mutants of every row against them. A new layer starts wit
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import funcnet as fn
-from funcnet import initializers, losses, optim, tree
+from funcnet import initializers, losses, optim
+from tests.row import Row
 
 Array = np.ndarray[Any, Any]
-
-
-class Row(NamedTuple):
-    """A layer, the shape of its input, and whether rows depend on one another in training."""
-
-    layer: fn.Layer
-    in_shape: Any
-    coupled: bool = False
 
 
 # ----- three bare functions ---------------------------------------------------------------------------
@@ -207,6 +203,9 @@ LAYERS: dict[str, Row] = {
     "function_nested": Row(NESTED, (4,), coupled=True),
 }  # fmt: skip
 
+for _, module, _ in pkgutil.iter_modules([str(Path(__file__).with_name("rows"))]):
+    LAYERS |= importlib.import_module(f"tests.rows.{module}").ROWS
+
 # ----- losses -----------------------------------------------------------------------------------------
 
 
@@ -348,21 +347,6 @@ SCHEDULES: dict[str, optim.Schedule] = {
 }
 
 # ----- values to try things on ----------------------------------------------------------------------------
-
-
-def random_input(in_shape: Any, key: fn.Key, batch: int = 4, dtype: Any = np.float64) -> Any:
-    """A batch of normal draws for a nest of shapes."""
-    if isinstance(in_shape, dict):
-        return {name: random_input(shape, key.fold(name), batch, dtype) for name, shape in in_shape.items()}
-    if all(isinstance(n, int) for n in in_shape):
-        return key.normal((batch, *in_shape), dtype)
-    return tuple(random_input(shape, key.fold(i), batch, dtype) for i, shape in enumerate(in_shape))
-
-
-def random_like(value: Any, key: fn.Key) -> Any:
-    """Normal draws in the structure, shapes and dtypes of a value."""
-    counter = iter(range(10**6))
-    return tree.map(lambda leaf: key.fold(next(counter)).normal(np.shape(leaf), np.asarray(leaf).dtype), value)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -13,7 +13,8 @@ import pytest
 import funcnet as fn
 from funcnet import losses, ops, optim, spec, tree
 from funcnet.layer import vjp_child
-from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, TRANSFORMS, Row, random_input, random_like, same
+from tests.row import Row, random_like
+from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, TRANSFORMS, same
 
 KEY = fn.Key(5)
 
@@ -66,7 +67,7 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
     """Numbers that tell one configuration from another."""
     if isinstance(subject, fn.Layer):
         assert row is not None
-        return layer_behaviour(subject, row.in_shape)
+        return layer_behaviour(subject, row)
     if isinstance(subject, losses.Loss):
         value, residuals = subject.apply(case.prediction, case.target)
         return {"value": value, "slope": subject.vjp(residuals)}
@@ -75,12 +76,12 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
     return {"params": trajectory(subject)}
 
 
-def layer_behaviour(layer: fn.Layer, in_shape: Any) -> dict[str, Any]:
+def layer_behaviour(layer: fn.Layer, row: Row) -> dict[str, Any]:
     try:
-        params, state = layer.init(KEY, in_shape, np.float64)
+        params, state = layer.init(KEY, row.in_shape, np.float64)
     except fn.ShapeError as error:
         return {"error": str(error)}
-    x = random_input(in_shape, KEY.fold("x"))
+    x = row.input(KEY.fold("x"))
     out: dict[str, Any] = {"params": params, "state": state}
     for mode, ctx in (("eval", fn.EVAL), ("train", fn.Context(True, KEY))):
         y, new_state, residuals = layer.apply(params, state, x, ctx)
@@ -148,10 +149,15 @@ def test_a_constant_schedule_is_its_number(name: str, field: str) -> None:
 # ----- the laws hold ------------------------------------------------------------------------------------
 
 
+def given(row: Row) -> Any:
+    """The batch that a row asks for; None where any will do."""
+    return None if row.x is None else row.input(KEY)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_obeys_the_laws(name: str) -> None:
     row = LAYERS[name]
-    fn.check_layer(row.layer, row.in_shape, batch_coupled=row.coupled)
+    fn.check_layer(row.layer, row.in_shape, x=given(row), batch_coupled=row.coupled)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -178,7 +184,7 @@ def test_optimizer_obeys_the_laws_for_a_leaf_of_shape_nothing(name: str) -> None
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith("function")])
 def test_each_leaf_draws_from_the_key_folded_by_its_path(name: str) -> None:
-    layer, in_shape, _ = LAYERS[name]
+    layer, in_shape, *_ = LAYERS[name]
     params, state = layer.init(KEY, in_shape, np.float64)
     given = {"param": tree.flatten(params), "state": tree.flatten(state)}
     for path, leaf in tree.flatten(layer.leaves(in_shape)).items():
@@ -189,9 +195,9 @@ def test_each_leaf_draws_from_the_key_folded_by_its_path(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if not row.coupled])
 def test_a_layer_that_is_not_coupled_is_not_called_so(name: str) -> None:
-    layer, in_shape, _ = LAYERS[name]
+    layer, in_shape, *_ = LAYERS[name]
     with pytest.raises(fn.LawError) as caught:
-        fn.check_layer(layer, in_shape, batch_coupled=True)
+        fn.check_layer(layer, in_shape, x=given(LAYERS[name]), batch_coupled=True)
     assert str(caught.value) == (
         f"{type(layer).__name__}: breaks the law 'batch_coupled: splitting a training batch changes it'"
     )
@@ -199,9 +205,9 @@ def test_a_layer_that_is_not_coupled_is_not_called_so(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if row.coupled])
 def test_a_coupled_layer_must_be_declared(name: str) -> None:
-    layer, in_shape, _ = LAYERS[name]
+    layer, in_shape, *_ = LAYERS[name]
     with pytest.raises(fn.LawError) as caught:
-        fn.check_layer(layer, in_shape)
+        fn.check_layer(layer, in_shape, x=given(LAYERS[name]))
     assert str(caught.value) == (
         f"{type(layer).__name__}: breaks the law 'splitting a batch changes nothing': "
         "if batch statistics or noise are meant, pass batch_coupled=True"
@@ -226,6 +232,9 @@ class Mutant(fn.Layer):
     def out_shape(self, in_shape: Any) -> Any:
         return self.shape(self.layer.out_shape(in_shape))
 
+    def in_kinds(self, in_shape: Any) -> Any:
+        return self.layer.in_kinds(in_shape)
+
     def init(self, key: Any, in_shape: Any, dtype: Any = np.float32) -> Any:
         return self.layer.init(key, in_shape, dtype)
 
@@ -239,7 +248,7 @@ class Mutant(fn.Layer):
 def verdict(mutant: fn.Layer, row: Row) -> str:
     """What the laws say about a mutant; anything but a LawError is what a user should never see."""
     try:
-        fn.check_layer(mutant, row.in_shape, batch_coupled=row.coupled)
+        fn.check_layer(mutant, row.in_shape, x=given(row), batch_coupled=row.coupled)
     except fn.LawError as error:
         return str(error)
     except Exception as error:
@@ -254,7 +263,7 @@ def numbered(value: Any) -> list[Any]:
 def change_leaf(value: Any, index: int, change: Callable[[Any], Any]) -> Any:
     """A value with one of its leaves changed."""
     counter = iter(range(10**6))
-    return tree.map(lambda leaf: change(leaf) if next(counter) == index else leaf, value)
+    return tree.map(lambda leaf: change(leaf) if leaf is not None and next(counter) == index else leaf, value)
 
 
 WRONG_VALUES: dict[str, Callable[[Any], Any]] = {
@@ -274,7 +283,7 @@ def test_the_wrapper_itself_obeys_the_laws(name: str) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_wrong_cotangent_of_the_input_is_caught(name: str) -> None:
     row = LAYERS[name]
-    leaves = len(numbered(random_input(row.in_shape, KEY)))
+    leaves = [leaf.dtype.kind for leaf in numbered(row.input(KEY))].count("f")
     for index in range(leaves):
         for what, change in WRONG_VALUES.items():
 
@@ -531,16 +540,25 @@ def depends_on_x(row: Row) -> bool:
     params, state = row.layer.init(KEY, row.in_shape, np.float64)
     backs = []
     for i in range(2):
-        x = random_input(row.in_shape, KEY.fold(i))
+        x = row.input(KEY.fold(i))
         y, _, residuals = row.layer.apply(params, state, x, fn.EVAL)
         backs.append(row.layer.vjp(params, residuals, random_like(y, KEY.fold("dy"))))
     return not same(*backs)
 
 
+def noisy(row: Row) -> bool:
+    """Whether a row draws random numbers in training."""
+    params, state = row.layer.init(KEY, row.in_shape, np.float64)
+    try:
+        row.layer.apply(params, state, row.input(KEY), fn.Context(train=True))
+    except fn.KeyRequired:
+        return True
+    return False
+
+
 def concerns(kind: str, row: Row) -> bool:
     params, state = row.layer.init(KEY, row.in_shape)
-    noisy = any(isinstance(inner, fn.Dropout) and inner.rate > 0.0 for inner in specs_in(row.layer))
-    holds = {ANY: True, SOME_PARAMS: params, SOME_STATE: state, SOME_NOISE: noisy, COUPLED: row.coupled}
+    holds = {ANY: True, SOME_PARAMS: params, SOME_STATE: state, SOME_NOISE: noisy(row), COUPLED: row.coupled}
     return bool(holds[kind])
 
 

@@ -100,6 +100,10 @@ class Parallel(Combinator):
         out = {name: out_shape_child(name, layer, shapes[name]) for name, layer in self.layers}
         return shapes, out if isinstance(in_shape, dict) else tuple(out.values())
 
+    def in_kinds(self, in_shape: Shape) -> Any:
+        shapes = self.items(in_shape)
+        return like(in_shape, {name: layer.in_kinds(shapes[name]) for name, layer in self.layers})
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         xs = self.items(x)
         outs = {name: apply_child(name, layer, params, state, xs[name], ctx) for name, layer in self.layers}

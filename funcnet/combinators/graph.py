@@ -18,6 +18,8 @@ from funcnet.layer import (
     Value,
     apply_child,
     is_shape,
+    kinds_like,
+    merged_kinds,
     nest,
     out_shape_child,
     vjp_child,
@@ -104,6 +106,18 @@ class Graph(Combinator):
             ins[name] = gather(shapes, sources)
             shapes[name] = out_shape_child(name, layer, ins[name])
         return ins, gather(shapes, self.outputs)
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        shapes, _ = self.wire(in_shape)
+        kinds = self.bind(kinds_like(in_shape, "f"))
+        for node, (layer, sources) in self.nodes.items():
+            taken = layer.in_kinds(shapes[node])
+            for source, kind in zip(sources, (taken,) if len(sources) == 1 else taken, strict=True):
+                if source in kinds:
+                    kinds[source] = merged_kinds(kinds[source], kind)
+        if isinstance(in_shape, dict):
+            return {name: kinds[name] for name in in_shape}
+        return kinds[self.inputs[0]] if len(self.inputs) == 1 else tuple(kinds[name] for name in self.inputs)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         values, states, residuals = self.bind(x), {}, {}

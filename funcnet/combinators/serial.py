@@ -43,6 +43,9 @@ class Serial(Combinator):
             in_shape = out_shape_child(name, layer, in_shape)
         return shapes, in_shape
 
+    def in_kinds(self, in_shape: Shape) -> Any:
+        return self.layers[0][1].in_kinds(in_shape) if self.layers else super().in_kinds(in_shape)
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         states, residuals = {}, []
         for name, layer in self.layers:

@@ -37,6 +37,7 @@ from funcnet.compile.graph import (
     Graph,
     Node,
     Place,
+    fill,
     map_nodes,
 )
 from funcnet.compile.plan import Plan
@@ -59,6 +60,7 @@ from funcnet.layer import (
     listen,
     reach,
     vjp_child,
+    zeros_for,
     zeros_of,
 )
 from funcnet.losses import Loss
@@ -137,7 +139,7 @@ def cost(
         out_shape = reach("", net, "out_shape", in_shape)
     check_total(net.leaves(in_shape))
     params, state = (abstract_leaves(net, in_shape, kind, dtype) for kind in ("param", "state"))
-    x = abstract(batched(in_shape, rows), dtype)
+    x = zeros_for(net, in_shape, rows, dtype, abstract)
     ahead = Plan(trace(prediction(net), (params, state, x), ("params", "state", "x")))
     context = Context(True, Key(0))
     if loss is None:
@@ -275,21 +277,17 @@ def operations(node: Node) -> int | None:
         return 2 * node.args[0].size
     if node.kind != CALL:
         return 0
-    entries = sum(arg.size for arg in node.args if arg.is_array)
-    each = CALLS.get(getattr(node.f, "__wrapped__", node.f))
-    return None if each is None else each * entries
-
-
-def _plain(function: Any) -> Any:
-    return getattr(function, "__wrapped__", function)
+    if node.f in CALLS:
+        return CALLS[node.f] * sum(arg.size for arg in node.args if arg.is_array)
+    known = ops.PRIMITIVES.get(getattr(node.f, "__name__", ""))
+    if known is None or known.function is not node.f or known.flops is None:
+        return None
+    return known.flops(*fill(node.static, node.args))
 
 
 CALLS: dict[Any, int] = {
     **dict.fromkeys((Key.fold, Key.bits, Key.uniform, Key.normal, Key.permutation, Key.integers), 0),
     ops.check: 1,
-    _plain(ops.take): 0,
-    _plain(ops.norm): 2,
-    _plain(ops.erf): 1,
 }
 """Operations for each entry of the arguments, of functions that are not looked into"""
 

@@ -392,15 +392,29 @@ def library_text(*functions: Any) -> str:
 
 def helper_text(name: str) -> str:
     """The text of a helper."""
-    if name == "erf":
-        constants = f"_ERF = {ops._ERF!r}\n_ERF_AT_ONE = {ops._ERF_AT_ONE!r}"
-        return f"{constants}\n\n\n{library_text(ops._horner, ops._ratio, ops.erf)}"
-    return HELPERS[name][1].strip()
+    if name in HELPERS:
+        return HELPERS[name][1].strip()
+    if name in ops.PRIMITIVES:
+        return library_text(ops.PRIMITIVES[name].function)
+    return _NEEDED[name]
+
+
+_NEEDED: dict[str, str] = {}  # the texts of what primitives need
 
 
 def _need(name: str, helpers: dict[str, None]) -> str:
     for other in HELPERS[name][0] if name in HELPERS else ():
         _need(other, helpers)
+    if name not in HELPERS and name in ops.PRIMITIVES:
+        function, needs, _ = ops.PRIMITIVES[name]
+        for needed in needs:
+            if isinstance(needed, str):
+                _NEEDED[needed] = f"{needed} = {function.__globals__[needed]!r}"
+                helpers[needed] = None
+            else:
+                inner = getattr(needed, "__wrapped__", needed)
+                _NEEDED.setdefault(inner.__name__, library_text(inner))
+                _need(inner.__name__, helpers)
     helpers[name] = None
     return name
 
@@ -424,7 +438,7 @@ def helper_name(f: Any) -> str:
     name = getattr(f, "__name__", type(f).__name__)
     if isinstance(f, np.ufunc) or getattr(np, name, None) is f:
         return f"np.{name}"
-    if f in NAMED or name in ("norm", "reciprocal", "erf"):
+    if f in NAMED or name == "reciprocal" or (name in ops.PRIMITIVES and ops.PRIMITIVES[name].function is f):
         return NAMED.get(f, name)
     owner = getattr(f, "__self__", None)
     if isinstance(owner, Layer):

@@ -36,7 +36,7 @@ from funcnet.compile.printer import (
 from funcnet.compile.trace import trace
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
-from funcnet.layer import Context, Layer, Shape, apply_child, batched, vjp_child, zeros_of
+from funcnet.layer import Context, Layer, Shape, apply_child, batched, vjp_child, zeros_for, zeros_of
 from funcnet.losses import Loss, SoftmaxCrossEntropy
 from funcnet.optim.rules import Optimizer
 from funcnet.training.program import gradients, training_step
@@ -87,7 +87,7 @@ class _Program:
         self.net, self.in_shape, self.batch, self.loss, self.optimizer = net, in_shape, batch, loss, optimizer
         self.dtype = dtype
         params, state = _zeros(net, in_shape, dtype)
-        x, y = (zeros_of(batched(shape, batch), dtype) for shape in (in_shape, net.out_shape(in_shape)))
+        x, y = zeros_for(net, in_shape, batch, dtype), zeros_of(batched(net.out_shape(in_shape), batch), dtype)
         key = Key(0)
         self.results: tuple[str, ...]
         if loss is None:

@@ -200,6 +200,16 @@ class Tracer:
         node = self.node(x)
         return self.wrap(self.emit(SETTLE, ops.settle, (node, self.node(step)), None, node.shape, node.dtype))
 
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Nothing recorded inside the block is shared with what is outside it."""
+        outer = self.place
+        self.place = outer._replace(scope=len(self.nodes) + 1)
+        try:
+            yield
+        finally:
+            self.place = outer
+
     def refuse(self, what: str, instead: str) -> NoReturn:
         """Raise a TraceError that names the line at fault."""
         raise TraceError(f"{line_at_fault()}: {what} while it is recorded, when arrays have no values yet; {instead}")
@@ -617,7 +627,7 @@ def any_function(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str
             return tuple(inner(*args, **kwargs))
 
         found = tuple(found)
-    like = tree.map(lambda leaf: Struct(np.shape(leaf), np.asarray(leaf).dtype), found)
+    like = tree.map(lambda leaf: None if leaf is None else Struct(np.shape(leaf), np.asarray(leaf).dtype), found)
     if not kwargs:
         return tracer.call(f, args, like)
     call = called

@@ -58,7 +58,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     instance(layer, Layer, "a layer", "fn.Dense(3)")
     reach("", layer, "out_shape", in_shape)
     key = Key(0).fold("laws")
-    x = frozen_copy(random_input(in_shape, key.fold("x")) if x is None else x)
+    x = frozen_copy(random_input(layer, in_shape, key.fold("x")) if x is None else x)
     contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}
     params, state = (frozen_copy(part) for part in layer.init(key.fold("init"), in_shape, np.float64))
     params = frozen_copy(moved(params, random_like(params, key.fold("shake")), 0.1))  # no bias stays exactly 0

@@ -11,7 +11,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import LawError
 from funcnet.key import Array, Key
-from funcnet.layer import Shape, Value, batched, zeros_of
+from funcnet.layer import Layer, Shape, Value, zeros_for
 
 EPS = 1e-6
 RTOL = 1e-6
@@ -48,9 +48,18 @@ def random_like(value: Value, key: Key) -> Value:
     return tree.map(one, value)
 
 
-def random_input(in_shape: Shape, key: Key, batch: int = BATCH, dtype: Any = np.float64) -> Value:
-    """A batch of normal draws for an input shape."""
-    return random_like(zeros_of(batched(in_shape, batch), dtype), key)
+def random_input(layer: Layer, in_shape: Shape, key: Key, batch: int = BATCH, dtype: Any = np.float64) -> Value:
+    """A batch for a layer: normal draws, integers 0 and 1, or booleans whose first along the last axis is true."""
+    counter = iter(range(10**6))
+
+    def one(leaf: Array) -> Array:
+        draw = key.fold(next(counter))
+        if leaf.dtype.kind == "f":
+            return draw.normal(leaf.shape, leaf.dtype)
+        bits = draw.bits(leaf.shape, np.uint8) % 2
+        return bits.astype(np.int64) if leaf.dtype.kind == "i" else (bits + (np.arange(leaf.shape[-1]) == 0)) > 0
+
+    return tree.map(one, zeros_for(layer, in_shape, batch, dtype))
 
 
 def frozen_copy(value: Value) -> Value:

@@ -10,7 +10,8 @@ import funcnet as fn
 from funcnet.compile import memory, passes, plan
 from funcnet.compile.function import Compiled
 from funcnet.layer import apply_child, vjp_child
-from tests.table import LAYERS, LOSSES, OPTIMIZERS, random_input, random_like, same
+from tests.row import random_like
+from tests.table import LAYERS, LOSSES, OPTIMIZERS, same
 
 OPTIONS = (*passes.PASSES, "block", "reuse", "recycle")
 SMALL = {"BLOCK": 64, "LARGE": 16, "RECYCLED": 16, "PACKED_SIZE": 6}
@@ -40,7 +41,7 @@ def test_layers(thresholds, sizes, without):
     for name, row in LAYERS.items():
         for dtype in (np.float32, np.float64):
             params, state = row.layer.init(fn.Key(0), row.in_shape, dtype)
-            x = random_input(row.in_shape, fn.Key(1), 4, dtype)
+            x = row.input(fn.Key(1), 4, dtype)
             for train in (False, True):
                 ctx = fn.Context(train, fn.Key(5))
                 dy = random_like(row.layer.apply(params, state, x, ctx)[0], fn.Key(3))

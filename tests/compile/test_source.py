@@ -16,7 +16,8 @@ from funcnet import tree
 from funcnet.cli import main
 from funcnet.compile.helpers import HELPERS
 from funcnet.optim.schedules import bind
-from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, random_input, random_like, same
+from tests.row import random_like
+from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, same
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.json"))
 TEACHER = fn.serial(fn.Dense(100, use_bias=False), fn.Relu(), fn.Dense(10, use_bias=False))
@@ -105,7 +106,7 @@ def test_a_teacher_would_write_it_so():
 def test_every_layer(name, train):
     row = LAYERS[name]
     params, state = row.layer.init(fn.Key(0), row.in_shape, np.float64)
-    x = random_input(row.in_shape, fn.Key(1), 4)
+    x = row.input(fn.Key(1), 4)
     ctx = fn.Context(train, fn.Key(7))
     y, new_state, residuals = row.layer.apply(params, state, x, ctx)
     dy = random_like(y, fn.Key(3))

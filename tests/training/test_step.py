@@ -14,7 +14,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses, optim, spec, tree
 from funcnet.laws.values import frozen_copy
-from tests.table import GAIN, LAYERS, random_input, same
+from tests.table import GAIN, LAYERS, same
 
 KEY = fn.Key(9)
 NET = fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(2))
@@ -72,9 +72,9 @@ def test_value_and_grad_by_hand() -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if isinstance(row.in_shape, dict)])
 def test_inputs_and_outputs_nest(name: str) -> None:
-    layer, in_shape, _ = LAYERS[name]
+    layer, in_shape, *_ = LAYERS[name]
     params, state = layer.init(KEY, in_shape)
-    x = random_input(in_shape, KEY, batch=3)
+    x = LAYERS[name].input(KEY, batch=3)
     y = fn.predict(layer, params, state, x)
     parts = [fn.predict(layer, params, state, tree.map(lambda a: a[i : i + 1], x)) for i in range(3)]
     joined = tree.map(lambda *rows: np.concatenate(rows), *parts)
