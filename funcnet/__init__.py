@@ -79,6 +79,13 @@ if TYPE_CHECKING:
         Softmax as Softmax,
         Tanh as Tanh,
     )
+    from funcnet.layers.convolution import (
+        Conv1D as Conv1D,
+        Conv2D as Conv2D,
+        Conv3D as Conv3D,
+        ConvTranspose1D as ConvTranspose1D,
+        ConvTranspose2D as ConvTranspose2D,
+    )
     from funcnet.layers.dense import Dense as Dense
     from funcnet.layers.noise import Dropout as Dropout
     from funcnet.layers.normalization import BatchNorm as BatchNorm

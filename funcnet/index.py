@@ -15,6 +15,7 @@ LAYERS = {
     "funcnet.layers.activations": (
         "Identity", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax",
     ),
+    "funcnet.layers.convolution": ("Conv1D", "Conv2D", "Conv3D", "ConvTranspose1D", "ConvTranspose2D"),
     "funcnet.layers.shape": ("Flatten", "Reshape"),
     "funcnet.layers.noise": ("Dropout",),
     "funcnet.layers.normalization": ("BatchNorm",),
