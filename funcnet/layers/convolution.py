@@ -15,7 +15,7 @@ from attrs import field
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
-from funcnet.layers.correlation import correlate, correlate_input, correlate_weight
+from funcnet.layers.correlation import Axes, correlate, correlate_input, correlate_weight
 from funcnet.layers.windows import Axis, Padding, Sizes, axes_of, each, padding_problems, size_problems
 from funcnet.spec import frozen, positive, register
 
@@ -62,7 +62,7 @@ class Convolution(Layer):
         return (*(axis.windows for axis in self.windows(lengths)), self.filters)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        axes = tuple(map(tuple, self.windows(floating(self, x).shape[1:-1])))
+        axes = plain(self.windows(floating(self, x).shape[1:-1]))
         y = correlate(x, params["weight"], axes, self.groups)
         if self.use_bias:
             y = y + params["bias"]
@@ -75,6 +75,11 @@ class Convolution(Layer):
         if self.use_bias:
             dparams["bias"] = np.sum(dy, axis=tuple(range(dy.ndim - 1)))
         return dparams, correlate_input(dy, weight, x.shape[1:-1], axes, self.groups)
+
+
+def plain(axes: tuple[Axis, ...]) -> Axes:
+    """The windows as the kernels take them."""
+    return tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
 def image_shape(layer: Layer, in_shape: Shape, axes: int, groups: int) -> tuple[tuple[int, ...], int]:
@@ -228,7 +233,7 @@ class TransposedConvolution(Layer):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         lengths, windows = self.windows(floating(self, x).shape[1:-1])
-        axes = tuple(map(tuple, windows))
+        axes = plain(windows)
         y = correlate_input(x, params["weight"].swapaxes(-1, -2), lengths, axes, self.groups)
         if self.use_bias:
             y = y + params["bias"]

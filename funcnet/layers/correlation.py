@@ -2,7 +2,7 @@
 
 The windows of a block of images are laid out as the rows of a matrix that stays in cache, and multiplied by the
 weights in one product; nothing loops over pixels. ``axes`` holds for each spatial axis the plain tuple ``(size,
-stride, dilation, before, after, windows)`` of ``windows.Axis``. Arrays are ``(batch, *lengths, channels)``, weights
+stride, dilation, before, windows)``. Arrays are ``(batch, *lengths, channels)``, weights
 ``(*sizes, channels / groups, filters)``; group g of the channels feeds group g of the filters.
 """
 
@@ -38,10 +38,10 @@ def blocks(batch: int, rows: int, row_size: int) -> Iterator[tuple[slice, slice]
 def window_rows(x: Array, axes: Axes, groups: int, images: slice, rows: slice) -> Array:
     """The windows of some images and rows as a matrix for each group: (groups, windows, taps * channels / groups)."""
     lengths, channels = x.shape[1:-1], x.shape[-1]
-    size, stride, dilation, before, _, _ = axes[0]
+    size, stride, dilation, before, _ = axes[0]
     top = rows.start * stride - before  # the first entry along the first axis that these windows cover
     bottom = (rows.stop - 1) * stride - before + (size - 1) * dilation + 1
-    spans = [(top, bottom), *((-a[3], (a[5] - 1) * a[1] - a[3] + (a[0] - 1) * a[2] + 1) for a in axes[1:])]
+    spans = [(top, bottom), *((-a[3], (a[4] - 1) * a[1] - a[3] + (a[0] - 1) * a[2] + 1) for a in axes[1:])]
     inside = [slice(min(max(low, 0), n), min(max(high, 0), n)) for (low, high), n in zip(spans, lengths, strict=True)]
     part = x[(images, *inside)]
     if any(low < 0 or high > n for (low, high), n in zip(spans, lengths, strict=True)):
@@ -49,7 +49,7 @@ def window_rows(x: Array, axes: Axes, groups: int, images: slice, rows: slice) -
         place = [slice(s.start - low, s.stop - low) for s, (low, _) in zip(inside, spans, strict=True)]
         padded[(slice(None), *place)] = part
         part = padded
-    counts = (rows.stop - rows.start, *(a[5] for a in axes[1:]))
+    counts = (rows.stop - rows.start, *(a[4] for a in axes[1:]))
     steps, one = part.strides[1:-1], part.strides[-1]
     windows = np.lib.stride_tricks.as_strided(
         part,
@@ -75,11 +75,11 @@ def grouped(weight: Array, groups: int) -> Array:
 
 @ops.primitive(
     needs=("BLOCK", product, blocks, window_rows, grouped),
-    flops=lambda x, weight, axes, groups: 2 * x.shape[0] * math.prod(a[5] for a in axes) * math.prod(weight.shape),
+    flops=lambda x, weight, axes, groups: 2 * x.shape[0] * math.prod(a[4] for a in axes) * math.prod(weight.shape),
 )
 def correlate(x: Array, weight: Array, axes: Axes, groups: int) -> Array:
     """``y[i] = Σ_k x[i · stride - before + k · dilation] weight[k]``, with zeros outside of x."""
-    filters, counts = weight.shape[-1], tuple(a[5] for a in axes)
+    filters, counts = weight.shape[-1], tuple(a[4] for a in axes)
     matrix = grouped(weight, groups)
     y = np.empty((x.shape[0], *counts, filters), np.result_type(x, weight))
     for images, rows in blocks(x.shape[0], counts[0], product(counts[1:]) * matrix.shape[1] * groups):
@@ -98,7 +98,7 @@ def correlate(x: Array, weight: Array, axes: Axes, groups: int) -> Array:
 )
 def correlate_weight(x: Array, dy: Array, sizes: tuple[int, ...], axes: Axes, groups: int) -> Array:
     """``dweight[k] = Σ_i x[i · stride - before + k · dilation] dy[i]``, of shape ``sizes``."""
-    filters, counts = sizes[-1], tuple(a[5] for a in axes)
+    filters, counts = sizes[-1], tuple(a[4] for a in axes)
     taps = product(sizes[:-1])
     total = np.zeros((groups, taps, filters // groups), np.result_type(x, dy))
     for images, rows in blocks(x.shape[0], counts[0], product(counts[1:]) * taps * groups):
@@ -109,7 +109,7 @@ def correlate_weight(x: Array, dy: Array, sizes: tuple[int, ...], axes: Axes, gr
 
 
 @ops.primitive(
-    needs=("BLOCK", product, correlate, grouped),
+    needs=("BLOCK", product, blocks, correlate, grouped),
     flops=lambda dy, weight, lengths, axes, groups: 2 * math.prod(dy.shape[:-1]) * math.prod(weight.shape),
 )
 def correlate_input(dy: Array, weight: Array, lengths: tuple[int, ...], axes: Axes, groups: int) -> Array:
@@ -123,28 +123,26 @@ def correlate_input(dy: Array, weight: Array, lengths: tuple[int, ...], axes: Ax
         flipped = weight[(slice(None, None, -1),) * len(axes)].reshape(*sizes, inner, groups, filters // groups)
         order = (*range(len(axes)), len(axes) + 2, len(axes) + 1, len(axes))
         back = tuple(
-            (size, 1, dilation, extent - 1 - before, n - windows + before, n)
-            for (size, _, dilation, before, _, windows), extent, n in zip(axes, extents, lengths, strict=True)
+            (size, 1, dilation, extent - 1 - before, n)
+            for (size, _, dilation, before, _), extent, n in zip(axes, extents, lengths, strict=True)
         )
         return correlate(dy, flipped.transpose(order).reshape(*sizes, filters // groups, channels), back, groups)
     counts = dy.shape[1:-1]
-    spans = [(a[5] - 1) * a[1] + extent for a, extent in zip(axes, extents, strict=True)]
+    spans = [(a[4] - 1) * a[1] + extent for a, extent in zip(axes, extents, strict=True)]
     spans = [max(span, n + a[3]) for span, n, a in zip(spans, lengths, axes, strict=True)]
     matrix = grouped(weight, groups).transpose(0, 2, 1)
     dx = np.empty((dy.shape[0], *lengths, channels), np.result_type(dy, weight))
-    per_image = product(counts) * product(sizes) * channels
-    images = max(BLOCK // max(per_image, 1), 1)
-    for first in range(0, dy.shape[0], images):
-        part = dy[first : first + images]
+    for images, _ in blocks(dy.shape[0], 1, product(counts) * product(sizes) * channels):
+        part = dy[images]
         rows = part.reshape(-1, groups, filters // groups).transpose(1, 0, 2)
         taps = np.matmul(rows, matrix).reshape(groups, len(part), *counts, *sizes, inner)
         padded = np.zeros((len(part), *spans, groups, inner), dx.dtype)
         for tap in np.ndindex(*sizes):
             covered = tuple(
-                slice(k * a[2], k * a[2] + (a[5] - 1) * a[1] + 1, a[1]) for k, a in zip(tap, axes, strict=True)
+                slice(k * a[2], k * a[2] + (a[4] - 1) * a[1] + 1, a[1]) for k, a in zip(tap, axes, strict=True)
             )
             into = padded[(slice(None), *covered)]
             into += np.moveaxis(taps[(Ellipsis, *tap, slice(None))], 0, -2)
         kept = tuple(slice(a[3], a[3] + n) for a, n in zip(axes, lengths, strict=True))
-        dx[first : first + images] = padded[(slice(None), *kept)].reshape(len(part), *lengths, channels)
+        dx[images] = padded[(slice(None), *kept)].reshape(len(part), *lengths, channels)
     return dx
