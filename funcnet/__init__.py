@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     )
     from funcnet.combinators.graph import Graph as Graph
     from funcnet.combinators.residual import Residual as Residual
-    from funcnet.combinators.serial import (
-        Serial as Serial,
-        serial as serial,
-    )
+    from funcnet.combinators.serial import Serial as Serial, serial as serial
     from funcnet.compile.cost import cost as cost
     from funcnet.compile.function import compile as compile
     from funcnet.compile.source import source as source
@@ -70,13 +67,29 @@ if TYPE_CHECKING:
         listen as listen,
     )
     from funcnet.layers.activations import (
+        Celu as Celu,
+        Elu as Elu,
+        GeGlu as GeGlu,
         Gelu as Gelu,
+        Glu as Glu,
+        HardSigmoid as HardSigmoid,
+        HardSwish as HardSwish,
+        HardTanh as HardTanh,
         Identity as Identity,
         LeakyRelu as LeakyRelu,
+        LogSigmoid as LogSigmoid,
         LogSoftmax as LogSoftmax,
+        Mish as Mish,
+        PRelu as PRelu,
         Relu as Relu,
+        Relu6 as Relu6,
+        Selu as Selu,
         Sigmoid as Sigmoid,
+        Silu as Silu,
         Softmax as Softmax,
+        Softplus as Softplus,
+        Softsign as Softsign,
+        SwiGlu as SwiGlu,
         Tanh as Tanh,
     )
     from funcnet.layers.convolution import (
@@ -86,29 +99,32 @@ if TYPE_CHECKING:
         ConvTranspose1D as ConvTranspose1D,
         ConvTranspose2D as ConvTranspose2D,
     )
-    from funcnet.layers.dense import Dense as Dense
-    from funcnet.layers.noise import Dropout as Dropout
-    from funcnet.layers.normalization import BatchNorm as BatchNorm
+    from funcnet.layers.dense import Bias as Bias, Dense as Dense, Scale as Scale
+    from funcnet.layers.noise import (
+        Dropout as Dropout,
+        GaussianNoise as GaussianNoise,
+        SpatialDropout as SpatialDropout,
+        StochasticDepth as StochasticDepth,
+    )
+    from funcnet.layers.normalization import (
+        BatchNorm as BatchNorm,
+        GroupNorm as GroupNorm,
+        InstanceNorm as InstanceNorm,
+        LayerNorm as LayerNorm,
+        RMSNorm as RMSNorm,
+    )
     from funcnet.layers.shape import (
+        Crop as Crop,
         Flatten as Flatten,
+        Pad as Pad,
+        Permute as Permute,
         Reshape as Reshape,
     )
     from funcnet.optim.rules import apply_updates as apply_updates
-    from funcnet.runs import (
-        Run as Run,
-        load_run as load_run,
-        run as run,
-    )
+    from funcnet.runs import Run as Run, load_run as load_run, run as run
     from funcnet.spec import frozen as frozen, register as register
-    from funcnet.training.experiment import (
-        Experiment as Experiment,
-        Training as Training,
-    )
-    from funcnet.training.fit import (
-        Fit as Fit,
-        evaluate as evaluate,
-        fit as fit,
-    )
+    from funcnet.training.experiment import Experiment as Experiment, Training as Training
+    from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
     from funcnet.training.step import (
         TrainState as TrainState,
         predict as predict,
@@ -116,10 +132,7 @@ if TYPE_CHECKING:
         train_step as train_step,
         value_and_grad as value_and_grad,
     )
-    from funcnet.training.weights import (
-        load as load,
-        save as save,
-    )
+    from funcnet.training.weights import load as load, save as save
     from funcnet.views.summary import summary as summary
     from funcnet.views.trace import backprop_trace as backprop_trace
 else:

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 LAYERS = {
-    "funcnet.layers.dense": ("Dense",),
+    "funcnet.layers.dense": ("Dense", "Bias", "Scale"),
     "funcnet.layers.activations": (
-        "Identity", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax",
+        "Identity", "Relu", "Relu6", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "Mish", "Sigmoid",
+        "HardSigmoid", "HardSwish", "HardTanh", "LogSigmoid", "Tanh", "Softplus", "Softsign", "Softmax", "LogSoftmax",
+        "Glu", "SwiGlu", "GeGlu",
     ),
     "funcnet.layers.convolution": ("Conv1D", "Conv2D", "Conv3D", "ConvTranspose1D", "ConvTranspose2D"),
-    "funcnet.layers.shape": ("Flatten", "Reshape"),
-    "funcnet.layers.noise": ("Dropout",),
-    "funcnet.layers.normalization": ("BatchNorm",),
+    "funcnet.layers.shape": ("Flatten", "Reshape", "Permute", "Pad", "Crop"),
+    "funcnet.layers.noise": ("Dropout", "SpatialDropout", "GaussianNoise", "StochasticDepth"),
+    "funcnet.layers.normalization": ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm"),
     "funcnet.combinators.serial": ("Serial",),
     "funcnet.combinators.residual": ("Residual",),
     "funcnet.combinators.branch": ("Branch", "Parallel", "Sum", "Concat"),
@@ -44,7 +46,8 @@ OPTIMIZERS = {
 }
 SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
 SOURCES = {
-    "funcnet.data.bundled": ("Digits", "Iris"),
+    "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
+    "funcnet.data.text": ("Text",),
     "funcnet.data.sources": ("Arrays", "Npz"),
     "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
 }

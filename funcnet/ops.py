@@ -178,6 +178,11 @@ def sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
+def softplus(x: Array) -> Array:
+    """``log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))``, which never overflows."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
 # The rational approximations of erf of FreeBSD's msun (Sun Microsystems, 1993): coefficients of the
 # numerators and denominators on [0, 0.84375], [0.84375, 1.25], [1.25, 1/0.35] and [1/0.35, 6].
 _ERF = (

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from funcnet.data.bundled import (
         Digits as Digits,
         Iris as Iris,
+        NoisyDigits as NoisyDigits,
     )
     from funcnet.data.generators import (
         Function as Function,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Table as Table,
     )
     from funcnet.data.split import Split as Split
+    from funcnet.data.text import Text as Text
 else:
     from funcnet import index
 

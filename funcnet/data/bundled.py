@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from attrs import field
+
 from funcnet.data.sources import Source, Table
 from funcnet.files import read_npz
 from funcnet.key import Key
 from funcnet.layer import Shape
-from funcnet.spec import frozen, register
+from funcnet.spec import frozen, non_negative, register
 
 
 def bundled(name: str, classes: tuple[str, ...]) -> Table:
@@ -29,6 +31,21 @@ class Digits(Source):
 
     def table(self, base: Path, key: Key) -> Table:
         return bundled("digits", tuple("0123456789"))
+
+
+@register("noisy_digits")
+@frozen
+class NoisyDigits(Source):
+    """The 1797 digits as images of 8×8×1 in 0 to 1: targets as they are, inputs with normal noise added to them."""
+
+    deviation: float = field(default=0.4, validator=non_negative)
+
+    def in_shape(self, base: Path) -> Shape:
+        return (8, 8, 1)
+
+    def table(self, base: Path, key: Key) -> Table:
+        clean = bundled("digits", ()).x.reshape(-1, 8, 8, 1) / 16.0
+        return Table(clean + self.deviation * key.normal(clean.shape), clean)
 
 
 @register("iris")

@@ -50,6 +50,8 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     else:
         parts = source.split.parts(y, key.fold("split"))
     preprocess: dict[str, Any] = {"inputs": None, "classes": None if table.classes is None else list(table.classes)}
+    if source.integers:
+        preprocess["integers"] = True
     if source.scale == "standard":
         scaler = fit_standard(x[parts.train].astype(np.float64))
         preprocess["inputs"] = {"scale": "standard", **{name: values.tolist() for name, values in scaler.items()}}
@@ -66,6 +68,10 @@ def transform(preprocess: dict[str, Any], x: Array, dtype: npt.DTypeLike, name: 
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     inputs = preprocess["inputs"]
+    if preprocess.get("integers"):
+        if x.dtype.kind not in "iu":
+            raise DataError(f"expected indices as integers, got {x.dtype}; encode them as the source does", layer=name)
+        return x.astype(np.int64)
     if inputs is None:
         return narrow(x, dtype, name)
     mean, deviation = np.array(inputs["mean"]), np.array(inputs["deviation"])

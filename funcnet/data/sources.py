@@ -36,6 +36,8 @@ class Source(Spec):
     """
 
     kind: ClassVar[str] = "data"
+    integers: ClassVar[bool] = False
+    """Whether inputs are indices, such as those of characters, and stay integers"""
 
     split: Split | None = attrs.field(default=None, kw_only=True)
     scale: Literal["standard"] | None = attrs.field(default=None, kw_only=True)

@@ -8,15 +8,18 @@ above, and ``dx = ∂L/∂x`` goes to the layer below (``dense.py`` says how a l
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field
 
 from funcnet import ops
+from funcnet.errors import Problem, ShapeError
+from funcnet.initializers import Constant, Initializer
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import frozen, non_negative, register
+from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
+from funcnet.spec import frozen, non_negative, positive, register
 
 
 @frozen
@@ -162,6 +165,304 @@ class Gelu(Elementwise):
             slope = 2.0 * math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * (x * x))
             return phi + x * (slope * (phi * (1.0 - phi)))
         return phi + x * ops.normal_density(x)
+
+
+@register("relu6")
+@frozen
+class Relu6(Elementwise):
+    """``y = min(max(x, 0), 6)``.
+
+    VJP      dx = dy where 0 < x < 6, else 0
+    Source   Krizhevsky (2010)
+    """
+
+    def function(self, x: Array) -> Array:
+        return np.clip(x, 0.0, 6.0)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.logical_and(x > 0.0, x < 6.0)
+
+
+@register("elu")
+@frozen
+class Elu(Elementwise):
+    """Exponential linear unit: ``y = x`` where x > 0, else ``alpha (exp(x) - 1)``.
+
+    VJP      dx = dy where x > 0, else alpha exp(x) dy
+    Source   Clevert et al. (2015)
+    """
+
+    alpha: float = field(default=1.0, validator=positive)
+
+    def function(self, x: Array) -> Array:
+        return np.where(x > 0.0, x, self.alpha * np.expm1(np.minimum(x, 0.0)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.where(x > 0.0, np.ones_like(x), self.alpha * np.exp(np.minimum(x, 0.0)))
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+@register("selu")
+@frozen
+class Selu(Elementwise):
+    """Scaled exponential linear unit: ``y = s x`` where x > 0, else ``s α (exp(x) - 1)``.
+
+    s = 1.0507… and α = 1.6733… are such that normal activations stay normal from layer to layer.
+    VJP      dx = s dy where x > 0, else s α exp(x) dy
+    Source   Klambauer et al. (2017)
+    """
+
+    def function(self, x: Array) -> Array:
+        return np.where(x > 0.0, SELU_SCALE * x, (SELU_SCALE * SELU_ALPHA) * np.expm1(np.minimum(x, 0.0)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        below = (SELU_SCALE * SELU_ALPHA) * np.exp(np.minimum(x, 0.0))
+        return np.where(x > 0.0, np.full_like(x, SELU_SCALE), below)
+
+
+@register("celu")
+@frozen
+class Celu(Elementwise):
+    """Continuously differentiable ELU: ``y = x`` where x > 0, else ``alpha (exp(x / alpha) - 1)``.
+
+    VJP      dx = dy where x > 0, else exp(x / alpha) dy
+    Source   Barron (2017)
+    """
+
+    alpha: float = field(default=1.0, validator=positive)
+
+    def function(self, x: Array) -> Array:
+        return np.where(x > 0.0, x, self.alpha * np.expm1(np.minimum(x, 0.0) * (1.0 / self.alpha)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.exp(np.minimum(x, 0.0) * (1.0 / self.alpha))  # 1 where x > 0
+
+
+@register("silu")
+@frozen
+class Silu(Elementwise):
+    """Sigmoid linear unit, or swish: ``y = x σ(x)``.
+
+    VJP      dx = σ(x) (1 + x (1 - σ(x))) dy
+    Source   Elfwing et al. (2017); Ramachandran et al. (2017)
+    """
+
+    def function(self, x: Array) -> Array:
+        return x * ops.sigmoid(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        s = ops.sigmoid(x)
+        return s * (1.0 + x * (1.0 - s))
+
+
+@register("mish")
+@frozen
+class Mish(Elementwise):
+    """``y = x tanh(softplus(x))``.
+
+    VJP      dx = (t + x (1 - t²) σ(x)) dy, where t = tanh(softplus(x))
+    Source   Misra (2019)
+    """
+
+    def function(self, x: Array) -> Array:
+        return x * np.tanh(ops.softplus(x))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        t = np.tanh(ops.softplus(x))
+        return t + x * (1.0 - t * t) * ops.sigmoid(x)
+
+
+@register("hard_sigmoid")
+@frozen
+class HardSigmoid(Elementwise):
+    """A sigmoid of three straight lines: ``y = min(max(slope · x + offset, 0), 1)``; by default as in PyTorch.
+
+    VJP      dx = slope · dy where 0 < slope · x + offset < 1, else 0
+    """
+
+    slope: float = field(default=1.0 / 6.0, validator=positive)
+    offset: float = 0.5
+
+    def function(self, x: Array) -> Array:
+        return np.clip(self.slope * x + self.offset, 0.0, 1.0)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return self.slope * np.logical_and(y > 0.0, y < 1.0).astype(x.dtype)
+
+
+@register("hard_swish")
+@frozen
+class HardSwish(Elementwise):
+    """``y = x min(max(x + 3, 0), 6) / 6``: silu of straight lines.
+
+    VJP      dx = 0 where x < -3, dy where x > 3, else (x / 3 + 1/2) dy
+    Source   Howard et al. (2019)
+    """
+
+    def function(self, x: Array) -> Array:
+        return x * (np.clip(x + 3.0, 0.0, 6.0) * (1.0 / 6.0))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        inside = np.where(x < 3.0, x * (1.0 / 3.0) + 0.5, np.ones_like(x))
+        return np.where(x > -3.0, inside, 0.0)
+
+
+@register("hard_tanh")
+@frozen
+class HardTanh(Elementwise):
+    """``y = min(max(x, low), high)``.
+
+    VJP      dx = dy where low < x < high, else 0
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def validate(self) -> Iterator[Problem]:
+        if self.low >= self.high:
+            yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
+
+    def function(self, x: Array) -> Array:
+        return np.clip(x, self.low, self.high)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.logical_and(x > self.low, x < self.high)
+
+
+@register("softplus")
+@frozen
+class Softplus(Elementwise):
+    """``y = log(1 + exp(x))``, a smooth relu, without overflow.
+
+    VJP      dx = σ(x) dy
+    """
+
+    def function(self, x: Array) -> Array:
+        return ops.softplus(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return ops.sigmoid(x)
+
+
+@register("log_sigmoid")
+@frozen
+class LogSigmoid(Elementwise):
+    """``y = log σ(x) = -log(1 + exp(-x))``, exact where σ(x) is zero to rounding.
+
+    VJP      dx = (1 - σ(x)) dy = σ(-x) dy
+    """
+
+    def function(self, x: Array) -> Array:
+        return -ops.softplus(-x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return ops.sigmoid(-x)
+
+
+@register("softsign")
+@frozen
+class Softsign(Elementwise):
+    """``y = x / (1 + |x|)``.
+
+    VJP      dx = dy / (1 + |x|)²
+    """
+
+    def function(self, x: Array) -> Array:
+        return x / (1.0 + np.abs(x))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        below = 1.0 / (1.0 + np.abs(x))
+        return below * below
+
+
+@register("p_relu")
+@frozen
+class PRelu(Layer):
+    """``y = x`` where x > 0, else ``slope · x``, with a trained slope for each feature, or one for all.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   slope (n,), or () if shared
+    VJP      dx = dy where x > 0, else slope · dy;   dslope = Σ x dy over x ≤ 0
+    Source   He et al. (2015), Delving Deep into Rectifiers
+    """
+
+    shared: bool = False
+    slope_init: Initializer = Constant(0.25)
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        shape = array_shape(self, in_shape, least_axes=0 if self.shared else 1)
+        return {"slope": Leaf(() if self.shared else shape[-1:], self.slope_init)}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return array_shape(self, in_shape, least_axes=0 if self.shared else 1)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        return np.where(floating(self, x) > 0.0, x, params["slope"] * x), state, x
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        x, slope = residuals, params["slope"]
+        axes = tuple(range(x.ndim if self.shared else x.ndim - 1))
+        dslope = np.sum(np.where(x > 0.0, 0.0, x * dy), axis=axes)
+        return {"slope": ops.array(dslope)}, np.where(x > 0.0, dy, slope * dy)
+
+
+@frozen
+class Gated(Layer):
+    """Base of the gated linear units: ``y = a · f(b)``, a and b the halves of the last axis.
+
+    Input    (*, 2 n)
+    Output   (*, n)
+    VJP      da = f(b) dy,   db = a f'(b) dy
+    Raises   ShapeError for an odd number of features
+    """
+
+    gate: ClassVar[Elementwise]
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        shape = array_shape(self, in_shape, least_axes=1)
+        if shape[-1] % 2:
+            raise ShapeError(
+                f"expected an even number of features, a value and a gate for each output, got shape {shape}; "
+                "make the layer before it twice as wide as the output",
+                layer=type(self).__name__,
+            )
+        return (*shape[:-1], shape[-1] // 2)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        a, b = np.split(floating(self, x), 2, axis=-1)
+        gate = self.gate.function(b)
+        return a * gate, state, (a, b, gate)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        a, b, gate = residuals
+        return {}, np.concatenate([gate * dy, a * (self.gate.derivative(b, gate) * dy)], axis=-1)
+
+
+@register("glu")
+@frozen
+class Glu(Gated):
+    """Gated linear unit: ``y = a σ(b)``, a and b the halves of the last axis. Dauphin et al. (2016)."""
+
+    gate: ClassVar[Elementwise] = Sigmoid()
+
+
+@register("swi_glu")
+@frozen
+class SwiGlu(Gated):
+    """``y = a silu(b)``, a and b the halves of the last axis. Shazeer (2020)."""
+
+    gate: ClassVar[Elementwise] = Silu()
+
+
+@register("ge_glu")
+@frozen
+class GeGlu(Gated):
+    """``y = a gelu(b)``, a and b the halves of the last axis. Shazeer (2020)."""
+
+    gate: ClassVar[Elementwise] = Gelu()
 
 
 @register("softmax")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from attrs import field
 
-from funcnet.initializers import GlorotUniform, Initializer, Zeros
+from funcnet.initializers import GlorotUniform, Initializer, Ones, Zeros
 from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
 from funcnet.spec import frozen, positive, register
 
@@ -64,3 +64,56 @@ class Dense(Layer):
         if self.use_bias:
             dparams["bias"] = np.sum(rows_dy, axis=0)
         return dparams, dy @ weight.T
+
+
+@register("bias")
+@frozen
+class Bias(Layer):
+    """A trained number added to each feature of the last axis: ``y = x + bias``.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   bias (n,)
+    VJP      dbias = Σ dy,   dx = dy
+    """
+
+    bias_init: Initializer = Zeros()
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        return {"bias": Leaf(array_shape(self, in_shape, least_axes=1)[-1:], self.bias_init)}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return array_shape(self, in_shape, least_axes=1)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        return floating(self, x) + params["bias"], state, None
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        return {"bias": np.sum(dy, axis=tuple(range(dy.ndim - 1)))}, dy
+
+
+@register("scale")
+@frozen
+class Scale(Layer):
+    """Each feature of the last axis times a trained number: ``y = scale · x``.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   scale (n,)
+    VJP      dscale = Σ x dy,   dx = scale · dy
+    """
+
+    scale_init: Initializer = Ones()
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        return {"scale": Leaf(array_shape(self, in_shape, least_axes=1)[-1:], self.scale_init)}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return array_shape(self, in_shape, least_axes=1)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        return floating(self, x) * params["scale"], state, x
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        x = residuals
+        return {"scale": np.sum(x * dy, axis=tuple(range(dy.ndim - 1)))}, params["scale"] * dy

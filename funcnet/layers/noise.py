@@ -9,22 +9,18 @@ from attrs import field
 
 from funcnet import ops
 from funcnet.layer import Context, Layer, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import fraction, frozen, register
+from funcnet.spec import fraction, frozen, non_negative, register
 
 
-@register("dropout")
 @frozen
-class Dropout(Layer):
-    """In training each entry is 0 with probability ``rate``, the others grow by 1 / (1 - rate).
-
-    Input    any shape
-    Output   the same shape; in evaluation the input itself
-    VJP      dx = mask / (1 - rate) · dy, with the mask of the forward pass
-    Raises   KeyRequired in training without a key
-    Source   Srivastava et al. (2014), in the inverted form; probabilities are multiples of 2⁻¹⁶
-    """
+class Masking(Layer):
+    """Base of the layers that set parts of their input to 0 in training; a subclass says which parts fall together."""
 
     rate: float = field(validator=fraction)
+
+    def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the mask for an input of a shape, with the batch axis."""
+        raise TypeError(f"{type(self).__name__} does not define mask_shape(shape)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape)
@@ -33,7 +29,7 @@ class Dropout(Layer):
         floating(self, x)
         if not ctx.train or self.rate == 0.0:
             return x, state, None
-        mask = ops.bernoulli(ctx.draw(), 1.0 - self.rate, x.shape)
+        mask = ops.bernoulli(ctx.draw(), 1.0 - self.rate, self.mask_shape(x.shape))
         return self.masked(x, mask), state, mask
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
@@ -43,3 +39,79 @@ class Dropout(Layer):
     def masked(self, x: Value, mask: Value) -> Value:
         """``mask · x / (1 - rate)``, linear in x"""
         return np.where(mask, x * (1.0 / (1.0 - self.rate)), 0.0)
+
+
+@register("dropout")
+@frozen
+class Dropout(Masking):
+    """In training each entry is 0 with probability ``rate``, the others grow by 1 / (1 - rate).
+
+    Input    any shape
+    Output   the same shape; in evaluation the input itself
+    VJP      dx = mask / (1 - rate) · dy, with the mask of the forward pass
+    Raises   KeyRequired in training without a key
+    Source   Srivastava et al. (2014), in the inverted form; probabilities are multiples of 2⁻¹⁶
+    """
+
+    def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+
+@register("spatial_dropout")
+@frozen
+class SpatialDropout(Masking):
+    """In training each feature of a sample is 0 at all its positions with probability ``rate``, as in Dropout.
+
+    Input    (*, n)
+    Output   (*, n)
+    VJP      dx = mask / (1 - rate) · dy
+    Raises   KeyRequired in training without a key
+    Source   Tompson et al. (2014)
+    """
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return array_shape(self, in_shape, least_axes=1)
+
+    def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
+
+
+@register("stochastic_depth")
+@frozen
+class StochasticDepth(Masking):
+    """In training a whole sample is 0 with probability ``rate``, the others grow by 1 / (1 - rate).
+
+    At the end of a Residual's layer, so that the sample takes the shortcut alone.
+    VJP      dx = mask / (1 - rate) · dy
+    Raises   KeyRequired in training without a key
+    Source   Huang et al. (2016), in the inverted form
+    """
+
+    def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *(1 for _ in shape[1:]))
+
+
+@register("gaussian_noise")
+@frozen
+class GaussianNoise(Layer):
+    """In training ``y = x + noise``, normal with mean 0 and the given deviation.
+
+    Input    any shape
+    Output   the same shape; in evaluation the input itself
+    VJP      dx = dy
+    Raises   KeyRequired in training without a key
+    """
+
+    deviation: float = field(validator=non_negative)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return array_shape(self, in_shape)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        floating(self, x)
+        if not ctx.train or self.deviation == 0.0:
+            return x, state, None
+        return x + self.deviation * ctx.draw().normal(x.shape, x.dtype), state, None
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        return {}, dy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class BatchNorm(Layer):
 
     In training mean and (biased) variance are those of the batch, over every axis but the last; the
     running ones move towards them: ``new = momentum · old + (1 - momentum) · batch``, with the unbiased
-    variance, as in PyTorch (whose ``momentum`` is one minus this). Evaluation uses the running ones.
+    variance, as in PyTorch (whose ``momentum`` is one minus this). Evaluation uses the running ones, and
+    with ``frozen`` so does training, which leaves them as they are.
 
     Input    (*, n)
     Output   (*, n)
@@ -43,6 +45,7 @@ class BatchNorm(Layer):
     use_bias: bool = True
     scale_init: Initializer = Ones()
     bias_init: Initializer = Zeros()
+    frozen: bool = False
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         shape = (array_shape(self, in_shape, least_axes=1)[-1],)
@@ -59,7 +62,8 @@ class BatchNorm(Layer):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         axes = tuple(range(floating(self, x).ndim - 1))
-        if ctx.train:
+        train = ctx.train and not self.frozen
+        if train:
             count = x.size // x.shape[-1]
             if count < 2:
                 raise ShapeError(
@@ -81,7 +85,7 @@ class BatchNorm(Layer):
         x_hat = centred * r
         y = x_hat * params["scale"] if self.use_scale else x_hat
         y = y + params["bias"] if self.use_bias else y
-        return y, state, (x_hat, r, ctx.train)
+        return y, state, (x_hat, r, train)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         x_hat, r, train = residuals
@@ -93,6 +97,189 @@ class BatchNorm(Layer):
             g = params["scale"] * dy
         if self.use_bias:
             dparams["bias"] = np.sum(dy, axis=axes)
-        if train:
-            g = g - np.mean(g, axis=axes) - x_hat * np.mean(x_hat * g, axis=axes)
-        return dparams, r * g
+        return dparams, normalized_vjp(x_hat, r, g, axes) if train else r * g
+
+
+def normalized(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value]:
+    """``x̂ = (x - mean) r`` and ``r = 1 / √(var + eps)`` over some axes, the mean first."""
+    centred = x - np.mean(x, axis=axes, keepdims=True)
+    r = 1.0 / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + eps)
+    return centred * r, r
+
+
+def normalized_vjp(x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> Value:
+    """``dx = r (g - mean(g) - x̂ mean(x̂ g))``: what is left of g once its mean and its part along x̂ are taken off."""
+    mean, along = np.mean(g, axis=axes, keepdims=True), np.mean(x_hat * g, axis=axes, keepdims=True)
+    return r * (g - mean - x_hat * along)
+
+
+@frozen
+class Normalization(Layer):
+    """Base of the normalizations within each sample: ``y = scale · x̂ + bias``.
+
+    A subclass says over which axes it normalizes. VJP: with g = scale · dy, dscale = Σ x̂ dy, dbias = Σ dy, and dx as in
+    ``normalized_vjp``.
+    """
+
+    eps: float = field(default=1e-5, validator=positive)
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: Initializer = Ones()
+    bias_init: Initializer = Zeros()
+
+    def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
+        """The shape of scale and bias: one for each feature of the last axis."""
+        return array_shape(self, in_shape, least_axes=1)[-1:]
+
+    def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
+        """x in the shape to normalize in, and the axes to normalize over."""
+        raise TypeError(f"{type(self).__name__} does not define over(x)")
+
+    def normalize(self, x: Value, axes: tuple[int, ...]) -> tuple[Value, Value]:
+        """x̂ and r"""
+        return normalized(x, axes, self.eps)
+
+    def normalize_vjp(self, x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> Value:
+        """The cotangent of x for that of x̂"""
+        return normalized_vjp(x_hat, r, g, axes)
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        shape = self.affine_shape(in_shape)
+        leaves = {"scale": Leaf(shape, self.scale_init)} if self.use_scale else {}
+        return leaves | ({"bias": Leaf(shape, self.bias_init)} if self.use_bias else {})
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        self.affine_shape(in_shape)
+        return in_shape
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        grouped, axes = self.over(floating(self, x))
+        x_hat, r = self.normalize(grouped, axes)
+        y = x_hat.reshape(x.shape)
+        y = y * params["scale"] if self.use_scale else y
+        y = y + params["bias"] if self.use_bias else y
+        return y, state, (x_hat, r, axes)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        x_hat, r, axes = residuals
+        shape = self.affine_shape(dy.shape[1:])
+        samples = tuple(range(dy.ndim - len(shape)))
+        dparams, g = {}, dy
+        if self.use_scale:
+            dparams["scale"] = np.sum(x_hat.reshape(dy.shape) * dy, axis=samples)
+            g = params["scale"] * dy
+        if self.use_bias:
+            dparams["bias"] = np.sum(dy, axis=samples)
+        return dparams, self.normalize_vjp(x_hat, r, g.reshape(x_hat.shape), axes).reshape(dy.shape)
+
+
+@register("layer_norm")
+@frozen
+class LayerNorm(Normalization):
+    """Each sample (and time step, pixel, …) by itself to mean 0 and variance 1 over its features.
+
+    ``x̂ = (x - mean) / √(var + eps)``,   ``y = scale · x̂ + bias``; over the last axis, or the last ``axes``.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   scale (n,), bias (n,); of the last ``axes`` axes' shape
+    VJP      with g = scale · dy: dx = r (g - mean(g) - x̂ mean(x̂ g)),   dscale = Σ x̂ dy,   dbias = Σ dy
+    Raises   ShapeError for an input with fewer axes
+    Source   Ba et al. (2016)
+    """
+
+    axes: int = field(default=1, validator=positive)
+
+    def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
+        return array_shape(self, in_shape, least_axes=self.axes)[-self.axes :]
+
+    def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
+        return x, tuple(range(-self.axes, 0))
+
+
+@register("rms_norm")
+@frozen
+class RMSNorm(LayerNorm):
+    """Each sample divided by the root of its mean square over the features: ``y = scale · x / √(mean(x²) + eps)``.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   scale (n,), and bias (n,) with ``use_bias``
+    VJP      with g = scale · dy: dx = r (g - x̂ mean(x̂ g)),   dscale = Σ x̂ dy
+    Source   Zhang and Sennrich (2019)
+    """
+
+    eps: float = field(default=1e-6, validator=positive)
+    use_scale: bool = True
+    use_bias: bool = False
+    scale_init: Initializer = Ones()
+    bias_init: Initializer = Zeros()
+    axes: int = field(default=1, validator=positive)
+
+    def normalize(self, x: Value, axes: tuple[int, ...]) -> tuple[Value, Value]:
+        r = 1.0 / np.sqrt(np.mean(x * x, axis=axes, keepdims=True) + self.eps)
+        return x * r, r
+
+    def normalize_vjp(self, x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> Value:
+        return r * (g - x_hat * np.mean(x_hat * g, axis=axes, keepdims=True))
+
+
+@register("group_norm")
+@frozen
+class GroupNorm(Normalization):
+    """Each sample to mean 0 and variance 1 over all positions and one group of features at a time.
+
+    Input    (*, n)
+    Output   (*, n)
+    Params   scale (n,), bias (n,)
+    VJP      as LayerNorm's, the means over positions and the features of a group
+    Raises   ShapeError for features that the groups do not divide
+    Source   Wu and He (2018)
+    """
+
+    groups: int = field(default=32, validator=positive)
+    eps: float = field(default=1e-5, validator=positive)
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: Initializer = Ones()
+    bias_init: Initializer = Zeros()
+
+    def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
+        shape = array_shape(self, in_shape, least_axes=1)
+        if shape[-1] % self.groups:
+            raise ShapeError(
+                f"expected features that {self.groups} groups divide, got {shape[-1]}; change groups or the features",
+                layer="GroupNorm",
+            )
+        return shape[-1:]
+
+    def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
+        positions = math.prod(x.shape[1:-1])
+        return x.reshape(x.shape[0], positions, self.groups, x.shape[-1] // self.groups), (1, 3)
+
+
+@register("instance_norm")
+@frozen
+class InstanceNorm(Normalization):
+    """Each feature of each sample to mean 0 and variance 1 over its positions.
+
+    Input    (positions, …, n)
+    Output   (positions, …, n)
+    Params   scale (n,), bias (n,)
+    VJP      as LayerNorm's, the means over positions
+    Raises   ShapeError for an input without positions, whose every feature would be 0
+    Source   Ulyanov et al. (2016)
+    """
+
+    def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
+        shape = array_shape(self, in_shape, least_axes=1)
+        if math.prod(shape[:-1]) < 2:
+            raise ShapeError(
+                f"expected at least 2 positions to normalize over, got shape {shape}, whose features would all "
+                "become 0; use LayerNorm()",
+                layer="InstanceNorm",
+            )
+        return shape[-1:]
+
+    def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
+        return x, tuple(range(1, x.ndim - 1))

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from funcnet.errors import Problem, ShapeError
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, array_shape
+from funcnet.layer import EVAL, Context, Layer, Params, Shape, State, Value, array_shape, floating
 from funcnet.spec import frozen, register
 
 
@@ -61,3 +63,140 @@ class Reshape(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         return {}, dy.reshape(residuals)
+
+
+@register("permute")
+@frozen
+class Permute(Layer):
+    """The axes after the batch axis in another order: axis i of the output is axis ``axes[i]`` of the input.
+
+    ``Permute((1, 0))`` transposes; axes count from 0, the first after the batch axis.
+    VJP      dx is dy with its axes put back
+    Raises   ShapeError when the number of axes differs
+    """
+
+    axes: tuple[int, ...]
+
+    def validate(self) -> Iterator[Problem]:
+        if sorted(self.axes) != list(range(len(self.axes))):
+            yield Problem(".axes", f"expected each of 0 to {len(self.axes) - 1} once, got {list(self.axes)}")
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        shape = array_shape(self, in_shape)
+        if len(shape) != len(self.axes):
+            raise ShapeError(
+                f"expected an input of {len(self.axes)} axes for axes={self.axes}, got shape {shape}; name every axis",
+                layer="Permute",
+            )
+        return tuple(shape[axis] for axis in self.axes)
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        return x.transpose(0, *(axis + 1 for axis in self.axes)), state, None
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        return {}, dy.transpose(0, *(self.axes.index(i) + 1 for i in range(len(self.axes))))
+
+
+Margins = int | tuple[int | tuple[int, int], ...]
+"""One number for both ends of all spatial axes, or for each axis a number or the pair ``(before, after)``"""
+
+
+def margins(layer: Layer, value: Margins, in_shape: Shape) -> tuple[tuple[int, int], ...]:
+    """``(before, after)`` for each axis of an input; the last one, that of the features, has none.
+
+    Raises   ShapeError when another number of axes is given
+    """
+    shape = array_shape(layer, in_shape, least_axes=1)
+    spatial = (value,) * (len(shape) - 1) if isinstance(value, int) else value
+    if len(spatial) != len(shape) - 1:
+        raise ShapeError(
+            f"expected an input of {len(spatial)} axes and features, got shape {shape}; give one entry for each "
+            "axis but the last",
+            layer=type(layer).__name__,
+        )
+    return (*((n, n) if isinstance(n, int) else n for n in spatial), (0, 0))
+
+
+def margin_problems(path: str, value: Margins) -> Iterator[Problem]:
+    """What is wrong with margins."""
+    numbers = (value,) if isinstance(value, int) else value
+    if any(n < 0 for item in numbers for n in ((item,) if isinstance(item, int) else item)):
+        yield Problem(path, f"must be zero or more, got {value}")
+
+
+@register("pad")
+@frozen
+class Pad(Layer):
+    """``value`` around every axis but the batch's and the last, which holds the features.
+
+    ``padding`` is one number, or for each axis a number or the pair ``(before, after)``.
+    VJP      dx is the part of dy that x became
+    """
+
+    padding: Margins
+    value: float = 0.0
+
+    def validate(self) -> Iterator[Problem]:
+        yield from margin_problems(".padding", self.padding)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return tuple(n + a + b for n, (a, b) in zip(in_shape, margins(self, self.padding, in_shape), strict=True))
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        around = margins(self, self.padding, floating(self, x).shape[1:])
+        for axis, (before, after) in enumerate(around, 1):
+            sides = [np.full_like(first(x, axis), self.value)] if before + after else []
+            parts = [np.broadcast_to(side, resized(x, axis, n)) for side in sides for n in (before, after)]
+            x = np.concatenate([parts[0], x, parts[1]], axis=axis) if parts else x
+        return x, state, around
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        return {}, cut(dy, residuals)
+
+
+def resized(x: Value, axis: int, n: int) -> tuple[int, ...]:
+    """The shape of x with another length of one axis."""
+    return (*x.shape[:axis], n, *x.shape[axis + 1 :])
+
+
+def first(x: Value, axis: int) -> Value:
+    """The first entry along an axis, which stays."""
+    return x[(slice(None),) * axis + (slice(0, 1),)]
+
+
+def cut(x: Value, around: tuple[tuple[int, int], ...]) -> Value:
+    """x without its margins."""
+    inside = (slice(before, n - after) for n, (before, after) in zip(x.shape[1:], around, strict=True))
+    return x[(slice(None), *inside)]
+
+
+@register("crop")
+@frozen
+class Crop(Layer):
+    """Every axis but the batch's and the last without its ends: the inverse of ``Pad``.
+
+    VJP      dx is dy with zeros where x was cut
+    Raises   ShapeError when nothing is left
+    """
+
+    cropping: Margins
+
+    def validate(self) -> Iterator[Problem]:
+        yield from margin_problems(".cropping", self.cropping)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        around = margins(self, self.cropping, in_shape)
+        shape = tuple(n - a - b for n, (a, b) in zip(in_shape, around, strict=True))
+        if min(shape) < 1:
+            raise ShapeError(
+                f"expected an input larger than what is cut off, {around[:-1]}, got shape {in_shape}; crop less",
+                layer="Crop",
+            )
+        return shape
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        around = margins(self, self.cropping, floating(self, x).shape[1:])
+        return cut(x, around), state, around
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        return {}, Pad(residuals[:-1]).apply({}, {}, dy, EVAL)[0]
