@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         spec_hash as spec_hash,
         to_json as to_json,
     )
+    from funcnet.combinators.bidirectional import Bidirectional as Bidirectional
     from funcnet.combinators.branch import (
         Branch as Branch,
         Concat as Concat,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         parallel as parallel,
     )
     from funcnet.combinators.graph import Graph as Graph
+    from funcnet.combinators.on_sequence import OnSequence as OnSequence
     from funcnet.combinators.residual import Residual as Residual
     from funcnet.combinators.serial import Serial as Serial, serial as serial
     from funcnet.compile.cost import cost as cost
@@ -113,6 +115,15 @@ if TYPE_CHECKING:
         LayerNorm as LayerNorm,
         RMSNorm as RMSNorm,
     )
+    from funcnet.layers.recurrent import (
+        GRU as GRU,
+        LSTM as LSTM,
+        RNN as RNN,
+        GRUCell as GRUCell,
+        LSTMCell as LSTMCell,
+        RNNCell as RNNCell,
+    )
+    from funcnet.layers.sequence import SequencePool as SequencePool
     from funcnet.layers.shape import (
         Crop as Crop,
         Flatten as Flatten,

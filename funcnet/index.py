@@ -21,10 +21,14 @@ LAYERS = {
     "funcnet.layers.shape": ("Flatten", "Reshape", "Permute", "Pad", "Crop"),
     "funcnet.layers.noise": ("Dropout", "SpatialDropout", "GaussianNoise", "StochasticDepth"),
     "funcnet.layers.normalization": ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm"),
+    "funcnet.layers.recurrent": ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
+    "funcnet.layers.sequence": ("SequencePool",),
     "funcnet.combinators.serial": ("Serial",),
     "funcnet.combinators.residual": ("Residual",),
     "funcnet.combinators.branch": ("Branch", "Parallel", "Sum", "Concat"),
     "funcnet.combinators.graph": ("Graph",),
+    "funcnet.combinators.bidirectional": ("Bidirectional",),
+    "funcnet.combinators.on_sequence": ("OnSequence",),
 }  # fmt: skip
 LOSSES = {
     "funcnet.losses": (

@@ -166,6 +166,11 @@ def leaves(value: Any) -> list[Node]:
     return found
 
 
+def plain_text(value: Any) -> str:
+    """A plain value as code."""
+    return f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
+
+
 def fill(value: Any, args: Iterable[Any]) -> Any:
     """The arguments of a call: its static structure with the i-th argument for Ref(i)."""
     values = tuple(args)

@@ -36,6 +36,7 @@ from funcnet.compile.graph import (
     Place,
     Ref,
     leaves,
+    plain_text,
     ufunc_dtypes,
 )
 from funcnet.compile.memory import ALIGNMENT, WRITABLE, Memory
@@ -128,7 +129,7 @@ class Plan:
         if node in self.name:
             return self.name[node]
         if node.kind == CONST:
-            text = repr(node.static) if node.is_number else self.constant(node.static)
+            text = plain_text(node.static) if node.is_number else self.constant(node.static)
             if text in ("inf", "-inf", "nan"):
                 text = f"float('{text}')"
         elif node.kind == SETTLE and self.memory.in_place(node):
@@ -281,8 +282,8 @@ class Plan:
         def text(value: Any) -> str:
             if isinstance(value, Ref):
                 return self.ref(node.args[value.i])
-            if isinstance(value, bool | int | float | str | None) and value == value:
-                return repr(value)
+            if isinstance(value, bool | int | float | str | None):
+                return plain_text(value)
             if type(value) is dict:
                 return "{" + ", ".join(f"{name!r}: {text(inner)}" for name, inner in value.items()) + "}"
             if type(value) is tuple:

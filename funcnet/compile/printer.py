@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import math
 import operator
 import re
 import textwrap
@@ -34,9 +33,11 @@ from funcnet.compile.graph import (
     Node,
     fill,
     leaves,
+    plain_text,
 )
 from funcnet.compile.helpers import HELPERS
 from funcnet.compile.plan import constant_shift
+from funcnet.compile.trace import Keywords
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Layer
@@ -196,7 +197,7 @@ class Printer:
     def constant(self, node: Node) -> Text:
         value = node.static
         if not isinstance(value, np.ndarray):
-            text = f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
+            text = plain_text(value)
             return Text(text, UNARY if text.startswith("-") else ATOM)
         kind = f"np.{value.dtype.name}" if value.dtype != np.bool_ else "bool"
         if value.shape == ():
@@ -291,7 +292,10 @@ class Printer:
             return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
         if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
             return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
-        texts = [dtype_text(arg) if isinstance(arg, np.dtype) else repr(arg) for arg in args]
+        if isinstance(node.f, Keywords):
+            texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
+            return Text(f"{self.helper(node.f.function)}({', '.join(texts)})", ATOM)
+        texts = [dtype_text(arg) if isinstance(arg, np.dtype) else plain_text(arg) for arg in args]
         return Text(f"{self.helper(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
@@ -454,7 +458,7 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
     if isinstance(value, np.ndarray):
         dtype = dtype_text(value.dtype)
         if value.size and np.all(value == value.flat[0]):
-            return f"np.full({value.shape}, {value.flat[0].item()!r}, {dtype})"
+            return f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {dtype})"
         return f"np.array({value.tolist()!r}, {dtype})"
     if isinstance(value, np.dtype):
         return f"np.dtype({value.name!r})"
@@ -463,8 +467,10 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
         if helper:
             _need(helper, helpers)
         return f"lambda step: {text}"
-    if isinstance(value, tuple | range):
-        return repr(value)
+    if isinstance(value, tuple | range | str | int | float | None):
+        return plain_text(value)
+    if isinstance(value, Keywords):
+        return f"lambda args, keywords: {constant_text(value.function, helpers)}(*args, **keywords)"
     if getattr(value, "__name__", "") == "take" and value is not np.take:
         return "lambda table, indices: np.take(table, indices, axis=0)"
     if getattr(value, "__qualname__", "").endswith("<locals>.error"):

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
+import attrs
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
@@ -615,9 +616,6 @@ def any_function(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str
     if any(isinstance(value, TracedKey | TracedObject) for value in args):
         raise TraceError(f"{getattr(f, '__name__', f)} cannot be recorded with a key as its argument")
 
-    def called(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return f(*args, **kwargs)
-
     with np.errstate(all="ignore"):
         found = f(*sample(args), **sample(kwargs))
     if isinstance(found, list):
@@ -630,9 +628,17 @@ def any_function(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str
     like = tree.map(lambda leaf: None if leaf is None else Struct(np.shape(leaf), np.asarray(leaf).dtype), found)
     if not kwargs:
         return tracer.call(f, args, like)
-    call = called
-    call.__name__ = getattr(f, "__name__", "function")
-    return tracer.call(call, (args, kwargs), like)
+    return tracer.call(Keywords(f), (args, kwargs), like)
+
+
+@attrs.frozen
+class Keywords:
+    """A function that takes its keyword arguments as a dict."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        return self.function(*args, **keywords)
 
 
 def matmul(tracer: Tracer, a: Any, b: Any) -> Any:

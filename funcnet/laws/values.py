@@ -104,7 +104,7 @@ def same(a: Value, b: Value, rtol: float = 0.0) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    if rtol == 0.0:
+    if rtol == 0.0 or a.dtype.kind != "f":
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
     scale = float(np.max(np.abs(b), initial=0.0))
     return bool(np.all(np.abs(a - b) <= rtol * max(scale, 1.0)))

@@ -6,13 +6,14 @@ real. Layers on sequences take either, and give back what they took: a pair for 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from funcnet.errors import ShapeError
 from funcnet.key import Array
-from funcnet.layer import Layer, Shape, Value, is_shape
+from funcnet.layer import Context, Layer, Params, Shape, State, Value, floating, is_shape
+from funcnet.spec import frozen, register
 
 
 def sequence_shape(layer: Layer, in_shape: Shape, axes: int = 2) -> tuple[tuple[int, ...], bool]:
@@ -61,3 +62,47 @@ def join_mask(y: Any, mask: Any) -> Value:
 def cotangent_of(dy: Value) -> Any:
     """The cotangent of a sequence without that of its mask, which has none."""
     return dy[0] if isinstance(dy, tuple) else dy
+
+
+def kinds_of_sequence(in_shape: Shape, kind: str = "f") -> Any:
+    """What a sequence, or the pair of one and its mask, holds."""
+    return kind if is_shape(in_shape) else (kind, "b")
+
+
+@register("sequence_pool")
+@frozen
+class SequencePool(Layer):
+    """One vector of a sequence: its last real step, or the mean or the maximum over the real ones.
+
+    Input    (time, n), or the pair with a mask (time,)
+    Output   (n,); zeros for a sequence without a real step
+    VJP      dy goes to the last step; 1 / count of it to every real one; or to the first that has the maximum
+    """
+
+    by: Literal["last", "mean", "max"] = "mean"
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        return kinds_of_sequence(in_shape)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return sequence_shape(self, in_shape)[0][1:]
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        x, mask = split_mask(self, x)
+        time = floating(self, x).shape[1]
+        real = np.ones_like(x[:, :, :1]) if mask is None else np.expand_dims(mask, -1).astype(x.dtype)
+        if self.by == "mean":
+            share = real / np.maximum(np.sum(real, axis=1, keepdims=True), 1.0)
+        elif self.by == "last":
+            after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1]  # real steps from here on
+            share = real * (after == 1.0)
+        else:
+            seen = np.where(real > 0.0, x, -np.inf)
+            steps = np.reshape(np.arange(time), (1, time, 1))
+            share = real * (steps == np.expand_dims(np.argmax(seen, axis=1), 1))
+        return np.sum(np.where(share > 0.0, x, 0.0) * share, axis=1), state, (share, mask is not None)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        share, masked = residuals
+        dx = share * np.expand_dims(dy, 1)
+        return {}, (dx, None) if masked else dx
