@@ -94,6 +94,10 @@ if TYPE_CHECKING:
         SwiGlu as SwiGlu,
         Tanh as Tanh,
     )
+    from funcnet.layers.attention import (
+        DotProductAttention as DotProductAttention,
+        MultiHeadAttention as MultiHeadAttention,
+    )
     from funcnet.layers.convolution import (
         Conv1D as Conv1D,
         Conv2D as Conv2D,
@@ -102,6 +106,12 @@ if TYPE_CHECKING:
         ConvTranspose2D as ConvTranspose2D,
     )
     from funcnet.layers.dense import Bias as Bias, Dense as Dense, Scale as Scale
+    from funcnet.layers.embedding import (
+        Embedding as Embedding,
+        LearnedPositions as LearnedPositions,
+        RotaryPositions as RotaryPositions,
+        SinusoidalPositions as SinusoidalPositions,
+    )
     from funcnet.layers.noise import (
         Dropout as Dropout,
         GaussianNoise as GaussianNoise,

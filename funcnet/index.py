@@ -21,6 +21,8 @@ LAYERS = {
     "funcnet.layers.shape": ("Flatten", "Reshape", "Permute", "Pad", "Crop"),
     "funcnet.layers.noise": ("Dropout", "SpatialDropout", "GaussianNoise", "StochasticDepth"),
     "funcnet.layers.normalization": ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm"),
+    "funcnet.layers.embedding": ("Embedding", "LearnedPositions", "SinusoidalPositions", "RotaryPositions"),
+    "funcnet.layers.attention": ("DotProductAttention", "MultiHeadAttention"),
     "funcnet.layers.recurrent": ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     "funcnet.layers.sequence": ("SequencePool",),
     "funcnet.combinators.serial": ("Serial",),

@@ -223,7 +223,9 @@ class _Program:
         value = self.args[name]
         if name == "params":
             return _tree_text(_named_map(lambda path, x: Quoted(_weights(path, x)), value))
-        if name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
+        if name == "x" and any(leaf.dtype.kind != "f" for leaf in tree.leaves(value)):
+            leaf = lambda x: Quoted(_integers(x) if x.dtype.kind != "f" else _normal(x))  # noqa: E731
+        elif name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
             leaf = lambda x: Quoted(f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
             if name == "y" and type(self.loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
                 leaf = lambda x: Quoted(f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
@@ -302,6 +304,14 @@ def _by_leaf(graph: Graph) -> Graph:
     for node in graph.nodes:
         add(node)
     return Graph(order, graph.inputs, graph.outputs)
+
+
+def _normal(x: Any) -> str:
+    return f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})"
+
+
+def _integers(x: Any) -> str:
+    return f"rng.integers(2, size={x.shape}){' > 0' if x.dtype.kind == 'b' else ''}"
 
 
 def _weights(path: str, x: Any) -> str:

@@ -2,8 +2,8 @@
 
 Arrays are time-major inside, ``(time, batch, …)``, so that each step is one piece of memory; everything is made
 before the loop and written in place. ``z`` holds what the input gives to each gate at every step, without the bias;
-``weight`` is the recurrent one. ``order`` are the steps in the order in which they run. Where ``mask`` (time, batch, 1) is false the
-carry stays as it is.
+``weight`` is the recurrent one. ``order`` are the steps in the order in which they run. Where ``mask`` (time, batch,
+1) is false the carry stays as it is.
 """
 
 from __future__ import annotations
