@@ -125,6 +125,20 @@ if TYPE_CHECKING:
         LayerNorm as LayerNorm,
         RMSNorm as RMSNorm,
     )
+    from funcnet.layers.pooling import (
+        AdaptiveAveragePool1D as AdaptiveAveragePool1D,
+        AdaptiveAveragePool2D as AdaptiveAveragePool2D,
+        AdaptiveAveragePool3D as AdaptiveAveragePool3D,
+        AveragePool1D as AveragePool1D,
+        AveragePool2D as AveragePool2D,
+        AveragePool3D as AveragePool3D,
+        GlobalAveragePool as GlobalAveragePool,
+        GlobalMaxPool as GlobalMaxPool,
+        MaxPool1D as MaxPool1D,
+        MaxPool2D as MaxPool2D,
+        MaxPool3D as MaxPool3D,
+        Upsample as Upsample,
+    )
     from funcnet.layers.recurrent import (
         GRU as GRU,
         LSTM as LSTM,

@@ -18,6 +18,10 @@ LAYERS = {
         "Glu", "SwiGlu", "GeGlu",
     ),
     "funcnet.layers.convolution": ("Conv1D", "Conv2D", "Conv3D", "ConvTranspose1D", "ConvTranspose2D"),
+    "funcnet.layers.pooling": (
+        "MaxPool1D", "MaxPool2D", "MaxPool3D", "AveragePool1D", "AveragePool2D", "AveragePool3D", "GlobalMaxPool",
+        "GlobalAveragePool", "AdaptiveAveragePool1D", "AdaptiveAveragePool2D", "AdaptiveAveragePool3D", "Upsample",
+    ),
     "funcnet.layers.shape": ("Flatten", "Reshape", "Permute", "Pad", "Crop"),
     "funcnet.layers.noise": ("Dropout", "SpatialDropout", "GaussianNoise", "StochasticDepth"),
     "funcnet.layers.normalization": ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm"),
