@@ -18,6 +18,11 @@ if TYPE_CHECKING:
         optim as optim,
         tree as tree,
     )
+    from funcnet.blocks import (
+        conv_block as conv_block,
+        resnet_block as resnet_block,
+        transformer_block as transformer_block,
+    )
     from funcnet.codec import (
         from_json as from_json,
         load_spec as load_spec,
@@ -158,6 +163,7 @@ if TYPE_CHECKING:
     from funcnet.optim.rules import apply_updates as apply_updates
     from funcnet.runs import Run as Run, load_run as load_run, run as run
     from funcnet.spec import frozen as frozen, register as register
+    from funcnet.stepping import generate as generate, stepper as stepper
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
     from funcnet.training.step import (

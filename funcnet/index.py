@@ -99,6 +99,8 @@ CORE = {
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
+    "funcnet.blocks": ("conv_block", "resnet_block", "transformer_block"),
+    "funcnet.stepping": ("generate", "stepper"),
     "funcnet.runs": ("Run", "load_run", "run"),
     "funcnet.laws.layers": ("check_layer",),
     "funcnet.laws.losses": ("check_loss",),

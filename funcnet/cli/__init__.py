@@ -83,6 +83,16 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
     source.set_defaults(run=_source)
 
+    generate = commands.add_parser("generate", help="continue a text by what a run has learnt")
+    generate.add_argument("spec", metavar="RUN", help="the folder of a run trained on text")
+    generate.add_argument("--prompt", default="\n", help="what the text begins with (default: a new line)")
+    generate.add_argument("--length", type=int, default=400, metavar="N", help="the characters to add (default: 400)")
+    generate.add_argument("--temperature", type=float, default=0.8, metavar="T", help="0: the likeliest (default: 0.8)")
+    generate.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest characters alone")
+    generate.add_argument("--seed", type=int, default=0, help="the seed of the draws (default: 0)")
+    generate.add_argument("--json", action="store_true", help="print the text as JSON")
+    generate.set_defaults(run=_generate)
+
     listing = commands.add_parser("list", help="list the specs at hand, and every tag by kind with its fields")
     listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
@@ -106,6 +116,12 @@ def _source(options: argparse.Namespace) -> int:
     from funcnet.cli.source import print_source
 
     return print_source(options)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from funcnet.cli.generate import print_text
+
+    return print_text(options)
 
 
 def _list(options: argparse.Namespace) -> int:

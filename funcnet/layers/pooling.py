@@ -72,7 +72,7 @@ def max_pool(x: Array, axes: Axes) -> tuple[Array, Array]:
             np.maximum(out, whole[covered], out=out)
         missed = np.ones(out.shape, np.bool_)
         for covered in slices[:-1]:  # the taps before the first that has the maximum
-            missed &= whole[covered] != out
+            np.logical_and(missed, whole[covered] != out, out=missed)
             first += missed
     return y, tap
 
