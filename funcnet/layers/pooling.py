@@ -73,7 +73,7 @@ def max_pool(x: Array, axes: Axes) -> tuple[Array, Array]:
         missed = np.ones(out.shape, np.bool_)
         for covered in slices[:-1]:  # the taps before the first that has the maximum
             np.logical_and(missed, whole[covered] != out, out=missed)
-            first += missed
+            np.add(first, missed, out=first)
     return y, tap
 
 
