@@ -34,15 +34,22 @@ if TYPE_CHECKING:
     from funcnet.combinators.branch import (
         Branch as Branch,
         Concat as Concat,
+        Multiply as Multiply,
         Parallel as Parallel,
         Sum as Sum,
         branch as branch,
         parallel as parallel,
     )
+    from funcnet.combinators.capture import Capture as Capture
+    from funcnet.combinators.frozen import Frozen as Frozen
     from funcnet.combinators.graph import Graph as Graph
     from funcnet.combinators.on_sequence import OnSequence as OnSequence
+    from funcnet.combinators.remat import Remat as Remat
+    from funcnet.combinators.repeat import Repeat as Repeat
     from funcnet.combinators.residual import Residual as Residual
     from funcnet.combinators.serial import Serial as Serial, serial as serial
+    from funcnet.combinators.tied import Tied as Tied
+    from funcnet.combinators.weight_norm import WeightNorm as WeightNorm
     from funcnet.compile.cost import cost as cost
     from funcnet.compile.function import compile as compile
     from funcnet.compile.source import source as source

@@ -31,8 +31,14 @@ LAYERS = {
     "funcnet.layers.sequence": ("SequencePool",),
     "funcnet.combinators.serial": ("Serial",),
     "funcnet.combinators.residual": ("Residual",),
-    "funcnet.combinators.branch": ("Branch", "Parallel", "Sum", "Concat"),
+    "funcnet.combinators.branch": ("Branch", "Parallel", "Sum", "Multiply", "Concat"),
     "funcnet.combinators.graph": ("Graph",),
+    "funcnet.combinators.repeat": ("Repeat",),
+    "funcnet.combinators.remat": ("Remat",),
+    "funcnet.combinators.tied": ("Tied",),
+    "funcnet.combinators.frozen": ("Frozen",),
+    "funcnet.combinators.weight_norm": ("WeightNorm",),
+    "funcnet.combinators.capture": ("Capture",),
     "funcnet.combinators.bidirectional": ("Bidirectional",),
     "funcnet.combinators.on_sequence": ("OnSequence",),
 }  # fmt: skip
@@ -40,7 +46,7 @@ LOSSES = {
     "funcnet.losses": (
         "SumSquaredError", "HalfSumSquaredError", "MeanSquaredError", "HalfMeanSquaredError",
         "RootMeanSquaredError", "MeanAbsoluteError", "Huber", "BinaryCrossEntropy", "SigmoidCrossEntropy",
-        "SoftmaxCrossEntropy",
+        "SoftmaxCrossEntropy", "Multi", "EachMember",
     ),
 }  # fmt: skip
 INITIALIZERS = {

@@ -246,6 +246,14 @@ def listen_with(caller: Caller) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextlib.contextmanager
+def listen_between(caller: Any) -> Iterator[None]:
+    """As ``listen_with``, for a caller that passes every call on to ``caller.outer``, who listened before."""
+    caller.outer = _listener.get()
+    with listen_with(caller):
+        yield
+
+
 def listening() -> bool:
     """Whether somebody listens, so that layers must be reached one by one."""
     return _listener.get() is not None

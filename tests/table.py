@@ -288,6 +288,24 @@ LOSSES: dict[str, Case] = {
     },
 }
 
+# losses of several outputs, or of several members: their weights and shapes are not those of one array
+SEVERAL: dict[str, Case] = {
+    "multi": Case(
+        losses.Multi((losses.MeanSquaredError(), SOFTMAX)),
+        (normal("multi", 6, 3), normal("multi labels", 6, 4)),
+        (normal("multi target", 6, 3), np.array([0, 3, 1, 2, 2, 0])),
+    ),
+    "multi_weights": Case(
+        losses.Multi((losses.Huber(), losses.SumSquaredError()), weights=(0.5, 2.0)),
+        (normal("multi", 6, 3), normal("multi second", 6)),
+        (normal("multi target", 6, 3), normal("multi second target", 6, 1)),
+    ),
+    "each_member": Case(losses.EachMember(losses.MeanSquaredError()), normal("each", 6, 4, 3), normal("member", 6, 3)),
+    "each_member_labels": Case(
+        losses.EachMember(SOFTMAX), normal("each labels", 6, 2, 4), np.array([0, 3, 1, 2, 2, 0])
+    ),
+}
+
 # ----- optimizers -------------------------------------------------------------------------------------
 
 CONSTANT, STEP = optim.Constant(0.05), optim.Step(0.1, every=2, factor=0.5)

@@ -14,7 +14,7 @@ import funcnet as fn
 from funcnet import losses, ops, optim, spec, tree
 from funcnet.layer import vjp_child
 from tests.row import Row, random_like
-from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, TRANSFORMS, same
+from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, SEVERAL, TRANSFORMS, same
 
 KEY = fn.Key(5)
 
@@ -36,7 +36,7 @@ def specs_in(value: Any) -> Iterator[spec.Spec]:
 
 TABLE: dict[str, list[spec.Spec]] = {
     "layer": [row.layer for row in LAYERS.values()],
-    "loss": [case.loss for case in LOSSES.values()],
+    "loss": [case.loss for case in (LOSSES | SEVERAL).values()],
     "optimizer": list(OPTIMIZERS.values()),
     "schedule": list(SCHEDULES.values()),
 }
@@ -110,7 +110,7 @@ def fields_set(subject: spec.Spec) -> list[Any]:
 
 CONFIGURED: list[tuple[str, Any, Any, Any]] = [
     *[(name, row.layer, row, None) for name, row in LAYERS.items()],
-    *[(name, case.loss, None, case) for name, case in LOSSES.items()],
+    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL).items()],
     *[(name, opt, None, None) for name, opt in OPTIMIZERS.items()],
     *[(f"schedule_{name}", schedule, None, None) for name, schedule in SCHEDULES.items() if "of_the_run" not in name],
 ]
@@ -160,9 +160,9 @@ def test_layer_obeys_the_laws(name: str) -> None:
     fn.check_layer(row.layer, row.in_shape, x=given(row), batch_coupled=row.coupled)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSSES | SEVERAL)
 def test_loss_obeys_the_laws(name: str) -> None:
-    fn.check_loss(*LOSSES[name])
+    fn.check_loss(*(LOSSES | SEVERAL)[name])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -182,7 +182,14 @@ def test_optimizer_obeys_the_laws_for_a_leaf_of_shape_nothing(name: str) -> None
     assert params["gain"] > 2.0 if name in TRANSFORMS else params["gain"] < 2.0
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith("function")])
+def derives_leaves(layer: fn.Layer) -> bool:
+    """Whether some leaf is not drawn by itself: stacked from several draws, or computed from another."""
+    return any(isinstance(inner, fn.Repeat | fn.WeightNorm) for inner in specs_in(layer))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, row in LAYERS.items() if not n.startswith("function") and not derives_leaves(row.layer)]
+)
 def test_each_leaf_draws_from_the_key_folded_by_its_path(name: str) -> None:
     layer, in_shape, *_ = LAYERS[name]
     params, state = layer.init(KEY, in_shape, np.float64)

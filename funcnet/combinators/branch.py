@@ -155,6 +155,40 @@ class Sum(Layer):
         return {}, (dy,) * residuals
 
 
+@register("multiply")
+@frozen
+class Multiply(Layer):
+    """The elementwise product of a tuple of inputs of one shape: ``y = x_1 · … · x_n``.
+
+    VJP      dx_i = dy times all other inputs
+    Raises   ShapeError when the shapes differ; nothing is broadcast
+    """
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        shapes = tuple_shapes(self, in_shape)
+        if any(shape != shapes[0] or not is_shape(shape) for shape in shapes):
+            raise ShapeError(
+                f"expected arrays of one shape, got {', '.join(map(str, shapes))}; project them to one first",
+                layer="Multiply",
+            )
+        return shapes[0]
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        y = floating(self, x[0])
+        for part in x[1:]:
+            y = y * floating(self, part)
+        return y, state, x
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        parts, dx = residuals, []
+        for i in range(len(parts)):  # the others one by one: a quotient would divide by zeros
+            through = dy
+            for j, other in enumerate(parts):
+                through = through if i == j else through * other
+            dx.append(through)
+        return {}, tuple(dx)
+
+
 @register("concat")
 @frozen
 class Concat(Layer):

@@ -9,7 +9,8 @@ import numpy as np
 from funcnet import tree
 from funcnet.codec import from_json, to_json
 from funcnet.key import Array, Key
-from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, same, slope
+from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, moved, random_like, same, slope
+from funcnet.layer import Value, shape_of
 from funcnet.losses import Loss
 from funcnet.spec import own_tag
 from funcnet.training.checks import instance
@@ -24,8 +25,9 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
     """
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     key = Key(0).fold("laws")
-    prediction, target = frozen_copy(np.asarray(prediction, np.float64)), frozen_copy(target)
-    weight = frozen_copy(0.5 + key.fold("weight").uniform((len(prediction),)))
+    prediction = frozen_copy(tree.map(lambda leaf: np.asarray(leaf, np.float64), prediction))
+    target = frozen_copy(target)
+    weight = frozen_copy(0.5 + key.fold("weight").uniform((rows_of(prediction),)))
     with guarded(loss):
         for name, each in (("no weight", None), ("a weight", weight)):
             check_value(loss, prediction, target, each)
@@ -37,6 +39,16 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
         expect(from_json(to_json(loss)) == loss, "a registered spec round-trips through JSON", loss)
 
 
+def rows_of(value: Value) -> int:
+    """The number of rows of a value."""
+    return len(tree.leaves(value)[0])
+
+
+def part_of(value: Value, rows: slice) -> Value:
+    """Some rows of a value."""
+    return tree.map(lambda leaf: leaf[rows], value)
+
+
 def check_value(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:
     """A scalar, the same for the same arguments; a cotangent of the prediction's shape."""
     received = tree.map(np.array, (prediction, target))
@@ -44,7 +56,8 @@ def check_value(loss: Loss, prediction: Array, target: Array, weight: Array | No
     expect(np.shape(value) == (), "the value is a scalar", loss, f"its shape is {np.shape(value)}")
     expect(loss.apply(prediction, target, weight)[0] == value, "the same call gives the same bits", loss)
     slope_at = loss.vjp(residuals)
-    expect(np.shape(slope_at) == prediction.shape, "the cotangent has the prediction's shape", loss)
+    fits = shape_of(slope_at) == shape_of(prediction) and rows_of(slope_at) == rows_of(prediction)
+    expect(fits, "the cotangent has the prediction's shape", loss)
     expect(same(loss.vjp(residuals), slope_at), "vjp may be called twice with the same result", loss)
     expect(same((prediction, target), received), "pure", loss, "changes what it was given")
 
@@ -54,13 +67,15 @@ def check_adjoint(loss: Loss, prediction: Array, target: Array, weight: Array | 
     value, residuals = loss.apply(prediction, target, weight)
     slope_at = loss.vjp(residuals)
     for i in range(DIRECTIONS):
-        u = key.fold("u", i).normal(prediction.shape)
-        numeric = slope(lambda t: float(loss.apply(prediction + t * u, target, weight)[0]))  # noqa: B023
+        u = random_like(prediction, key.fold("u", i))
+        numeric = slope(lambda t: float(loss.apply(moved(prediction, u, t), target, weight)[0]))  # noqa: B023
         analytic = inner(slope_at, u)
         detail = f"with {name}: differences give {numeric}, vjp {analytic}"
         expect(agree(numeric, analytic, abs(float(value))), "adjoint", loss, detail)
-    expect(same(loss.vjp(residuals, 3.0), 3.0 * slope_at, 1e-12), "linear in the cotangent", loss)
-    expect(not np.any(loss.vjp(residuals, 0.0)), "a zero cotangent gives exact zeros", loss)
+    thrice = tree.map(lambda leaf: 3.0 * leaf, slope_at)
+    expect(same(loss.vjp(residuals, 3.0), thrice, 1e-12), "linear in the cotangent", loss)
+    zeros = tree.leaves(loss.vjp(residuals, 0.0))
+    expect(not any(map(np.any, zeros)), "a zero cotangent gives exact zeros", loss)
 
 
 def check_parts(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:
@@ -69,24 +84,25 @@ def check_parts(loss: Loss, prediction: Array, target: Array, weight: Array | No
         return
     value, residuals = loss.apply(prediction, target, weight)
     divisor = loss.divisor(target, weight)
-    rows = len(prediction)
+    rows = rows_of(prediction)
     parts = [
-        loss.apply(prediction[part], target[part], None if weight is None else weight[part], divisor)
+        loss.apply(part_of(prediction, part), part_of(target, part), None if weight is None else weight[part], divisor)
         for part in (slice(0, rows // 2), slice(rows // 2, rows))
     ]
     law = "parts with the whole's divisor add up"
     expect(same(np.asarray(sum(float(part[0]) for part in parts)), np.asarray(float(value)), 1e-12), law, loss)
-    expect(same(np.concatenate([loss.vjp(part[1]) for part in parts]), loss.vjp(residuals), 1e-12), law, loss)
+    joined = tree.map(lambda a, b: np.concatenate([a, b]), *(loss.vjp(part[1]) for part in parts))
+    expect(same(joined, loss.vjp(residuals), 1e-12), law, loss)
 
 
 def check_weights(loss: Loss, prediction: Array, target: Array) -> None:
     """Weights of 1 change nothing; rows of weight 0 might as well not be there."""
-    rows = len(prediction)
+    rows = rows_of(prediction)
     ones, whole = loss.divisor(target, np.ones(rows)), loss.divisor(target)
     expect(ones == whole, "weights of 1 change nothing", loss, f"divisor {ones}, not {whole}")
     half = rows // 2
     value, _ = loss.apply(prediction, target, frozen_copy((np.arange(rows) < half).astype(np.float64)))
-    alone, _ = loss.apply(prediction[:half], target[:half])
+    alone, _ = loss.apply(part_of(prediction, slice(half)), part_of(target, slice(half)))
     close = same(np.asarray(float(value)), np.asarray(float(alone)), 1e-12)
     expect(close, "rows of weight 0 might as well not be there", loss, f"{value}, not {alone}")
 
@@ -94,12 +110,12 @@ def check_weights(loss: Loss, prediction: Array, target: Array) -> None:
 def check_precision(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:
     """float32 in gives float32 out, close to float64."""
 
-    def narrow(array: Array) -> Array:
-        return array.astype(np.float32) if array.dtype.kind == "f" else array
+    def narrow(value: Value) -> Value:
+        return tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, value)
 
     value, residuals = loss.apply(narrow(prediction), narrow(target), None if weight is None else narrow(weight))
     got = (np.asarray(value), loss.vjp(residuals))
-    dtypes = {array.dtype for array in got}
+    dtypes = {array.dtype for array in tree.leaves(got)}
     expect(dtypes == {np.dtype(np.float32)}, "float32 in gives float32 out", loss, f"got {dtypes}")
     value, residuals = loss.apply(prediction, target, weight)
     exact = (narrow(np.asarray(value)), narrow(loss.vjp(residuals)))

@@ -1,0 +1,132 @@
+"""Values from inside a network, beside its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.combinators.wrapper import Wrapper
+from funcnet.errors import PathError, Problem, did_you_mean
+from funcnet.layer import (
+    Caller,
+    Context,
+    Layer,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    listen_between,
+    out_shape_child,
+    path_of,
+    vjp_child,
+)
+from funcnet.spec import Words, frozen, register
+
+
+@register("capture")
+@frozen
+class Capture(Wrapper):
+    """``(layer(x), values)``: what the layers at some paths give, beside the output.
+
+    The values are a dict nested by path, as params are. Paths are those inside the layer; of wrappers and what they
+    wrap, which share a path, the outermost counts, of copies the last.
+    VJP      the cotangent of a value is added to what comes down to that layer
+    Raises   PathError for a path that no layer has
+    """
+
+    paths: Words
+
+    def validate(self) -> Iterator[Problem]:
+        if not self.paths:
+            yield Problem(".paths", "expected at least one path")
+        for path in sorted({path for path in self.paths if self.paths.count(path) > 1}):
+            yield Problem(".paths", f"names {path!r} twice")
+        for path in self.paths:
+            inside = [other for other in self.paths if other.startswith(path + "/")]
+            if inside:
+                yield Problem(".paths", f"names {path!r} and {inside[0]!r} inside it; use a Capture for each")
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        caller = _Capturing("out_shape", self.paths)
+        with listen_between(caller):
+            out = out_shape_child("", self.layer, in_shape)
+        for path in self.paths:
+            if path not in caller.found:
+                raise PathError(
+                    f"Capture: no layer has the path {path!r}{did_you_mean(path, caller.seen)}; "
+                    f"there are {', '.join(filter(None, caller.seen))}"
+                )
+        return {"": in_shape}, (out, nested({path: caller.found[path] for path in self.paths}))
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        caller = _Capturing("apply", self.paths)
+        with listen_between(caller):
+            y, state, residuals = apply_child("", self.layer, params, state, x, ctx)
+        form = tree.map(lambda leaf: (np.shape(leaf), leaf.dtype), y)
+        return (y, nested({path: caller.found[path] for path in self.paths})), state, (residuals, form)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        (residuals, form), (dy, captured) = residuals, dy
+        caller = _Capturing("vjp", self.paths, {path: value_at(captured, path) for path in self.paths})
+        if dy is None:  # what was captured comes down all the same
+            dy = _zeros(form)
+        with listen_between(caller):
+            return vjp_child("", self.layer, params, residuals, dy)
+
+
+def nested(values: dict[str, Value]) -> dict[str, Value]:
+    """``{path: value}`` as nested dicts."""
+    return tree.unflatten(values)
+
+
+def value_at(values: Any, path: str) -> Value:
+    """The value at a path of nested dicts; None where there are none."""
+    for name in path.split("/"):
+        values = None if values is None else values[name]
+    return values
+
+
+def _zeros(form: Any) -> Value:
+    if isinstance(form, dict):
+        return {name: _zeros(inner) for name, inner in form.items()}
+    if isinstance(form[-1], np.dtype):
+        return np.zeros(*form)
+    return tuple(map(_zeros, form))
+
+
+class _Capturing:
+    """Keeps what layers give, or adds to what comes down to them; whoever listens outside hears every call."""
+
+    def __init__(self, method: str, paths: tuple[str, ...], cotangents: dict[str, Value] | None = None) -> None:
+        self.method, self.paths, self.cotangents = method, paths, cotangents or {}
+        self.names: list[str] = []
+        self.found: dict[str, Any] = {}
+        self.seen: list[str] = []
+        self.outer: Caller | None = None
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        if method != self.method:
+            return self.through(name, layer, method, args)
+        self.names.append(name)
+        try:
+            path = path_of(self.names)
+            self.seen.append(path)
+            if method == "vjp" and path in self.cotangents:
+                params, residuals, dy = args
+                args = (params, residuals, tree.add(dy, self.cotangents.pop(path)))
+            result = self.through(name, layer, method, args)
+            if path in self.paths:
+                self.found[path] = result[0] if method == "apply" else result
+            return result
+        finally:
+            self.names.pop()
+
+    def through(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        """The call, by whoever listens outside."""
+        if self.outer is None:
+            return getattr(layer, method)(*args)
+        return self.outer.call(name, layer, method, args)

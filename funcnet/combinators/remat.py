@@ -1,0 +1,31 @@
+"""Memory for time: what the forward pass would keep is computed again on the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcnet import ops, tree
+from funcnet.combinators.wrapper import Wrapper
+from funcnet.layer import Context, Params, State, Value, apply_child, vjp_child
+from funcnet.spec import frozen, register
+
+
+@register("remat")
+@frozen
+class Remat(Wrapper):
+    """Rematerialization: ``y = layer(x)``, keeping x alone until the backward pass.
+
+    VJP      the layer's apply once more, then its vjp: the same numbers to the last bit, dropout's masks included,
+             since they follow from the key
+    Source   Griewank and Walther (2000); Chen et al. (2016)
+    """
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        y, new_state, _ = apply_child("", self.layer, params, state, x, ctx)
+        return y, new_state, (state, x, ctx)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        state, x, ctx = residuals
+        with ops.anew(*tree.leaves((params, state, x))):
+            _, _, inner = apply_child("", self.layer, params, state, x, ctx)
+        return vjp_child("", self.layer, params, inner, dy)

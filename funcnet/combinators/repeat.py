@@ -1,0 +1,102 @@
+"""One layer several times in sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field
+
+from funcnet import tree
+from funcnet.combinators.wrapper import Wrapper
+from funcnet.errors import ShapeError
+from funcnet.key import Key
+from funcnet.layer import (
+    Context,
+    Leaf,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    check_key,
+    check_total,
+    reach,
+    vjp_child,
+)
+from funcnet.spec import frozen, positive, register
+
+
+@register("repeat")
+@frozen
+class Repeat(Wrapper):
+    """``times`` copies of a layer one after another: ``y = layer_n(… layer_1(x))``.
+
+    Each copy has params of its own, stacked on a leading axis of every leaf; with ``shared`` one set serves all.
+    Each has a key of its own for its draws, and for its start.
+    VJP      as Serial's; with ``shared`` the gradients of all copies are added up
+    Raises   ShapeError for a layer that changes the shape
+    """
+
+    times: int = field(validator=positive)
+    shared: bool = False
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        shapes, out = super().wire(in_shape)
+        if out != in_shape and self.times > 1:
+            raise ShapeError(
+                f"expected a layer that keeps its input's shape {in_shape}, got {out}; only then can it be repeated",
+                layer="Repeat",
+            )
+        return shapes, out
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        flat: dict[str, Leaf] = tree.flatten(super().leaves(in_shape))
+        if self.shared:
+            return tree.unflatten(flat)
+        stacked = {path: leaf._replace(shape=(self.times, *leaf.shape)) for path, leaf in flat.items()}
+        return tree.unflatten(stacked)
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        if self.shared:
+            return super().init(key, in_shape, dtype)
+        check_key(key)
+        self.out_shape(in_shape)
+        check_total(self.leaves(in_shape))
+        copies = [reach("", self.layer, "init", key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
+        params, state = (stack([copy[i] for copy in copies]) for i in (0, 1))
+        return params, state
+
+    def copy_of(self, part: dict[str, Any], i: int) -> dict[str, Any]:
+        """The params or state of one copy."""
+        one: dict[str, Any] = part if self.shared else tree.map(lambda leaf: leaf[i], part)
+        return one
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        states, residuals, moving = [], [], state
+        for i in range(self.times):
+            own = ctx if ctx.key is None else Context(ctx.train, ctx.key.fold("copy", i))
+            before = moving if self.shared else self.copy_of(state, i)
+            x, moving, residual = apply_child("", self.layer, self.copy_of(params, i), before, x, own)
+            states.append(moving)
+            residuals.append(residual)
+        return x, moving if self.shared else stack(states), tuple(residuals)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        gradients: list[Params] = []
+        for i in reversed(range(self.times)):
+            dparams, dy = vjp_child("", self.layer, self.copy_of(params, i), residuals[i], dy)
+            gradients.insert(0, dparams)
+        if not self.shared:
+            return stack(gradients), dy
+        total = gradients[0]
+        for more in gradients[1:]:
+            total = tree.map(np.add, total, more)
+        return total, dy
+
+
+def stack(trees: list[dict[str, Any]]) -> dict[str, Any]:
+    """One tree whose leaves are those of all trees on a leading axis."""
+    stacked: dict[str, Any] = tree.map(lambda *leaves: np.stack(leaves), *trees)
+    return stacked
