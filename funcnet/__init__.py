@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         parallel as parallel,
     )
     from funcnet.combinators.capture import Capture as Capture
+    from funcnet.combinators.ensemble import Ensemble as Ensemble
     from funcnet.combinators.frozen import Frozen as Frozen
     from funcnet.combinators.graph import Graph as Graph
     from funcnet.combinators.on_sequence import OnSequence as OnSequence

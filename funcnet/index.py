@@ -38,6 +38,7 @@ LAYERS = {
     "funcnet.combinators.tied": ("Tied",),
     "funcnet.combinators.frozen": ("Frozen",),
     "funcnet.combinators.weight_norm": ("WeightNorm",),
+    "funcnet.combinators.ensemble": ("Ensemble",),
     "funcnet.combinators.capture": ("Capture",),
     "funcnet.combinators.bidirectional": ("Bidirectional",),
     "funcnet.combinators.on_sequence": ("OnSequence",),

@@ -18,6 +18,7 @@ import numpy as np
 
 from funcnet.errors import FuncnetError
 from funcnet.key import Array, Key
+from funcnet.members import Members, MembersKey, each_member
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +54,8 @@ def primitive(needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = No
 
         @functools.wraps(function)
         def call(*values: Any) -> Any:
+            if members(values):
+                return each_member(call, values, {})
             tracer = recorder(*values)
             return function(*values) if tracer is None else tracer.primitive(function, values)
 
@@ -69,8 +72,16 @@ def anew(*values: Any) -> Iterator[None]:
         yield
 
 
+def members(values: tuple[Any, ...]) -> bool:
+    """Whether some of the values are those of an ensemble's members (``funcnet.members``)."""
+    return any(isinstance(value, Members | MembersKey) for value in values)
+
+
 def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
     """Raise ``error(*values)`` unless every entry of ``ok`` is true: for errors that depend on values."""
+    if members((ok, *values)):
+        each_member(lambda *one: check(one[0], error, *one[1:]), (ok, *values), {})
+        return
     tracer = recorder(ok)
     if tracer is not None:
         tracer.check(ok, error, values)
@@ -80,7 +91,7 @@ def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
 
 def array(x: Any) -> Array:
     """An array; NumPy makes scalars of results of shape ()."""
-    whole: Array = np.asarray(x) if recorder(x) is None else x
+    whole: Array = np.asarray(x) if recorder(x) is None and not members((x,)) else x
     return whole
 
 

@@ -184,7 +184,7 @@ def test_optimizer_obeys_the_laws_for_a_leaf_of_shape_nothing(name: str) -> None
 
 def derives_leaves(layer: fn.Layer) -> bool:
     """Whether some leaf is not drawn by itself: stacked from several draws, or computed from another."""
-    return any(isinstance(inner, fn.Repeat | fn.WeightNorm) for inner in specs_in(layer))
+    return any(isinstance(inner, fn.Repeat | fn.Ensemble | fn.WeightNorm) for inner in specs_in(layer))
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ from funcnet.compile.graph import (
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Context, Layer, listen_with, path_of
+from funcnet.members import Members
 
 
 class TraceError(FuncnetError):
@@ -410,6 +411,8 @@ class TracedArray(NDArrayOperatorsMixin):
         return _array_ufunc(self.tracer, f, method, values, kwargs)
 
     def __array_function__(self, f: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if Members in types:
+            return NotImplemented
         if kwargs.get("out") is not None:
             self.tracer.refuse("writes into an array (out=)", "use the value that the function returns")
         handler = FUNCTIONS.get(f)
@@ -582,6 +585,8 @@ class _Unusual(Exception):
 
 
 def _array_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if any(isinstance(value, Members) for value in values):
+        return NotImplemented  # whose arrays are recorded one level further in
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
     if "out" in kwargs or method == "at":
         tracer.refuse("writes into an array", "use the value that the function returns")

@@ -1,0 +1,122 @@
+"""Many networks of one form at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field
+
+from funcnet import tree
+from funcnet.combinators.repeat import stack
+from funcnet.combinators.wrapper import Wrapper
+from funcnet.key import Key
+from funcnet.layer import (
+    Context,
+    Leaf,
+    Params,
+    Shape,
+    State,
+    Value,
+    apply_child,
+    check_key,
+    check_total,
+    is_shape,
+    out_shape_child,
+    reach,
+    vjp_child,
+)
+from funcnet.members import Members, MembersKey, Unvectorized, spread
+from funcnet.spec import frozen, positive, register
+
+
+@register("ensemble")
+@frozen
+class Ensemble(Wrapper):
+    """``members`` networks of one form on the same input: ``y[:, m] = layer_m(x)``.
+
+    Each has params, state and draws of its own; every leaf has a leading axis of members. The layer's own code runs
+    once for all of them, which for small members is many times faster than one after the other; where it cannot, it
+    runs for each. ``losses.EachMember`` trains every member as if it were alone.
+
+    Input    as the layer's
+    Output   (members, …) before what the layer gives
+    VJP      dparams of each member from its own dy,   dx = Σ_m dx_m
+    """
+
+    members: int = field(validator=positive)
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        out = out_shape_child("", self.layer, in_shape)
+        return {"": in_shape}, _with_members(out, self.members)
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        flat: dict[str, Leaf] = tree.flatten(super().leaves(in_shape))
+        return tree.unflatten({path: leaf._replace(shape=(self.members, *leaf.shape)) for path, leaf in flat.items()})
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        check_key(key)
+        self.out_shape(in_shape)
+        check_total(self.leaves(in_shape))
+        each = [reach("", self.layer, "init", key.fold("member", m), in_shape, dtype) for m in range(self.members)]
+        params, state = (stack([one[i] for one in each]) for i in (0, 1))
+        return params, state
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        keys = [None if ctx.key is None else ctx.key.fold("member", m) for m in range(self.members)]
+        try:
+            key = None if ctx.key is None else MembersKey([one for one in keys if one is not None])
+            wrapped = (tree.map(Members, params), tree.map(Members, state))
+            y, new_state, residuals = apply_child("", self.layer, *wrapped, x, Context(ctx.train, key))
+            return self.joined(y), self.whole(new_state), (residuals, True)
+        except Unvectorized:
+            each = [
+                apply_child("", self.layer, _of(params, m), _of(state, m), x, Context(ctx.train, keys[m]))
+                for m in range(self.members)
+            ]
+            y = tree.map(lambda *parts: np.stack(parts, axis=1), *(one[0] for one in each))
+            return y, stack([one[1] for one in each]), (tuple(one[2] for one in each), False)
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        residuals, vectorized = residuals
+        if vectorized:
+            turned = tree.map(lambda leaf: None if leaf is None else Members(np.moveaxis(leaf, 1, 0)), dy)
+            dparams, dx = vjp_child("", self.layer, tree.map(Members, params), residuals, turned)
+            return self.whole(dparams), tree.map(self.summed, dx)
+        each = []
+        for m in range(self.members):
+            own = tree.map(lambda leaf, m=m: None if leaf is None else leaf[:, m], dy)
+            each.append(vjp_child("", self.layer, _of(params, m), residuals[m], own))
+        dx = each[0][1]
+        for _, more in each[1:]:
+            dx = tree.add(dx, more)
+        return stack([one[0] for one in each]), dx
+
+    def joined(self, y: Value) -> Value:
+        """Outputs with the axis of members after that of the batch."""
+        return tree.map(lambda leaf: np.moveaxis(spread(leaf, self.members), 0, 1), y)
+
+    def whole(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Params or state of all members as arrays."""
+        found: dict[str, Any] = tree.map(lambda leaf: spread(leaf, self.members), part)
+        return found
+
+    def summed(self, dx: Any) -> Any:
+        """The cotangent of the input that all share."""
+        if dx is None:
+            return None
+        return np.sum(dx.value, axis=0) if isinstance(dx, Members) else dx * float(self.members)
+
+
+def _of(part: dict[str, Any], m: int) -> dict[str, Any]:
+    """The params or state of one member."""
+    one: dict[str, Any] = tree.map(lambda leaf: leaf[m], part)
+    return one
+
+
+def _with_members(shape: Shape, members: int) -> Shape:
+    """Shapes with the axis of members in front."""
+    if isinstance(shape, dict):
+        return {name: _with_members(inner, members) for name, inner in shape.items()}
+    return (members, *shape) if is_shape(shape) else tuple(_with_members(inner, members) for inner in shape)

@@ -1,0 +1,88 @@
+"""Ensembles against as many separate networks."""
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import losses, optim, tree
+from tests.row import random_like
+from tests.rows.ensemble import ROWS
+
+
+def decide_apply(params, state, x, ctx):
+    """An ``if`` on a value, which no vectorization can run."""
+    sign = 1.0 if float(np.sum(params["gain"])) > 0.0 else -1.0
+    return sign * params["gain"] * x, state, (x, sign)
+
+
+DECIDES = fn.layer(
+    lambda key, in_shape, dtype=np.float32: ({"gain": np.asarray(0.5 + key.uniform(()), dtype)}, {}),
+    decide_apply,
+    lambda params, residuals, dy: (
+        {"gain": np.asarray(np.sum(residuals[0] * dy) * residuals[1], dy.dtype)},
+        residuals[1] * params["gain"] * dy,
+    ),
+    lambda in_shape: in_shape,
+)
+
+
+def separately(row, params, state, x, ctx, dy):
+    """What the members give one by one: outputs, states, gradients, cotangents of x."""
+    net, outs = row.layer, []
+    for m in range(net.members):
+        own = fn.Context(ctx.train, ctx.key.fold("member", m))
+        pick = lambda part, m=m: tree.map(lambda leaf: leaf[m], part)  # noqa: E731
+        y, new, residuals = net.layer.apply(pick(params), pick(state), x, own)
+        member_dy = tree.map(lambda leaf, m=m: leaf[:, m], dy)
+        outs.append((y, new, *net.layer.vjp(pick(params), residuals, member_dy)))
+    return outs
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", [name for name in ROWS if isinstance(ROWS[name].layer, fn.Ensemble)])
+def test_members_are_separate_networks(name, train):
+    row = ROWS[name]
+    params, state = row.layer.init(fn.Key(1), row.in_shape, np.float64)
+    x, ctx = row.input(fn.Key(2)), fn.Context(train, fn.Key(3))
+    y, new, residuals = row.layer.apply(params, state, x, ctx)
+    dy = random_like(y, fn.Key(4))
+    dparams, dx = row.layer.vjp(params, residuals, dy)
+    outs = separately(row, params, state, x, ctx, dy)
+    for m, (own_y, own_new, own_dparams, _) in enumerate(outs):
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[:, m], b, rtol=1e-12, atol=1e-14), y, own_y)
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-12, atol=1e-14), new, own_new)
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-11, atol=1e-13), dparams, own_dparams)
+    if dx is not None and not isinstance(dx, tuple):
+        np.testing.assert_allclose(dx, sum(out[3] for out in outs), rtol=1e-11, atol=1e-13)
+
+
+def test_each_member_starts_by_itself():
+    net = fn.Ensemble(fn.Dense(2), 3)
+    params, _ = net.init(fn.Key(5), (4,))
+    for m in range(3):
+        own, _ = net.layer.init(fn.Key(5).fold("member", m), (4,))
+        np.testing.assert_array_equal(params["weight"][m], own["weight"])
+
+
+def test_what_decides_by_a_value_runs_member_by_member():
+    fn.check_layer(fn.Ensemble(DECIDES, 3), (2,))
+
+
+def test_members_train_as_if_alone():
+    layer = fn.serial(fn.Dense(8), fn.Tanh(), fn.Dense(1))
+    x, y = fn.Key(0).normal((16, 2), np.float64), fn.Key(1).normal((16, 1), np.float64)
+    net, opt = fn.Ensemble(layer, 3), optim.Adam(0.01)
+    step = fn.train_step(net, losses.EachMember(losses.MeanSquaredError()), opt)
+    ts = fn.train_state(net, opt, fn.Key(2), (2,), np.float64)
+    alone_step = fn.train_step(layer, losses.MeanSquaredError(), opt)
+    alone = [
+        fn.train_state(layer, opt, fn.Key(2), (2,), np.float64, params=tree.map(lambda leaf, m=m: leaf[m], ts.params))
+        for m in range(3)
+    ]
+    for _ in range(5):
+        ts, figures = step(ts, (x, y))
+        results = [alone_step(one, (x, y)) for one in alone]
+        alone = [one for one, _ in results]
+        assert figures["loss"] == pytest.approx(sum(found["loss"] for _, found in results), rel=1e-12)
+    for m, one in enumerate(alone):
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-9, atol=1e-12), ts.params, one.params)
