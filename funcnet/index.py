@@ -47,7 +47,7 @@ LOSSES = {
     "funcnet.losses": (
         "SumSquaredError", "HalfSumSquaredError", "MeanSquaredError", "HalfMeanSquaredError",
         "RootMeanSquaredError", "MeanAbsoluteError", "Huber", "BinaryCrossEntropy", "SigmoidCrossEntropy",
-        "SoftmaxCrossEntropy", "Multi", "EachMember",
+        "SoftmaxCrossEntropy", "NegativeLogLikelihood", "Multi", "EachMember",
     ),
 }  # fmt: skip
 INITIALIZERS = {

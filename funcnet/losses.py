@@ -357,7 +357,7 @@ class SoftmaxCrossEntropy(Loss):
     ) -> tuple[Any, Any]:
         q, mass = self.distribution(prediction, target)
         divisor = self.divisor(target, weight) if divisor is None else divisor
-        log_p = ops.log_softmax(prediction)
+        log_p = self.log_probabilities(prediction)
         terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
         if weight is not None:
             weight = spread(weight, terms.shape, prediction.dtype, self)
@@ -366,9 +366,17 @@ class SoftmaxCrossEntropy(Loss):
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
         log_p, q, mass, weight, divisor = residuals
-        slope = np.exp(log_p) * mass - q
+        slope = self.slope(log_p, q, mass)
         slope = slope * (dy * share(divisor))
         return ops.flush(slope if weight is None else weight[..., None] * slope)
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        """The logarithms of the probabilities that a prediction stands for."""
+        return ops.log_softmax(prediction)
+
+    def slope(self, log_p: Array, q: Array, mass: Any) -> Array:
+        """The cotangent of a prediction, but for weights; mass is the sum of q."""
+        return np.exp(log_p) * mass - q
 
     def link(self, prediction: Any) -> Any:
         return ops.softmax(prediction)
@@ -398,6 +406,26 @@ class SoftmaxCrossEntropy(Loss):
         s = self.label_smoothing
         q = (1.0 - s) * q + s / classes if s else q
         return q, 1.0 if labels and not s else np.sum(q, axis=-1, keepdims=True)
+
+
+@register("negative_log_likelihood")
+@frozen
+class NegativeLogLikelihood(SoftmaxCrossEntropy):
+    """On log-probabilities, such as ``LogSoftmax`` gives: the mean over rows of ``-Σ_k q_k z_k``.
+
+    Targets as in ``SoftmaxCrossEntropy``, which takes the two steps in one.
+    VJP      dz = -dy · w / Σ w · q
+    Raises   as SoftmaxCrossEntropy
+    """
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        return prediction
+
+    def slope(self, log_p: Array, q: Array, mass: Any) -> Array:
+        return -q
+
+    def link(self, prediction: Any) -> Any:
+        return np.exp(prediction)
 
 
 # ----- losses of several outputs ----------------------------------------------------------------------------

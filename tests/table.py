@@ -250,6 +250,7 @@ REGRESSION: dict[str, losses.Loss] = {
     "huber_delta": losses.Huber(delta=0.3),
 }
 SOFTMAX, SMOOTH = losses.SoftmaxCrossEntropy(), losses.SoftmaxCrossEntropy(label_smoothing=0.2)
+LIKELIHOOD = losses.NegativeLogLikelihood()
 
 LOSSES: dict[str, Case] = {
     **{
@@ -274,6 +275,12 @@ LOSSES: dict[str, Case] = {
     ),
     "sigmoid_cross_entropy_labels": Case(
         losses.SigmoidCrossEntropy(), 3.0 * normal("labels", 6), np.array([0, 1, 1, 0, 1, 0])
+    ),
+    "negative_log_likelihood_labels": Case(LIKELIHOOD, normal("likelihood", 6, 4), np.array([0, 3, 1, 2, 2, 0])),
+    "negative_log_likelihood_steps": Case(
+        losses.NegativeLogLikelihood(label_smoothing=0.3),
+        normal("likelihood steps", 4, 2, 3),
+        np.array([[0, 2], [1, 1], [2, 0], [0, 1]]),
     ),
     **{
         f"softmax_cross_entropy{suffix}{kind}": Case(loss, 2.0 * normal("logits" + kind, *shape), target)
