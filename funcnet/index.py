@@ -106,6 +106,7 @@ CORE = {
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
+    "funcnet.surgery": ("diff", "replace", "select", "transfer"),
     "funcnet.blocks": ("conv_block", "resnet_block", "transformer_block"),
     "funcnet.stepping": ("generate", "stepper"),
     "funcnet.runs": ("Run", "load_run", "run"),

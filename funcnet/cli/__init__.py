@@ -83,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
     source.set_defaults(run=_source)
 
+    diff = commands.add_parser("diff", help="compare two specs, field by field, and what becomes of the params")
+    diff.add_argument("first", metavar="A", help="an experiment or model in JSON, or a run folder")
+    diff.add_argument("second", metavar="B", help="another")
+    diff.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1 (default: the data's)")
+    diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
+    diff.add_argument("--json", action="store_true", help="print the difference as JSON")
+    diff.set_defaults(run=_diff)
+
     generate = commands.add_parser("generate", help="continue a text by what a run has learnt")
     generate.add_argument("spec", metavar="RUN", help="the folder of a run trained on text")
     generate.add_argument("--prompt", default="\n", help="what the text begins with (default: a new line)")
@@ -116,6 +124,12 @@ def _source(options: argparse.Namespace) -> int:
     from funcnet.cli.source import print_source
 
     return print_source(options)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from funcnet.cli.diff import print_difference
+
+    return print_difference(options)
 
 
 def _generate(options: argparse.Namespace) -> int:

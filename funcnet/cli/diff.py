@@ -1,0 +1,39 @@
+"""``funcnet diff``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.show import parse_shape
+from funcnet.codec import load_spec
+from funcnet.layer import Layer
+from funcnet.surgery import diff
+from funcnet.training.experiment import Experiment
+
+
+def print_difference(options: argparse.Namespace) -> int:
+    """Print how two specs differ; with ``--exit-code`` the status is 1 if they do."""
+    files = [spec_file(Path(name)) for name in (options.first, options.second)]
+    first, second = (load_spec(file) for file in files)
+    shape = None if options.input is None else parse_shape(options.input)
+    found = diff(first, second)
+    if isinstance(first, Experiment) and isinstance(second, Experiment):
+        nets = first.model, second.model
+        shape = first.data.in_shape(base_of(files[0])) if shape is None else shape
+        found = diff(*nets, in_shape=shape)._replace(changes=found.changes)
+    elif isinstance(first, Layer) and isinstance(second, Layer):
+        found = diff(first, second, in_shape=shape)
+    if options.json:
+        changes = [{"path": c.path, "what": c.what, "old": _plain(c.old), "new": _plain(c.new)} for c in found.changes]
+        print(json.dumps({**found._asdict(), "changes": changes}))
+    else:
+        print(found)
+    return int(bool(found) and options.exit_code)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -1,0 +1,295 @@
+"""Networks and params taken apart: layers found and replaced by path, params carried over, two specs compared."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.errors import PathError, did_you_mean
+from funcnet.layer import Layer, Params, Shape
+from funcnet.spec import FrozenDict, Spec, evolve, fields, own_tag
+from funcnet.training.checks import instance
+
+# ----- layers by path ----------------------------------------------------------------------------------------
+
+
+def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """Every layer with its path, each before what is inside it; a wrapper and what it wraps share a path."""
+    yield path, layer
+    for name, child in layer.children.items():
+        yield from walk(child, _join(path, name))
+
+
+def _join(path: str, name: str) -> str:
+    return "/".join(filter(None, (path, name)))
+
+
+Kind = type[Layer] | tuple[type[Layer], ...]
+
+
+def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Layer]:
+    """``{path: layer}`` of the layers whose whole path a glob matches, and that are of a kind.
+
+    ``*`` crosses ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper and
+    what it wraps share a path, the outermost that is of the kind counts.
+    Raises   PathError for a pattern that matches nothing
+    """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    found: dict[str, Layer] = {}
+    for path, layer in _matching(net, pattern):
+        if isinstance(layer, kind):
+            found.setdefault(path, layer)
+    return found
+
+
+def _matching(net: Layer, pattern: str) -> list[tuple[str, Layer]]:
+    every, whole = list(walk(net)), re.compile(fnmatch.translate(pattern))
+    found = [(path, layer) for path, layer in every if whole.fullmatch(path)]
+    if not found:
+        paths = dict.fromkeys(path for path, _ in every if path)
+        near = did_you_mean(pattern, list(paths))
+        raise PathError(f"{pattern!r} matches no layer{near}; there are {', '.join(paths) or 'none with a path'}")
+    return found
+
+
+def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kind: Kind = Layer) -> Layer:
+    """A network with every layer that a glob matches replaced: by ``new``, or by ``new(layer)``.
+
+    All other layers keep their names, and so their starting values. Layers inside one that was replaced are not
+    looked at again.
+    Raises   PathError for a pattern that matches nothing, or layers that a combinator makes by itself
+    """
+    if not isinstance(new, Layer) and (not callable(new) or isinstance(new, type)):
+        instance(new, Layer, "a layer, or a function of the old one", "fn.Dense(7)")
+    chosen = set(select(net, pattern, kind))
+    if not chosen:
+        raise PathError(f"{pattern!r} matches no layer of the kind asked for")
+
+    def rebuilt(layer: Layer, path: str) -> Layer:
+        if path in chosen and isinstance(layer, kind):
+            changed = new if isinstance(new, Layer) else new(layer)
+            instance(changed, Layer, "a function that gives a layer", "lambda old: fn.Tanh()")
+            return changed
+        children = {name: rebuilt(child, _join(path, name)) for name, child in layer.children.items()}
+        if all(children[name] is child for name, child in layer.children.items()):
+            return layer
+        return with_children(layer, children, path)
+
+    return rebuilt(net, "")
+
+
+def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -> Layer:
+    """A combinator with other children, wherever in its fields they stand.
+
+    Raises   PathError for children that it makes by itself, such as the two directions of Bidirectional
+    """
+    changes: dict[str, Any] = {}
+    placed: set[str] = set()
+    for field in fields(type(layer)):
+        value = getattr(layer, field.name)
+        if isinstance(value, Layer):
+            name = field.name if field.name in layer.children else ""
+            if name in children:
+                changes[field.name] = children[name]
+                placed.add(name)
+        elif isinstance(value, FrozenDict):
+            changes[field.name] = {name: _put(item, children.get(name)) for name, item in value.items()}
+            placed.update(value)
+        elif isinstance(value, tuple) and value and all(_is_named(item) for item in value):
+            changes[field.name] = tuple((name, children[name]) for name, _ in value)
+            placed.update(name for name, _ in value)
+    lost = [name for name, child in layer.children.items() if name not in placed and children[name] is not child]
+    if lost:
+        raise PathError(f"{_join(path, lost[0])!r} is made by {type(layer).__name__} itself; replace {path!r} instead")
+    return evolve(layer, **changes)
+
+
+def _put(item: Any, child: Layer | None) -> Any:
+    """A node's value with its layer changed."""
+    if child is None or not isinstance(item, Layer | tuple):
+        return item
+    return child if isinstance(item, Layer) else tuple(child if isinstance(part, Layer) else part for part in item)
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Spec)
+
+
+# ----- params from one network to another ----------------------------------------------------------------------
+
+
+class Transfer(NamedTuple):
+    """Values for a network, and what became of each leaf."""
+
+    values: Params
+    taken: dict[str, str]
+    """{path: path in the source}"""
+    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """{path: (shape here, shape in the source)}, left as they were"""
+    missing: list[str]
+    """Paths that the source does not have, left as they were"""
+    unused: list[str]
+    """Paths of the source that nothing took"""
+
+    def __str__(self) -> str:
+        lines = [f"taken     {path}" + (f"  from {old}" if old != path else "") for path, old in self.taken.items()]
+        lines += [f"reshaped  {path}  {here}, not {there}: left" for path, (here, there) in self.reshaped.items()]
+        lines += [f"missing   {path}: left" for path in self.missing]
+        lines += [f"unused    {path}" for path in self.unused]
+        return "\n".join(lines)
+
+
+def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = None) -> Transfer:
+    """The target's params, or state, with every leaf of equal path and shape taken from a source.
+
+    ``paths`` are ``{glob of the target's paths: the source's}`` with one ``*`` in each: ``{"encoder/*": "body/*"}``;
+    the first that matches counts, and a path that none matches stands for itself. Nothing is changed; the result
+    owns its arrays, in the target's dtypes.
+    Raises   PathError for a pair of patterns with another number of ``*``
+    """
+    for pattern, place in (paths or {}).items():
+        if pattern.count("*") > 1 or pattern.count("*") != place.count("*"):
+            raise PathError(f"expected one * in each of {pattern!r} and {place!r}, or none")
+    given, wanted = tree.flatten(source), tree.flatten(target)
+    values, taken, reshaped, missing = {}, {}, {}, []
+    for path, leaf in wanted.items():
+        old = _renamed(path, paths or {})
+        leaf = np.asarray(leaf)
+        values[path] = leaf.copy()
+        if old not in given:
+            missing.append(path)
+        elif np.shape(given[old]) != leaf.shape:
+            reshaped[path] = (leaf.shape, np.shape(given[old]))
+        else:
+            values[path] = np.array(given[old], leaf.dtype)
+            taken[path] = old
+    unused = [path for path in given if path not in taken.values()]
+    return Transfer(tree.unflatten(values), taken, reshaped, missing, unused)
+
+
+def _renamed(path: str, paths: Mapping[str, str]) -> str:
+    for pattern, place in paths.items():
+        found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.*)"), path)
+        if found:
+            return place.replace("*", found.group(1)) if "*" in place else place
+    return path
+
+
+# ----- two specs -------------------------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """One field that differs: where, and its values; a path of one spec alone has None for the other."""
+
+    path: str
+    what: str
+    """added, removed or changed"""
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        sign = {"added": "+", "removed": "-", "changed": "~"}[self.what]
+        text = {"added": _text(self.new), "removed": _text(self.old)}.get(
+            self.what, f"{_text(self.old)} -> {_text(self.new)}"
+        )
+        return f"{sign} {self.path or '.'}: {text}"
+
+
+class Difference(NamedTuple):
+    """How two specs differ, and for networks what that means for their params."""
+
+    changes: list[Change]
+    survive: list[str]
+    """Paths of params with equal shapes in both"""
+    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    appear: dict[str, tuple[int, ...]]
+    vanish: dict[str, tuple[int, ...]]
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        if not self.changes:
+            return "no difference"
+        lines = [str(change) for change in self.changes]
+        count = len(self.survive) + len(self.reshaped) + len(self.vanish)
+        if count or self.appear:
+            lines.append(f"params: {len(self.survive)} of {count} survive")
+            lines += [f"~ {path}: {old} -> {new}" for path, (old, new) in self.reshaped.items()]
+            lines += [f"+ {path}: {shape}" for path, shape in self.appear.items()]
+            lines += [f"- {path}: {shape}" for path, shape in self.vanish.items()]
+        return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Spec):
+        set_ = [f for f in fields(type(value)) if getattr(value, f.name) != f.default]
+        inner = ", ".join(f"{f.name}={_text(getattr(value, f.name))}" for f in set_)
+        text = f"{own_tag(type(value)) or type(value).__name__}({inner})"
+    elif isinstance(value, tuple):
+        text = f"[{', '.join(map(_text, value))}]"
+    else:
+        text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def diff(a: Spec, b: Spec, in_shape: Shape = None) -> Difference:
+    """Two specs field by field; layers and nodes with names are matched by name, not by place.
+
+    With the shape of one input, for networks, also which params keep path and shape, and which do not.
+    """
+    for spec in (a, b):
+        instance(spec, Spec, "a spec", "fn.serial(fn.Dense(10))")
+    changes = list(_compare("", a, b))
+    if in_shape is None or not (isinstance(a, Layer) and isinstance(b, Layer)):
+        return Difference(changes, [], {}, {}, {})
+    old, new = (
+        {path: leaf.shape for path, leaf in tree.flatten(net.leaves(in_shape)).items() if leaf.kind == "param"}
+        for net in (a, b)
+    )
+    return Difference(
+        changes,
+        [path for path in old if new.get(path) == old[path]],
+        {path: (old[path], new[path]) for path in old if path in new and new[path] != old[path]},
+        {path: shape for path, shape in new.items() if path not in old},
+        {path: shape for path, shape in old.items() if path not in new},
+    )
+
+
+def _compare(path: str, a: Any, b: Any) -> Iterator[Change]:
+    if isinstance(a, Spec) and isinstance(b, Spec) and type(a) is type(b):
+        for field in fields(type(a)):
+            yield from _compare(f"{path}.{field.name}", getattr(a, field.name), getattr(b, field.name))
+    elif _keyed(a) is not None and _keyed(b) is not None:
+        old, new = _keyed(a), _keyed(b)
+        assert old is not None
+        assert new is not None
+        for name in [*old, *(name for name in new if name not in old)]:
+            at = f"{path}[{name}]"
+            if name not in new:
+                yield Change(at, "removed", old[name], None)
+            elif name not in old:
+                yield Change(at, "added", None, new[name])
+            else:
+                yield from _compare(at, old[name], new[name])
+        both = [name for name in old if name in new]
+        if not isinstance(a, FrozenDict) and both != [name for name in new if name in old]:
+            yield Change(path, "changed", tuple(old), tuple(new))
+    elif a != b:
+        yield Change(path, "changed", a, b)
+
+
+def _keyed(value: Any) -> dict[Any, Any] | None:
+    """The items of a collection of specs by name, or by place; None for anything else."""
+    if isinstance(value, FrozenDict):
+        return dict(value)
+    if isinstance(value, tuple) and value and all(_is_named(item) for item in value):
+        return dict(value)
+    if isinstance(value, tuple) and any(isinstance(item, Spec) for item in value):
+        return dict(enumerate(value))
+    return {} if value == () else None
