@@ -102,12 +102,11 @@ class Cell(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         x, saved = residuals
-        dy, dcarry = dy
-        dcarry = dcarry if isinstance(dcarry, tuple) else (dcarry,)
-        if dy is not None:
-            dcarry = (dy if dcarry[0] is None else dcarry[0] + dy, *dcarry[1:])
-        known = next(part for part in dcarry if part is not None)
-        dcarry = tuple(np.zeros_like(known) if part is None else part for part in dcarry)
+        dy, given = dy
+        given = given if isinstance(given, tuple) else (given,) * (2 if self.pair else 1)
+        none = nothing(x, self.units)
+        dh, *others = (none if part is None else part for part in given)
+        dcarry = (dh if dy is None else dh + dy, *others)
         dparams, dz, dcarry = self.step_vjp(params, saved, dcarry)
         gradients = {"weight": x.T @ dz, **dparams}
         if self.use_bias:
@@ -274,6 +273,11 @@ class GRUCell(Cell):
         return dparams, dz, (dh,)
 
 
+def nothing(x: Array, units: int) -> Array:
+    """Zeros (batch, units) beside x (batch, n)."""
+    return np.broadcast_to(np.zeros_like(x[:, :1]), (x.shape[0], units))
+
+
 def rows(x: Array) -> Array:
     """Time and batch as one axis."""
     return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
@@ -357,8 +361,7 @@ class Recurrent(Layer):
         x, mask = split_mask(self, x)
         steps = self.turned(floating(self, x))
         if start is None:
-            start = np.zeros((steps.shape[1], self.units), steps.dtype)
-            start = (start, start)[: 2 if cell.pair else 1]
+            start = (nothing(steps[0], self.units),) * (2 if cell.pair else 1)
         elif not cell.pair:
             start = (start,)
         steps_mask = None if mask is None else np.expand_dims(self.turned(mask), -1)
@@ -380,7 +383,7 @@ class Recurrent(Layer):
         steps, mask, saved = residuals
         dy, given = dy if self.carry else (dy, None)
         given = given if isinstance(given, tuple) else (given,) * (2 if cell.pair else 1)
-        none = np.zeros((steps.shape[1], self.units), steps.dtype)
+        none = nothing(steps[0], self.units)
         dcarry = [none if part is None else part for part in given]
         dy = cotangent_of(dy) if self.return_sequences else dy
         if self.return_sequences and dy is not None:

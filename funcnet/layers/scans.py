@@ -112,7 +112,7 @@ def lstm_scan(
     """
     z, recurrents = projected(x, weight, 4), by_gate(recurrent, 4)
     hidden, saved = memory(z, 6)
-    shift, through, last = np.zeros_like(z[:, 0]), np.empty_like(z[:2, 0]), np.array(c)
+    shift, through, last = np.zeros_like(z[:, 0]), np.empty_like(z[:2, 0]), c.copy()
     if bias is not None:
         shift += bias.reshape(4, 1, -1)
     hidden[0], saved[0, 4] = h, c
@@ -147,7 +147,7 @@ def lstm_scan_vjp(
     dz = np.empty((4, *dy.shape), saved.dtype)
     back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 4), 1, 2))
     d, parts, slopes = (np.empty_like(saved[0, :4]) for _ in range(3))
-    slope, dh, dc = np.empty_like(dh), dh.copy(), dc.copy()
+    slope, dh, dc = np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
     both, dg, do = d[:2], d[2], d[3]
     for t in range(len(dy) - 1, -1, -1):
         gates, new = saved[t, :4], hidden[t + 1]
@@ -249,7 +249,7 @@ def gru_scan_vjp(
     whole = np.empty((4, *dy.shape), saved.dtype)
     back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 3)[[2, 0, 1]], 1, 2))  # n, r, z, as in whole
     d, parts, slopes = np.zeros_like(saved[0]), np.empty_like(saved[0, :3]), np.empty_like(saved[0, :2])
-    part, dh = np.empty_like(dh), dh.copy()
+    part, dh = np.empty_like(saved[0, 0]), dh.copy()
     dinner, dr, dupdate, dn = d
     for t in range(len(dy) - 1, -1, -1):
         old, (r, update, inner, n) = hidden[t], saved[t]
