@@ -53,11 +53,6 @@ class Cell(Layer):
         }
         return leaves | ({"bias": Leaf((wide,), self.bias_init)} if self.use_bias else {})
 
-    def project(self, params: Params, x: Array) -> Array:
-        """What the input gives to the gates: ``x @ weight + bias``."""
-        z = x @ params["weight"]
-        return z + params["bias"] if self.use_bias else z
-
     def bias(self, params: Params) -> Any:
         """The bias, or None."""
         return params["bias"] if self.use_bias else None
@@ -70,15 +65,15 @@ class Cell(Layer):
         """The gradients of the recurrent params, and the cotangents of z and the carry."""
         raise TypeError(f"{type(self).__name__} does not define step_vjp(params, saved, dcarry)")
 
-    def scan(self, params: Params, z: Array, carry: Carry, mask: Any, order: range) -> tuple[tuple[Array, ...], Any]:
-        """``step`` at every step: the states of each array of the carry (time + 1, batch, units), in running order."""
-        raise TypeError(f"{type(self).__name__} does not define scan(params, z, carry, mask, order)")
+    def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
+        """``step`` at every step of x (time, batch, n): the states (time + 1, batch, units), the first given; the last
+        carry; and what ``scan_vjp`` needs.
+        """
+        raise TypeError(f"{type(self).__name__} does not define scan(params, x, carry, mask)")
 
-    def scan_vjp(
-        self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any, order: range
-    ) -> tuple[Params, Array, Carry]:
-        """As ``step_vjp`` for all steps."""
-        raise TypeError(f"{type(self).__name__} does not define scan_vjp(params, saved, dy, dcarry, mask, order)")
+    def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
+        """As ``step_vjp`` for all steps; the cotangent of z by gates, (gates, time, batch, units)."""
+        raise TypeError(f"{type(self).__name__} does not define scan_vjp(params, saved, dy, dcarry, mask)")
 
     def features(self, in_shape: Shape) -> int:
         """The features of the input, after checking the pair of input and carry."""
@@ -100,17 +95,18 @@ class Cell(Layer):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, carry = x
-        new, saved = self.step(params, self.project(params, floating(self, x)), carry if self.pair else (carry,))
+        z = floating(self, x) @ params["weight"]
+        z = z + params["bias"] if self.use_bias else z
+        new, saved = self.step(params, z, carry if self.pair else (carry,))
         return (new[0], new if self.pair else new[0]), state, (x, saved)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         x, saved = residuals
-        dy, dcarry = dy
-        dcarry = dcarry if isinstance(dcarry, tuple) else (dcarry,)
-        if dy is not None:
-            dcarry = (dy if dcarry[0] is None else dcarry[0] + dy, *dcarry[1:])
-        known = next(part for part in dcarry if part is not None)
-        dcarry = tuple(np.zeros_like(known) if part is None else part for part in dcarry)
+        dy, given = dy
+        given = given if isinstance(given, tuple) else (given,) * (2 if self.pair else 1)
+        none = nothing(x, self.units)
+        dh, *others = (none if part is None else part for part in given)
+        dcarry = (dh if dy is None else dh + dy, *others)
         dparams, dz, dcarry = self.step_vjp(params, saved, dcarry)
         gradients = {"weight": x.T @ dz, **dparams}
         if self.use_bias:
@@ -144,18 +140,15 @@ class RNNCell(Cell):
         dz = dcarry[0] * (np.greater(new, 0.0) if self.activation == "relu" else 1.0 - new * new)
         return {"recurrent_weight": h.T @ dz}, dz, (dz @ params["recurrent_weight"].T,)
 
-    def scan(self, params: Params, z: Array, carry: Carry, mask: Any, order: range) -> tuple[tuple[Array, ...], Any]:
-        hidden = rnn_scan(
-            z, self.bias(params), params["recurrent_weight"], carry[0], mask, order, self.activation == "relu"
-        )
-        return (hidden,), hidden
+    def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
+        weights = params["weight"], self.bias(params), params["recurrent_weight"]
+        hidden = rnn_scan(x, *weights, carry[0], mask, self.activation == "relu")
+        return hidden, (hidden[-1],), hidden
 
-    def scan_vjp(
-        self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any, order: range
-    ) -> tuple[Params, Array, Carry]:
-        hidden, weight = saved, params["recurrent_weight"]
-        dz, dh = rnn_scan_vjp(dy, hidden, weight, dcarry[0], mask, order, self.activation == "relu")
-        return {"recurrent_weight": over_steps(hidden, dz, order)}, dz, (dh,)
+    def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
+        dz, dh = rnn_scan_vjp(dy, saved, params["recurrent_weight"], dcarry[0], mask, self.activation == "relu")
+        dz = np.expand_dims(dz, 0)
+        return {"recurrent_weight": over_steps(saved[:-1], dz)}, dz, (dh,)
 
 
 @register("lstm_cell")
@@ -192,18 +185,15 @@ class LSTMCell(Cell):
         dz = np.concatenate([di, df, dg, do * (o * (1.0 - o))], axis=-1)
         return {"recurrent_weight": h.T @ dz}, dz, (dz @ params["recurrent_weight"].T, dc * f)
 
-    def scan(self, params: Params, z: Array, carry: Carry, mask: Any, order: range) -> tuple[tuple[Array, ...], Any]:
-        weight, (h, c) = params["recurrent_weight"], carry
-        hidden, cells, gates, tanhs = lstm_scan(z, self.bias(params), weight, h, c, mask, order)
-        return (hidden, cells), (hidden, cells, gates, tanhs)
+    def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
+        weights = params["weight"], self.bias(params), params["recurrent_weight"]
+        hidden, last, saved = lstm_scan(x, *weights, carry[0], carry[1], mask)
+        return hidden, (hidden[-1], last), (hidden, saved)
 
-    def scan_vjp(
-        self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any, order: range
-    ) -> tuple[Params, Array, Carry]:
-        hidden, cells, gates, tanhs = saved
-        weight, (dh, dc) = params["recurrent_weight"], dcarry
-        dz, dh, dc = lstm_scan_vjp(dy, cells, gates, tanhs, weight, dh, dc, mask, order)
-        return {"recurrent_weight": over_steps(hidden, dz, order)}, dz, (dh, dc)
+    def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
+        hidden, saved = saved
+        dz, dh, dc = lstm_scan_vjp(dy, hidden, saved, params["recurrent_weight"], dcarry[0], dcarry[1], mask)
+        return {"recurrent_weight": over_steps(hidden[:-1], dz)}, dz, (dh, dc)
 
 
 @register("gru_cell")
@@ -266,36 +256,53 @@ class GRUCell(Cell):
         dh = dh * u + through + dgates @ weight[:, :two].T
         return dparams, np.concatenate([dgates, dn], axis=-1), (dh,)
 
-    def scan(self, params: Params, z: Array, carry: Carry, mask: Any, order: range) -> tuple[tuple[Array, ...], Any]:
+    def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
+        weights = params["weight"], self.bias(params), params["recurrent_weight"]
         inner_bias = params["recurrent_bias"] if self.use_bias and self.reset_after else None
-        weight, (h,) = params["recurrent_weight"], carry
-        hidden, gates, inner = gru_scan(z, self.bias(params), inner_bias, weight, h, mask, order, self.reset_after)
-        return (hidden,), (hidden, gates, inner)
+        hidden, saved = gru_scan(x, *weights, inner_bias, carry[0], mask, self.reset_after)
+        return hidden, (hidden[-1],), (hidden, saved)
 
-    def scan_vjp(
-        self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any, order: range
-    ) -> tuple[Params, Array, Carry]:
-        hidden, gates, inner = saved
-        weight, two = params["recurrent_weight"], 2 * self.units
-        dz, dinner, dh = gru_scan_vjp(dy, hidden, gates, inner, weight, dcarry[0], mask, order, self.reset_after)
-        first = over_steps(hidden, dz[:, :, :two], order)
-        if not self.reset_after:
-            last = rows(inner).T @ rows(dz[:, :, two:][:: order.step])
-            return {"recurrent_weight": np.concatenate([first, last], axis=-1)}, dz, (dh,)
-        dparams = {"recurrent_weight": np.concatenate([first, over_steps(hidden, dinner, order)], axis=-1)}
-        if self.use_bias:
-            dparams["recurrent_bias"] = np.sum(dinner, axis=(0, 1))
+    def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
+        hidden, saved = saved
+        both, dh = gru_scan_vjp(dy, hidden, saved, params["recurrent_weight"], dcarry[0], mask, self.reset_after)
+        old, reset, dinner, dz = hidden[:-1], saved[:, 2], both[:1], both[1:]
+        last = over_steps(old, dinner) if self.reset_after else over_steps(reset, dz[2:])
+        dparams = {"recurrent_weight": np.concatenate([over_steps(old, dz[:2]), last], axis=-1)}
+        if self.reset_after and self.use_bias:
+            dparams["recurrent_bias"] = over_batch(dinner)
         return dparams, dz, (dh,)
 
 
+def nothing(x: Array, units: int) -> Array:
+    """Zeros (batch, units) beside x (batch, n)."""
+    return np.broadcast_to(np.zeros_like(x[:, :1]), (x.shape[0], units))
+
+
 def rows(x: Array) -> Array:
-    """All axes but the last as one."""
-    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+    """Time and batch as one axis."""
+    return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
 
 
-def over_steps(hidden: Array, dz: Array, order: range) -> Array:
-    """``Σ_t h_tᵀ dz_t`` in one product, h_t the state that step t began with; hidden is in running order."""
-    return rows(hidden[:-1]).T @ rows(dz[:: order.step])
+def apart(weight: Array, gates: int) -> Array:
+    """``(n, gates · units)`` as ``(gates, n, units)``."""
+    return np.swapaxes(weight.reshape(weight.shape[0], gates, weight.shape[1] // gates), 0, 1)
+
+
+def together(parts: Array) -> Array:
+    """``(gates, n, units)`` as ``(n, gates · units)``."""
+    gates, n, units = parts.shape
+    return np.swapaxes(parts, 0, 1).reshape(n, gates * units)
+
+
+def over_steps(h: Array, dz: Array) -> Array:
+    """``Σ_t h_tᵀ dz_t`` in one product a gate, h_t what step t multiplied its weight with."""
+    return together(np.matmul(rows(h).T, rows(dz)))
+
+
+def over_batch(dz: Array) -> Array:
+    """``Σ dz`` over time and batch."""
+    gates, time, batch, units = dz.shape
+    return np.sum(dz.reshape(gates, time * batch, units), axis=1).reshape(gates * units)
 
 
 # ----- whole sequences -------------------------------------------------------------------------------------
@@ -352,45 +359,48 @@ class Recurrent(Layer):
         cell = self.cell
         x, start = x if self.carry else (x, None)
         x, mask = split_mask(self, x)
-        steps = np.swapaxes(floating(self, x), 0, 1)
-        time, batch = steps.shape[:2]
-        z = (rows(steps) @ params["weight"]).reshape(time, batch, cell.gates * self.units)
+        steps = self.turned(floating(self, x))
         if start is None:
-            start = (np.zeros_like(z[0, :, : self.units]),) * (2 if cell.pair else 1)
-        turned = None if mask is None else np.expand_dims(np.swapaxes(mask, 0, 1), -1)
-        order = range(time - 1, -1, -1) if self.reverse else range(time)
-        states, saved = cell.scan(params, z, start if isinstance(start, tuple) else (start,), turned, order)
-        last = tuple(one[-1] for one in states)
+            start = (nothing(steps[0], self.units),) * (2 if cell.pair else 1)
+        elif not cell.pair:
+            start = (start,)
+        steps_mask = None if mask is None else np.expand_dims(self.turned(mask), -1)
+        hidden, last, saved = cell.scan(params, steps, start, steps_mask)
         y = last[0]
         if self.return_sequences:
-            y = np.swapaxes(states[0][1:][:: order.step], 0, 1)
+            y = np.swapaxes(hidden[:0:-1] if self.reverse else hidden[1:], 0, 1)
             y = y if mask is None else join_mask(np.where(np.expand_dims(mask, -1), y, 0.0), mask)
         carry = last if cell.pair else last[0]
-        return (y, carry) if self.carry else y, state, (steps, turned, saved)
+        return (y, carry) if self.carry else y, state, (steps, steps_mask, saved)
+
+    def turned(self, x: Array) -> Array:
+        """``(batch, time, …)`` as ``(time, batch, …)`` in the order in which the layer runs."""
+        steps = np.swapaxes(x, 0, 1)
+        return steps[::-1] if self.reverse else steps
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         cell = self.cell
         steps, mask, saved = residuals
-        time, batch = steps.shape[:2]
-        order = range(time - 1, -1, -1) if self.reverse else range(time)
         dy, given = dy if self.carry else (dy, None)
         given = given if isinstance(given, tuple) else (given,) * (2 if cell.pair else 1)
-        none = np.zeros_like(saved[0][0] if isinstance(saved, tuple) else saved[0])
+        none = nothing(steps[0], self.units)
         dcarry = [none if part is None else part for part in given]
         dy = cotangent_of(dy) if self.return_sequences else dy
         if self.return_sequences and dy is not None:
-            dsteps = np.swapaxes(dy, 0, 1)
+            dsteps = self.turned(dy)
             dsteps = dsteps if mask is None else np.where(mask, dsteps, 0.0)
         else:
-            dsteps = np.broadcast_to(none[None], (time, batch, self.units))
+            dsteps = np.broadcast_to(none, (steps.shape[0], *none.shape))
             dcarry[0] = dcarry[0] if dy is None else dcarry[0] + dy
-        dparams, dz, dstart = cell.scan_vjp(params, saved, dsteps, tuple(dcarry), mask, order)
-        gradients = {"weight": rows(steps).T @ rows(dz), **dparams}
+        dparams, dz, dstart = cell.scan_vjp(params, saved, dsteps, tuple(dcarry), mask)
+        gradients = {"weight": over_steps(steps, dz), **dparams}
         if self.use_bias:
-            gradients["bias"] = np.sum(rows(dz), axis=0)
-        dx = np.swapaxes((rows(dz) @ params["weight"].T).reshape(steps.shape), 0, 1)
-        dx = join_mask(dx, None) if mask is None else (dx, None)
-        return gradients, (dx, dstart if cell.pair else dstart[0]) if self.carry else dx
+            gradients["bias"] = over_batch(dz)
+        dx = np.sum(np.matmul(rows(dz), np.swapaxes(apart(params["weight"], cell.gates), 1, 2)), axis=0)
+        dx = dx.reshape(steps.shape)
+        dx = np.swapaxes(dx[::-1] if self.reverse else dx, 0, 1)
+        value: Value = dx if mask is None else (dx, None)
+        return gradients, (value, dstart if cell.pair else dstart[0]) if self.carry else value
 
 
 @register("rnn")

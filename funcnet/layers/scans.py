@@ -1,14 +1,15 @@
 """The loops over time of the recurrent layers, and their backward passes.
 
-Arrays are time-major inside, ``(time, batch, …)``, so that each step is one piece of memory; everything is made
-before the loop and written in place. ``z`` holds what the input gives to each gate at every step, without the bias;
-``weight`` is the recurrent one. ``order`` are the steps in the order in which they run. Where ``mask`` (time, batch,
-1) is false the carry stays as it is.
+Sequences ``x`` (time, batch, features) come in the order in which they run. ``hidden`` (time + 1, batch, units) holds
+the state that each step begins with, and that after the last; ``saved`` (time, what, batch, units) what else the
+backward pass needs of a step, in one piece of memory. Where ``mask`` (time, batch, 1) is false the carry stays as it
+is.
+
+A step is a few dozen calls on small arrays, so gates that are treated alike share a call, and a sigmoid is
+``tanh(x / 2) / 2 + 1 / 2``, since one call does the tanh of all gates.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -16,29 +17,52 @@ from funcnet import ops
 from funcnet.key import Array
 
 
-def loop_flops(z: Array, weight: Array) -> int:
-    """The operations of the products of one pass."""
-    return int(2 * z.shape[0] * z.shape[1] * weight.shape[0] * weight.shape[1])
+def forward_flops(x: Array, weight: Array, recurrent: Array) -> int:
+    """The operations of the products with inputs and states."""
+    return int(2 * x.shape[0] * x.shape[1] * (weight.shape[0] + recurrent.shape[0]) * recurrent.shape[1])
 
 
-def halves(gates: int, units: int, straight: int, dtype: Any) -> tuple[Array, Array]:
-    """Factor and shift that make ``σ(x) = tanh(x / 2) / 2 + 1 / 2`` of every gate but one, which stays a tanh."""
-    factor, shift = np.full((gates, units), 0.5, dtype), np.full((gates, units), 0.5, dtype)
-    factor[straight], shift[straight] = 1.0, 0.0
-    return factor.ravel(), shift.ravel()
+def backward_flops(dy: Array, recurrent: Array) -> int:
+    """The operations of the products with the cotangents."""
+    return int(2 * dy.shape[0] * dy.shape[1] * recurrent.shape[0] * recurrent.shape[1])
 
 
-@ops.primitive(flops=lambda z, bias, weight, h, mask, order, relu: loop_flops(z, weight))
+def by_gate(weight: Array, gates: int) -> Array:
+    """``(n, gates · units)`` as ``(gates, n, units)``: a product for each gate is small enough to stay in the cache."""
+    return np.ascontiguousarray(np.swapaxes(weight.reshape(len(weight), gates, -1), 0, 1))
+
+
+def projected(x: Array, weight: Array, gates: int) -> Array:
+    """``x @ weight`` of all steps at once, by gate: (gates, time, batch, units)."""
+    time, batch, features = x.shape
+    z = np.matmul(x.reshape(time * batch, features), by_gate(weight, gates))
+    return z.reshape(gates, time, batch, z.shape[2])
+
+
+def memory(z: Array, parts: int) -> tuple[Array, Array]:
+    """Memory for hidden and for so many parts of saved: one block, which the allocator keeps for the next call.
+
+    It gives back to the system what is more than twice the largest block, to be cleared and mapped again.
+    """
+    _, time, batch, units = z.shape
+    block = np.empty((time + 1 + parts * time, batch, units), z.dtype)
+    return block[: time + 1], block[time + 1 :].reshape(time, parts, batch, units)
+
+
+@ops.primitive(flops=lambda x, weight, bias, recurrent, h, mask, relu: forward_flops(x, weight, recurrent))
 def rnn_scan(
-    z: Array, bias: Array | None, weight: Array, h: Array, mask: Array | None, order: range, relu: bool
+    x: Array, weight: Array, bias: Array | None, recurrent: Array, h: Array, mask: Array | None, relu: bool
 ) -> Array:
-    """``h' = f(z + bias + h @ weight)``: hidden states (time + 1, batch, units) in running order, the first given."""
-    hidden = np.empty((len(order) + 1, *h.shape), z.dtype)
+    """``h' = f(x @ weight + h @ recurrent + bias)``: the states (time + 1, batch, units), the first given."""
+    time, batch, features = x.shape
+    hidden = np.empty((time + 1, *h.shape), np.result_type(x, weight))
     hidden[0] = h
-    for i, t in enumerate(order):
-        new = hidden[i + 1]
-        np.dot(hidden[i], weight, out=new)
-        new += z[t]
+    np.matmul(x.reshape(time * batch, features), weight, out=hidden[1:].reshape(time * batch, h.shape[1]))
+    through = np.empty_like(hidden[0])
+    for t in range(time):
+        old, new = hidden[t], hidden[t + 1]
+        np.matmul(old, recurrent, out=through)
+        new += through
         if bias is not None:
             new += bias
         if relu:
@@ -46,207 +70,217 @@ def rnn_scan(
         else:
             np.tanh(new, out=new)
         if mask is not None:
-            np.copyto(new, hidden[i], where=~mask[t])
+            np.copyto(new, old, where=~mask[t])
     return hidden
 
 
-@ops.primitive(flops=lambda dy, hidden, weight, dh, mask, order, relu: loop_flops(dy, weight))
+@ops.primitive(flops=lambda dy, hidden, recurrent, dh, mask, relu: backward_flops(dy, recurrent))
 def rnn_scan_vjp(
-    dy: Array, hidden: Array, weight: Array, dh: Array, mask: Array | None, order: range, relu: bool
+    dy: Array, hidden: Array, recurrent: Array, dh: Array, mask: Array | None, relu: bool
 ) -> tuple[Array, Array]:
-    """``(dz, dh)`` for the cotangents dy of every step's output and dh of the last carry."""
-    dz = np.zeros_like(dy)
-    back = np.ascontiguousarray(weight.T)
+    """``(dz, dh)`` for the cotangents dy of every state but the first and dh of the last; z is what f is of."""
+    dz = np.empty(dy.shape, hidden.dtype)
+    back = np.ascontiguousarray(recurrent.T)
     dh = dh.copy()
-    for i in range(len(order) - 1, -1, -1):
-        t, h = order[i], hidden[i + 1]
-        kept = None if mask is None else np.where(mask[t], 0.0, dh)  # where nothing ran the carry passes
+    for t in range(len(dy) - 1, -1, -1):
+        d, new = dz[t], hidden[t + 1]
         dh += dy[t]
-        np.multiply(dh, h > 0.0 if relu else 1.0 - h * h, out=dz[t])
-        if mask is not None:
-            dz[t] *= mask[t]
-        np.dot(dz[t], back, out=dh)
-        if kept is not None:
-            dh += kept
+        if relu:
+            np.greater(new, 0.0, out=d)
+        else:
+            np.multiply(new, new, out=d)
+            np.subtract(1.0, d, out=d)
+        d *= dh
+        if mask is None:
+            np.matmul(d, back, out=dh)
+        else:
+            d *= mask[t]
+            dh = np.where(mask[t], np.matmul(d, back), dh)  # where nothing ran the carry passes
     return dz, dh
 
 
-@ops.primitive(needs=(halves,), flops=lambda z, bias, weight, h, c, mask, order: loop_flops(z, weight))
+@ops.primitive(
+    needs=(by_gate, projected, memory),
+    flops=lambda x, weight, bias, recurrent, h, c, mask: forward_flops(x, weight, recurrent),
+)
 def lstm_scan(
-    z: Array, bias: Array | None, weight: Array, h: Array, c: Array, mask: Array | None, order: range
-) -> tuple[Array, Array, Array, Array]:
-    """``(hidden, cells, gates, tanhs)``; hidden and cells (time + 1, batch, units) in running order.
-
-    ``c' = f c + i g`` and ``h' = o tanh(c')``, the gates i, f, o a sigmoid and g a tanh of ``z + bias + h @ weight``.
-    """
-    units = h.shape[1]
-    hidden, cells = (np.empty((len(order) + 1, *h.shape), z.dtype) for _ in range(2))
-    gates, tanhs = np.empty_like(z), np.empty((len(order), *h.shape), z.dtype)
-    hidden[0], cells[0] = h, c
-    factor, shift = halves(4, units, 2, z.dtype)
-    through = np.empty(h.shape, z.dtype)
-    for s, t in enumerate(order):
-        a, cell = gates[s], cells[s + 1]
-        np.dot(hidden[s], weight, out=a)
-        a += z[t]
-        if bias is not None:
-            a += bias
-        a *= factor
-        np.tanh(a, out=a)
-        a *= factor
-        a += shift
-        i, f, g, o = a[:, :units], a[:, units : 2 * units], a[:, 2 * units : 3 * units], a[:, 3 * units :]
-        np.multiply(f, cells[s], out=cell)
-        np.multiply(i, g, out=through)
-        cell += through
-        np.tanh(cell, out=tanhs[s])
-        np.multiply(o, tanhs[s], out=hidden[s + 1])
-        if mask is not None:
-            np.copyto(cell, cells[s], where=~mask[t])
-            np.copyto(hidden[s + 1], hidden[s], where=~mask[t])
-    return hidden, cells, gates, tanhs
-
-
-@ops.primitive(flops=lambda dy, cells, gates, tanhs, weight, dh, dc, mask, order: loop_flops(gates, weight))
-def lstm_scan_vjp(
-    dy: Array,
-    cells: Array,
-    gates: Array,
-    tanhs: Array,
-    weight: Array,
-    dh: Array,
-    dc: Array,
-    mask: Array | None,
-    order: range,
+    x: Array, weight: Array, bias: Array | None, recurrent: Array, h: Array, c: Array, mask: Array | None
 ) -> tuple[Array, Array, Array]:
-    """``(dz, dh, dc)`` for the cotangents dy of every step's output, dh and dc of the last carry."""
-    units = dh.shape[1]
-    dz, slopes = np.empty_like(gates), np.empty(gates.shape[1:], gates.dtype)
-    back = np.ascontiguousarray(weight.T)
-    dh, dc = dh.copy(), dc.copy()
-    through = np.empty_like(dh)
-    for s in range(len(order) - 1, -1, -1):
-        t, a, d = order[s], gates[s], dz[order[s]]
-        kept = None if mask is None else (np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc))
+    """``c' = f c + i g`` and ``h' = o tanh(c')``: hidden, the last c', and saved: i, f, g, o, c and tanh(c').
+
+    The gates i, f, o are a sigmoid and g a tanh of ``x @ weight + h @ recurrent + bias``.
+    """
+    z, recurrents = projected(x, weight, 4), by_gate(recurrent, 4)
+    hidden, saved = memory(z, 6)
+    shift, through, last = np.zeros_like(z[:, 0]), np.empty_like(z[:2, 0]), c.copy()
+    if bias is not None:
+        shift += bias.reshape(4, 1, -1)
+    hidden[0], saved[0, 4] = h, c
+    for t in range(len(x)):
+        old, new, cell = hidden[t], hidden[t + 1], saved[t + 1, 4] if t + 1 < len(x) else last
+        gates, both, o, squashed = saved[t, :4], saved[t, :2], saved[t, 3], saved[t, 5]
+        np.matmul(old, recurrents, out=gates)
+        gates += z[:, t]
+        gates += shift
+        both *= 0.5
+        o *= 0.5
+        np.tanh(gates, out=gates)
+        both *= 0.5
+        both += 0.5
+        o *= 0.5
+        o += 0.5
+        np.multiply(both, saved[t, 2:5:2], out=through)  # i g and f c
+        np.add(through[0], through[1], out=cell)
+        np.tanh(cell, out=squashed)
+        np.multiply(o, squashed, out=new)
+        if mask is not None:
+            np.copyto(cell, saved[t, 4], where=~mask[t])
+            np.copyto(new, old, where=~mask[t])
+    return hidden, last, saved
+
+
+@ops.primitive(needs=(by_gate,), flops=lambda dy, hidden, saved, recurrent, dh, dc, mask: backward_flops(dy, recurrent))
+def lstm_scan_vjp(
+    dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, dc: Array, mask: Array | None
+) -> tuple[Array, Array, Array]:
+    """``(dz, dh, dc)`` for the cotangents dy of every h', dh and dc of the last; z (4, …) is what the gates are of."""
+    dz = np.empty((4, *dy.shape), saved.dtype)
+    back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 4), 1, 2))
+    d, parts, slopes = (np.empty_like(saved[0, :4]) for _ in range(3))
+    slope, dh, dc = np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
+    both, dg, do = d[:2], d[2], d[3]
+    for t in range(len(dy) - 1, -1, -1):
+        gates, new = saved[t, :4], hidden[t + 1]
+        i, f, g, o, _, squashed = saved[t]
         dh += dy[t]
         if mask is not None:
+            kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # where nothing ran the carry passes
             dh *= mask[t]
             dc *= mask[t]
-        np.multiply(dh, tanhs[s], out=d[:, 3 * units :])
-        np.multiply(tanhs[s], tanhs[s], out=through)
-        np.subtract(1.0, through, out=through)
-        through *= a[:, 3 * units :]
-        through *= dh
-        dc += through
-        np.multiply(dc, a[:, 2 * units : 3 * units], out=d[:, :units])
-        np.multiply(dc, cells[s], out=d[:, units : 2 * units])
-        np.multiply(dc, a[:, :units], out=d[:, 2 * units : 3 * units])
-        dc *= a[:, units : 2 * units]
-        np.multiply(a, a, out=slopes)
-        straight = slopes[:, 2 * units : 3 * units]
-        np.subtract(1.0, straight, out=straight)  # of the tanh, 1 - g²; of the sigmoids, a - a²
-        np.subtract(a[:, : 2 * units], slopes[:, : 2 * units], out=slopes[:, : 2 * units])
-        np.subtract(a[:, 3 * units :], slopes[:, 3 * units :], out=slopes[:, 3 * units :])
-        d *= slopes
-        np.dot(d, back, out=dh)
-        if kept is not None:
+        np.multiply(new, squashed, out=slope)
+        np.subtract(o, slope, out=slope)  # o (1 - tanh²(c')), since h' = o tanh(c')
+        slope *= dh
+        dc += slope
+        np.subtract(1.0, gates, out=slopes)
+        np.multiply(gates[:2], saved[t, 2:5:2], out=both)  # i g and f c
+        np.multiply(d[0], g, out=dg)
+        np.subtract(i, dg, out=dg)  # i (1 - g²)
+        both *= slopes[:2]
+        d[:3] *= dc
+        np.multiply(slopes[3], new, out=do)  # o (1 - o) tanh(c')
+        do *= dh
+        dc *= f
+        dz[:, t] = d
+        np.matmul(d, back, out=parts)
+        np.add.reduce(parts, axis=0, out=dh)
+        if mask is not None:
             dh += kept[0]
             dc += kept[1]
     return dz, dh, dc
 
 
-@ops.primitive(needs=(halves,), flops=lambda z, bias, inner_bias, weight, h, mask, order, after: loop_flops(z, weight))
+@ops.primitive(
+    needs=(by_gate, projected, memory),
+    flops=lambda x, weight, bias, recurrent, inner_bias, h, mask, after: forward_flops(x, weight, recurrent),
+)
 def gru_scan(
-    z: Array,
-    bias: Array | None,
-    inner_bias: Array | None,
+    x: Array,
     weight: Array,
+    bias: Array | None,
+    recurrent: Array,
+    inner_bias: Array | None,
     h: Array,
     mask: Array | None,
-    order: range,
     after: bool,
-) -> tuple[Array, Array, Array]:
-    """``(hidden, gates, inner)``; hidden (time + 1, batch, units) in running order.
+) -> tuple[Array, Array]:
+    """``h' = (1 - z) n + z h``: hidden, and saved: r, z, what r multiplies or what it gives, and n.
 
-    ``h' = (1 - z) n + z h`` with gates r and z; n is the tanh of its input plus ``r (h @ weight + inner_bias)``,
-    or, not ``after``, plus ``(r h) @ weight``. ``inner`` is what r multiplies, or what it gives.
+    The gates r and z are a sigmoid and n a tanh of ``x @ weight + bias`` plus, of r and z, ``h @ recurrent``, and of n
+    ``r (h @ recurrent + inner_bias)`` if the reset comes ``after`` the product, else ``(r h) @ recurrent``.
     """
-    units = h.shape[1]
-    hidden = np.empty((len(order) + 1, *h.shape), z.dtype)
-    gates, inner = np.empty_like(z), np.empty((len(order), *h.shape), z.dtype)
+    z, recurrents, units = projected(x, weight, 3), by_gate(recurrent, 3), h.shape[1]
+    hidden, saved = memory(z, 4)
+    shift = np.zeros_like(saved[0])
+    if bias is not None:
+        shift[:2] += bias[: 2 * units].reshape(2, 1, units)
+        shift[3] += bias[2 * units :]
+    if inner_bias is not None:
+        shift[2] += inner_bias
     hidden[0] = h
-    last = np.ascontiguousarray(weight[:, 2 * units :])
-    first = np.ascontiguousarray(weight[:, : 2 * units])
-    through = np.empty((h.shape[0], 2 * units), z.dtype)
-    for s, t in enumerate(order):
-        a, old, new = gates[s], hidden[s], hidden[s + 1]
-        np.dot(old, first, out=through)
-        through += z[t][:, : 2 * units]
-        if bias is not None:
-            through += bias[: 2 * units]
-        through *= 0.5
-        np.tanh(through, out=through)
-        through *= 0.5
-        through += 0.5
-        a[:, : 2 * units] = through
-        r, u, n = a[:, :units], a[:, units : 2 * units], a[:, 2 * units :]
+    for t in range(len(x)):
+        old, new, both, (r, update, inner, n) = hidden[t], hidden[t + 1], saved[t, :2], saved[t]
         if after:
-            np.dot(old, last, out=inner[s])
-            if inner_bias is not None:
-                inner[s] += inner_bias
-            np.multiply(r, inner[s], out=n)
+            np.matmul(old, recurrents, out=saved[t, :3])
+            inner += shift[2]
         else:
-            np.multiply(r, old, out=inner[s])
-            n[...] = np.dot(inner[s], last)
-        n += z[t][:, 2 * units :]
-        if bias is not None:
-            n += bias[2 * units :]
+            np.matmul(old, recurrents[:2], out=both)
+        both += z[:2, t]
+        both += shift[:2]
+        both *= 0.5
+        np.tanh(both, out=both)
+        both *= 0.5
+        both += 0.5
+        if after:
+            np.multiply(r, inner, out=n)
+        else:
+            np.multiply(r, old, out=inner)
+            np.matmul(inner, recurrents[2], out=n)
+        n += z[2, t]
+        n += shift[3]
         np.tanh(n, out=n)
         np.subtract(old, n, out=new)
-        new *= u
+        new *= update
         new += n
         if mask is not None:
             np.copyto(new, old, where=~mask[t])
-    return hidden, gates, inner
+    return hidden, saved
 
 
-@ops.primitive(flops=lambda dy, hidden, gates, inner, weight, dh, mask, order, after: loop_flops(gates, weight))
+@ops.primitive(
+    needs=(by_gate,), flops=lambda dy, hidden, saved, recurrent, dh, mask, after: backward_flops(dy, recurrent)
+)
 def gru_scan_vjp(
-    dy: Array,
-    hidden: Array,
-    gates: Array,
-    inner: Array,
-    weight: Array,
-    dh: Array,
-    mask: Array | None,
-    order: range,
-    after: bool,
-) -> tuple[Array, Array, Array]:
-    """``(dz, dinner, dh)``: dinner is the cotangent of ``h @ weight + bias`` of n where the reset comes after."""
-    units = dh.shape[1]
-    dz, dinner = np.zeros_like(gates), np.zeros_like(inner)
-    first = np.ascontiguousarray(weight[:, : 2 * units].T)
-    last = np.ascontiguousarray(weight[:, 2 * units :].T)
-    dh = dh.copy()
-    for s in range(len(order) - 1, -1, -1):
-        t, a, old, d = order[s], gates[s], hidden[s], dz[order[s]]
-        r, u, n = a[:, :units], a[:, units : 2 * units], a[:, 2 * units :]
-        kept = None if mask is None else np.where(mask[t], 0.0, dh)
+    dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, mask: Array | None, after: bool
+) -> tuple[Array, Array]:
+    """``(d, dh)`` for the cotangents dy of every h' and dh of the last.
+
+    d (4, …) is the cotangent of what r multiplies (zero if the reset comes before), and of what r, z and n are of.
+    """
+    whole = np.empty((4, *dy.shape), saved.dtype)
+    back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 3)[[2, 0, 1]], 1, 2))  # n, r, z, as in whole
+    d, parts, slopes = np.zeros_like(saved[0]), np.empty_like(saved[0, :3]), np.empty_like(saved[0, :2])
+    part, dh = np.empty_like(saved[0, 0]), dh.copy()
+    dinner, dr, dupdate, dn = d
+    for t in range(len(dy) - 1, -1, -1):
+        old, (r, update, inner, n) = hidden[t], saved[t]
         dh += dy[t]
         if mask is not None:
+            kept = np.where(mask[t], 0.0, dh)  # where nothing ran the carry passes
             dh *= mask[t]
-        d[:, 2 * units :] = dh * (1.0 - u) * (1.0 - n * n)
-        d[:, units : 2 * units] = dh * (old - n) * (u * (1.0 - u))
-        dh *= u
+        np.subtract(1.0, saved[t, :2], out=slopes)
+        np.subtract(old, n, out=dupdate)
+        dupdate *= update
+        np.multiply(n, n, out=dn)
+        np.subtract(1.0, dn, out=dn)
+        d[2:] *= slopes[1]
+        d[2:] *= dh
+        dh *= update
         if after:
-            np.multiply(d[:, 2 * units :], r, out=dinner[t])
-            d[:, :units] = d[:, 2 * units :] * inner[s] * (r * (1.0 - r))
-            dh += np.dot(dinner[t], last)
+            np.multiply(dn, r, out=dinner)
+            np.multiply(dinner, inner, out=dr)
+            dr *= slopes[0]
+            np.matmul(d[:3], back, out=parts)
+            np.add.reduce(parts, axis=0, out=part)
         else:
-            dreset = np.dot(d[:, 2 * units :], last)
-            d[:, :units] = dreset * old * (r * (1.0 - r))
-            dh += dreset * r
-        dh += np.dot(d[:, : 2 * units], first)
-        if kept is not None:
+            np.matmul(dn, back[0], out=part)
+            part *= r
+            np.multiply(part, old, out=dr)
+            dr *= slopes[0]
+            np.matmul(d[1:3], back[1:], out=parts[:2])
+            part += parts[0]
+            part += parts[1]
+        whole[:, t] = d
+        dh += part
+        if mask is not None:
             dh += kept
-    return dz, dinner, dh
+    return whole, dh
