@@ -183,6 +183,8 @@ if TYPE_CHECKING:
         value_and_grad as value_and_grad,
     )
     from funcnet.training.weights import load as load, save as save
+    from funcnet.views.diagram import diagram as diagram
+    from funcnet.views.params import show as show
     from funcnet.views.summary import summary as summary
     from funcnet.views.trace import backprop_trace as backprop_trace
 else:

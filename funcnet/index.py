@@ -116,6 +116,8 @@ CORE = {
     "funcnet.laws.gradient": ("check_gradient",),
     "funcnet.views.trace": ("backprop_trace",),
     "funcnet.views.summary": ("summary",),
+    "funcnet.views.params": ("show",),
+    "funcnet.views.diagram": ("diagram",),
 }  # fmt: skip
 
 MODULES = ("losses", "metrics", "optim", "initializers", "data", "tree", "ops")

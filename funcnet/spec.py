@@ -172,6 +172,11 @@ class Spec:
         object.__setattr__(self, "_depth", depth)
         object.__setattr__(self, "_nodes", nodes)
 
+    def _repr_html_(self) -> str:
+        from funcnet.views.markup import outline  # what people look at knows specs, not the other way round
+
+        return outline(self)
+
     def validate(self) -> Iterator[Problem]:
         """What the types and ranges of the fields cannot say; subclasses yield their problems."""
         return iter(())

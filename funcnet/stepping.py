@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcnet import tree
+from funcnet.combinators.branch import Concat, Multiply, Sum
 from funcnet.errors import ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import EVAL, Layer, Params, State, Value, apply_child, listen_with, path_of
@@ -127,9 +128,16 @@ def each_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, 
 
 for _layer in (
     Elementwise, Gated, Identity, Softmax, LogSoftmax, PRelu, Dense, Bias, Scale, Embedding, Masking, GaussianNoise,
-    BatchNorm,
+    BatchNorm, Sum, Multiply,
 ):  # fmt: skip
     one_step.register(_layer, each_step)
+
+
+@one_step.register
+def _(layer: Concat, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    if layer.axis != -1:
+        raise ShapeError(f"Concat along axis {layer.axis} joins steps; join features, axis=-1, to run step by step")
+    return each_step(layer, params, state, x, kept, position)
 
 
 @one_step.register

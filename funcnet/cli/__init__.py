@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     show.add_argument("--cost", action="store_true", help="print FLOPs, bytes moved and memory of a batch instead")
     show.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")
+    show.add_argument("--diagram", metavar="FILE", help="write a picture too: .svg, or .mmd for Mermaid")
     show.add_argument("--json", action="store_true", help="print the table as JSON")
     show.set_defaults(run=_show)
 

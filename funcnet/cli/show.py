@@ -46,10 +46,14 @@ def show(options: argparse.Namespace) -> int:
         model, in_shape = spec, parse_shape(options.input)
     else:
         raise SpecError([Problem("", f"expected an experiment or a model, got a {spec.kind}")], root=str(file))
+    if options.diagram is not None:
+        from funcnet.views.diagram import diagram
+
+        diagram(model, in_shape).save(options.diagram)
     if options.cost:
         _show_cost(spec, file, model, in_shape, options)
         return 0
-    lines = summary(model, in_shape)
+    lines = summary(model, in_shape, None)
     if options.json:
         print(json.dumps({"input": in_shape, "layers": [line._asdict() for line in lines]}))
         return 0

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.layer import Call, Layer, Shape, count_parameters, listen, reach
+from funcnet.layer import Call, Layer, Shape, count_parameters, is_shape, listen, reach
 from funcnet.layers.activations import Elementwise, LogSoftmax, Softmax
 from funcnet.layers.dense import Dense
 from funcnet.layers.normalization import BatchNorm
@@ -19,7 +19,8 @@ from funcnet.layers.normalization import BatchNorm
 class Line(NamedTuple):
     """One layer of the table; a combinator's figures are those of everything inside it.
 
-    The last four are those of a batch: None where none is asked for, operations also where they are unknown.
+    The last five are those of a batch: None where none is asked for, operations also where they are unknown.
+    ``activation_bytes`` is the memory of what the layer gives, which the backward pass may need.
     """
 
     path: str
@@ -32,6 +33,71 @@ class Line(NamedTuple):
     forward_bytes: int | None = None
     backward_flops: int | None = None
     backward_bytes: int | None = None
+    activation_bytes: int | None = None
+
+
+class Summary(list[Line]):
+    """The lines of a network's table; as text it is the table, in a notebook too."""
+
+    columns = ("layer", "type", "output", "parameters", "forward FLOPs", "backward FLOPs", "activations")
+
+    def rows(self) -> list[list[str]]:
+        """The cells of the table, the last row the whole network's."""
+        whole = self[0]
+        counted = whole.activation_bytes is not None
+        rows = []
+        for name, line in [*((_indented(line), line) for line in self[1:] or self), ("total", whole)]:
+            row = [name, "" if name == "total" else line.layer, _shape_text(line.out_shape), f"{line.parameters:,}"]
+            if counted:
+                row += [_count(line.forward_flops), _count(line.backward_flops), _bytes(line.activation_bytes)]
+            rows.append(row)
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        head = list(self.columns[: len(rows[0])])
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+        def text(row: list[str]) -> str:
+            cells = [
+                cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            return "  ".join(cells).rstrip()
+
+        return "\n".join([text(head), text(["-" * width for width in widths]), *map(text, rows)])
+
+    def _repr_html_(self) -> str:
+        from funcnet.views.markup import table
+
+        rows = self.rows()
+        return table(self.columns[: len(rows[0])], rows, numbers=3)
+
+
+def _indented(line: Line) -> str:
+    return "  " * max(0, line.depth - 1) + (line.path.rpartition("/")[2] or "network")
+
+
+def _shape_text(shape: Shape) -> str:
+    if isinstance(shape, dict):
+        return "{" + ", ".join(f"{name}: {_shape_text(inner)}" for name, inner in shape.items()) + "}"
+    return str(shape).replace(",)", ")") if is_shape(shape) else "(" + ", ".join(map(_shape_text, shape)) + ")"
+
+
+def _count(figure: int | None) -> str:
+    return "?" if figure is None else f"{figure:,}"
+
+
+def _bytes(figure: int | None) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if figure is not None and figure >= size:
+            return f"{figure / size:.3g} {unit}"
+    return f"{figure} B"
+
+
+def _entries(shape: Shape) -> int:
+    if isinstance(shape, dict):
+        return sum(map(_entries, shape.values()))
+    return math.prod(shape) if is_shape(shape) else sum(map(_entries, shape))
 
 
 @singledispatch
@@ -60,10 +126,11 @@ def _(layer: Layer, in_shape: Shape) -> int | None:
     return 0
 
 
-def summary(net: Layer, in_shape: Shape, batch: int | None = None, dtype: npt.DTypeLike = np.float32) -> list[Line]:
-    """The layers in forward order, each combinator before what is inside it.
+def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DTypeLike = np.float32) -> Summary:
+    """The layers in forward order, each combinator before what is inside it: a list of lines that prints as a table.
 
-    With ``batch`` each line tells what so many rows cost, forward and backward, as ``fn.cost`` counts it.
+    Each line tells what ``batch`` rows cost, forward and backward, as ``fn.cost`` counts it; with None it does not,
+    which takes shapes alone and so less time.
     Raises   ShapeError with the path of the first layer that does not fit
     """
     events: list[Call] = []
@@ -82,11 +149,14 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = None, dtype: npt.DT
         costs: list[int | None] = []
         if batch is not None:
             own = work[event.path, layer]
-            costs = [_sum(column) for column in zip(own, *(line[-4:] for line in roots), strict=True)]
+            costs = [_sum(column) for column in zip(own, *(line[-5:-1] for line in roots), strict=True)]
+        if batch is not None:
+            own_bytes = batch * _entries(event.result) * np.dtype(dtype).itemsize
+            costs.append(_sum([line.activation_bytes for line in roots]) if layer.children else own_bytes)
         parameters = count_parameters(layer.leaves(shape))
         line = Line(event.path, type(layer).__name__, event.depth, event.result, parameters, products, *costs)
         done.append([line, *(line for subtree in inside for line in subtree)])
-    return done[0]
+    return Summary(done[0])
 
 
 def _sum(figures: Sequence[int | None]) -> int | None:

@@ -214,7 +214,7 @@ def test_show_json_has_the_same_figures(shown):
     result = shown["nested json"]
     assert (result.status, result.err) == (0, "")
     table = json.loads(result.out)
-    expected = fn.summary(fn.from_json(NESTED), (2, 5))
+    expected = fn.summary(fn.from_json(NESTED), (2, 5), None)
     assert table["input"] == [2, 5]
     assert table["layers"] == [json.loads(json.dumps(line._asdict())) for line in expected]
     assert table["layers"][0] == {

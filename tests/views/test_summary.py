@@ -160,7 +160,7 @@ NETS: dict[str, tuple[fn.Layer, Any, list[tuple[Any, ...]]]] = {
 @pytest.mark.parametrize("name", NETS)
 def test_lines(name):
     net, in_shape, expected = NETS[name]
-    assert summary(net, in_shape) == [Line(*line) for line in expected]
+    assert summary(net, in_shape, None) == [Line(*line) for line in expected]
 
 
 def size(tree):
@@ -171,7 +171,7 @@ def size(tree):
 def test_parameters_are_the_sizes_in_the_tree(name):
     net, in_shape, _ = NETS[name]
     params, _ = net.init(fn.Key(0), in_shape)
-    lines = summary(net, in_shape)
+    lines = summary(net, in_shape, None)
     assert lines[0].parameters == size(params)
     for line in lines:
         shared = [other for other in lines if other.path == line.path]  # a wrapper and what is inside it
@@ -183,7 +183,7 @@ def test_parameters_are_the_sizes_in_the_tree(name):
 
 
 def test_every_line_counts_what_is_inside_it():
-    lines = summary(*NETS["siblings of different depth"][:2])
+    lines = summary(*NETS["siblings of different depth"][:2], None)
     for i, line in enumerate(lines):
         inside = []
         for other in lines[i + 1 :]:
@@ -248,7 +248,7 @@ def test_shapes_are_those_of_the_forward_pass():
 
     with fn.listen(notice):
         fn.predict(net, params, state, np.ones((2, *in_shape)))
-    lines = summary(net, in_shape)
+    lines = summary(net, in_shape, None)
     assert {(line.path, line.layer): line.out_shape for line in lines[1:]} == {
         place: shape(value) for place, value in heard.items() if place[0]
     }
