@@ -369,7 +369,7 @@ def widen(value: Any) -> Any:
 
 
 def add_axis(value: Any) -> Any:
-    return tree.map(lambda leaf: leaf[..., None], value)
+    return tree.map(lambda leaf: None if leaf is None else leaf[..., None], value)
 
 
 def longer(shape: Any) -> Any:
@@ -422,12 +422,12 @@ def rows_reversed(layer: Any, *args: Any) -> Any:
 
 
 def rows_reversed_back(layer: Any, params: Any, residuals: Any, dy: Any) -> Any:
-    return layer.vjp(params, residuals, tree.map(lambda leaf: leaf[::-1], dy))
+    return layer.vjp(params, residuals, tree.map(lambda leaf: None if leaf is None else leaf[::-1], dy))
 
 
 def constant_added(layer: Any, *args: Any) -> Any:
     dparams, dx = layer.vjp(*args)
-    return dparams, tree.map(lambda leaf: leaf + 1e-9, dx)
+    return dparams, tree.map(lambda leaf: None if leaf is None else leaf + 1e-9, dx)
 
 
 def never_the_same(layer: Any, *args: Any) -> Any:

@@ -63,9 +63,11 @@ def random_input(layer: Layer, in_shape: Shape, key: Key, batch: int = BATCH, dt
 
 
 def frozen_copy(value: Value) -> Value:
-    """A copy that nobody can write to."""
+    """A copy that nobody can write to; what is absent stays so."""
 
-    def one(leaf: Any) -> Array:
+    def one(leaf: Any) -> Any:
+        if leaf is None:
+            return None
         copy = np.array(leaf)
         copy.flags.writeable = False
         return copy

@@ -450,3 +450,17 @@ def test_a_mask_of_numbers_is_refused(layer: fn.Layer) -> None:
         f"{type(layer).__name__}: expected a boolean mask, True where real, got float64; "
         "convert it, such as mask.astype(bool)"
     )
+
+
+# ----- what it costs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cost_is_that_of_the_products_and_the_sums_of_the_biases(kind: str) -> None:
+    """Forward x W and h R; backward xᵀ dz, hᵀ dz, dz Rᵀ and Σ dz, but not dx of the first layer."""
+    time, batch, features, units = 4, 5, 2, 3
+    wide = {"lstm": 4, "gru": 3, "gru_original": 3}.get(kind, 1) * units
+    biases = wide + (units if kind == "gru" else 0)
+    (only,) = fn.cost(KINDS[kind], (time, features), batch).layers
+    assert only.forward.flops == 2 * time * batch * (features + units) * wide
+    assert only.backward.flops == 2 * time * batch * (features + 2 * units) * wide + time * batch * biases
