@@ -586,6 +586,8 @@ def test_misbehaviour_is_caught_in_every_row(what: str) -> None:
     rows = {name: row for name, row in LAYERS.items() if concerns(kind, row)}
     if what == "residuals kept outside":
         rows = {name: row for name, row in rows.items() if depends_on_x(row)}
+    if what == "residuals kept outside" or what.startswith("dx "):  # indices have no cotangent, and no other draw
+        rows = {name: row for name, row in rows.items() if "f" in {a.dtype.kind for a in numbered(row.input(KEY))}}
     assert len(rows) >= 4
     said = {name: verdict(Mutant(row.layer, **changes), row) for name, row in rows.items()}
     assert {name: text for name, text in said.items() if not text.startswith("Mutant: breaks the law ")} == {}

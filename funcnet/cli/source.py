@@ -14,7 +14,7 @@ from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layer import Layer
-from funcnet.optim.schedules import bind
+from funcnet.optim.schedules import LONG, bind
 from funcnet.training.experiment import Experiment
 
 
@@ -48,7 +48,7 @@ def print_source(options: argparse.Namespace) -> int:
 def _length(spec: Experiment, file: Path) -> tuple[int, int]:
     """The rows of a batch and the steps of the run, for which the training part may have to be read."""
     training = spec.training
-    open_ended = bind(spec.optimizer, 1) != spec.optimizer and training.steps is None
+    open_ended = bind(spec.optimizer, LONG) != spec.optimizer and training.steps is None
     if training.batch_size != "full" and not open_ended:
         return training.batch_size, training.steps or 1
     rows = len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)

@@ -65,7 +65,7 @@ from funcnet.layer import (
 )
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState
-from funcnet.optim.schedules import bind
+from funcnet.optim.schedules import LONG, bind
 from funcnet.training.checks import instance, whole_number
 from funcnet.training.program import gradients, prediction, training_step
 
@@ -151,7 +151,7 @@ def cost(
     forward_work, backward_work = account(ahead), account(back)
     step = None
     if loss is not None and optimizer is not None:
-        rule = bind(optimizer, 1)
+        rule = bind(optimizer, LONG)
         names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
         args = (params, state, abstract_opt_state(rule, params), Key(0), 0, x, y, None)
         whole = Plan(trace(training_step(net, loss, rule), args, names))

@@ -114,6 +114,10 @@ class WarmupCosine(Schedule):
         return _half_cosine(self.peak, self.end, (step - self.warmup_steps) / max(1, total - self.warmup_steps))
 
 
+LONG = 10**9
+"""A length for a schedule whose values do not matter, longer than any warm-up"""
+
+
 def bind(spec: T, total_steps: int) -> T:
     """The same optimizer with every ``total_steps`` of None set to the length of the run."""
 

@@ -18,7 +18,7 @@ from funcnet.compile.trace import trace
 from funcnet.layer import Call, Layer, Shape, listen, reach, shape_of
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer
-from funcnet.optim.schedules import bind
+from funcnet.optim.schedules import LONG, bind
 from funcnet.training.checks import cast, dtype_of, unpack
 from funcnet.training.fit import batches
 from funcnet.training.program import training_step
@@ -79,7 +79,7 @@ def profile(
     x, y, weight = (None if part is None else cast(part, dtype) for part in (x, y, weight))
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size == "full" else min(batch_size, rows)
-    step = training_step(net, loss, bind(optimizer, max(ts.step, 1)))
+    step = training_step(net, loss, bind(optimizer, LONG))
     stream = chain.from_iterable(batches(x, y, weight, size, ts.key.fold("epoch", epoch)) for epoch in count())
     whole = (batch for batch in stream if len(tree.leaves(batch[0])[0]) == size)
 

@@ -228,6 +228,7 @@ def test_show_json_has_the_same_figures(shown):
         "forward_bytes": None,
         "backward_flops": None,
         "backward_bytes": None,
+        "activation_bytes": None,
     }
 
 

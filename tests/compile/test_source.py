@@ -16,7 +16,7 @@ from funcnet import tree
 from funcnet.cli import main
 from funcnet.compile.helpers import HELPERS
 from funcnet.optim.schedules import bind
-from tests.row import random_like
+from tests.row import Row, random_like
 from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, same
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.json"))
@@ -62,9 +62,9 @@ def test_every_spec(path, planned):
     in_shape, dtype = e.data.in_shape(path.parent), np.dtype(e.dtype)
     batch = 16 if e.training.batch_size == "full" else e.training.batch_size
     out = e.model.out_shape(in_shape)
-    x, y = fn.Key(1).normal((batch, *in_shape), dtype), fn.Key(2).uniform((batch, *out), dtype)
+    x, y = Row(e.model, in_shape).input(fn.Key(1), batch, dtype), fn.Key(2).uniform((batch, *out), dtype)
     if isinstance(e.loss, fn.losses.SoftmaxCrossEntropy):
-        y = fn.Key(2).integers(out[-1], (batch,))
+        y = fn.Key(2).integers(out[-1], (batch, *out[:-1]))
     steps_agree(e.model, e.loss, bind(e.optimizer, 100), in_shape, batch, x, y, dtype, planned)
 
 

@@ -39,6 +39,6 @@ ROWS: dict[str, Row] = {
     "gaussian_noise": Row(fn.GaussianNoise(0.5), (3,), coupled=True),
     "gaussian_noise_small": Row(fn.GaussianNoise(0.1), (2, 3), coupled=True),
     "stochastic_depth": Row(fn.StochasticDepth(0.5), (2, 3), coupled=True),
-    "stochastic_depth_rare": Row(fn.StochasticDepth(0.2), (3,), coupled=True),
+    "stochastic_depth_often": Row(fn.StochasticDepth(0.6), (3,), coupled=True),
     "stochastic_depth_residual": Row(fn.Residual(fn.serial(fn.Dense(3), fn.StochasticDepth(0.4))), (3,), coupled=True),
 }

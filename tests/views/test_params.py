@@ -38,8 +38,8 @@ def test_a_summary_is_a_table():
         "-----  -----  ------  ----------  -------------  --------------  -----------\n"
         "stem   Dense  (4)             16             28              28         16 B\n"
         "act    Relu   (4)              0              4               8         16 B\n"
-        "head   Dense  (2)             10             18              32          8 B\n"
-        "total         (2)             26             50              64         40 B"
+        "head   Dense  (2)             10             18              34          8 B\n"
+        "total         (2)             26             50              70         40 B"
     )
     assert "forward FLOPs" not in str(fn.summary(net, (3,), None))
     assert "<td" in fn.summary(net, (3,))._repr_html_()
