@@ -53,4 +53,5 @@ def _length(spec: Experiment, file: Path) -> tuple[int, int]:
         return training.batch_size, training.steps or 1
     rows = len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)
     size = rows if training.batch_size == "full" else training.batch_size
-    return size, training.steps or -(-rows // size) * (training.epochs or 1)
+    per_epoch = rows // min(size, rows) if training.remainder == "drop" else -(-rows // size)
+    return size, training.steps or per_epoch * (training.epochs or 1)

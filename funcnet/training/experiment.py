@@ -46,6 +46,8 @@ class Npz(Initial):
 class Training(Spec):
     """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
 
+    Rows that remain at the end of an epoch make a smaller batch, or with a ``remainder`` of "drop" wait for the next.
+
     ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
     the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
     """
@@ -55,6 +57,7 @@ class Training(Spec):
     epochs: int | None = field(default=None, validator=positive)
     steps: int | None = field(default=None, validator=positive)
     batch_size: int | Literal["full"] = field(default=32, validator=positive)
+    remainder: Literal["keep", "drop"] = "keep"
     log_every: int | None = field(default=None, validator=positive)
     initial: Initial | None = None
     threads: int | None = field(default=None, validator=positive)

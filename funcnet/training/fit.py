@@ -12,7 +12,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.preparation import check_finite
-from funcnet.errors import DataError, FuncnetError, NonFiniteError
+from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
@@ -66,6 +66,7 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int | Literal["full"] = 32,
+    remainder: Literal["keep", "drop"] = "keep",
     key: Key,
     start: TrainState | Params | None = None,
     validation: tuple[Any, ...] | None = None,
@@ -78,8 +79,9 @@ def fit(
 
     Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, or params to
     begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
-    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains; ``"full"``, or
-    a size that reaches the number of rows, is one batch of all rows as they stand. ``class_weight`` weighs
+    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains, or with a
+    ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
+    number of rows, is one batch of all rows as they stand. ``class_weight`` weighs
     the loss of each sample by its label, ``"balanced"`` so that every class counts the same.
 
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
@@ -108,8 +110,10 @@ def fit(
         whole_number(batch_size, 1, "a batch size of 1 or more, or 'full'")
     if log_every is not None:
         whole_number(log_every, 1, "log_every of 1 or more, or None")
-    size = rows if batch_size == "full" else int(batch_size)
-    per_epoch = -(-rows // size)
+    if remainder not in ("keep", "drop"):
+        raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
+    size = rows if batch_size == "full" else min(int(batch_size), rows)
+    per_epoch = rows // size if remainder == "drop" else -(-rows // size)
     total = _total_steps(epochs, steps, per_epoch)
     given_weight = weight
     if class_weight is not None:
@@ -123,10 +127,8 @@ def fit(
     if held_out is not None:
         given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, given, "the validation part")
-    if rows % size and total // per_epoch > ts.step // per_epoch:  # the last batch may be too small for some layer
-        left = tree.map(lambda a: a[: rows % size], x)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
+    if rows % size and remainder == "keep" and total // per_epoch > ts.step // per_epoch:
+        try_last_batch(net, ts, x, rows % size, size)
     history: list[Row] = []
     states = [callback.init() for callback in callbacks]
     stopped = None
@@ -135,7 +137,7 @@ def fit(
     try:
         while ts.step < total and stopped is None:
             epoch, offset = divmod(ts.step, per_epoch)
-            for batch in batches(x, y, weight, size, ts.key.fold("epoch", epoch), offset):
+            for batch in batches(x, y, weight, size, ts.key.fold("epoch", epoch), offset, remainder == "drop"):
                 ts, out = step(ts, batch)
                 recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
                 ends = ts.step % per_epoch == 0 or ts.step == total
@@ -191,6 +193,20 @@ def _start(
             "go on with the same optimizer, or begin with start=train_state.params"
         )
     return start
+
+
+def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -> None:
+    """Refuse, before training, a last batch that is too small for some layer, such as one row for BatchNorm.
+
+    Raises   ShapeError of that layer, with what to do
+    """
+    left = tree.map(lambda a: a[:rows], x)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
+    except ShapeError as error:
+        error.message += f" (the last batch of an epoch has {rows} of {size} rows; remainder='drop' leaves it out)"
+        raise
 
 
 def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None]:
@@ -282,15 +298,18 @@ class _Mean:
 
 
 def batches(
-    x: Value, y: Value, weight: Array | None, size: int, key: Key, skip: int = 0
+    x: Value, y: Value, weight: Array | None, size: int, key: Key, skip: int = 0, drop: bool = False
 ) -> Iterator[tuple[Value, Value, Array | None]]:
-    """The batches of one epoch in the order that its key gives, from batch number ``skip`` on."""
+    """The batches of one epoch in the order that its key gives, from batch number ``skip`` on.
+
+    ``drop`` leaves out a last one that is smaller.
+    """
     rows = len(tree.leaves(x)[0])
     if size >= rows:
         yield x, y, weight
         return
     order = key.permutation(rows)
-    for begin in range(skip * size, rows, size):
+    for begin in range(skip * size, rows - rows % size if drop else rows, size):
         chosen = order[begin : begin + size]
         yield (
             tree.map(lambda a: a[chosen], x),  # noqa: B023

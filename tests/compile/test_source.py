@@ -65,7 +65,7 @@ def test_every_spec(path, planned):
     x, y = Row(e.model, in_shape).input(fn.Key(1), batch, dtype), fn.Key(2).uniform((batch, *out), dtype)
     if isinstance(e.loss, fn.losses.SoftmaxCrossEntropy):
         y = fn.Key(2).integers(out[-1], (batch, *out[:-1]))
-    steps_agree(e.model, e.loss, bind(e.optimizer, 100), in_shape, batch, x, y, dtype, planned)
+    steps_agree(e.model, e.loss, bind(e.optimizer, 1000), in_shape, batch, x, y, dtype, planned)
 
 
 @pytest.mark.parametrize("planned", [[], ["--planned"]])

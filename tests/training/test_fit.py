@@ -16,6 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim, tree
+from funcnet.training.fit import batches
 from tests.table import same
 
 KEY = fn.Key(21)
@@ -78,8 +79,30 @@ def test_a_remainder_of_one_is_refused_by_batch_statistics() -> None:
         fit(epochs=1, batch_size=22)
     assert str(caught.value) == (
         "batch_norm_0 (BatchNorm): expected at least 2 values per feature in a training batch, got 1; "
-        "use a larger batch, or a batch size that leaves no remainder of one"
+        "use a larger batch, or a batch size that leaves no remainder of one "
+        "(the last batch of an epoch has 1 of 22 rows; remainder='drop' leaves it out)"
     )
+
+
+def test_a_remainder_may_be_left_out() -> None:
+    """The same batches but for the last of each epoch; the others are drawn by the same keys."""
+    result = fit(epochs=2, batch_size=22, remainder="drop")
+    assert result.train_state.step == 2 * (N // 22)
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    kept = [len(batch[0]) for batch in batches(X, LABELS, None, 22, fn.Key(3))]
+    dropped = [len(batch[0]) for batch in batches(X, LABELS, None, 22, fn.Key(3), drop=True)]
+    assert kept == [*dropped, 1]
+    assert len(list(batches(X, LABELS, None, 5, fn.Key(3), 2, drop=True))) == N // 5 - 2
+    one = fit(steps=3, batch_size=22, remainder="drop").train_state.step
+    assert one == 3
+    whole = fit(epochs=2, batch_size=N + 5, remainder="drop")  # one batch of all rows has no remainder
+    assert whole.train_state.step == 2
+
+
+def test_another_remainder_is_refused() -> None:
+    with pytest.raises(fn.DataError) as caught:
+        fit(epochs=1, remainder="pad")
+    assert str(caught.value) == "expected a remainder of 'keep' or 'drop', got 'pad'"
 
 
 @pytest.mark.parametrize("steps", [1, 4, 5, 6, 13])
@@ -642,7 +665,8 @@ def test_a_last_batch_that_is_too_small_is_found_before_training() -> None:
     assert caught.value.fit is None
     assert str(caught.value) == (
         "batch_norm_0 (BatchNorm): expected at least 2 values per feature in a training batch, got 1; "
-        "use a larger batch, or a batch size that leaves no remainder of one"
+        "use a larger batch, or a batch size that leaves no remainder of one "
+        "(the last batch of an epoch has 1 of 5 rows; remainder='drop' leaves it out)"
     )
 
 

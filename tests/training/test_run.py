@@ -185,6 +185,7 @@ def test_spec_json_has_every_default_filled_in(done):
         "epochs": 3,
         "steps": None,
         "batch_size": 30,
+        "remainder": "keep",
         "log_every": 2,
         "initial": None,
         "threads": None,
@@ -814,7 +815,8 @@ def test_a_model_of_several_outputs_has_no_loss_here(tmp_path, no_training):
         (
             {"training": fn.Training(epochs=1, batch_size=89)},
             "batch_norm_0 (BatchNorm): expected at least 2 values per feature in a training batch, got 1; "
-            "use a larger batch, or a batch size that leaves no remainder of one",
+            "use a larger batch, or a batch size that leaves no remainder of one "
+            "(the last batch of an epoch has 1 of 89 rows; remainder='drop' leaves it out)",
         ),
         (
             {"optimizer": optim.SGD(optim.WarmupCosine(0.1, warmup_steps=500))},
