@@ -283,12 +283,16 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
 
 
 class _Mean:
-    """A mean of batch losses, each weighted by its divisor, so that it is the mean over all terms."""
+    """A mean of batch losses, each weighted by its divisor, so that it is the mean over all terms.
+
+    For a loss of several outputs, whose divisors are several, it is that of batches of their sizes.
+    """
 
     def __init__(self) -> None:
         self.total = self.weight = 0.0
 
-    def add(self, value: float, weight: float) -> None:
+    def add(self, value: float, weight: float | tuple[float, ...]) -> None:
+        weight = sum(weight) if isinstance(weight, tuple) else weight  # of several outputs
         self.total += value * weight
         self.weight += weight
 
@@ -332,7 +336,8 @@ def evaluate(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))
-        value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(prediction.dtype))
+        dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
+        value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(dtype))
         answer = loss.link(prediction)
         return {"loss": float(value)} | {
             metric.tag or type(metric).__name__: metric(answer, y, weight) for metric in metrics
