@@ -172,7 +172,7 @@ class Gelu(Elementwise):
 class Relu6(Elementwise):
     """``y = min(max(x, 0), 6)``.
 
-    VJP      dx = dy where 0 < x < 6, else 0
+    VJP      dx = dy where 0 < x < 6, else 0; so 0 at 0 and at 6, as in PyTorch
     Source   Krizhevsky (2010)
     """
 
@@ -297,7 +297,7 @@ class HardSigmoid(Elementwise):
 class HardSwish(Elementwise):
     """``y = x min(max(x + 3, 0), 6) / 6``: silu of straight lines.
 
-    VJP      dx = 0 where x < -3, dy where x > 3, else (x / 3 + 1/2) dy
+    VJP      dx = 0 where x ≤ -3, dy where x ≥ 3, else (x / 3 + 1/2) dy, as in PyTorch
     Source   Howard et al. (2019)
     """
 
@@ -314,7 +314,7 @@ class HardSwish(Elementwise):
 class HardTanh(Elementwise):
     """``y = min(max(x, low), high)``.
 
-    VJP      dx = dy where low < x < high, else 0
+    VJP      dx = dy where low < x < high, else 0; so 0 at both ends, as in PyTorch
     """
 
     low: float = -1.0
@@ -336,7 +336,7 @@ class HardTanh(Elementwise):
 class Softplus(Elementwise):
     """``y = log(1 + exp(x))``, a smooth relu, without overflow.
 
-    VJP      dx = σ(x) dy
+    VJP      dx = σ(x) dy; also beyond 20, where PyTorch puts 1
     """
 
     def function(self, x: Array) -> Array:

@@ -191,7 +191,14 @@ class LayerNorm(Normalization):
     axes: int = field(default=1, validator=positive)
 
     def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
-        return array_shape(self, in_shape, least_axes=self.axes)[-self.axes :]
+        shape = array_shape(self, in_shape, least_axes=1)
+        if len(shape) < self.axes:
+            raise ShapeError(
+                f"expected an input of {self.axes} or more axes after the batch axis for axes={self.axes}, "
+                f"got shape {shape}; normalize over fewer",
+                layer=type(self).__name__,
+            )
+        return shape[-self.axes :]
 
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         return x, tuple(range(-self.axes, 0))
@@ -233,7 +240,7 @@ class GroupNorm(Normalization):
     Output   (*, n)
     Params   scale (n,), bias (n,)
     VJP      as LayerNorm's, the means over positions and the features of a group
-    Raises   ShapeError for features that the groups do not divide
+    Raises   ShapeError for features that the groups do not divide, and for groups of a single value
     Source   Wu and He (2018)
     """
 
@@ -249,6 +256,12 @@ class GroupNorm(Normalization):
         if shape[-1] % self.groups:
             raise ShapeError(
                 f"expected features that {self.groups} groups divide, got {shape[-1]}; change groups or the features",
+                layer="GroupNorm",
+            )
+        if math.prod(shape) == self.groups:
+            raise ShapeError(
+                f"expected at least 2 values in a group to normalize over, got shape {shape} in {self.groups} groups, "
+                "whose values would all become 0; use fewer groups",
                 layer="GroupNorm",
             )
         return shape[-1:]

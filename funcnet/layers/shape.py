@@ -104,9 +104,15 @@ Margins = int | tuple[int | tuple[int, int], ...]
 def margins(layer: Layer, value: Margins, in_shape: Shape) -> tuple[tuple[int, int], ...]:
     """``(before, after)`` for each axis of an input; the last one, that of the features, has none.
 
-    Raises   ShapeError when another number of axes is given
+    Raises   ShapeError when another number of axes is given, or there is none beside that of the features
     """
-    shape = array_shape(layer, in_shape, least_axes=1)
+    shape = array_shape(layer, in_shape)
+    if len(shape) < 2:
+        raise ShapeError(
+            f"expected an input of one or more axes and features, got shape {shape}; the last axis is left as it is, "
+            "so put a Reshape((…, 1)) before it to change a vector",
+            layer=type(layer).__name__,
+        )
     spatial = (value,) * (len(shape) - 1) if isinstance(value, int) else value
     if len(spatial) != len(shape) - 1:
         raise ShapeError(

@@ -1,0 +1,226 @@
+"""Activations at their kinks, their tails and ±1e4, gates, trained slopes, and every mistake in their words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import ops
+
+DTYPES = [np.float32, np.float64]
+FAR = 1e4
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+SIXTH, THIRD = 1.0 / 6.0, 1.0 / 3.0
+
+
+def run(layer: fn.Layer, x: Any, dy: Any, params: Any = None) -> tuple[Any, Any, Any]:
+    y, _, residuals = layer.apply(params or {}, {}, x, fn.EVAL)
+    return y, *layer.vjp(params or {}, residuals, dy)
+
+
+ENTRIES: dict[str, tuple[fn.Layer, dict[float, tuple[float, float]]]] = {
+    "relu6": (fn.Relu6(), {-FAR: (0, 0), 0.0: (0, 0), 1e-30: (1e-30, 1), 5.5: (5.5, 1), 6: (6, 0), FAR: (6, 0)}),
+    "elu": (fn.Elu(2.0), {-FAR: (-2, 0), 0.0: (0, 2), 0.5: (0.5, 1), FAR: (FAR, 1)}),
+    "selu": (
+        fn.Selu(),
+        {
+            -FAR: (-SELU_SCALE * SELU_ALPHA, 0),
+            0.0: (0, SELU_SCALE * SELU_ALPHA),
+            1.0: (SELU_SCALE, SELU_SCALE),
+            FAR: (SELU_SCALE * FAR, SELU_SCALE),
+        },
+    ),
+    "celu": (fn.Celu(0.5), {-FAR: (-0.5, 0), 0.0: (0, 1), 0.5: (0.5, 1), FAR: (FAR, 1)}),
+    "silu": (fn.Silu(), {-FAR: (0, 0), 0.0: (0, 0.5), FAR: (FAR, 1)}),
+    "mish": (fn.Mish(), {-FAR: (0, 0), 0.0: (0, 0.6), FAR: (FAR, 1)}),
+    "hard_sigmoid": (
+        fn.HardSigmoid(),
+        {-FAR: (0, 0), -3: (0, 0), 0.0: (0.5, SIXTH), 3: (1, 0), FAR: (1, 0)},
+    ),
+    "hard_sigmoid_options": (
+        fn.HardSigmoid(slope=0.25, offset=0.25),
+        {-FAR: (0, 0), -1: (0, 0), 0.0: (0.25, 0.25), 2: (0.75, 0.25), 3: (1, 0), FAR: (1, 0)},
+    ),
+    "hard_swish": (
+        fn.HardSwish(),
+        {-FAR: (0, 0), -3: (0, 0), -1.5: (-0.375, 0), 0.0: (0, 0.5), 1.5: (1.125, 1), 3: (3, 1), FAR: (FAR, 1)},
+    ),
+    "hard_tanh": (fn.HardTanh(), {-FAR: (-1, 0), -1: (-1, 0), -0.5: (-0.5, 1), 0.0: (0, 1), 1: (1, 0), FAR: (1, 0)}),
+    "hard_tanh_options": (
+        fn.HardTanh(-0.25, 2.0),
+        {-FAR: (-0.25, 0), -0.25: (-0.25, 0), 0.0: (0, 1), 1: (1, 1), 2: (2, 0), FAR: (2, 0)},
+    ),
+    "log_sigmoid": (fn.LogSigmoid(), {-FAR: (-FAR, 1), 0.0: (-math.log(2.0), 0.5), FAR: (0, 0)}),
+    "softplus": (fn.Softplus(), {-FAR: (0, 0), 0.0: (math.log(2.0), 0.5), FAR: (FAR, 1)}),
+    "softsign": (
+        fn.Softsign(),
+        {-FAR: (-FAR / 10001, 1 / 10001**2), 0.0: (0, 1), 1: (0.5, 0.25), FAR: (FAR / 10001, 1 / 10001**2)},
+    ),
+}  # fmt: skip
+"""{x: (y, dy/dx)}, to rounding; what is 0 is exactly 0"""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ENTRIES)
+def test_activation_at_its_edges(name: str, dtype: Any) -> None:
+    layer, table = ENTRIES[name]
+    entries = [(-0.0, table[0.0]), *table.items()]
+    x = np.array([[entry for entry, _ in entries]], dtype)
+    y, dparams, dx = run(layer, x, np.full_like(x, 3.0))
+    assert dparams == {}
+    assert y.dtype == dx.dtype == dtype
+    eps = 4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(y, [[pair[0] for _, pair in entries]], rtol=eps, atol=0)
+    np.testing.assert_allclose(dx, [[3.0 * pair[1] for _, pair in entries]], rtol=eps, atol=0)
+
+
+SMOOTH = [fn.Elu(), fn.Selu(), fn.Celu(), fn.Silu(), fn.Mish(), fn.LogSigmoid(), fn.Softplus(), fn.Softsign()]
+
+
+@pytest.mark.parametrize("layer", [*SMOOTH, fn.Glu(), fn.SwiGlu(), fn.GeGlu()], ids=lambda layer: type(layer).__name__)
+def test_float32_is_finite_and_near_float64_all_the_way(layer: fn.Layer) -> None:
+    """Without a warning on the way: those are errors here."""
+    x = np.concatenate([s * np.logspace(-6, 4, 101) for s in (-1, 1)]).astype(np.float32).reshape(1, -1)
+    narrow, wide = (run(layer, v, np.ones_like(layer.apply({}, {}, v, fn.EVAL)[0])) for v in (x, x.astype(np.float64)))
+    for got, exact in zip(narrow, wide, strict=True):
+        if isinstance(got, np.ndarray):
+            assert got.dtype == np.float32
+            np.testing.assert_allclose(got, exact, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_tails_keep_what_is_small(sign: int) -> None:
+    """log σ and softplus fall off as exp(-|x|), which is not rounded to 0 beside 1."""
+    x = np.array([[50.0, 200.0, 700.0]])
+    layer = fn.LogSigmoid() if sign > 0 else fn.Softplus()
+    y, _, dx = run(layer, sign * x, np.ones_like(x))
+    np.testing.assert_allclose(y, -sign * np.exp(-x), rtol=1e-14)
+    np.testing.assert_allclose(dx, np.exp(-x), rtol=1e-14)
+
+
+def test_expm1_keeps_what_is_near_zero() -> None:
+    x = np.array([[-1e-12]])
+    for layer in (fn.Elu(), fn.Celu(2.0)):
+        np.testing.assert_allclose(run(layer, x, x)[0], x, rtol=1e-11)
+
+
+def test_erf_is_that_of_the_standard_library() -> None:
+    x = np.concatenate([np.linspace(-7.0, 7.0, 2801), [0.84375, 1.25, 1 / 0.35, 6.0, 1e-300, -1e-300, np.inf, -np.inf]])
+    np.testing.assert_allclose(ops.erf(x), [math.erf(v) for v in x], rtol=1e-15, atol=1e-15)
+
+
+# ----- a trained slope ------------------------------------------------------------------------------------
+
+
+def test_p_relu_by_hand() -> None:
+    x, dy = np.array([[-2.0, 0.0, 3.0], [-1.0, -4.0, 0.0]]), np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    y, dparams, dx = run(fn.PRelu(), x, dy, {"slope": np.array([0.5, 0.25, -1.0])})
+    np.testing.assert_array_equal(y, [[-1.0, 0.0, 3.0], [-0.5, -1.0, 0.0]])
+    np.testing.assert_array_equal(dx, [[0.5, 0.5, 3.0], [2.0, 1.25, -6.0]])  # at 0 the slope, as in PyTorch
+    np.testing.assert_array_equal(dparams["slope"], [-6.0, -20.0, 0.0])
+
+
+def test_p_relu_shared_by_hand() -> None:
+    x, dy = np.array([[-2.0, 1.0], [3.0, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    y, dparams, dx = run(fn.PRelu(shared=True), x, dy, {"slope": np.array(0.5)})
+    np.testing.assert_array_equal(y, [[-1.0, 1.0], [3.0, -0.5]])
+    np.testing.assert_array_equal(dx, [[0.5, 2.0], [3.0, 2.0]])
+    assert (dparams["slope"].shape, float(dparams["slope"])) == ((), -6.0)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(fn.PRelu(), (3,)), (fn.PRelu(shared=True), ())])
+def test_p_relu_starts_at_a_quarter(layer: fn.Layer, shape: Any) -> None:
+    params, state = layer.init(fn.Key(0), (2, 3))
+    assert (params["slope"].shape, state) == (shape, {})
+    np.testing.assert_array_equal(params["slope"], np.full(shape, 0.25, np.float32))
+
+
+# ----- gates ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "gate"), [(fn.Glu(), fn.Sigmoid()), (fn.SwiGlu(), fn.Silu()), (fn.GeGlu(), fn.Gelu())]
+)
+def test_the_second_half_is_the_gate(layer: fn.Layer, gate: fn.Layer) -> None:
+    x, dy = fn.Key(1).normal((4, 3, 6)), fn.Key(2).normal((4, 3, 3))
+    a, b = x[..., :3], x[..., 3:]
+    f, _, df = run(gate, b, a * dy)
+    y, dparams, dx = run(layer, x, dy)
+    assert dparams == {}
+    np.testing.assert_allclose(y, a * f, rtol=1e-15)
+    np.testing.assert_allclose(dx, np.concatenate([f * dy, df], axis=-1), rtol=1e-14)
+
+
+# ----- what is refused ------------------------------------------------------------------------------------
+
+FEATURES = (
+    "expected an input with at least 1 axis after the batch axis, got shape (); "
+    "give each sample its features, such as x[:, None] for one feature"
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "in_shape", "message"),
+    [
+        *(
+            (
+                layer,
+                (2, 3),
+                f"{type(layer).__name__}: expected an even number of features, a value and a gate for each output, "
+                "got shape (2, 3); make the layer before it twice as wide as the output",
+            )
+            for layer in (fn.Glu(), fn.SwiGlu(), fn.GeGlu())
+        ),
+        (fn.Glu(), (), f"Glu: {FEATURES}"),
+        (fn.PRelu(), (), f"PRelu: {FEATURES}"),
+        (
+            fn.Mish(),
+            ((3,),),
+            "Mish: expected one array, got the shapes ((3,),); combine them with Concat() or Sum() first",
+        ),
+    ],
+)  # fmt: skip
+def test_a_shape_that_does_not_fit_is_refused(layer: fn.Layer, in_shape: Any, message: str) -> None:
+    for call in (layer.out_shape, lambda shape: layer.init(fn.Key(0), shape)):
+        with pytest.raises(fn.ShapeError) as caught:
+            call(in_shape)
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: fn.Elu(0.0), "Elu.alpha: must be positive, got 0.0"),
+        (lambda: fn.Celu(-1.0), "Celu.alpha: must be positive, got -1.0"),
+        (lambda: fn.HardSigmoid(slope=0.0), "HardSigmoid.slope: must be positive, got 0.0"),
+        (lambda: fn.HardTanh(1.0, 1.0), "HardTanh.high: must be more than low, 1.0, got 1.0"),
+        (lambda: fn.HardTanh(2.0), "HardTanh.high: must be more than low, 2.0, got 1.0"),
+        (lambda: fn.PRelu(shared=1), "PRelu.shared: expected true or false, got 1"),
+        (lambda: fn.PRelu(slope_init=0.25), "PRelu.slope_init: expected an initializer, got 0.25"),
+        (lambda: fn.Elu("1"), 'Elu.alpha: expected a number, got "1"'),
+    ],
+)
+def test_a_field_out_of_range_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(fn.SpecError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+FLOATS_ONLY = [
+    *SMOOTH, fn.Relu6(), fn.HardSigmoid(), fn.HardSwish(), fn.HardTanh(), fn.Glu(), fn.SwiGlu(), fn.GeGlu(), fn.PRelu(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", FLOATS_ONLY, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_integers_and_booleans_are_refused(layer: fn.Layer, dtype: str) -> None:
+    params, state = layer.init(fn.Key(0), (4,))
+    with pytest.raises(fn.ShapeError) as caught:
+        layer.apply(params, state, np.ones((2, 4), dtype), fn.EVAL)
+    assert str(caught.value) == (
+        f"{type(layer).__name__}: expected floating-point input, got {dtype}; convert it, such as x.astype(np.float32)"
+    )
