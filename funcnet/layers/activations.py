@@ -195,10 +195,12 @@ class Elu(Elementwise):
     alpha: float = field(default=1.0, validator=positive)
 
     def function(self, x: Array) -> Array:
-        return np.where(x > 0.0, x, self.alpha * np.expm1(np.minimum(x, 0.0)))
+        below = self.alpha * np.expm1(np.minimum(x, 0.0))  # exp(x) would overflow where it is not used
+        return np.where(x > 0.0, x, below)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.where(x > 0.0, np.ones_like(x), self.alpha * np.exp(np.minimum(x, 0.0)))
+        below = self.alpha * np.exp(np.minimum(x, 0.0))
+        return np.where(x > 0.0, np.ones_like(x), below)
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -215,7 +217,8 @@ class Selu(Elementwise):
     """
 
     def function(self, x: Array) -> Array:
-        return np.where(x > 0.0, SELU_SCALE * x, (SELU_SCALE * SELU_ALPHA) * np.expm1(np.minimum(x, 0.0)))
+        below = (SELU_SCALE * SELU_ALPHA) * np.expm1(np.minimum(x, 0.0))
+        return np.where(x > 0.0, SELU_SCALE * x, below)
 
     def derivative(self, x: Array, y: Array) -> Array:
         below = (SELU_SCALE * SELU_ALPHA) * np.exp(np.minimum(x, 0.0))
@@ -234,7 +237,8 @@ class Celu(Elementwise):
     alpha: float = field(default=1.0, validator=positive)
 
     def function(self, x: Array) -> Array:
-        return np.where(x > 0.0, x, self.alpha * np.expm1(np.minimum(x, 0.0) * (1.0 / self.alpha)))
+        below = self.alpha * np.expm1(np.minimum(x, 0.0) * (1.0 / self.alpha))
+        return np.where(x > 0.0, x, below)
 
     def derivative(self, x: Array, y: Array) -> Array:
         return np.exp(np.minimum(x, 0.0) * (1.0 / self.alpha))  # 1 where x > 0

@@ -68,6 +68,7 @@ def test_gaussian_noise_has_its_deviation(dtype: Any) -> None:
     y, dx = run(fn.GaussianNoise(0.25), x, dy)
     noise = (y - x).astype(np.float64)
     assert y.dtype == dtype
+    np.testing.assert_array_equal(y, x + 0.25 * TRAIN.draw().normal(x.shape, dtype))
     assert abs(noise.mean()) < 3 * 0.25 / np.sqrt(noise.size)
     assert abs(noise.std() - 0.25) < 3 * 0.25 / np.sqrt(2 * noise.size)
     assert dx is dy
