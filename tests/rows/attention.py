@@ -62,6 +62,10 @@ ROWS: dict[str, Row] = {
     ),
     "dot_product_attention_bias": Row(fn.DotProductAttention(), ((2, 3), (3, 3), (3, 2), (2, 3))),
     "dot_product_attention_heads": Row(fn.DotProductAttention(), ((2, 4, 3), (3, 2, 3), (3, 2, 2), (4, 2, 3))),
+    "dot_product_attention_shared_bias": Row(fn.DotProductAttention(), ((2, 2, 3), (3, 2, 3), (3, 2, 2), (2, 3))),
+    "multi_head_attention_grouped_dropout": Row(
+        fn.MultiHeadAttention(4, key_value_heads=2, head_features=3, dropout=0.4), (3, 2), coupled=True
+    ),
     "multi_head_attention": Row(fn.MultiHeadAttention(2), (3, 4)),
     "multi_head_attention_causal": Row(fn.MultiHeadAttention(1, causal=True, use_bias=False), (3, 2)),
     "multi_head_attention_grouped": Row(fn.MultiHeadAttention(4, key_value_heads=2, head_features=1), (3, 2)),
