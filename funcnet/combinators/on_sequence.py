@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
 from funcnet.layer import (
-    Combinator,
     Context,
-    Layer,
     Params,
     Shape,
     State,
@@ -25,7 +23,7 @@ from funcnet.spec import frozen, register
 
 @register("on_sequence")
 @frozen
-class OnSequence(Combinator):
+class OnSequence(Wrapper):
     """``(x, mask)`` to ``(layer(x), mask)``: a layer that knows nothing of masks inside a network that has one.
 
     The layer's params stand at the path of the OnSequence itself.
@@ -35,12 +33,6 @@ class OnSequence(Combinator):
     VJP      that of the layer; the mask has none
     Raises   ShapeError for a layer that changes the number of steps of a masked sequence
     """
-
-    layer: Layer
-
-    @property
-    def children(self) -> Mapping[str, Layer]:
-        return {"": self.layer}
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         if is_shape(in_shape):

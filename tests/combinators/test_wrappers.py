@@ -327,3 +327,17 @@ def test_a_network_of_blocks_trains_and_is_printed(tmp_path):
     fn.save(tmp_path / "net.npz", net, ts.params, ts.state)
     again = fn.load(tmp_path / "net.npz")
     np.testing.assert_array_equal(fn.predict(*again, x), fn.predict(net, ts.params, ts.state, x))
+
+
+def test_an_output_that_nothing_comes_back_to():
+    net = fn.Graph(
+        "x",
+        {"a": (fn.Dense(2), "x"), "b": (fn.Dense(2), "x"), "both": (fn.Concat(), ("a", "b"))},
+        ("both", "a"),
+    )
+    params, _ = net.init(fn.Key(0), (3,), np.float64)
+    _, _, residuals = net.apply(params, {}, X, fn.EVAL)
+    dparams, dx = net.vjp(params, residuals, (None, np.ones((6, 2))))
+    np.testing.assert_allclose(dparams["a"]["weight"], X.T @ np.ones((6, 2)))
+    assert not dparams["b"]["weight"].any()
+    np.testing.assert_allclose(dx, np.ones((6, 2)) @ params["a"]["weight"].T)
