@@ -171,7 +171,7 @@ class Combinator(Layer):
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         shapes, _ = self.wire(in_shape)
-        return nest({name: layer.leaves(shapes[name]) for name, layer in self.children.items()})
+        return nest({name: reach(name, layer, "leaves", shapes[name]) for name, layer in self.children.items()})
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)

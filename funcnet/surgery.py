@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import PathError, did_you_mean
+from funcnet.errors import FuncnetError, PathError, did_you_mean
 from funcnet.layer import Layer, Params, Shape
 from funcnet.spec import FrozenDict, Spec, evolve, fields, own_tag
 from funcnet.training.checks import instance
@@ -37,9 +37,13 @@ def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Laye
 
     ``*`` crosses ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper and
     what it wraps share a path, the outermost that is of the kind counts.
-    Raises   PathError for a pattern that matches nothing
+    Raises   PathError for a pattern that matches nothing; FuncnetError for what is no pattern, or no class of layers
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(pattern, str, "a pattern of paths", "'encoder/*'")
+    for one in kind if isinstance(kind, tuple) else (kind,):
+        if not (isinstance(one, type) and issubclass(one, Layer)):
+            raise FuncnetError(f"expected a class of layers, such as kind=fn.Dropout, got {one!r}")
     found: dict[str, Layer] = {}
     for path, layer in _matching(net, pattern):
         if isinstance(layer, kind):
@@ -76,7 +80,7 @@ def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kin
             instance(changed, Layer, "a function that gives a layer", "lambda old: fn.Tanh()")
             return changed
         children = {name: rebuilt(child, _join(path, name)) for name, child in layer.children.items()}
-        if all(children[name] is child for name, child in layer.children.items()):
+        if all(children[name] == child for name, child in layer.children.items()):
             return layer
         return with_children(layer, children, path)
 
@@ -88,32 +92,26 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
 
     Raises   PathError for children that it makes by itself, such as the two directions of Bidirectional
     """
-    changes: dict[str, Any] = {}
-    placed: set[str] = set()
-    for field in fields(type(layer)):
-        value = getattr(layer, field.name)
+    old = layer.children
+    waiting = list(old)
+
+    def put(value: Any, name: str) -> Any:
+        """A field's value with the new layers in the place of the old: by its name, else the first that it is."""
         if isinstance(value, Layer):
-            name = field.name if field.name in layer.children else ""
-            if name in children:
-                changes[field.name] = children[name]
-                placed.add(name)
-        elif isinstance(value, FrozenDict):
-            changes[field.name] = {name: _put(item, children.get(name)) for name, item in value.items()}
-            placed.update(value)
-        elif isinstance(value, tuple) and value and all(_is_named(item) for item in value):
-            changes[field.name] = tuple((name, children[name]) for name, _ in value)
-            placed.update(name for name, _ in value)
-    lost = [name for name, child in layer.children.items() if name not in placed and children[name] is not child]
-    if lost:
-        raise PathError(f"{_join(path, lost[0])!r} is made by {type(layer).__name__} itself; replace {path!r} instead")
-    return evolve(layer, **changes)
+            same = [name] if name in waiting and old[name] == value else [n for n in waiting if old[n] is value]
+            return children[waiting.pop(waiting.index(same[0]))] if same else value
+        if isinstance(value, FrozenDict):
+            return {key: put(item, key) for key, item in value.items()}
+        if _is_named(value):
+            return value[0], put(value[1], value[0])
+        return tuple(put(item, name) for item in value) if isinstance(value, tuple) else value
 
-
-def _put(item: Any, child: Layer | None) -> Any:
-    """A node's value with its layer changed."""
-    if child is None or not isinstance(item, Layer | tuple):
-        return item
-    return child if isinstance(item, Layer) else tuple(child if isinstance(part, Layer) else part for part in item)
+    changes = {field.name: put(getattr(layer, field.name), field.name) for field in fields(type(layer))}
+    changed = evolve(layer, **changes)
+    for name, child in changed.children.items():
+        if child != children[name]:
+            raise PathError(f"{_join(path, name)!r} is made by {type(layer).__name__} itself; replace {path!r} instead")
+    return changed
 
 
 def _is_named(item: Any) -> bool:
@@ -150,12 +148,18 @@ def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = N
     ``paths`` are ``{glob of the target's paths: the source's}`` with one ``*`` in each: ``{"encoder/*": "body/*"}``;
     the first that matches counts, and a path that none matches stands for itself. Nothing is changed; the result
     owns its arrays, in the target's dtypes.
-    Raises   PathError for a pair of patterns with another number of ``*``
+    Raises   PathError for a pair of patterns with another number of ``*``, or a pattern that matches nothing
     """
+    for tree_ in (source, target):
+        instance(tree_, dict, "params, a dict of arrays", "net.init(fn.Key(0), in_shape)[0]")
     for pattern, place in (paths or {}).items():
         if pattern.count("*") > 1 or pattern.count("*") != place.count("*"):
             raise PathError(f"expected one * in each of {pattern!r} and {place!r}, or none")
     given, wanted = tree.flatten(source), tree.flatten(target)
+    for pattern in paths or {}:
+        if not any(_renamed(path, {pattern: ""}) is not path for path in wanted):
+            near = did_you_mean(pattern, list(wanted))
+            raise PathError(f"{pattern!r} matches no leaf of the target{near}; there are {', '.join(wanted)}")
     values, taken, reshaped, missing = {}, {}, {}, []
     for path, leaf in wanted.items():
         old = _renamed(path, paths or {})

@@ -6,6 +6,7 @@ import pytest
 import funcnet as fn
 from funcnet import tree
 from funcnet.cli import main
+from funcnet.spec import frozen
 
 NET = fn.serial(
     stem=fn.Dense(4),
@@ -82,9 +83,59 @@ def test_replace_by_a_function():
     assert [layer.rate for layer in fn.select(halved, kind=fn.Dropout).values()] == [0.05, 0.1]
 
 
+def test_a_combinator_that_makes_its_children():
+    net = fn.serial(a=fn.Bidirectional(fn.GRU(2)), head=fn.Dense(2))
+    assert fn.replace(net, "head", fn.Dense(3)) == fn.serial(a=fn.Bidirectional(fn.GRU(2)), head=fn.Dense(3))
+    wider = fn.replace(net, "a/*", lambda old: fn.GRU(3, reverse=old.reverse))
+    assert wider == fn.serial(a=fn.Bidirectional(fn.GRU(3)), head=fn.Dense(2))
+
+
+@fn.register("test.mine")
+@frozen
+class Mine(fn.Layer):
+    """Somebody's combinator, whose children are called what he likes."""
+
+    layers: tuple[fn.Layer, ...]
+    last: fn.Layer
+
+    @property
+    def children(self):
+        return {f"step_{i}": layer for i, layer in enumerate(self.layers)} | {"end": self.last}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "whole"),
+    [
+        ("m/step_0", lambda new, old: Mine((new, old), old)),
+        ("m/step_1", lambda new, old: Mine((old, new), old)),
+        ("m/end", lambda new, old: Mine((old, old), new)),
+        ("m/*", lambda new, old: Mine((new, new), new)),
+    ],
+)
+def test_replace_in_a_combinator_of_ones_own(pattern, whole):
+    old, new = fn.Dense(2), fn.Tanh()
+    assert fn.replace(fn.serial(m=Mine((old, old), old)), pattern, new) == fn.serial(m=whole(new, old))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: fn.select(NET, fn.Dropout),
+            "expected a pattern of paths, such as 'encoder/*', got the class Dropout",
+        ),
+        (
+            lambda: fn.select(NET, kind="dropout"),
+            "expected a class of layers, such as kind=fn.Dropout, got 'dropout'",
+        ),
+        (
+            lambda: fn.transfer(fn.Tanh(), {}),
+            "expected params, a dict of arrays, such as net.init(fn.Key(0), in_shape)[0], got Tanh()",
+        ),
+        (
+            lambda: fn.transfer({}, {"body": {"bias": np.zeros(2)}}, {"bodi/*": "a/*"}),
+            "'bodi/*' matches no leaf of the target; there are body/bias",
+        ),
         (
             lambda: fn.select(fn.serial(stem=fn.Dense(2), head=fn.Dense(3)), "haed"),
             "'haed' matches no layer, did you mean 'head'?; there are stem, head",
@@ -104,7 +155,7 @@ def test_replace_by_a_function():
         (lambda: fn.replace(NET, "*", fn.Tanh(), kind=fn.LSTM), "'*' matches no layer of the kind asked for"),
         (
             lambda: fn.replace(fn.serial(a=fn.Bidirectional(fn.GRU(2))), "a/forward", fn.GRU(3)),
-            "'a/forward' is made by Bidirectional itself; replace 'a' instead",
+            "'a/backward' is made by Bidirectional itself; replace 'a' instead",
         ),
         (
             lambda: fn.transfer({}, {}, {"a/*/*": "b/*"}),

@@ -45,6 +45,7 @@ from funcnet.compile.trace import TraceError, trace
 from funcnet.errors import FuncnetError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import (
+    EVAL,
     Call,
     Context,
     Layer,
@@ -118,7 +119,8 @@ def cost(
 
     ``forward`` is ``predict``: in evaluation mode dropout costs nothing. ``backward`` is the layers' ``vjp``,
     without the input's gradient, which nobody needs; its memory includes all that the forward pass leaves for
-    it. ``step``, with a loss and an optimizer, is everything: forward in training, loss, backward, update.
+    it. It runs in training mode, or in evaluation mode where so small a batch cannot be trained. ``step``, with a
+    loss and an optimizer, is everything: forward in training, loss, backward, update.
     Targets are labels where the loss takes them, else like the outputs.
     Raises   ShapeError for a network that does not fit the shape, or is too large
     """
@@ -144,7 +146,11 @@ def cost(
     context = Context(True, Key(0))
     if loss is None:
         dy = abstract(batched(out_shape, rows), dtype)
-        back = Plan(trace(backward(net), (params, state, x, dy, context), ("params", "state", "x", "dy", "ctx")))
+        names = ("params", "state", "x", "dy", "ctx")
+        try:
+            back = Plan(trace(backward(net), (params, state, x, dy, context), names))
+        except ShapeError:
+            back = Plan(trace(backward(net), (params, state, x, dy, EVAL), names))
     else:
         y = target_of(loss, out_shape, rows, dtype)
         back = Plan(trace(gradients(net, loss), (params, state, x, y, context, None, None)))
@@ -152,9 +158,9 @@ def cost(
     step = None
     if loss is not None and optimizer is not None:
         rule = bind(optimizer, LONG)
-        names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
+        given = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
         args = (params, state, abstract_opt_state(rule, params), Key(0), 0, x, y, None)
-        whole = Plan(trace(training_step(net, loss, rule), args, names))
+        whole = Plan(trace(training_step(net, loss, rule), args, given))
         step = Figures(*total(account(whole).values()), peak(whole))
     way_back = {place: work for place, work in backward_work.items() if place.section == "backward"}
     return Cost(

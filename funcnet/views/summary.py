@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.combinators.ensemble import Ensemble
+from funcnet.combinators.repeat import Repeat
 from funcnet.layer import Call, Layer, Shape, count_parameters, is_shape, listen, reach
 from funcnet.layers.activations import Elementwise, LogSoftmax, Softmax
 from funcnet.layers.dense import Dense
@@ -119,6 +121,22 @@ def _(layer: BatchNorm, in_shape: Shape) -> int | None:
     return math.prod(in_shape)
 
 
+@singledispatch
+def copies(layer: Layer) -> int:
+    """How often a combinator runs what is inside it, for one run of its own."""
+    return 1
+
+
+@copies.register
+def _(layer: Repeat) -> int:
+    return layer.times
+
+
+@copies.register
+def _(layer: Ensemble) -> int:
+    return layer.members
+
+
 @multiply_adds.register(Elementwise)
 @multiply_adds.register(Softmax)
 @multiply_adds.register(LogSoftmax)
@@ -133,17 +151,22 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
     which takes shapes alone and so less time.
     Raises   ShapeError with the path of the first layer that does not fit
     """
-    events: list[Call] = []
-    with listen(events.append):
+    events: dict[tuple[str, int], Call] = {}  # some ask a layer more than once
+
+    def notify(call: Call) -> None:
+        if call.method == "out_shape":
+            events[call.path, call.depth] = call
+
+    with listen(notify):
         reach("", net, "out_shape", in_shape)
     work = {} if batch is None else _work(net, in_shape, batch, dtype)
     done: list[list[Line]] = []  # finished subtrees, each with its root first
-    for event in events:  # a combinator's comes right after those of its children, which are deeper
+    for event in events.values():  # a combinator's comes right after those of its children, which are deeper
         (shape,) = event.args
         layer = event.layer
         inside: list[list[Line]] = []
         while done and done[-1][0].depth > event.depth:
-            inside.insert(0, done.pop())
+            inside.insert(0, [_times(copies(layer), line) for line in done.pop()])
         roots = [subtree[0] for subtree in inside]
         products = _sum([line.multiply_adds for line in roots]) if layer.children else multiply_adds(layer, shape)
         costs: list[int | None] = []
@@ -157,6 +180,12 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
         line = Line(event.path, type(layer).__name__, event.depth, event.result, parameters, products, *costs)
         done.append([line, *(line for subtree in inside for line in subtree)])
     return Summary(done[0])
+
+
+def _times(count: int, line: Line) -> Line:
+    """A line for several runs; what its work costs was counted over all of them."""
+    each = {name: getattr(line, name) for name in ("multiply_adds", "activation_bytes")}
+    return line._replace(**{name: figure and count * figure for name, figure in each.items()})
 
 
 def _sum(figures: Sequence[int | None]) -> int | None:

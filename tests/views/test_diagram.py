@@ -64,6 +64,27 @@ def test_a_long_sequence_goes_on_in_another_column():
     assert drawn.width < 1000
 
 
+def test_a_deep_net_of_blocks_is_about_as_wide_as_tall():
+    blocks = [fn.resnet_block(8) for _ in range(16)]
+    drawn = fn.diagram(fn.serial(fn.conv_block(8), *blocks, fn.Dense(10)), (8, 8, 1)).block
+    assert 0.5 < drawn.width / drawn.height < 2
+
+
+def test_what_a_combinator_is_set_to_stands_on_its_frame():
+    repeated = fn.Repeat(fn.Residual(fn.Dense(3)), times=4)
+    assert "Repeat(times=4)" in fn.diagram(repeated, (3,)).svg
+    assert "many: Ensemble(members=5)" in fn.diagram(fn.serial(many=fn.Ensemble(fn.Dense(2), 5)), (3,)).svg
+    assert '["Repeat(times=4)"]' in fn.diagram(repeated, (3,)).mermaid
+
+
+def test_two_directions_stand_side_by_side():
+    drawn = fn.diagram(fn.serial(fn.Bidirectional(fn.GRU(2))), (3, 2))
+    (left, *_), (right, *_) = boxes = list(drawn.block.boxes())
+    assert boxes[0][1] == boxes[1][1]
+    assert left < right
+    assert drawn.mermaid.count("input -->") == 2
+
+
 def test_long_edges_of_a_graph_run_around_the_boxes():
     drawn = fn.diagram(*NETS["unet"])
     boxes = [box[:4] for box in drawn.block.parts[0][2].boxes()]
@@ -83,7 +104,7 @@ def test_mermaid():
         "flowchart TD\n"
         '  input["input 2"]\n'
         '  n1["stem: Dense(units=3)<br/>3, 9 params"]\n'
-        '  subgraph sn2 ["body Residual"]\n'
+        '  subgraph sn2 ["body: Residual"]\n'
         '    subgraph sn3 ["Serial"]\n'
         '      n4["tanh_0: Tanh()<br/>3"]\n'
         "    end\n"

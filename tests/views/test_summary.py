@@ -262,3 +262,35 @@ def test_a_layer_that_does_not_fit_is_named_by_its_path():
         "body/reshape_0 (Reshape): expected an input of 2 entries for shape (2,), got shape (3,) of 3; "
         "change one of them"
     )
+
+
+def test_a_batch_of_one_that_cannot_be_trained_is_counted_in_evaluation_mode():
+    net = fn.serial(fn.Dense(4), fn.BatchNorm())
+    one, two = fn.summary(net, (3,)), fn.summary(net, (3,), batch=2)
+    assert one[0].forward_flops * 2 == two[0].forward_flops + 4 * 3  # once a batch: the factor of each feature
+    assert 0 < one[-1].backward_flops < two[-1].backward_flops
+    with pytest.raises(fn.ShapeError, match="at least 2 values"):
+        fn.cost(net, (3,), 1, fn.losses.MeanSquaredError())
+
+
+@pytest.mark.parametrize(
+    ("net", "paths"),
+    [
+        (
+            fn.Tied(fn.serial(a=fn.Dense(3, use_bias=False), b=fn.Dense(3, use_bias=False)), {"b/weight": "a/weight"}),
+            ["", "", "a", "b"],
+        ),
+        (fn.serial(a=fn.WeightNorm(fn.Dense(3))), ["", "a", "a"]),
+        (fn.Repeat(fn.Dense(3), 4), ["", ""]),
+    ],
+)
+def test_every_layer_stands_there_once(net, paths):
+    assert [line.path for line in fn.summary(net, (3,))] == paths
+
+
+@pytest.mark.parametrize("several", [fn.Repeat(fn.Dense(3), 4), fn.Ensemble(fn.Dense(3), 4)])
+def test_copies_count_as_many(several):
+    whole, inside = fn.summary(several, (3,), batch=2)
+    assert whole.multiply_adds == inside.multiply_adds == 4 * 9
+    assert whole.activation_bytes == inside.activation_bytes == 4 * 2 * 3 * 4
+    assert whole.parameters == 4 * inside.parameters == 4 * 12
