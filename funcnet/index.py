@@ -65,7 +65,9 @@ SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCo
 SOURCES = {
     "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
     "funcnet.data.text": ("Text",),
-    "funcnet.data.sources": ("Arrays", "Npz"),
+    "funcnet.data.sources": ("Arrays",),
+    "funcnet.data.array_files": ("Npy", "Npz", "Hdf5", "Idx"),
+    "funcnet.data.delimited": ("Csv",),
     "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
 }
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
@@ -104,6 +106,7 @@ CORE = {
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
+    "funcnet.training.answers": ("predict_label", "predict_proba"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
     "funcnet.surgery": ("diff", "replace", "select", "transfer"),

@@ -18,9 +18,36 @@ class Metric(Spec):
 
     kind: ClassVar[str] = "metric"
 
+    @property
+    def name(self) -> str:
+        """What its score stands under."""
+        return self.tag or type(self).__name__
+
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         """The score of a whole split."""
         raise TypeError(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
+
+
+@frozen
+class InUnits(Metric):
+    """A metric of scaled predictions and targets in the units that they had: ``value · factor + shift``."""
+
+    metric: Metric
+    shift: Array
+    factor: Array
+
+    @property
+    def name(self) -> str:
+        return self.metric.name
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        return self.metric(self._restored(prediction), self._restored(target), weight)
+
+    def _restored(self, values: Array) -> Array:
+        shift, factor = self.shift, self.factor
+        if values.ndim == 1:
+            shift, factor = shift.reshape(-1)[0], factor.reshape(-1)[0]
+        return values.astype(np.float64) * factor + shift
 
 
 OTHERWISE = "for other values use RMSE, MAE or R2"

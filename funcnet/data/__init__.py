@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from funcnet.data.array_files import (
+        Hdf5 as Hdf5,
+        Idx as Idx,
+        Npy as Npy,
+        Npz as Npz,
+    )
     from funcnet.data.bundled import (
         Digits as Digits,
         Iris as Iris,
         NoisyDigits as NoisyDigits,
     )
+    from funcnet.data.delimited import Csv as Csv
     from funcnet.data.generators import (
         Function as Function,
         HalfPlaneGrid as HalfPlaneGrid,
@@ -21,17 +28,20 @@ if TYPE_CHECKING:
     )
     from funcnet.data.sources import (
         Arrays as Arrays,
-        Npz as Npz,
+        Frame as Frame,
         Source as Source,
         Table as Table,
     )
     from funcnet.data.split import Split as Split
+    from funcnet.data.streams import Stream as Stream
     from funcnet.data.text import Text as Text
 else:
     from funcnet import index
 
     _PLACES = index.places(index.SOURCES) | {
         "Source": "funcnet.data.sources",
+        "Frame": "funcnet.data.sources",
+        "Stream": "funcnet.data.streams",
         "Table": "funcnet.data.sources",
         "Dataset": "funcnet.data.preparation",
         "Prepared": "funcnet.data.preparation",

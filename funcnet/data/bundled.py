@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import numpy as np
 from attrs import field
 
 from funcnet.data.sources import Source, Table
@@ -26,7 +27,7 @@ def bundled(name: str, classes: tuple[str, ...]) -> Table:
 class Digits(Source):
     """1797 handwritten digits, 8×8 pixels of 0 to 16 in 64 columns, labels 0 to 9. Alpaydin and Kaynak (1998)."""
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (64,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -40,11 +41,11 @@ class NoisyDigits(Source):
 
     deviation: float = field(default=0.4, validator=non_negative)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (8, 8, 1)
 
     def table(self, base: Path, key: Key) -> Table:
-        clean = bundled("digits", ()).x.reshape(-1, 8, 8, 1) / 16.0
+        clean = np.asarray(bundled("digits", ()).x).reshape(-1, 8, 8, 1) / 16.0
         return Table(clean + self.deviation * key.normal(clean.shape), clean)
 
 
@@ -53,7 +54,7 @@ class NoisyDigits(Source):
 class Iris(Source):
     """150 irises of three species: length and width of sepals and petals in cm. Fisher (1936)."""
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (4,)
 
     def table(self, base: Path, key: Key) -> Table:

@@ -29,7 +29,7 @@ class HalfPlaneGrid(Source):
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
         yield from check_size(".high", (self.high - self.low) ** 2, 2)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (2,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -79,7 +79,7 @@ class Function(Source):
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
         yield from check_size(".rows", self.rows, self.inputs)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (self.inputs,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -99,7 +99,7 @@ class NormalNoise(Source):
     def validate(self) -> Iterator[Problem]:
         yield from check_size(".rows", self.rows, self.inputs + self.outputs)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (self.inputs,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -118,7 +118,7 @@ class Moons(Source):
     def validate(self) -> Iterator[Problem]:
         yield from check_size(".rows", self.rows, 2)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (2,)
 
     def table(self, base: Path, key: Key) -> Table:

@@ -89,7 +89,7 @@ def test_list_of_one_kind_is_its_part_of_the_whole(listed):
         ("optimizer", "      learning_rate: a number or a schedule\n      momentum: a number or a schedule = 0.0\n"),
         ("schedule", "      peak: a number\n      total_steps: an integer or null = null\n      end: a number = 0.0\n"),
         ("training", '      batch_size: an integer or "full" = 32\n'),
-        ("data", '      scale: "standard" or null = null\n'),
+        ("data", '      scale: "standard" or "minmax" or "robust" or null = null\n'),
     ],
 )
 def test_list_shows_fields_and_defaults(listed, kind, lines):

@@ -20,7 +20,7 @@ SIGMAS = 5.0  # statistical tolerances in standard errors; the keys are fixed, s
 
 
 def test_digits_are_the_published_ones(tmp_path):
-    x, y, classes = data.Digits().table(tmp_path, KEY)
+    x, y, classes = data.Digits().table(tmp_path, KEY)[:3]
     assert (x.shape, y.shape) == ((1797, 64), (1797,))
     assert data.Digits().in_shape(tmp_path) == (64,)
     assert (x.min(), x.max()) == (0, 16)
@@ -42,7 +42,7 @@ def test_digits_are_the_published_ones(tmp_path):
 
 
 def test_iris_is_fishers(tmp_path):
-    x, y, classes = data.Iris().table(tmp_path, KEY)
+    x, y, classes = data.Iris().table(tmp_path, KEY)[:3]
     assert (x.shape, y.shape) == ((150, 4), (150,))
     assert data.Iris().in_shape(tmp_path) == (4,)
     assert np.bincount(y).tolist() == [50, 50, 50]
@@ -229,7 +229,7 @@ def test_npz_damaged_is_one_data_error(tmp_path, name):
 
 
 def test_half_plane_grid_is_every_integer_point_once(tmp_path):
-    x, y, classes = data.HalfPlaneGrid().table(tmp_path, KEY)
+    x, y, classes = data.HalfPlaneGrid().table(tmp_path, KEY)[:3]
     assert data.HalfPlaneGrid().in_shape(tmp_path) == (2,)
     assert (x.shape, y.shape) == ((40_000, 2), (40_000,))
     assert {tuple(point) for point in x.astype(int).tolist()} == {
@@ -242,7 +242,7 @@ def test_half_plane_grid_is_every_integer_point_once(tmp_path):
 
 
 def test_half_plane_grid_of_other_limits(tmp_path):
-    x, y, _ = data.HalfPlaneGrid(low=-1, high=2).table(tmp_path, KEY)
+    x, y, _ = data.HalfPlaneGrid(low=-1, high=2).table(tmp_path, KEY)[:3]
     assert x.tolist() == [[a, b] for a in (-1, 0, 1) for b in (-1, 0, 1)]
     assert y.tolist() == [0, 1, 1] * 3
     with pytest.raises(fn.SpecError) as error:
@@ -252,7 +252,7 @@ def test_half_plane_grid_of_other_limits(tmp_path):
 
 def test_function_of_named_target(tmp_path):
     source = data.Function(target="mean_sine", inputs=4, rows=2000, low=-2.0, high=3.0)
-    x, y, classes = source.table(tmp_path, KEY)
+    x, y, classes = source.table(tmp_path, KEY)[:3]
     assert source.in_shape(tmp_path) == (4,)
     assert (x.shape, y.shape, classes) == ((2000, 4), (2000,), None)
     expected = [sum(math.sin(v) for v in row) / 4 for row in x.tolist()]
@@ -279,7 +279,7 @@ def test_function_of_unknown_target():
 
 def test_normal_noise_has_the_moments_of_independent_normals(tmp_path):
     source = data.NormalNoise(rows=4000, inputs=5, outputs=5)
-    x, y, _ = source.table(tmp_path, KEY)
+    x, y, _ = source.table(tmp_path, KEY)[:3]
     assert source.in_shape(tmp_path) == (5,)
     assert (x.shape, y.shape) == ((4000, 5), (4000, 5))
     for part in (x, y):
@@ -292,7 +292,7 @@ def test_normal_noise_has_the_moments_of_independent_normals(tmp_path):
 
 
 def test_moons_are_two_half_circles(tmp_path):
-    x, y, classes = data.Moons(rows=400, noise=0.0).table(tmp_path, KEY)
+    x, y, classes = data.Moons(rows=400, noise=0.0).table(tmp_path, KEY)[:3]
     assert data.Moons().in_shape(tmp_path) == (2,)
     assert (x.shape, classes) == ((400, 2), ("upper", "lower"))
     assert np.bincount(y).tolist() == [200, 200]
