@@ -314,6 +314,7 @@ def test_perplexity_is_not_clipped() -> None:
     assert metrics.Perplexity()(q, np.array([0, 0])) == pytest.approx(math.sqrt(2.0), rel=1e-15)
     assert metrics.Perplexity()(np.array([0.0, 1.0]), np.array([0, 1])) == 1.0
     assert metrics.Perplexity()(np.array([0.0, 1.0]), np.array([1, 1])) == math.inf
+    assert metrics.Perplexity()(np.array([[1.0, 5e-324]]), np.array([1])) == math.inf  # which overflows, unwarned
     small = np.array([[1.0, 1e-30]], np.float32)
     assert metrics.Perplexity()(small, np.array([1])) == pytest.approx(1e30, rel=1e-6)
     assert metrics.LogLoss()(small, np.array([1])) == pytest.approx(-math.log(np.finfo(np.float32).eps), rel=1e-6)
@@ -396,6 +397,7 @@ def test_ties_go_to_the_first_class_and_one_half_to_yes() -> None:
     assert metrics.Accuracy()(q, np.array([0, 1])) == 0.5
     assert metrics.Accuracy()(np.array([0.5, 0.4999]), np.array([1, 0])) == 1.0
     assert metrics.Accuracy()(np.array([0.5, 0.4999]), np.array([0, 1])) == 0.0
+    assert metrics.Accuracy()(np.array([0.9, 0.1]), np.array([0.5, 0.4999])) == 1.0  # of targets too
 
 
 def test_the_log_loss_is_the_loss_where_nothing_is_clipped() -> None:
