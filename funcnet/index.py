@@ -56,7 +56,12 @@ INITIALIZERS = {
         "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "Orthogonal",
     ),
 }  # fmt: skip
-METRICS = {"funcnet.metrics": ("Accuracy", "RMSE", "MAE", "R2", "LogLoss")}
+METRICS = {
+    "funcnet.metrics.decisions": ("Accuracy", "BalancedAccuracy", "TopKAccuracy", "Precision", "Recall", "F1"),
+    "funcnet.metrics.ranking": ("RocAuc", "AveragePrecision"),
+    "funcnet.metrics.probability": ("LogLoss", "Perplexity", "Brier"),
+    "funcnet.metrics.regression": ("RMSE", "MAE", "R2", "ExplainedVariance"),
+}
 OPTIMIZERS = {
     "funcnet.optim.rules": ("SGD", "Adam", "AdamW", "RMSprop"),
     "funcnet.optim.transforms": ("Chain", "ClipByGlobalNorm"),
@@ -79,7 +84,7 @@ KINDS: dict[str, tuple[str, str, Family]] = {
     "optimizer": ("funcnet.optim.rules", "Optimizer", OPTIMIZERS),
     "schedule": ("funcnet.optim.schedules", "Schedule", SCHEDULES),
     "initializer": ("funcnet.initializers", "Initializer", INITIALIZERS),
-    "metric": ("funcnet.metrics", "Metric", METRICS),
+    "metric": ("funcnet.metrics.base", "Metric", METRICS),
     "data": ("funcnet.data.sources", "Source", SOURCES),
     "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
     "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),

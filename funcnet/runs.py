@@ -199,7 +199,10 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
 def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:
     """Metrics of scaled targets in the units of the data."""
     scaler = preprocess.get("targets")
-    return list(metrics) if scaler is None else [InUnits(metric, *shift_and_factor(scaler)) for metric in metrics]
+    if scaler is None:
+        return list(metrics)
+    shift, factor = (tuple(np.atleast_1d(part).tolist()) for part in shift_and_factor(scaler))
+    return [InUnits(metric, shift, factor) for metric in metrics]
 
 
 def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
