@@ -70,7 +70,7 @@ def _print_page(name: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"page": name, "text": text}))
         return
-    if not _shows(text):
+    if not _shows(title(name)):
         raise FuncnetError(
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
@@ -79,7 +79,7 @@ def _print_page(name: str, as_json: bool) -> None:
 
 
 def _shows(text: str) -> bool:
-    """Whether the output can show every character; question marks in place of Chinese say nothing."""
+    """Whether the output can show every character: a page of question marks says nothing."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
