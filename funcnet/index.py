@@ -63,7 +63,7 @@ OPTIMIZERS = {
 }
 SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
 SOURCES = {
-    "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
+    "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
     "funcnet.data.sources": ("Arrays", "Npz"),
     "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),

@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from funcnet.data.bundled import (
+        BreastCancer as BreastCancer,
+        Diabetes as Diabetes,
         Digits as Digits,
         Iris as Iris,
         NoisyDigits as NoisyDigits,
+        Wine as Wine,
     )
     from funcnet.data.generators import (
         Function as Function,

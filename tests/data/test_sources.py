@@ -53,6 +53,72 @@ def test_iris_is_fishers(tmp_path):
     assert x[37].tolist() == [4.9, 3.6, 1.4, 0.1]
 
 
+def test_wine_is_the_published_one(tmp_path):
+    x, y, classes = data.Wine().table(tmp_path, KEY)
+    assert (x.shape, y.shape) == ((178, 13), (178,))
+    assert data.Wine().in_shape(tmp_path) == (13,)
+    assert np.bincount(y).tolist() == [59, 71, 48]
+    assert classes == ("cultivar_1", "cultivar_2", "cultivar_3")
+    # the first and the last row of the file wine.data, and the published table of least, greatest, mean and deviation
+    assert x[0].tolist() == [14.23, 1.71, 2.43, 15.6, 127, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065]
+    assert x[177].tolist() == [14.13, 4.1, 2.74, 24.5, 96, 2.05, 0.76, 0.56, 1.35, 9.2, 0.61, 1.6, 560]
+    low = [11.03, 0.74, 1.36, 10.6, 70, 0.98, 0.34, 0.13, 0.41, 1.28, 0.48, 1.27, 278]
+    high = [14.83, 5.8, 3.23, 30, 162, 3.88, 5.08, 0.66, 3.58, 13, 1.71, 4, 1680]
+    mean = [13.0, 2.34, 2.37, 19.5, 99.7, 2.30, 2.03, 0.36, 1.59, 5.1, 0.96, 2.61, 746.9]
+    deviation = [0.81, 1.12, 0.27, 3.3, 14.3, 0.63, 1.0, 0.12, 0.57, 2.3, 0.23, 0.71, 314.9]
+    assert (x.min(axis=0).tolist(), x.max(axis=0).tolist()) == (low, high)
+    assert x.mean(axis=0) == pytest.approx(mean, rel=0.01)
+    assert x.std(axis=0, ddof=1) == pytest.approx(deviation, rel=0.04)
+
+
+def test_breast_cancer_is_the_published_one(tmp_path):
+    x, y, classes = data.BreastCancer().table(tmp_path, KEY)
+    assert (x.shape, y.shape) == ((569, 30), (569,))
+    assert data.BreastCancer().in_shape(tmp_path) == (30,)
+    assert np.bincount(y).tolist() == [212, 357]
+    assert classes == ("malignant", "benign")
+    # the first row of the repository's file wdbc.data, which is malignant, as is the last but one; the last is benign
+    assert x[0].tolist() == [
+        *(17.99, 10.38, 122.8, 1001, 0.1184, 0.2776, 0.3001, 0.1471, 0.2419, 0.07871),
+        *(1.095, 0.9053, 8.589, 153.4, 0.006399, 0.04904, 0.05373, 0.01587, 0.03003, 0.006193),
+        *(25.38, 17.33, 184.6, 2019, 0.1622, 0.6656, 0.7119, 0.2654, 0.4601, 0.1189),
+    ]
+    assert (y[0], y[567], y[568]) == (0, 0, 1)
+    # the published least and greatest radius, texture, area of each third
+    ends = {"radius": (6.981, 28.11, 0.1115, 2.873, 7.93, 36.04), "texture": (9.71, 39.28, 0.3602, 4.885, 12.02, 49.54)}
+    ends["area"] = (143.5, 2501, 6.802, 542.2, 185.2, 4254)
+    columns = dict(zip(data.BreastCancer.features, x.T, strict=True))
+    for name, published in ends.items():
+        found = [columns[f"{of}_{name}"] for of in ("mean", "error", "worst")]
+        assert [end for column in found for end in (column.min(), column.max())] == list(published)
+    assert x[:, :4].mean(axis=0) == pytest.approx([14.127292, 19.289649, 91.969033, 654.889104], abs=1e-6)
+
+
+def test_diabetes_is_efrons_in_its_own_units(tmp_path):
+    x, y, classes = data.Diabetes().table(tmp_path, KEY)
+    assert (x.shape, y.shape, classes) == ((442, 10), (442,), None)
+    assert data.Diabetes().in_shape(tmp_path) == (10,)
+    assert y.dtype == np.float64  # a value and not a class
+    # the first rows of the authors' file diabetes.tab.txt
+    assert x[:2].tolist() == [
+        [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87],
+        [48, 1, 21.6, 87, 183, 103.2, 70, 3, 3.8918, 69],
+    ]
+    assert y[:6].tolist() == [151, 75, 141, 206, 135, 97]
+    assert x.min(axis=0).tolist() == [19, 1, 18, 62, 97, 41.6, 22, 2, 3.2581, 58]
+    assert x.max(axis=0).tolist() == [79, 2, 42.2, 133, 301, 242.4, 99, 9.09, 6.107, 124]
+    assert (y.min(), np.median(y), y.max()) == (25, 140.5, 346)
+    mean = [48.52, 1.468, 26.38, 94.65, 189.1, 115.44, 49.79, 4.07, 4.641, 91.26]
+    assert x.mean(axis=0) == pytest.approx(mean, abs=0.05)
+    assert y.mean() == pytest.approx(152.133484, abs=1e-6)
+
+
+@pytest.mark.parametrize("source", [data.Iris, data.Wine, data.BreastCancer, data.Diabetes])
+def test_every_column_has_a_name_of_its_own(source, tmp_path):
+    assert len(set(source.features)) == source().table(tmp_path, KEY).x.shape[1]
+    assert all(name.isidentifier() for name in source.features)
+
+
 # ----- given in the spec --------------------------------------------------------------------------------
 
 
