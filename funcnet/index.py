@@ -66,8 +66,10 @@ SOURCES = {
     "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
     "funcnet.data.sources": ("Arrays", "Npz"),
-    "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
-}
+    "funcnet.data.generators": (
+        "HalfPlaneGrid", "Function", "NormalNoise", "Moons", "Circles", "Spirals", "Blobs", "Sine",
+    ),
+}  # fmt: skip
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
         Wine as Wine,
     )
     from funcnet.data.generators import (
+        Blobs as Blobs,
+        Circles as Circles,
         Function as Function,
         HalfPlaneGrid as HalfPlaneGrid,
         Moons as Moons,
         NormalNoise as NormalNoise,
+        Sine as Sine,
+        Spirals as Spirals,
     )
     from funcnet.data.preparation import (
         Dataset as Dataset,

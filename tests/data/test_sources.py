@@ -370,19 +370,121 @@ def test_moons_are_two_half_circles(tmp_path):
     assert (np.ptp(upper[:, 0]), np.ptp(lower[:, 0])) == pytest.approx((2.0, 2.0), abs=0.01)
 
 
-def test_moons_noise_has_its_deviation(tmp_path):
-    clean = data.Moons(rows=2001, noise=0.0).table(tmp_path, KEY)
-    noisy = data.Moons(rows=2001, noise=0.3).table(tmp_path, KEY)
-    noise = (noisy.x - clean.x) / 0.3
-    assert np.bincount(noisy.y).tolist() == [1001, 1000]
-    assert abs(noise.mean()) < SIGMAS / math.sqrt(noise.size)
-    assert abs((noise**2).mean() - 1.0) < SIGMAS * math.sqrt(2.0 / noise.size)
+def noise_of(source, tmp_path, **fields):
+    """What the noise adds, in deviations: the same key draws the same points without it."""
+    name = "deviation" if source is data.Blobs else "noise"
+    clean = source(**fields, **{name: 0.0}).table(tmp_path, KEY)
+    noisy = source(**fields, **{name: 0.3}).table(tmp_path, KEY)
+    inputs = source is not data.Sine
+    assert np.array_equal(clean.y, noisy.y) == inputs
+    assert np.array_equal(clean.x, noisy.x) != inputs
+    return (noisy.x - clean.x if inputs else noisy.y - clean.y) / 0.3
+
+
+@pytest.mark.parametrize("source", [data.Moons, data.Circles, data.Spirals, data.Blobs, data.Sine])
+def test_noise_is_normal_with_its_deviation(tmp_path, source):
+    noise = noise_of(source, tmp_path, rows=3001)
+    n = noise.size
+    assert abs(noise.mean()) < SIGMAS / math.sqrt(n)
+    assert abs((noise**2).mean() - 1.0) < SIGMAS * math.sqrt(2.0 / n)
+    assert abs((noise**4).mean() - 3.0) < SIGMAS * math.sqrt(96.0 / n)
+    if noise.ndim == 2:
+        assert abs((noise[:, 0] * noise[:, 1]).mean()) < SIGMAS / math.sqrt(len(noise))
+
+
+def test_circles_are_two_rings(tmp_path):
+    source = data.Circles(rows=4001, noise=0.0, factor=0.3)
+    x, y, classes = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (2,)
+    assert (x.shape, classes) == ((4001, 2), ("outer", "inner"))
+    assert np.bincount(y).tolist() == [2001, 2000]
+    for label, radius in ((0, 1.0), (1, 0.3)):
+        ring = x[y == label]
+        assert np.hypot(*ring.T) == pytest.approx(radius, abs=1e-12)
+        # uniform angles: the mean of cos, sin, and of their squares over the whole circle
+        assert np.abs(ring.mean(axis=0)).max() < SIGMAS * radius * math.sqrt(0.5 / len(ring))
+        assert np.abs((ring**2).mean(axis=0) / radius**2 - 0.5).max() < SIGMAS * math.sqrt(0.125 / len(ring))
+
+
+@pytest.mark.parametrize(("classes", "turns"), [(2, 1.5), (3, 1.0), (5, -0.7)])
+def test_spirals_are_arms_that_turn_with_the_radius(tmp_path, classes, turns):
+    source = data.Spirals(rows=4000, classes=classes, turns=turns, noise=0.0)
+    x, y, names = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (2,)
+    assert names == ("arm_1", "arm_2", "arm_3", "arm_4", "arm_5")[:classes]
+    assert np.bincount(y).tolist() == [len(range(k, 4000, classes)) for k in range(classes)]
+    radius = np.hypot(*x.T)
+    assert 0.1 <= radius.min() < 0.11
+    assert 0.999 < radius.max() < 1.0
+    angle = 2.0 * np.pi * (turns * radius + y / classes)
+    assert np.arctan2(x[:, 1], x[:, 0]) == pytest.approx(np.arctan2(np.sin(angle), np.cos(angle)), abs=1e-9)
+    # equally dense all over the disc: r² is uniform in [0.01, 1)
+    spread = 0.99 / math.sqrt(12.0 * len(x))
+    assert abs((radius**2).mean() - 0.505) < SIGMAS * spread
+
+
+def test_blobs_stand_around_centres_of_their_own(tmp_path):
+    source = data.Blobs(rows=6001, classes=4, features=3, deviation=0.5)
+    x, y, classes = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (3,)
+    assert (x.shape, classes) == ((6001, 3), ("blob_1", "blob_2", "blob_3", "blob_4"))
+    assert np.bincount(y).tolist() == [1501, 1500, 1500, 1500]
+    means = np.stack([x[y == k].mean(axis=0) for k in range(4)])
+    centres = data.Blobs(rows=4, classes=4, features=3, deviation=0.0).table(tmp_path, KEY).x
+    assert np.abs(means - centres).max() < SIGMAS * 0.5 / math.sqrt(1500)
+    assert x.std(axis=0) != pytest.approx(0.5, abs=0.5)  # apart, and so not one blob
+
+
+def test_centres_of_blobs_are_uniform(tmp_path):
+    centres = data.Blobs(rows=2000, classes=2000, features=2, deviation=0.0).table(tmp_path, KEY).x
+    assert -10.0 <= centres.min() < -9.95
+    assert 9.95 < centres.max() < 10.0
+    assert abs(centres.mean()) < SIGMAS * 20.0 / math.sqrt(12.0 * centres.size)
+
+
+def test_sine_is_the_sine_of_its_input(tmp_path):
+    source = data.Sine(rows=4000, noise=0.0, low=-1.0, high=5.0)
+    x, y, classes = source.table(tmp_path, KEY)
+    assert source.in_shape(tmp_path) == (1,)
+    assert (x.shape, y.shape, classes) == ((4000, 1), (4000,), None)
+    assert y.tolist() == pytest.approx([math.sin(v) for v in x[:, 0]], abs=1e-15)
+    assert -1.0 <= x.min() < -0.99
+    assert 4.99 < x.max() < 5.0
+    assert abs(x.mean() - 2.0) < SIGMAS * 6.0 / math.sqrt(12.0 * len(x))
+    assert (data.Sine().low, data.Sine().high) == (-math.pi, math.pi)
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "expected"),
+    [
+        (data.Circles, {"factor": 1.0}, "Circles.factor: must be at least 0 and below 1, got 1.0"),
+        (data.Circles, {"rows": 0, "noise": -1.0}, "Circles.rows: must be positive, got 0\n"
+         "Circles.noise: must be zero or more, got -1.0"),
+        (data.Spirals, {"classes": 1}, "Spirals.classes: must be 2 or more, got 1"),
+        (data.Spirals, {"rows": 2}, "Spirals.rows: must be at least the number of classes, 3, got 2"),
+        (data.Spirals, {"turns": math.inf}, "Spirals.turns: expected a finite number, got inf"),
+        (data.Blobs, {"rows": 4, "classes": 5}, "Blobs.rows: must be at least the number of classes, 5, got 4"),
+        (data.Blobs, {"features": 0}, "Blobs.features: must be positive, got 0"),
+        (data.Blobs, {"deviation": -0.5}, "Blobs.deviation: must be zero or more, got -0.5"),
+        (data.Blobs, {"rows": 2**20, "features": 2**20}, "Blobs.rows: gives 1099511627776 numbers; "
+         "the limit is 2147483648"),
+        (data.Sine, {"low": 1, "high": 1}, "Sine.high: must be more than low, 1.0, got 1.0"),
+    ],
+)  # fmt: skip
+def test_generators_that_cannot_be(source, fields, expected):
+    with pytest.raises(fn.SpecError) as error:
+        source(**fields)
+    assert str(error.value) == expected
 
 
 DRAWN = {
     "function": data.Function(target="sum_of_squares", inputs=2, rows=20),
     "normal_noise": data.NormalNoise(rows=20, inputs=2, outputs=1),
     "moons": data.Moons(rows=20),
+    "circles": data.Circles(rows=20),
+    "spirals": data.Spirals(rows=20),
+    "blobs": data.Blobs(rows=20),
+    "sine": data.Sine(rows=20),
 }
 
 
@@ -400,6 +502,10 @@ def test_draws_are_a_function_of_the_key(tmp_path, name):
         (data.NormalNoise, {"rows": 2**40, "inputs": 2**10, "outputs": 1}),
         (data.Function, {"target": "mean_sine", "inputs": 2**10, "rows": 2**40}),
         (data.Moons, {"rows": 2**50}),
+        (data.Circles, {"rows": 2**50}),
+        (data.Spirals, {"rows": 2**50}),
+        (data.Blobs, {"rows": 2**50, "classes": 2**50}),
+        (data.Sine, {"rows": 2**50}),
         (data.HalfPlaneGrid, {"low": -(2**40), "high": 2**40}),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
