@@ -65,9 +65,7 @@ def curves_svg(history: Sequence[Row], title: str = "") -> str:
     rows = [panels[i : i + CELLS_A_ROW] for i in range(0, len(panels), CELLS_A_ROW)]
     width = max((sum(panel.width for panel in row) for row in rows), default=CELL_WIDTH)
     height = top + (len(rows) * CELL_HEIGHT or 90)
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="system-ui, sans-serif">']
-    parts += [f"<title>{svg.xml(title or 'training curves')}</title>", svg.rect(0, 0, width, height, 'fill="#ffffff"')]
+    parts = []
     if title:
         parts.append(svg.text(16, 26, svg.cut(title, width // 11), size=15, weight="bold"))
     if not panels:
@@ -75,7 +73,7 @@ def curves_svg(history: Sequence[Row], title: str = "") -> str:
     for i, panel in enumerate(panels):
         place = f"{i % CELLS_A_ROW * CELL_WIDTH} {top + i // CELLS_A_ROW * CELL_HEIGHT}"
         parts += [f'<g transform="translate({place})">', *_draw(panel, x_name, limits), "</g>"]
-    return "\n".join([*parts, "</svg>\n"]).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return svg.document(width, height, title or "training curves", parts)
 
 
 # From the history to panels

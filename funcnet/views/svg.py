@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from html import escape
 
 from attrs import frozen
@@ -44,6 +45,15 @@ def ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]
     decimals = max(0, exponent - math.floor(math.log10(step) + 1e-9))
     suffix = f"e{exponent}" if exponent else ""
     return [(v, f"{v / 10.0**exponent:.{decimals}f}{suffix}" if v else "0") for v in values]
+
+
+def document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
+    """A whole document on white, in ASCII, so that it may stand in a file or a page of any encoding."""
+    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="system-ui, sans-serif">'
+    ground = rect(0, 0, width, height, 'fill="#ffffff"')
+    lines = [start, f"<title>{xml(title)}</title>", ground, *parts, "</svg>\n"]
+    return "\n".join(lines).encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: float = 0.7) -> str:
