@@ -371,25 +371,30 @@ def test_moons_are_two_half_circles(tmp_path):
 
 
 def noise_of(source, tmp_path, **fields):
-    """What the noise adds, in deviations: the same key draws the same points without it."""
+    """Inputs, and what the noise adds in deviations: the same key draws the same points without it."""
     name = "deviation" if source is data.Blobs else "noise"
     clean = source(**fields, **{name: 0.0}).table(tmp_path, KEY)
     noisy = source(**fields, **{name: 0.3}).table(tmp_path, KEY)
     inputs = source is not data.Sine
     assert np.array_equal(clean.y, noisy.y) == inputs
     assert np.array_equal(clean.x, noisy.x) != inputs
-    return (noisy.x - clean.x if inputs else noisy.y - clean.y) / 0.3
+    noise = (noisy.x - clean.x if inputs else noisy.y - clean.y) / 0.3
+    return clean.x, noise.reshape(len(noise), -1)
 
 
 @pytest.mark.parametrize("source", [data.Moons, data.Circles, data.Spirals, data.Blobs, data.Sine])
-def test_noise_is_normal_with_its_deviation(tmp_path, source):
-    noise = noise_of(source, tmp_path, rows=3001)
+def test_noise_is_normal_with_its_deviation_and_independent(tmp_path, source):
+    x, noise = noise_of(source, tmp_path, rows=3001)
     n = noise.size
     assert abs(noise.mean()) < SIGMAS / math.sqrt(n)
     assert abs((noise**2).mean() - 1.0) < SIGMAS * math.sqrt(2.0 / n)
     assert abs((noise**4).mean() - 3.0) < SIGMAS * math.sqrt(96.0 / n)
-    if noise.ndim == 2:
-        assert abs((noise[:, 0] * noise[:, 1]).mean()) < SIGMAS / math.sqrt(len(noise))
+    # noise and inputs have nothing to do with each other; drawn by one key they would have
+    k = x.shape[1]
+    between = np.corrcoef(np.column_stack([x, noise, noise**2]), rowvar=False)[:k, k:]
+    assert np.abs(between).max() < SIGMAS / math.sqrt(len(noise))
+    if noise.shape[1] == 2:
+        assert abs(np.corrcoef(noise, rowvar=False)[0, 1]) < SIGMAS / math.sqrt(len(noise))
 
 
 def test_circles_are_two_rings(tmp_path):
