@@ -68,13 +68,15 @@ OPTIMIZERS = {
 }
 SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
 SOURCES = {
-    "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
+    "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
     "funcnet.data.sources": ("Arrays",),
     "funcnet.data.array_files": ("Npy", "Npz", "Hdf5", "Idx"),
     "funcnet.data.delimited": ("Csv",),
-    "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
-}
+    "funcnet.data.generators": (
+        "HalfPlaneGrid", "Function", "NormalNoise", "Moons", "Circles", "Spirals", "Blobs", "Sine",
+    ),
+}  # fmt: skip
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]

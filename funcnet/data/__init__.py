@@ -10,16 +10,23 @@ if TYPE_CHECKING:
         Npz as Npz,
     )
     from funcnet.data.bundled import (
+        BreastCancer as BreastCancer,
+        Diabetes as Diabetes,
         Digits as Digits,
         Iris as Iris,
         NoisyDigits as NoisyDigits,
+        Wine as Wine,
     )
     from funcnet.data.delimited import Csv as Csv
     from funcnet.data.generators import (
+        Blobs as Blobs,
+        Circles as Circles,
         Function as Function,
         HalfPlaneGrid as HalfPlaneGrid,
         Moons as Moons,
         NormalNoise as NormalNoise,
+        Sine as Sine,
+        Spirals as Spirals,
     )
     from funcnet.data.preparation import (
         Dataset as Dataset,
