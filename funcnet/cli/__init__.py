@@ -106,6 +106,10 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(run=_list)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
+    schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
+    schema.set_defaults(run=_schema)
     return whole
 
 
@@ -143,3 +147,9 @@ def _list(options: argparse.Namespace) -> int:
     from funcnet.cli.listing import listing
 
     return listing(options)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from funcnet.cli.schema import print_schema
+
+    return print_schema(options)
