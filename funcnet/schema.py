@@ -20,7 +20,6 @@ from funcnet.codec import KEYS, VERSION, encode_value
 from funcnet.errors import FuncnetError
 from funcnet.spec import (
     MAX_INTEGER,
-    MISSING,
     NAMED,
     WORDS,
     Spec,
@@ -221,13 +220,10 @@ def _default(hint: Any, default: Any) -> Schema:
     """The ``default`` of a field where it has one that JSON can hold."""
     if default is attrs.NOTHING:
         return {}
-    value = convert(hint, default, "", [], decode=False)
-    if value is MISSING:
-        return {}
     try:
-        node = encode_value(hint, value)
+        node = encode_value(hint, convert(hint, default, "", [], decode=False))
         json.dumps(node, allow_nan=False)
-    except (FuncnetError, TypeError, ValueError):  # a class without a tag, a function
+    except (FuncnetError, TypeError, ValueError):  # a class without a tag, a function, a default of another type
         return {}
     return {"default": node["type"] if isinstance(node, dict) and [*node] == ["type"] else node}
 
