@@ -170,6 +170,7 @@ if TYPE_CHECKING:
     )
     from funcnet.optim.rules import apply_updates as apply_updates
     from funcnet.runs import Run as Run, load_run as load_run, run as run
+    from funcnet.schema import json_schema as json_schema
     from funcnet.spec import frozen as frozen, register as register
     from funcnet.stepping import generate as generate, stepper as stepper
     from funcnet.surgery import diff as diff, replace as replace, select as select, transfer as transfer

@@ -40,7 +40,7 @@ MAX_BYTES = 2**20
 ALONE = 'a spec alone stands under its kind: {"version": 1, "model": {…}}'
 MAX_BRACKETS = 4 * MAX_DEPTH  # JSON brackets inside brackets, at most a few for each spec
 
-_KEYS = {"layer": "model"}  # the key that a kind stands under, where it is not the kind's own name
+KEYS = {"layer": "model"}  # the key that a kind stands under, where it is not the kind's own name
 
 
 def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, Any]:
@@ -58,15 +58,16 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
     for name, hint, default, _ in fields(cls):
         value = getattr(spec, name)
         if fill or default is attrs.NOTHING or value != default:
-            node[name] = _encode(hint, value, fill)
+            node[name] = encode_value(hint, value, fill)
     return node
 
 
-def _encode(hint: Any, value: Any, fill: bool) -> Any:
+def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
+    """The JSON of a field's value, given the field's type."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if isinstance(value, Spec | tuple | FrozenDict):
-            return _encode(next(arg for arg in args if _admits(arg, value)), value, fill)
+            return encode_value(next(arg for arg in args if _admits(arg, value)), value, fill)
         return value
     if isinstance(value, Spec):
         return encode(value, fill=fill, tagged=type(value) is not hint or is_kind(hint))
@@ -81,9 +82,9 @@ def _encode(hint: Any, value: Any, fill: bool) -> Any:
     if isinstance(value, tuple):
         inner = get_args(args[0]) if origin is Annotated else args
         each = [inner[0]] * len(value) if inner[-1] is ... else inner
-        return [_encode(hint, item, fill) for hint, item in zip(each, value, strict=True)]
+        return [encode_value(hint, item, fill) for hint, item in zip(each, value, strict=True)]
     if isinstance(value, FrozenDict):
-        return {name: _encode(args[1], value[name], fill) for name in sorted(value)}
+        return {name: encode_value(args[1], value[name], fill) for name in sorted(value)}
     return value
 
 
@@ -97,25 +98,27 @@ def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
     """The whole document of a spec: an experiment flat, any other spec under the key of its kind."""
     if spec.kind == "experiment":
         return {"version": VERSION, **encode(spec, fill=fill, tagged=False)}
-    return {"version": VERSION, _KEYS.get(spec.kind, spec.kind): encode(spec, fill=fill)}
+    return {"version": VERSION, KEYS.get(spec.kind, spec.kind): encode(spec, fill=fill)}
 
 
 def to_json(spec: Spec) -> str:
     """The canonical JSON text of any spec: fixed key order, defaults omitted."""
-    return _layout(to_dict(spec), "") + "\n"
+    return layout(to_dict(spec)) + "\n"
 
 
-def _layout(node: Any, indent: str) -> str:
+def layout(node: Any, indent: str = "", width: int = 110) -> str:
     """JSON text in which what fits on a line stays on it."""
     line = json.dumps(node, ensure_ascii=False)
-    if not isinstance(node, dict | list) or (len(indent) + len(line) <= 110 and indent):
+    if not isinstance(node, dict | list) or (len(indent) + len(line) <= width and indent):
         return line
     deeper = indent + "  "
     if isinstance(node, dict):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_layout(value, deeper)}" for key, value in node.items()]
+        parts = [
+            f"{json.dumps(key, ensure_ascii=False)}: {layout(value, deeper, width)}" for key, value in node.items()
+        ]
         opening, closing = "{", "}"
     else:
-        parts = [_layout(value, deeper) for value in node]
+        parts = [layout(value, deeper, width) for value in node]
         opening, closing = "[", "]"
     return f"{opening}\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}{closing}"
 
@@ -127,7 +130,7 @@ def spec_hash(spec: Spec) -> str:
 
 
 def from_json(document: str | Mapping[str, Any]) -> Any:
-    """The spec that a JSON text, or the dict parsed from one, describes.
+    """The spec that a JSON text, or the dict parsed from one, describes; a ``$schema`` in it is for editors.
 
     Raises   SpecError with every problem: its JSON path, what was found, what is allowed
     """
@@ -144,12 +147,14 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
     if version > VERSION:
         message = f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade funcnet"
         raise SpecError([Problem(".version", message)])
-    body = {key: value for key, value in document.items() if key != "version"}
+    if not isinstance(document.get("$schema", ""), str):
+        raise SpecError([Problem(".$schema", f"expected a string, got {show(document['$schema'])}")])
+    body = {key: value for key, value in document.items() if key not in ("$schema", "version")}
     if body.pop("type", "experiment") != "experiment":
         raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}; {ALONE}")])
     from funcnet import index
 
-    kinds = {_KEYS.get(kind, kind): kind for kind in index.KINDS}
+    kinds = {KEYS.get(kind, kind): kind for kind in index.KINDS}
     (only,) = body if len(body) == 1 else (None,)
     try:
         if only in kinds and kinds[only] != "experiment":

@@ -104,6 +104,7 @@ CORE = {
     "funcnet.layer": ("Layer", "Leaf", "Triple", "Context", "EVAL", "listen"),
     "funcnet.spec": ("register", "frozen"),
     "funcnet.codec": ("to_json", "from_json", "save_spec", "load_spec", "spec_hash"),
+    "funcnet.schema": ("json_schema",),
     "funcnet.combinators.serial": ("serial",),
     "funcnet.combinators.branch": ("branch", "parallel"),
     "funcnet.optim.rules": ("apply_updates",),

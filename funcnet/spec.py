@@ -9,6 +9,7 @@ every problem at once. A file can only name registered classes; it never causes 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import math
 import types
@@ -54,11 +55,12 @@ _REGISTRY: dict[tuple[str, str], type[Spec]] = {}
 class Range:
     """Constraint of a numeric field, for its check, its error text and its documentation.
 
-    Given as ``field(validator=positive)``; ``Spec`` applies it together with the type.
+    Given as ``field(validator=positive)``; ``Spec`` applies it together with the type. ``keywords`` say the
+    same in JSON Schema: ``Range("positive", lambda value: value > 0, exclusiveMinimum=0)``.
     """
 
-    def __init__(self, text: str, holds: Callable[[float], bool]) -> None:
-        self.text, self.holds = text, holds
+    def __init__(self, text: str, holds: Callable[[float], bool], **keywords: float) -> None:
+        self.text, self.holds, self.keywords = text, holds, keywords
 
     def __call__(self, spec: Any, attribute: Any, value: Any) -> None:
         """Nothing: ``Spec`` checks types first, then ranges, to report all problems together."""
@@ -71,9 +73,9 @@ class Range:
             yield Problem(path, f"must be {self.text}, got {value!r}")
 
 
-positive = Range("positive", lambda value: value > 0)
-non_negative = Range("zero or more", lambda value: value >= 0)
-fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+positive = Range("positive", lambda value: value > 0, exclusiveMinimum=0)
+non_negative = Range("zero or more", lambda value: value >= 0, minimum=0)
+fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1, minimum=0, exclusiveMaximum=1)
 
 
 class FrozenDict(Mapping[str, T], Generic[T]):
@@ -280,6 +282,11 @@ def stem(cls: type[Spec]) -> str:
     return (cls.tag or cls.kind).rpartition(".")[2]
 
 
+def about(cls: type[Spec]) -> str:
+    """The first paragraph of a class's docstring on one line, without its markup."""
+    return (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "").rstrip(".")
+
+
 # ----- one walk for constructors and documents ------------------------------------------------------------
 
 
@@ -316,7 +323,7 @@ def is_kind(cls: type[Spec]) -> bool:
     return own_tag(cls) is None
 
 
-def _named_base(hint: Any) -> type[Spec]:
+def named_base(hint: Any) -> type[Spec]:
     """``Layer`` of ``Named[Layer]``, which is ``Annotated[tuple[tuple[str, Layer], ...], NAMED]``."""
     base: type[Spec] = get_args(get_args(get_args(hint)[0])[0])[1]
     return base
@@ -332,7 +339,7 @@ def describe(hint: Any) -> str:
         return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return f"a list of {_named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"
+        return f"a list of {named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"
     if origin is Literal:
         return " or ".join(show(value) for value in args)
     if origin in (Union, types.UnionType):
@@ -392,7 +399,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             return convert(args[0], (value,) if isinstance(value, str) else value, path, problems, decode=decode)
     elif origin is Annotated and args[1] == NAMED:
         if isinstance(value, list | tuple):
-            return _convert_named(_named_base(hint), value, path, problems, decode=decode)
+            return _convert_named(named_base(hint), value, path, problems, decode=decode)
     elif origin is tuple:
         value = value.tolist() if isinstance(value, np.ndarray) else value
         if isinstance(value, list | tuple) and (args[-1] is ... or len(args) == len(value)):

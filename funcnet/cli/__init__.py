@@ -112,6 +112,10 @@ def parser() -> argparse.ArgumentParser:
     guide.add_argument("--lang", metavar="LANG", help="the page's language: en, or zh where it is translated")
     guide.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
     guide.set_defaults(run=_guide)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
+    schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
+    schema.set_defaults(run=_schema)
     return whole
 
 
@@ -155,3 +159,9 @@ def _guide(options: argparse.Namespace) -> int:
     from funcnet.cli.guide import print_guide
 
     return print_guide(options)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from funcnet.cli.schema import print_schema
+
+    return print_schema(options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import attrs
 from funcnet import index
 from funcnet.codec import encode, load_spec
 from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
-from funcnet.spec import describe, fields, tags
+from funcnet.spec import about, describe, fields, tags
 
 
 def listing(options: argparse.Namespace) -> int:
@@ -25,7 +24,7 @@ def listing(options: argparse.Namespace) -> int:
         )
     kinds = [options.kind] if options.kind else list(index.KINDS)
     described: dict[str, dict[str, Any]] = {
-        kind: {tag: {"about": _about(cls), "fields": _fields(cls)} for tag, cls in tags(kind).items()} for kind in kinds
+        kind: {tag: {"about": about(cls), "fields": _fields(cls)} for tag, cls in tags(kind).items()} for kind in kinds
     }
     specs = [] if options.kind else _specs()
     if options.json:
@@ -53,11 +52,6 @@ def _fields(cls: Any) -> list[str]:
             text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default)}"
         texts.append(text)
     return texts
-
-
-def _about(cls: Any) -> str:
-    """The first line of a class's docstring, without its markup."""
-    return (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "").rstrip(".")
 
 
 def _specs() -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from funcnet.initializers import Initializer, Ones, Zeros
 from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
 from funcnet.spec import Range, frozen, positive, register
 
-momentum_range = Range("between 0 and 1", lambda value: 0.0 <= value <= 1.0)
+momentum_range = Range("between 0 and 1", lambda value: 0.0 <= value <= 1.0, minimum=0, maximum=1)
 
 
 @register("batch_norm")
