@@ -170,19 +170,20 @@ def test_schema_and_codec_agree(cls):
     holds()
 
 
-DOCUMENTS = [json.loads(CONTRACT), to_dict(NET), *[json.loads(path.read_text(encoding="utf-8")) for path in SPECS]]
+SOME = [path for path in SPECS if path.stem in ("digits_mlp", "digits_conv", "sine_4_3_3_1", "two_layer_relu")]
+DOCUMENTS = [json.loads(CONTRACT), to_dict(NET), *[json.loads(path.read_text(encoding="utf-8")) for path in SOME]]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_mutations_are_mostly_decided(name):
     """The agreement above is not an empty one."""
     draw, verdicts = random.Random(1), Counter()
-    for _ in range(40):
+    for _ in range(120):
         other = mutated(draw.choice(DOCUMENTS), name, draw)
         said = verdict(other)
         verdicts[said] += 1
         assert said == "beyond" or valid(other) is (said == "accepted"), (said, other)
-    assert verdicts["beyond"] < 15
+    assert verdicts["beyond"] < 50
     assert verdicts["refused"] > 0
     assert (verdicts["accepted"] > 0) is (name in ACCEPTED_TOO)
 
