@@ -185,7 +185,7 @@ def test_mutations_are_mostly_decided(name):
         assert said == "beyond" or valid(other) is (said == "accepted"), (said, other)
     assert verdicts["beyond"] < 50
     assert verdicts["refused"] > 0
-    assert (verdicts["accepted"] > 0) is (name in ACCEPTED_TOO)
+    assert verdicts["accepted"] > 0 or name not in ACCEPTED_TOO
 
 
 ACCEPTED_TOO = [
