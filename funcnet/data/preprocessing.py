@@ -27,6 +27,8 @@ from funcnet.key import Array
 Preprocess = dict[str, Any]
 SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
 """The names of shift and factor of each scale"""
+MOST_HOT = 2**27
+"""Numbers that a column of categories may become: a gigabyte"""
 
 
 def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
@@ -116,7 +118,14 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
                 layer=layer,
             )
         return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
-    return {"name": name, "kind": "one_hot", "categories": sorted_labels(known.tolist()), "fill": fill}
+    categories = sorted_labels(known.tolist())
+    if len(categories) * len(values) > MOST_HOT:
+        raise DataError(
+            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
+            "leave it out, or merge the rare ones",
+            layer=layer,
+        )
+    return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
 
 
 def sorted_labels(labels: list[str]) -> list[str]:
@@ -156,6 +165,15 @@ def _one_hot(preprocess: Preprocess) -> list[bool]:
 
 def _statistics(x: Any, rows: Array | None, scale: str | None, change: Any = None) -> tuple[Array, Array, Array, Array]:
     """Least, greatest, shift and factor of each feature; a constant keeps its size."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _moments(x, rows, scale, change)
+    for statistic in found[2:] if scale is not None else ():
+        if not np.isfinite(statistic).all():
+            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first")
+    return found
+
+
+def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
     count, low, high = 0, None, None
     mean: Any = 0.0
     squares: Any = 0.0
@@ -181,7 +199,7 @@ def _statistics(x: Any, rows: Array | None, scale: str | None, change: Any = Non
     elif scale == "robust":
         quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
         shift, factor = quarters[1], quarters[2] - quarters[0]
-    varies = (high > low) & (factor > 0.0)  # the deviation of a constant may be a rounding error, not 0
+    varies = (high > low) & ~(factor <= 0.0)  # the deviation of a constant may be a rounding error, not 0
     return low, high, shift, np.where(varies, factor, 1.0)
 
 
