@@ -67,7 +67,7 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     if block is not None:
         parts = Parts(*map(np.sort, parts))
     if classes is not None:
-        check_classes(y, classes, parts, name)
+        check_classes({part: y[chosen] for part, chosen in parts._asdict().items()}, classes, name)
     preprocess = fit(source, x, y, parts.train, classes)
     if table.outputs:
         preprocess["outputs"] = list(table.outputs)
@@ -227,18 +227,18 @@ def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
     return table._replace(y=y.astype(np.int64))
 
 
-def check_classes(y: Array, classes: list[str], parts: Parts, name: str) -> None:
-    """Refuse a class that is held out and that the training part does not have.
+def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name: str) -> None:
+    """Refuse a class that is held out and that the training part does not have; targets by part.
 
     Raises   DataError
     """
-    if y.ndim != 1 or y.dtype.kind not in "iub":
+    train = targets["train"]
+    if train.ndim != 1 or train.dtype.kind not in "iub":
         return
-    trained = np.unique(y[parts.train])
-    for part in PARTS[1:]:
-        unseen = np.setdiff1d(np.unique(y[getattr(parts, part)]), trained)
+    for part, y in targets.items():
+        unseen = np.setdiff1d(y, train)
         if len(unseen):
-            label = classes[int(unseen[0])] if 0 <= unseen[0] < len(classes) else str(unseen[0])
+            label = str(unseen[0]) if classes is None else classes[int(unseen[0])]
             raise DataError(
                 f"the {part} part has the class {label!r}, which the training part does not have; "
                 "stratify the split, or use more rows of it",
