@@ -131,18 +131,18 @@ class Npz(Source):
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 return tuple(read(member)[0][1:])
         except Exception:
-            return _members(path, self.x)[self.x].shape[1:]  # whose errors say what is wrong
+            return members_of(path, self.x)[self.x].shape[1:]  # whose errors say what is wrong
 
     def table(self, base: Path, key: Key) -> Table:
         path = inside(base, self.path)
         wanted = [name for name in (self.x, self.y, self.weight) if name is not None]
-        members = _members(path, *wanted)
+        members = members_of(path, *wanted)
         columns = {name: array for name, array in members.items() if name not in wanted and array.ndim == 1}
         weight = None if self.weight is None else members[self.weight]
         return Table(members[self.x], members[self.y], weight=weight, columns=columns)
 
 
-def _members(path: Path, *wanted: str) -> dict[str, Array]:
+def members_of(path: Path, *wanted: str) -> dict[str, Array]:
     """The arrays of an archive.
 
     Raises   DataError where one that is wanted is not among them
