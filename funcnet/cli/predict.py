@@ -33,6 +33,14 @@ def print_predictions(options: argparse.Namespace) -> int:
     if options.check_range:
         print(range_report(run, raw), file=sys.stderr)
     if options.out is None:
+        encoding = sys.stdout.encoding or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError as error:  # a question mark in a label would be a wrong answer
+            raise DataError(
+                f"the console's encoding {encoding} has no {text[error.start]!r}; write a file with -o OUT, "
+                "or set PYTHONIOENCODING=utf-8"
+            ) from None
         with unread():
             sys.stdout.write(text)
             sys.stdout.flush()

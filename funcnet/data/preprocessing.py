@@ -295,7 +295,7 @@ def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, i
     if seen is None or isinstance(x, Stream):
         raise DataError("the run has no range of its inputs, which are indices")
     values = unscaled(preprocess, x)
-    out = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
+    out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
     if not isinstance(x, Frame):
         return out.reshape(len(values), -1).any(axis=1), {}
     rows, counts, begin = np.zeros(len(values), bool), {}, 0

@@ -50,10 +50,11 @@ def raw_inputs(source: Source, preprocess: Preprocess, path: Path) -> Inputs:
 def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
     """A table of numbers, a row for each input, in the shape that inputs had in training."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    grid = Grid(path, delimiter)
+    grid = Grid(path, delimiter, header=False)
     try:
-        [float(text) for text in grid.names]
+        [float(text) for text in grid.rows[0]]
     except ValueError:
+        grid = Grid(path, delimiter)
         names: list[str] = list(getattr(source, "features", grid.names))
         lost = [name for name in names if name not in grid.names]
         if lost:
@@ -62,7 +63,6 @@ def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
                 f"{path}: has no column {', '.join(map(repr, lost))}{near}; it has {', '.join(grid.names)}"
             ) from None
     else:
-        grid = Grid(path, delimiter, header=False)
         names = grid.names
     shape = tuple(preprocess["shape"])
     if len(names) != math.prod(shape):
