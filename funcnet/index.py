@@ -65,6 +65,7 @@ SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCo
 SOURCES = {
     "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
     "funcnet.data.text": ("Text",),
+    "funcnet.data.cat_images": ("CatImages",),
     "funcnet.data.sources": ("Arrays", "Npz"),
     "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
 }

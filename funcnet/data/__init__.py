@@ -8,6 +8,7 @@ if TYPE_CHECKING:
         Iris as Iris,
         NoisyDigits as NoisyDigits,
     )
+    from funcnet.data.cat_images import CatImages as CatImages
     from funcnet.data.generators import (
         Function as Function,
         HalfPlaneGrid as HalfPlaneGrid,

@@ -19,11 +19,15 @@ from funcnet.spec import Spec, frozen, register
 
 
 class Table(NamedTuple):
-    """Inputs and targets row by row, the names of the classes if the targets are labels."""
+    """Inputs and targets row by row, the names of the classes if the targets are labels.
+
+    ``part`` is 0 for a row that trains, 1 for one of the validation part, 2 of the test part, where the files say so.
+    """
 
     x: Array
     y: Array
     classes: tuple[str, ...] | None = None
+    part: Array | None = None
 
 
 @frozen
