@@ -173,6 +173,7 @@ if TYPE_CHECKING:
     from funcnet.spec import frozen as frozen, register as register
     from funcnet.stepping import generate as generate, stepper as stepper
     from funcnet.surgery import diff as diff, replace as replace, select as select, transfer as transfer
+    from funcnet.training.answers import predict_label as predict_label, predict_proba as predict_proba
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
     from funcnet.training.step import (

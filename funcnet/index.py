@@ -56,19 +56,28 @@ INITIALIZERS = {
         "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "Orthogonal",
     ),
 }  # fmt: skip
-METRICS = {"funcnet.metrics": ("Accuracy", "RMSE", "MAE", "R2", "LogLoss")}
+METRICS = {
+    "funcnet.metrics.decisions": ("Accuracy", "BalancedAccuracy", "TopKAccuracy", "Precision", "Recall", "F1"),
+    "funcnet.metrics.ranking": ("RocAuc", "AveragePrecision"),
+    "funcnet.metrics.probability": ("LogLoss", "Perplexity", "Brier"),
+    "funcnet.metrics.regression": ("RMSE", "MAE", "R2", "ExplainedVariance"),
+}
 OPTIMIZERS = {
     "funcnet.optim.rules": ("SGD", "Adam", "AdamW", "RMSprop"),
     "funcnet.optim.transforms": ("Chain", "ClipByGlobalNorm"),
 }
 SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
 SOURCES = {
-    "funcnet.data.bundled": ("Digits", "Iris", "NoisyDigits"),
+    "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
     "funcnet.data.cat_images": ("CatImages",),
-    "funcnet.data.sources": ("Arrays", "Npz"),
-    "funcnet.data.generators": ("HalfPlaneGrid", "Function", "NormalNoise", "Moons"),
-}
+    "funcnet.data.sources": ("Arrays",),
+    "funcnet.data.array_files": ("Npy", "Npz", "Hdf5", "Idx"),
+    "funcnet.data.delimited": ("Csv",),
+    "funcnet.data.generators": (
+        "HalfPlaneGrid", "Function", "NormalNoise", "Moons", "Circles", "Spirals", "Blobs", "Sine",
+    ),
+}  # fmt: skip
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]
@@ -78,7 +87,7 @@ KINDS: dict[str, tuple[str, str, Family]] = {
     "optimizer": ("funcnet.optim.rules", "Optimizer", OPTIMIZERS),
     "schedule": ("funcnet.optim.schedules", "Schedule", SCHEDULES),
     "initializer": ("funcnet.initializers", "Initializer", INITIALIZERS),
-    "metric": ("funcnet.metrics", "Metric", METRICS),
+    "metric": ("funcnet.metrics.base", "Metric", METRICS),
     "data": ("funcnet.data.sources", "Source", SOURCES),
     "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
     "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),
@@ -105,6 +114,7 @@ CORE = {
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
+    "funcnet.training.answers": ("predict_label", "predict_proba"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
     "funcnet.surgery": ("diff", "replace", "select", "transfer"),

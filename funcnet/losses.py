@@ -29,6 +29,8 @@ class Loss(Spec):
     kind: ClassVar[str] = "loss"
     additive: ClassVar[bool] = True
     """Whether the losses of a batch's parts, given the whole's divisor, add up to the whole's."""
+    probabilities: ClassVar[bool] = False
+    """Whether ``link`` gives probabilities: of each class, or of one"""
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         """What the sum over terms is divided by."""
@@ -293,6 +295,8 @@ class BinaryCrossEntropy(ElementwiseLoss):
     Raises   DataError for predictions or targets outside [0, 1]
     """
 
+    probabilities: ClassVar[bool] = True
+
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
         check_probabilities(prediction, "probabilities", self, "for logits use SigmoidCrossEntropy()")
@@ -316,6 +320,8 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     The derivative is ``σ(z) - t``; where a confident prediction makes it too small to matter it is 0.
     Raises   DataError for targets outside [0, 1]
     """
+
+    probabilities: ClassVar[bool] = True
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
@@ -342,6 +348,8 @@ class SoftmaxCrossEntropy(Loss):
     Raises   DataError for labels outside 0 … classes - 1 or not integers, ShapeError for shapes that differ
     Source   smoothing: Szegedy et al. (2016), as PyTorch's
     """
+
+    probabilities: ClassVar[bool] = True
 
     label_smoothing: float = field(default=0.0, validator=fraction)
 

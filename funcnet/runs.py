@@ -18,7 +18,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -26,11 +26,17 @@ import numpy as np
 import funcnet
 from funcnet import tree
 from funcnet.codec import load_spec, to_dict
-from funcnet.data.preparation import Prepared, check_finite, prepare, transform
-from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
+from funcnet.data.paths import outside
+from funcnet.data.preparation import Prepared, input_shape, prepare
+from funcnet.data.preprocessing import check_finite, restore_targets, shift_and_factor, transform
+from funcnet.data.sources import Frame
+from funcnet.data.streams import Stream, pieces_of
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
 from funcnet.files import write_bytes
-from funcnet.key import Key
-from funcnet.layer import Params, check_total, reach
+from funcnet.key import Array, Key
+from funcnet.layer import Params, Shape, check_total, reach
+from funcnet.metrics import InUnits, Metric
+from funcnet.training.answers import label_of, proba_of
 from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
@@ -57,18 +63,37 @@ class Run:
     """What was evaluated and saved: those of the final state, or an average that the optimizer keeps."""
     stopped: str | None = None
 
-    def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
-        """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values.
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes, in the order of their labels."""
+        return self.preprocess["classes"]
 
-        Scales them as training did, and applies the loss's link to the network's output. The column of a
-        class has the number of its label, and its name in ``preprocess["classes"]``.
+    def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
+        """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values in their units.
+
+        Prepares them as training did, and applies the loss's link to the network's output. The column of a
+        class has the number of its label, and its name in ``classes``.
         """
         experiment = self.experiment
-        raw = numeric(x)
-        check_finite(raw, "inputs", "predict")
-        inputs = transform(self.preprocess, raw, experiment.dtype, "predict")
+        if not isinstance(x, Frame | Stream):
+            x = numeric(x)
+            if not self.preprocess.get("fill"):
+                check_finite(x, "inputs", "predict")
+        inputs = transform(self.preprocess, x, experiment.dtype, "predict")
         y = predict(experiment.model, self.params, self.train_state.state, inputs, batch_size)
-        return experiment.loss.link(y)
+        return restore_targets(self.preprocess, experiment.loss.link(y))
+
+    def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
+        """The probability of each class for raw inputs, (rows, classes).
+
+        Raises   ShapeError for a loss that gives no probabilities
+        """
+        return proba_of(self.experiment.loss, self.predict(x, batch_size))
+
+    def predict_label(self, x: Any, batch_size: int | None = 1024) -> Array:
+        """The likeliest class of each raw input, by name where the data has names."""
+        labels = label_of(self.predict(x, batch_size))
+        return labels if self.classes is None else np.array(self.classes)[labels]
 
 
 def run(
@@ -77,17 +102,19 @@ def run(
     *,
     base: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Callback] = (),
+    allow_outside: bool = False,
 ) -> Run:
     """Train an experiment; with ``out``, leave a run folder there.
 
-    ``base`` is the folder that paths in the spec are relative to, the current one by default. The same
+    ``base`` is the folder that paths in the spec are relative to, the current one by default, and that they must
+    not leave without ``allow_outside``. The same
     experiment gives the same run, bit for bit on one machine. Shapes are checked before data is read,
     and the folder before training starts.
     Raises   ShapeError, DataError; CheckpointError for a folder that is taken or cannot be written;
              NonFiniteError, after saving the last good state and the history
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
-    with limited(experiment.training.threads):
+    with limited(experiment.training.threads), outside(allow_outside):
         return _run(experiment, out, Path(base or "."), callbacks)
 
 
@@ -99,11 +126,12 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
     start = starting_state(experiment, key, data, base)
+    metrics = in_units(experiment.metrics, data.preprocess)
     for name, part in data.parts_by_name().items():
         check_targets(
             experiment.model,
             experiment.loss,
-            experiment.metrics,
+            metrics,
             part,
             f"the {'training' if name == 'train' else name} part",
         )
@@ -124,8 +152,10 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
             key=start.key,
             start=start,
             validation=data.validation,
-            metrics=experiment.metrics,
+            metrics=metrics,
             callbacks=callbacks,
+            class_weight=class_weights(experiment, data.preprocess),
+            block=data.block,
         )
         finished = finish(experiment, data, result)
     except BaseException as error:
@@ -153,9 +183,46 @@ def profiled(finished: Run, base: str | os.PathLike[str] | None = None) -> Profi
 
 def check_shapes(experiment: Experiment, base: Path) -> None:
     """Refuse a model that does not fit its data, or is too large, before any data is read."""
-    in_shape = experiment.data.in_shape(base)
+    if experiment.data.in_shape(base) is not None:
+        fit_model(experiment, input_shape(experiment.data, Key(experiment.seed), base))
+
+
+def fit_model(experiment: Experiment, in_shape: Shape) -> None:
+    """Refuse a model that does not fit its inputs, or is too large.
+
+    Raises   ShapeError
+    """
     reach("", experiment.model, "out_shape", in_shape)
     check_total(experiment.model.leaves(in_shape))
+
+
+def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:
+    """Metrics of scaled targets in the units of the data."""
+    scaler = preprocess.get("targets")
+    if scaler is None:
+        return list(metrics)
+    shift, factor = (tuple(np.atleast_1d(part).tolist()) for part in shift_and_factor(scaler))
+    return [InUnits(metric, shift, factor) for metric in metrics]
+
+
+def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
+    """The class weights of a spec by label.
+
+    Raises   DataError for a name that no class has
+    """
+    given = experiment.training.class_weight
+    if given is None or given == "balanced":
+        return given
+    classes = preprocess["classes"]
+    found = {}
+    for name, weight in given.items():
+        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
+        if label is None:
+            known = ", ".join(classes) if classes else "labels such as '0'"
+            near = did_you_mean(name, classes or ())
+            raise DataError(f"training.class_weight: there is no class {name!r}{near}; there are {known}")
+        found[label] = weight
+    return found
 
 
 def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
@@ -173,9 +240,10 @@ def finish(experiment: Experiment, data: Prepared, result: Fit, *, failed: bool 
     ts = result.train_state
     params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
     metrics = {}
+    wanted = in_units(experiment.metrics, data.preprocess)
     for name, part in data.parts_by_name().items():
         try:
-            metrics[name] = evaluate(experiment.model, experiment.loss, params, ts.state, part, experiment.metrics)
+            metrics[name] = evaluate(experiment.model, experiment.loss, params, ts.state, part, wanted)
         except FuncnetError:
             if not failed:
                 raise
@@ -258,6 +326,7 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
+        "found": data.found,
         "data": digest({name: part._asdict() for name, part in data.parts_by_name().items()}),
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
@@ -297,9 +366,9 @@ def digest(arrays: dict[str, Any]) -> str:
     total = hashlib.sha256()
     for path, leaf in sorted(tree.flatten(arrays).items()):
         if leaf is not None:
-            array = np.ascontiguousarray(leaf)
-            total.update(f"{path} {array.dtype.str} {np.shape(leaf)}\n".encode())
-            total.update(array.tobytes())
+            total.update(f"{path} {leaf.dtype.str} {np.shape(leaf)}\n".encode())
+            for part in pieces_of(leaf) if isinstance(leaf, Stream) else [leaf]:
+                total.update(np.ascontiguousarray(part).tobytes())
     return total.hexdigest()
 
 
@@ -343,9 +412,10 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
             raise CheckpointError(f"{folder}: weights.npz is not the file that the run wrote")
         name = "preprocess.json"
         preprocess = read_object(folder / name)
-        inputs, _ = preprocess["inputs"], preprocess["classes"]
-        if inputs is not None:
-            np.array([inputs["mean"], inputs["deviation"]], np.float64)
+        _ = preprocess["classes"]
+        for scaler in (preprocess["inputs"], preprocess.get("targets")):
+            if scaler is not None:
+                shift_and_factor(scaler)
         name = LAST
         metrics = read_object(folder / name)
         if not all(isinstance(scores, dict) for scores in metrics.values()):

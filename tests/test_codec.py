@@ -260,7 +260,8 @@ def test_a_hash_is_of_the_document_with_every_default():
         '"version":1}'
     )
     assert fn.spec_hash(fn.data.Npz("ö")) == sha(
-        '{"data":{"path":"\\u00f6","scale":null,"split":null,"type":"npz","x":"x","y":"y"},"version":1}'
+        '{"data":{"block":null,"divide":null,"flatten":false,"impute":null,"path":"\\u00f6","scale":null,"split":null,'
+        '"target_scale":null,"type":"npz","weight":null,"x":"x","y":"y"},"version":1}'
     )
 
 

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 import funcnet as fn
+from tests.pages import python_blocks
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_python_blocks_run(capsys):
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+    blocks = python_blocks(README)
     assert len(blocks) >= 8
     space = {"__name__": "readme"}
-    for i, block in enumerate(blocks):
-        exec(compile(block, f"README.md, block {i}", "exec"), space)
+    for block in blocks:
+        block.run(space)
     printed = capsys.readouterr().out
     promised = re.findall(r"^ +# (\$\..*)$", README.read_text(encoding="utf-8"), re.M)
     assert len(promised) == 2

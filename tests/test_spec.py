@@ -135,7 +135,10 @@ def test_numbers_too_large_for_a_float_are_refused(call):
         ),
         (lambda: fn.Training(), "Training: expected either epochs or steps, got none"),
         (lambda: fn.Training(epochs=1, steps=1), "Training: expected either epochs or steps, got both"),
-        (lambda: fn.data.Digits(scale="max"), 'Digits.scale: expected "standard" or null, got "max"'),
+        (
+            lambda: fn.data.Digits(scale="max"),
+            'Digits.scale: expected "standard" or "minmax" or "robust" or null, got "max"',
+        ),
         (
             lambda: fn.data.Function("mean_sin"),
             'Function.target: expected "mean_sine" or "sum_of_squares", got "mean_sin", did you mean \'mean_sine\'?',

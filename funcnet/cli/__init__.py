@@ -106,6 +106,12 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(run=_list)
+
+    guide = commands.add_parser("guide", help="read about backpropagation, layers, losses, specs and errors")
+    guide.add_argument("topic", nargs="?", help="a page, such as concept (default: the list of pages)")
+    guide.add_argument("--lang", metavar="LANG", help="the page's language: en, or zh where it is translated")
+    guide.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
+    guide.set_defaults(run=_guide)
     return whole
 
 
@@ -143,3 +149,9 @@ def _list(options: argparse.Namespace) -> int:
     from funcnet.cli.listing import listing
 
     return listing(options)
+
+
+def _guide(options: argparse.Namespace) -> int:
+    from funcnet.cli.guide import print_guide
+
+    return print_guide(options)

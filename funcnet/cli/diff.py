@@ -10,6 +10,8 @@ from typing import Any
 from funcnet.cli.files import base_of, spec_file
 from funcnet.cli.show import parse_shape
 from funcnet.codec import load_spec
+from funcnet.data.preparation import input_shape
+from funcnet.key import Key
 from funcnet.layer import Layer
 from funcnet.surgery import diff
 from funcnet.training.experiment import Experiment
@@ -23,7 +25,7 @@ def print_difference(options: argparse.Namespace) -> int:
     found = diff(first, second)
     if isinstance(first, Experiment) and isinstance(second, Experiment):
         nets = first.model, second.model
-        shape = first.data.in_shape(base_of(files[0])) if shape is None else shape
+        shape = input_shape(first.data, Key(first.seed), base_of(files[0])) if shape is None else shape
         found = diff(*nets, in_shape=shape)._replace(changes=found.changes)
     elif isinstance(first, Layer) and isinstance(second, Layer):
         found = diff(first, second, in_shape=shape)

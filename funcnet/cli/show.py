@@ -11,6 +11,7 @@ from typing import Any
 from funcnet.cli.console import table
 from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import load_spec
+from funcnet.data.preparation import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.key import Key
 from funcnet.layer import Layer, Shape
@@ -39,7 +40,11 @@ def show(options: argparse.Namespace) -> int:
     spec = load_spec(file)
     if isinstance(spec, Experiment):
         model: Layer = spec.model
-        in_shape: Shape = spec.data.in_shape(base_of(file)) if options.input is None else parse_shape(options.input)
+        in_shape: Shape = (
+            input_shape(spec.data, Key(spec.seed), base_of(file))
+            if options.input is None
+            else parse_shape(options.input)
+        )
     elif isinstance(spec, Layer):
         if options.input is None:
             raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")

@@ -9,7 +9,7 @@ from funcnet.cli.files import base_of, spec_file
 from funcnet.cli.show import parse_count, parse_shape
 from funcnet.codec import load_spec
 from funcnet.compile.source import source
-from funcnet.data.preparation import prepare
+from funcnet.data.preparation import input_shape, prepare
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.files import write_bytes
 from funcnet.key import Key
@@ -25,7 +25,7 @@ def print_source(options: argparse.Namespace) -> int:
     shape = None if options.input is None else parse_shape(options.input)
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
     if isinstance(spec, Experiment):
-        in_shape = spec.data.in_shape(base_of(file)) if shape is None else shape
+        in_shape = input_shape(spec.data, Key(spec.seed), base_of(file)) if shape is None else shape
         rows, total = _length(spec, file)
         optimizer = bind(spec.optimizer, total)
         text = source(

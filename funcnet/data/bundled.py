@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 from attrs import field
 
 from funcnet.data.sources import Source, Table
@@ -14,7 +16,7 @@ from funcnet.layer import Shape
 from funcnet.spec import frozen, non_negative, register
 
 
-def bundled(name: str, classes: tuple[str, ...]) -> Table:
+def bundled(name: str, classes: tuple[str, ...] | None) -> Table:
     """The arrays x and y of a file in this package."""
     with as_file(files("funcnet.data") / f"{name}.npz") as path:
         members = read_npz(path)
@@ -26,7 +28,7 @@ def bundled(name: str, classes: tuple[str, ...]) -> Table:
 class Digits(Source):
     """1797 handwritten digits, 8×8 pixels of 0 to 16 in 64 columns, labels 0 to 9. Alpaydin and Kaynak (1998)."""
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (64,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -40,21 +42,81 @@ class NoisyDigits(Source):
 
     deviation: float = field(default=0.4, validator=non_negative)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (8, 8, 1)
 
     def table(self, base: Path, key: Key) -> Table:
-        clean = bundled("digits", ()).x.reshape(-1, 8, 8, 1) / 16.0
+        clean = np.asarray(bundled("digits", ()).x).reshape(-1, 8, 8, 1) / 16.0
         return Table(clean + self.deviation * key.normal(clean.shape), clean)
+
+
+@frozen
+class Measurements(Source):
+    """Base of the sets whose columns are measurements with names."""
+
+    file: ClassVar[str]
+    features: ClassVar[tuple[str, ...]]
+    classes: ClassVar[tuple[str, ...] | None] = None
+
+    def in_shape(self, base: Path) -> Shape | None:
+        return (len(self.features),)
+
+    def table(self, base: Path, key: Key) -> Table:
+        return bundled(self.file, self.classes)
 
 
 @register("iris")
 @frozen
-class Iris(Source):
+class Iris(Measurements):
     """150 irises of three species: length and width of sepals and petals in cm. Fisher (1936)."""
 
-    def in_shape(self, base: Path) -> Shape:
-        return (4,)
+    file = "iris"
+    features = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    classes = ("setosa", "versicolor", "virginica")
 
-    def table(self, base: Path, key: Key) -> Table:
-        return bundled("iris", ("setosa", "versicolor", "virginica"))
+
+@register("wine")
+@frozen
+class Wine(Measurements):
+    """178 wines of one region of Italy, of three cultivars: 13 chemical measurements. Aeberhard and Forina (1992)."""
+
+    file = "wine"
+    features = (
+        "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",
+        "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280_od315_of_diluted_wines", "proline",
+    )  # fmt: skip
+    classes = ("cultivar_1", "cultivar_2", "cultivar_3")
+
+
+NUCLEUS = (
+    "radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave_points", "symmetry",
+    "fractal_dimension",
+)  # fmt: skip
+
+
+@register("breast_cancer")
+@frozen
+class BreastCancer(Measurements):
+    """569 breast tumours, 0 malignant, 1 benign: 10 measurements of cell nuclei. Street, Wolberg, Mangasarian (1993).
+
+    Each measurement is there three times: its mean over the nuclei of an image, the standard error of that
+    mean, and its worst, the mean of the three largest values.
+    """
+
+    file = "breast_cancer"
+    features = tuple(f"{of}_{what}" for of in ("mean", "error", "worst") for what in NUCLEUS)
+    classes = ("malignant", "benign")
+
+
+@register("diabetes")
+@frozen
+class Diabetes(Measurements):
+    """442 diabetes patients: 10 baseline measurements and how far the disease was a year later. Efron et al. (2004).
+
+    Everything is in its own units, nothing scaled; the target goes from 25 to 346. The measurements are
+    age in years, sex (1 or 2), body mass index, mean blood pressure, and of the blood serum: total
+    cholesterol, LDL, HDL, total cholesterol / HDL, what is probably the log of triglycerides, and glucose.
+    """
+
+    file = "diabetes"
+    features = ("age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu")

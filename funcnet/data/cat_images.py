@@ -11,6 +11,7 @@ from attrs import field
 
 from funcnet.data import hdf5
 from funcnet.data.generators import check_size
+from funcnet.data.paths import inside
 from funcnet.data.shapes import CLASSES, SIDE, pictures
 from funcnet.data.sources import Source, Table
 from funcnet.errors import DataError, Problem
@@ -42,7 +43,7 @@ class CatImages(Source):
         yield from check_size(".train", self.train, SIDE * SIDE * 3)
         yield from check_size(".test", self.test, SIDE * SIDE * 3)
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return IMAGE
 
     def table(self, base: Path, key: Key) -> Table:
@@ -50,7 +51,10 @@ class CatImages(Source):
             train = Images(*pictures(key.fold("train"), self.train), CLASSES)
             test = Images(*pictures(key.fold("test"), self.test), CLASSES)
         else:
-            train, test = (read(base / self.folder / f"{part}_catvnoncat.h5", part) for part in ("train", "test"))
+            folder = Path(self.folder)
+            train, test = (
+                read(inside(base, str(folder / f"{part}_catvnoncat.h5")), part) for part in ("train", "test")
+            )
             if train.classes != test.classes:
                 raise DataError(
                     f"{base / self.folder}: expected the same list_classes in both files, "

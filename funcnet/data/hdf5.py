@@ -1,4 +1,4 @@
-"""HDF5 files read with care: whole files of our own folder, datasets that hold what they say."""
+"""HDF5 files read with care: nothing from other files, and datasets that hold what they say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from funcnet.data import array_files
 from funcnet.errors import DataError, did_you_mean, require
 
 PACKED = 1100
@@ -20,14 +21,7 @@ def opened(path: Path) -> Iterator[Any]:
     Raises   DataError for a file that is missing, of another kind, or damaged, also where that shows later
     """
     h5py = require("h5py", "hdf5", f"reading {path.name}")
-    try:
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise DataError(f"{path}: is empty")
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    array_files.opened(path).close()
     if not h5py.is_hdf5(path):
         raise DataError(f"{path}: is not an HDF5 file")
     try:

@@ -8,16 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.data.sources import Source, Table
-from funcnet.data.split import Parts
-from funcnet.errors import DataError, place
+from funcnet.data.preprocessing import check_finite, fit, narrow, scale_targets, sorted_labels, transform
+from funcnet.data.sources import Frame, Source, Table
+from funcnet.data.split import PARTS, Parts
+from funcnet.data.streams import BLOCK, LARGE, Stream, take
+from funcnet.errors import DataError, Problem, SpecError, did_you_mean
 from funcnet.key import Array, Key
+from funcnet.layer import Shape
+from funcnet.spec import evolve, fields
 
 
 class Dataset(NamedTuple):
-    """Arrays row by row, as ``fit`` takes them."""
+    """Arrays row by row, as ``fit`` takes them; inputs may be a Stream."""
 
-    x: Array
+    x: Any
     y: Array
     weight: Array | None = None
 
@@ -30,6 +34,10 @@ class Prepared(NamedTuple):
     test: Dataset | None
     preprocess: dict[str, Any]
     parts: Parts
+    found: dict[str, Any]
+    """What the source held: rows, columns, classes with their counts, missing values"""
+    block: int | None = None
+    """Rows that are shuffled together, where they are read in blocks"""
 
     def parts_by_name(self) -> dict[str, Dataset]:
         """``{"train": …, "validation": …, "test": …}``, those that there are."""
@@ -41,87 +49,195 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     """Read a source, divide it, and fit its preprocessing on the training part.
 
     Draws of the data come from ``key.fold("data")``, the division from ``key.fold("split")``.
-    Raises   DataError for data that cannot be used: no rows, NaN, inputs and targets of different length
+    Raises   DataError for data that cannot be used: no rows, NaN, inputs and targets of different length, a class
+             that the training part does not have
     """
-    table = source.table(base or Path(), key.fold("data"))
-    x, y = check(table, type(source).__name__)
-    if source.split is None:
-        parts = Parts(np.arange(len(x)), np.arange(0), np.arange(0))
+    name = type(source).__name__
+    table = read(source, base or Path(), key.fold("data"))
+    check(table, name, missing=source.impute is not None)
+    table, classes = with_labels(table)
+    x, y, weight = table.x, table.y, table.weight
+    rows = len(y)
+    if source.split is not None:
+        parts = source.split.parts(y, key.fold("split"), table.columns, table.part)
+    elif table.part is not None:
+        parts = Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
     else:
-        parts = source.split.parts(y, key.fold("split"))
-    preprocess: dict[str, Any] = {"inputs": None, "classes": None if table.classes is None else list(table.classes)}
-    if source.integers:
-        preprocess["integers"] = True
-    if source.scale == "standard":
-        scaler = fit_standard(x[parts.train].astype(np.float64))
-        preprocess["inputs"] = {"scale": "standard", **{name: values.tolist() for name, values in scaler.items()}}
-    x = transform(preprocess, x, dtype, type(source).__name__)
-    y = narrow(y, dtype, type(source).__name__, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
-    sets = [Dataset(x[rows], y[rows]) if len(rows) else None for rows in parts]
+        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
+    block = block_of(source, x)
+    if block is not None:
+        parts = Parts(*map(np.sort, parts))
+    if classes is not None:
+        check_classes(y, classes, parts, name)
+    preprocess = fit(source, x, y, parts.train, classes)
+    if table.outputs:
+        preprocess["outputs"] = list(table.outputs)
+    whole = transform(preprocess, x, dtype, name)
+    if preprocess.get("targets") is not None:
+        y = scale_targets(preprocess, y.astype(np.float64))
+    y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    sets = [
+        Dataset(take(whole, chosen), y[chosen], None if weight is None else weight[chosen]) if len(chosen) else None
+        for chosen in parts
+    ]
     assert sets[0] is not None
-    return Prepared(sets[0], sets[1], sets[2], preprocess, parts)
+    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block)
 
 
-def transform(preprocess: dict[str, Any], x: Array, dtype: npt.DTypeLike, name: str = "transform") -> Array:
-    """Raw inputs as the network was trained on them, by what ``prepare`` fitted.
+def input_shape(source: Source, key: Key, base: Path) -> Shape:
+    """The shape of one input after preprocessing; the data is read only where nothing less tells it."""
+    raw = source.in_shape(base)
+    if raw is None:
+        return prepare(source, key, base).train.x.shape[1:]
+    return (int(np.prod(raw)),) if source.flatten else raw
 
-    Raises   DataError for numbers that the dtype cannot hold, or another number of features
+
+def block_of(source: Source, x: Any) -> int | None:
+    """How many rows are shuffled as a block: what the spec says, or so many where there is too much for memory.
+
+    It does not depend on whether they are read from memory or from a file, so that batches do not either.
     """
-    inputs = preprocess["inputs"]
-    if preprocess.get("integers"):
-        if x.dtype.kind not in "iu":
-            raise DataError(f"expected indices as integers, got {x.dtype}; encode them as the source does", layer=name)
-        return x.astype(np.int64)
-    if inputs is None:
-        return narrow(x, dtype, name)
-    mean, deviation = np.array(inputs["mean"]), np.array(inputs["deviation"])
-    if x.shape == mean.shape:
-        raise DataError(
-            f"expected a batch of samples, got one sample of shape {x.shape}; give it a batch axis: x[None]", layer=name
-        )
-    if x.shape[1:] != mean.shape:
-        raise DataError(f"expected inputs of shape {mean.shape} in each row, got {x.shape[1:]}", layer=name)
-    return narrow((x - mean) / deviation, dtype, name)
+    if source.block is not None or isinstance(x, Frame):
+        return source.block
+    return BLOCK if int(np.prod(x.shape)) * x.dtype.itemsize > LARGE else None
 
 
-def check(table: Table, name: str) -> tuple[Array, Array]:
-    """The arrays of a table, numbers all of them, as many targets as inputs."""
+# ----- reading -------------------------------------------------------------------------------------------------------
+
+
+def read(source: Source, base: Path, key: Key) -> Table:
+    """The table of a source, with the parts that stand in files of their own below it."""
+    table = source.table(base, key)
+    given = {} if source.split is None else source.split.given
+    if not given:
+        return table
+    tables, codes = [table], [np.zeros(len(table.y), np.int8)]
+    for part, changes in given.items():
+        known = [field.name for field in fields(type(source)) if field.name not in ("split", "scale")]
+        for name in changes:
+            if name not in known:
+                message = f"unknown field of {source.tag!r}{did_you_mean(name, known)}"
+                raise SpecError([Problem(f".data.split.given.{part}.{name}", message)])
+        own = evolve(source, split=None, **dict(changes)).table(base, key.fold(part))
+        tables.append(own)
+        codes.append(np.full(len(own.y), PARTS.index(part), np.int8))
+    x = _joined([one.x for one in tables], type(source).__name__)
+    y = _stacked([one.y for one in tables], "targets", type(source).__name__)
+    weights = [one.weight for one in tables if one.weight is not None]
+    columns = {
+        name: np.concatenate([one.columns[name] for one in tables])
+        for name in table.columns
+        if all(name in one.columns for one in tables)
+    }
+    classes = next((one.classes for one in tables if one.classes is not None), None)
+    if any(one.classes not in (None, classes) for one in tables):
+        raise DataError("expected files of one set of classes, got several", layer=type(source).__name__)
+    weight = np.concatenate(weights) if len(weights) == len(tables) else None
+    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs)
+
+
+def _joined(xs: list[Any], name: str) -> Any:
+    """The inputs of several files one below the other."""
+    first = xs[0]
+    if isinstance(first, Frame):
+        columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
+        return Frame(columns, np.concatenate([x.lines for x in xs]))
+    if any(isinstance(x, Stream) for x in xs):
+        if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
+            raise DataError(
+                "expected inputs of one shape in all files, all of them streams or none; set stream to true", layer=name
+            )
+        return Stream([piece for x in xs for piece in x.pieces])
+    return _stacked(xs, "inputs", name)
+
+
+def _stacked(arrays: list[Array], what: str, name: str) -> Array:
+    shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
+    if len(shapes) > 1:
+        raise DataError(f"expected {what} of one shape in all files, got {shapes[0]} and {shapes[1]}", layer=name)
+    if len({array.dtype.kind == "U" for array in arrays}) > 1:
+        arrays = [array.astype(str) for array in arrays]
+    return np.concatenate(arrays)
+
+
+# ----- checks --------------------------------------------------------------------------------------------------------
+
+
+def check(table: Table, name: str, missing: bool = False) -> None:
+    """The arrays of a table: numbers all of them, as many targets as inputs; NaN only where it is ``missing``."""
     x, y = table.x, table.y
+    rows = x.rows if isinstance(x, Frame) else len(x) if x.ndim else 0
     for part, array in (("inputs", x), ("targets", y)):
-        if array.dtype.kind not in "fiub":
+        if isinstance(array, Frame):
+            continue
+        if array.dtype.kind not in ("fiubU" if part == "targets" else "fiub"):
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
-        check_finite(array, part, name)
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
-        raise DataError(f"expected as many targets as inputs, at least one, got {x.shape} and {y.shape}", layer=name)
-    return x, y
+        if isinstance(array, np.ndarray):
+            check_finite(np.nan_to_num(array, nan=0.0) if missing and part == "inputs" else array, part, name)
+    if y.ndim == 0 or rows != len(y) or rows == 0:
+        shape = (x.rows, len(x.columns)) if isinstance(x, Frame) else x.shape
+        raise DataError(f"expected as many targets as inputs, at least one, got {shape} and {y.shape}", layer=name)
+    if table.weight is not None:
+        weight = table.weight
+        if weight.dtype.kind not in "fiub" or weight.shape[:1] != y.shape[:1]:
+            raise DataError(
+                f"expected a weight for each of {rows} rows, got {weight.dtype} of {weight.shape}", layer=name
+            )
+        check_finite(weight, "weights", name)
+        if np.any(weight < 0) or not np.any(weight > 0):
+            raise DataError(
+                f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least", layer=name
+            )
 
 
-def check_finite(array: Array, what: str, name: str = "") -> None:
-    """Refuse NaN and infinity, with the place of the first.
+def with_labels(table: Table) -> tuple[Table, list[str] | None]:
+    """A table whose labels are integers, and the names of its classes, if it has any."""
+    if table.y.dtype.kind != "U":
+        return table, None if table.classes is None else list(table.classes)
+    classes = sorted_labels(table.y.reshape(-1).tolist())
+    number = {label: i for i, label in enumerate(classes)}
+    y = np.array([number[label] for label in table.y.reshape(-1).tolist()], np.int64).reshape(table.y.shape)
+    return table._replace(y=y), classes
+
+
+def check_classes(y: Array, classes: list[str], parts: Parts, name: str) -> None:
+    """Refuse a class that is held out and that the training part does not have.
 
     Raises   DataError
     """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
+    if y.ndim != 1 or y.dtype.kind not in "iub":
+        return
+    trained = np.unique(y[parts.train])
+    for part in PARTS[1:]:
+        unseen = np.setdiff1d(np.unique(y[getattr(parts, part)]), trained)
+        if len(unseen):
+            label = classes[int(unseen[0])] if 0 <= unseen[0] < len(classes) else str(unseen[0])
+            raise DataError(
+                f"the {part} part has the class {label!r}, which the training part does not have; "
+                "stratify the split, or use more rows of it",
+                layer=name,
+            )
 
 
-def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:
-    """Inputs or targets in another float type.
-
-    Raises   DataError for a number that it cannot hold
-    """
-    with np.errstate(over="ignore"):
-        y = x.astype(dtype)
-    if not np.isfinite(y).all():
-        at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
-        raise DataError(
-            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
-        )
-    return y
-
-
-def fit_standard(x: Array) -> dict[str, Array]:
-    """Mean and standard deviation of each feature; a constant feature keeps its scale."""
-    varies = x.max(axis=0) > x.min(axis=0)  # the deviation of a constant may be a rounding error, not 0
-    return {"mean": x.mean(axis=0), "deviation": np.where(varies, x.std(axis=0), 1.0)}
+def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str, Any]:
+    """What a source held, in plain JSON values."""
+    x = table.x
+    found: dict[str, Any] = {"rows": {name: len(part) for name, part in parts._asdict().items() if len(part)}}
+    if isinstance(x, Frame):
+        found["columns"] = list(x.columns)
+        absent = {
+            name: int((values == "").sum() if values.dtype.kind == "U" else np.isnan(values).sum())
+            for name, values in x.columns.items()
+        }
+        found["missing"] = {name: count for name, count in absent.items() if count}
+    else:
+        found["input"] = list(x.shape[1:])
+        absent_count = int(np.isnan(x).sum()) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else 0
+        if absent_count:
+            found["missing"] = absent_count
+    if classes is not None and table.y.ndim == 1:
+        counts = np.bincount(table.y, minlength=len(classes))
+        found["classes"] = {label: int(count) for label, count in zip(classes, counts, strict=False)}
+    elif table.outputs:
+        found["targets"] = list(table.outputs)
+    return found

@@ -1,9 +1,8 @@
-"""Where data comes from: a source is a spec that gives a table of inputs and targets."""
+"""What a data source is: a spec that gives a table of inputs and targets. And arrays written out in the spec."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -11,32 +10,61 @@ import attrs
 import numpy as np
 
 from funcnet.data.split import Split
-from funcnet.errors import CheckpointError, DataError, Problem, did_you_mean
-from funcnet.files import read_npz
+from funcnet.data.streams import Stream
+from funcnet.errors import Problem
 from funcnet.key import Array, Key
 from funcnet.layer import Shape
-from funcnet.spec import Spec, frozen, register
+from funcnet.spec import Spec, frozen, positive, register
+
+Scale = Literal["standard", "minmax", "robust"]
+
+
+class Frame(NamedTuple):
+    """Inputs in columns of different kinds: numbers, NaN where one is missing, or texts, empty where one is missing."""
+
+    columns: dict[str, Array]
+    lines: Array
+    """The line of the file that each row stands in"""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.lines)
+
+
+Inputs = Array | Frame | Stream
 
 
 class Table(NamedTuple):
-    """Inputs and targets row by row, the names of the classes if the targets are labels.
+    """Inputs and targets row by row, and what else a source knows of its rows."""
 
-    ``part`` is 0 for a row that trains, 1 for one of the validation part, 2 of the test part, where the files say so.
-    """
-
-    x: Array
+    x: Inputs
     y: Array
+    """Labels as integers or texts, or numbers; (rows,) or (rows, outputs)"""
     classes: tuple[str, ...] | None = None
+    """The names of labels that are integers"""
+    weight: Array | None = None
+    columns: Mapping[str, Array] = {}
+    """Further values of each row, by which a split may group or order them"""
     part: Array | None = None
+    """0 for a row that trains, 1 for one of the validation part, 2 of the test part, where the files say so"""
+    outputs: tuple[str, ...] = ()
+    """The names of the targets"""
 
 
 @frozen
 class Source(Spec):
-    """Base of every source.
+    """Base of every source. All have these fields:
 
-    Every source has ``split``, how rows are divided into training, validation and test parts, and
-    ``scale``: ``"standard"`` shifts and scales each feature to mean 0 and deviation 1 over the training
-    part.
+    ``split``         how rows are divided into training, validation and test parts
+    ``impute``        what a missing number becomes: the "mean", "median" or "most_frequent" of the training part, or
+                      a number; a missing category the most frequent one. Without it nothing may be missing
+    ``flatten``       each input becomes one axis
+    ``divide``        inputs are divided by it, such as pixels by 255
+    ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,
+                      "minmax" to 0 and 1, "robust" to median 0 and an interquartile range of 1
+    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units
+    ``block``         rows are shuffled in blocks of so many, which is how more than fits into memory is read
     """
 
     kind: ClassVar[str] = "data"
@@ -44,10 +72,15 @@ class Source(Spec):
     """Whether inputs are indices, such as those of characters, and stay integers"""
 
     split: Split | None = attrs.field(default=None, kw_only=True)
-    scale: Literal["standard"] | None = attrs.field(default=None, kw_only=True)
+    impute: Literal["mean", "median", "most_frequent"] | float | None = attrs.field(default=None, kw_only=True)
+    flatten: bool = attrs.field(default=False, kw_only=True)
+    divide: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    scale: Scale | None = attrs.field(default=None, kw_only=True)
+    target_scale: Scale | None = attrs.field(default=None, kw_only=True)
+    block: int | None = attrs.field(default=None, kw_only=True, validator=positive)
 
-    def in_shape(self, base: Path) -> Shape:
-        """The shape of one input, known before the data is read."""
+    def in_shape(self, base: Path) -> Shape | None:
+        """The shape of one input before preprocessing, where it is known before the data is read, else None."""
         raise TypeError(f"{type(self).__name__} does not define in_shape(base)")
 
     def table(self, base: Path, key: Key) -> Table:
@@ -65,52 +98,19 @@ class Arrays(Source):
 
     x: tuple[tuple[float, ...], ...]
     y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...] = attrs.field(eq=lambda y: (type(y[0]), y))
+    weight: tuple[float, ...] | None = None
 
     def validate(self) -> Iterator[Problem]:
         for name, rows in (("x", self.x), ("y", self.y)):
             if len({len(row) if isinstance(row, tuple) else -1 for row in rows}) != 1:
                 yield Problem(f".{name}", "expected at least one row, and all rows of one length")
-        if len(self.x) != len(self.y):
-            yield Problem(".y", f"expected as many rows as x has, {len(self.x)}, got {len(self.y)}")
+        for name, other in (("y", self.y), ("weight", self.weight)):
+            if other is not None and len(self.x) != len(other):
+                yield Problem(f".{name}", f"expected as many rows as x has, {len(self.x)}, got {len(other)}")
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (len(self.x[0]),)
 
     def table(self, base: Path, key: Key) -> Table:
-        return Table(np.array(self.x), np.array(self.y))
-
-
-@register("npz")
-@frozen
-class Npz(Source):
-    """Two members of an ``.npz`` archive: ``x`` (rows, …) and ``y`` (rows,) or (rows, outputs).
-
-    Raises   DataError for a file that is missing or damaged, or without these members
-    """
-
-    path: str
-    x: str = "x"
-    y: str = "y"
-
-    def in_shape(self, base: Path) -> Shape:
-        """Read from the header of the member alone."""
-        try:
-            with zipfile.ZipFile(base / self.path) as archive, archive.open(f"{self.x}.npy") as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                return tuple(read(member)[0][1:])
-        except Exception:
-            return self.table(base, Key(0)).x.shape[1:]  # whose errors say what is wrong
-
-    def table(self, base: Path, key: Key) -> Table:
-        try:
-            members = read_npz(base / self.path)
-        except CheckpointError as error:
-            raise DataError(str(error)) from None
-        for name in (self.x, self.y):
-            if name not in members:
-                raise DataError(
-                    f"{base / self.path}: has no member {name!r}{did_you_mean(name, members)}; "
-                    f"it has {', '.join(members)}"
-                )
-        return Table(members[self.x], members[self.y])
+        weight = None if self.weight is None else np.array(self.weight)
+        return Table(np.array(self.x), np.array(self.y), weight=weight)

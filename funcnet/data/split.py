@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from attrs import field
 
-from funcnet.errors import DataError, Problem
+from funcnet.errors import DataError, Problem, did_you_mean
 from funcnet.key import Array, Key
 from funcnet.spec import Spec, fraction, frozen, positive, register
+
+PARTS = ("train", "validation", "test")
 
 
 class Parts(NamedTuple):
@@ -26,7 +28,11 @@ class Parts(NamedTuple):
 class Split(Spec):
     """Fractions of the rows, drawn at random, that are held out; the rest is the training part.
 
-    With ``stratify`` every class is divided in these proportions. With ``bootstrap``, that many training
+    With ``stratify`` every class is divided in these proportions. With ``group``, the name of a column, rows of one
+    group stay together, and the fractions are of groups. With ``time`` nothing is drawn: the last rows are the test
+    part, those before them the validation part, in the order of the column of that name, or with true as they stand.
+    ``given`` are parts that stand in files of their own, each by the source's fields that differ:
+    ``{"test": {"path": "test.csv"}}``; fractions are then of the other rows. With ``bootstrap``, that many training
     rows are drawn with replacement and the rows never drawn are the test part.
     """
 
@@ -35,18 +41,34 @@ class Split(Spec):
     validation: float = field(default=0.0, validator=fraction)
     test: float = field(default=0.0, validator=fraction)
     stratify: bool = False
+    group: str | None = None
+    time: str | bool = False
+    given: Mapping[str, Mapping[str, str]] = field(factory=dict)
     bootstrap: int | None = field(default=None, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
         if self.validation + self.test >= 1.0:
             yield Problem(".test", f"must leave rows to train on, got validation {self.validation}, test {self.test}")
-        if self.bootstrap is not None and (self.validation or self.test or self.stratify):
+        others = {"stratify": self.stratify, "group": self.group, "time": self.time}
+        chosen = [name for name, value in others.items() if value]
+        if self.bootstrap is not None and (self.validation or self.test or chosen or self.given):
             yield Problem(".bootstrap", "is a division of its own; leave out validation, test and stratify")
+        if len(chosen) > 1:
+            yield Problem(f".{chosen[1]}", f"does not go with {chosen[0]}; choose one")
+        if chosen and not (self.validation or self.test):
+            yield Problem(f".{chosen[0]}", "divides nothing; give a fraction for validation or test")
+        for name in self.given:
+            if name not in PARTS[1:]:
+                yield Problem(f".given.{name}", "expected validation or test" + did_you_mean(name, PARTS[1:]))
+            elif getattr(self, name):
+                yield Problem(f".{name}", f"stands in a file of its own; leave out the fraction or given.{name}")
 
-    def parts(self, y: Array, key: Key) -> Parts:
-        """Row numbers, a pure function of the targets and the key.
+    def parts(self, y: Array, key: Key, columns: Mapping[str, Array] | None = None, part: Array | None = None) -> Parts:
+        """Row numbers, a pure function of the targets, the columns and the key.
 
-        Raises   DataError when a part comes out empty, or for stratifying targets that are not labels
+        ``part`` has 1 and 2 for rows that belong to the validation or test part already, and 0 for all others.
+        Raises   DataError when a part comes out empty, for stratifying targets that are not labels, or for a column
+                 that is not there
         """
         rows = len(y)
         if self.bootstrap is not None:
@@ -57,21 +79,46 @@ class Split(Spec):
                     f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {len(drawn)}"
                 )
             return Parts(drawn, drawn[:0], left)
+        codes = np.zeros(rows, np.int8) if part is None else part
+        free, held_out = np.flatnonzero(codes == 0), (np.flatnonzero(codes == 1), np.flatnonzero(codes == 2))
+        fixed = Parts(free[:0], *held_out)
         if self.stratify:
             if y.ndim != 1 or y.dtype.kind not in "iub":
                 raise DataError(f"stratify: expected integer class labels, got {y.dtype} of shape {y.shape}")
-            order = key.permutation(rows)
-            pieces = [self._cut(order[y[order] == label]) for label in np.unique(y)]
+            order = free[key.permutation(len(free))]
+            pieces = [self._cut(order[y[order] == label]) for label in np.unique(y[free])]
             parts = Parts(*(np.concatenate(same) for same in zip(*pieces, strict=True)))
             parts = Parts(*(part[key.fold("mix", i).permutation(len(part))] for i, part in enumerate(parts)))
+        elif self.group is not None:
+            groups, member = np.unique(_column(self.group, "group", columns)[free], return_inverse=True)
+            parts = self._cut(key.permutation(len(groups)))
+            parts = Parts(*(free[np.flatnonzero(np.isin(member, chosen))] for chosen in parts))
+        elif self.time:
+            order = free
+            if isinstance(self.time, str):
+                order = free[np.argsort(_column(self.time, "time", columns)[free], kind="stable")]
+            parts = self._cut(order[::-1])
+            parts = Parts(*(part[::-1] for part in parts))
         else:
-            parts = self._cut(key.permutation(rows))
-        for name, part in parts._asdict().items():
-            if len(part) == 0 and (name == "train" or getattr(self, name) > 0):
+            parts = self._cut(free[key.permutation(len(free))])
+        for name, drawn in parts._asdict().items():
+            if len(drawn) == 0 and (name == "train" or getattr(self, name) > 0):
                 raise DataError(f"split.{name}: gets no rows out of {rows}; use more data or other fractions")
-        return parts
+        return Parts(*(np.concatenate(pair) if len(pair[1]) else pair[0] for pair in zip(parts, fixed, strict=True)))
 
     def _cut(self, order: Array) -> Parts:
         test = round(self.test * len(order))
         validation = round(self.validation * len(order))
         return Parts(order[test + validation :], order[test : test + validation], order[:test])
+
+
+def _column(name: str, what: str, columns: Mapping[str, Array] | None) -> Array:
+    """The values of a column.
+
+    Raises   DataError for one that the source does not have
+    """
+    known = columns or {}
+    if name not in known:
+        there = f"it has {', '.join(known)}" if known else "it has none to name"
+        raise DataError(f"split.{what}: the source has no column {name!r}{did_you_mean(name, known)}; {there}")
+    return known[name]

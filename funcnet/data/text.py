@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import field
 
+from funcnet.data.paths import inside
 from funcnet.data.sources import Source, Table
 from funcnet.errors import DataError, Problem
 from funcnet.key import Array, Key
@@ -37,10 +38,11 @@ class Text(Source):
     length: int = field(default=64, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
-        if self.scale is not None:
-            yield Problem(".scale", "characters have no scale; leave it out")
+        for name in ("scale", "target_scale", "impute", "divide"):
+            if getattr(self, name) is not None:
+                yield Problem(f".{name}", f"characters have no {name}; leave it out")
 
-    def in_shape(self, base: Path) -> Shape:
+    def in_shape(self, base: Path) -> Shape | None:
         return (self.length,)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -60,10 +62,11 @@ class Text(Source):
             from pydoc_data.topics import topics
 
             return "\n\n".join(topics[name].strip() for name in sorted(topics))
+        path = inside(base, self.path)
         try:
-            return (base / self.path).read_text(encoding="utf-8-sig")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{base / self.path}: cannot be read as UTF-8 text: {error}", layer="Text") from None
+            raise DataError(f"{path}: cannot be read as UTF-8 text: {error}", layer="Text") from None
 
 
 def encode(text: str) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
+from funcnet.data.streams import Stream
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
 from funcnet.layer import Layer, Params, Shape, State, Value, is_shape, reach, shape_of
@@ -54,12 +55,14 @@ def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None
 
 
 def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
-    """Arrays of a value, its floats in the params' dtype; integers and booleans stay what they are.
+    """Arrays of a value, its floats in the params' dtype; integers, booleans and streams stay what they are.
 
     Raises   DataError for what is not an array of real numbers
     """
 
-    def one(leaf: Any) -> Array:
+    def one(leaf: Any) -> Any:
+        if isinstance(leaf, Stream):
+            return leaf
         array = numeric(leaf)
         return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from attrs import field
 
+from funcnet.data.paths import inside
 from funcnet.data.sources import Source
 from funcnet.errors import Problem
 from funcnet.files import read_npz
@@ -38,7 +39,7 @@ class Npz(Initial):
     path: str
 
     def values(self, base: Path) -> tuple[Params, State]:
-        return split_members(read_npz(base / self.path))
+        return split_members(read_npz(inside(base, self.path)))
 
 
 @register("training")
@@ -47,6 +48,9 @@ class Training(Spec):
     """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
 
     Rows that remain at the end of an epoch make a smaller batch, or with a ``remainder`` of "drop" wait for the next.
+
+    ``class_weight`` weighs the loss of each sample by its class, by name or label: ``{"ill": 5.0, "well": 1.0}``;
+    "balanced" gives every class the same total.
 
     ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
     the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
@@ -58,6 +62,7 @@ class Training(Spec):
     steps: int | None = field(default=None, validator=positive)
     batch_size: int | Literal["full"] = field(default=32, validator=positive)
     remainder: Literal["keep", "drop"] = "keep"
+    class_weight: Literal["balanced"] | Mapping[str, float] | None = None
     log_every: int | None = field(default=None, validator=positive)
     initial: Initial | None = None
     threads: int | None = field(default=None, validator=positive)
@@ -84,6 +89,6 @@ class Experiment(Spec):
     training: Training = field(kw_only=True)
 
     def validate(self) -> Iterator[Problem]:
-        tags = [metric.tag for metric in self.metrics]
+        tags = [metric.name for metric in self.metrics]
         if len(set(tags)) < len(tags) or "loss" in tags:
             yield Problem(".metrics", f"expected metrics that differ, got {', '.join(map(str, tags))}")

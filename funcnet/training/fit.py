@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 
 from funcnet import tree
-from funcnet.data.preparation import check_finite
+from funcnet.data.preprocessing import check_finite
+from funcnet.data.streams import WINDOW, Stream, order_of
 from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
@@ -74,14 +75,16 @@ def fit(
     callbacks: Sequence[Callback] = (),
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
     log_every: int | None = None,
+    block: int | None = None,
 ) -> Fit:
-    """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``.
+    """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
     Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, or params to
     begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
     in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains, or with a
     ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
-    number of rows, is one batch of all rows as they stand. ``class_weight`` weighs
+    number of rows, is one batch of all rows as they stand. With ``block``, blocks of so many rows change places and
+    the rows of every eight do, so that a stream is read in whole blocks. ``class_weight`` weighs
     the loss of each sample by its label, ``"balanced"`` so that every class counts the same.
 
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
@@ -110,6 +113,8 @@ def fit(
         whole_number(batch_size, 1, "a batch size of 1 or more, or 'full'")
     if log_every is not None:
         whole_number(log_every, 1, "log_every of 1 or more, or None")
+    if block is not None:
+        whole_number(block, 1, "a block of 1 or more rows, or None")
     if remainder not in ("keep", "drop"):
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
     size = rows if batch_size == "full" else min(int(batch_size), rows)
@@ -137,7 +142,8 @@ def fit(
     try:
         while ts.step < total and stopped is None:
             epoch, offset = divmod(ts.step, per_epoch)
-            for batch in batches(x, y, weight, size, ts.key.fold("epoch", epoch), offset, remainder == "drop"):
+            order = ts.key.fold("epoch", epoch)
+            for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
                 ts, out = step(ts, batch)
                 recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
                 ends = ts.step % per_epoch == 0 or ts.step == total
@@ -215,7 +221,8 @@ def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | Non
     Raises   DataError for no rows, parts of different length, NaN or infinity
     """
     x, y, weight = unpack(data)
-    x, y = (tree.map(numeric, part) for part in (x, y))
+    x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf), x)
+    y = tree.map(numeric, y)
     weight = None if weight is None else numeric(weight)
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
@@ -223,7 +230,8 @@ def _arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | Non
         raise DataError(message, layer=name)
     for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
         for leaf in tree.leaves(part):
-            check_finite(leaf, what, name)
+            if not isinstance(leaf, Stream):  # whose rows are looked at when they are read
+                check_finite(leaf, what, name)
     if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
         message = f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least"
         raise DataError(message, layer=name)
@@ -302,24 +310,38 @@ class _Mean:
 
 
 def batches(
-    x: Value, y: Value, weight: Array | None, size: int, key: Key, skip: int = 0, drop: bool = False
+    x: Value,
+    y: Value,
+    weight: Array | None,
+    size: int,
+    key: Key,
+    skip: int = 0,
+    drop: bool = False,
+    block: int | None = None,
 ) -> Iterator[tuple[Value, Value, Array | None]]:
     """The batches of one epoch in the order that its key gives, from batch number ``skip`` on.
 
-    ``drop`` leaves out a last one that is smaller.
+    ``drop`` leaves out a last one that is smaller. Of a stream, some blocks are read together.
     """
     rows = len(tree.leaves(x)[0])
     if size >= rows:
-        yield x, y, weight
+        yield tree.map(lambda a: a[:] if isinstance(a, Stream) else a, x), y, weight
         return
-    order = key.permutation(rows)
-    for begin in range(skip * size, rows - rows % size if drop else rows, size):
-        chosen = order[begin : begin + size]
-        yield (
-            tree.map(lambda a: a[chosen], x),  # noqa: B023
-            tree.map(lambda a: a[chosen], y),  # noqa: B023
-            None if weight is None else weight[chosen],
-        )
+    order = order_of(rows, key, block)
+    end = rows - rows % size if drop else rows
+    ahead = size
+    if block is not None and any(isinstance(leaf, Stream) for leaf in tree.leaves(x)):
+        ahead = size * max(1, WINDOW * block // size)
+    for first in range(skip * size, end, ahead):
+        held = order[first : min(first + ahead, end)]
+        some = tree.map(lambda a: a[held], x)  # noqa: B023
+        for begin in range(0, len(held), size):
+            chosen = held[begin : begin + size]
+            yield (
+                some if ahead == size else tree.map(lambda a: a[begin : begin + size], some),  # noqa: B023
+                tree.map(lambda a: a[chosen], y),  # noqa: B023
+                None if weight is None else weight[chosen],
+            )
 
 
 def evaluate(
@@ -339,9 +361,7 @@ def evaluate(
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
         value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(dtype))
         answer = loss.link(prediction)
-        return {"loss": float(value)} | {
-            metric.tag or type(metric).__name__: metric(answer, y, weight) for metric in metrics
-        }
+        return {"loss": float(value)} | {metric.name: metric(answer, y, weight) for metric in metrics}
 
 
 def _scores(

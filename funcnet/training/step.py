@@ -61,7 +61,7 @@ class TrainState:
 def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Value:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
-    ``x`` has a batch axis; its floats are cast to the params' dtype.
+    ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read as it goes.
     Raises   ShapeError when inputs, params or state do not fit the network
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
@@ -72,12 +72,13 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
         y = run.quickly(params, state, x)  # what fits a plan was checked when that was made
         if y is not MISS:
             return y
-    x = cast(x, dtype_of(params, state))
+    dtype = dtype_of(params, state)
+    x = cast(x, dtype)
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size is None else batch_size
     parts = [
-        run(params, state, tree.map(lambda a: a[start : start + size], x))  # noqa: B023
+        run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
         for start in range(0, max(rows, 1), max(size, 1))
     ]
     return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)

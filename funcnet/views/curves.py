@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from attrs import frozen
+
+from funcnet.views import svg
+from funcnet.views.svg import QUIET, Axis
 
 Row = Mapping[str, Any]
 Point = tuple[float, float]  # y is NaN where the value is not finite: the curve has a gap there
@@ -22,7 +24,6 @@ SMALL_WIDTH = 240  # of the learning rate's panel
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 74, 216  # edges of a plot in its cell, RIGHT from the cell's right side
 MOST_POINTS = 400  # of a curve: more than it has pixels
 TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#007a5e"  # colour-blind readers tell them apart too
-INK, QUIET, GRID = "#1a1a1a", "#5c5c5c", "#e3e3e3"
 LESS_IS_BETTER = re.compile(
     r"loss|error|entropy|perplexity|divergence|distance|deviation|negative|huber|brier"
     r"|(?<![a-z])(rmse|mse|mae|mape|nll)"
@@ -52,22 +53,6 @@ class Panel:
     width: int = CELL_WIDTH
 
 
-@frozen
-class Axis:
-    """A map from values to pixels: ``low`` goes to ``start`` and ``high`` to ``end``, both log10 if ``log``."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        at = math.log10(value) if self.log else value
-        pixel = self.start + (at - self.low) / (self.high - self.low) * (self.end - self.start)
-        return min(max(pixel, -5000.0), 5000.0)  # viewers draw nonsense beyond
-
-
 def curves_svg(history: Sequence[Row], title: str = "") -> str:
     """Draw a training history: the loss, every metric, and the learning rate where it changes.
 
@@ -80,17 +65,15 @@ def curves_svg(history: Sequence[Row], title: str = "") -> str:
     rows = [panels[i : i + CELLS_A_ROW] for i in range(0, len(panels), CELLS_A_ROW)]
     width = max((sum(panel.width for panel in row) for row in rows), default=CELL_WIDTH)
     height = top + (len(rows) * CELL_HEIGHT or 90)
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="system-ui, sans-serif">']
-    parts += [f"<title>{_xml(title or 'training curves')}</title>", _rect(0, 0, width, height, 'fill="#ffffff"')]
+    parts = []
     if title:
-        parts.append(_text(16, 26, _cut(title, width // 11), size=15, weight="bold"))
+        parts.append(svg.text(16, 26, svg.cut(title, width // 11), size=15, weight="bold"))
     if not panels:
-        parts.append(_text(width / 2, top + 50, "nothing to draw yet", size=13, anchor="middle", fill=QUIET))
+        parts.append(svg.text(width / 2, top + 50, "nothing to draw yet", size=13, anchor="middle", fill=QUIET))
     for i, panel in enumerate(panels):
         place = f"{i % CELLS_A_ROW * CELL_WIDTH} {top + i // CELLS_A_ROW * CELL_HEIGHT}"
         parts += [f'<g transform="translate({place})">', *_draw(panel, x_name, limits), "</g>"]
-    return "\n".join([*parts, "</svg>\n"]).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return svg.document(width, height, title or "training curves", parts)
 
 
 # From the history to panels
@@ -200,25 +183,6 @@ def _fence(values: Sequence[float]) -> Point:
     return max(values[0], first - reach), min(values[-1], third + reach)
 
 
-def _ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]:
-    """About so many round values on an axis, 1, 2 or 5 times a power of ten apart, each with its label."""
-    span = axis.high - axis.low
-    if axis.log:
-        stride, digits = math.ceil(span / most), (1, 2, 5) if span < 2.2 else (1,)
-        powers = [p for p in range(math.floor(axis.low), math.ceil(axis.high) + 1) if p % stride == 0]
-        values = [float(f"{digit}e{p}") for p in powers for digit in digits]
-        return [(v, _short(v)) for v in values if v > 0.0 and axis.low <= math.log10(v) <= axis.high]
-    power = 10.0 ** math.floor(math.log10(span / most))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m * 1.0001 >= span / most)
-    step = max(step, 1.0) if whole else step
-    values = [i * step for i in range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)]
-    largest = max((abs(v) for v in values), default=0.0)
-    exponent = 0 if 1e-3 <= largest < 1e6 or not largest else math.floor(math.log10(largest) + 1e-9)
-    decimals = max(0, exponent - math.floor(math.log10(step) + 1e-9))
-    suffix = f"e{exponent}" if exponent else ""
-    return [(v, f"{v / 10.0**exponent:.{decimals}f}{suffix}" if v else "0") for v in values]
-
-
 # Drawing
 
 
@@ -226,22 +190,22 @@ def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
     """One panel at the origin: title, the numbers of each curve, the plot, and what the plot leaves out."""
     right, y_axis = panel.width - RIGHT, _y_axis(panel)
     x_axis = Axis(*limits, LEFT, right)
-    parts = [f"<title>{_xml(panel.title)}</title>"]
-    parts.append(_text(16, 24, _cut(panel.title, 30) + " (log scale)" * y_axis.log, size=13, weight="bold"))
+    parts = [f"<title>{svg.xml(panel.title)}</title>"]
+    parts.append(svg.text(16, 24, svg.cut(panel.title, 30) + " (log scale)" * y_axis.log, size=13, weight="bold"))
     for i, one in enumerate(panel.series):
         y = 43 + 16 * i
-        parts += [_line(16, y - 4, 34, y - 4, one.colour, 2.5), _text(40, y, _numbers(one, x_name))]
-    for value, label in _ticks(x_axis, 6 if panel.width == CELL_WIDTH else 4, whole=True):
+        parts += [svg.line(16, y - 4, 34, y - 4, one.colour, 2.5), svg.text(40, y, _numbers(one, x_name))]
+    for value, label in svg.ticks(x_axis, 6 if panel.width == CELL_WIDTH else 4, whole=True):
         at = x_axis(value)
-        parts += [_line(at, TOP, at, BOTTOM), _text(at, BOTTOM + 14, label, 10, "middle", QUIET)]
-    for value, label in _ticks(y_axis, 7):
+        parts += [svg.line(at, TOP, at, BOTTOM), svg.text(at, BOTTOM + 14, label, 10, "middle", QUIET)]
+    for value, label in svg.ticks(y_axis, 7):
         at, size = y_axis(value), round(min(10.0, 90 / len(label)), 1)  # the longest labels just fit
-        parts += [_line(LEFT, at, right, at), _text(LEFT - 6, at + 3.5, label, size, "end", QUIET)]
+        parts += [svg.line(LEFT, at, right, at), svg.text(LEFT - 6, at + 3.5, label, size, "end", QUIET)]
     x, width, height = LEFT - 6, right - LEFT + 12, BOTTOM - TOP
     parts.append(
-        _rect(LEFT, TOP, right - LEFT, height, f'class="frame" fill="none" stroke="{QUIET}" stroke-width="0.7"')
+        svg.rect(LEFT, TOP, right - LEFT, height, f'class="frame" fill="none" stroke="{QUIET}" stroke-width="0.7"')
     )
-    parts.append(_text((LEFT + right) / 2, BOTTOM + 30, x_name, anchor="middle", fill=QUIET))
+    parts.append(svg.text((LEFT + right) / 2, BOTTOM + 30, x_name, anchor="middle", fill=QUIET))
     # An inner svg hides what goes beyond its edges.
     parts.append(f'<svg x="{x}" y="{TOP}" width="{width}" height="{height}" viewBox="{x} {TOP} {width} {height}">')
     parts += [shape for one in panel.series for shape in _curve(one, x_axis, y_axis)]
@@ -262,18 +226,18 @@ def _curve(series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
         if len(run) > 1:
             places = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
             shapes.append(f'<polyline points="{places}" {style} stroke-linejoin="round"/>')
-        shapes += [_circle("point", x, y, 2.5, f'fill="{series.colour}"') for x, y in run if len(run) == 1]
+        shapes += [svg.circle("point", x, y, 2.5, f'fill="{series.colour}"') for x, y in run if len(run) == 1]
     if series.best is not None:
         ring = f'fill="#ffffff" stroke="{series.colour}" stroke-width="1.6"'
-        shapes.append(_circle("best", x_axis(series.best[0]), y_axis(series.best[1]), 4, ring))
+        shapes.append(svg.circle("best", x_axis(series.best[0]), y_axis(series.best[1]), 4, ring))
     return shapes
 
 
 def _numbers(series: Series, x_name: str) -> str:
     """The last value of a curve, and the best one where that is known."""
-    text = f"{series.name} {_short(series.points[-1][1])}"
+    text = f"{series.name} {svg.short(series.points[-1][1])}"
     best = series.best
-    return text if best is None else f"{text}, best {_short(best[1])} at {x_name} {_short(best[0], 7)}"
+    return text if best is None else f"{text}, best {svg.short(best[1])} at {x_name} {svg.short(best[0], 7)}"
 
 
 def _notes(panel: Panel, y_axis: Axis) -> list[str]:
@@ -283,43 +247,9 @@ def _notes(panel: Panel, y_axis: Axis) -> list[str]:
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     notes = []
     if not y_axis.log and finite and (low < y_axis.low or high > y_axis.high):
-        end = f"down to {_short(low)}" if low < y_axis.low else f"up to {_short(high)}"
-        notes.append(_text(16, BOTTOM + 30, f"cut off: {end}", 10, fill=QUIET))
+        end = f"down to {svg.short(low)}" if low < y_axis.low else f"up to {svg.short(high)}"
+        notes.append(svg.text(16, BOTTOM + 30, f"cut off: {end}", 10, fill=QUIET))
     if len(finite) < len(values):
         text = f"{len(values) - len(finite)} not finite"
-        notes.append(_text(panel.width - RIGHT, BOTTOM + 30, text, 10, "end", QUIET))
+        notes.append(svg.text(panel.width - RIGHT, BOTTOM + 30, text, 10, "end", QUIET))
     return notes
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: float = 0.7) -> str:
-    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _rect(x: float, y: float, width: float, height: float, style: str) -> str:
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" {style}/>'
-
-
-def _circle(kind: str, x: float, y: float, radius: float, style: str) -> str:
-    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {style}/>'
-
-
-def _text(
-    x: float, y: float, text: str, size: float = 11, anchor: str = "start", fill: str = INK, weight: str = "normal"
-) -> str:
-    style = f'font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{_xml(text)}</text>'
-
-
-def _short(value: float, digits: int = 4) -> str:
-    """A number as people write it: ``1e-5``, not ``1e-05``."""
-    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _xml(text: str) -> str:
-    """Text for XML, which has no room for control characters and lone surrogates, escaped or not."""
-    return escape(re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))

@@ -9,14 +9,32 @@ import pytest
 from funcnet import index, spec
 from tests.cli import ROOT, SMALL, funcnet, together
 
-METRIC = """\
+AVERAGE = '      average: "micro" or "macro" or "weighted" = "macro"'
+METRIC = f"""\
 metric
   accuracy: The fraction of right answers
+  average_precision: Area under the steps of precision over recall: Σ_i (R_i - R_{{i-1}}) P_i, \
+the highest threshold first
+  balanced_accuracy: Mean recall of the classes, so that a rare one counts as much as a common one
+  brier: Mean squared error of the probabilities, (p - t)² for one a row and Σ_k (p_k - t_k)² for classes
+  explained_variance: 1 - Var(t - p) / Var(t), averaged over output columns: R2 but for a constant error, \
+which is forgiven
+  f1: Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 where there are none
+{AVERAGE}
   log_loss: Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε], \
 ε the spacing of their dtype at 1, as in scikit-learn
   mae: Mean absolute error, in the target's units
+  perplexity: exp of the mean negative log-probability of the right class: among how many equal choices it guesses
+  precision: Of the rows decided to be of a class, the fraction that are: TP / (TP + FP), 0 where there are none
+{AVERAGE}
   r2: Coefficient of determination, 1 - Σ (t - p)² / Σ (t - mean t)², averaged over output columns
+  recall: Of the rows of a class, the fraction decided to be: TP / (TP + FN), 0 where there are none
+{AVERAGE}
   rmse: Root of the mean squared error, in the target's units
+  roc_auc: The probability that a row of the class scores above another, ties counting half: \
+the area under the ROC curve
+  top_k_accuracy: The fraction of rows whose class is among the k likeliest
+      k: an integer = 2
 """
 KINDS = ", ".join(index.KINDS)
 
@@ -89,7 +107,7 @@ def test_list_of_one_kind_is_its_part_of_the_whole(listed):
         ("optimizer", "      learning_rate: a number or a schedule\n      momentum: a number or a schedule = 0.0\n"),
         ("schedule", "      peak: a number\n      total_steps: an integer or null = null\n      end: a number = 0.0\n"),
         ("training", '      batch_size: an integer or "full" = 32\n'),
-        ("data", '      scale: "standard" or null = null\n'),
+        ("data", '      scale: "standard" or "minmax" or "robust" or null = null\n'),
     ],
 )
 def test_list_shows_fields_and_defaults(listed, kind, lines):

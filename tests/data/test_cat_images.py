@@ -8,6 +8,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data
+from funcnet.data.preparation import prepare
 from funcnet.data.shapes import picture
 
 KEY = fn.Key(3)
@@ -137,6 +138,35 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
         'install it with: python -m pip install "funcnet[hdf5]"'
     )
     assert data.CatImages(train=1, test=1).table(tmp_path, KEY).x.shape == (2, 64, 64, 3)  # drawing needs none
+
+
+def test_the_files_are_the_parts_of_an_experiment(tmp_path):
+    write(tmp_path, "train")
+    write(tmp_path, "test", test_set_x=X[:2], test_set_y=Y[:2])
+    prepared = prepare(data.CatImages(folder="cats", flatten=True, divide=255.0), KEY, tmp_path, np.float64)
+    assert prepared.validation is None
+    assert np.array_equal(prepared.train.x, X.reshape(5, -1) / 255.0)
+    assert prepared.train.y.tolist() == Y.tolist()
+    assert np.array_equal(prepared.test.x, X[:2].reshape(2, -1) / 255.0)
+    assert prepared.test.y.tolist() == Y[:2].tolist()
+    assert prepared.preprocess["classes"] == ["non-cat", "cat"]
+
+
+def test_a_split_takes_its_validation_part_from_the_training_file(tmp_path):
+    write(tmp_path, "train")
+    write(tmp_path, "test", test_set_x=X[:2], test_set_y=Y[:2])
+    prepared = prepare(data.CatImages(folder="cats", split=data.Split(validation=0.2)), KEY, tmp_path)
+    assert [len(part.y) for part in (prepared.train, prepared.validation, prepared.test)] == [4, 1, 2]
+    assert prepared.parts.test.tolist() == [5, 6]
+
+
+def test_a_folder_outside_the_specs_own_is_refused(tmp_path):
+    (tmp_path / "inner").mkdir()
+    expected = (
+        f"../cats/train_catvnoncat.h5: lies outside the spec's folder {tmp_path / 'inner'}; copy it there, "
+        "or allow it if you trust the spec: --allow-outside, in Python allow_outside=True"
+    )
+    assert refused(tmp_path / "inner", data.CatImages(folder="../cats")) == expected
 
 
 # ----- files that are not what they should be -----------------------------------------------------------

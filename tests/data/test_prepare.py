@@ -177,7 +177,12 @@ def test_without_split_all_rows_train_as_they_are():
     assert (prepared.train.x.dtype, prepared.train.y.dtype) == (np.float32, np.int64)
     assert prepared.validation is None
     assert prepared.test is None
-    assert prepared.preprocess == {"inputs": None, "classes": None}
+    assert prepared.preprocess == {
+        "inputs": None,
+        "classes": None,
+        "shape": [3],
+        "range": {"low": X.min(axis=0).tolist(), "high": X.max(axis=0).tolist()},
+    }
 
 
 def test_parts_hold_the_rows_that_they_name():
@@ -276,10 +281,10 @@ def test_preprocess_holds_plain_json_values(tmp_path):
         (np.zeros((0, 3)), [], "Npz: expected as many targets as inputs, at least one, got (0, 3) and (0,)"),
         (3.0, [1], "Npz: expected as many targets as inputs, at least one, got () and (1,)"),
         ([["a"], ["b"]], [0, 1], "Npz: expected numeric inputs, got <U1; encode them first"),
-        ([[1.0], [2.0]], ["a", "b"], "Npz: expected numeric targets, got <U1; encode them first"),
+        ([[1.0], [2.0]], [1j, 2j], "Npz: expected numeric targets, got complex128; encode them first"),
         ([[1j], [2j]], [0, 1], "Npz: expected numeric inputs, got complex128; encode them first"),
     ],
-    ids=["nan", "inf", "lengths", "no-rows", "one-number", "text", "text-labels", "complex"],
+    ids=["nan", "inf", "lengths", "no-rows", "one-number", "text", "complex-targets", "complex"],
 )
 def test_unusable_arrays(tmp_path, x, y, expected):
     np.savez(tmp_path / "set.npz", x=x, y=y)

@@ -164,8 +164,21 @@ def test_spec_json_has_every_default_filled_in(done):
     assert list(document) == ["version", "seed", "dtype", "data", "model", "loss", "metrics", "optimizer", "training"]
     assert document["data"] == {
         "type": "iris",
-        "split": {"validation": 0.2, "test": 0.2, "stratify": True, "bootstrap": None},
+        "split": {
+            "validation": 0.2,
+            "test": 0.2,
+            "stratify": True,
+            "group": None,
+            "time": False,
+            "given": {},
+            "bootstrap": None,
+        },
+        "impute": None,
+        "flatten": False,
+        "divide": None,
         "scale": "standard",
+        "target_scale": None,
+        "block": None,
     }
     assert document["model"]["layers"][0] == {
         "type": "dense",
@@ -186,6 +199,7 @@ def test_spec_json_has_every_default_filled_in(done):
         "steps": None,
         "batch_size": 30,
         "remainder": "keep",
+        "class_weight": None,
         "log_every": 2,
         "initial": None,
         "threads": None,
@@ -208,6 +222,7 @@ def test_run_json_says_where_with_what_and_which(done):
         "step",
         "stopped",
         "key",
+        "found",
         "data",
         "weights",
         "versions",
@@ -218,6 +233,11 @@ def test_run_json_says_where_with_what_and_which(done):
     assert facts["base"] == str(Path.cwd())
     assert (facts["step"], facts["stopped"]) == (9, None)
     assert facts["key"] == fn.Key(7).fold("train").digest.hex()
+    assert facts["found"] == {
+        "rows": {"train": 90, "validation": 30, "test": 30},
+        "input": [4],
+        "classes": {"setosa": 50, "versicolor": 50, "virginica": 50},
+    }
     parts = prepare(SMALL.data, fn.Key(7)).parts_by_name()
     arrays = {f"{name}/{field}": getattr(part, field) for name, part in parts.items() for field in ("x", "y")}
     assert facts["data"] == sha(arrays)
@@ -255,7 +275,9 @@ def test_preprocess_json_has_what_the_training_part_gave(done):
     preprocess = read_json(done[1] / "preprocess.json")
     raw = data.Iris().table(Path(), fn.Key(0)).x
     train = raw[prepare(SMALL.data, fn.Key(7)).parts.train]
-    assert list(preprocess) == ["inputs", "classes"]
+    assert list(preprocess) == ["inputs", "classes", "shape", "range"]
+    assert preprocess["shape"] == [4]
+    assert preprocess["range"] == {"low": train.min(axis=0).tolist(), "high": train.max(axis=0).tolist()}
     assert preprocess["classes"] == ["setosa", "versicolor", "virginica"]
     assert preprocess["inputs"]["scale"] == "standard"
     assert preprocess["inputs"]["mean"] == pytest.approx(train.mean(axis=0).tolist(), rel=1e-12)
@@ -1002,7 +1024,7 @@ def test_interrupt_keeps_what_was_learnt(tmp_path):
 def test_predict_scales_as_training_did_and_gives_probabilities(done):
     run, folder = done
     source = data.Iris()
-    x, y, _ = source.table(Path(), fn.Key(0))
+    x, y = source.table(Path(), fn.Key(0))[:2]
     for from_where in (run, fn.load_run(folder)):
         probabilities = from_where.predict(x)
         assert probabilities.shape == (150, 3)

@@ -1,0 +1,87 @@
+"""``funcnet guide``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.resources import files
+
+from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+
+FOLDER = files("funcnet") / "guide"
+ORDER = ("concept", "loops", "layer", "loss", "spec", "errors")
+
+
+def pages() -> list[str]:
+    """The names of all pages in reading order; a translation has its language behind a dot: ``concept.zh``."""
+    found = [file.name.removesuffix(".md") for file in FOLDER.iterdir() if file.name.endswith(".md")]
+    return sorted(found, key=lambda name: (name.partition(".")[2], ORDER.index(name.partition(".")[0])))
+
+
+def read(name: str) -> str:
+    """The Markdown text of a page."""
+    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+
+
+def title(name: str) -> str:
+    """What a page's first line calls it."""
+    return read(name).partition("\n")[0].removeprefix("# ")
+
+
+def print_guide(options: argparse.Namespace) -> int:
+    """Print a page of the guide, or the list of pages with a line each.
+
+    Raises   SpecError for an unknown page; FuncnetError for one that the console cannot show
+    """
+    found = [name for name in pages() if options.lang is None or _language(name) == options.lang]
+    if options.topic is not None:
+        _print_page(_page(options.topic, options.lang), options.json)
+        return 0
+    if not found:
+        known = ", ".join(sorted({_language(name) for name in pages()}))
+        raise SpecError([Problem("", f"no page is written in {options.lang!r}; there are {known}")], root="guide")
+    titles = {name: title(name) for name in found}
+    if options.json:
+        print(json.dumps({"pages": titles}))
+        return 0
+    width = max(map(len, found))
+    for name, text in titles.items():
+        print(f"{name:{width}}  {text if _shows(text) else f'in the language {_language(name)!r}'}")
+    return 0
+
+
+def _language(name: str) -> str:
+    return name.partition(".")[2] or "en"
+
+
+def _page(topic: str, language: str | None) -> str:
+    """The name of the page on a topic in a language."""
+    name = topic if language in (None, "en") or "." in topic else f"{topic}.{language}"
+    known = pages()
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise SpecError([Problem("", f"unknown page {name!r}{near}; there are {', '.join(known)}")], root="guide")
+    return name
+
+
+def _print_page(name: str, as_json: bool) -> None:
+    text = read(name)
+    if as_json:
+        print(json.dumps({"page": name, "text": text}))
+        return
+    if not _shows(title(name)):
+        raise FuncnetError(
+            f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
+            f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
+        )
+    print(text, end="")
+
+
+def _shows(text: str) -> bool:
+    """Whether the output can show every character: a page of question marks says nothing."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Arrays that are larger than memory: rows of files, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet.errors import DataError, place
+from funcnet.key import Array, Key
+
+LARGE = 2**28
+"""Bytes from which an array is read row by row, and shuffled in blocks, unless the spec says otherwise"""
+BLOCK = 1024
+"""Rows of a block, unless the spec says otherwise"""
+WINDOW = 8
+"""Blocks whose rows are shuffled together"""
+GAP = 2**18
+"""Bytes that are rather read than skipped"""
+NUMBERS = 2**21
+"""Numbers that are looked at together where a whole array must be"""
+
+
+class Piece(NamedTuple):
+    """Rows of one file: their number, the shape and dtype of each, and ``read(begin, end)``."""
+
+    rows: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[int, int], Array]
+
+
+class Stream:
+    """An array whose rows stay in files; ``stream[rows]`` reads some of them, a slice or row numbers.
+
+    Raises   DataError, when they are read, for NaN or infinity
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        chosen: Array | None = None,
+        changes: tuple[Callable[[Array], Array], ...] = (),
+        form: tuple[tuple[int, ...], np.dtype[Any]] | None = None,
+    ) -> None:
+        self.pieces, self.chosen, self.changes = tuple(pieces), chosen, changes
+        self.form = form or (self.pieces[0].shape, self.pieces[0].dtype)
+
+    def __len__(self) -> int:
+        return sum(piece.rows for piece in self.pieces) if self.chosen is None else len(self.chosen)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's, the rows first."""
+        return (len(self), *self.form[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read."""
+        return self.form[1]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def select(self, rows: Array) -> Stream:
+        """A stream of some of the rows."""
+        chosen = rows if self.chosen is None else self.chosen[rows]
+        return Stream(self.pieces, chosen, self.changes, self.form)
+
+    def map(self, change: Callable[[Array], Array]) -> Stream:
+        """A stream of what a function of several rows makes of them, each row by itself."""
+        sample = change(np.ones((1, *self.form[0]), self.form[1]))
+        return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
+
+    def __getitem__(self, key: Any) -> Array:
+        rows = np.arange(len(self))[key] if self.chosen is None else self.chosen[key]
+        rows = np.atleast_1d(rows)
+        x = self._read(rows)
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
+            where = place((int(rows[at[0]]), *at[1:]))
+            raise DataError(f"expected finite inputs, got {x[at]} in {where}; remove or fill it")
+        for change in self.changes:
+            x = change(x)
+        return x
+
+    def _read(self, rows: Array) -> Array:
+        """Rows in any order, read from the files in theirs."""
+        shape, dtype = self.pieces[0].shape, self.pieces[0].dtype
+        x = np.empty((len(rows), *shape), dtype)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        width = max(1, x[:1].nbytes)
+        begin = 0
+        for piece in self.pieces:
+            here = slice(*np.searchsorted(ordered, [begin, begin + piece.rows]))
+            own, to = ordered[here] - begin, order[here]
+            ends = np.flatnonzero(np.diff(own) * width > GAP) + 1
+            for run, there in zip(np.split(own, ends), np.split(to, ends), strict=True):
+                for first in range(0, len(run), BLOCK):
+                    some = run[first : first + BLOCK]
+                    low, high = int(some[0]), int(some[-1]) + 1
+                    x[there[first : first + BLOCK]] = piece.read(low, high)[some - low]
+            begin += piece.rows
+        return x
+
+
+def take(x: Any, rows: Array) -> Any:
+    """Some rows: of an array as an array, of a stream as a stream."""
+    return x.select(rows) if isinstance(x, Stream) else x[rows]
+
+
+def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
+    """All rows, or some, as arrays of at most so many numbers, which do not depend on where they come from."""
+    count = len(x) if rows is None else len(rows)
+    size = max(1, NUMBERS // max(1, int(np.prod(x.shape[1:]))))
+    for begin in range(0, count, size):
+        yield x[begin : begin + size] if rows is None else x[rows[begin : begin + size]]
+
+
+def order_of(rows: int, key: Key, block: int | None = None) -> Array:
+    """The order in which an epoch visits rows.
+
+    With a ``block``, blocks of so many rows change places, and within every eight of them the rows do: all that is
+    read at a time lies in eight places.
+    """
+    if block is None:
+        return key.permutation(rows)
+    starts = key.fold("blocks").permutation(-(-rows // block)) * block
+    windows = []
+    for w in range(0, len(starts), WINDOW):
+        window = np.concatenate([np.arange(begin, min(begin + block, rows)) for begin in starts[w : w + WINDOW]])
+        windows.append(window[key.fold("window", w).permutation(len(window))])
+    return np.concatenate(windows) if windows else np.arange(0)

@@ -1,0 +1,186 @@
+"""What metrics share: the base class, and how predictions, targets and weights become rows."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from funcnet.errors import DataError, ShapeError
+from funcnet.key import Array
+from funcnet.losses import check_labels, check_probabilities, column_of, one_array, spread
+from funcnet.spec import Spec, fields, frozen
+
+OTHERWISE = "for other values use RMSE, MAE or R2"
+
+
+@frozen
+class Metric(Spec):
+    """Base of every metric: ``metric(prediction, target, weight=None) -> float``."""
+
+    kind: ClassVar[str] = "metric"
+
+    @property
+    def name(self) -> str:
+        """What its score stands under: the tag, and the values that are not the default, ``f1_micro``."""
+        set_ = [getattr(self, field.name) for field in fields(type(self)) if getattr(self, field.name) != field.default]
+        return "_".join([self.tag or type(self).__name__, *map(str, set_)])
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        """The score of a whole split."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
+
+
+@frozen
+class InUnits(Metric):
+    """A metric of scaled predictions and targets in the units that they had: ``value · factor + shift``."""
+
+    metric: Metric
+    shift: tuple[float, ...]
+    factor: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        return self.metric.name
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        return self.metric(self._restored(prediction), self._restored(target), weight)
+
+    def _restored(self, values: Array) -> Array:
+        shift, factor = np.array(self.shift), np.array(self.factor)
+        if values.ndim == 1:
+            shift, factor = shift[0], factor[0]
+        return values.astype(np.float64) * factor + shift
+
+
+# ----- shapes and weights ------------------------------------------------------------------------------
+
+
+def pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
+    """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as one.
+
+    Raises   ShapeError for any other difference, DataError for no rows
+    """
+    prediction = one_array(prediction, "output", metric).astype(np.float64)
+    if not prediction.size:
+        raise DataError(f"expected at least one row, got shape {prediction.shape}", layer=type(metric).__name__)
+    return prediction, column_of(prediction, target, metric)
+
+
+def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array, bool]:
+    """The prediction, a target that fits it, and whether the target is labels.
+
+    Labels ``(…)`` or one-hot rows ``(…, classes)`` stand beside rows of classes, which keep their dtype;
+    0 and 1 beside one probability a row, ``(n,)`` or ``(…, 1)``.
+    Raises   ShapeError for other shapes, DataError for labels that are no classes, or not integers,
+             and targets outside [0, 1]
+    """
+    name, shape = type(metric).__name__, one_array(prediction, "output", metric).shape
+    if len(shape) < 2 or shape[-1] == 1 or one_array(target, "target", metric).shape == shape:
+        p, t = pair(metric, prediction, target)
+        check_probabilities(t, "targets", metric, OTHERWISE)
+        return p, t, False
+    if target.shape != shape[:-1]:
+        raise ShapeError(
+            f"expected labels of shape {shape[:-1]} or one-hot rows of shape {shape}, got {target.shape}; "
+            "reshape the target, or change the last layer's units",
+            layer=name,
+        )
+    if target.dtype.kind not in "iub":
+        raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+    if not target.size:
+        raise DataError(f"expected at least one row, got shape {shape}", layer=name)
+    check_labels(target, shape[-1], metric)
+    return prediction, target.astype(np.int64), True
+
+
+def is_column(prediction: Array) -> bool:
+    """Whether a row is one probability, that of the positive class."""
+    return prediction.ndim < 2 or prediction.shape[-1] == 1
+
+
+def weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Array:
+    """A weight for each term, a sample's for each of its terms.
+
+    Raises   ShapeError for a weight of another shape, DataError for negative ones, and where all are 0
+    """
+    if weight is None:
+        return np.ones(shape)
+    whole = np.broadcast_to(spread(np.asarray(weight), shape, np.float64, metric), shape)
+    if np.any(whole < 0.0):
+        raise DataError(f"expected weights of 0 or more, got {whole.min()}", layer=type(metric).__name__)
+    if not whole.sum() > 0.0:
+        raise DataError("expected weights with a sum above 0; give some row a weight", layer=type(metric).__name__)
+    return whole
+
+
+def mean(metric: Metric, terms: Array, weight: Array | None) -> float:
+    """``Σ w · term / Σ w``; a term without weight counts for nothing, be it infinite or NaN."""
+    if weight is None:
+        return float(np.mean(terms))
+    whole = weights(metric, weight, terms.shape)
+    counts = whole > 0.0
+    return float(np.average(terms[counts], weights=whole[counts]))
+
+
+# ----- rows of classes -----------------------------------------------------------------------------------
+
+
+class Rows(NamedTuple):
+    """A split as rows that each belong to one class; those without weight are left out."""
+
+    scores: Array
+    """(rows, classes), or (rows,): those of the positive class"""
+    labels: Array
+    """(rows,) integers"""
+    weight: Array
+    """(rows,)"""
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, 2 beside one score a row."""
+        return 2 if self.scores.ndim == 1 else int(self.scores.shape[1])
+
+    @property
+    def decisions(self) -> Array:
+        """The likeliest class of each row, the first of equals; for one score a row 1 from 0.5 up."""
+        one = self.scores.ndim == 1
+        return (self.scores >= 0.5).astype(np.int64) if one else np.argmax(self.scores, axis=-1)
+
+
+def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> Rows:
+    """The rows of a split: sequences are laid end to end, and of one-hot rows the class is taken.
+
+    Raises   as ``classified`` and ``weights``, and DataError for target rows that do not add up to 1
+    """
+    p, t, is_labels = classified(metric, prediction, target)
+    column = is_column(p)
+    scores = p.reshape((-1,) if column else (-1, p.shape[-1]))
+    labels = t if is_labels else (t >= 0.5).astype(np.int64) if column else np.argmax(t, axis=-1)
+    whole = weights(metric, weight, labels.shape).reshape(-1)
+    counts = whole > 0.0
+    if not is_labels and not column:
+        sums = t.sum(axis=-1).reshape(-1)
+        wrong = np.flatnonzero(counts & (np.abs(sums - 1.0) > 1e-3))  # rounding of float16 probabilities is less
+        if wrong.size:
+            raise DataError(
+                f"expected target rows that add up to 1, got {sums[wrong[0]]:.6g} in row {wrong[0]}; "
+                "give integer labels or one-hot rows, one class a row",
+                layer=type(metric).__name__,
+            )
+    labels = labels.reshape(-1)
+    return Rows(scores, labels, whole) if counts.all() else Rows(scores[counts], labels[counts], whole[counts])
+
+
+@frozen
+class ClassMetric(Metric):
+    """Base of metrics of rows that each belong to one class; scores with a NaN among them score nan."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        split = rows(self, prediction, target, weight)
+        return math.nan if np.isnan(split.scores).any() else float(self.score(split))
+
+    def score(self, split: Rows) -> float:
+        """The score of rows without NaN."""
+        raise TypeError(f"{type(self).__name__} does not define score(split)")

@@ -1,0 +1,97 @@
+"""Who was taken for whom: the confusion matrix, and what it says of each class."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from funcnet.errors import DataError, FuncnetError, ShapeError
+from funcnet.key import Array
+from funcnet.losses import check_labels
+from funcnet.metrics.base import Metric, Rows, rows
+
+
+class PerClass(NamedTuple):
+    """Precision, recall, F1 and support, the weight of the rows that belong to it, of each class."""
+
+    precision: Array
+    recall: Array
+    f1: Array
+    support: Array
+
+
+class Counts(NamedTuple):
+    """The weight of the rows of each class that were decided rightly, decided so, and are so."""
+
+    right: Array
+    decided: Array
+    true: Array
+
+
+def count(split: Rows) -> Counts:
+    """The counts of each class, without its square matrix: a vocabulary may have 50 000 classes."""
+    decisions, labels, weight = split.decisions, split.labels, split.weight
+    right = decisions == labels
+    return Counts(
+        np.bincount(labels[right], weight[right], split.classes),
+        np.bincount(decisions, weight, split.classes),
+        np.bincount(labels, weight, split.classes),
+    )
+
+
+def scores(counts: Counts) -> PerClass:
+    """``right / decided``, ``right / true`` and ``2 right / (decided + true)``; 0 / 0 is 0, as in scikit-learn."""
+    right, decided, true = counts
+    return PerClass(_ratio(right, decided), _ratio(right, true), _ratio(2.0 * right, decided + true), true)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    return np.where(below > 0.0, above / np.where(below > 0.0, below, 1.0), 0.0)
+
+
+def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Array | None = None) -> Array:
+    """How many rows of each class were taken for each class: a row a true class, a column a predicted one.
+
+    prediction   probabilities (…, classes), or one a row beside classes=2, or the predicted labels as integers
+    target       labels, one-hot rows, or 0 and 1, as metrics take them
+    Returns      (classes, classes): integers, or sums of weights where there are any
+    Raises       ShapeError, DataError as metrics do, and for NaN
+    """
+    try:
+        split = _rows(prediction, target, classes, weight)
+    except FuncnetError as error:
+        error.layer = "confusion_matrix"
+        raise
+    cells = classes * split.labels + split.decisions
+    given = None if weight is None else split.weight
+    return np.bincount(cells, given, classes * classes).reshape(classes, classes)
+
+
+def _rows(prediction: Array, target: Array, classes: int, weight: Array | None) -> Rows:
+    owner = Metric()
+    if isinstance(prediction, np.ndarray) and prediction.dtype.kind in "iub":
+        check_labels(prediction, classes, owner)
+        prediction = (prediction[..., None] == np.arange(classes)).astype(np.float64)
+    split = rows(owner, prediction, target, weight)
+    if split.classes != classes:
+        raise ShapeError(
+            f"expected predictions of {classes} classes, got the shape {prediction.shape}, which is of "
+            f"{split.classes}; give classes={split.classes}, or change the last layer's units"
+        )
+    if np.isnan(split.scores).any():
+        raise DataError("expected predictions that are numbers, got nan, which stands for no class")
+    return split
+
+
+def per_class(matrix: Array) -> PerClass:
+    """Precision, recall, F1 and support of each class, from a confusion matrix; 0 / 0 is 0.
+
+    matrix    (classes, classes), as ``confusion_matrix`` gives it
+    Returns   four arrays (classes,)
+    Raises    ShapeError for a matrix that is not square
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"expected a square confusion matrix, got shape {matrix.shape}", layer="per_class")
+    return scores(Counts(np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1)))

@@ -1,0 +1,81 @@
+"""Metrics of probabilities: how near they are to what happened.
+
+Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``, or numbers from 0 to 1 beside
+one probability a row, ``(n,)`` or ``(…, 1)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funcnet.key import Array
+from funcnet.losses import check_probabilities
+from funcnet.metrics.base import OTHERWISE, Metric, classified, is_column, mean
+from funcnet.spec import frozen, register
+
+
+def surprises(metric: Metric, prediction: Array, target: Array, eps: float) -> Array:
+    """``-Σ_k t_k log p_k`` of each row, with probabilities clipped to [eps, 1 - eps].
+
+    Raises   DataError for probabilities or targets outside [0, 1]
+    """
+    p, t, is_labels = classified(metric, prediction, target)
+    check_probabilities(p, "probabilities", metric, OTHERWISE)
+    if is_labels:
+        p, t = np.take_along_axis(p, t[..., None], -1)[..., 0].astype(np.float64), np.ones(t.shape)
+    p = np.clip(p, eps, 1.0 - eps)
+    with np.errstate(divide="ignore"):  # log 0 is -∞
+        if is_labels:
+            return -np.log(p)
+        yes = -np.where(t == 0.0, 0.0, t) * np.where(t == 0.0, 0.0, np.log(p))
+        if not is_column(p):
+            return np.sum(yes, axis=-1)
+        return yes - (1.0 - t) * np.where(t == 1.0, 0.0, np.log1p(-p))
+
+
+@register("log_loss")
+@frozen
+class LogLoss(Metric):
+    """Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε],
+    ε the spacing of their dtype at 1, as in scikit-learn."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        dtype = getattr(prediction, "dtype", np.dtype(np.float64))
+        eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+        return mean(self, surprises(self, prediction, target, eps), weight)
+
+
+@register("perplexity")
+@frozen
+class Perplexity(Metric):
+    """``exp`` of the mean negative log-probability of the right class: among how many equal choices it guesses.
+
+    Nothing is clipped, so a right class that was given probability 0 makes it infinite, and it is the
+    exponential of ``LogLoss`` but for what that clips.
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        loss = mean(self, surprises(self, prediction, target, 0.0), weight)
+        with np.errstate(over="ignore"):
+            return float(np.exp(loss))
+
+
+@register("brier")
+@frozen
+class Brier(Metric):
+    """Mean squared error of the probabilities, ``(p - t)²`` for one a row and ``Σ_k (p_k - t_k)²`` for classes.
+
+    Two columns count half, so that they score as one probability does; from 0, the best, to 1, and to 2
+    for three or more classes, as in scikit-learn.
+    Source   Brier (1950)
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t, is_labels = classified(self, prediction, target)
+        check_probabilities(p, "probabilities", self, OTHERWISE)
+        if is_labels:
+            t = (t[..., None] == np.arange(p.shape[-1])).astype(np.float64)
+        errors = (p - t) ** 2
+        if is_column(p):
+            return mean(self, errors, weight)
+        return mean(self, np.sum(errors, axis=-1) * (0.5 if p.shape[-1] == 2 else 1.0), weight)

@@ -1,0 +1,66 @@
+"""Metrics of order: whether the rows of a class score above the others. Any increasing change of scores keeps them.
+
+Targets are labels, one-hot rows, or 0 and 1, as for decisions. Two columns count as the second of them;
+three or more are taken one against the rest, and the mean over classes is the score.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from funcnet.key import Array
+from funcnet.metrics.base import ClassMetric, Rows
+from funcnet.spec import frozen, register
+
+
+@frozen
+class Ranking(ClassMetric):
+    """Base of metrics of one class against the rest."""
+
+    def score(self, split: Rows) -> float:
+        if split.classes == 2:
+            column = split.scores if split.scores.ndim == 1 else split.scores[:, 1]
+            return self.of(*_by_score(column, split.labels == 1, split.weight))
+        each = (_by_score(split.scores[:, k], split.labels == k, split.weight) for k in range(split.classes))
+        return float(np.mean([self.of(*parts) for parts in each]))
+
+    def of(self, positives: Array, negatives: Array) -> float:
+        """The score from the weights of a class and of the rest at each distinct score, the least first."""
+        raise TypeError(f"{type(self).__name__} does not define of(positives, negatives)")
+
+
+def _by_score(scores: Array, positive: Array, weight: Array) -> tuple[Array, Array]:
+    _, at = np.unique(scores, return_inverse=True)
+    return np.bincount(at, weight * positive), np.bincount(at, weight * ~positive)
+
+
+@register("roc_auc")
+@frozen
+class RocAuc(Ranking):
+    """The probability that a row of the class scores above another, ties counting half: the area under the ROC curve.
+
+    For three or more classes it is the mean over classes of one against the rest, as scikit-learn's
+    ``multi_class="ovr"``. Where a class has no rows, or has all, there is nothing to compare: nan.
+    """
+
+    def of(self, positives: Array, negatives: Array) -> float:
+        pairs = positives.sum() * negatives.sum()
+        below = np.cumsum(negatives) - negatives
+        return float(np.sum(positives * (below + 0.5 * negatives)) / pairs) if pairs > 0.0 else math.nan
+
+
+@register("average_precision")
+@frozen
+class AveragePrecision(Ranking):
+    """Area under the steps of precision over recall: ``Σ_i (R_i - R_{i-1}) P_i``, the highest threshold first.
+
+    P_i and R_i are precision and recall at the i-th distinct score. For three or more classes it is the mean over
+    classes of one against the rest. A class without rows scores 0, as in scikit-learn.
+    """
+
+    def of(self, positives: Array, negatives: Array) -> float:
+        total = positives.sum()
+        true, false = np.cumsum(positives[::-1]), np.cumsum(negatives[::-1])
+        return float(np.sum(positives[::-1] * true / (true + false)) / total) if total > 0.0 else 0.0

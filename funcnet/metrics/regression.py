@@ -1,0 +1,77 @@
+"""Metrics of values: any numbers, in the target's shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funcnet.key import Array
+from funcnet.metrics.base import Metric, mean, pair, weights
+from funcnet.spec import frozen, register
+
+
+@register("rmse")
+@frozen
+class RMSE(Metric):
+    """Root of the mean squared error, in the target's units."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t = pair(self, prediction, target)
+        return mean(self, (p - t) ** 2, weight) ** 0.5
+
+
+@register("mae")
+@frozen
+class MAE(Metric):
+    """Mean absolute error, in the target's units."""
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t = pair(self, prediction, target)
+        return mean(self, np.abs(p - t), weight)
+
+
+def _columns(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
+    """Prediction, target and weight as columns; one without weight has no score and is left out."""
+    p, t = pair(metric, prediction, target)
+    w = weights(metric, weight, t.shape)
+    p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))
+    weighed = np.sum(w, axis=0) > 0.0
+    return p[:, weighed], t[:, weighed], w[:, weighed]
+
+
+def _centred(values: Array, w: Array) -> Array:
+    """Each column less its mean; exactly 0 where its values are equal, which the mean's rounding would hide."""
+    counts = w > 0.0
+    low, high = np.min(values, 0, where=counts, initial=np.inf), np.max(values, 0, where=counts, initial=-np.inf)
+    return np.where(low == high, 0.0, values - np.sum(w * values, axis=0) / np.sum(w, axis=0))
+
+
+def _determined(residual: Array, total: Array) -> float:
+    """Mean over columns of ``1 - residual / total``; of a constant target 1 for no residual, else 0."""
+    constant = total == 0.0
+    return float(np.mean(np.where(constant, residual == 0.0, 1.0 - residual / np.where(constant, 1.0, total))))
+
+
+@register("r2")
+@frozen
+class R2(Metric):
+    """Coefficient of determination, ``1 - Σ (t - p)² / Σ (t - mean t)²``, averaged over output columns.
+
+    A constant target scores 1 where it is met exactly and 0 elsewhere, as in scikit-learn.
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t, w = _columns(self, prediction, target, weight)
+        return _determined(np.sum(w * (t - p) ** 2, axis=0), np.sum(w * _centred(t, w) ** 2, axis=0))
+
+
+@register("explained_variance")
+@frozen
+class ExplainedVariance(Metric):
+    """``1 - Var(t - p) / Var(t)``, averaged over output columns: R2 but for a constant error, which is forgiven.
+
+    A constant target scores 1 where the error is constant and 0 elsewhere, as in scikit-learn.
+    """
+
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        p, t, w = _columns(self, prediction, target, weight)
+        return _determined(np.sum(w * _centred(t - p, w) ** 2, axis=0), np.sum(w * _centred(t, w) ** 2, axis=0))

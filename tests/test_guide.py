@@ -1,0 +1,88 @@
+"""The guide: its code runs, its errors are the real ones, its translations have the same code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import funcnet as fn
+from funcnet.cli.guide import pages
+from tests.pages import python_blocks
+
+GUIDE = Path(fn.__file__).parent / "guide"
+PAGES = {name: GUIDE / f"{name}.md" for name in pages()}
+TRANSLATIONS = [name for name in PAGES if "." in name]
+
+
+def text(name):
+    return PAGES[name].read_text(encoding="utf-8")
+
+
+def test_pages_in_reading_order():
+    assert list(PAGES) == ["concept", "loops", "layer", "loss", "spec", "errors", "concept.zh", "loops.zh"]
+    assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "errors"])
+def test_blocks_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = python_blocks(PAGES[name])
+    assert len(blocks) >= 8
+    space = {"__name__": f"guide_{name}"}
+    for block in blocks:
+        block.run(space)
+
+
+def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
+    """The first block of a section raises the text above it, the others run."""
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "guide_errors"}
+    raised = set()
+    for block in python_blocks(PAGES["errors"]):
+        if not block.heading or block.heading in raised:
+            block.run(space)
+            continue
+        with pytest.raises(fn.FuncnetError) as caught:
+            block.run(space)
+        message, said = block.heading.strip("`"), str(caught.value)
+        place = r"errors\.md:\d+ `.*`: "  # an error in the user's own code begins with the line
+        assert said == message or re.fullmatch(place + re.escape(message), said), f"line {block.line} raises: {said}"
+        raised.add(block.heading)
+    headings = re.findall(r"^## (`.*`)$", text("errors"), re.M)
+    assert len(headings) == len(set(headings)) >= 30
+    assert raised == set(headings)
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_translations_have_the_same_code(name):
+    original = name.partition(".")[0]
+    assert [b.code for b in python_blocks(PAGES[name])] == [b.code for b in python_blocks(PAGES[original])]
+    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
+        assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_fit_a_console(name):
+    """Every page shows on a Chinese console, English ones on a Western one too."""
+    text(name).encode("gbk")
+    if name not in TRANSLATIONS:
+        text(name).encode("cp1252")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_name_only_what_there_is(name):
+    for page, _, language in re.findall(r"funcnet guide\s+([a-z]+)( --lang ([a-z]+))?", text(name)):
+        assert (f"{page}.{language}" if language else page) in PAGES
+    root = GUIDE.parents[1]
+    for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
+        assert (root / path).is_file(), path
+    for path in re.findall(r"\bfn((?:\.[A-Za-z_]\w*)+)", text(name)):
+        found = fn
+        for part in path[1:].split("."):
+            found = getattr(found, part)
+
+
+def test_readme_links_every_page():
+    readme = (GUIDE.parents[1] / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\((funcnet/guide/[\w.]+)\)", readme)
+    assert sorted(linked) == sorted(f"funcnet/guide/{name}.md" for name in PAGES)
