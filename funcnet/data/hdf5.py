@@ -55,6 +55,7 @@ def dataset(file: Any, name: str) -> Any:
     stored = node.id.get_storage_size()
     if node.nbytes > stored * (PACKED if node.id.get_create_plist().get_nfilters() else 1):
         raise DataError(
-            f"{path}: {name!r} says that it holds {node.nbytes} bytes, and the file has {stored}; it was never filled"
+            f"{path}: {name!r} says that it holds {node.nbytes} bytes, and the file has {stored}; "
+            "not all of it was written"
         )
     return node
