@@ -70,6 +70,7 @@ SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCo
 SOURCES = {
     "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
+    "funcnet.data.cat_images": ("CatImages",),
     "funcnet.data.sources": ("Arrays",),
     "funcnet.data.array_files": ("Npy", "Npz", "Hdf5", "Idx"),
     "funcnet.data.delimited": ("Csv",),

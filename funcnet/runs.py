@@ -28,7 +28,7 @@ from funcnet import tree
 from funcnet.codec import load_spec, to_dict
 from funcnet.data.paths import outside
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
-from funcnet.data.preprocessing import check_finite, restore_targets, shift_and_factor, transform
+from funcnet.data.preprocessing import check_finite, restore_inputs, restore_targets, shift_and_factor, transform
 from funcnet.data.sources import Frame
 from funcnet.data.streams import Stream, pieces_of
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
@@ -44,6 +44,7 @@ from funcnet.training.profile import Profile, profile
 from funcnet.training.step import TrainState, predict, train_state
 from funcnet.training.threads import blas, limited
 from funcnet.training.weights import load, save
+from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
 
 Scores = dict[str, dict[str, float]]
@@ -114,7 +115,7 @@ def run(
              NonFiniteError, after saving the last good state and the history
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
-    with limited(experiment.training.threads), outside(allow_outside):
+    with limited(experiment.training.threads), outside() if allow_outside else contextlib.nullcontext():
         return _run(experiment, out, Path(base or "."), callbacks)
 
 
@@ -324,6 +325,9 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     write_json(folder / "preprocess.json", finished.preprocess)
     write_bytes(folder / "history.csv", history_csv(finished.history).encode())
     write_bytes(folder / "curves.svg", curves_svg(finished.history, folder.name).encode())
+    picture = boundary(finished, data)
+    if picture is not None:
+        write_bytes(folder / "boundary.svg", picture.encode())
     facts = {
         "base": str(base.resolve()),
         "step": ts.step,
@@ -336,6 +340,24 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     }
     write_json(folder / "run.json", facts)
     write_json(folder / LAST, finished.metrics)
+
+
+def boundary(finished: Run, data: Prepared) -> str | None:
+    """The decisions of a classifier of two inputs as a picture, the training part on it; None for any other run."""
+    preprocess = finished.preprocess
+    columns = preprocess.get("columns")
+    plain = preprocess.get("shape") == [2] if columns is None else [one["kind"] for one in columns] == ["number"] * 2
+    if not plain or finished.classes is None or data.train.y.ndim != 1 or isinstance(data.train.x, Stream):
+        return None
+    points = restore_inputs(preprocess, data.train.x)
+    where = plane(points)
+    raw: Any = where.points
+    if columns is not None:
+        raw = Frame({one["name"]: raw[:, i] for i, one in enumerate(columns)}, np.arange(len(raw)))
+    names = ("x1", "x2") if columns is None else (columns[0]["name"], columns[1]["name"])
+    with np.errstate(over="ignore"):
+        answers = label_of(finished.predict(raw))
+    return boundary_svg(where, answers, points, data.train.y, finished.classes, names=names)
 
 
 def write_json(path: Path, value: Any) -> None:

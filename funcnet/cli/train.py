@@ -109,6 +109,8 @@ def report(result: Run, folder: Path) -> None:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; what was learnt is kept")
     table(["part", *names], rows)
     print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
+    if (folder / "boundary.svg").is_file():
+        print(f"plane   {folder / 'boundary.svg'}")
 
 
 def profile_json(found: Profile) -> dict[str, Any]:

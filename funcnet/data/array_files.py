@@ -152,15 +152,23 @@ class Npz(Source):
         path = inside(base, self.path)
         named = self.split_columns()
         wanted = [name for name in (self.x, self.y, self.weight, *named) if name is not None]
-        with _as_data():
-            members = read_npz(path, wanted)
-        for name in wanted:
-            array = members[name]
-            if array.ndim:  # a single number is told of with the number of rows
-                check_form(f"{path}: {name!r}", array.shape, array.dtype)
+        members = members_of(path, *wanted)
         weight = None if self.weight is None else members[self.weight]
         columns = {name: members[name] for name in named}
         return Table(members[self.x], members[self.y], weight=weight, columns=columns)
+
+
+def members_of(path: Path, *wanted: str) -> dict[str, Array]:
+    """Arrays of an archive.
+
+    Raises   DataError as ``read_npz`` does, and for one that holds nothing
+    """
+    with _as_data():
+        members = read_npz(path, wanted)
+    for name, array in members.items():
+        if array.ndim:  # a single number is told of with the number of rows
+            check_form(f"{path}: {name!r}", array.shape, array.dtype)
+    return members
 
 
 @contextlib.contextmanager
@@ -182,6 +190,8 @@ def hdf5_piece(path: Path, name: str) -> Piece:
     """
     h5py = require("h5py", "hdf5", f"{path.name}: reading HDF5")
     opened(path).close()
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path}: is not an HDF5 file")
 
     def found(file: Any) -> Any:
         node = _follow(h5py, file, name, path)

@@ -59,10 +59,12 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     table, classes = with_labels(table)
     x, y, weight = table.x, table.y, table.weight
     rows = len(y)
-    if source.split is None:
-        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
-    else:
+    if source.split is not None:
         parts = source.split.parts(y, key.fold("split"), table.columns, table.part)
+    elif table.part is not None:
+        parts = Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
+    else:
+        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
     block = block_of(source, x)
     if block is not None:
         parts = Parts(*map(np.sort, parts))

@@ -278,6 +278,15 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     return narrow((x - shift) / factor, dtype, name)
 
 
+def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
+    """Inputs that were divided and scaled as they were before."""
+    raw = x.astype(np.float64)
+    if preprocess["inputs"] is not None:
+        shift, factor = shift_and_factor(preprocess["inputs"])
+        raw = raw * factor + shift
+    return raw * preprocess.get("divide", 1.0)
+
+
 def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
     """Refuse inputs that were not what the preprocessing was fitted on, where it depends on their shape."""
     columns = preprocess.get("columns")
@@ -295,20 +304,29 @@ def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
         raise DataError(f"expected inputs of shape {shape} in each row, got {x.shape[1:]}", layer=name)
 
 
-def outside_range(preprocess: Preprocess, x: Inputs) -> Array:
-    """Which rows have a feature below or above what the training part had, or a category that it had not."""
+def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, int]]:
+    """Which rows have a value below or above what the training part had, or a category that it had not.
+
+    Beside the flags of the rows, the number of such values by column, for tables.
+    """
     seen = preprocess.get("range")
     if seen is None or isinstance(x, Stream):
         raise DataError("the run has no range of its inputs, which are indices")
     values = unscaled(preprocess, x)
-    out = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
-    found: Any = out.reshape(len(values), -1).any(axis=1)
-    if isinstance(x, Frame):
-        for column in preprocess["columns"]:
-            if column["kind"] != "number":
-                texts = x.columns[column["name"]]
-                found = found | ((texts != "") & ~np.isin(texts, column["categories"]))
-    return found
+    out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
+    if not isinstance(x, Frame):
+        return out.reshape(len(values), -1).any(axis=1), {}
+    rows, counts, begin = np.zeros(len(values), bool), {}, 0
+    for column in preprocess["columns"]:
+        width = len(column["categories"]) if column["kind"] == "one_hot" else 1
+        flags = out[:, begin : begin + width].any(axis=1)
+        if column["kind"] != "number":
+            texts = x.columns[column["name"]]
+            flags = (texts != "") & ~np.isin(texts, column["categories"])
+        rows, begin = rows | flags, begin + width
+        if flags.any():
+            counts[column["name"]] = int(flags.sum())
+    return rows, counts
 
 
 # ----- targets ---------------------------------------------------------------------------------------------------

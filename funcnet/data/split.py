@@ -86,8 +86,9 @@ class Split(Spec):
                     f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {len(drawn)}"
                 )
             return Parts(drawn, drawn[:0], left)
-        free = np.arange(rows) if part is None else np.flatnonzero(part == 0)
-        fixed = Parts(*(free[:0] if part is None else np.flatnonzero(part == code) for code in range(3)))
+        codes = np.zeros(rows, np.int8) if part is None else part
+        free, held_out = np.flatnonzero(codes == 0), (np.flatnonzero(codes == 1), np.flatnonzero(codes == 2))
+        fixed = Parts(free[:0], *held_out)
         if self.stratify:
             if y.ndim != 1 or y.dtype.kind not in "iub":
                 raise DataError(f"stratify: expected integer class labels, got {y.dtype} of shape {y.shape}")
