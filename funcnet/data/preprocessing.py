@@ -62,10 +62,10 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
     if isinstance(x, Frame):
         change: Any = encode(preprocess, x)[rows]
         given: Any = _shaped(preprocess, change)
-        low, high, shift, factor = _statistics(given, None, source.scale)
+        low, high, shift, factor = _statistics(given, None, source.scale, name)
     else:
         low, high, shift, factor = _statistics(
-            x, rows, source.scale, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
+            x, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
         )
     preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
     if source.scale is not None:
@@ -75,7 +75,7 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
     if source.target_scale is not None:
         if classes is not None:
             raise DataError("target_scale: the targets are labels, which have no scale; leave it out", layer=name)
-        _, _, shift, factor = _statistics(y, rows, source.target_scale)
+        _, _, shift, factor = _statistics(y, rows, source.target_scale, name)
         preprocess["targets"] = _scaler(source.target_scale, shift, factor)
     return preprocess
 
@@ -163,13 +163,15 @@ def _one_hot(preprocess: Preprocess) -> list[bool]:
     return kinds
 
 
-def _statistics(x: Any, rows: Array | None, scale: str | None, change: Any = None) -> tuple[Array, Array, Array, Array]:
+def _statistics(
+    x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
+) -> tuple[Array, Array, Array, Array]:
     """Least, greatest, shift and factor of each feature; a constant keeps its size."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = _moments(x, rows, scale, change)
     for statistic in found[2:] if scale is not None else ():
         if not np.isfinite(statistic).all():
-            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first")
+            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first", layer=name)
     return found
 
 
