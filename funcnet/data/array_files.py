@@ -26,6 +26,9 @@ from funcnet.spec import frozen, register
 MOST_LINKS = 64
 """Links and groups on the way to a dataset of an HDF5 file"""
 
+AT_ONCE = 2**20
+"""Bytes that are unpacked together"""
+
 
 def loaded(piece: Piece, stream: bool | None) -> Array | Stream:
     """A piece as a stream where that is asked for, or it is large, else as an array in memory."""
@@ -327,11 +330,16 @@ def read_idx(path: Path) -> Array:
         expected, size = math.prod(shape) * dtype.itemsize, os.path.getsize(path)
         if packed and is_bomb(size, expected):
             raise DataError(f"{path}: says that its {size} bytes become {expected}; unpack it first")
-        content = file.read(expected + 1) if packed or expected <= size else b""
+        content = bytearray()
+        while (packed or expected <= size) and len(content) <= expected:
+            some = file.read(min(AT_ONCE, expected + 1 - len(content)))  # no more room than there are bytes
+            if not some:
+                break
+            content += some
     if len(content) != expected:
         found = "more" if len(content) > expected else str(len(content)) if content else "fewer"
         raise DataError(f"{path}: its header says {' x '.join(map(str, shape))}, {expected} bytes, it has {found}")
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:
