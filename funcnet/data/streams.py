@@ -74,7 +74,7 @@ class Stream:
 
     def map(self, change: Callable[[Array], Array]) -> Stream:
         """A stream of what a function of several rows makes of them, each row by itself."""
-        sample = change(np.zeros((0, *self.form[0]), self.form[1]))
+        sample = change(self[:1])
         return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
 
     def __getitem__(self, key: Any) -> Array:
