@@ -55,7 +55,6 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     """
     name = type(source).__name__
     table = read(source, base or Path(), key.fold("data"))
-    check(table, name, missing=source.impute is not None)
     table, classes = with_labels(table)
     x, y, weight = table.x, table.y, table.weight
     rows = len(y)
@@ -111,8 +110,12 @@ def block_of(source: Source, x: Any) -> int | None:
 
 
 def read(source: Source, base: Path, key: Key) -> Table:
-    """The table of a source, with the parts that stand in files of their own below it."""
+    """The table of a source, with the parts that stand in files of their own below it.
+
+    Raises   DataError as ``check`` does for each of them
+    """
     table = source.table(base, key)
+    check(table, type(source).__name__, missing=source.impute is not None)
     given = {} if source.split is None else source.split.given
     if not given:
         return table
@@ -125,6 +128,7 @@ def read(source: Source, base: Path, key: Key) -> Table:
                 message = f"unknown field of {source.tag!r}{did_you_mean(name, known)}"
                 raise SpecError([Problem(f".data.split.given.{part}.{name}", message)])
         own = evolve(source, split=rest, **_by_name(table, changes, known), **changes).table(base, key.fold(part))
+        check(own, type(source).__name__, missing=source.impute is not None)
         tables.append(own)
         codes.append(np.full(len(own.y), PARTS.index(part), np.int8))
     x = _joined([one.x for one in tables], type(source).__name__)

@@ -52,7 +52,7 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
         preprocess["shape"] = list(x.shape[1:])
         if source.impute is not None and isinstance(x, np.ndarray) and x.dtype.kind == "f":
             features = x[rows].reshape(len(rows), -1)
-            filled = [_fill(source.impute, features[:, i], f"feature {i}") for i in range(features.shape[1])]
+            filled = [_fill(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
             preprocess["fill"] = filled
     if source.flatten and not isinstance(x, Frame):
         preprocess["flatten"] = True
@@ -105,7 +105,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
     if len(known) == 0:
         raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
     if values.dtype.kind != "U":
-        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}")
+        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}", layer)
         return {"name": name, "kind": "number", "fill": fill}
     fill = None if source.impute is None else _most_frequent(known.tolist())
     order = getattr(source, "ordinal", {}).get(name)
@@ -137,12 +137,13 @@ def sorted_labels(labels: list[str]) -> list[str]:
         return different
 
 
-def _fill(impute: str | float, values: Array, where: str) -> float:
+def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
     known = values[~np.isnan(values)]
     if not isinstance(impute, str):
         return float(impute)
     if len(known) == 0:
-        raise DataError(f"{where}: all values of the training part are missing; leave it out, or impute a number")
+        message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
+        raise DataError(message, layer=layer)
     if impute == "most_frequent":
         return float(_most_frequent(known.tolist()))
     return float(np.mean(known) if impute == "mean" else np.median(known))
