@@ -96,6 +96,14 @@ def test_several_scalers_beside_categories(tmp_path):
     assert found.preprocess["range"] == {"low": [1.0, 0.0, 0.0, 0.0], "high": [6.0, 1.0, 1.0, 2.0]}
 
 
+@pytest.mark.parametrize("scale", ["standard", "robust"])
+def test_columns_of_0_and_1_stay_what_they_are(tmp_path, scale):
+    (tmp_path / "a.csv").write_text("n,c,y\n1,u,0\n2,v,1\n3,u,0\n6,u,0\n")
+    found = prepare(data.Csv(path="a.csv", target="y", categorical="c", scale=scale), KEY, tmp_path)
+    assert found.train.x[:, 1:].tolist() == [[1, 0], [0, 1], [1, 0], [1, 0]]
+    assert found.train.x[:, 0].tolist() != [1, 2, 3, 6]
+
+
 def test_steps_come_in_their_order(tmp_path):
     """Filled, flattened, divided, scaled."""
     x = np.array([[[255.0, 0.0]], [[np.nan, 51.0]], [[0.0, 102.0]]])
@@ -271,6 +279,7 @@ def test_weights_reach_the_loss_the_gradient_and_the_metrics(tmp_path, form, cla
     assert run.metrics["train"]["loss"] == pytest.approx((own * w).sum() / w.sum(), abs=1e-12)
     right = logits.argmax(axis=1) == y
     assert run.metrics["train"]["accuracy"] == pytest.approx((right * w).sum() / w.sum(), abs=1e-12)
+    assert run.history[0]["accuracy"] == run.metrics["train"]["accuracy"]  # without the weights of the classes
     assert run.history[0]["loss"] == pytest.approx(np.log(2.0), abs=1e-12)
 
 
