@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
+    train.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
     train.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
     train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     train.set_defaults(run=_train)
