@@ -225,7 +225,7 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
                 write(folder, finish(experiment, data, reached, failed=True), data, base)
                 if isinstance(error, FuncnetError):
                     error.message += f". The last good state is in {folder}"
-            elif folder is not None and not resume:
+            elif folder is not None and not resume and not listed(folder / CHECKPOINTS):
                 release(folder)
             raise
         if folder is not None:
