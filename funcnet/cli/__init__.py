@@ -93,6 +93,11 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
     predict.set_defaults(run=_predict)
 
+    verify = commands.add_parser("verify", help="train a run's spec again and compare weights and scores")
+    verify.add_argument("spec", metavar="RUN", help="the folder of a run")
+    verify.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    verify.set_defaults(run=_verify)
+
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
     show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
     show.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
@@ -142,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
     schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
     schema.set_defaults(run=_schema)
-    for reads in (train, check, evaluate, show, source, diff):
+    for reads in (train, check, evaluate, verify, show, source, diff):
         reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
 
@@ -163,6 +168,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     from funcnet.cli.evaluate import print_scores
 
     return print_scores(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from funcnet.cli.verify import verify
+
+    return verify(options)
 
 
 def _predict(options: argparse.Namespace) -> int:
