@@ -221,11 +221,15 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
             raise
         except BaseException as error:
             reached: Fit | None = result or getattr(error, "fit", None)
+            if folder is not None and not isinstance(error, NonFiniteError) and listed(folder / CHECKPOINTS):
+                if isinstance(error, FuncnetError):
+                    error.message += f". What was learnt is in {folder / CHECKPOINTS}; go on with --resume"
+                raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
                 write(folder, finish(experiment, data, reached, failed=True), data, base)
                 if isinstance(error, FuncnetError):
                     error.message += f". The last good state is in {folder}"
-            elif folder is not None and not resume and not listed(folder / CHECKPOINTS):
+            elif folder is not None and not resume:
                 release(folder)
             raise
         if folder is not None:
