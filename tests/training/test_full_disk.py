@@ -34,7 +34,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path):
     size = checkpoint.listed(tmp_path / "run" / "checkpoints")[0].stat().st_size
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path), str(size + 4000)],
-        env=environment(), capture_output=True, text=True, timeout=120, check=False,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
     assert "cannot be written (File too large); choose a folder that can, or free some space" in done.stdout
