@@ -10,6 +10,7 @@ from typing import Any
 
 from funcnet.cli.console import table
 from funcnet.codec import save_spec
+from funcnet.data.array_files import opened
 from funcnet.data.delimited import Csv, to_number
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.unknown import DELIMITERS, Column, Findings, look
@@ -29,6 +30,7 @@ def init(options: argparse.Namespace) -> int:
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
     """
     path = Path(options.file)
+    opened(path).close()
     out = path.with_suffix(".json") if options.out is None else Path(options.out)
     inside = _relative(path, out)
     if os.path.lexists(out) and not options.force:
@@ -118,7 +120,9 @@ def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[st
         )
     sizes = ", ".join(f"{name} {rows:,}" for name, rows in prepared.found["rows"].items())
     if data.split is None:
-        lines.append(("split", f"none: too few rows, under {LEAST} or too few of a class, to hold any out"))
+        rows = len(prepared.train.y)
+        few = f"{rows} rows are" if rows < LEAST else "the classes have"
+        lines.append(("split", f"none: {few} too few {'' if rows < LEAST else 'rows '}to hold any out"))
     else:
         lines.append(("split", f"{sizes} rows" + (", all classes in proportion" if data.split.stratify else "")))
         rare = [label for label, counts in _per_part(prepared).items() if not all(counts)]
@@ -128,9 +132,9 @@ def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[st
         lines.append(("classes", "very unequal; training weighs them as if they were equal (class_weight)"))
     widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
     features = prepared.train.x.shape[1]
-    arrows = " -> ".join(map(str, [features, *widths]))
+    arrows = " -> ".join([f"{features} feature" + "s" * (features > 1), *map(str, widths)])
     training = spec.training
-    lines.append(("model", f"{arrows} units, {training.epochs} epochs in batches of {training.batch_size}"))
+    lines.append(("model", f"{arrows} units; {training.epochs} epochs in batches of {training.batch_size}"))
     return lines
 
 

@@ -17,6 +17,8 @@ Kind = Literal["number", "category", "left out", "labels", "values"]
 Task = Literal["labels", "values"]
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+INPUTS = ("number", "category")
+NUMBERING = "numbers the rows"
 SAMPLE = 1000
 """Lines that the delimiter and the header are judged by"""
 FEW = 50
@@ -62,7 +64,7 @@ class Findings(NamedTuple):
     @property
     def inputs(self) -> list[Column]:
         """The columns to learn from."""
-        return [column for column in self.columns if column.kind in ("number", "category")]
+        return [column for column in self.columns if column.kind in INPUTS]
 
     @property
     def left_out(self) -> list[Column]:
@@ -89,8 +91,9 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
     found = _target(grid, name, task, "" if target is not None else "the last column, ")
     labels = grid.texts(name) if found.kind == "labels" else []
     columns = [found if other == name else _input(grid, other, (*MISSING, *missing), labels) for other in grid.names]
-    inputs = [column for column in columns if column.kind in ("number", "category")]
-    if not inputs:
+    if not any(column.kind in INPUTS for column in columns):  # then a number of the row is better than nothing
+        columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
+    if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{path}: has no column to learn from, beside the target {name!r} ({reasons})")
     counts = Counter(labels)
@@ -123,8 +126,7 @@ def form(path: Path) -> tuple[str, bool]:
         if width < 2:
             continue
         cells = [cell for row in rows for cell in row]
-        numbers = sum(to_number(cell) is not None or COMMA.fullmatch(cell) is not None for cell in cells)
-        score = (round(same / len(rows), 2), numbers / len(cells), width)
+        score = (round(same / len(rows), 2), sum(map(_like_number, cells)) / len(cells), width)
         if best is None or score > best[0]:
             best = score, delimiter, rows
     if best is None:
@@ -137,25 +139,32 @@ def _has_header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns: it is unlike what stands below it."""
     first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
-        return all(to_number(cell) is None for cell in first)
+        return not any(map(_like_number, first))
     numeric = False
     for i, cell in enumerate(first):
         below = [row[i] for row in body if row[i] not in MISSING]
-        if below and all(to_number(text) is not None for text in below):
+        if below and all(map(_like_number, below)):
             numeric = True
-            if cell not in MISSING and to_number(cell) is None:
+            if cell not in MISSING and not _like_number(cell):
                 return True
     if numeric:
         return False
-    return all(cell not in [row[i] for row in body] for i, cell in enumerate(first)) and len(set(first)) == len(first)
+    unlike = all(not _like_number(cell) and cell not in [row[i] for row in body] for i, cell in enumerate(first))
+    return unlike and len(set(first)) == len(first)
+
+
+def _like_number(text: str) -> bool:
+    """Whether a text is a number, if perhaps with a comma."""
+    return to_number(text) is not None or COMMA.fullmatch(text) is not None
 
 
 # ----- the target ----------------------------------------------------------------------------------------------------
 
 
 def _target_name(grid: Grid, target: str | None) -> str:
-    if target is None:
-        return grid.names[-1]
+    if target is None:  # a comma at the end of every line makes a column that is empty
+        full = (name for name in reversed(grid.names) if not set(grid.texts(name)) <= set(MISSING))
+        return next(full, grid.names[-1])
     if target not in grid.names and re.fullmatch(r"-?\d+", target):
         return grid.column(int(target), "target")
     return grid.column(target, "target")
@@ -178,30 +187,28 @@ def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
     distinct = len(set(texts))
     if distinct == 1:
         raise DataError(f"{where}, is always {texts[0]!r}, which leaves nothing to predict; {other}")
-    numbers = [to_number(text) for text in texts]
-    strays = [i for i, number in enumerate(numbers) if number is None]
-    whole = not strays and all(float(number or 0.0).is_integer() for number in numbers)
-    several = max(2, len(texts) // 2)
-    few = distinct <= several
+    numbers = {text: to_number(text) for text in set(texts)}
+    strays = [i for i, text in enumerate(texts) if numbers[text] is None]
     if task is None:
-        repeated = distinct <= LABELS and distinct * 5 <= len(texts) and distinct == len(set(numbers))
-        task = "labels" if strays or distinct == 2 or (whole and repeated) else "values"
-        if strays and len(strays) * 10 <= len(texts) and not few:
-            task = "values"  # a column of numbers with a mistake in it
+        task = "labels" if distinct == 2 or not _numeric(texts, numbers, strays) else "values"
     if task == "values" and strays:
         text = texts[strays[0]]
-        hint = "write it with a point" if COMMA.fullmatch(text) else f"correct it, or {other}"
+        hint = "write numbers with a point" if COMMA.fullmatch(text) else f"correct it, or {other}"
         raise DataError(f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; {hint}")
-    if task == "labels" and not few:
-        if strays and all(COMMA.fullmatch(texts[i]) for i in strays):
-            text = texts[strays[0]]
-            raise DataError(
-                f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; write it with a point"
-            )
+    if task == "labels" and distinct > max(2, len(texts) // 3):
         raise DataError(
             f"{where}, has {distinct:,} different values in {len(texts):,} rows, which are no classes; {other}"
         )
     return Column(name, task, distinct, 0, texts[0])
+
+
+def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[int]) -> bool:
+    """Whether a target is values, rather than labels: numbers but for mistakes, and more than a few whole ones."""
+    if len(strays) * 10 > len(texts) and not all(COMMA.fullmatch(texts[i]) for i in strays):
+        return False
+    known = [number for number in numbers.values() if number is not None]
+    whole = bool(known) and len(set(known)) == len(known) and all(number.is_integer() for number in known)
+    return not (whole and len(numbers) <= LABELS and len(numbers) * 5 <= len(texts))
 
 
 # ----- the inputs ----------------------------------------------------------------------------------------------------
@@ -209,9 +216,10 @@ def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
 
 def _odd_gaps(texts: list[str]) -> set[str]:
     """The unusual texts of a missing value, in a column that is numbers but for them."""
-    others = {text for text in texts if text not in MISSING and to_number(text) is None}
-    numbers = sum(to_number(text) is not None for text in texts)
-    return others if others and others <= set(OTHER_MISSING) and numbers * 2 >= len(texts) else set()
+    numbers = {text: to_number(text) for text in set(texts)}
+    others = {text for text, number in numbers.items() if number is None and text not in MISSING}
+    numeric = sum(numbers[text] is not None for text in texts)
+    return others if others and others <= set(OTHER_MISSING) and numeric * 2 >= len(texts) else set()
 
 
 def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -> Column:
@@ -236,18 +244,21 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
         return "left out", f"is always {_short(there[0])!r}" + (" or missing" if len(there) < rows else "")
     if len(there) * 10 < rows:
         return "left out", f"is missing in {rows - len(there):,} of {rows:,} rows"
-    numbers = [to_number(text) for text in there]
-    strays = [text for text, number in zip(there, numbers, strict=True) if number is None]
+    numbers = {text: to_number(text) for text in set(there)}
+    strays = [text for text in there if numbers[text] is None]
     if not strays:
         whole = all(text.lstrip("+").isdigit() for text in there)
         if whole and rows > 2 and [int(text) for text in there] in (list(range(rows)), list(range(1, rows + 1))):
-            return "left out", "numbers the rows"
+            return "left out", NUMBERING
         if whole and distinct == len(there) and ID.fullmatch(name):
             return "left out", "is an id: whole numbers that all differ"
         return "number", ""
     if all(COMMA.fullmatch(text) for text in strays):
         at = texts.index(strays[0])
-        return "left out", f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; write a point"
+        return (
+            "left out",
+            f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; write numbers with a point",
+        )
     if all(DATE.fullmatch(text) for text in there):
         return "left out", "is dates or times, which are not read; make numbers of them"
     limit = min(FEW, max(2, rows // 4))
