@@ -181,6 +181,7 @@ def asked(tmp_path_factory):
     calls = {
         "few": partial(init, "few.csv"),
         "values": partial(init, "few.csv", "--task", "values", "--out", "values.json"),
+        "labels": partial(init, "few.csv", "--task", "labels", "--out", "labels.json"),
         "first": partial(init, "few.csv", "--target", "0", "--out", "first.json"),
         "spaces": partial(init, "some data/few.csv"),
         "above": partial(init, "some data/few.csv", "--out", "above.json"),
@@ -211,6 +212,7 @@ def test_a_guess_says_how_to_have_it_otherwise(asked):
     assert fn.load_spec(folder / "few.json").loss == fn.losses.SoftmaxCrossEntropy()
     assert "target    'grade', the last column; --target NAME takes another: values" in results["values"].out
     assert fn.load_spec(folder / "values.json").loss == fn.losses.MeanSquaredError()
+    assert target.removesuffix("; --task values takes them as numbers") in results["labels"].out.split("\n")
     assert "target    'size': values" in results["first"].out
     assert fn.load_spec(folder / "first.json").data.target == "size"
 

@@ -31,6 +31,7 @@ FORMS = {  # text to delimiter and header
     "bars": ("1|2|x\n3|4|y\n", "|", False),
     "no header": ("1,2,x\n3,4,y\n", ",", False),
     "a missing value in the first row": ("?,2,x\n3,4,y\n5,6,x\n", ",", False),
+    "a missing value in the only numbers": ("?,z\n3,y\n5,x\n", ",", False),
     "words, no header": ("red,big,yes\nblue,big,no\nred,small,no\n", ",", False),
     "words below names": ("colour,size,good\nred,big,yes\nblue,big,no\n", ",", True),
     "one number among words, no header": ("red,1\nblue,-\nred,3\n", ",", False),
@@ -57,6 +58,10 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
     "rooms": (lambda i: i % 4 + 1, ("number", 4, 0, "1", "")),
     "with gaps": (lambda i: "" if i % 4 == 0 else i, ("number", 30, 10, "1", "")),
     "with odd gaps": (lambda i: "n/a" if i % 4 == 0 else i, ("number", 30, 10, "1", "")),
+    "mostly none": (
+        lambda i: "none" if i % 4 else i,
+        ("left out", 11, 0, "0", "has 11 different texts; up to 10 are taken for categories"),
+    ),
     "colour": (lambda i: "red" if i % 3 else "blue", ("category", 2, 0, "blue", "")),
     "up to ten": (lambda i: f"c{i % 10}", ("category", 10, 0, "c0", "")),
     "dependents": (lambda i: ["0", "1", "3+"][i % 7 % 3], ("category", 3, 0, "0", "")),
@@ -126,6 +131,7 @@ TARGETS = {  # a column, the task asked for, to the kind and the counts
     "whole numbers that are rare": (lambda i: i % 9, None, "values", {}),
     "many whole numbers": (lambda i: i % 13, None, "values", {}),
     "many whole numbers, as labels": (lambda i: i % 13, "labels", "labels", 13),
+    "one number in two forms": (lambda i: ["1", "1.0", "2"][i % 3], None, "values", {}),
     "few fractions": (lambda i: i % 4 / 2, None, "values", {}),
     "numbers": (NUMBER, None, "values", {}),
     "numbers and a word": (
@@ -144,6 +150,14 @@ def test_targets(tmp_path, name):
     assert (found.target.name, found.target.kind) == ("t", kind)
     assert (len(found.counts) if isinstance(counts, int) else found.counts) == counts
     assert list(found.counts.values()) == sorted(found.counts.values(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "distinct", "kind"), [(50, 10, "labels"), (49, 10, "values"), (99, 11, "values"), (15, 3, "labels")]
+)
+def test_whole_numbers_are_labels_where_they_are_few_and_repeated(tmp_path, count, distinct, kind):
+    found = look(put(tmp_path, rows(count, NUMBER, lambda i: i % distinct, header=["size", "t"])))
+    assert found.target.kind == kind
 
 
 def test_odd_gaps_are_missing_everywhere_but_in_the_target(tmp_path):

@@ -102,6 +102,12 @@ def test_an_experiment_of_values(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("rows", "epochs"), [(30, 300), (200, 143), (100_000, 8), (10_000_000, 5)])
+def test_epochs(tmp_path, rows, epochs):
+    found = table(tmp_path, 60, lambda i: i * i % 59 / 4)
+    assert experiment(found, source(found, "mine.csv"), rows, 6).training.epochs == epochs
+
+
 def test_equal_classes_are_not_weighed(tmp_path):
     found = table(tmp_path, 60, lambda i: "abc"[i % 3])
     made = experiment(found, source(found, "mine.csv"), 42, 4)
