@@ -51,6 +51,17 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"funcnet {funcnet.__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    init = commands.add_parser("init", help="write a spec to begin with for a CSV file, and say what is in it")
+    init.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    init.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
+    init.add_argument(
+        "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
+    )
+    init.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
+    init.add_argument("--force", action="store_true", help="write over a spec that is there already")
+    init.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+    init.set_defaults(run=_init)
+
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
     train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
     train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
@@ -150,6 +161,12 @@ def parser() -> argparse.ArgumentParser:
     for reads in (train, check, evaluate, verify, show, source, diff):
         reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
+
+
+def _init(options: argparse.Namespace) -> int:
+    from funcnet.cli.init import init
+
+    return init(options)
 
 
 def _train(options: argparse.Namespace) -> int:
