@@ -25,6 +25,10 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
     Raises   SpecError with every problem
     """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise SpecError(
+            [Problem("", f"is a table, not a spec; funcnet init {path} writes a spec for it")], root=str(path)
+        )
     document = load_document(path)
     for setting in settings:
         apply_setting(document, setting)
