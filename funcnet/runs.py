@@ -30,7 +30,7 @@ import funcnet
 from funcnet import tree
 from funcnet.codec import load_spec, spec_hash, to_dict
 from funcnet.data.paths import outside
-from funcnet.data.preparation import Prepared, input_shape, prepare
+from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocessing import check_finite, restore_inputs, restore_targets, shift_and_factor, transform
 from funcnet.data.sources import Frame
 from funcnet.data.streams import Stream, pieces_of
@@ -159,6 +159,9 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
     data = prepare(experiment.data, key, base, experiment.dtype)
     start: TrainState | Progress = starting_state(experiment, key, data, base)
     metrics = in_units(experiment.metrics, data.preprocess)
+    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
+        targets = {name: part.y for name, part in data.parts_by_name().items()}
+        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
     for name, part in data.parts_by_name().items():
         check_targets(
             experiment.model,
@@ -298,10 +301,10 @@ def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
         )
 
 
-def profiled(finished: Run, base: str | os.PathLike[str] | None = None) -> Profile:
+def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
     """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
     experiment, ts = finished.experiment, finished.train_state
-    with limited(experiment.training.threads):
+    with limited(experiment.training.threads), outside(allow_outside):
         data = prepare(experiment.data, Key(experiment.seed), Path(base or "."), experiment.dtype)
         parts = experiment.model, experiment.loss, experiment.optimizer
         return profile(*parts, ts, data.train, experiment.training.batch_size)

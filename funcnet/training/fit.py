@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -301,6 +302,8 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
         raise DataError(f"expected a class_weight for every label, got none for {missing}")
     if not all(isinstance(value, int | float | np.number) for value in table.values()):
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
+    if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
+        raise DataError(f"expected class weights of 0 or more, some of them above 0, got {table!r:.200}")
     weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
     return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
 
