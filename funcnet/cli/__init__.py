@@ -51,6 +51,17 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"funcnet {funcnet.__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    init = commands.add_parser("init", help="write a spec to begin with for a CSV file, and say what is in it")
+    init.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    init.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
+    init.add_argument(
+        "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
+    )
+    init.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
+    init.add_argument("--force", action="store_true", help="write over a spec that is there already")
+    init.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+    init.set_defaults(run=_init)
+
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
     train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
     train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
@@ -67,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
+    train.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
     train.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
     train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     train.set_defaults(run=_train)
@@ -91,6 +103,11 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", action="store_true", help="answer in JSON lines instead of CSV")
     predict.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
     predict.set_defaults(run=_predict)
+
+    verify = commands.add_parser("verify", help="train a run's spec again and compare weights and scores")
+    verify.add_argument("spec", metavar="RUN", help="the folder of a run")
+    verify.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    verify.set_defaults(run=_verify)
 
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
     show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
@@ -141,9 +158,15 @@ def parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
     schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
     schema.set_defaults(run=_schema)
-    for reads in (train, check, evaluate, show, source, diff):
+    for reads in (train, check, evaluate, verify, show, source, diff):
         reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
+
+
+def _init(options: argparse.Namespace) -> int:
+    from funcnet.cli.init import init
+
+    return init(options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -162,6 +185,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     from funcnet.cli.evaluate import print_scores
 
     return print_scores(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from funcnet.cli.verify import verify
+
+    return verify(options)
 
 
 def _predict(options: argparse.Namespace) -> int:

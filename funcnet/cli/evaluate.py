@@ -17,7 +17,7 @@ from funcnet.data.reading import dataset
 from funcnet.errors import DataError
 from funcnet.key import Array, Key
 from funcnet.metrics import confusion_matrix, per_class
-from funcnet.runs import Run, digest, finite_json, in_units, load_run, read_object
+from funcnet.runs import Run, data_digest, finite_json, in_units, load_run, read_object
 from funcnet.training.answers import is_one, label_of
 from funcnet.training.fit import evaluate
 from funcnet.training.step import predict
@@ -62,8 +62,7 @@ def _parts(run: Run, folder: Path, wanted: str | None) -> dict[str, Dataset]:
     experiment = run.experiment
     data = prepare(experiment.data, Key(experiment.seed), base_of(folder / "spec.json"), experiment.dtype)
     parts = data.parts_by_name()
-    found = digest({name: part._asdict() for name, part in parts.items()})
-    if found != read_object(folder / "run.json").get("data"):
+    if data_digest(data) != read_object(folder / "run.json").get("data"):
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)
     if wanted is None:
         return parts

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.data import hdf5
 from funcnet.data.array_files import Hdf5, Npz, hdf5_piece, loaded, members_of, npy_piece, read_idx
+from funcnet.data.cat_images import CatImages
 from funcnet.data.delimited import Csv, Grid
 from funcnet.data.paths import outside
 from funcnet.data.preparation import Dataset, check
@@ -39,12 +41,21 @@ def raw_inputs(source: Source, preprocess: Preprocess, path: Path) -> Inputs:
         name = source.x if isinstance(source, Npz) else "x"
         return members_of(path, name)[name]
     if ending in (".h5", ".hdf5", ".hdf"):
-        return loaded(hdf5_piece(path, source.x if isinstance(source, Hdf5) else "x"), None)
+        return loaded(hdf5_piece(path, _dataset_name(source, path)), None)
     if ending in TEXT:
         return _numbers(source, preprocess, path)
     if ending in (".gz", "") or "idx" in path.name:
         return read_idx(path)
     raise DataError(f"{path}: expected a file called .csv, .tsv, .npy, .npz, .h5 or IDX, got {ending!r}")
+
+
+def _dataset_name(source: Source, path: Path) -> str:
+    """The dataset of a file that holds inputs: the one that the spec names, or as the source's own files call it."""
+    if isinstance(source, Hdf5):
+        return source.x
+    with hdf5.opened(path) as file:
+        names = ("test_set_x", "train_set_x") if isinstance(source, CatImages) else ()
+        return next((name for name in names if name in file), "x")
 
 
 def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:

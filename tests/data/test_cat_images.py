@@ -8,6 +8,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data
+from funcnet.cli import main
 from funcnet.data.preparation import prepare
 from funcnet.data.shapes import picture
 
@@ -394,3 +395,21 @@ def test_both_files_name_the_same_classes(tmp_path):
         f"{tmp_path / 'cats'}: expected the same list_classes in both files, "
         "got non-cat, cat for training and cat, non-cat for testing"
     )
+
+
+def test_predict_answers_a_file_with_the_names_of_the_classes(tmp_path, capsys):
+    write(tmp_path, "train")
+    write(tmp_path, "test", test_set_x=X[:2], test_set_y=Y[:2])
+    experiment = fn.Experiment(
+        data=data.CatImages(folder="cats", flatten=True, divide=255.0),
+        model=fn.serial(fn.Dense(1), fn.Sigmoid()),
+        loss=fn.losses.BinaryCrossEntropy(),
+        optimizer=fn.optim.SGD(0.0),
+        training=fn.Training(steps=1),
+    )
+    run = fn.run(experiment, tmp_path / "run", base=tmp_path)
+    assert main(["predict", str(tmp_path / "run"), str(tmp_path / "cats" / "test_catvnoncat.h5")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "label,non-cat,cat"
+    assert [line.split(",")[0] for line in lines[1:]] == run.predict_label(X[:2]).tolist()
+    assert set(run.predict_label(X).tolist()) <= {"non-cat", "cat"}
