@@ -198,7 +198,7 @@ MISTAKES = {  # text, target and task to the message
     "ragged": ("a,b,c\n1,2,x\n1,2\n3,4,y\n", None, None, "line 3: expected 3 values, got 2"),
     "twice": ("a,a,t\n1,2,x\n3,4,y\n", None, None, "two columns are called 'a'; rename one"),
     "workbook": (b"PK\x03\x04....", None, None, "is a workbook or an archive, not text; save the sheet as CSV"),
-    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), None, None, "is not UTF-8 text (byte 0); save it as UTF-8"),
+    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), None, None, "line 1: is not UTF-8 text; save the file as UTF-8"),
     "one column": (
         "price\n1\n2\n",
         None,
