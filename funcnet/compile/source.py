@@ -128,7 +128,7 @@ class _Program:
 
     def readable(self) -> str:
         graph = _by_leaf(share(simplify(self.graph).used()).used())
-        names = _variables([node.static for node in graph.inputs])
+        names = variables([node.static for node in graph.inputs])
         used = {arg for node in graph.nodes for arg in node.args} | set(leaves(graph.outputs))
         finals, trees = self.finals(graph, names)
         printer = Printer(graph, names, finals)
@@ -151,7 +151,7 @@ class _Program:
         body = [*unpacked, *printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
         title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
         lines = [f"def {title}({', '.join(given)}):", f'    """{self.purpose()}"""']
-        lines += _margins(body)
+        lines += margins(body)
         helpers = [helper_text(name) for name in printer.helpers]
         parts = [self.header(given, back), "import numpy as np", *_spaced(helpers), "\n\n" + "\n".join(lines)]
         text = "\n".join([parts[0], parts[1], *parts[2:]]) + "\n" + self.demonstration(title, given, back)
@@ -185,7 +185,7 @@ class _Program:
 
     def header(self, given: list[str], back: list[str]) -> str:
         """The docstring of the file: the network in a line, and how to use it."""
-        layers = [type(layer).__name__ for layer in _leaves_of(self.net)]
+        layers = [type(layer).__name__ for layer in leaves_of(self.net)]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
         extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
@@ -336,11 +336,11 @@ def _zeros(net: Layer, in_shape: Shape, dtype: Any) -> tuple[Any, Any]:
     return tree.unflatten(made["param"]), tree.unflatten(made["state"])
 
 
-def _leaves_of(layer: Layer) -> list[Layer]:
+def leaves_of(layer: Layer) -> list[Layer]:
     """The plain layers of a network, in order."""
     if not layer.children:
         return [layer]
-    return [leaf for child in layer.children.values() for leaf in _leaves_of(child)]
+    return [leaf for child in layer.children.values() for leaf in leaves_of(child)]
 
 
 def _shape(shape: Any) -> str:
@@ -351,7 +351,7 @@ def _root(node: Node) -> str:
     return str(node.static).split("/")[0]
 
 
-def _variables(paths: list[str]) -> dict[str, str]:
+def variables(paths: list[str]) -> dict[str, str]:
     """Names of the inputs: a param's is its path, a moment's that in front of it, a count's is count."""
     names: dict[str, str] = {}
     for path in paths:
@@ -388,7 +388,7 @@ def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
     return repr(value)
 
 
-def _margins(body: list[tuple[str, str]]) -> list[str]:
+def margins(body: list[tuple[str, str]]) -> list[str]:
     """Indented lines with their shapes in one column."""
     widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
     column = max(widths, default=0)
