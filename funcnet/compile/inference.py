@@ -76,7 +76,7 @@ class _Writer:
     ) -> None:
         self.experiment, self.preprocess, self.raw_shape = experiment, preprocess, in_shape
         self.params, self.state = params, state
-        self.name, self.origin = (re.sub(r"[^\w. -]", "_", ascii_text(text)) for text in (name, origin))
+        self.name, self.origin = (re.sub(r"[^\w. '-]", "_", ascii_text(text)) for text in (name, origin))
         self.net, self.loss = experiment.model, experiment.loss
         self.dtype: Any = np.dtype(experiment.dtype)
         self.integers = bool(preprocess.get("integers"))
@@ -115,7 +115,8 @@ class _Writer:
                 names += [f"{column['name']} = {category}" for category in column["categories"]]
             else:
                 names.append(column["name"])
-        return names or list(getattr(self.experiment.data, "features", ()))
+        given = list(getattr(self.experiment.data, "features", ()))
+        return names or (given if len(given) == math.prod(self.raw_shape) else [])
 
     @property
     def one(self) -> bool:
@@ -182,7 +183,7 @@ class _Writer:
         """What the file is, and how to use it."""
         layers = " -> ".join([str(self.raw_shape if not self.columns else self.in_shape), *map(kind_of, self.layers())])
         count = sum(leaf.size for leaf in tree.leaves(self.params))
-        by = f"trained on {kind_of(self.experiment.data)} by {kind_of(self.loss)}"
+        by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
         uses = [(f"predict({self.argument})", self.answer_text())]
         if self.labelled:
@@ -246,7 +247,10 @@ class _Writer:
             what = f"{rows_text(self.in_shape)} int64"
             return [deployed.ARRAY.substitute(what=what, kinds="iu", numbers="indices as integers", steps=steps)]
         lines = [] if self.columns or pre.get("fill") else [deployed.FINITE]
-        if not self.columns:
+        if self.columns:
+            self.constants.append(self.columns_text())
+            self.constants.append(assigned("MISSING", list(getattr(self.experiment.data, "missing", MISSING))))
+        else:
             self.constants.append(f"SHAPE = {self.raw_shape}")
             if self.features:
                 self.constants.append(assigned("FEATURES", self.features))
@@ -266,9 +270,6 @@ class _Writer:
         body = "\n".join(lines)
         if not self.columns:
             return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
-        self.constants.append(self.columns_text())
-        missing = getattr(self.experiment.data, "missing", MISSING)
-        self.constants.append(assigned("MISSING", list(missing)))
         categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
         table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
         return [table, deployed.FILLED, deployed.NUMBER]
@@ -287,7 +288,7 @@ class _Writer:
         """The line that scales, and its constants: a row for each feature where there are few."""
         shift, factor = shift_and_factor(scaler)
         names = tuple(name.upper() for name in SCALES[scaler["scale"]])
-        if self.features and shift.size <= LISTED:
+        if shift.size == len(self.features) <= LISTED:
             rows = [f"({a!r}, {b!r})," for a, b in zip(shift.tolist(), factor.tolist(), strict=True)]
             width = max(map(len, rows))
             lines = [f"    {row.ljust(width)}  # {one_line(of)}" for row, of in zip(rows, self.features, strict=True)]
@@ -327,7 +328,9 @@ class _Writer:
         except TraceError as error:
             raise FuncnetError(f"cannot print the network, because a layer cannot be recorded: {error}") from None
         shapes = f"{rows_text(self.in_shape)} -> {rows_text(self.out_shape)}"
-        return self.function("forward", "weights, x", f"The network on prepared rows: {shapes}.", graph)
+        return self.function(
+            "forward", "weights, x", f"The network in evaluation mode, on prepared rows: {shapes}.", graph
+        )
 
     def tables(self, graph: Graph) -> Graph:
         """The graph with its larger constants among the inputs, which are in the archive."""
@@ -457,29 +460,25 @@ class _Writer:
     def answers(self) -> str:
         """The body of the function that makes the table of answers."""
         outputs = math.prod(self.out_shape)
-        lines = ["    p = predict(raw)"]
-        names: list[str]
+        lines, columns = ["    p = predict(raw)"], "p"
         if self.exclusive and len(self.out_shape) <= 1:
-            count = 2 if self.one else outputs
-            names = self.classes or [str(i) for i in range(count)]
+            names = self.classes or [str(i) for i in range(2 if self.one else outputs)]
+            labelled = True
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
-                lines.append(f"    columns = np.concatenate([1.0 - {column}, {column}], axis=1)  # of either class")
-            else:
-                lines.append("    columns = p")
-            labelled = True
+                lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # of either class")
+                columns = "both"
         else:
-            given = self.preprocess.get("outputs") or ["prediction"]
-            names = list(given) if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
-            lines.append(f"    columns = p.reshape(len(p), {outputs})")
-            labelled = self.classes is not None and self.one and len(self.out_shape) <= 1
-        head = "CLASSES" if names == self.classes else code(names)
+            given = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
+            names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
+            labelled = self.labelled and len(self.out_shape) <= 1
+            columns = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
         if labelled:
-            lines.append("    table = [[str(name), *row] for name, row in zip(classes_of(p), columns.astype(str))]")
-            every = f"*{head}" if head == "CLASSES" else head[1:-1]
-            lines.append(f'    return [["label", {every}], *table]')
+            head = "*CLASSES" if names == self.classes else code(names)[1:-1]
+            lines.append(f"    rows = zip(classes_of(p), {columns}.astype(str))")
+            lines.append(f'    return [["label", {head}], *([str(label), *cells] for label, cells in rows)]')
         else:
-            lines.append(f"    return [{head}, *columns.astype(str)]")
+            lines.append(f"    return [{code(names)}, *{columns}.astype(str)]")
         return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 import keyword
 import operator
+import pprint
 import re
 import textwrap
 import unicodedata
@@ -47,6 +48,8 @@ from funcnet.optim.transforms import clip_factor
 
 WIDTH = 88
 """Where the margin with the shapes begins, at the latest"""
+REPEATED = 44
+"""How long a view may be that is written out wherever it is used"""
 ATOM, POWER, UNARY, TIMES, PLUS, BITS, COMPARE = 9, 8, 7, 6, 5, 4, 3
 """How strongly an expression holds together"""
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -316,7 +319,8 @@ class Printer:
         if node.effect or node in self.finals or node.name or node.dtype is object:
             return False
         if node.kind == VIEW:
-            return node.static[0] != "broadcast" or self.uses.get(node, 0) == 1
+            often = self.uses.get(node, 0) > 1
+            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= REPEATED)
         if node.kind == NUMBER and node.f is ops.number and node.args[0].kind == INPUT:
             return False
         if self.uses.get(node, 0) != 1 or node.kind in (SETTLE, CALL):
@@ -444,7 +448,8 @@ def _need(name: str, helpers: dict[str, None]) -> str:
         function, needs, _ = ops.PRIMITIVES[name]
         for needed in needs:
             if isinstance(needed, str):
-                _NEEDED[needed] = f"{needed} = {function.__globals__[needed]!r}"
+                value = function.__globals__[needed]
+                _NEEDED[needed] = f"{needed} = {pprint.pformat(value, width=100, compact=True)}"
                 helpers[needed] = None
             else:
                 inner = getattr(needed, "__wrapped__", needed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import textwrap
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,9 @@ from funcnet.layer import Context, Layer, Shape, apply_child, batched, vjp_child
 from funcnet.losses import Loss, SoftmaxCrossEntropy
 from funcnet.optim.rules import Optimizer
 from funcnet.training.program import gradients, training_step
+
+LONGEST = 104
+"""A call that is longer is broken into lines"""
 
 # ----- the file --------------------------------------------------------------------------------------------
 
@@ -394,9 +399,27 @@ def margins(body: list[tuple[str, str]]) -> list[str]:
     column = max(widths, default=0)
     lines = []
     for text, shape in body:
+        if len(text) > LONGEST:
+            text = broken(text)
         line = f"    {text.ljust(column) if shape else text}{f'  # {shape}' if shape else ''}"
         lines.append(line.rstrip())
     return lines
+
+
+def broken(text: str) -> str:
+    """A long assignment of a call with its arguments in lines of their own; anything else as it is."""
+    try:
+        statements = ast.parse(text).body
+    except SyntaxError:  # a part of a statement
+        return text
+    call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
+    if not isinstance(call, ast.Call) or not call.args:
+        return text
+    starts = [*(arg.col_offset for arg in call.args), *(key.col_offset for key in call.keywords), len(text) - 1]
+    parts = [text[start:stop].rstrip(", ").replace(" ", "\0") for start, stop in pairwise(starts)]
+    inner = textwrap.fill(f"{', '.join(parts)},", 100, break_long_words=False, break_on_hyphens=False)
+    made = f"{text[: starts[0]]}\n{textwrap.indent(inner, ' ' * 8)}\n    )".replace("\0", " ")
+    return made if ast.unparse(ast.parse(made)) == ast.unparse(statements[0]) else text
 
 
 def _spaced(parts: list[str]) -> list[str]:

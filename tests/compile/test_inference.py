@@ -41,7 +41,7 @@ CSV = """age,colour,size,weight,outcome
 52,green,middle,0.25,no
 23,red,large,-1e-3,yes
 61,blue,-9,4,no
-30,green,small,3,yes
+30,green,small,-9,yes
 44,red,middle,2,no
 """
 FRESH = """weight,colour,comment,age,size
@@ -51,6 +51,7 @@ FRESH = """weight,colour,comment,age,size
 2,blue,"two
 lines",70,enormous
 0.5,,x,18,-9
+-9,red,,40,large
 """
 
 
@@ -90,6 +91,13 @@ def called(program: Path, *args: str) -> tuple[int, str, str]:
     command = [sys.executable, "-I", str(program), *args]
     done = subprocess.run(command, cwd=program.parent, capture_output=True, text=True, encoding="utf-8", check=False)
     return done.returncode, done.stdout, done.stderr
+
+
+def space(program: Path) -> dict[str, Any]:
+    """The names that the program defines."""
+    names: dict[str, Any] = {"__name__": "program", "__file__": str(program)}
+    exec(compile(program.read_text(encoding="utf-8"), str(program), "exec"), names)
+    return names
 
 
 def identical(a: Any, b: Any) -> bool:
@@ -206,6 +214,23 @@ def test_large_scales_stand_in_the_archive(tmp_path, capsys):
     assert called(program, "raw.npy") == (0, expected, "")
 
 
+def test_outputs_that_do_not_exclude_one_another_have_no_label(tmp_path, capsys):
+    np.savez(tmp_path / "own.npz", x=fn.Key(1).normal((30, 2)), y=(fn.Key(2).uniform((30, 3)) > 0.5) * 1.0)
+    run = trained(tmp_path, fn.data.Npz("own.npz"), fn.Dense(3), fn.losses.SigmoidCrossEntropy())
+    program = deployed(tmp_path, capsys)
+    raw = fn.Key(3).normal((8, 2)) * 30
+    found = asked(program, raw)
+    assert list(found) == ["y"]
+    expected = table_of(run.predict(raw), ["prediction_0", "prediction_1", "prediction_2"])
+    assert called(program, "raw.npy") == (0, expected, "")
+
+
+def test_half_is_the_second_class(tmp_path, capsys):
+    trained(tmp_path, fn.data.BreastCancer(), fn.Dense(1), fn.losses.SigmoidCrossEntropy())
+    found = space(deployed(tmp_path, capsys))["classes_of"](np.array([[0.49], [0.5]]))
+    assert found.tolist() == ["malignant", "benign"]
+
+
 # ----- tables ------------------------------------------------------------------------------------------------
 
 
@@ -234,14 +259,15 @@ def test_a_table(shop, tmp_path):
     run, program = shop
     (tmp_path / "fresh.csv").write_text(FRESH)
     frame = run.experiment.data.read(tmp_path / "fresh.csv", [c["name"] for c in run.preprocess["columns"]])
-    assert frame.rows == 4
+    assert frame.rows == 5
+    assert np.isnan(frame.columns["weight"]).tolist() == [False, True, False, False, True]
     y, labels = run.predict(frame), run.predict_label(frame)
     raw = {
-        "age": [33, None, "70", 18.0],
-        "colour": ["red", "violet", " blue", None],
-        "size": ["large", "small", "enormous", "-9"],
-        "weight": [1.25, "?", 2, "0.5"],
-        "comment": ["", "", "", ""],
+        "age": [33, None, "70", 18.0, 40],
+        "colour": ["red", "violet", " blue", None, "red"],
+        "size": ["large", "small", "enormous", "-9", "large"],
+        "weight": [1.25, "?", 2, "0.5", np.nan],
+        "comment": ["", "", "", "", ""],
     }
     found = asked(program, raw)
     assert identical(found["y"], y)
@@ -265,6 +291,16 @@ def test_a_table_without_a_header_and_with_names_of_every_kind(tmp_path, capsys)
         frame = data.read(program.parent / "rows.csv", [f"column_{i}" for i in range(4)])
         expected = table_of(run.predict(frame), ["label", "no", "yes"], run.predict_label(frame))
         assert called(program, "rows.csv") == (0, expected, "")
+
+
+def test_columns_without_names_are_found_by_number(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("1,2,7\n4,5,3\n2,2,1\n")
+    data = fn.data.Csv("t.csv", 2, inputs=("column_1", "column_0"), header=False, scale="standard")
+    run = trained(tmp_path, data, fn.Dense(1), SQUARES)
+    program = deployed(tmp_path, capsys)
+    (program.parent / "rows.csv").write_text("1,2\n4,5\n")
+    frame = Frame({"column_1": np.array([2.0, 5.0]), "column_0": np.array([1.0, 4.0])}, np.arange(2))
+    assert called(program, "rows.csv") == (0, table_of(run.predict(frame), ["column_2"]), "")
 
 
 def test_names_that_are_no_plain_ascii(tmp_path, capsys):
@@ -462,7 +498,7 @@ def test_the_file_reads_well_and_is_the_same_each_time(tmp_path, capsys):
     assert (
         text[start : text.index("\n\n\n", start)]
         == '''def forward(weights, x):
-    """The network on prepared rows: (rows, 4) -> (rows, 3)."""
+    """The network in evaluation mode, on prepared rows: (rows, 4) -> (rows, 3)."""
     dense_0_weight = weights["dense_0/weight"]        # (4, 16)
     dense_0_bias = weights["dense_0/bias"]            # (16,)
     dense_1_weight = weights["dense_1/weight"]        # (16, 3)
@@ -501,11 +537,11 @@ def test_every_layer_for_any_number_of_rows(name, tmp_path):
     )
     program = inference(experiment, params, state, preprocess, row.in_shape, "program")
     (tmp_path / "program.npz").write_bytes(npz_bytes(program.members))
-    space: dict[str, Any] = {"__name__": "program", "__file__": str(tmp_path / "program.py")}
-    exec(compile(program.text, "program.py", "exec"), space)
+    (tmp_path / "program.py").write_text(program.text, encoding="utf-8")
+    names = space(tmp_path / "program.py")
     for rows in (1, 4, 11):
         x = row.input(fn.Key(rows), rows)
         expected = np.asarray(row.layer.apply(params, state, x, fn.EVAL)[0])
-        found = space["forward"](space["WEIGHTS"], x)
+        found = names["forward"](names["WEIGHTS"], x)
         assert identical(np.asarray(found), expected)
     assert len(ONE_ARRAY) > 150
