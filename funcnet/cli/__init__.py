@@ -123,6 +123,11 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     source.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
     source.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
+    source.add_argument(
+        "--inference",
+        action="store_true",
+        help="write a run as a program that answers raw rows, and its weights beside it (default: RUN/inference.py)",
+    )
     source.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
     source.set_defaults(run=_source)
 

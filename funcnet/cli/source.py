@@ -8,18 +8,22 @@ from pathlib import Path
 from funcnet.cli.files import base_of, spec_file
 from funcnet.cli.show import parse_count, parse_shape
 from funcnet.codec import load_spec
+from funcnet.compile.inference import inference
 from funcnet.compile.source import source
 from funcnet.data.preparation import input_shape, prepare
-from funcnet.errors import Problem, ShapeError, SpecError
-from funcnet.files import write_bytes
+from funcnet.errors import CheckpointError, DataError, FuncnetError, Problem, ShapeError, SpecError
+from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
 from funcnet.layer import Layer
 from funcnet.optim.schedules import LONG, bind
+from funcnet.runs import load_run
 from funcnet.training.experiment import Experiment
 
 
 def print_source(options: argparse.Namespace) -> int:
     """Print a network as one NumPy file, or write it."""
+    if options.inference:
+        return write_inference(options)
     file = spec_file(Path(options.spec))
     spec = load_spec(file)
     shape = None if options.input is None else parse_shape(options.input)
@@ -42,6 +46,31 @@ def print_source(options: argparse.Namespace) -> int:
     else:
         write_bytes(Path(options.out), text.encode())
         print(f"written to {options.out}")
+    return 0
+
+
+def write_inference(options: argparse.Namespace) -> int:
+    """Write a run as a program that answers raw rows, and the archive of its weights beside it."""
+    for name in ("input", "batch", "planned"):
+        if getattr(options, name):
+            raise FuncnetError(f"--{name}: a run says itself what its program needs; leave it out with --inference")
+    folder = Path(options.spec)
+    run = load_run(folder)
+    out = folder / "inference.py" if options.out is None else Path(options.out)
+    archive = out.with_suffix(".npz")
+    if out.suffix != ".py":
+        raise FuncnetError(f"--out: expected a file that ends in .py, got {options.out}")
+    if archive.exists() and "program" not in read_npz(archive):
+        raise CheckpointError(f"{archive}: holds something else than a program's weights; choose another --out")
+    preprocess, source = run.preprocess, run.experiment.data
+    shape = preprocess.get("shape", () if "columns" in preprocess else source.in_shape(base_of(folder / "spec.json")))
+    if shape is None:
+        raise DataError(f"{folder}: the run does not say what shape its inputs have; train it again")
+    values = run.experiment, run.params, run.train_state.state, preprocess
+    program = inference(*values, tuple(shape), out.stem, f"the run '{folder.resolve().name}'")
+    write_bytes(archive, npz_bytes(program.members))
+    write_bytes(out, program.text.encode())
+    print(f"written to {out} and {archive}")
     return 0
 
 

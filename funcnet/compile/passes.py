@@ -103,7 +103,8 @@ def simplify(graph: Graph) -> Graph:
                 order = tuple(base.static[1][axis] for axis in node.static[1])
                 if order == tuple(range(len(order))):
                     return base.args[0]
-            if node.static[0] == "index" and all(item == slice(None) for item in node.static[1]):
+            whole = node.static[0] == "index" and node.shape == base.shape
+            if whole and all(isinstance(item, slice) and item.step in (None, 1) for item in node.static[1]):
                 return base
         elif node.kind == NUMBER and node.f is operator.mul:
             for x, other in (args, args[::-1]):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import operator
+import pprint
 import re
 import textwrap
 import unicodedata
@@ -46,6 +48,8 @@ from funcnet.optim.transforms import clip_factor
 
 WIDTH = 88
 """Where the margin with the shapes begins, at the latest"""
+REPEATED = 44
+"""How long a view may be that is written out wherever it is used"""
 ATOM, POWER, UNARY, TIMES, PLUS, BITS, COMPARE = 9, 8, 7, 6, 5, 4, 3
 """How strongly an expression holds together"""
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -75,6 +79,8 @@ REDUCTIONS = {
     np.logical_or: "np.any",
     np.logical_and: "np.all",
 }
+OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
+"""What is wrong where a check of values fails"""
 LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
 LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
 LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
@@ -143,6 +149,12 @@ def _(schedule: WarmupCosine, step: str) -> tuple[str, str | None]:
     return f"{schedule.peak!r} * {step} / {warmup} if {step} < {warmup} else {later}", "half_cosine"
 
 
+def called_functions(graph: Graph) -> set[str]:
+    """Names of what the statements call, which no variable may have."""
+    functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
+    return {"flush", "settle", "float", "int", "bool", *(getattr(f, "__name__", "") for f in functions)}
+
+
 class Printer:
     """Writes one graph as the body of a function."""
 
@@ -151,7 +163,7 @@ class Printer:
         self.helpers: dict[str, None] = {}
         self.lines: list[tuple[str, str]] = []
         self.texts: dict[Node, Text] = {}
-        self.taken: set[str] = {"np", *names.values(), *finals.values()}
+        self.taken: set[str] = {"np", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
         for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
@@ -198,12 +210,14 @@ class Printer:
         value = node.static
         if not isinstance(value, np.ndarray):
             text = plain_text(value)
-            return Text(text, UNARY if text.startswith("-") else ATOM)
+            return Text(text, UNARY if text.startswith("-") else PLUS if " " in text else ATOM)
         kind = f"np.{value.dtype.name}" if value.dtype != np.bool_ else "bool"
         if value.shape == ():
             return Text(f"{kind}({value.item()!r})", ATOM)
         if value.ndim == 1 and value.dtype == np.int64 and np.array_equal(value, np.arange(len(value))):
             return Text(f"np.arange({len(value)})", ATOM)
+        if value.size > 1 and np.all(value == value.flat[0]):
+            return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
         return Text(f"np.array({value.tolist()!r}, {kind})", ATOM)
 
     def need(self, name: str) -> str:
@@ -305,7 +319,8 @@ class Printer:
         if node.effect or node in self.finals or node.name or node.dtype is object:
             return False
         if node.kind == VIEW:
-            return node.static[0] != "broadcast" or self.uses.get(node, 0) == 1
+            often = self.uses.get(node, 0) > 1
+            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= REPEATED)
         if node.kind == NUMBER and node.f is ops.number and node.args[0].kind == INPUT:
             return False
         if self.uses.get(node, 0) != 1 or node.kind in (SETTLE, CALL):
@@ -332,7 +347,7 @@ class Printer:
                 here = (place.section, place.path)
             if node.kind == CALL and node.f is ops.check:
                 ok = self.text(node.args[0])
-                error = "a value is out of range: a label, or a probability"
+                error = OUT_OF_RANGE.get(place.section, "a value is out of range: a label, or a probability")
                 self.lines.append((f'if not np.all({ok.text}):\n        raise ValueError("{error}")', ""))
                 continue
             expression = self.expression(node).text
@@ -361,7 +376,7 @@ def _slice(item: Any) -> str:
     if isinstance(item, slice):
         text = f"{'' if item.start is None else item.start}:{'' if item.stop is None else item.stop}"
         return text if item.step is None else f"{text}:{item.step}"
-    return "None" if item is None else str(int(item))
+    return str(item)
 
 
 def dtype_text(dtype: Any) -> str:
@@ -377,21 +392,41 @@ def shape_text(node: Node) -> str:
 
 
 def library_text(*functions: Any) -> str:
-    """Functions of the library as plain code: without annotations, decorators and all that is not ASCII."""
-    texts = []
-    for function in functions:
-        parsed = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
-        (definition,) = parsed.body
-        assert isinstance(definition, ast.FunctionDef)
-        definition.decorator_list, definition.returns = [], None
-        for argument in definition.args.args:
-            argument.annotation = None
-        definition.body = [
-            ast.Assign([part.target], part.value, lineno=0) if isinstance(part, ast.AnnAssign) and part.value else part
-            for part in definition.body
-        ]
-        texts.append(ascii_text(ast.unparse(parsed)))
-    return "\n\n\n".join(texts)
+    """Functions of the library as they stand, without annotations, decorators and all that is not ASCII."""
+    return "\n\n\n".join(map(_plain, functions))
+
+
+def _plain(function: Any) -> str:
+    """The text of one function."""
+    text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    (definition,) = ast.parse(text).body
+    assert isinstance(definition, ast.FunctionDef)
+    lines = [line.encode() for line in text.splitlines()]  # the parser counts columns in bytes
+    everything = [*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs]
+    everything += [argument for argument in (definition.args.vararg, definition.args.kwarg) if argument is not None]
+    cuts: list[tuple[int, int, int, int]] = []
+    for argument in everything:
+        if argument.annotation is not None:
+            column = argument.col_offset + len(argument.arg.encode())
+            cuts.append((argument.lineno, column, *_end(argument.annotation)))
+    if definition.returns is not None:
+        line, column = definition.returns.lineno, definition.returns.col_offset
+        arrow = lines[line - 1].rindex(b"->", 0, column)
+        cuts.append((line, arrow - 1, *_end(definition.returns)))
+    for part in ast.walk(definition):
+        if isinstance(part, ast.AnnAssign):
+            cuts.append((part.lineno, _end(part.target)[1], *_end(part.annotation)))
+    for line, column, last, stop in sorted(cuts, reverse=True):
+        lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][stop:]]
+    kept = b"\n".join(lines[definition.lineno - 1 :]).decode()
+    kept = re.sub(r"  # (type: ignore|noqa|fmt:).*", "", kept)
+    return ascii_text(re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept))  # a signature of one line now
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return node.end_lineno, node.end_col_offset
 
 
 def helper_text(name: str) -> str:
@@ -413,7 +448,8 @@ def _need(name: str, helpers: dict[str, None]) -> str:
         function, needs, _ = ops.PRIMITIVES[name]
         for needed in needs:
             if isinstance(needed, str):
-                _NEEDED[needed] = f"{needed} = {function.__globals__[needed]!r}"
+                value = function.__globals__[needed]
+                _NEEDED[needed] = f"{needed} = {pprint.pformat(value, width=100, compact=True)}"
                 helpers[needed] = None
             else:
                 inner = getattr(needed, "__wrapped__", needed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import textwrap
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,9 @@ from funcnet.layer import Context, Layer, Shape, apply_child, batched, vjp_child
 from funcnet.losses import Loss, SoftmaxCrossEntropy
 from funcnet.optim.rules import Optimizer
 from funcnet.training.program import gradients, training_step
+
+LONGEST = 104
+"""A call that is longer is broken into lines"""
 
 # ----- the file --------------------------------------------------------------------------------------------
 
@@ -128,7 +133,7 @@ class _Program:
 
     def readable(self) -> str:
         graph = _by_leaf(share(simplify(self.graph).used()).used())
-        names = _variables([node.static for node in graph.inputs])
+        names = variables([node.static for node in graph.inputs])
         used = {arg for node in graph.nodes for arg in node.args} | set(leaves(graph.outputs))
         finals, trees = self.finals(graph, names)
         printer = Printer(graph, names, finals)
@@ -151,7 +156,7 @@ class _Program:
         body = [*unpacked, *printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
         title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
         lines = [f"def {title}({', '.join(given)}):", f'    """{self.purpose()}"""']
-        lines += _margins(body)
+        lines += margins(body)
         helpers = [helper_text(name) for name in printer.helpers]
         parts = [self.header(given, back), "import numpy as np", *_spaced(helpers), "\n\n" + "\n".join(lines)]
         text = "\n".join([parts[0], parts[1], *parts[2:]]) + "\n" + self.demonstration(title, given, back)
@@ -185,7 +190,7 @@ class _Program:
 
     def header(self, given: list[str], back: list[str]) -> str:
         """The docstring of the file: the network in a line, and how to use it."""
-        layers = [type(layer).__name__ for layer in _leaves_of(self.net)]
+        layers = [type(layer).__name__ for layer in leaves_of(self.net)]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
         extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
@@ -336,11 +341,11 @@ def _zeros(net: Layer, in_shape: Shape, dtype: Any) -> tuple[Any, Any]:
     return tree.unflatten(made["param"]), tree.unflatten(made["state"])
 
 
-def _leaves_of(layer: Layer) -> list[Layer]:
+def leaves_of(layer: Layer) -> list[Layer]:
     """The plain layers of a network, in order."""
     if not layer.children:
         return [layer]
-    return [leaf for child in layer.children.values() for leaf in _leaves_of(child)]
+    return [leaf for child in layer.children.values() for leaf in leaves_of(child)]
 
 
 def _shape(shape: Any) -> str:
@@ -351,7 +356,7 @@ def _root(node: Node) -> str:
     return str(node.static).split("/")[0]
 
 
-def _variables(paths: list[str]) -> dict[str, str]:
+def variables(paths: list[str]) -> dict[str, str]:
     """Names of the inputs: a param's is its path, a moment's that in front of it, a count's is count."""
     names: dict[str, str] = {}
     for path in paths:
@@ -388,15 +393,33 @@ def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
     return repr(value)
 
 
-def _margins(body: list[tuple[str, str]]) -> list[str]:
+def margins(body: list[tuple[str, str]]) -> list[str]:
     """Indented lines with their shapes in one column."""
     widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
     column = max(widths, default=0)
     lines = []
     for text, shape in body:
+        if len(text) > LONGEST:
+            text = broken(text)
         line = f"    {text.ljust(column) if shape else text}{f'  # {shape}' if shape else ''}"
         lines.append(line.rstrip())
     return lines
+
+
+def broken(text: str) -> str:
+    """A long assignment of a call with its arguments in lines of their own; anything else as it is."""
+    try:
+        statements = ast.parse(text).body
+    except SyntaxError:  # a part of a statement
+        return text
+    call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
+    if not isinstance(call, ast.Call) or not call.args:
+        return text
+    starts = [*(arg.col_offset for arg in call.args), *(key.col_offset for key in call.keywords), len(text) - 1]
+    parts = [text[start:stop].rstrip(", ").replace(" ", "\0") for start, stop in pairwise(starts)]
+    inner = textwrap.fill(f"{', '.join(parts)},", 100, break_long_words=False, break_on_hyphens=False)
+    made = f"{text[: starts[0]]}\n{textwrap.indent(inner, ' ' * 8)}\n    )".replace("\0", " ")
+    return made if ast.unparse(ast.parse(made)) == ast.unparse(statements[0]) else text
 
 
 def _spaced(parts: list[str]) -> list[str]:

@@ -109,10 +109,10 @@ class Grid:
         """
         values = np.empty(len(self.rows))
         for i, text in enumerate(self.texts(name)):
-            number = to_number(text)
-            if number is None and text not in missing:
+            number = np.nan if text in missing else to_number(text)
+            if number is None:
                 raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
-            values[i] = np.nan if number is None else number
+            values[i] = number
         return values
 
 

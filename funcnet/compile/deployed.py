@@ -1,0 +1,222 @@
+"""The parts of a deployed program that do not depend on the network, as templates: each plain NumPy to read."""
+
+from string import Template
+
+ARRAY = Template('''
+def prepare(raw):
+    """Raw rows as the network takes them: $what."""
+    x = np.asarray(raw)
+    if x.dtype.kind not in "$kinds":
+        raise ValueError(f"expected $numbers, got an array of {x.dtype}")
+    if x.ndim == 0 or x.shape[1:] != SHAPE:
+        hint = "; give a single row as raw[None]" if x.shape == SHAPE else ""
+        raise ValueError(f"expected rows of shape {SHAPE}, got an array of shape {x.shape}{hint}")
+$steps
+''')
+
+TABLE = Template('''
+def prepare(table):
+    """A table, {column: values}, as the network takes it: $what.
+
+    Values are numbers or texts, as they stand in the data; None, NaN and the texts in MISSING are missing.
+    """
+    lost = [name for name, *_ in COLUMNS if name not in table]
+    if lost:
+        raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(table)}")
+    if len({len(table[name]) for name, *_ in COLUMNS}) > 1:
+        raise ValueError("expected as many values in every column")
+    features = []
+    for name, kind, categories, fill in COLUMNS:
+        values = [filled(value, fill, name, row) for row, value in enumerate(table[name])]
+        if kind == "number":
+            numbers = [number(value, name, row) for row, value in enumerate(values)]
+            features.append(np.array(numbers, np.float64)[:, None])
+$categories    x = np.concatenate(features, axis=1)
+$steps
+''')
+CATEGORIES = """            continue
+        texts = np.array([str(value).strip() for value in values], dtype=str)
+        same = texts[:, None] == np.array(categories)  # a row for each value, a column for each category
+        if kind == "one_hot":  # 1 in the column of its category; all 0 for one that training did not have
+            features.append(same.astype(np.float64))
+        else:  # "ordinal": the place of its category; -1 for an unknown one
+            place = np.where(same.any(axis=1), same.argmax(axis=1), -1)
+            features.append(place[:, None].astype(np.float64))
+"""
+FILLED = '''
+def filled(value, fill, name, row):
+    """The value, or what stands for a missing one."""
+    missing = value is None or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
+    if missing and fill is None:
+        raise BadValue(row, f"column {name!r}: the value is missing, and training had none missing there")
+    return fill if missing else value
+'''
+NUMBER = '''
+def number(value, name, row):
+    """A finite number, from a text too."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = np.nan
+    if not np.isfinite(found) or "_" in str(value):  # Python reads 1_000 as a number, data files do not
+        raise BadValue(row, f"column {name!r}: expected a number, got {value!r}")
+    return found
+'''
+BAD_VALUE = '''
+class BadValue(ValueError):
+    """A value that cannot be used, and its row, counted from 0."""
+
+    def __init__(self, row, message):
+        super().__init__(f"row {row}: {message}")
+        self.row, self.message = row, message
+'''
+FINITE = """    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        raise BadValue(int(bad[0][0]), "expected finite numbers, got NaN or infinity")"""
+NARROW = Template("""    with np.errstate(over="ignore"):
+        x = x.astype($dtype)
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        raise BadValue(int(bad[0][0]), "expected numbers that $name can hold, and no NaN")
+    return x""")
+
+LOAD = '''
+def load():
+    """The trained weights, {path: array}, from the archive beside this file."""
+    here = Path(__file__)
+    path = here.with_suffix(".npz")
+    if not path.exists():
+        raise SystemExit(f"{path}: there is no such file; it has the weights and belongs beside {here.name}")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if str(arrays.pop("program", "")) != PROGRAM:
+        raise SystemExit(f"{path}: belongs to another program than {here.name}; write both again")
+    return arrays
+'''
+
+PREDICT = Template('''
+def predict(raw):
+    """$what."""
+    x = prepare(raw)
+    parts = [forward(WEIGHTS, x[start : start + CHUNK]) for start in range(0, max(len(x), 1), CHUNK)]
+    y = np.concatenate(parts)
+    return $result
+''')
+LABELS = Template('''
+def labels(raw):
+    """The likeliest class of each raw row, $shape."""
+    return classes_of(predict(raw))
+
+
+def classes_of(p):
+    """The class for what predict gives: $rule."""
+    return $chosen
+''')
+
+READ_CSV = Template('''
+def read_csv(path):
+    """The rows of a CSV file as lists of texts, and the line that each stands in."""
+    rows, lines = [], []
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=$delimiter, strict=True)
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if cells in ([], [""]):
+                continue  # an empty line
+            if rows and len(cells) != len(rows[0]):
+                raise ValueError(f"line {reader.line_num}: expected {len(rows[0])} values, got {len(cells)}")
+            rows.append(cells)
+            lines.append(reader.line_num)
+    if not rows:
+        raise ValueError("is empty")
+    return rows, lines
+''')
+READ_TABLE = Template('''
+def read(path):
+    """The raw rows of a CSV file as {column: texts}, and the line that each stands in."""
+    rows, lines = read_csv(path)
+$header
+    if not rows:
+        raise ValueError("has no rows below its header")
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    if twice:
+        raise ValueError(f"two columns are called {twice[0]!r}; rename one")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
+''')
+HEADER = """    names, rows, lines = rows[0], rows[1:], lines[1:]"""
+NO_HEADER = """    names = [f"column_{i}" for i in range(len(rows[0]))]  # the file has no header
+    if len(names) == len(COLUMNS) and any(name not in names for name, *_ in COLUMNS):  # and no targets
+        names = [name for name, *_ in COLUMNS]"""
+READ_ARRAY = Template('''
+def read(path):
+    """The raw rows of an .npy file, or of a CSV file $columns, and the line of each."""
+    if path.endswith(".npy"):
+        return np.load(path, allow_pickle=False), None
+    rows, lines = read_csv(path)
+    names = rows[0]
+    if all(map(is_number, names)):  # the file has no header
+        names = [f"column_{i}" for i in range(len(names))]
+        order = range(len(names))
+    else:
+        order, rows, lines = $order, rows[1:], lines[1:]
+        if not rows:
+            raise ValueError("has no rows below its header")
+    if len(order) != $count:
+        raise ValueError(f"expected $count columns of inputs, got {len(order)}")
+    try:
+        values = [[$cell for i in order] for row, cells in enumerate(rows)]
+    except BadValue as error:
+        raise ValueError(f"line {lines[error.row]}: {error.message}") from None
+    return np.array(values).reshape(-1, *SHAPE), lines
+''')
+ORDER = '''
+def order_of(names):
+    """Where the features stand in a file with a header."""
+    lost = [name for name in FEATURES if name not in names]
+    if lost:
+        raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(names)}")
+    return [names.index(name) for name in FEATURES]
+'''
+IS_NUMBER = '''
+def is_number(text):
+    """Whether a text is a number, rather than the name of a column."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+'''
+
+MAIN = Template('''
+def answers(raw):
+    """The answers as rows of a table, the names of its columns first."""
+$table
+
+
+def main():
+    """Answer the raw rows of a file."""
+    parser = argparse.ArgumentParser(description="Answer raw rows by a trained network; the answers are CSV.")
+    parser.add_argument("rows", help="$help")
+    parser.add_argument("--out", help="the file to write (default: print the answers)")
+    options = parser.parse_args()
+    lines = None
+    try:
+        raw, lines = read(options.rows)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\\n").writerows(answers(raw))
+        if options.out:
+            Path(options.out).write_bytes(text.getvalue().encode())
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+            sys.stdout.write(text.getvalue())
+    except BadValue as error:
+        place = f"line {lines[error.row]}" if lines else f"row {error.row}"
+        return f"{options.rows}: {place}: {error.message}"
+    except UnicodeDecodeError:
+        return f"{options.rows}: is not UTF-8 text"
+    except (ValueError, csv.Error) as error:
+        return f"{options.rows}: {error}"
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return 0
+''')
