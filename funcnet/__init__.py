@@ -175,8 +175,14 @@ if TYPE_CHECKING:
     from funcnet.stepping import generate as generate, stepper as stepper
     from funcnet.surgery import diff as diff, replace as replace, select as select, transfer as transfer
     from funcnet.training.answers import predict_label as predict_label, predict_proba as predict_proba
+    from funcnet.training.cross_validation import (
+        CrossValidation as CrossValidation,
+        cross_validate as cross_validate,
+    )
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
+    from funcnet.training.jacobian import Residuals as Residuals, jacobian as jacobian, residuals as residuals
+    from funcnet.training.minimize import minimize as minimize
     from funcnet.training.step import (
         TrainState as TrainState,
         predict as predict,

@@ -78,6 +78,7 @@ SOURCES = {
         "HalfPlaneGrid", "Function", "NormalNoise", "Moons", "Circles", "Spirals", "Blobs", "Sine",
     ),
 }  # fmt: skip
+AUGMENTATIONS = {"funcnet.data.augmentation": ("RandomCrop", "RandomShift", "RandomFlip", "Jitter", "Mixup")}
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]
@@ -90,6 +91,7 @@ KINDS: dict[str, tuple[str, str, Family]] = {
     "metric": ("funcnet.metrics.base", "Metric", METRICS),
     "data": ("funcnet.data.sources", "Source", SOURCES),
     "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
+    "augmentation": ("funcnet.data.augmentation", "Augmentation", AUGMENTATIONS),
     "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),
     "initial": ("funcnet.training.experiment", "Initial", {"funcnet.training.experiment": ("Npz",)}),
     "experiment": ("funcnet.training.experiment", "Experiment", EXPERIMENTS),
@@ -115,6 +117,9 @@ CORE = {
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
+    "funcnet.training.minimize": ("minimize",),
+    "funcnet.training.jacobian": ("Residuals", "jacobian", "residuals"),
+    "funcnet.training.cross_validation": ("CrossValidation", "cross_validate"),
     "funcnet.training.answers": ("predict_label", "predict_proba"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),

@@ -128,36 +128,12 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
     data = prepare(experiment.data, key, base, experiment.dtype)
     start = starting_state(experiment, key, data, base)
     metrics = in_units(experiment.metrics, data.preprocess)
-    for name, part in data.parts_by_name().items():
-        check_targets(
-            experiment.model,
-            experiment.loss,
-            metrics,
-            part,
-            f"the {'training' if name == 'train' else name} part",
-        )
+    check_parts(experiment, data, metrics)
     if folder is not None:
         claim(folder, experiment, base)
     result: Fit | None = None
     try:
-        result = fit(
-            experiment.model,
-            data.train,
-            loss=experiment.loss,
-            optimizer=experiment.optimizer,
-            epochs=experiment.training.epochs,
-            steps=experiment.training.steps,
-            batch_size=experiment.training.batch_size,
-            remainder=experiment.training.remainder,
-            log_every=experiment.training.log_every,
-            key=start.key,
-            start=start,
-            validation=data.validation,
-            metrics=metrics,
-            callbacks=callbacks,
-            class_weight=class_weights(experiment, data.preprocess),
-            block=data.block,
-        )
+        result = train(experiment, data, start, metrics, callbacks)
         finished = finish(experiment, data, result)
     except BaseException as error:
         reached: Fit | None = result or getattr(error, "fit", None)
@@ -171,6 +147,45 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
     if folder is not None:
         write(folder, finished, data, base)
     return finished
+
+
+def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
+    """Refuse targets of any part that the loss or a metric cannot take.
+
+    Raises   ShapeError, DataError
+    """
+    for name, part in data.parts_by_name().items():
+        named = f"the {'training' if name == 'train' else name} part"
+        check_targets(experiment.model, experiment.loss, metrics, part, named)
+
+
+def train(
+    experiment: Experiment,
+    data: Prepared,
+    start: TrainState,
+    metrics: Sequence[Metric],
+    callbacks: Sequence[Callback] = (),
+) -> Fit:
+    """Train on prepared data as the experiment says."""
+    return fit(
+        experiment.model,
+        data.train,
+        loss=experiment.loss,
+        optimizer=experiment.optimizer,
+        epochs=experiment.training.epochs,
+        steps=experiment.training.steps,
+        batch_size=experiment.training.batch_size,
+        remainder=experiment.training.remainder,
+        augment=experiment.training.augment,
+        log_every=experiment.training.log_every,
+        key=start.key,
+        start=start,
+        validation=data.validation,
+        metrics=metrics,
+        callbacks=callbacks,
+        class_weight=class_weights(experiment, data.preprocess),
+        block=data.block,
+    )
 
 
 def profiled(finished: Run, base: str | os.PathLike[str] | None = None) -> Profile:

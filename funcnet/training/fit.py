@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import attrs
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.augmentation import Batch, augmented
 from funcnet.data.preprocessing import check_finite
 from funcnet.data.streams import WINDOW, Stream, order_of
 from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
@@ -74,6 +75,7 @@ def fit(
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Callback] = (),
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    augment: Sequence[Callable[[Batch, Key], Batch]] = (),
     log_every: int | None = None,
     block: int | None = None,
 ) -> Fit:
@@ -85,7 +87,9 @@ def fit(
     ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
     number of rows, is one batch of all rows as they stand. With ``block``, blocks of so many rows change places and
     the rows of every eight do, so that a stream is read in whole blocks. ``class_weight`` weighs
-    the loss of each sample by its label, ``"balanced"`` so that every class counts the same.
+    the loss of each sample by its label, ``"balanced"`` so that every class counts the same. ``augment`` are
+    augmentations, or functions ``(batch, key) -> batch`` of your own, applied to the batch ``(x, y, weight)`` of step
+    i with the key ``key.fold("augment", i)``, and never in evaluation.
 
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
     loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
@@ -129,6 +133,9 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
+    if augment:
+        first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
+        check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")
     if held_out is not None:
         given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, given, "the validation part")
@@ -144,6 +151,7 @@ def fit(
             epoch, offset = divmod(ts.step, per_epoch)
             order = ts.key.fold("epoch", epoch)
             for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
+                batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
                 ts, out = step(ts, batch)
                 recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
                 ends = ts.step % per_epoch == 0 or ts.step == total
