@@ -186,8 +186,11 @@ if TYPE_CHECKING:
         TargetReached as TargetReached,
         TimeBudget as TimeBudget,
     )
+    from funcnet.training.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
+    from funcnet.training.jacobian import Residuals as Residuals, jacobian as jacobian, residuals as residuals
+    from funcnet.training.minimize import minimize as minimize
     from funcnet.training.step import (
         TrainState as TrainState,
         predict as predict,

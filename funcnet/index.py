@@ -81,6 +81,7 @@ SOURCES = {
 CALLBACKS = {
     "funcnet.training.callbacks": ("EarlyStopping", "TargetReached", "TimeBudget", "JsonLines", "Norms"),
 }
+AUGMENTATIONS = {"funcnet.data.augmentation": ("RandomCrop", "RandomShift", "RandomFlip", "Jitter", "Mixup")}
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]
@@ -93,6 +94,7 @@ KINDS: dict[str, tuple[str, str, Family]] = {
     "metric": ("funcnet.metrics.base", "Metric", METRICS),
     "data": ("funcnet.data.sources", "Source", SOURCES),
     "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
+    "augmentation": ("funcnet.data.augmentation", "Augmentation", AUGMENTATIONS),
     "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),
     "callback": ("funcnet.training.callbacks", "Callback", CALLBACKS),
     "checkpoint": ("funcnet.training.callbacks", "Checkpoint", {"funcnet.training.callbacks": ("Checkpoint",)}),
@@ -120,6 +122,9 @@ CORE = {
     "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
+    "funcnet.training.minimize": ("minimize",),
+    "funcnet.training.jacobian": ("Residuals", "jacobian", "residuals"),
+    "funcnet.training.cross_validation": ("CrossValidation", "cross_validate"),
     "funcnet.training.answers": ("predict_label", "predict_proba"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),

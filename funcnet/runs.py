@@ -41,7 +41,7 @@ from funcnet.layer import Params, Shape, check_total, reach
 from funcnet.metrics import InUnits, Metric
 from funcnet.surgery import diff
 from funcnet.training.answers import label_of, proba_of
-from funcnet.training.callbacks import Lines, Progress, Row, Watcher, check_monitor, monitors
+from funcnet.training.callbacks import Callback, Lines, Progress, Row, Watcher, check_monitor, monitors
 from funcnet.training.checkpoint import LOCK, Saved, Saver, listed, locked, newest, sweep
 from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
@@ -159,18 +159,7 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
     data = prepare(experiment.data, key, base, experiment.dtype)
     start: TrainState | Progress = starting_state(experiment, key, data, base)
     metrics = in_units(experiment.metrics, data.preprocess)
-    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
-        targets = {name: part.y for name, part in data.parts_by_name().items()}
-        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
-    for name, part in data.parts_by_name().items():
-        check_targets(
-            experiment.model,
-            experiment.loss,
-            metrics,
-            part,
-            f"the {'training' if name == 'train' else name} part",
-        )
-    watchers = [*([training.early_stopping] if training.early_stopping else []), *training.callbacks]
+    check_parts(experiment, data, metrics)
     check_monitors(experiment, data.validation is not None)
     facts: dict[str, Any] = {}
     with contextlib.ExitStack() as held:
@@ -191,29 +180,8 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
         try:
             if saver is not None:
                 saver.running = True
-            result = fit(
-                experiment.model,
-                data.train,
-                loss=experiment.loss,
-                optimizer=experiment.optimizer,
-                epochs=training.epochs,
-                steps=training.steps,
-                batch_size=training.batch_size,
-                remainder=training.remainder,
-                log_every=training.log_every,
-                key=key.fold("train"),
-                start=start,
-                validation=data.validation,
-                metrics=metrics,
-                callbacks=[
-                    *(watcher.at(folder) for watcher in watchers if folder is not None),
-                    *(watcher for watcher in watchers if folder is None and not isinstance(watcher, Lines)),
-                    *callbacks,
-                    *([] if saver is None else [saver]),
-                ],
-                class_weight=class_weights(experiment, data.preprocess),
-                block=data.block,
-            )
+            last = [*callbacks, *([] if saver is None else [saver])]
+            result = train(experiment, data, start, metrics, [*watchers(experiment, folder), *last])
             if saver is not None:
                 saver.running = False
                 if result.stopped == type(saver).__name__:
@@ -240,6 +208,57 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
             if saver is not None and saver.terminate:
                 raise Terminated(folder)
         return finished
+
+
+def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
+    """Refuse targets of any part that the loss or a metric cannot take, and classes that training does not have.
+
+    Raises   ShapeError, DataError
+    """
+    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
+        targets = {name: part.y for name, part in data.parts_by_name().items()}
+        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
+    for name, part in data.parts_by_name().items():
+        named = f"the {'training' if name == 'train' else name} part"
+        check_targets(experiment.model, experiment.loss, metrics, part, named)
+
+
+def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callback]:
+    """The callbacks that a spec names; those that write files only where there is a folder."""
+    early = experiment.training.early_stopping
+    named = [*([] if early is None else [early]), *experiment.training.callbacks]
+    if folder is None:
+        return [callback for callback in named if not isinstance(callback, Lines)]
+    return [callback.at(folder) for callback in named]
+
+
+def train(
+    experiment: Experiment,
+    data: Prepared,
+    start: TrainState | Progress,
+    metrics: Sequence[Metric],
+    callbacks: Sequence[Watcher] = (),
+) -> Fit:
+    """Train on prepared data as the experiment says."""
+    return fit(
+        experiment.model,
+        data.train,
+        loss=experiment.loss,
+        optimizer=experiment.optimizer,
+        epochs=experiment.training.epochs,
+        steps=experiment.training.steps,
+        batch_size=experiment.training.batch_size,
+        remainder=experiment.training.remainder,
+        augment=experiment.training.augment,
+        log_every=experiment.training.log_every,
+        key=(start.train_state if isinstance(start, Progress) else start).key,
+        start=start,
+        validation=data.validation,
+        metrics=metrics,
+        callbacks=callbacks,
+        class_weight=class_weights(experiment, data.preprocess),
+        block=data.block,
+    )
 
 
 @contextlib.contextmanager

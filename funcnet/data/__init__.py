@@ -9,6 +9,14 @@ if TYPE_CHECKING:
         Npy as Npy,
         Npz as Npz,
     )
+    from funcnet.data.augmentation import (
+        Augmentation as Augmentation,
+        Jitter as Jitter,
+        Mixup as Mixup,
+        RandomCrop as RandomCrop,
+        RandomFlip as RandomFlip,
+        RandomShift as RandomShift,
+    )
     from funcnet.data.bundled import (
         BreastCancer as BreastCancer,
         Diabetes as Diabetes,
@@ -46,7 +54,8 @@ if TYPE_CHECKING:
 else:
     from funcnet import index
 
-    _PLACES = index.places(index.SOURCES) | {
+    _PLACES = index.places(index.SOURCES, index.AUGMENTATIONS) | {
+        "Augmentation": "funcnet.data.augmentation",
         "Source": "funcnet.data.sources",
         "Frame": "funcnet.data.sources",
         "Stream": "funcnet.data.streams",

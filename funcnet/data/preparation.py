@@ -12,7 +12,7 @@ import numpy.typing as npt
 from funcnet.data.preprocessing import check_finite, fit, narrow, scale_targets, sorted_labels, transform
 from funcnet.data.sources import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
-from funcnet.data.streams import BLOCK, LARGE, Stream, pieces_of, take
+from funcnet.data.streams import BLOCK, BLOCK_BYTES, LARGE, Stream, pieces_of, take
 from funcnet.errors import DataError, Problem, SpecError, did_you_mean, place
 from funcnet.key import Array, Key
 from funcnet.layer import Shape
@@ -53,17 +53,31 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     Raises   DataError for data that cannot be used: no rows, NaN, inputs and targets of different length, a class
              that the training part does not have
     """
-    name = type(source).__name__
+    table, classes = labelled(source, key, base)
+    return prepared(source, table, classes, division(source, table, key), dtype)
+
+
+def labelled(source: Source, key: Key, base: Path | None = None) -> tuple[Table, list[str] | None]:
+    """The table of a source, checked, its labels as integers; and the names of its classes, if it has any."""
     table = read(source, base or Path(), key.fold("data"))
-    table, classes = with_labels(table)
-    x, y, weight = table.x, table.y, table.weight
-    rows = len(y)
+    return with_labels(table)
+
+
+def division(source: Source, table: Table, key: Key) -> Parts:
+    """The rows of each part, as the source's split says, or its files."""
     if source.split is not None:
-        parts = source.split.parts(y, key.fold("split"), table.columns, table.part)
-    elif table.part is not None:
-        parts = Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
-    else:
-        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
+        return source.split.parts(table.y, key.fold("split"), table.columns, table.part)
+    if table.part is not None:
+        return Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
+    return Parts(np.arange(len(table.y)), np.arange(0), np.arange(0))
+
+
+def prepared(
+    source: Source, table: Table, classes: list[str] | None, parts: Parts, dtype: npt.DTypeLike = np.float32
+) -> Prepared:
+    """The parts of a table, its preprocessing fitted on the training part."""
+    name = type(source).__name__
+    x, y, weight = table.x, table.y, table.weight
     block = block_of(source, x)
     if block is not None:
         parts = Parts(*map(np.sort, parts))
@@ -103,7 +117,8 @@ def block_of(source: Source, x: Any) -> int | None:
     """
     if source.block is not None or isinstance(x, Frame):
         return source.block
-    return BLOCK if int(np.prod(x.shape)) * x.dtype.itemsize > LARGE else None
+    size = int(np.prod(x.shape)) * x.dtype.itemsize
+    return max(1, min(BLOCK, BLOCK_BYTES * len(x) // size)) if size > LARGE else None
 
 
 # ----- reading -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from funcnet.key import Array, Key
 LARGE = 2**28
 """Bytes from which an array is read row by row, and shuffled in blocks, unless the spec says otherwise"""
 BLOCK = 1024
-"""Rows of a block, unless the spec says otherwise"""
+"""The most rows of a block, unless the spec says otherwise"""
+BLOCK_BYTES = 2**22
+"""The most bytes of a block, unless the spec says otherwise or a row has more"""
 WINDOW = 8
 """Blocks whose rows are shuffled together"""
 GAP = 2**18

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from attrs import field
 
+from funcnet.data.augmentation import Augmentation
 from funcnet.data.paths import inside
 from funcnet.data.sources import Source
 from funcnet.errors import Problem
@@ -56,6 +57,8 @@ class Training(Spec):
     ``early_stopping`` and other ``callbacks`` watch the history and may end the training; ``checkpoint`` writes files
     to go on from.
 
+    ``augment`` are augmentations of each batch, one after the other, in training alone.
+
     ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
     the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
     """
@@ -67,6 +70,7 @@ class Training(Spec):
     batch_size: int | Literal["full"] = field(default=32, validator=positive)
     remainder: Literal["keep", "drop"] = "keep"
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
+    augment: tuple[Augmentation, ...] = ()
     log_every: int | None = field(default=None, validator=positive)
     early_stopping: EarlyStopping | None = None
     checkpoint: Checkpoint | None = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.augmentation import Batch, augmented
 from funcnet.data.preprocessing import check_finite
 from funcnet.data.streams import WINDOW, Stream, order_of
 from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
@@ -52,6 +53,7 @@ def fit(
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Watcher] = (),
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    augment: Sequence[Callable[[Batch, Key], Batch]] = (),
     log_every: int | None = None,
     block: int | None = None,
 ) -> Fit:
@@ -64,7 +66,9 @@ def fit(
     ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
     number of rows, is one batch of all rows as they stand. With ``block``, blocks of so many rows change places and
     the rows of every eight do, so that a stream is read in whole blocks. ``class_weight`` weighs
-    the loss of each sample by its label, ``"balanced"`` so that every class counts the same.
+    the loss of each sample by its label, ``"balanced"`` so that every class counts the same. ``augment`` are
+    augmentations, or functions ``(batch, key) -> batch`` of your own, applied to the batch ``(x, y, weight)`` of step
+    i with the key ``key.fold("augment", i)``, and never in evaluation.
 
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
     loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
@@ -108,6 +112,9 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
+    if augment:
+        first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
+        check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")
     if held_out is not None:
         given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, given, "the validation part")
@@ -129,6 +136,7 @@ def fit(
             epoch, offset = divmod(ts.step, per_epoch)
             order = ts.key.fold("epoch", epoch)
             for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
+                batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
                 previous = ts
                 ts, out = step(ts, batch)
                 recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
@@ -172,9 +180,9 @@ def fit(
         stopped = "interrupted"
     except Exception as error:
         ended = "not finite" if isinstance(error, NonFiniteError) else "an error"
-        error.fit = Fit(_final(callbacks, states, ts), history, ended)  # type: ignore[attr-defined]
+        error.fit = Fit(final_state(callbacks, states, ts), history, ended)  # type: ignore[attr-defined]
         raise
-    return Fit(_final(callbacks, states, ts), history, stopped)
+    return Fit(final_state(callbacks, states, ts), history, stopped)
 
 
 def _states(callbacks: Sequence[Watcher], start: Any) -> list[Any]:
@@ -187,7 +195,7 @@ def _states(callbacks: Sequence[Watcher], start: Any) -> list[Any]:
     return states
 
 
-def _final(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState) -> TrainState:
+def final_state(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState) -> TrainState:
     """The result, after the callbacks have had their word."""
     for callback, state in zip(callbacks, states, strict=True):
         if isinstance(callback, Callback):

@@ -200,6 +200,7 @@ def test_spec_json_has_every_default_filled_in(done):
         "batch_size": 30,
         "remainder": "keep",
         "class_weight": None,
+        "augment": [],
         "early_stopping": None,
         "checkpoint": None,
         "callbacks": [],

@@ -1,0 +1,267 @@
+"""Augmentation: batches changed at random before each step, by pure functions of a key.
+
+An augmentation takes a batch ``(x, y, weight)`` and a key, and gives a batch of the same shapes; the same key gives the
+same batch. ``fit`` folds the number of the step into its key, so that this number alone decides what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from attrs import field
+
+from funcnet.errors import DataError, ShapeError
+from funcnet.key import Array, Key
+from funcnet.layer import shape_of
+from funcnet.spec import Range, Spec, frozen, non_negative, positive, register
+
+Batch = tuple[Any, Any, Array | None]
+Fill = Literal["zero", "edge", "reflect", "wrap"]
+
+probability = Range("from 0 to 1", lambda value: 0.0 <= value <= 1.0, minimum=0, maximum=1)
+
+
+@frozen
+class Augmentation(Spec):
+    """Base of every augmentation: ``augmentation(batch, key) -> batch``, a pure function."""
+
+    kind: ClassVar[str] = "augmentation"
+
+    def __call__(self, batch: Batch, key: Key) -> Batch:
+        """The batch ``(x, y, weight)``, changed."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(batch, key)")
+
+
+def augmented(steps: Sequence[Callable[[Batch, Key], Batch]], batch: Batch, key: Key) -> Batch:
+    """A batch after several augmentations, one after the other; number i draws from ``key.fold(i)``."""
+    for i, step in enumerate(steps):
+        batch = step(batch, key.fold(i))
+    return batch
+
+
+def floats(x: Any, owner: Spec, what: str = "inputs") -> Array:
+    """The one array of floats that a batch has.
+
+    Raises   ShapeError for several arrays, DataError for integers
+    """
+    name = type(owner).__name__
+    if not isinstance(x, np.ndarray):
+        raise ShapeError(f"expected one array of {what}, got the shapes {shape_of(x)}; augment them apart", layer=name)
+    if x.dtype.kind != "f":
+        raise DataError(f"expected {what} as floats, got {x.dtype}; convert them: x.astype(np.float32)", layer=name)
+    return x
+
+
+# ----- images and sequences ------------------------------------------------------------------------------------
+
+
+@frozen
+class Geometric(Augmentation):
+    """Base of what moves entries of images (height, width, channels) or sequences (time, features) about.
+
+    With ``targets`` it moves the targets alike: images beside images.
+    """
+
+    targets: bool = field(default=False, kw_only=True)
+
+    def moved(self, x: Array, key: Key) -> Array:
+        """Inputs (batch, …, features), every sample moved in its own way."""
+        raise TypeError(f"{type(self).__name__} does not define moved(x, key)")
+
+    def __call__(self, batch: Batch, key: Key) -> Batch:
+        x, y, weight = batch
+        x = floats(x, self)
+        if self.targets:
+            y = floats(y, self, "targets")
+            if y.shape[:-1] != x.shape[:-1]:
+                message = f"expected targets in the places of the inputs, {x.shape[1:-1]}, got {y.shape[1:-1]}"
+                raise ShapeError(f"{message}; leave out targets=True", layer=type(self).__name__)
+            y = self.moved(y, key)
+        return self.moved(x, key), y, weight
+
+
+def spatial(x: Array, owner: Spec, axes: int | None = None) -> int:
+    """How many axes there are between that of the batch and that of the features.
+
+    Raises   ShapeError for inputs without any, or another number of them
+    """
+    found = x.ndim - 2
+    if found < 1 or (axes is not None and found != axes):
+        wanted = {
+            None: "images (height, width, channels) or sequences (time, features)",
+            2: "images (height, width, channels)",
+        }
+        what = wanted.get(axes, f"inputs of {axes} axes and features")
+        advice = (
+            "for plain features there are Jitter and Mixup" if found < 1 else "one channel is an axis too: x[..., None]"
+        )
+        raise ShapeError(f"expected {what}, got shape {x.shape[1:]}; {advice}", layer=type(owner).__name__)
+    return found
+
+
+def shifted(x: Array, axis: int, offsets: Array, fill: Fill) -> Array:
+    """Sample i moved along an axis by ``offsets[i]`` places, to its end if positive; ``fill`` says what comes in."""
+    n = x.shape[axis]
+    source = np.arange(n) - offsets[:, None]
+    place = {
+        "wrap": source % n,
+        "reflect": (n - 1) - np.abs((n - 1) - source % max(1, 2 * (n - 1))),
+    }.get(fill, np.clip(source, 0, n - 1))
+    shape = (len(x), *(n if a == axis else 1 for a in range(1, x.ndim)))
+    taken = np.take_along_axis(x, place.reshape(shape), axis)
+    if fill == "zero":
+        taken = np.where((source == place).reshape(shape), taken, np.zeros((), x.dtype))
+    return taken
+
+
+def offsets_of(most: int, rows: int, key: Key) -> Array:
+    """A whole number from -most to most for each row."""
+    return key.integers(2 * most + 1, (rows,)) - most
+
+
+@register("random_crop")
+@frozen
+class RandomCrop(Geometric):
+    """Images grow by ``padding`` on all sides, and a part of the old size is cut out of each at a random place.
+
+    ``fill`` says what the padding is: zeros, the nearest entry, or the image reflected at its edge or repeated.
+    Input    (batch, height, width, channels), or (batch, time, features)
+    Source   He et al. (2016), for images of 32×32 with a padding of 4
+    """
+
+    padding: int = field(validator=positive)
+    fill: Fill = "zero"
+
+    def moved(self, x: Array, key: Key) -> Array:
+        for axis in range(1, 1 + spatial(x, self)):
+            x = shifted(x, axis, offsets_of(self.padding, len(x), key.fold(axis)), self.fill)
+        return x
+
+
+@register("random_shift")
+@frozen
+class RandomShift(Geometric):
+    """Each sample is moved by a whole number of places along each axis: at most ``most[i]`` along axis i.
+
+    ``most`` has one number for each axis, or is one for all; what comes in at the other end is what ``fill`` says.
+    So ``most=(0, 2)`` moves images to the left or right, up to two columns.
+    Input    (batch, height, width, channels), or (batch, time, features)
+    """
+
+    most: int | tuple[int, ...] = field(validator=non_negative)
+    fill: Fill = "edge"
+
+    def moved(self, x: Array, key: Key) -> Array:
+        count = spatial(x, self, None if isinstance(self.most, int) else len(self.most))
+        most = (self.most,) * count if isinstance(self.most, int) else self.most
+        for axis, far in enumerate(most, 1):
+            x = shifted(x, axis, offsets_of(far, len(x), key.fold(axis)), self.fill) if far else x
+        return x
+
+
+@register("random_flip")
+@frozen
+class RandomFlip(Geometric):
+    """Each image is turned over with a probability: left and right, or top and bottom, or each for itself.
+
+    Input    (batch, height, width, channels)
+    """
+
+    direction: Literal["horizontal", "vertical", "both"] = "horizontal"
+    probability: float = field(default=0.5, validator=probability)
+
+    def moved(self, x: Array, key: Key) -> Array:
+        spatial(x, self, 2)
+        for axis in {"horizontal": (2,), "vertical": (1,), "both": (1, 2)}[self.direction]:
+            turned = key.fold(axis).uniform((len(x),)) < self.probability
+            x = np.where(turned[:, None, None, None], np.flip(x, axis), x)
+        return x
+
+
+# ----- any features ----------------------------------------------------------------------------------------------
+
+
+@register("jitter")
+@frozen
+class Jitter(Augmentation):
+    """Normal noise of a deviation is added to the inputs, after they were scaled.
+
+    Input    (batch, …), any floats
+    Source   Sietsma and Dow (1991); as a regulariser: Bishop (1995)
+    """
+
+    deviation: float = field(validator=non_negative)
+
+    def __call__(self, batch: Batch, key: Key) -> Batch:
+        x, y, weight = batch
+        x = floats(x, self)
+        return x + x.dtype.type(self.deviation) * key.normal(x.shape, x.dtype), y, weight
+
+
+@register("mixup")
+@frozen
+class Mixup(Augmentation):
+    """Each sample is mixed with another of its batch: ``x ← λ x + (1 - λ) x'``, and the targets and weights alike.
+
+    λ is drawn from Beta(alpha, alpha) for each sample, x' is the batch in random order. Targets that are floats are
+    mixed as they are: values, probabilities, one-hot rows. Integer labels cannot be mixed; with ``classes`` they
+    become one-hot rows of so many classes, or for ``classes`` of 1 the numbers 0.0 and 1.0 beside one probability.
+    Input    (batch, …), any floats
+    Raises   DataError for labels without ``classes``, or beyond them
+    Source   Zhang et al. (2018), λ by sample
+    """
+
+    alpha: float = field(default=0.2, validator=positive)
+    classes: int | None = field(default=None, validator=positive)
+
+    def __call__(self, batch: Batch, key: Key) -> Batch:
+        x, y, weight = batch
+        x = floats(x, self)
+        order, share = key.fold("order").permutation(len(x)), beta(self.alpha, len(x), key.fold("share"))
+
+        def mixed(a: Array) -> Array:
+            own = share.reshape(-1, *(1,) * (a.ndim - 1)).astype(a.dtype)
+            return own * a + (1 - own) * a[order]
+
+        return mixed(x), mixed(self.soft(y, x.dtype)), None if weight is None else mixed(weight.astype(np.float64))
+
+    def soft(self, y: Any, dtype: Any) -> Array:
+        """Targets as floats."""
+        if not isinstance(y, np.ndarray) or y.dtype.kind == "f":
+            return floats(y, self, "targets")
+        if self.classes is None:
+            raise DataError(
+                f"expected targets as floats, got labels of {y.dtype}, which have no mean; give the number of classes, "
+                "Mixup(classes=10), or one-hot rows",
+                layer="Mixup",
+            )
+        most = max(2, self.classes)
+        if y.size and not 0 <= y.min() <= y.max() < most:
+            wrong = y[(y < 0) | (y >= most)][0]
+            raise DataError(f"expected labels from 0 to {most - 1}, got {wrong}; give more classes", layer="Mixup")
+        return y.astype(dtype) if self.classes == 1 else (y[..., None] == np.arange(self.classes)).astype(dtype)
+
+
+def beta(alpha: float, count: int, key: Key) -> Array:
+    """Draws from Beta(alpha, alpha): of two gamma variables, ``a / (a + b)``, in logarithms so that none is lost."""
+    a, b = (log_gamma_draws(alpha, count, key.fold(i)) for i in (0, 1))
+    share: Array = 1.0 / (1.0 + np.exp(np.clip(b - a, -700.0, 700.0)))
+    return share
+
+
+def log_gamma_draws(alpha: float, count: int, key: Key) -> Array:
+    """Logarithms of draws from Gamma(alpha, 1), by rejection: Marsaglia and Tsang (2000)."""
+    d = alpha + 1.0 - 1.0 / 3.0  # of Gamma(alpha + 1), which the factor u^(1/alpha) turns into Gamma(alpha)
+    c = 1.0 / np.sqrt(9.0 * d)
+    found = np.full(count, np.nan)
+    attempt = 0
+    while (waiting := np.isnan(found)).any():
+        again = key.fold("attempt", attempt)
+        z, u = again.fold("normal").normal(count), 1.0 - again.fold("uniform").uniform(count)
+        v = np.maximum(1.0 + c * z, 1e-100) ** 3
+        taken = waiting & (1.0 + c * z > 0.0) & (np.log(u) < 0.5 * z * z + d - d * v + d * np.log(v))
+        found = np.where(taken, np.log(d * v), found)
+        attempt += 1
+    return found + np.log(1.0 - key.fold("factor").uniform(count)) / alpha

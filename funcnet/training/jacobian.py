@@ -1,0 +1,135 @@
+"""The Jacobian of a network's outputs by its params, and the residuals of a least-squares problem."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.combinators.ensemble import Ensemble
+from funcnet.errors import ShapeError
+from funcnet.key import Array
+from funcnet.layer import EVAL, Layer, Params, State, Value, apply_child, shape_of, vjp_child
+from funcnet.losses import spread as spread_weight
+from funcnet.members import Members, Unvectorized, spread
+from funcnet.spec import Spec, fields, specs_in
+from funcnet.training.checks import cast, check_network, dtype_of, instance, numeric, unpack
+from funcnet.training.step import predict
+
+
+def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
+    """``∂y_i/∂p_j`` in evaluation mode: a matrix (rows · outputs, parameters).
+
+    Its rows are those of ``predict(net, params, state, x).reshape(-1)``, its columns those of
+    ``fn.tree.ravel(params).vector``, whose ``unravel`` turns one of its rows into a tree like params.
+    It takes one forward pass, and for each output of a row one backward pass with a unit cotangent, each for
+    all rows at once.
+    Raises   ShapeError for what does not fit, or a network of several outputs
+    """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    x = cast(x, dtype_of(params, state))
+    check_network(net, params, state, x)
+    if not _has_members(net):
+        with contextlib.suppress(Unvectorized):  # a layer that looks at values sees one row at a time
+            return _of_rows(net, params, state, x)
+    parts = [
+        _of_one(net, params, state, tree.map(lambda a: a[i : i + 1], x))  # noqa: B023
+        for i in range(len(tree.leaves(x)[0]))
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, tree.ravel(params).vector.size))
+
+
+def _has_members(spec: Spec) -> bool:
+    """Whether there is an ensemble in a network, whose members would be taken for the rows."""
+    inner = (one for field in fields(type(spec)) for one in specs_in(getattr(spec, field.name)))
+    return isinstance(spec, Ensemble) or any(map(_has_members, inner))
+
+
+def _of_rows(net: Layer, params: Params, state: State, x: Value) -> Array:
+    """All rows together: each is a member of its own, a batch of one, and the params are shared."""
+    rows = len(tree.leaves(x)[0])
+    y, _, residuals = apply_child("", net, params, state, tree.map(lambda a: Members(a[:, None]), x), EVAL)
+    shape, dtype = _one_output(y).shape[1:], y.dtype
+    units = int(np.prod(shape))
+    matrix = np.zeros((rows, units, tree.ravel(params).vector.size), dtype)
+    for k in range(units):
+        dy = np.zeros((rows, 1, units), dtype)
+        dy[:, 0, k] = 1.0
+        dparams, _ = vjp_child("", net, params, residuals, Members(dy.reshape(rows, 1, *shape)))
+        for columns, leaf in _columns(params, dparams):
+            matrix[:, k, columns] = spread(leaf, rows).reshape(rows, columns.stop - columns.start)
+    return matrix.reshape(rows * units, matrix.shape[2])
+
+
+def _of_one(net: Layer, params: Params, state: State, x: Value) -> Array:
+    """Of a batch of one row."""
+    y, _, residuals = apply_child("", net, params, state, x, EVAL)
+    units = np.eye(_one_output(y).size, dtype=y.dtype)
+    return np.stack([tree.ravel(vjp_child("", net, params, residuals, e.reshape(y.shape))[0]).vector for e in units])
+
+
+def _one_output(y: Any) -> Any:
+    if isinstance(y, tuple | dict):
+        raise ShapeError(f"expected a network of one output, got the shapes {shape_of(y)}; join them with Concat()")
+    return y
+
+
+def _columns(params: Params, dparams: Params) -> Iterator[tuple[slice, Any]]:
+    """Each leaf of the gradients with the columns that are its own, in the order of ``tree.ravel``."""
+    flat, begin = tree.flatten(dparams), 0
+    for path, leaf in sorted(tree.flatten(params).items()):
+        yield slice(begin, begin + np.size(leaf)), flat[path]
+        begin += np.size(leaf)
+
+
+class Residuals(NamedTuple):
+    """A least-squares problem as ``scipy.optimize.least_squares(fun, x0, jac)`` takes it, in float64."""
+
+    fun: Callable[[Array], Array]
+    """``√w (prediction - target)`` at a vector of params, one number for each output of each row"""
+    x0: Array
+    """The params as a vector"""
+    jac: Callable[[Array], Array]
+    """Its Jacobian, (residuals, parameters)"""
+    unravel: Callable[[Array], Params]
+    """The params of a vector"""
+
+
+def residuals(net: Layer, params: Params, state: State, data: tuple[Any, ...]) -> Residuals:
+    """The residuals of a network on ``(x, y)`` or ``(x, y, weight)``, as functions of its params as a vector.
+
+    Half the sum of their squares is the loss ``HalfSumSquaredError()``. To fit it by the Levenberg-Marquardt method::
+
+        problem = fn.residuals(net, *net.init(key, in_shape), (x, y))
+        done = scipy.optimize.least_squares(problem.fun, problem.x0, problem.jac, method="lm")
+        params = problem.unravel(done.x)
+
+    Raises   ShapeError for what does not fit: targets have the prediction's shape, or (rows,) beside (rows, 1)
+    """
+    x, y, weight = unpack(data)
+    params, state = (cast(part, np.float64) for part in (params, state))
+    x, target = cast(x, np.float64), numeric(y).astype(np.float64)
+    prediction = _one_output(predict(net, params, state, x))
+    if target.shape != prediction.shape and {target.shape, prediction.shape} != {(len(target),), (len(target), 1)}:
+        raise ShapeError(
+            f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
+            "reshape one of them, or change the last layer's units"
+        )
+    vector, unravel = tree.ravel(params)
+    root = None
+    if weight is not None:
+        whole = spread_weight(numeric(weight), prediction.shape, np.float64, net)
+        root = np.sqrt(np.broadcast_to(whole, prediction.shape)).reshape(-1)
+
+    def fun(vector: Array) -> Array:
+        errors = (predict(net, unravel(vector), state, x) - target.reshape(prediction.shape)).reshape(-1)
+        return errors if root is None else root * errors
+
+    def jac(vector: Array) -> Array:
+        matrix = jacobian(net, unravel(vector), state, x)
+        return matrix if root is None else root[:, None] * matrix
+
+    return Residuals(fun, vector, jac, unravel)

@@ -1,0 +1,256 @@
+"""Full-batch training by the minimisers of ``scipy.optimize``, for data that fits into one batch."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.data.streams import Stream
+from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, did_you_mean, require
+from funcnet.key import Array, Key
+from funcnet.layer import Context, Layer, Params, State, shape_of
+from funcnet.losses import Loss
+from funcnet.metrics import Metric
+from funcnet.optim.rules import SGD
+from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
+from funcnet.training.checks import all_finite, cast, instance
+from funcnet.training.fit import Fit, _arrays, _scores, check_targets, final_state
+from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
+
+METHODS = {
+    **dict.fromkeys(("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP", "trust-constr"), None),
+    **dict.fromkeys(("Newton-CG", "trust-ncg", "trust-krylov"), "hessp"),
+    **dict.fromkeys(("dogleg", "trust-exact"), "hess"),
+}
+"""The methods that use gradients, and what else they ask for: the Hessian, or its product with a vector"""
+
+log = logging.getLogger("funcnet")
+
+
+class _Enough(Exception):
+    """Ends a method from inside: a callback asks for it."""
+
+
+def minimize(
+    net: Layer,
+    loss: Loss,
+    data: tuple[Any, ...],
+    method: str = "L-BFGS-B",
+    *,
+    key: Key,
+    start: TrainState | Params | None = None,
+    options: Mapping[str, Any] | None = None,
+    validation: tuple[Any, ...] | None = None,
+    metrics: Sequence[Metric] = (),
+    callbacks: Sequence[Watcher] = (),
+) -> Fit:
+    """Train a network on all rows at once by a method of ``scipy.optimize.minimize``, in float64.
+
+    ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is params, or a TrainState whose params and state to begin
+    with; the default draws them from ``key`` as ``fit`` does. ``method`` is one that takes a gradient: CG, BFGS,
+    L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, trust-krylov, dogleg and trust-exact take the Hessian
+    too, from central differences of gradients. ``options`` are SciPy's for the method, such as ``{"maxiter": 500}``.
+    What is minimised is the loss in training mode, so that batch statistics are those of all rows; layers that draw
+    random numbers are refused, because the loss would be another at every evaluation.
+
+    The history has a row per iteration: step, epoch, loss, gradient_norm (Euclidean), seconds, and the metrics.
+    ``stopped`` is None where the method says that it converged, else its message, the name of the callback that asked
+    for an end, or "interrupted" by Ctrl-C; the state is that of the last iteration then. The TrainState counts
+    iterations, and has no optimizer state: go on by ``minimize(start=…)``, or by ``fit(start=train_state.params)``.
+    Needs the extra ``scipy``.
+
+    Raises   ExtraRequired without SciPy; ShapeError and DataError for bad data, before training; FuncnetError for an
+             unknown method or option; NonFiniteError for a start whose loss is not finite, or an iteration, which
+             has ``.fit``, the last good state and the history
+    """
+    optimize = require("scipy.optimize", "scipy", "minimize")
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    instance(key, Key, "a key", "fn.Key(0)")
+    for metric in metrics:
+        instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
+    if start is not None:
+        instance(start, (dict, TrainState), "params or a TrainState", "start=result.train_state")
+    chosen = _method(method)
+    problem = _Problem(net, loss, data, key, start, validation, metrics, callbacks, dict(options or {}))
+    curvature = METHODS[chosen]
+    extra = {} if curvature is None else {curvature: getattr(problem, curvature)}
+    stopped: str | None = None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"scipy\.")  # what matters of them stands in the message
+            warnings.filterwarnings("error", message="Unknown solver options")
+            done = optimize.minimize(
+                problem.value_and_gradient,
+                problem.vector,
+                method=chosen,
+                jac=True,
+                callback=problem.iteration,
+                options=dict(options or {}),
+                **extra,
+            )
+        if not np.array_equal(problem.vector, done.x):
+            problem.iteration(done.x)  # a last iterate that the method did not report
+        stopped = None if done.success else str(done.message)
+        log.info("%s: %s", chosen, done.message)
+    except _Enough as end:
+        stopped = str(end)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    except optimize.OptimizeWarning as error:
+        names = str(error).partition(": ")[2]
+        raise FuncnetError(f"{chosen} has no option {names}; see scipy.optimize.show_options('minimize')") from None
+    except Exception as error:
+        what = "not finite" if isinstance(error, NonFiniteError) else "an error"
+        error.fit = Fit(problem.final(), problem.history, what)  # type: ignore[attr-defined]
+        raise
+    return Fit(problem.final(), problem.history, stopped)
+
+
+def _method(name: str) -> str:
+    """The method of a name, whose case does not matter.
+
+    Raises   FuncnetError for one that is unknown, or takes no gradient
+    """
+    known = {method.lower(): method for method in METHODS}
+    if not isinstance(name, str) or name.lower() not in known:
+        near = did_you_mean(str(name), METHODS)
+        raise FuncnetError(f"unknown method {name!r}{near}; those that take a gradient are {', '.join(METHODS)}")
+    return known[name.lower()]
+
+
+class _Problem:
+    """The loss of all rows as a function of a vector, and what has become of the params so far."""
+
+    def __init__(
+        self,
+        net: Layer,
+        loss: Loss,
+        data: tuple[Any, ...],
+        key: Key,
+        start: TrainState | Params | None,
+        validation: tuple[Any, ...] | None,
+        metrics: Sequence[Metric],
+        callbacks: Sequence[Watcher],
+        options: dict[str, Any],
+    ) -> None:
+        self.net, self.loss, self.metrics, self.callbacks = net, loss, metrics, callbacks
+        x, y, weight = _arrays(data, "")
+        x = tree.map(lambda leaf: leaf[:] if isinstance(leaf, Stream) else leaf, x)
+        self.data = cast(x, np.float64), cast(y, np.float64), weight
+        self.validation = None if validation is None else _arrays(validation, "validation")
+        given = start if isinstance(start, TrainState) else TrainState(start, None, {}, key)  # type: ignore[arg-type]
+        ts = train_state(net, SGD(0.0), given.key, shape_of(x), np.float64, given.params, given.state)
+        self.ts = TrainState(ts.params, ts.state, {}, ts.key, given.step)
+        check_targets(net, loss, metrics, self.data)
+        if self.validation is not None:
+            inputs, targets, weights = self.validation
+            held_out = cast(inputs, np.float64), cast(targets, np.float64), weights
+            check_targets(net, loss, metrics, held_out, "the validation part")
+        ravel = tree.ravel(self.ts.params)
+        self.vector: Array = ravel.vector
+        self.unravel = ravel.unravel
+        if not self.vector.size:
+            raise ShapeError("expected a network with parameters to fit, got none; put a Dense into it")
+        self.gradient = value_and_grad(net, loss)
+        self.history: list[Row] = []
+        known = [*monitors(metrics, self.validation is not None), "gradient_norm"]
+        for callback in callbacks:
+            if isinstance(callback, Callback):
+                callback.check(known)
+        self.states = [callback.init() for callback in callbacks]
+        self.most = options.get("maxiter")
+        self.began = time.perf_counter()
+        self.latest: tuple[Array, float, Array, State] = self.evaluated(self.vector)
+        if not self.is_finite():
+            self.explain(self.ts)
+
+    def evaluated(self, vector: Array) -> tuple[Array, float, Array, State]:
+        """The vector with its value, gradient and the state after one pass."""
+        x, y, weight = self.data
+        params = self.unravel(np.array(vector, np.float64))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # too long a step is taken back
+            try:
+                value, state, grads = self.gradient(params, self.ts.state, x, y, Context(True), weight)
+            except KeyRequired as error:
+                error.message = (
+                    "draws random numbers in training, so the loss would be another at every evaluation; "
+                    "take the layer out of the network, or train with fit"
+                )
+                raise
+        return np.array(vector), value, tree.ravel(grads).vector, state
+
+    def value_and_gradient(self, vector: Array) -> tuple[float, Array]:
+        """What the methods ask for; the last point is remembered."""
+        if not np.array_equal(vector, self.latest[0]):
+            self.latest = self.evaluated(vector)
+        return self.latest[1], self.latest[2].copy()
+
+    def hessp(self, vector: Array, direction: Array) -> Array:
+        """The Hessian times a vector, by central differences of the gradient: ``(g(x + εd) - g(x - εd)) / 2ε``."""
+        size = float(np.linalg.norm(direction))
+        if size == 0.0:
+            return np.zeros_like(direction)
+        step = 6e-6 * max(1.0, float(np.linalg.norm(vector))) / size  # the cube root of the rounding unit
+        ahead, behind = (self.evaluated(vector + sign * step * direction)[2] for sign in (1.0, -1.0))
+        return (ahead - behind) / (2.0 * step)
+
+    def hess(self, vector: Array) -> Array:
+        """The Hessian, column by column, made symmetric."""
+        columns = np.stack([self.hessp(vector, unit) for unit in np.eye(vector.size)])
+        return 0.5 * (columns + columns.T)
+
+    def iteration(self, vector: Array, *_: Any) -> None:
+        """One iteration has ended at this vector: its row, and the callbacks."""
+        self.value_and_gradient(vector)
+        value, gradient, state = self.latest[1:]
+        if not self.is_finite():
+            self.explain(TrainState(self.unravel(np.array(vector)), self.ts.state, {}, self.ts.key, self.ts.step))
+        self.vector = np.array(vector)
+        self.ts = TrainState(self.unravel(self.vector.copy()), state, {}, self.ts.key, self.ts.step + 1)
+        step = self.ts.step
+        row: Row = {
+            "step": step,
+            "epoch": step,
+            "loss": value,
+            "gradient_norm": float(np.linalg.norm(gradient)),
+            "seconds": time.perf_counter() - self.began,
+        }
+        parts = self.data, self.validation
+        row |= _scores(self.net, self.loss, self.metrics, self.ts.params, self.ts.state, *parts)
+        self.history.append(row)
+        event = Event(step, max(step, self.most or 0), float(step), value, self.ts, row, row["seconds"])
+        enough = None
+        for i, callback in enumerate(self.callbacks):
+            self.states[i], stop = callback.update(self.states[i], event)
+            enough = type(callback).__name__ if stop else enough
+        if enough is not None:
+            raise _Enough(enough)
+
+    def final(self) -> TrainState:
+        """The result, after the callbacks have had their word."""
+        return final_state(self.callbacks, self.states, self.ts)
+
+    def is_finite(self) -> bool:
+        """Whether the latest value and gradient are."""
+        return bool(np.isfinite(self.latest[1])) and all_finite(self.latest[2])
+
+    def explain(self, ts: TrainState) -> None:
+        """Name the layer that a NaN or infinity came out of.
+
+        Raises   NonFiniteError
+        """
+        rule = SGD(0.0)
+        try:
+            train_step(self.net, self.loss, rule, compile=False)(
+                TrainState(ts.params, ts.state, rule.init(ts.params), ts.key, ts.step), self.data
+            )
+        except NonFiniteError as error:
+            place = error.message.partition(". Lower")[0]
+            raise NonFiniteError(f"{place}. Begin from smaller params, or look at the data") from None
