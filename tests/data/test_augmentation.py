@@ -9,7 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data, losses, metrics, optim
-from funcnet.data.augmentation import augmented, beta, shifted
+from funcnet.data.augmentation import augmented, beta, log_gamma_draws, shifted
 from tests.table import same
 
 KEY = fn.Key(6)
@@ -121,6 +121,13 @@ def test_shares_have_the_moments_of_beta(alpha: float) -> None:
     assert share.var() == pytest.approx(0.25 / (2 * alpha + 1), rel=0.03)
     fourth = np.mean((share - 0.5) ** 4)
     assert fourth == pytest.approx(3 / 16 / (2 * alpha + 1) / (2 * alpha + 3), rel=0.05)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
+def test_gamma_draws_have_its_mean_and_variance(alpha: float) -> None:
+    draws = np.exp(log_gamma_draws(alpha, 200_000, KEY))
+    assert draws.mean() == pytest.approx(alpha, rel=0.015)
+    assert draws.var() == pytest.approx(alpha, rel=0.04)
 
 
 def test_mixup_mixes_inputs_targets_and_weights_by_one_share() -> None:

@@ -100,6 +100,17 @@ def test_a_quadratic_takes_one_newton_step() -> None:
     assert result.history[-1]["gradient_norm"] < 1e-8
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_last_iterate_that_the_method_does_not_report_counts(count: int) -> None:
+    """SLSQP at its limit ends one point beyond the last that its callback hears of."""
+    net = fn.Dense(1)
+    result = minimize(net, method="SLSQP", options={"maxiter": count})
+    done, _, passed = by_hand(net, MSE, DATA, "SLSQP", options={"maxiter": count})
+    np.testing.assert_allclose(tree.ravel(result.train_state.params).vector, done.x, rtol=1e-12)
+    assert len(result.history) == len(passed) + (not np.array_equal(passed[-1], done.x))
+    assert result.history[-1]["loss"] == pytest.approx(done.fun, rel=1e-12)
+
+
 # ----- what comes back
 
 
@@ -132,6 +143,16 @@ def test_the_result_is_saved_and_gone_on_from(tmp_path: Any) -> None:
     assert same(fn.load(tmp_path / "net.npz")[1], second.train_state.params)
     onward = fn.fit(NET, DATA, loss=MSE, optimizer=optim.SGD(1e-3), steps=2, key=KEY, start=second.train_state.params)
     assert onward.history[-1]["loss"] < first.history[-1]["loss"]
+
+
+def test_the_state_is_gone_on_from_too() -> None:
+    net = fn.serial(fn.Dense(4), fn.BatchNorm(momentum=0.9), fn.Tanh(), fn.Dense(1))
+    first = minimize(net, options={"maxiter": 3})
+    second = minimize(net, start=first.train_state, options={"maxiter": 1})
+    before, after = (one.train_state.state["batch_norm_0"]["running_mean"] for one in (first, second))
+    dense = second.train_state.params["dense_0"]
+    mean = (X @ dense["weight"] + dense["bias"]).mean(axis=0)
+    np.testing.assert_allclose(after, 0.9 * before + 0.1 * mean, rtol=1e-10)
 
 
 def test_the_start_may_be_params_of_any_float_type() -> None:
