@@ -175,6 +175,17 @@ if TYPE_CHECKING:
     from funcnet.stepping import generate as generate, stepper as stepper
     from funcnet.surgery import diff as diff, replace as replace, select as select, transfer as transfer
     from funcnet.training.answers import predict_label as predict_label, predict_proba as predict_proba
+    from funcnet.training.callbacks import (
+        Callback as Callback,
+        Checkpoint as Checkpoint,
+        EarlyStopping as EarlyStopping,
+        Event as Event,
+        JsonLines as JsonLines,
+        Norms as Norms,
+        Progress as Progress,
+        TargetReached as TargetReached,
+        TimeBudget as TimeBudget,
+    )
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
     from funcnet.training.step import (

@@ -97,6 +97,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]!r}?" if near else ""
 
 
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names after one another, the first of many."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return (", ".join(every[:most]) or "none") + more
+
+
 def place(at: tuple[int, ...]) -> str:
     """``row 3``, ``row 3, column 5``"""
     return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])

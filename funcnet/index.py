@@ -70,6 +70,7 @@ SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCo
 SOURCES = {
     "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),
+    "funcnet.data.cat_images": ("CatImages",),
     "funcnet.data.sources": ("Arrays",),
     "funcnet.data.array_files": ("Npy", "Npz", "Hdf5", "Idx"),
     "funcnet.data.delimited": ("Csv",),
@@ -77,6 +78,9 @@ SOURCES = {
         "HalfPlaneGrid", "Function", "NormalNoise", "Moons", "Circles", "Spirals", "Blobs", "Sine",
     ),
 }  # fmt: skip
+CALLBACKS = {
+    "funcnet.training.callbacks": ("EarlyStopping", "TargetReached", "TimeBudget", "JsonLines", "Norms"),
+}
 EXPERIMENTS = {"funcnet.training.experiment": ("Experiment",)}
 
 Family = Mapping[str, tuple[str, ...]]
@@ -90,6 +94,8 @@ KINDS: dict[str, tuple[str, str, Family]] = {
     "data": ("funcnet.data.sources", "Source", SOURCES),
     "split": ("funcnet.data.split", "Split", {"funcnet.data.split": ("Split",)}),
     "training": ("funcnet.training.experiment", "Training", {"funcnet.training.experiment": ("Training",)}),
+    "callback": ("funcnet.training.callbacks", "Callback", CALLBACKS),
+    "checkpoint": ("funcnet.training.callbacks", "Checkpoint", {"funcnet.training.callbacks": ("Checkpoint",)}),
     "initial": ("funcnet.training.experiment", "Initial", {"funcnet.training.experiment": ("Npz",)}),
     "experiment": ("funcnet.training.experiment", "Experiment", EXPERIMENTS),
 }
@@ -117,6 +123,10 @@ CORE = {
     "funcnet.training.answers": ("predict_label", "predict_proba"),
     "funcnet.training.weights": ("load", "save"),
     "funcnet.training.experiment": ("Experiment", "Training"),
+    "funcnet.training.callbacks": (
+        "Callback", "Checkpoint", "EarlyStopping", "Event", "JsonLines", "Norms", "Progress", "TargetReached",
+        "TimeBudget",
+    ),
     "funcnet.surgery": ("diff", "replace", "select", "transfer"),
     "funcnet.blocks": ("conv_block", "resnet_block", "transformer_block"),
     "funcnet.stepping": ("generate", "stepper"),

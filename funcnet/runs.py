@@ -12,10 +12,13 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import math
 import os
 import platform
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +28,10 @@ import numpy as np
 
 import funcnet
 from funcnet import tree
-from funcnet.codec import load_spec, to_dict
+from funcnet.codec import load_spec, spec_hash, to_dict
 from funcnet.data.paths import outside
-from funcnet.data.preparation import Prepared, input_shape, prepare
-from funcnet.data.preprocessing import check_finite, restore_targets, shift_and_factor, transform
+from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
+from funcnet.data.preprocessing import check_finite, restore_inputs, restore_targets, shift_and_factor, transform
 from funcnet.data.sources import Frame
 from funcnet.data.streams import Stream, pieces_of
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
@@ -36,18 +39,24 @@ from funcnet.files import write_bytes
 from funcnet.key import Array, Key
 from funcnet.layer import Params, Shape, check_total, reach
 from funcnet.metrics import InUnits, Metric
+from funcnet.surgery import diff
 from funcnet.training.answers import label_of, proba_of
+from funcnet.training.callbacks import Lines, Progress, Row, Watcher, check_monitor, monitors
+from funcnet.training.checkpoint import LOCK, Saved, Saver, listed, locked, newest, sweep
 from funcnet.training.checks import instance, numeric
 from funcnet.training.experiment import Experiment
-from funcnet.training.fit import Callback, Fit, Row, check_targets, evaluate, fit
+from funcnet.training.fit import Fit, check_targets, evaluate, fit
 from funcnet.training.profile import Profile, profile
 from funcnet.training.step import TrainState, predict, train_state
 from funcnet.training.threads import blas, limited
 from funcnet.training.weights import load, save
+from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
+CHECKPOINTS = "checkpoints"
+log = logging.getLogger("funcnet")
 
 
 @attrs.frozen(eq=False)
@@ -96,37 +105,63 @@ class Run:
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 
+class Terminated(SystemExit):
+    """SIGTERM ended a run after it wrote a checkpoint; the exit status is 143."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(143)
+        self.folder = folder
+
+
 def run(
     experiment: Experiment,
     out: str | os.PathLike[str] | None = None,
-    *,
+    resume: bool = False,
     base: str | os.PathLike[str] | None = None,
-    callbacks: Sequence[Callback] = (),
+    *,
+    callbacks: Sequence[Watcher] = (),
     allow_outside: bool = False,
 ) -> Run:
     """Train an experiment; with ``out``, leave a run folder there.
 
-    ``base`` is the folder that paths in the spec are relative to, the current one by default, and that they must
+    With ``resume`` a run in that folder that did not end goes on from its newest whole checkpoint, and ends as if it
+    had never stopped; one that did end is given back, and where there is none it begins. ``base`` is the folder that
+    paths in the spec are relative to, the current one by default, and that they must
     not leave without ``allow_outside``. The same
     experiment gives the same run, bit for bit on one machine. Shapes are checked before data is read,
     and the folder before training starts.
-    Raises   ShapeError, DataError; CheckpointError for a folder that is taken or cannot be written;
-             NonFiniteError, after saving the last good state and the history
+    Raises   ShapeError, DataError; CheckpointError for a folder that is taken, of another spec, or cannot be written;
+             NonFiniteError, after saving the last good state and the history; Terminated at SIGTERM
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
-    with limited(experiment.training.threads), outside(allow_outside):
-        return _run(experiment, out, Path(base or "."), callbacks)
+    instance(callbacks, Sequence, "a list of callbacks", "[callback]")
+    base, folder = Path(base or "."), None if out is None else Path(out)
+    with limited(experiment.training.threads), outside() if allow_outside else contextlib.nullcontext():
+        if folder is None:
+            return _run(experiment, None, base, callbacks, resume=False)
+        if not (resume and os.path.exists(folder / "spec.json")):
+            check_free(folder)
+            return _run(experiment, folder, base, callbacks, resume=False)
+        check_same(folder, experiment)
+        if os.path.exists(folder / LAST):
+            return load_run(folder)
+        with locked(folder):
+            for place in (folder, folder / CHECKPOINTS):
+                sweep(place)
+            return _run(experiment, folder, base, callbacks, resume=True)
 
 
-def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path, callbacks: Sequence[Callback]) -> Run:
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        check_free(folder)
+def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Sequence[Watcher], *, resume: bool) -> Run:
+    """Train; a folder is free, or with ``resume`` this process's."""
+    training = experiment.training
     check_shapes(experiment, base)
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    start = starting_state(experiment, key, data, base)
+    start: TrainState | Progress = starting_state(experiment, key, data, base)
     metrics = in_units(experiment.metrics, data.preprocess)
+    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
+        targets = {name: part.y for name, part in data.parts_by_name().items()}
+        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
     for name, part in data.parts_by_name().items():
         check_targets(
             experiment.model,
@@ -135,47 +170,141 @@ def _run(experiment: Experiment, out: str | os.PathLike[str] | None, base: Path,
             part,
             f"the {'training' if name == 'train' else name} part",
         )
-    if folder is not None:
-        claim(folder, experiment, base)
-    result: Fit | None = None
+    watchers = [*([training.early_stopping] if training.early_stopping else []), *training.callbacks]
+    check_monitors(experiment, data.validation is not None)
+    facts: dict[str, Any] = {}
+    with contextlib.ExitStack() as held:
+        saver = None
+        if folder is not None:
+            if not resume:
+                claim(folder, experiment, base)
+                held.enter_context(locked(folder))
+            facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
+            saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
+            held.enter_context(terminable(saver))
+        if resume and saver is not None:
+            saved = newest(saver.folder)
+            if saved is not None:
+                check_facts(saved, facts, saver.folder)
+                start = saved.progress
+        result: Fit | None = None
+        try:
+            if saver is not None:
+                saver.running = True
+            result = fit(
+                experiment.model,
+                data.train,
+                loss=experiment.loss,
+                optimizer=experiment.optimizer,
+                epochs=training.epochs,
+                steps=training.steps,
+                batch_size=training.batch_size,
+                remainder=training.remainder,
+                log_every=training.log_every,
+                key=key.fold("train"),
+                start=start,
+                validation=data.validation,
+                metrics=metrics,
+                callbacks=[
+                    *(watcher.at(folder) for watcher in watchers if folder is not None),
+                    *(watcher for watcher in watchers if folder is None and not isinstance(watcher, Lines)),
+                    *callbacks,
+                    *([] if saver is None else [saver]),
+                ],
+                class_weight=class_weights(experiment, data.preprocess),
+                block=data.block,
+            )
+            if saver is not None:
+                saver.running = False
+                if result.stopped == type(saver).__name__:
+                    assert folder is not None
+                    raise Terminated(folder)
+            finished = finish(experiment, data, result)
+        except Terminated:
+            raise
+        except BaseException as error:
+            reached: Fit | None = result or getattr(error, "fit", None)
+            if folder is not None and not isinstance(error, NonFiniteError) and listed(folder / CHECKPOINTS):
+                if isinstance(error, FuncnetError):
+                    error.message += f". What was learnt is in {folder / CHECKPOINTS}; go on with --resume"
+                raise
+            if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
+                write(folder, finish(experiment, data, reached, failed=True), data, base)
+                if isinstance(error, FuncnetError):
+                    error.message += f". The last good state is in {folder}"
+            elif folder is not None and not resume:
+                release(folder)
+            raise
+        if folder is not None:
+            write(folder, finished, data, base)
+            if saver is not None and saver.terminate:
+                raise Terminated(folder)
+        return finished
+
+
+@contextlib.contextmanager
+def terminable(saver: Saver) -> Iterator[None]:
+    """Within it SIGTERM makes a training write a checkpoint and stop; before it trains it ends at once."""
+
+    def handle(number: int, frame: Any) -> None:
+        saver.terminate = True
+        if saver.running is None:
+            raise Terminated(saver.folder.parent)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
     try:
-        result = fit(
-            experiment.model,
-            data.train,
-            loss=experiment.loss,
-            optimizer=experiment.optimizer,
-            epochs=experiment.training.epochs,
-            steps=experiment.training.steps,
-            batch_size=experiment.training.batch_size,
-            remainder=experiment.training.remainder,
-            log_every=experiment.training.log_every,
-            key=start.key,
-            start=start,
-            validation=data.validation,
-            metrics=metrics,
-            callbacks=callbacks,
-            class_weight=class_weights(experiment, data.preprocess),
-            block=data.block,
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_monitors(experiment: Experiment, validation: bool) -> None:
+    """Refuse a checkpoint's monitor that no row of the history will have, before training."""
+    policy = experiment.training.checkpoint
+    if policy is not None and policy.keep_best:
+        check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
+
+
+def check_same(folder: Path, experiment: Experiment) -> None:
+    """Refuse to go on in the folder of another experiment.
+
+    Raises   CheckpointError with every difference
+    """
+    try:
+        there = load_spec(folder / "spec.json")
+    except FuncnetError as error:
+        if not listed(folder / CHECKPOINTS):  # it was killed before it wrote its spec
+            return
+        raise CheckpointError(f"{folder}: its spec cannot be read, so it cannot go on: {error}") from None
+    if spec_hash(there) != spec_hash(experiment):
+        raise CheckpointError(
+            f"{folder}: holds a run of another spec, which differs in\n{diff(there, experiment)}\n"
+            "go on with that spec, or choose another --out"
         )
-        finished = finish(experiment, data, result)
-    except BaseException as error:
-        reached: Fit | None = result or getattr(error, "fit", None)
-        if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
-            write(folder, finish(experiment, data, reached, failed=True), data, base)
-            if isinstance(error, FuncnetError):
-                error.message += f". The last good state is in {folder}"
-        elif folder is not None:
-            release(folder)
-        raise
-    if folder is not None:
-        write(folder, finished, data, base)
-    return finished
 
 
-def profiled(finished: Run, base: str | os.PathLike[str] | None = None) -> Profile:
+def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with other data; warn where another machine may give other last bits.
+
+    Raises   CheckpointError
+    """
+    if saved.facts["data"] != facts["data"]:
+        raise CheckpointError(f"{folder}: the data is not what the run began with; it has changed since")
+    same = json.loads(json.dumps(facts))
+    differ = [name for name in ("versions", "platform", "threads", "blas") if saved.facts.get(name) != same[name]]
+    if differ:
+        log.warning(
+            "%s: going on with other %s than it was written with; the last bits may differ", folder, ", ".join(differ)
+        )
+
+
+def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
     """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
     experiment, ts = finished.experiment, finished.train_state
-    with limited(experiment.training.threads):
+    with limited(experiment.training.threads), outside(allow_outside):
         data = prepare(experiment.data, Key(experiment.seed), Path(base or "."), experiment.dtype)
         parts = experiment.model, experiment.loss, experiment.optimizer
         return profile(*parts, ts, data.train, experiment.training.batch_size)
@@ -269,7 +398,7 @@ def check_free(folder: Path) -> None:
     if LAST in inside:
         raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
     if "spec.json" in inside:
-        raise CheckpointError(f"{folder}: holds a run that did not end; choose another --out, or delete it first")
+        raise CheckpointError(f"{folder}: holds a run that did not end; go on with --resume, or choose another --out")
     if inside:
         raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
 
@@ -295,8 +424,8 @@ def claim(folder: Path, experiment: Experiment, base: Path) -> None:
 def release(folder: Path) -> None:
     """Undo ``claim`` for a run that ended by a mistake in its spec or data, with nothing learnt to keep."""
     with contextlib.suppress(OSError):
-        for name in ("spec.json", "run.json"):
-            (folder / name).unlink()
+        for name in ("spec.json", "run.json", LOCK):
+            (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
 
@@ -321,18 +450,39 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     write_json(folder / "preprocess.json", finished.preprocess)
     write_bytes(folder / "history.csv", history_csv(finished.history).encode())
     write_bytes(folder / "curves.svg", curves_svg(finished.history, folder.name).encode())
+    picture = boundary(finished, data)
+    if picture is not None:
+        write_bytes(folder / "boundary.svg", picture.encode())
     facts = {
         "base": str(base.resolve()),
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
         "found": data.found,
-        "data": digest({name: part._asdict() for name, part in data.parts_by_name().items()}),
+        "data": data_digest(data),
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
     }
     write_json(folder / "run.json", facts)
     write_json(folder / LAST, finished.metrics)
+
+
+def boundary(finished: Run, data: Prepared) -> str | None:
+    """The decisions of a classifier of two inputs as a picture, the training part on it; None for any other run."""
+    preprocess = finished.preprocess
+    columns = preprocess.get("columns")
+    plain = preprocess.get("shape") == [2] if columns is None else [one["kind"] for one in columns] == ["number"] * 2
+    if not plain or finished.classes is None or data.train.y.ndim != 1 or isinstance(data.train.x, Stream):
+        return None
+    points = restore_inputs(preprocess, data.train.x)
+    where = plane(points)
+    raw: Any = where.points
+    if columns is not None:
+        raw = Frame({one["name"]: raw[:, i] for i, one in enumerate(columns)}, np.arange(len(raw)))
+    names = ("x1", "x2") if columns is None else (columns[0]["name"], columns[1]["name"])
+    with np.errstate(over="ignore"):
+        answers = label_of(finished.predict(raw))
+    return boundary_svg(where, answers, points, data.train.y, finished.classes, names=names)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -370,6 +520,11 @@ def digest(arrays: dict[str, Any]) -> str:
             for part in pieces_of(leaf) if isinstance(leaf, Stream) else [leaf]:
                 total.update(np.ascontiguousarray(part).tobytes())
     return total.hexdigest()
+
+
+def data_digest(data: Prepared) -> str:
+    """The digest of all parts of a data set, as they were trained on."""
+    return digest({name: part._asdict() for name, part in data.parts_by_name().items()})
 
 
 def environment() -> dict[str, Any]:

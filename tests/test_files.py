@@ -196,7 +196,7 @@ def test_pickles_are_refused_and_never_run(tmp_path):
     path, mark = tmp_path / "a.npz", tmp_path / "ran"
     np.savez(path, allow_pickle=True, fine=np.ones(2), bad=np.array([Dangerous(mark)], object))
     assert message(lambda: read_npz(path)) == (
-        f"{path}: not a whole .npz archive of numbers (Object arrays cannot be loaded when allow_pickle=False)"
+        f"{path}: not a whole .npz archive of numbers ('bad.npy' holds objects, which only a pickle can)"
     )
     assert not mark.exists()
 

@@ -22,8 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from funcnet.errors import FuncnetError
 
     try:
-        status: int = options.run(options)
-        return status
+        if getattr(options, "allow_outside", False):
+            from funcnet.data.paths import outside
+
+            with outside():
+                return int(options.run(options))
+        return int(options.run(options))
     except FuncnetError as error:
         if getattr(options, "json", False):
             print(json.dumps({"error": type(error).__name__, "message": str(error)}), file=sys.stderr)
@@ -47,6 +51,17 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"funcnet {funcnet.__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    init = commands.add_parser("init", help="write a spec to begin with for a CSV file, and say what is in it")
+    init.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    init.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
+    init.add_argument(
+        "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
+    )
+    init.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
+    init.add_argument("--force", action="store_true", help="write over a spec that is there already")
+    init.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+    init.set_defaults(run=_init)
+
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
     train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
     train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
@@ -63,9 +78,36 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
+    train.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
     train.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
     train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     train.set_defaults(run=_train)
+
+    check = commands.add_parser("check", help="validate an experiment down to shapes, the first batch and the laws")
+    check.add_argument("spec", help="the experiment, a JSON file, or a run folder")
+    check.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
+    check.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+    check.set_defaults(run=_check)
+
+    evaluate = commands.add_parser("evaluate", help="print a run's metrics, its confusion matrix and each class")
+    evaluate.add_argument("spec", metavar="RUN", help="the folder of a run")
+    evaluate.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
+    evaluate.add_argument("--part", choices=("train", "validation", "test"), help="one part alone (default: all)")
+    evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="answer the raw rows of a file by what a run has learnt")
+    predict.add_argument("spec", metavar="RUN", help="the folder of a run")
+    predict.add_argument("input", metavar="FILE", help="rows in the form of the training data, targets not needed")
+    predict.add_argument("-o", "--out", metavar="OUT", help="write the answers instead of printing them")
+    predict.add_argument("--json", action="store_true", help="answer in JSON lines instead of CSV")
+    predict.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
+    predict.set_defaults(run=_predict)
+
+    verify = commands.add_parser("verify", help="train a run's spec again and compare weights and scores")
+    verify.add_argument("spec", metavar="RUN", help="the folder of a run")
+    verify.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    verify.set_defaults(run=_verify)
 
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
     show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
@@ -121,13 +163,45 @@ def parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
     schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
     schema.set_defaults(run=_schema)
+    for reads in (train, check, evaluate, verify, show, source, diff):
+        reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
+
+
+def _init(options: argparse.Namespace) -> int:
+    from funcnet.cli.init import init
+
+    return init(options)
 
 
 def _train(options: argparse.Namespace) -> int:
     from funcnet.cli.train import train
 
     return train(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from funcnet.cli.check import check
+
+    return check(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from funcnet.cli.evaluate import print_scores
+
+    return print_scores(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from funcnet.cli.verify import verify
+
+    return verify(options)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from funcnet.cli.predict import print_predictions
+
+    return print_predictions(options)
 
 
 def _show(options: argparse.Namespace) -> int:

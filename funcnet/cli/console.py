@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from funcnet.errors import require
-from funcnet.training.fit import Event, Row
+from funcnet.training.callbacks import Event, Row
 
 
 def has_rich() -> bool:

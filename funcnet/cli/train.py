@@ -15,7 +15,7 @@ from funcnet.cli.edit import apply_setting
 from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import from_json, load_document
 from funcnet.errors import Problem, SpecError
-from funcnet.runs import Run, finite_json, next_folder, profiled, run
+from funcnet.runs import Run, Terminated, finite_json, next_folder, profiled, run
 from funcnet.training.experiment import Experiment
 from funcnet.training.profile import Profile
 
@@ -25,6 +25,10 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
     Raises   SpecError with every problem
     """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise SpecError(
+            [Problem("", f"is a table, not a spec; funcnet init {path} writes a spec for it")], root=str(path)
+        )
     document = load_document(path)
     for setting in settings:
         apply_setting(document, setting)
@@ -48,9 +52,14 @@ def train(options: argparse.Namespace) -> int:
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
     lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
-    folder = Path(options.out) if options.out else next_folder(Path("runs"), name)
+    folder = folder_of(options, path, name)
     try:
-        result = run(experiment, folder, base=base_of(path), callbacks=[] if progress is None else [progress])
+        result = run(
+            experiment, folder, options.resume, base_of(path), callbacks=[] if progress is None else [progress]
+        )
+    except Terminated:
+        print(f"funcnet: SIGTERM: a checkpoint is in {folder}; the same command with --resume goes on", file=sys.stderr)
+        return 143
     finally:
         if isinstance(progress, Bar):
             progress.close()
@@ -75,6 +84,22 @@ def train(options: argparse.Namespace) -> int:
         if wanted:
             report_profile(profiled(result, base_of(path)))
     return 130 if result.stopped == "interrupted" else 0
+
+
+def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
+    """Where the run goes: ``--out``, or the next free number; to go on, the run folder given, or the last one."""
+    if options.out:
+        return Path(options.out)
+    if options.resume and path.name == "spec.json":
+        return path.parent
+    numbers = [int(one.name.removeprefix(f"{name}-")) for one in Path("runs").glob(f"{name}-*") if _numbered(one, name)]
+    if options.resume and numbers:
+        return Path("runs") / f"{name}-{max(numbers)}"
+    return next_folder(Path("runs"), name)
+
+
+def _numbered(folder: Path, name: str) -> bool:
+    return folder.name.removeprefix(f"{name}-").isdigit()
 
 
 def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
@@ -109,6 +134,8 @@ def report(result: Run, folder: Path) -> None:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; what was learnt is kept")
     table(["part", *names], rows)
     print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
+    if (folder / "boundary.svg").is_file():
+        print(f"plane   {folder / 'boundary.svg'}")
 
 
 def profile_json(found: Profile) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         NoisyDigits as NoisyDigits,
         Wine as Wine,
     )
+    from funcnet.data.cat_images import CatImages as CatImages
     from funcnet.data.delimited import Csv as Csv
     from funcnet.data.generators import (
         Blobs as Blobs,

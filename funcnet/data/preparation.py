@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,8 @@ import numpy.typing as npt
 from funcnet.data.preprocessing import check_finite, fit, narrow, scale_targets, sorted_labels, transform
 from funcnet.data.sources import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
-from funcnet.data.streams import BLOCK, LARGE, Stream, take
-from funcnet.errors import DataError, Problem, SpecError, did_you_mean
+from funcnet.data.streams import BLOCK, LARGE, Stream, pieces_of, take
+from funcnet.errors import DataError, Problem, SpecError, did_you_mean, place
 from funcnet.key import Array, Key
 from funcnet.layer import Shape
 from funcnet.spec import evolve, fields
@@ -54,22 +55,27 @@ def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DType
     """
     name = type(source).__name__
     table = read(source, base or Path(), key.fold("data"))
-    check(table, name, missing=source.impute is not None)
     table, classes = with_labels(table)
     x, y, weight = table.x, table.y, table.weight
     rows = len(y)
-    if source.split is None:
-        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
-    else:
+    if source.split is not None:
         parts = source.split.parts(y, key.fold("split"), table.columns, table.part)
+    elif table.part is not None:
+        parts = Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
+    else:
+        parts = Parts(np.arange(rows), np.arange(0), np.arange(0))
     block = block_of(source, x)
     if block is not None:
         parts = Parts(*map(np.sort, parts))
     if classes is not None:
-        check_classes(y, classes, parts, name)
+        check_classes({part: y[chosen] for part, chosen in parts._asdict().items()}, classes, name)
     preprocess = fit(source, x, y, parts.train, classes)
     if table.outputs:
         preprocess["outputs"] = list(table.outputs)
+    if isinstance(x, Stream):
+        for part in parts[1:]:  # those that train were looked at for their statistics
+            for _ in pieces_of(x, part):
+                pass
     whole = transform(preprocess, x, dtype, name)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
@@ -104,19 +110,25 @@ def block_of(source: Source, x: Any) -> int | None:
 
 
 def read(source: Source, base: Path, key: Key) -> Table:
-    """The table of a source, with the parts that stand in files of their own below it."""
+    """The table of a source, with the parts that stand in files of their own below it.
+
+    Raises   DataError as ``check`` does for each of them
+    """
     table = source.table(base, key)
+    check(table, type(source).__name__, missing=source.impute is not None)
     given = {} if source.split is None else source.split.given
     if not given:
         return table
     tables, codes = [table], [np.zeros(len(table.y), np.int8)]
+    rest = None if source.split is None else evolve(source.split, given={})
     for part, changes in given.items():
         known = [field.name for field in fields(type(source)) if field.name not in ("split", "scale")]
         for name in changes:
             if name not in known:
                 message = f"unknown field of {source.tag!r}{did_you_mean(name, known)}"
                 raise SpecError([Problem(f".data.split.given.{part}.{name}", message)])
-        own = evolve(source, split=None, **dict(changes)).table(base, key.fold(part))
+        own = evolve(source, split=rest, **_by_name(table, changes, known), **changes).table(base, key.fold(part))
+        check(own, type(source).__name__, missing=source.impute is not None)
         tables.append(own)
         codes.append(np.full(len(own.y), PARTS.index(part), np.int8))
     x = _joined([one.x for one in tables], type(source).__name__)
@@ -132,6 +144,15 @@ def read(source: Source, base: Path, key: Key) -> Table:
         raise DataError("expected files of one set of classes, got several", layer=type(source).__name__)
     weight = np.concatenate(weights) if len(weights) == len(tables) else None
     return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs)
+
+
+def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
+    """The columns of another file, which may stand in another order, beside others."""
+    if not isinstance(table.x, Frame):
+        return {}
+    targets = table.outputs[0] if len(table.outputs) == 1 else table.outputs
+    by_name = {"inputs": tuple(table.x.columns), "target": targets}
+    return {name: value for name, value in by_name.items() if name in known and name not in changes}
 
 
 def _joined(xs: list[Any], name: str) -> Any:
@@ -171,7 +192,8 @@ def check(table: Table, name: str, missing: bool = False) -> None:
         if array.dtype.kind not in ("fiubU" if part == "targets" else "fiub"):
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
         if isinstance(array, np.ndarray):
-            check_finite(np.nan_to_num(array, nan=0.0) if missing and part == "inputs" else array, part, name)
+            absent = missing and part == "inputs" and array.dtype.kind == "f"
+            check_finite(np.where(np.isnan(array), 0.0, array) if absent else array, part, name)
     if y.ndim == 0 or rows != len(y) or rows == 0:
         shape = (x.rows, len(x.columns)) if isinstance(x, Frame) else x.shape
         raise DataError(f"expected as many targets as inputs, at least one, got {shape} and {y.shape}", layer=name)
@@ -191,25 +213,38 @@ def check(table: Table, name: str, missing: bool = False) -> None:
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:
     """A table whose labels are integers, and the names of its classes, if it has any."""
     if table.y.dtype.kind != "U":
-        return table, None if table.classes is None else list(table.classes)
+        return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     classes = sorted_labels(table.y.reshape(-1).tolist())
     number = {label: i for i, label in enumerate(classes)}
     y = np.array([number[label] for label in table.y.reshape(-1).tolist()], np.int64).reshape(table.y.shape)
     return table._replace(y=y), classes
 
 
-def check_classes(y: Array, classes: list[str], parts: Parts, name: str) -> None:
-    """Refuse a class that is held out and that the training part does not have.
+def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
+    """A table with the numbers of its classes as integers.
+
+    Raises   DataError for one that no class has
+    """
+    y = table.y
+    wrong = (y != np.floor(y)) | (y < 0) | (y >= len(classes)) if y.dtype.kind == "f" else (y < 0) | (y >= len(classes))
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0].tolist())
+        raise DataError(f"expected labels from 0 to {len(classes) - 1}, one for each class, got {y[at]} in {place(at)}")
+    return table._replace(y=y.astype(np.int64))
+
+
+def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name: str) -> None:
+    """Refuse a class that is held out and that the training part does not have; targets by part.
 
     Raises   DataError
     """
-    if y.ndim != 1 or y.dtype.kind not in "iub":
+    train = targets["train"]
+    if train.ndim != 1 or train.dtype.kind not in "iub":
         return
-    trained = np.unique(y[parts.train])
-    for part in PARTS[1:]:
-        unseen = np.setdiff1d(np.unique(y[getattr(parts, part)]), trained)
+    for part, y in targets.items():
+        unseen = np.setdiff1d(y, train)
         if len(unseen):
-            label = classes[int(unseen[0])] if 0 <= unseen[0] < len(classes) else str(unseen[0])
+            label = str(unseen[0]) if classes is None else classes[int(unseen[0])]
             raise DataError(
                 f"the {part} part has the class {label!r}, which the training part does not have; "
                 "stratify the split, or use more rows of it",

@@ -27,6 +27,8 @@ from funcnet.key import Array
 Preprocess = dict[str, Any]
 SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
 """The names of shift and factor of each scale"""
+MOST_HOT = 2**27
+"""Numbers that a column of categories may become: a gigabyte"""
 
 
 def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
@@ -50,7 +52,7 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
         preprocess["shape"] = list(x.shape[1:])
         if source.impute is not None and isinstance(x, np.ndarray) and x.dtype.kind == "f":
             features = x[rows].reshape(len(rows), -1)
-            filled = [_fill(source.impute, features[:, i], f"feature {i}") for i in range(features.shape[1])]
+            filled = [_fill(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
             preprocess["fill"] = filled
     if source.flatten and not isinstance(x, Frame):
         preprocess["flatten"] = True
@@ -60,10 +62,10 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
     if isinstance(x, Frame):
         change: Any = encode(preprocess, x)[rows]
         given: Any = _shaped(preprocess, change)
-        low, high, shift, factor = _statistics(given, None, source.scale)
+        low, high, shift, factor = _statistics(given, None, source.scale, name)
     else:
         low, high, shift, factor = _statistics(
-            x, rows, source.scale, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
+            x, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
         )
     preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
     if source.scale is not None:
@@ -73,7 +75,7 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
     if source.target_scale is not None:
         if classes is not None:
             raise DataError("target_scale: the targets are labels, which have no scale; leave it out", layer=name)
-        _, _, shift, factor = _statistics(y, rows, source.target_scale)
+        _, _, shift, factor = _statistics(y, rows, source.target_scale, name)
         preprocess["targets"] = _scaler(source.target_scale, shift, factor)
     return preprocess
 
@@ -103,7 +105,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
     if len(known) == 0:
         raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
     if values.dtype.kind != "U":
-        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}")
+        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}", layer)
         return {"name": name, "kind": "number", "fill": fill}
     fill = None if source.impute is None else _most_frequent(known.tolist())
     order = getattr(source, "ordinal", {}).get(name)
@@ -116,7 +118,14 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
                 layer=layer,
             )
         return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
-    return {"name": name, "kind": "one_hot", "categories": sorted_labels(known.tolist()), "fill": fill}
+    categories = sorted_labels(known.tolist())
+    if len(categories) * len(values) > MOST_HOT:
+        raise DataError(
+            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
+            "leave it out, or merge the rare ones",
+            layer=layer,
+        )
+    return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
 
 
 def sorted_labels(labels: list[str]) -> list[str]:
@@ -128,12 +137,13 @@ def sorted_labels(labels: list[str]) -> list[str]:
         return different
 
 
-def _fill(impute: str | float, values: Array, where: str) -> float:
+def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
     known = values[~np.isnan(values)]
     if not isinstance(impute, str):
         return float(impute)
     if len(known) == 0:
-        raise DataError(f"{where}: all values of the training part are missing; leave it out, or impute a number")
+        message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
+        raise DataError(message, layer=layer)
     if impute == "most_frequent":
         return float(_most_frequent(known.tolist()))
     return float(np.mean(known) if impute == "mean" else np.median(known))
@@ -154,8 +164,19 @@ def _one_hot(preprocess: Preprocess) -> list[bool]:
     return kinds
 
 
-def _statistics(x: Any, rows: Array | None, scale: str | None, change: Any = None) -> tuple[Array, Array, Array, Array]:
+def _statistics(
+    x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
+) -> tuple[Array, Array, Array, Array]:
     """Least, greatest, shift and factor of each feature; a constant keeps its size."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _moments(x, rows, scale, change)
+    for statistic in found[2:] if scale is not None else ():
+        if not np.isfinite(statistic).all():
+            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first", layer=name)
+    return found
+
+
+def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
     count, low, high = 0, None, None
     mean: Any = 0.0
     squares: Any = 0.0
@@ -181,7 +202,7 @@ def _statistics(x: Any, rows: Array | None, scale: str | None, change: Any = Non
     elif scale == "robust":
         quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
         shift, factor = quarters[1], quarters[2] - quarters[0]
-    varies = (high > low) & (factor > 0.0)  # the deviation of a constant may be a rounding error, not 0
+    varies = (high > low) & ~(factor <= 0.0)  # the deviation of a constant may be a rounding error, not 0
     return low, high, shift, np.where(varies, factor, 1.0)
 
 
@@ -260,6 +281,15 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     return narrow((x - shift) / factor, dtype, name)
 
 
+def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
+    """Inputs that were divided and scaled as they were before."""
+    raw = x.astype(np.float64)
+    if preprocess["inputs"] is not None:
+        shift, factor = shift_and_factor(preprocess["inputs"])
+        raw = raw * factor + shift
+    return raw * preprocess.get("divide", 1.0)
+
+
 def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
     """Refuse inputs that were not what the preprocessing was fitted on, where it depends on their shape."""
     columns = preprocess.get("columns")
@@ -277,20 +307,29 @@ def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
         raise DataError(f"expected inputs of shape {shape} in each row, got {x.shape[1:]}", layer=name)
 
 
-def outside_range(preprocess: Preprocess, x: Inputs) -> Array:
-    """Which rows have a feature below or above what the training part had, or a category that it had not."""
+def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, int]]:
+    """Which rows have a value below or above what the training part had, or a category that it had not.
+
+    Beside the flags of the rows, the number of such values by column, for tables.
+    """
     seen = preprocess.get("range")
     if seen is None or isinstance(x, Stream):
         raise DataError("the run has no range of its inputs, which are indices")
     values = unscaled(preprocess, x)
-    out = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
-    found: Any = out.reshape(len(values), -1).any(axis=1)
-    if isinstance(x, Frame):
-        for column in preprocess["columns"]:
-            if column["kind"] != "number":
-                texts = x.columns[column["name"]]
-                found = found | ((texts != "") & ~np.isin(texts, column["categories"]))
-    return found
+    out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
+    if not isinstance(x, Frame):
+        return out.reshape(len(values), -1).any(axis=1), {}
+    rows, counts, begin = np.zeros(len(values), bool), {}, 0
+    for column in preprocess["columns"]:
+        width = len(column["categories"]) if column["kind"] == "one_hot" else 1
+        flags = out[:, begin : begin + width].any(axis=1)
+        if column["kind"] != "number":
+            texts = x.columns[column["name"]]
+            flags = (texts != "") & ~np.isin(texts, column["categories"])
+        rows, begin = rows | flags, begin + width
+        if flags.any():
+            counts[column["name"]] = int(flags.sum())
+    return rows, counts
 
 
 # ----- targets ---------------------------------------------------------------------------------------------------

@@ -79,6 +79,10 @@ class Source(Spec):
     target_scale: Scale | None = attrs.field(default=None, kw_only=True)
     block: int | None = attrs.field(default=None, kw_only=True, validator=positive)
 
+    def split_columns(self) -> list[str]:
+        """The columns that the split names."""
+        return [] if self.split is None else self.split.columns
+
     def in_shape(self, base: Path) -> Shape | None:
         """The shape of one input before preprocessing, where it is known before the data is read, else None."""
         raise TypeError(f"{type(self).__name__} does not define in_shape(base)")

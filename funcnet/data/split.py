@@ -60,8 +60,15 @@ class Split(Spec):
         for name in self.given:
             if name not in PARTS[1:]:
                 yield Problem(f".given.{name}", "expected validation or test" + did_you_mean(name, PARTS[1:]))
+            elif not self.given[name]:
+                yield Problem(f".given.{name}", 'expected the fields that differ, such as {"path": "test.csv"}')
             elif getattr(self, name):
                 yield Problem(f".{name}", f"stands in a file of its own; leave out the fraction or given.{name}")
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that rows are grouped or ordered by."""
+        return [name for name in (self.group, self.time) if isinstance(name, str)]
 
     def parts(self, y: Array, key: Key, columns: Mapping[str, Array] | None = None, part: Array | None = None) -> Parts:
         """Row numbers, a pure function of the targets, the columns and the key.
@@ -79,8 +86,9 @@ class Split(Spec):
                     f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {len(drawn)}"
                 )
             return Parts(drawn, drawn[:0], left)
-        free = np.arange(rows) if part is None else np.flatnonzero(part == 0)
-        fixed = Parts(*(free[:0] if part is None else np.flatnonzero(part == code) for code in range(3)))
+        codes = np.zeros(rows, np.int8) if part is None else part
+        free, held_out = np.flatnonzero(codes == 0), (np.flatnonzero(codes == 1), np.flatnonzero(codes == 2))
+        fixed = Parts(free[:0], *held_out)
         if self.stratify:
             if y.ndim != 1 or y.dtype.kind not in "iub":
                 raise DataError(f"stratify: expected integer class labels, got {y.dtype} of shape {y.shape}")
@@ -89,13 +97,13 @@ class Split(Spec):
             parts = Parts(*(np.concatenate(same) for same in zip(*pieces, strict=True)))
             parts = Parts(*(part[key.fold("mix", i).permutation(len(part))] for i, part in enumerate(parts)))
         elif self.group is not None:
-            groups, member = np.unique(_column(self.group, "group", columns)[free], return_inverse=True)
+            groups, member = np.unique(_column(self.group, "group", columns, rows)[free], return_inverse=True)
             parts = self._cut(key.permutation(len(groups)))
             parts = Parts(*(free[np.flatnonzero(np.isin(member, chosen))] for chosen in parts))
         elif self.time:
             order = free
             if isinstance(self.time, str):
-                order = free[np.argsort(_column(self.time, "time", columns)[free], kind="stable")]
+                order = free[np.argsort(_column(self.time, "time", columns, rows)[free], kind="stable")]
             parts = self._cut(order[::-1])
             parts = Parts(*(part[::-1] for part in parts))
         else:
@@ -111,13 +119,21 @@ class Split(Spec):
         return Parts(order[test + validation :], order[test : test + validation], order[:test])
 
 
-def _column(name: str, what: str, columns: Mapping[str, Array] | None) -> Array:
+def _column(name: str, what: str, columns: Mapping[str, Array] | None, rows: int) -> Array:
     """The values of a column.
 
-    Raises   DataError for one that the source does not have
+    Raises   DataError for one that the source does not have, or that is not one value a row
     """
     known = columns or {}
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "it has none to name"
         raise DataError(f"split.{what}: the source has no column {name!r}{did_you_mean(name, known)}; {there}")
-    return known[name]
+    values = known[name]
+    if values.shape != (rows,):
+        raise DataError(f"split.{what}: expected one value for each of {rows} rows in {name!r}, got {values.shape}")
+    if values.dtype.kind not in "fiubU":
+        raise DataError(f"split.{what}: expected numbers or texts in {name!r}, got {values.dtype}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DataError(f"split.{what}: expected finite numbers in {name!r}, got {values[row]} in row {row}")
+    return values

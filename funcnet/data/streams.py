@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ class Stream:
         form: tuple[tuple[int, ...], np.dtype[Any]] | None = None,
     ) -> None:
         self.pieces, self.chosen, self.changes = tuple(pieces), chosen, changes
-        self.form = form or (self.pieces[0].shape, self.pieces[0].dtype)
+        self.raw = self.pieces[0].shape, np.result_type(*(piece.dtype for piece in self.pieces))
+        self.form = form or self.raw
 
     def __len__(self) -> int:
         return sum(piece.rows for piece in self.pieces) if self.chosen is None else len(self.chosen)
@@ -72,24 +74,37 @@ class Stream:
 
     def map(self, change: Callable[[Array], Array]) -> Stream:
         """A stream of what a function of several rows makes of them, each row by itself."""
-        sample = change(np.ones((1, *self.form[0]), self.form[1]))
+        sample = change(self[:1])
         return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
 
     def __getitem__(self, key: Any) -> Array:
-        rows = np.arange(len(self))[key] if self.chosen is None else self.chosen[key]
-        rows = np.atleast_1d(rows)
+        if self.chosen is not None:
+            rows = np.atleast_1d(self.chosen[key])
+        elif isinstance(key, slice):
+            rows = np.arange(*key.indices(len(self)))
+        else:
+            rows = np.atleast_1d(np.arange(len(self))[key])
         x = self._read(rows)
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
             where = place((int(rows[at[0]]), *at[1:]))
             raise DataError(f"expected finite inputs, got {x[at]} in {where}; remove or fill it")
-        for change in self.changes:
-            x = change(x)
-        return x
+        return self._changed(x) if self.changes else x
+
+    def _changed(self, x: Array) -> Array:
+        """Some rows at a time, since what they become on the way may be wider than what they are at the end."""
+        y = np.empty((len(x), *self.form[0]), self.form[1])
+        size = rows_at_once(x)
+        for begin in range(0, len(x), size):
+            some = x[begin : begin + size]
+            for change in self.changes:
+                some = change(some)
+            y[begin : begin + size] = some
+        return y
 
     def _read(self, rows: Array) -> Array:
         """Rows in any order, read from the files in theirs."""
-        shape, dtype = self.pieces[0].shape, self.pieces[0].dtype
+        shape, dtype = self.raw
         x = np.empty((len(rows), *shape), dtype)
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
@@ -113,12 +128,18 @@ def take(x: Any, rows: Array) -> Any:
     return x.select(rows) if isinstance(x, Stream) else x[rows]
 
 
+def rows_at_once(x: Any) -> int:
+    """The rows that are looked at together."""
+    return max(1, NUMBERS // max(1, math.prod(x.shape[1:])))
+
+
 def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
     """All rows, or some, as arrays of at most so many numbers, which do not depend on where they come from."""
     count = len(x) if rows is None else len(rows)
-    size = max(1, NUMBERS // max(1, int(np.prod(x.shape[1:]))))
+    size = rows_at_once(x)
     for begin in range(0, count, size):
-        yield x[begin : begin + size] if rows is None else x[rows[begin : begin + size]]
+        piece = x[begin : begin + size] if rows is None else x[rows[begin : begin + size]]
+        yield np.ascontiguousarray(piece)  # sums depend on the order in memory, in their last bits
 
 
 def order_of(rows: int, key: Key, block: int | None = None) -> Array:

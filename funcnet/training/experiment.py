@@ -17,6 +17,7 @@ from funcnet.losses import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.spec import Spec, frozen, non_negative, positive, register
+from funcnet.training.callbacks import Callback, Checkpoint, EarlyStopping
 from funcnet.training.weights import split_members
 
 
@@ -52,6 +53,9 @@ class Training(Spec):
     ``class_weight`` weighs the loss of each sample by its class, by name or label: ``{"ill": 5.0, "well": 1.0}``;
     "balanced" gives every class the same total.
 
+    ``early_stopping`` and other ``callbacks`` watch the history and may end the training; ``checkpoint`` writes files
+    to go on from.
+
     ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
     the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
     """
@@ -64,6 +68,9 @@ class Training(Spec):
     remainder: Literal["keep", "drop"] = "keep"
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
     log_every: int | None = field(default=None, validator=positive)
+    early_stopping: EarlyStopping | None = None
+    checkpoint: Checkpoint | None = None
+    callbacks: tuple[Callback, ...] = ()
     initial: Initial | None = None
     threads: int | None = field(default=None, validator=positive)
 

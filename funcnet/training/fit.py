@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
-import attrs
 import numpy as np
 
 from funcnet import tree
@@ -21,10 +21,10 @@ from funcnet.metrics import Metric
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, value_at
 from funcnet.spec import fields, specs_in
+from funcnet.training.callbacks import Callback, Event, Progress, Row, Watcher, monitors
 from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, whole_number
-from funcnet.training.step import TrainState, predict, train_state, train_step
+from funcnet.training.step import TrainState, predict, train_state, train_step, value_and_grad
 
-Row = dict[str, Any]
 log = logging.getLogger("funcnet")
 
 
@@ -34,28 +34,6 @@ class Fit(NamedTuple):
     train_state: TrainState
     history: list[Row]
     stopped: str | None = None
-
-
-@attrs.frozen(eq=False)
-class Event:
-    """What a callback hears after each step; ``row`` is the new line of the history, if there is one."""
-
-    step: int
-    total_steps: int
-    epoch: float
-    loss: float
-    train_state: TrainState
-    row: Row | None = None
-
-
-class Callback(Protocol):
-    """A pair of pure functions that watches training and may stop it."""
-
-    def init(self) -> Any:
-        """The callback's state before the first step."""
-
-    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
-        """``(state, stop)`` after a step."""
 
 
 def fit(
@@ -69,17 +47,18 @@ def fit(
     batch_size: int | Literal["full"] = 32,
     remainder: Literal["keep", "drop"] = "keep",
     key: Key,
-    start: TrainState | Params | None = None,
+    start: TrainState | Progress | Params | None = None,
     validation: tuple[Any, ...] | None = None,
     metrics: Sequence[Metric] = (),
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Watcher] = (),
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
     log_every: int | None = None,
     block: int | None = None,
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
-    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, or params to
+    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, the Progress of a
+    checkpoint, with which training ends as if it had never stopped, or params to
     begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
     in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains, or with a
     ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
@@ -105,7 +84,7 @@ def fit(
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
     if start is not None:
-        instance(start, (dict, TrainState), "params or a TrainState", "start=result.train_state")
+        instance(start, (dict, TrainState, Progress), "params or a TrainState", "start=result.train_state")
     x, y, weight = _arrays(data, "")
     held_out = None if validation is None else _arrays(validation, "validation")
     rows = len(tree.leaves(x)[0])
@@ -124,7 +103,7 @@ def fit(
     if class_weight is not None:
         weight = _class_weights(y, weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
-    ts = _start(net, optimizer, key, shape_of(x), start)
+    ts = _start(net, optimizer, key, shape_of(x), start.train_state if isinstance(start, Progress) else start)
     step = train_step(net, loss, optimizer)
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
@@ -134,16 +113,23 @@ def fit(
         check_targets(net, loss, metrics, given, "the validation part")
     if rows % size and remainder == "keep" and total // per_epoch > ts.step // per_epoch:
         try_last_batch(net, ts, x, rows % size, size)
-    history: list[Row] = []
-    states = [callback.init() for callback in callbacks]
+    known = monitors(metrics, held_out is not None)
+    for callback in callbacks:
+        if isinstance(callback, Callback):
+            callback.check(known)
+    history: list[Row] = list(start.history) if isinstance(start, Progress) else []
+    states = _states(callbacks, start)
+    recent = _Mean(*start.recent) if isinstance(start, Progress) else _Mean()
+    before = start.seconds if isinstance(start, Progress) else 0.0
+    backward = value_and_grad(net, loss)
     stopped = None
     began = time.perf_counter()
-    recent = _Mean()
     try:
         while ts.step < total and stopped is None:
             epoch, offset = divmod(ts.step, per_epoch)
             order = ts.key.fold("epoch", epoch)
             for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
+                previous = ts
                 ts, out = step(ts, batch)
                 recent.add(out["loss"], loss.divisor(batch[1], batch[2]))
                 ends = ts.step % per_epoch == 0 or ts.step == total
@@ -151,20 +137,31 @@ def fit(
                 if logs:
                     log.info("%d %.10g", ts.step, out["loss"])
                 row: Row | None = None
+                seconds = before + time.perf_counter() - began
                 if ends or logs:
                     row = {
                         "step": ts.step,
                         "epoch": ts.step / per_epoch if ts.step % per_epoch else ts.step // per_epoch,
                         "loss": recent.value,
                         "learning_rate": learning_rate(optimizer, ts.step - 1),
-                        "seconds": time.perf_counter() - began,
+                        "seconds": seconds,
                     }
                     recent = _Mean()
                     if ends:
                         params = optimizer.eval_params(ts.params, ts.opt_state)
                         row |= _scores(net, loss, metrics, params, ts.state, (x, y, given_weight), held_out)
                     history.append(row)
-                event = Event(ts.step, total, ts.step / per_epoch, out["loss"], ts, row)
+
+                def gradients(ts: TrainState = previous, batch: Any = batch) -> Params:
+                    context = Context(True, ts.key.fold("step", ts.step, "shard", 0))
+                    return backward(ts.params, ts.state, batch[0], batch[1], context, batch[2])[2]
+
+                def progress(ts: TrainState = ts, seconds: float = seconds, recent: _Mean = recent) -> Progress:
+                    named = [(type(c).__name__, state) for c, state in zip(callbacks, states, strict=True)]
+                    return Progress(ts, list(history), named, (recent.total, recent.weight), seconds)
+
+                now = ts.step, total, ts.step / per_epoch, out["loss"], ts, row, seconds, gradients, progress
+                event = Event(*now)
                 for i, callback in enumerate(callbacks):
                     states[i], stop = callback.update(states[i], event)
                     if stop:
@@ -174,9 +171,28 @@ def fit(
     except KeyboardInterrupt:
         stopped = "interrupted"
     except Exception as error:
-        error.fit = Fit(ts, history, "not finite" if isinstance(error, NonFiniteError) else "an error")  # type: ignore[attr-defined]
+        ended = "not finite" if isinstance(error, NonFiniteError) else "an error"
+        error.fit = Fit(_final(callbacks, states, ts), history, ended)  # type: ignore[attr-defined]
         raise
-    return Fit(ts, history, stopped)
+    return Fit(_final(callbacks, states, ts), history, stopped)
+
+
+def _states(callbacks: Sequence[Watcher], start: Any) -> list[Any]:
+    """The state of each callback: that of its namesake in a checkpoint, in their order, or its first."""
+    kept = list(start.callbacks) if isinstance(start, Progress) else []
+    states = []
+    for callback in callbacks:
+        at = next((i for i, (name, _) in enumerate(kept) if name == type(callback).__name__), None)
+        states.append(callback.init() if at is None else kept.pop(at)[1])
+    return states
+
+
+def _final(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState) -> TrainState:
+    """The result, after the callbacks have had their word."""
+    for callback, state in zip(callbacks, states, strict=True):
+        if isinstance(callback, Callback):
+            ts = callback.final(state, ts)
+    return ts
 
 
 def _start(
@@ -286,6 +302,8 @@ def _class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, fl
         raise DataError(f"expected a class_weight for every label, got none for {missing}")
     if not all(isinstance(value, int | float | np.number) for value in table.values()):
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
+    if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
+        raise DataError(f"expected class weights of 0 or more, some of them above 0, got {table!r:.200}")
     weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
     return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
 
@@ -296,8 +314,8 @@ class _Mean:
     For a loss of several outputs, whose divisors are several, it is that of batches of their sizes.
     """
 
-    def __init__(self) -> None:
-        self.total = self.weight = 0.0
+    def __init__(self, total: float = 0.0, weight: float = 0.0) -> None:
+        self.total, self.weight = total, weight
 
     def add(self, value: float, weight: float | tuple[float, ...]) -> None:
         weight = sum(weight) if isinstance(weight, tuple) else weight  # of several outputs

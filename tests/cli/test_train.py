@@ -423,7 +423,7 @@ DEEP = "seed=" + "[" * 100_000
 FOLDERS = {  # --out to the whole message
     "small.json": "small.json: expected a folder, got a file; choose another --out",
     "finished": "finished: holds a finished run already; choose another --out, or delete it first",
-    "half": "half: holds a run that did not end; choose another --out, or delete it first",
+    "half": "half: holds a run that did not end; go on with --resume, or choose another --out",
     "other": "other: is not empty; choose a new folder for --out",
     "small.json/inside": "small.json/inside: cannot be made (Not a directory); choose a folder that can for --out",
     "a" * 300: f"{'a' * 300}: cannot be made (File name too long); choose a folder that can for --out",
@@ -708,7 +708,7 @@ def test_a_killed_run_is_shown_and_trained_again_from_its_folder(tmp_path):
         process.stdout.readline()
         process.kill()
         process.stdout.read()
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "spec.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "run.json", "spec.json"]
     assert funcnet(tmp_path, "show", "run").status == 0
     again = funcnet(tmp_path, "train", "run", "--set", "training.epochs=1", "--out", "again", "--progress", "none")
     assert (again.status, again.err) == (0, "")

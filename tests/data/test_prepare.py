@@ -130,6 +130,147 @@ def test_booleans_are_labels_too():
     assert [int(y[part].sum()) for part in parts] == [3, 0, 2]
 
 
+# ----- by group, by time, by file ---------------------------------------------------------------------------
+
+
+def test_rows_of_a_group_stay_together():
+    groups = np.array(list("abcdefghij"))[np.arange(200) % 10]
+    split = data.Split(group="who", validation=0.2, test=0.3)
+    parts = split.parts(LABELS, KEY, {"who": groups})
+    assert whole(parts) == list(range(200))
+    assert [len(set(groups[part])) for part in parts] == [5, 2, 3]
+    assert [len(part) for part in parts] == [100, 40, 60]
+    for one in range(3):
+        assert not set(groups[parts[one]]) & set(groups[parts[one - 1]])
+    numbered = split.parts(LABELS, KEY, {"who": np.arange(200) % 10})
+    assert [part.tolist() for part in numbered] == [part.tolist() for part in parts]
+    other = split.parts(LABELS, fn.Key(6), {"who": groups})
+    assert set(groups[other.test]) != set(groups[parts.test])
+
+
+def test_fractions_are_of_groups_not_of_rows():
+    groups = np.repeat([0, 1, 2, 3], [97, 1, 1, 1])
+    parts = data.Split(group="g", test=0.25).parts(np.zeros(100), KEY, {"g": groups})
+    assert len(set(groups[parts.test])) == 1
+    assert len(set(groups[parts.train])) == 3
+
+
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        (None, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ([3.5, -1, 9, 2, 8, 0, 7, 1], [1, 5, 7, 3, 0, 6, 4, 2]),
+        ([1, 1, 0, 0, 1, 1, 0, 0], [2, 3, 6, 7, 0, 1, 4, 5]),  # rows of one time keep their order
+        (["d", "a", "c", "b", "h", "g", "f", "e"], [1, 3, 2, 0, 7, 6, 5, 4]),
+    ],
+    ids=["as-they-stand", "numbers", "ties", "texts"],
+)
+def test_the_last_rows_in_time_are_held_out(times, order):
+    columns = {} if times is None else {"when": np.array(times)}
+    for key in (KEY, fn.Key(6)):  # nothing is drawn
+        parts = data.Split(time=times is None or "when", validation=0.25, test=0.25).parts(np.zeros(8), key, columns)
+        assert [part.tolist() for part in parts] == [order[:4], order[4:6], order[6:]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"grupp": np.zeros(4)}, "split.group: the source has no column 'group', did you mean 'grupp'?; it has grupp"),
+        ({"a": np.zeros(4), "b": np.zeros(4)}, "split.group: the source has no column 'group'; it has a, b"),
+        ({}, "split.group: the source has no column 'group'; it has none to name"),
+        ({"group": np.zeros(4)}, "split.train: gets no rows out of 4; use more data or other fractions"),
+    ],
+    ids=["near", "far", "none", "one-group"],
+)
+def test_columns_that_do_not_divide(columns, expected):
+    with pytest.raises(fn.DataError) as error:
+        data.Split(group="group", test=0.6).parts(np.zeros(4), KEY, columns)
+    assert str(error.value) == expected
+
+
+def test_given_parts_are_neither_drawn_nor_trained_on():
+    part = np.array([0, 2, 0, 1, 0, 2, 0, 0])
+    parts = data.Split(validation=0.4).parts(np.zeros(8), KEY, {}, part)
+    assert parts.test.tolist() == [1, 5]
+    assert (len(parts.train), len(parts.validation)) == (3, 3)  # two of five, and the one that was given
+    assert 3 in parts.validation.tolist()
+    assert whole(parts) == list(range(8))
+    columns = {"g": np.array([5, 5, 6, 6, 7, 7, 8, 9])}
+    parts = data.Split(group="g", validation=0.2).parts(np.zeros(8), KEY, columns, part)
+    assert parts.test.tolist() == [1, 5]
+    assert (len(parts.train), len(parts.validation)) == (4, 2)
+    parts = data.Split(time="g", validation=0.2).parts(np.zeros(8), KEY, columns, part)
+    assert [found.tolist() for found in parts] == [[0, 2, 4, 6], [7, 3], [1, 5]]
+    parts = data.Split(stratify=True, validation=0.4).parts(np.array([0, 9, 1, 9, 0, 9, 1, 1]), KEY, {}, part)
+    assert whole(parts) == list(range(8))
+
+
+def test_parts_in_files_of_their_own(tmp_path):
+    for name, begin, rows in (("train", 0, 6), ("held", 100, 2), ("last", 200, 3)):
+        x = np.arange(begin, begin + rows, dtype=float)[:, None]
+        np.savez(tmp_path / f"{name}.npz", x=x, labels=np.arange(rows) % 2, w=np.full(rows, begin + 1.0))
+        np.save(tmp_path / f"{name}_x.npy", x)
+        np.save(tmp_path / f"{name}_y.npy", np.arange(rows) % 2)
+    given = {"test": {"path": "last.npz"}, "validation": {"path": "held.npz"}}
+    source = data.Npz(path="train.npz", y="labels", weight="w", scale="minmax", split=data.Split(given=given))
+    found = prepare(source, KEY, tmp_path, np.float64)
+    assert sorted(found.train.x.ravel().tolist()) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert found.validation.x.ravel().tolist() == pytest.approx([20, 20.2])
+    assert found.test.x.ravel().tolist() == pytest.approx([40, 40.2, 40.4])
+    assert found.test.weight.tolist() == [201.0, 201.0, 201.0]
+    assert found.found["rows"] == {"train": 6, "validation": 2, "test": 3}
+    for stream in (False, True):
+        files = data.Npy(
+            x="train_x.npy",
+            y="train_y.npy",
+            stream=stream,
+            split=data.Split(validation=1 / 3, given={"test": {"x": "last_x.npy", "y": "last_y.npy"}}),
+        )
+        found = prepare(files, KEY, tmp_path)
+        assert found.found["rows"] == {"train": 4, "validation": 2, "test": 3}
+        assert found.test.x[:].ravel().tolist() == [200.0, 201.0, 202.0]
+        assert found.test.y.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        (np.zeros((2, 3)), [0, 1], "Npz: expected inputs of one shape in all files, got (1,) and (3,)"),
+        (np.zeros((2, 1)), [[0], [1]], "Npz: expected targets of one shape in all files, got () and (1,)"),
+        (np.zeros((2, 1)), [0], "Npz: expected as many targets as inputs, at least one, got (2, 1) and (1,)"),
+    ],
+)
+def test_files_that_do_not_fit_together(tmp_path, x, y, expected):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 1)), y=[0, 1])
+    np.savez(tmp_path / "b.npz", x=x, y=y)
+    source = data.Npz(path="a.npz", split=data.Split(given={"test": {"path": "b.npz"}}))
+    with pytest.raises(fn.DataError) as error:
+        prepare(source, KEY, tmp_path)
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"stratify": True, "group": "g", "test": 0.1}, "Split.group: does not go with stratify; choose one"),
+        ({"group": "g", "time": "t", "test": 0.1}, "Split.time: does not go with group; choose one"),
+        ({"group": "g"}, "Split.group: divides nothing; give a fraction for validation or test"),
+        ({"time": True}, "Split.time: divides nothing; give a fraction for validation or test"),
+        ({"given": {"tset": {"path": "a"}}}, "Split.given.tset: expected validation or test, did you mean 'test'?"),
+        ({"given": {"train": {"path": "a"}}}, "Split.given.train: expected validation or test"),
+        ({"given": {"test": {}}}, 'Split.given.test: expected the fields that differ, such as {"path": "test.csv"}'),
+        (
+            {"given": {"test": {"path": "a"}}, "test": 0.1},
+            "Split.test: stands in a file of its own; leave out the fraction or given.test",
+        ),
+    ],
+)
+def test_splits_by_columns_and_files_that_contradict_themselves(fields, expected):
+    with pytest.raises(fn.SpecError) as error:
+        data.Split(**fields)
+    assert str(error.value) == expected
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -151,6 +292,16 @@ def test_splits_that_contradict_themselves(fields, expected):
     with pytest.raises(fn.SpecError) as error:
         data.Split(**fields)
     assert str(error.value) == expected
+
+
+def test_rows_that_are_too_many_here_and_too_few_there(tmp_path):
+    """Together the files would have as many targets as inputs, each beside another's."""
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 1)), y=[0, 1])
+    np.savez(tmp_path / "b.npz", x=np.zeros((1, 1)), y=[0, 1])
+    source = data.Npz(path="a.npz", split=data.Split(given={"test": {"path": "b.npz"}}))
+    with pytest.raises(fn.DataError) as error:
+        prepare(source, KEY, tmp_path)
+    assert str(error.value) == "Npz: expected as many targets as inputs, at least one, got (3, 1) and (2,)"
 
 
 # ----- preparation --------------------------------------------------------------------------------------

@@ -200,6 +200,9 @@ def test_spec_json_has_every_default_filled_in(done):
         "batch_size": 30,
         "remainder": "keep",
         "class_weight": None,
+        "early_stopping": None,
+        "checkpoint": None,
+        "callbacks": [],
         "log_every": 2,
         "initial": None,
         "threads": None,
@@ -862,7 +865,7 @@ def test_mistakes_that_only_training_finds_leave_no_half_run(tmp_path, fields, e
     ("name", "content", "expected"),
     [
         ("spec.json", "metrics.json", "holds a finished run already; choose another --out, or delete it first"),
-        ("spec.json", None, "holds a run that did not end; choose another --out, or delete it first"),
+        ("spec.json", None, "holds a run that did not end; go on with --resume, or choose another --out"),
         ("notes.txt", None, "is not empty; choose a new folder for --out"),
     ],
     ids=["finished", "half", "other"],

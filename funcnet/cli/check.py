@@ -1,0 +1,112 @@
+"""``funcnet check``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.cli.console import number, table
+from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.show import shape_text
+from funcnet.cli.train import load_experiment
+from funcnet.data.preparation import Prepared, prepare
+from funcnet.errors import LawError, NonFiniteError
+from funcnet.key import Key
+from funcnet.laws.layers import check_layer
+from funcnet.layer import Context, count_parameters
+from funcnet.runs import class_weights, fit_model, in_units, starting_state
+from funcnet.training.experiment import Experiment
+from funcnet.training.fit import batches, check_targets, evaluate
+from funcnet.training.step import value_and_grad
+
+
+def check(options: argparse.Namespace) -> int:
+    """Validate an experiment: its spec, its data, shapes, the first batch forward and backward, and the laws."""
+    path = spec_file(Path(options.spec))
+    experiment = load_experiment(path, options.set)
+    base = base_of(path)
+    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
+    in_shape = data.train.x.shape[1:]
+    fit_model(experiment, in_shape)
+    class_weights(experiment, data.preprocess)
+    metrics = in_units(experiment.metrics, data.preprocess)
+    for name, part in data.parts_by_name().items():
+        check_targets(experiment.model, experiment.loss, metrics, part, f"the {name} part")
+    value, scores = first_batch(experiment, data, base)
+    coupled = obeys_laws(experiment, data)
+    parameters = count_parameters(experiment.model.leaves(in_shape))
+    if options.json:
+        facts = {"found": data.found, "input": in_shape, "parameters": parameters, "first_loss": value}
+        print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled}))
+        return 0
+    report(experiment, data)
+    ends = f"{shape_text(in_shape)} to {shape_text(experiment.model.out_shape(in_shape))}"
+    print(f"\nmodel   {ends}, {parameters:,} parameters")
+    print(f"batch   loss {number(value)} before training" + "".join(f", {k} {number(v)}" for k, v in scores.items()))
+    note = "; rows depend on one another in training (batch statistics or noise)" if coupled else ""
+    print(f"laws    gradients, purity, precision, layouts and JSON hold{note}")
+    print(f"\n{path}: ready to train")
+    return 0
+
+
+def report(experiment: Experiment, data: Prepared) -> None:
+    """What the source held."""
+    found = data.found
+    rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
+    print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
+    if "columns" in found:
+        print(f"inputs  {len(found['columns'])} columns: {', '.join(found['columns'])}")
+    else:
+        print(f"inputs  {shape_text(tuple(found['input']))}")
+    missing = found.get("missing")
+    if isinstance(missing, dict) and missing:
+        print("missing " + ", ".join(f"{name} {count:,}" for name, count in missing.items()))
+    elif isinstance(missing, int):
+        print(f"missing {missing:,}")
+    if "targets" in found:
+        print(f"targets {', '.join(found['targets'])}")
+    if "classes" in found:
+        print()
+        total = sum(found["classes"].values())
+        lines = [[name, f"{n:,}", f"{100 * n / total:.1f}"] for name, n in found["classes"].items()]
+        table(["class", "rows", "%"], lines[:40])
+
+
+def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[float, dict[str, float]]:
+    """The loss of the first batch, forward and backward in training, and the metrics of its rows.
+
+    Raises   NonFiniteError where the loss or a gradient is not finite
+    """
+    start = starting_state(experiment, Key(experiment.seed), data, base)
+    size = experiment.training.batch_size
+    part = data.train
+    rows = len(part.y) if size == "full" else min(size, len(part.y))
+    x, y, weight = next(batches(part.x, part.y, part.weight, rows, start.key.fold("epoch", 0), block=data.block))
+    ctx = Context(True, start.key.fold("step", 0))
+    value, _, grads = value_and_grad(experiment.model, experiment.loss)(start.params, start.state, x, y, ctx, weight)
+    if not math.isfinite(value) or not all(np.isfinite(leaf).all() for leaf in tree.leaves(grads)):
+        raise NonFiniteError(
+            f"the first batch has a loss of {value}, or gradients that are not finite; scale the inputs"
+        )
+    metrics = in_units(experiment.metrics, data.preprocess)
+    scores = evaluate(experiment.model, experiment.loss, start.params, start.state, (x, y, weight), metrics)
+    return float(value), {name: score for name, score in scores.items() if name != "loss"}
+
+
+def obeys_laws(experiment: Experiment, data: Prepared) -> bool:
+    """Run the laws over the model; whether its rows depend on one another in training.
+
+    Raises   LawError
+    """
+    in_shape = data.train.x.shape[1:]
+    try:
+        check_layer(experiment.model, in_shape)
+    except LawError:
+        check_layer(experiment.model, in_shape, batch_coupled=True)  # batch statistics and noise couple rows
+        return True
+    return False

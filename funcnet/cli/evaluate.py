@@ -1,0 +1,105 @@
+"""``funcnet evaluate``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funcnet.cli.console import number, table
+from funcnet.cli.files import base_of
+from funcnet.data.preparation import Dataset, prepare
+from funcnet.data.reading import dataset
+from funcnet.errors import DataError
+from funcnet.key import Array, Key
+from funcnet.metrics import confusion_matrix, per_class
+from funcnet.runs import Run, data_digest, finite_json, in_units, load_run, read_object
+from funcnet.training.answers import is_one, label_of
+from funcnet.training.fit import evaluate
+from funcnet.training.step import predict
+
+SHOWN = 20
+"""The most classes whose confusion matrix is printed"""
+
+
+def print_scores(options: argparse.Namespace) -> int:
+    """Print the metrics of a run on its own data or another file, and for a classifier who was taken for whom."""
+    folder = Path(options.spec)
+    run = load_run(folder)
+    parts = {options.data: _file(run, Path(options.data))} if options.data else _parts(run, folder, options.part)
+    experiment, state = run.experiment, run.train_state.state
+    metrics = in_units(experiment.metrics, run.preprocess)
+    scores = {
+        name: evaluate(experiment.model, experiment.loss, run.params, state, part, metrics)
+        for name, part in parts.items()
+    }
+    last, part = list(parts.items())[-1]
+    matrix = _confusion(run, part)
+    if options.json:
+        facts: dict[str, Any] = {"metrics": scores}
+        if matrix is not None:
+            facts |= {"part": last, "classes": _names(run, matrix), "confusion": matrix.tolist()}
+            facts["per_class"] = {name: values.tolist() for name, values in per_class(matrix)._asdict().items()}
+        print(json.dumps(finite_json(facts)))
+        return 0
+    names = list(next(iter(scores.values())))
+    table(["part", *names], [[name, *(number(of[one]) for one in names)] for name, of in scores.items()])
+    if matrix is not None:
+        _print_classes(_names(run, matrix), matrix, last)
+    return 0
+
+
+def _file(run: Run, path: Path) -> Dataset:
+    return dataset(run.experiment.data, run.preprocess, path, run.experiment.dtype)
+
+
+def _parts(run: Run, folder: Path, wanted: str | None) -> dict[str, Dataset]:
+    """The parts of the run's own data, read again."""
+    experiment = run.experiment
+    data = prepare(experiment.data, Key(experiment.seed), base_of(folder / "spec.json"), experiment.dtype)
+    parts = data.parts_by_name()
+    if data_digest(data) != read_object(folder / "run.json").get("data"):
+        print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)
+    if wanted is None:
+        return parts
+    if wanted not in parts:
+        raise DataError(f"{folder}: the run has no {wanted} part; it has {', '.join(parts)}")
+    return {wanted: parts[wanted]}
+
+
+def _confusion(run: Run, part: Dataset) -> Array | None:
+    """The confusion matrix of a classifier with a label a row; None for any other network."""
+    y, experiment = part.y, run.experiment
+    if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
+        return None
+    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
+    count = 2 if is_one(answer) else answer.shape[-1]
+    return confusion_matrix(label_of(answer), y, count, part.weight)
+
+
+def _names(run: Run, matrix: Array) -> list[str]:
+    return (run.classes or [str(i) for i in range(len(matrix))])[: len(matrix)]
+
+
+def _print_classes(names: list[str], matrix: Array, part: str) -> None:
+    precision, recall, f1, support = per_class(matrix)
+    print()
+    rows = [
+        [name, *(number(float(values[i])) for values in (precision, recall, f1, support))]
+        for i, name in enumerate(names)
+    ]
+    table(["class", "precision", "recall", "f1", "support"], rows, f"classes of {part}")
+    if len(names) <= SHOWN:
+        print()
+        cells = [[name, *(number(float(value)) for value in row)] for name, row in zip(names, matrix, strict=True)]
+        table(["true \\ predicted", *names], cells, f"confusion matrix of {part}")
+    else:
+        worst = int(np.argmax(matrix - np.diag(np.diagonal(matrix))))
+        true, taken = divmod(worst, len(names))
+        print(
+            f"\nmost often mistaken: {names[true]!r} for {names[taken]!r}, {number(float(matrix[true, taken]))} times"
+        )

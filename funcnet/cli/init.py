@@ -1,0 +1,158 @@
+"""``funcnet init``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from funcnet.cli.console import table
+from funcnet.codec import save_spec
+from funcnet.data.array_files import opened
+from funcnet.data.delimited import Csv, to_number
+from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.unknown import DELIMITERS, Column, Findings, look
+from funcnet.errors import CheckpointError, DataError
+from funcnet.key import Key
+from funcnet.layers.dense import Dense
+from funcnet.training.beginning import LEAST, experiment, source
+from funcnet.training.experiment import Experiment
+
+SHOWN = 40
+"""Columns, and reasons, that are printed"""
+
+
+def init(options: argparse.Namespace) -> int:
+    """Look at a data file, write a spec to begin with, and say what was found and decided.
+
+    Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
+    """
+    path = Path(options.file)
+    opened(path).close()
+    out = path.with_suffix(".json") if options.out is None else Path(options.out)
+    inside = _relative(path, out)
+    if os.path.lexists(out) and not options.force:
+        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+    found = look(path, options.target, options.task)
+    data = source(found, inside)
+    prepared = prepare(data, Key(0), out.parent)  # the very data that training will have, or its error
+    rows, features = prepared.train.x.shape
+    spec = experiment(found, data, rows, features)
+    save_spec(spec, out)
+    follow = f'funcnet train "{out}"' if " " in str(out) else f"funcnet train {out}"
+    if options.json:
+        print(json.dumps(_facts(found, prepared, out) | {"next": follow}))
+    else:
+        _report(path, found, options.target is None, options.task is None, _decisions(spec, data, prepared))
+        print(f"\nwritten   {out}\nnext      {follow}")
+    return 0
+
+
+def _relative(path: Path, out: Path) -> str:
+    """The data file as the spec will name it.
+
+    Raises   DataError for a spec that lies neither beside the data nor in a folder around it
+    """
+    whole, spec = Path(os.path.abspath(path)), Path(os.path.abspath(out))
+    if whole == spec:
+        raise DataError(f"{out}: is the data itself; give the spec another name with --out")
+    if not whole.is_relative_to(spec.parent):
+        raise DataError(
+            f"{out}: a spec names files in its own folder or below, and {path} is not there; "
+            "put the spec beside the data, or the data beside the spec"
+        )
+    return whole.relative_to(spec.parent).as_posix()
+
+
+# ----- what is printed -----------------------------------------------------------------------------------------------
+
+
+def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: list[tuple[str, str]]) -> None:
+    rows, header = len(found.grid.rows), "a header" if found.header else "no header"
+    columns = len(found.columns)
+    print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
+    shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column is found.target]
+    table(["column", "kind", "distinct", "missing", "example"], [_row(column) for column in shown])
+    if columns > len(shown):
+        print(f"and {columns - len(shown):,} more columns; --json prints all")
+    print()
+    lines = [("target", _target(found, last, guessed))]
+    lines += [("left out", f"{column.name!r} {column.reason}") for column in found.left_out[:SHOWN]]
+    if len(found.left_out) > SHOWN:
+        lines.append(("left out", f"and {len(found.left_out) - SHOWN:,} more columns; --json prints all"))
+    before = ""
+    for label, text in [*lines, *decisions]:
+        print(f"{'' if label == before else label:8}  {text}")
+        before = label
+
+
+def _row(column: Column) -> list[str]:
+    kind = f"target, {column.kind}" if column.kind in ("labels", "values") else column.kind
+    return [_short(column.name), kind, f"{column.distinct:,}", f"{column.missing:,}", _short(column.example)]
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 32 else text[:31] + "…"
+
+
+def _target(found: Findings, last: bool, guessed: bool) -> str:
+    target = found.target
+    which = f"{target.name!r}" + (", the last column; --target NAME takes another" if last else "")
+    if target.kind == "values":
+        return f"{which}: values"
+    several = [f"{_short(label)} ({count:,})" for label, count in found.counts.items()]
+    listed = ", ".join(several[:8]) + (f" and {len(several) - 8} more" if len(several) > 8 else "")
+    numeric = guessed and all(to_number(label) is not None for label in found.counts)
+    return f"{which}: labels, {listed}" + ("; --task values takes them as numbers" if numeric else "")
+
+
+def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
+    """What the spec does, where it was a choice."""
+    lines = []
+    missing = prepared.found.get("missing", {})
+    if data.impute is not None:
+        count = sum(missing.values())
+        lines.append(
+            ("missing", f"{count:,} values, which become the median, or the most frequent category, of their column")
+        )
+    sizes = ", ".join(f"{name} {rows:,}" for name, rows in prepared.found["rows"].items())
+    if data.split is None:
+        rows = len(prepared.train.y)
+        few = f"{rows} rows are" if rows < LEAST else "the classes have"
+        lines.append(("split", f"none: {few} too few {'' if rows < LEAST else 'rows '}to hold any out"))
+    else:
+        lines.append(("split", f"{sizes} rows" + (", all classes in proportion" if data.split.stratify else "")))
+        rare = [label for label, counts in _per_part(prepared).items() if not all(counts)]
+        if rare:
+            lines.append(("", f"{', '.join(map(_short, rare[:8]))}: too few rows to be in every part"))
+    if spec.training.class_weight is not None:
+        lines.append(("classes", "very unequal; training weighs them as if they were equal (class_weight)"))
+    widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
+    features = prepared.train.x.shape[1]
+    arrows = " -> ".join([f"{features} feature" + "s" * (features > 1), *map(str, widths)])
+    training = spec.training
+    lines.append(("model", f"{arrows} units; {training.epochs} epochs in batches of {training.batch_size}"))
+    return lines
+
+
+def _per_part(prepared: Prepared) -> dict[str, list[bool]]:
+    """Whether each class is in each part."""
+    classes = prepared.preprocess["classes"] or []
+    parts = [set(part.y.tolist()) for part in prepared.parts_by_name().values()]
+    return {label: [i in part for part in parts] for i, label in enumerate(classes)}
+
+
+def _facts(found: Findings, prepared: Prepared, out: Path) -> dict[str, Any]:
+    return {
+        "spec": str(out),
+        "rows": prepared.found["rows"],
+        "delimiter": found.delimiter,
+        "header": found.header,
+        "target": found.target.name,
+        "classes": found.counts or None,
+        "columns": [column._asdict() for column in found.columns],
+        "features": prepared.train.x.shape[1],
+    }

@@ -1,0 +1,105 @@
+"""``funcnet predict``"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funcnet.cli.console import unread
+from funcnet.data.preprocessing import outside_range
+from funcnet.data.reading import raw_inputs
+from funcnet.data.streams import Stream
+from funcnet.errors import DataError
+from funcnet.files import write_bytes
+from funcnet.key import Array
+from funcnet.runs import Run, load_run
+from funcnet.training.answers import column, is_one, label_of, proba_of
+
+
+def print_predictions(options: argparse.Namespace) -> int:
+    """Answer raw rows, as CSV or JSON lines."""
+    run = load_run(options.spec)
+    raw = raw_inputs(run.experiment.data, run.preprocess, Path(options.input))
+    answer = run.predict(raw)
+    head, rows = answers(run, answer)
+    text = _json_lines(run, head, rows) if options.json else _csv(head, rows)
+    if options.check_range:
+        print(range_report(run, raw), file=sys.stderr)
+    if options.out is None:
+        encoding = sys.stdout.encoding or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError as error:  # a question mark in a label would be a wrong answer
+            raise DataError(
+                f"the console's encoding {encoding} has no {text[error.start]!r}; write a file with -o OUT, "
+                "or set PYTHONIOENCODING=utf-8"
+            ) from None
+        with unread():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    else:
+        write_bytes(Path(options.out), text.encode())
+        print(f"written to {options.out}", file=sys.stderr)
+    return 0
+
+
+def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
+    """The columns and the rows of a table of answers: the label and each probability, or values in their units."""
+    if not isinstance(answer, np.ndarray):
+        raise DataError("expected a network of one output, got several; use Run.predict in Python")
+    loss, classes = run.experiment.loss, run.classes
+    if loss.probabilities and (is_one(answer) or answer.ndim == 2) and _exclusive(run, answer):
+        probabilities = proba_of(loss, answer)
+        names = classes or [str(i) for i in range(probabilities.shape[-1])]
+        labels = [names[i] for i in label_of(answer).tolist()]
+        return ["label", *names], [[label, *row] for label, row in zip(labels, probabilities, strict=True)]
+    values = column(answer).reshape(len(answer), -1)
+    named = run.preprocess.get("outputs") or ["prediction"]
+    names = named if len(named) == values.shape[1] else [f"prediction_{i}" for i in range(values.shape[1])]
+    if classes is not None and is_one(answer):  # a score of the second class, as squared errors train it
+        labels = [classes[i] for i in label_of(answer).tolist()]
+        return ["label", *names], [[label, *row] for label, row in zip(labels, values, strict=True)]
+    return list(names), [list(row) for row in values]
+
+
+def _exclusive(run: Run, answer: Array) -> bool:
+    """Whether each row belongs to one class, rather than to several or none of many."""
+    return is_one(answer) or run.experiment.loss.tag != "sigmoid_cross_entropy"
+
+
+def _csv(head: list[str], rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([[str(cell) for cell in row] for row in rows])  # the shortest digits of the dtype
+    return text.getvalue()
+
+
+def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
+    lines = []
+    for row in rows:
+        cells = [cell if isinstance(cell, str) else float(str(cell)) for cell in row]
+        if head[0] == "label" and run.experiment.loss.probabilities:
+            node: dict[str, Any] = {"label": cells[0], "probabilities": dict(zip(head[1:], cells[1:], strict=True))}
+        else:
+            node = dict(zip(head, cells, strict=True))
+        lines.append(json.dumps(node, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def range_report(run: Run, raw: Any) -> str:
+    """How many rows lie outside what training saw, and in which columns."""
+    pieces = [raw] if not isinstance(raw, Stream) else (raw[i : i + 1024] for i in range(0, len(raw), 1024))
+    found = [outside_range(run.preprocess, piece) for piece in pieces]
+    flags = np.concatenate([rows for rows, _ in found])
+    count = int(flags.sum())
+    columns = ", ".join(f"{name} {n}" for name, n in found[0][1].items())
+    where = f"; the first is row {int(np.flatnonzero(flags)[0])}, counted from 0" if count else ""
+    return f"{count} of {len(flags)} rows lie outside what training saw{where}" + (f" ({columns})" if columns else "")

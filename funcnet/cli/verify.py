@@ -1,0 +1,66 @@
+"""``funcnet verify``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from funcnet import tree
+from funcnet.cli.console import number, table
+from funcnet.cli.files import base_of
+from funcnet.errors import CheckpointError
+from funcnet.runs import digest, environment, finite_json, load_run, read_object, run
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Train a run's spec again from its data, and compare: a run is a claim that this checks.
+
+    The exit status is 0 where weights and scores are the same to the last bit, and 1 where they are not.
+    """
+    folder = Path(options.spec)
+    claimed = load_run(folder)
+    facts = read_object(folder / "run.json")
+    if claimed.stopped in ("interrupted", "TimeBudget", "an error"):
+        raise CheckpointError(
+            f"{folder}: ended by {claimed.stopped!r} at step {facts['step']}, which cannot be repeated"
+        )
+    again = run(claimed.experiment, base=base_of(folder / "spec.json"))
+    weights = digest({"params": again.params, "state": again.train_state.state})
+    same = {
+        "steps": again.train_state.step == facts["step"],
+        "weights": weights == facts["weights"],
+        "metrics": finite_json(again.metrics) == claimed.metrics,
+    }
+    differ = [name for name, value in json.loads(json.dumps(environment())).items() if facts.get(name) != value]
+    if options.json:
+        print(json.dumps({"verified": all(same.values()), **same, "environment": differ}))
+    else:
+        _report(folder, claimed.metrics, again.metrics, same, differ)
+    if not all(same.values()) and not options.json:
+        print(f"largest difference of a weight: {_distance(claimed.params, again.params)}", file=sys.stderr)
+    return 0 if all(same.values()) else 1
+
+
+def _report(folder: Path, claimed: Any, again: Any, same: dict[str, bool], differ: list[str]) -> None:
+    rows = [
+        [part, name, number(value), number(again.get(part, {}).get(name))]
+        for part, scores in claimed.items()
+        for name, value in scores.items()
+    ]
+    table(["part", "score", "claimed", "again"], rows)
+    print()
+    for name, equal in same.items():
+        print(f"{name:8} {'the same' if equal else 'NOT the same'}")
+    if differ:
+        print(f"trained with other {', '.join(differ)} than now: the last bits may differ for that alone")
+    print(f"\n{folder}: {'verified' if all(same.values()) else 'not verified'}")
+
+
+def _distance(old: Any, new: Any) -> str:
+    flat, other = tree.flatten(old), tree.flatten(new)
+    if list(flat) != list(other):
+        return "the networks have other params"
+    return f"{max((float(abs(flat[path] - other[path]).max()) for path in flat), default=0.0):.3g}"

@@ -1,0 +1,303 @@
+"""What watches training and may stop it: pairs of pure functions, ``init()`` and ``update(state, event)``.
+
+A callback's state is a plain value (dicts, lists, numbers, texts, arrays), so that a checkpoint holds it and a run
+that goes on has it again. ``final(state, train_state)``, where there is one, has the last word on the result.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import attrs
+import numpy as np
+from attrs import field
+
+from funcnet import tree
+from funcnet.errors import FuncnetError, Problem, did_you_mean
+from funcnet.layer import Params
+from funcnet.metrics import Metric
+from funcnet.spec import Spec, evolve, frozen, non_negative, positive, register
+from funcnet.training.step import TrainState
+
+Row = dict[str, Any]
+log = logging.getLogger("funcnet")
+
+
+@attrs.frozen(eq=False)
+class Progress:
+    """Everything that the rest of a training depends on, at one moment."""
+
+    train_state: TrainState
+    history: list[Row]
+    callbacks: list[tuple[str, Any]]
+    """The name of each callback's class, and its state"""
+    recent: tuple[float, float]
+    """The sum of the losses since the last row of the history, and of their weights"""
+    seconds: float
+
+
+@attrs.frozen(eq=False)
+class Event:
+    """What a callback hears after each step; ``row`` is the new line of the history, if there is one."""
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    train_state: TrainState
+    row: Row | None = None
+    seconds: float = 0.0
+    """Since training began, before an interruption too"""
+    gradients: Callable[[], Params] = dict
+    """Computes the gradients of the step once more"""
+    progress: Callable[[], Progress] | None = None
+    """What a checkpoint holds, with the states of the callbacks before this one"""
+
+
+class Watcher(Protocol):
+    """A pair of pure functions that watches training and may stop it; any object that has them."""
+
+    def init(self) -> Any:
+        """The state before the first step."""
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        """``(state, stop)`` after a step."""
+
+
+@frozen
+class Callback(Spec):
+    """Base of the callbacks that a spec may name."""
+
+    kind: ClassVar[str] = "callback"
+
+    def init(self) -> Any:
+        """The state before the first step."""
+        return {}
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        """``(state, stop)`` after a step."""
+        raise TypeError(f"{type(self).__name__} does not define update(state, event)")
+
+    def final(self, state: Any, ts: TrainState) -> TrainState:
+        """The result of the training, whatever ended it."""
+        return ts
+
+    def check(self, monitors: Sequence[str]) -> None:
+        """Refuse a monitor that no row of the history will have, before training."""
+
+    def at(self, folder: Path) -> Callback:
+        """The callback of a run in a folder."""
+        return self
+
+
+def check_monitor(owner: Spec, monitor: str, monitors: Sequence[str]) -> None:
+    """Refuse a name that no row of the history will have.
+
+    Raises   FuncnetError with the nearest name
+    """
+    if monitor in monitors:
+        return
+    what = f"{type(owner).__name__}: "
+    if monitor.startswith("validation/") and "validation/loss" not in monitors:
+        raise FuncnetError(
+            f"{what}monitors {monitor!r}, and there is no validation part; give one: split.validation, or validation=…"
+        )
+    raise FuncnetError(
+        f"{what}there is no {monitor!r} to monitor{did_you_mean(monitor, monitors)}; there are {', '.join(monitors)}"
+    )
+
+
+def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0) -> bool:
+    """Whether a value is better than the best so far by more than so much; NaN never is."""
+    up = mode == "max" if mode != "auto" else rises(monitor)
+    return new > best + by if up else new < best - by
+
+
+def rises(monitor: str) -> bool:
+    """Whether more is better of what a name stands for: of every score, and of no loss or error."""
+    from funcnet.spec import tags
+
+    name = monitor.removeprefix("validation/")
+    for tag, cls in tags("metric").items():
+        if name == tag or name.startswith(f"{tag}_"):
+            return bool(getattr(cls, "higher_is_better", True))
+    return False
+
+
+@register("early_stopping")
+@frozen
+class EarlyStopping(Callback):
+    """Stop once ``monitor`` has not been better, by more than ``min_delta``, in ``patience`` rows that have it.
+
+    With ``restore_best`` the result is the state at the best row, whatever ended the training. ``mode`` "auto" wants
+    less of losses and errors, more of all other metrics.
+    State    best, since, step; and the train state at the best row
+    Source   Prechelt (1998)
+    """
+
+    monitor: str = "validation/loss"
+    patience: int = field(default=10, validator=positive)
+    min_delta: float = field(default=0.0, validator=non_negative)
+    mode: Literal["auto", "min", "max"] = "auto"
+    restore_best: bool = True
+
+    def init(self) -> Any:
+        return {"best": None, "since": 0, "step": 0}
+
+    def check(self, monitors: Sequence[str]) -> None:
+        check_monitor(self, self.monitor, monitors)
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        value = None if event.row is None else event.row.get(self.monitor)
+        if value is None:
+            return state, False
+        if state["best"] is None or is_better(self.monitor, self.mode, value, state["best"], self.min_delta):
+            if math.isnan(value):
+                return state, False
+            ts = event.train_state
+            kept = {"params": ts.params, "state": ts.state, "opt_state": ts.opt_state} if self.restore_best else {}
+            return {"best": float(value), "since": 0, "step": event.step, **kept}, False
+        since = state["since"] + 1
+        return {**state, "since": since}, since >= self.patience
+
+    def final(self, state: Any, ts: TrainState) -> TrainState:
+        if "params" not in state:
+            return ts
+        return TrainState(state["params"], state["state"], state["opt_state"], ts.key, ts.step)
+
+
+@register("target_reached")
+@frozen
+class TargetReached(Callback):
+    """Stop once ``monitor`` is as good as ``value``, or better."""
+
+    value: float
+    monitor: str = "validation/loss"
+    mode: Literal["auto", "min", "max"] = "auto"
+
+    def check(self, monitors: Sequence[str]) -> None:
+        check_monitor(self, self.monitor, monitors)
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        found = None if event.row is None else event.row.get(self.monitor)
+        if found is None or math.isnan(found):
+            return state, False
+        return state, found == self.value or is_better(self.monitor, self.mode, found, self.value)
+
+
+@register("time_budget")
+@frozen
+class TimeBudget(Callback):
+    """Stop after so many ``seconds`` of training, those before an interruption counted."""
+
+    seconds: float = field(validator=positive)
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        return state, event.seconds >= self.seconds
+
+
+@frozen
+class Lines(Callback):
+    """Base of callbacks that write JSON lines to a file as they come.
+
+    The state has the file's length: a run that goes on from a checkpoint cuts off what was written after it.
+    State    offset
+    """
+
+    path: str = "lines.jsonl"
+
+    def at(self, folder: Path) -> Callback:
+        return evolve(self, path=str(folder / self.path))
+
+    def init(self) -> Any:
+        return {"offset": 0}
+
+    def line(self, event: Event) -> Any:
+        """What to write after a step, or None."""
+        raise TypeError(f"{type(self).__name__} does not define line(event)")
+
+    def update(self, state: Any, event: Event) -> tuple[Any, bool]:
+        value = self.line(event)
+        if value is None:
+            return state, False
+        text = (json.dumps(value, ensure_ascii=False) + "\n").encode()
+        try:
+            with open(self.path, "r+b" if os.path.exists(self.path) else "w+b") as file:
+                file.seek(0, os.SEEK_END)
+                offset = min(state["offset"], file.tell())
+                file.truncate(offset)
+                file.seek(offset)
+                file.write(text)
+        except OSError as error:
+            raise FuncnetError(f"{self.path}: cannot be written ({error.strerror})") from None
+        return {"offset": offset + len(text)}, False
+
+
+@register("json_lines")
+@frozen
+class JsonLines(Lines):
+    """The rows of the history as JSON lines, written as they come, for other programs to follow."""
+
+    path: str = "history.jsonl"
+
+    def line(self, event: Event) -> Any:
+        if event.row is None:
+            return None
+        return {k: v if v is None or math.isfinite(v) else None for k, v in event.row.items()}
+
+
+@register("norms")
+@frozen
+class Norms(Lines):
+    """The Euclidean norms of every weight and of its gradient, as JSON lines, at every so many steps.
+
+    The gradients are computed once more for it, which costs as much as the step.
+    """
+
+    every: int = field(default=100, validator=positive)
+    path: str = "norms.jsonl"
+
+    def line(self, event: Event) -> Any:
+        if event.step % self.every:
+            return None
+        of = {"gradient": event.gradients(), "weight": event.train_state.params}
+        norms = {
+            what: {path: float(np.linalg.norm(leaf)) for path, leaf in tree.flatten(part).items()}
+            for what, part in of.items()
+        }
+        return {"step": event.step, **norms}
+
+
+@register("checkpoint")
+@frozen
+class Checkpoint(Spec):
+    """When a run writes a checkpoint, and which it keeps: the last ones, and the best by ``monitor``.
+
+    At every so many epochs or steps, and at SIGTERM.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+
+    every_epochs: int | None = field(default=None, validator=positive)
+    every_steps: int | None = field(default=None, validator=positive)
+    keep_last: int = field(default=2, validator=positive)
+    keep_best: int = field(default=0, validator=non_negative)
+    monitor: str = "validation/loss"
+    mode: Literal["auto", "min", "max"] = "auto"
+
+    def validate(self) -> Iterator[Problem]:
+        if (self.every_epochs is None) == (self.every_steps is None):
+            got = "none" if self.every_epochs is None else "both"
+            yield Problem("", f"expected either every_epochs or every_steps, got {got}")
+
+
+def monitors(metrics: Sequence[Metric], validation: bool) -> list[str]:
+    """The names that rows of a history have."""
+    names = ["loss", *(metric.name for metric in metrics)]
+    return [*names, *(f"validation/{name}" for name in names)] if validation else names

@@ -1,0 +1,277 @@
+"""Checkpoints: files from which a run goes on and ends, bit for bit, as if it had never stopped.
+
+A file is an ``.npz`` archive of the arrays of a ``Progress`` and one text member, ``meta``, with everything else. Its
+name is the step and the SHA-256 of its bytes, so that one altered, cut short or renamed is known before it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from funcnet.errors import CheckpointError, FuncnetError
+from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.key import Key
+from funcnet.training.callbacks import Checkpoint, Event, Progress, is_better
+from funcnet.training.step import TrainState
+
+log = logging.getLogger("funcnet")
+NAME = re.compile(r"(\d{10,})-([0-9a-f]{64})\.npz")
+LOCK = ".lock"
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+
+
+class Saved(NamedTuple):
+    """What a checkpoint file holds: the progress, and facts about the run that wrote it."""
+
+    progress: Progress
+    facts: dict[str, Any]
+
+
+# ----- plain values and arrays ---------------------------------------------------------------------------------
+
+
+def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
+    """A value as JSON, its arrays put aside under their paths.
+
+    Raises   CheckpointError for what is neither
+    """
+    if isinstance(value, np.ndarray):
+        arrays[path] = value
+        return {"array": path}
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise CheckpointError(f"{path}: expected names as keys, got {list(value)[:3]}")
+        return {"dict": {name: pack(inner, arrays, f"{path}/{name}") for name, inner in value.items()}}
+    if isinstance(value, list | tuple):
+        items = [pack(inner, arrays, f"{path}/{i}") for i, inner in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else {"list": items}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise CheckpointError(
+        f"{path}: expected dicts, lists, numbers, texts and arrays, which a checkpoint can hold, got a "
+        f"{type(value).__name__}"
+    )
+
+
+def unpack(node: Any, arrays: dict[str, Any]) -> Any:
+    """The value that ``pack`` was given."""
+    if not isinstance(node, dict):
+        return node
+    ((kind, inner),) = node.items()
+    if kind == "array":
+        return arrays[inner]
+    if kind == "dict":
+        return {name: unpack(item, arrays) for name, item in inner.items()}
+    items = [unpack(item, arrays) for item in inner]
+    return tuple(items) if kind == "tuple" else items
+
+
+def content(saved: Saved) -> bytes:
+    """The bytes of a checkpoint."""
+    progress, arrays = saved.progress, {}  # type: Progress, dict[str, Any]
+    ts = progress.train_state
+    whole = {
+        "params": ts.params,
+        "state": ts.state,
+        "opt_state": ts.opt_state,
+        "key": ts.key.digest.hex(),
+        "step": ts.step,
+        "history": progress.history,
+        "callbacks": progress.callbacks,
+        "recent": progress.recent,
+        "seconds": progress.seconds,
+        "facts": saved.facts,
+    }
+    meta = json.dumps({name: pack(value, arrays, name) for name, value in whole.items()})
+    return npz_bytes({"meta": np.array(meta), **arrays})
+
+
+def read(path: Path) -> Saved:
+    """The checkpoint in a file.
+
+    Raises   CheckpointError for one that is missing, or is not what was written
+    """
+    named = NAME.fullmatch(path.name)
+    if named is None:
+        raise CheckpointError(f"{path}: is not a checkpoint; expected a name of the step and a SHA-256")
+    try:
+        written = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(written).hexdigest() != named[2]:
+        raise CheckpointError(f"{path}: is not what was written; it was altered or cut short")
+    try:
+        arrays = read_npz(path)
+        whole = {name: unpack(node, arrays) for name, node in json.loads(str(arrays.pop("meta"))).items()}
+        ts = TrainState(
+            whole["params"], whole["state"], whole["opt_state"], Key(bytes.fromhex(whole["key"])), whole["step"]
+        )
+        progress = Progress(ts, whole["history"], whole["callbacks"], whole["recent"], whole["seconds"])
+    except (KeyError, ValueError, TypeError, AttributeError, FuncnetError) as error:
+        raise CheckpointError(f"{path}: is not a checkpoint of this funcnet ({error})") from None
+    if int(named[1]) != ts.step:
+        raise CheckpointError(f"{path}: is named for step {int(named[1])}, and holds step {ts.step}")
+    return Saved(progress, whole["facts"])
+
+
+# ----- a folder of them ------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, saved: Saved) -> Path:
+    """Write a checkpoint, whole or not at all."""
+    written = content(saved)
+    path = folder / f"{saved.progress.train_state.step:010d}-{hashlib.sha256(written).hexdigest()}.npz"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, written)
+    return path
+
+
+def listed(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest first."""
+    names = sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
+    return [folder / name for name in names if NAME.fullmatch(name)]
+
+
+def newest(folder: Path) -> Saved | None:
+    """The newest checkpoint that is whole; each that is not is logged, and left."""
+    for path in listed(folder):
+        try:
+            return read(path)
+        except CheckpointError as error:
+            log.warning("%s; going back to the one before", error)
+    return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+class Saver:
+    """The callback that writes the checkpoints of a run, the last of all callbacks, and prunes old ones."""
+
+    def __init__(self, folder: Path, policy: Checkpoint | None, facts: dict[str, Any]) -> None:
+        self.folder, self.policy, self.facts = folder, policy, facts
+        self.terminate = False
+        """Whether to write one after this step, and stop"""
+        self.running: bool | None = None
+        """None before training, True in it, False after"""
+
+    def init(self) -> None:
+        """Nothing: what was kept stands in the folder."""
+        return None
+
+    def update(self, state: None, event: Event) -> tuple[None, bool]:
+        """Write one where it is due."""
+        if self.terminate or self._due(event):
+            assert event.progress is not None
+            value = None if event.row is None or self.policy is None else event.row.get(self.policy.monitor)
+            write(self.folder, Saved(event.progress(), {**self.facts, "value": value}))
+            self._prune()
+        return None, self.terminate
+
+    def _due(self, event: Event) -> bool:
+        if self.policy is None:
+            return False
+        if self.policy.every_steps is not None:
+            return event.step % self.policy.every_steps == 0
+        assert self.policy.every_epochs is not None
+        return event.epoch == int(event.epoch) and int(event.epoch) % self.policy.every_epochs == 0
+
+    def _prune(self) -> None:
+        policy = self.policy or Checkpoint(every_steps=1)
+        paths = listed(self.folder)
+        kept = set(paths[: policy.keep_last])
+        if policy.keep_best:
+            kept.update(self._best(paths, policy))
+        for path in paths:
+            if path not in kept:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _best(self, paths: list[Path], policy: Checkpoint) -> list[Path]:
+        scored: list[tuple[float, Path]] = []
+        for path in paths:
+            with contextlib.suppress(CheckpointError):
+                value = read(path).facts.get("value")
+                if value is not None:
+                    scored.append((value, path))
+        best: list[Path] = []
+        for value, path in scored:  # few of them
+            ahead = sum(is_better(policy.monitor, policy.mode, other, value) for other, _ in scored)
+            if ahead < policy.keep_best:
+                best.append(path)
+        return best[: policy.keep_best]
+
+
+# ----- one process at a time -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the system lets go of it with the process, however that ends.
+
+    Raises   CheckpointError where another process holds it
+    """
+    path = folder / LOCK
+    try:
+        file = _claimed(path)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be locked ({error.strerror}); choose another --out") from None
+    if file is None:
+        raise CheckpointError(
+            f"{folder}: another process is writing a run into it; wait for it, or choose another --out"
+        )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        file.close()
+
+
+def _claimed(path: Path) -> IO[Any] | None:
+    """The open lock file, or None where somebody else holds it."""
+    while True:
+        file = open(path, "a+b")  # noqa: SIM115 - held as long as the run
+        try:
+            _lock(file)
+            if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+            file.close()  # it was removed by the process before, between opening and locking
+        except BlockingIOError:
+            file.close()
+            return None
+        except BaseException:
+            file.close()
+            raise
+
+
+def _lock(file: IO[Any]) -> None:
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            raise BlockingIOError from None

@@ -1,0 +1,55 @@
+"""Probabilities and labels from what a network gives, by the loss's link."""
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet import losses
+from funcnet.training.answers import label_of, proba_of
+
+IDENTITY = fn.Identity()
+LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 4.0, 4.0]])
+
+
+def test_softmax_gives_a_probability_to_each_class():
+    p = fn.predict_proba(IDENTITY, {}, {}, LOGITS, losses.SoftmaxCrossEntropy())
+    e = np.exp(LOGITS)
+    np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=1e-15)
+    labels = fn.predict_label(IDENTITY, {}, {}, LOGITS, losses.SoftmaxCrossEntropy())
+    assert labels.tolist() == [0, 0, 1]  # the first of equals
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_one_probability_becomes_two(shape):
+    x = np.array([-2.0, 0.0, 3.0]).reshape(shape)
+    one = 1.0 / (1.0 + np.exp(-x.reshape(-1)))
+    p = fn.predict_proba(IDENTITY, {}, {}, x, losses.SigmoidCrossEntropy())
+    np.testing.assert_allclose(p, np.stack([1.0 - one, one], axis=1), rtol=1e-14)
+    assert fn.predict_label(IDENTITY, {}, {}, x, losses.SigmoidCrossEntropy()).tolist() == [0, 1, 1]
+    again = fn.predict_proba(IDENTITY, {}, {}, one.reshape(shape), losses.BinaryCrossEntropy())
+    np.testing.assert_allclose(again, p, rtol=1e-14)
+
+
+def test_many_rows_go_in_batches():
+    x = np.linspace(-4.0, 4.0, 60).reshape(20, 3)
+    whole = fn.predict_proba(IDENTITY, {}, {}, x, losses.SoftmaxCrossEntropy())
+    np.testing.assert_array_equal(
+        fn.predict_proba(IDENTITY, {}, {}, x, losses.SoftmaxCrossEntropy(), batch_size=7), whole
+    )
+
+
+def test_a_loss_without_probabilities():
+    with pytest.raises(fn.ShapeError) as error:
+        fn.predict_proba(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError())
+    assert str(error.value) == (
+        "MeanSquaredError gives no probabilities; train with SoftmaxCrossEntropy, SigmoidCrossEntropy or "
+        "BinaryCrossEntropy, or take the values as predict gives them"
+    )
+    assert fn.predict_label(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError()).tolist() == [0, 0, 1]
+
+
+def test_several_outputs():
+    for call in (lambda: label_of((LOGITS, LOGITS)), lambda: proba_of(losses.SigmoidCrossEntropy(), (LOGITS,))):
+        with pytest.raises(fn.ShapeError) as error:
+            call()
+        assert str(error.value) == "expected one output, got several; take the one that has classes from predict"
