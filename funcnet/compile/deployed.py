@@ -115,25 +115,26 @@ def classes_of(p):
 
 READ_CSV = Template('''
 def read_csv(path):
-    """The rows of a CSV file as lists of texts, and the line that each stands in."""
-    rows, lines = [], []
+    """The rows of a CSV file as lists of texts, and the line that each begins in."""
+    rows, lines, line = [], [], 1
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=$delimiter, strict=True)
         for row in reader:
+            begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
             cells = [cell.strip() for cell in row]
             if cells in ([], [""]):
                 continue  # an empty line
             if rows and len(cells) != len(rows[0]):
-                raise ValueError(f"line {reader.line_num}: expected {len(rows[0])} values, got {len(cells)}")
+                raise ValueError(f"line {begins}: expected {len(rows[0])} values, got {len(cells)}")
             rows.append(cells)
-            lines.append(reader.line_num)
+            lines.append(begins)
     if not rows:
         raise ValueError("is empty")
     return rows, lines
 ''')
 READ_TABLE = Template('''
 def read(path):
-    """The raw rows of a CSV file as {column: texts}, and the line that each stands in."""
+    """The raw rows of a CSV file as {column: texts}, and the line that each begins in."""
     rows, lines = read_csv(path)
 $header
     if not rows:

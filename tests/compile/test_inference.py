@@ -185,6 +185,16 @@ def test_a_process_without_the_library_gives_the_same(name, tmp_path, capsys):
         assert identical(found["labels"], run.predict_label(case.raw))
 
 
+@pytest.mark.parametrize("name", ["iris", "diabetes", "two_classes", "digits_unet", "half_plane"])
+def test_the_command_prints_what_predict_prints(name, tmp_path, capsys):
+    case = CASES[name]
+    trained(tmp_path, case.data, case.model, case.loss, **case.other)
+    program = deployed(tmp_path, capsys)
+    np.save(program.parent / "rows.npy", case.raw)
+    assert main(["predict", str(tmp_path / "run"), str(program.parent / "rows.npy")]) == 0
+    assert called(program, "rows.npy") == (0, capsys.readouterr().out, "")
+
+
 def test_values_that_are_missing_in_arrays(tmp_path, capsys):
     x = fn.Key(1).normal((40, 3))
     x[fn.Key(2).uniform((40, 3)) < 0.2] = np.nan
@@ -255,7 +265,7 @@ def shop(tmp_path_factory):
     return run, program
 
 
-def test_a_table(shop, tmp_path):
+def test_a_table(shop, tmp_path, capsys):
     run, program = shop
     (tmp_path / "fresh.csv").write_text(FRESH)
     frame = run.experiment.data.read(tmp_path / "fresh.csv", [c["name"] for c in run.preprocess["columns"]])
@@ -274,6 +284,8 @@ def test_a_table(shop, tmp_path):
     assert identical(found["labels"], labels)
     status, out, err = called(program, str(tmp_path / "fresh.csv"))
     assert (status, out, err) == (0, table_of(y, ["label", "no", "yes"], labels), "")
+    assert main(["predict", str(program.parents[1] / "run"), str(tmp_path / "fresh.csv")]) == 0
+    assert capsys.readouterr().out == out
     assert called(program, str(tmp_path / "fresh.csv"), "--out", "answers.csv") == (0, "", "")
     assert (program.parent / "answers.csv").read_bytes() == out.encode()
 
@@ -336,6 +348,10 @@ def test_several_values_under_their_names(tmp_path, capsys):
         (
             "age,colour,size,weight\n1,red,small,2\n\n2,red,small,heavy\n",
             "line 4: column 'weight': expected a number, got 'heavy'",
+        ),
+        (
+            'age,colour,size,weight\n1,"r\ne\nd",small,2\n2,"r\ned",small,heavy\n',
+            "line 5: column 'weight': expected a number, got 'heavy'",
         ),
         ("age,colour,size,weight\n1_0,red,small,2\n", "line 2: column 'age': expected a number, got '1_0'"),
         ("age,colour,size,weight\n1,red,small,inf\n", "line 2: column 'weight': expected a number, got 'inf'"),

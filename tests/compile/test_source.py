@@ -15,6 +15,7 @@ import funcnet as fn
 from funcnet import tree
 from funcnet.cli import main
 from funcnet.compile.helpers import HELPERS
+from funcnet.data.preparation import input_shape
 from funcnet.optim.schedules import bind
 from tests.row import Row, random_like
 from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, same
@@ -59,7 +60,7 @@ def steps_agree(net, loss, opt, in_shape, batch, x, y, dtype, planned, steps=3):
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_spec(path, planned):
     e = fn.load_spec(path)
-    in_shape, dtype = e.data.in_shape(path.parent), np.dtype(e.dtype)
+    in_shape, dtype = input_shape(e.data, fn.Key(e.seed), path.parent), np.dtype(e.dtype)
     batch = 16 if e.training.batch_size == "full" else e.training.batch_size
     out = e.model.out_shape(in_shape)
     x, y = Row(e.model, in_shape).input(fn.Key(1), batch, dtype), fn.Key(2).uniform((batch, *out), dtype)
