@@ -102,8 +102,13 @@ def number(x: Any) -> Any:
 
 
 def scalar(function: Callable[..., float], *numbers: Any) -> float:
-    """A Python float computed from others, such as a learning rate from the step."""
+    """A Python float computed from others, such as a learning rate from the step.
+
+    A function that is a ``primitive`` is brought along by a printed program; so are the library's schedules.
+    """
     tracer = recorder(*numbers)
+    if tracer is not None:
+        function = getattr(function, "__wrapped__", function)
     result: float = float(function(*numbers)) if tracer is None else tracer.scalar(function, numbers)
     return result
 
