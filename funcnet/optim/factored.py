@@ -14,9 +14,9 @@ from funcnet.spec import frozen, non_negative, positive, register
 
 
 @ops.primitive()
-def relative_rate(rate: float, size: float, floor: float, change: float, clip: float) -> float:
-    """The rate for a leaf of this root mean square, at least ``floor``, and a change of that, clipped to ``clip``."""
-    return rate * max(floor, size) / max(1.0, change / clip)
+def relative_rates(rate: float, sizes: Array, floor: float, changes: Array, clip: float) -> Array:
+    """The rates of leaves with these root mean squares, at least ``floor``, whose changes are clipped to ``clip``."""
+    return rate * np.maximum(sizes, floor) / np.maximum(changes / clip, 1.0)
 
 
 @ops.primitive()
@@ -25,9 +25,9 @@ def capped(rate: float, step: int) -> float:
     return min(rate, (step + 1) ** -0.5)
 
 
-def rms(x: Array) -> float:
-    """Root mean square."""
-    return ops.norm(x) / max(x.size, 1) ** 0.5
+def rms(leaves: dict[str, Array]) -> Array:
+    """The root mean square of each leaf."""
+    return ops.norms(*leaves.values()) / np.sqrt([max(x.size, 1) for x in leaves.values()])
 
 
 @register("adafactor")
@@ -67,26 +67,29 @@ class Adafactor(Optimizer):
         step = count(opt_state)
         rate, power, eps = (value_at(n, step) for n in (self.learning_rate, self.decay_power, self.eps))
         floor, clip, decay = (value_at(n, step) for n in (self.floor, self.clip, self.weight_decay))
-        share, capped_rate = (step + 1) ** -power, ops.scalar(capped, rate, step)
+        share = (step + 1) ** -power
         old = {name: tree.flatten(opt_state.get(name, {})) for name in ("row", "column", "square")}
         new: dict[str, Params] = {name: {} for name in old}
-        updates = {}
+        change: dict[str, Array] = {}
 
         def averaged(name: str, path: str, x: Array) -> Array:
             v = old[name][path]
             new[name][path] = ops.settle(v + share * (x - v), step)
             return new[name][path]
 
-        flat = tree.flatten(params)
         for path, g in tree.flatten(grads).items():
-            p, square = flat[path], g * g + eps
+            square = g * g + eps
             if path in old["row"]:
                 row = averaged("row", path, np.mean(square, axis=-1, keepdims=True))
                 column = averaged("column", path, np.mean(square, axis=-2, keepdims=True))
-                u = g / np.sqrt(row / np.mean(row, axis=-2, keepdims=True)) / np.sqrt(column)
+                change[path] = g / np.sqrt(row / np.mean(row, axis=-2, keepdims=True)) / np.sqrt(column)
             else:
-                u = g / np.sqrt(averaged("square", path, square))
-            alpha = ops.scalar(relative_rate, capped_rate, rms(p), floor, rms(u), clip)
-            updates[path] = -alpha * u - rate * decay * p
+                change[path] = g / np.sqrt(averaged("square", path, square))
+        flat = tree.flatten(params)
+        held = {path: flat[path] for path in change}
+        alphas = relative_rates(ops.scalar(capped, rate, step), rms(held), floor, rms(change), clip)
+        updates = {
+            path: -ops.number(alphas[i]) * u - rate * decay * held[path] for i, (path, u) in enumerate(change.items())
+        }
         kept = {name: tree.unflatten(leaves) for name, leaves in new.items() if leaves}
         return tree.unflatten(updates), {"step": after(opt_state), **kept}

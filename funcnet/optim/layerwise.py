@@ -9,6 +9,7 @@ from attrs import field
 
 from funcnet import ops, tree
 from funcnet.errors import Problem
+from funcnet.key import Array
 from funcnet.layer import Params
 from funcnet.optim.adam import corrected
 from funcnet.optim.rules import Optimizer, OptState, after, average, count, zeros_for
@@ -17,9 +18,17 @@ from funcnet.spec import fraction, frozen, non_negative, positive, register
 
 
 @ops.primitive()
-def trust_ratio(rate: float, trust: float, size: float, change: float) -> float:
+def trust_ratios(rate: float, trust: float, sizes: Array, changes: Array) -> Array:
     """``rate · trust · size / change``; the rate itself where one of the norms is 0, or a leaf could not leave 0."""
-    return rate * (trust * size / change) if size > 0.0 and change > 0.0 else rate
+    known = (sizes > 0.0) & (changes > 0.0)
+    return rate * np.where(known, trust * sizes / np.where(known, changes, 1.0), 1.0)
+
+
+def in_proportion(rate: float, trust: float, change: Params, params: Params) -> Params:
+    """Each leaf of a change times the rate and its trust ratio."""
+    flat, held = tree.flatten(change), tree.flatten(params)
+    ratios = trust_ratios(rate, trust, ops.norms(*(held[path] for path in flat)), ops.norms(*flat.values()))
+    return tree.unflatten({path: ops.number(ratios[i]) * d for i, (path, d) in enumerate(flat.items())})
 
 
 @register("lamb")
@@ -51,9 +60,7 @@ class LAMB(Optimizer):
         square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
         scale, shift = corrected(1.0, b1, b2, eps, step)
         change = tree.map(lambda m, v, p: scale * (m / (np.sqrt(v) + shift)) + decay * p, mean, square, params)
-        updates = tree.map(
-            lambda d, p: ops.scalar(trust_ratio, -rate, 1.0, ops.norm(p), ops.norm(d)) * d, change, params
-        )
+        updates = in_proportion(-rate, 1.0, change, params)
         return updates, {"step": after(opt_state), "mean": mean, "square": square}
 
 
@@ -88,7 +95,7 @@ class LARS(Optimizer):
         rate, m = value_at(self.learning_rate, step), value_at(self.momentum, step)
         decay, trust = value_at(self.weight_decay, step), value_at(self.trust, step)
         change = tree.map(lambda g, p: g + decay * p, grads, params)
-        pace = tree.map(lambda d, p: ops.scalar(trust_ratio, rate, trust, ops.norm(p), ops.norm(d)) * d, change, params)
+        pace = in_proportion(rate, trust, change, params)
         velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), opt_state["momentum"], pace)
         ahead = tree.map(lambda d, v: d + m * v, pace, velocity) if self.nesterov else velocity
         return tree.map(lambda v: -v, ahead), {"step": after(opt_state), "momentum": velocity}

@@ -58,8 +58,11 @@ class ScheduleFreeAdamW(Optimizer):
             lambda z, g, v, y: z - scale * (g / (np.sqrt(v) + shift)) - decay * y,
             opt_state["fast"], grads, square, params,
         )  # fmt: skip
-        slow = self.eval_params(params, opt_state)
-        updates = tree.map(lambda y, x, z: b1 * ((1.0 - c) * x + c * z) + (1.0 - b1) * z - y, params, slow, fast)
+        before = ops.number(opt_state["b1"])  # y - (1-before) z is before · x
+        of_x, of_z = b1 * (1.0 - c) / before, 1.0 - b1 + b1 * c
+        updates = tree.map(
+            lambda y, z, new_z: of_x * (y - (1.0 - before) * z) + of_z * new_z - y, params, opt_state["fast"], fast
+        )
         numbers = {"b1": ops.array(np.zeros_like(opt_state["b1"]) + b1), "peak": peak, "total": total}
         return updates, {"step": after(opt_state), "square": square, "fast": fast, **numbers}
 
