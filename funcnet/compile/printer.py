@@ -384,8 +384,9 @@ def library_text(*functions: Any) -> str:
         (definition,) = parsed.body
         assert isinstance(definition, ast.FunctionDef)
         definition.decorator_list, definition.returns = [], None
-        for argument in definition.args.args:
-            argument.annotation = None
+        for argument in [*definition.args.args, definition.args.vararg]:
+            if argument is not None:
+                argument.annotation = None
         definition.body = [
             ast.Assign([part.target], part.value, lineno=0) if isinstance(part, ast.AnnAssign) and part.value else part
             for part in definition.body

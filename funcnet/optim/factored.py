@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layer import Params
-from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
+from funcnet.optim.rules import Optimizer, OptState, after, count, decayed, first_step
 from funcnet.optim.schedules import Number, value_at
 from funcnet.spec import frozen, non_negative, positive, register
 
@@ -66,7 +66,7 @@ class Adafactor(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, power, eps = (value_at(n, step) for n in (self.learning_rate, self.decay_power, self.eps))
-        floor, clip, decay = (value_at(n, step) for n in (self.floor, self.clip, self.weight_decay))
+        floor, clip = value_at(self.floor, step), value_at(self.clip, step)
         share = (step + 1) ** -power
         old = {name: tree.flatten(opt_state.get(name, {})) for name in ("row", "column", "square")}
         new: dict[str, Params] = {name: {} for name in old}
@@ -88,8 +88,7 @@ class Adafactor(Optimizer):
         flat = tree.flatten(params)
         held = {path: flat[path] for path in change}
         alphas = relative_rates(ops.scalar(capped, rate, step), rms(held), floor, rms(change), clip)
-        updates = {
-            path: -ops.number(alphas[i]) * u - rate * decay * held[path] for i, (path, u) in enumerate(change.items())
-        }
+        updates = tree.unflatten({path: -ops.number(alphas[i]) * u for i, (path, u) in enumerate(change.items())})
+        updates = decayed(updates, params, self.weight_decay, step, -rate)
         kept = {name: tree.unflatten(leaves) for name, leaves in new.items() if leaves}
-        return tree.unflatten(updates), {"step": after(opt_state), **kept}
+        return updates, {"step": after(opt_state), **kept}

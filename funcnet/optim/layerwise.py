@@ -12,7 +12,7 @@ from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
 from funcnet.optim.adam import corrected
-from funcnet.optim.rules import Optimizer, OptState, after, average, count, zeros_for
+from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
 from funcnet.optim.schedules import Number, value_at
 from funcnet.spec import fraction, frozen, non_negative, positive, register
 
@@ -55,11 +55,11 @@ class LAMB(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        decay = value_at(self.weight_decay, step)
         mean = average(b1, opt_state["mean"], grads, step)
         square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
         scale, shift = corrected(1.0, b1, b2, eps, step)
-        change = tree.map(lambda m, v, p: scale * (m / (np.sqrt(v) + shift)) + decay * p, mean, square, params)
+        change = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+        change = decayed(change, params, self.weight_decay, step)
         updates = in_proportion(-rate, 1.0, change, params)
         return updates, {"step": after(opt_state), "mean": mean, "square": square}
 
@@ -93,8 +93,8 @@ class LARS(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, m = value_at(self.learning_rate, step), value_at(self.momentum, step)
-        decay, trust = value_at(self.weight_decay, step), value_at(self.trust, step)
-        change = tree.map(lambda g, p: g + decay * p, grads, params)
+        trust = value_at(self.trust, step)
+        change = decayed(grads, params, self.weight_decay, step)
         pace = in_proportion(rate, trust, change, params)
         velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), opt_state["momentum"], pace)
         ahead = tree.map(lambda d, v: d + m * v, pace, velocity) if self.nesterov else velocity

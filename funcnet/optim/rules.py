@@ -81,6 +81,15 @@ def average(decay: float, mean: Params, new: Params, step: int, of: Callable[[Ar
     return averaged
 
 
+def decayed(change: Params, params: Params, decay: Number, step: int, rate: float = 1.0) -> Params:
+    """``change + rate · decay · p``, leaf by leaf; the change itself for a weight decay of 0."""
+    if decay == 0.0:
+        return change
+    factor = rate * value_at(decay, step)
+    moved: Params = tree.map(lambda d, p: d + factor * p, change, params)
+    return moved
+
+
 @register("sgd")
 @frozen
 class SGD(Optimizer):

@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.layer import Params
 from funcnet.optim.adam import corrected
-from funcnet.optim.rules import Optimizer, OptState, after, average, count, zeros_for
+from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
 from funcnet.optim.schedules import Number, value_at
 from funcnet.spec import Range, fraction, frozen, non_negative, positive, register
 
@@ -48,16 +48,14 @@ class ScheduleFreeAdamW(Optimizer):
     ) -> tuple[Params, OptState]:
         step = count(opt_state)
         rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        decay = rate * value_at(self.weight_decay, step)
         peak = ops.array(np.maximum(opt_state["peak"], rate))
         total = ops.array(opt_state["total"] + peak * peak)
         c = ops.scalar(portion, ops.number(peak * peak), ops.number(total))
         square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
         scale, shift = corrected(rate, 0.0, b2, eps, step)
-        fast = tree.map(
-            lambda z, g, v, y: z - scale * (g / (np.sqrt(v) + shift)) - decay * y,
-            opt_state["fast"], grads, square, params,
-        )  # fmt: skip
+        change = tree.map(lambda g, v: scale * (g / (np.sqrt(v) + shift)), grads, square)
+        change = decayed(change, params, self.weight_decay, step, rate)
+        fast = tree.map(lambda z, d: ops.array(z - d), opt_state["fast"], change)
         before = ops.number(opt_state["b1"])  # y - (1-before) z is before · x
         of_x, of_z = b1 * (1.0 - c) / before, 1.0 - b1 + b1 * c
         updates = tree.map(
