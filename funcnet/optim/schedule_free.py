@@ -27,9 +27,10 @@ class ScheduleFreeAdamW(Optimizer):
     """Gradients at ``y = (1-b1) z + b1 x``, the params; z makes AdamW's steps, x is its average and what counts.
 
     ``v ← b2 v + (1-b2) g²``, ``z ← z - η (g / (√v̂ + eps) + weight_decay · y)``, ``x ← (1-c) x + c z`` with
-    ``c = w_t / Σ w`` and ``w_t = (the largest η so far)²``. ``eval_params`` gives x, which is evaluated and saved.
-    Give a constant rate, or one that warms up; ``b1`` stays above 0, since x is computed from y and z.
-    State    step; fast (z) and square, like params; b1 of the last update, peak (rate) and total (Σ w), float64
+    ``c = w_t / Σ w`` and ``w_t = (the largest η so far)²``. ``eval_params`` gives ``x = y + (y - z) (1-b1)/b1``, which
+    is evaluated and saved. Give a constant rate, or one that warms up; b1 stays above 0, or y would not tell x.
+    State    step; fast (z) and square, like params; lead, which is (1-b1)/b1 of the last update, peak, the largest
+             rate, and total, Σ w: float64 numbers
     Source   Defazio et al. (2024), as its authors' code and optax, the weights by the rate that the step is made with
     """
 
@@ -40,7 +41,7 @@ class ScheduleFreeAdamW(Optimizer):
     weight_decay: Number = field(default=0.0, validator=non_negative)
 
     def init(self, params: Params) -> OptState:
-        numbers = {"b1": np.ones(()), "peak": np.zeros(()), "total": np.zeros(())}
+        numbers = {name: np.zeros(()) for name in ("lead", "peak", "total")}
         return {**zeros_for(params, "square"), "fast": tree.map(np.array, params), **numbers}
 
     def update(
@@ -56,15 +57,16 @@ class ScheduleFreeAdamW(Optimizer):
         change = tree.map(lambda g, v: scale * (g / (np.sqrt(v) + shift)), grads, square)
         change = decayed(change, params, self.weight_decay, step, rate)
         fast = tree.map(lambda z, d: ops.array(z - d), opt_state["fast"], change)
-        before = ops.number(opt_state["b1"])  # y - (1-before) z is before · x
-        of_x, of_z = b1 * (1.0 - c) / before, 1.0 - b1 + b1 * c
+        lead = ops.number(opt_state["lead"])
+        of_x, of_z = b1 * (1.0 - c), 1.0 - b1 + b1 * c
         updates = tree.map(
-            lambda y, z, new_z: of_x * (y - (1.0 - before) * z) + of_z * new_z - y, params, opt_state["fast"], fast
+            lambda y, z, new_z: of_x * (y + lead * (y - z)) + of_z * new_z - y, params, opt_state["fast"], fast
         )
-        numbers = {"b1": ops.array(np.zeros_like(opt_state["b1"]) + b1), "peak": peak, "total": total}
+        ahead = np.zeros_like(opt_state["lead"]) + (1.0 - b1) / b1
+        numbers = {"lead": ops.array(ahead), "peak": peak, "total": total}
         return updates, {"step": after(opt_state), "square": square, "fast": fast, **numbers}
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
-        b1 = ops.number(opt_state["b1"])
-        slow: Params = tree.map(lambda y, z: (y - (1.0 - b1) * z) / b1, params, opt_state["fast"])
+        lead = ops.number(opt_state["lead"])
+        slow: Params = tree.map(lambda y, z: y + lead * (y - z), params, opt_state["fast"])
         return slow

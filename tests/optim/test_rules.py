@@ -22,7 +22,7 @@ LATE = 10**7
 G, P = Decimal("0.3125"), Decimal("1.75")  # floats hold them exactly, and the state below too
 STATE = {name: Decimal(text) for name, text in {
     "mean": "0.21875", "square": "0.40625", "largest": "0.53125", "momentum": "-0.15625", "total": "96.5",
-    "change": "0.09375", "fast": "1.5", "peak": "0.0078125", "b1": "0.875", "momentum_product": "0.0625",
+    "change": "0.09375", "fast": "1.5", "peak": "0.0078125", "lead": "0.125", "momentum_product": "0.0625",
 }.items()}  # fmt: skip
 
 State = dict[str, Decimal]
@@ -86,7 +86,7 @@ def schedule_free(o: Any, s: State) -> Decimal:
     z = s["fast"] - rate * (G / ((v / bias(o.b2)).sqrt() + number(o.eps)) + number(o.weight_decay) * P)
     weight = max(s["peak"], rate) ** 2
     c = weight / (s["total"] + weight)
-    x = (P - (1 - s["b1"]) * s["fast"]) / s["b1"]
+    x = P + s["lead"] * (P - s["fast"])
     return b1 * ((1 - c) * x + c * z) + (1 - b1) * z - P
 
 
