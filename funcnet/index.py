@@ -63,7 +63,14 @@ METRICS = {
     "funcnet.metrics.regression": ("RMSE", "MAE", "R2", "ExplainedVariance"),
 }
 OPTIMIZERS = {
-    "funcnet.optim.rules": ("SGD", "Adam", "AdamW", "RMSprop"),
+    "funcnet.optim.rules": ("SGD",),
+    "funcnet.optim.adam": ("Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam"),
+    "funcnet.optim.adaptive": ("RMSprop", "Adagrad", "Adadelta"),
+    "funcnet.optim.factored": ("Adafactor",),
+    "funcnet.optim.sign": ("Lion",),
+    "funcnet.optim.layerwise": ("LAMB", "LARS"),
+    "funcnet.optim.matrix": ("Muon",),
+    "funcnet.optim.schedule_free": ("ScheduleFreeAdamW",),
     "funcnet.optim.transforms": ("Chain", "ClipByGlobalNorm"),
 }
 SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}

@@ -102,8 +102,13 @@ def number(x: Any) -> Any:
 
 
 def scalar(function: Callable[..., float], *numbers: Any) -> float:
-    """A Python float computed from others, such as a learning rate from the step."""
+    """A Python float computed from others, such as a learning rate from the step.
+
+    A function that is a ``primitive`` is brought along by a printed program; so are the library's schedules.
+    """
     tracer = recorder(*numbers)
+    if tracer is not None:
+        function = getattr(function, "__wrapped__", function)
     result: float = float(function(*numbers)) if tracer is None else tracer.scalar(function, numbers)
     return result
 
@@ -139,6 +144,25 @@ def norm(*arrays: Array) -> float:
         return total
     largest = max((float(np.max(np.abs(x), initial=0.0)) for x in arrays), default=0.0)
     return total if math.isinf(largest) else largest * norm(*(x / largest for x in arrays))
+
+
+TOGETHER = 4096
+
+
+@primitive(needs=(norm, "TOGETHER"), flops=lambda *arrays: 2 * sum(a.size for a in arrays))
+def norms(*arrays: Array) -> Array:
+    """The norm of each array, as ``norm`` gives it, in one vector; many small ones take one pass together."""
+    found = np.zeros(len(arrays))
+    small = [i for i, x in enumerate(arrays) if 0 < x.size <= TOGETHER]
+    if small:
+        vector = np.concatenate([arrays[i].reshape(-1) for i in small]).astype(np.float64)
+        starts = np.cumsum([0, *(arrays[i].size for i in small)])[:-1]
+        with np.errstate(over="ignore"):
+            found[small] = np.sqrt(np.add.reduceat(vector * vector, starts))
+    for i, x in enumerate(arrays):
+        if x.size > TOGETHER or not np.isfinite(found[i]):
+            found[i] = norm(x)
+    return found
 
 
 def probe(a: Array, b: Array) -> float:

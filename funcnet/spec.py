@@ -335,8 +335,12 @@ def describe(hint: Any) -> str:
     if hint in simple:
         return simple[hint]
     if is_spec(hint):
+        from funcnet import index
+
         noun = {"data": "data source", "initial": "source of initial values"}.get(hint.kind, hint.kind)
-        return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+        if not is_kind(hint) and hint.kind in index.KINDS and hint is not index.base(hint.kind):
+            noun = hint.__name__  # a field that admits one class of its kind alone
+        return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return f"a list of {named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"

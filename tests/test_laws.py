@@ -90,7 +90,7 @@ def layer_behaviour(layer: fn.Layer, row: Row) -> dict[str, Any]:
     return out
 
 
-def trajectory(opt: optim.Optimizer, steps: int = 5) -> Any:
+def trajectory(opt: optim.Optimizer, steps: int = 8) -> Any:
     """The params, the state and the updates of a few steps on noisy gradients."""
     params = {"a": {"weight": KEY.fold("w").normal((3, 2))}, "bias": KEY.fold("b").normal((2,))}
     state, out = opt.init(params), []
@@ -130,10 +130,14 @@ def test_every_value_that_is_set_matters(name: str, subject: Any, row: Any, case
         assert not same(behaviour(default, row, case), whole), f"{field.name} changes nothing"
 
 
+STARTS = [(optim.Adagrad, "initial")]
+"""Numbers that ``init`` reads, when there is no step yet"""
+
+
 def numeric_fields() -> Iterator[tuple[str, str]]:
     for name, opt in OPTIMIZERS.items():
         for field in spec.fields(type(opt)):
-            if type(getattr(opt, field.name)) is float:
+            if type(getattr(opt, field.name)) is float and (type(opt), field.name) not in STARTS:
                 yield name, field.name
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from funcnet import ops
 from funcnet.compile.graph import (
+    CALL,
     CAST,
     CONCAT,
     CONST,
@@ -225,16 +227,17 @@ def widen(graph: Graph) -> Graph:
 def pack(graph: Graph) -> Graph:
     """Do once, on one vector, what the update does alike to each of many small arrays.
 
-    Goes back from dicts of outputs: where all their small leaves come from the same elementwise call,
-    on arguments for which the same holds, the calls become one on the concatenated arguments.
+    Goes back from dicts of outputs, and from ``ops.norms``: where all their small leaves come from the same
+    elementwise call, on arguments for which the same holds, the calls become one on the concatenated arguments.
     """
-    packed: dict[tuple[Node, ...], Node | None] = {}
-    replaced: dict[Node, Node] = {}
+    if not isinstance(graph.outputs, tuple):
+        return graph
+    vectors: dict[tuple[Node, ...], Node | None] = {}
 
     def vector(nodes: tuple[Node, ...]) -> Node | None:
-        if nodes not in packed:
-            packed[nodes] = _vector(nodes)
-        return packed[nodes]
+        if nodes not in vectors:
+            vectors[nodes] = _vector(nodes)
+        return vectors[nodes]
 
     def _vector(nodes: tuple[Node, ...]) -> Node | None:
         first, size = nodes[0], sum(node.size for node in nodes)
@@ -253,44 +256,79 @@ def pack(graph: Graph) -> Graph:
             return Node(first.kind, first.f, tuple(args), first.static, (size,), first.dtype, first.place)
         return Node(CONCAT, np.concatenate, nodes, None, (size,), first.dtype, first.place)
 
+    roots: list[Node] = []
+
+    def begin(found: list[Node]) -> bool:
+        small = tuple(dict.fromkeys(node for node in found if node.is_array and node.size <= PACKED_SIZE))
+        flat = vector(small) if len(small) > 1 and _alike(small) else None
+        roots.extend([] if flat is None else [flat])
+        return flat is not None
+
     def visit(part: Any) -> None:
-        if not isinstance(part, dict):
-            return
-        small = tuple(dict.fromkeys(node for node in leaves(part) if node.is_array and node.size <= PACKED_SIZE))
-        if len(small) > 1 and _alike(small):
-            flat = vector(small)
-            if flat is not None:
-                start = 0
-                for node in small:
-                    index = (slice(start, start + node.size),)
-                    piece = Node(VIEW, None, (flat,), ("index", index), (node.size,), node.dtype, node.place)
-                    replaced[node] = Node(
-                        VIEW, None, (piece,), ("reshape", node.shape), node.shape, node.dtype, node.place
-                    )
-                    start += node.size
-                return
-        for inner in part.values():
-            visit(inner)
+        if isinstance(part, dict) and not begin(leaves(part)):
+            for inner in part.values():
+                visit(inner)
 
-    def change(node: Node) -> Node:
-        return replaced.get(node, node)
-
-    if not isinstance(graph.outputs, tuple):
-        return graph
     for part in graph.outputs:
         visit(part)
-    outputs = map_nodes(change, graph.outputs)
+    for node in graph.nodes:
+        if node.kind == CALL and node.f is ops.PRIMITIVES["norms"].function:
+            begin(list(node.args))
+    outputs = graph.outputs
     probes = {id(p): p for p in leaves(outputs) if p.kind == PROBE}
     together = [p for p in probes.values() if all(arg.size <= PACKED_SIZE for arg in p.args)]
     if len(together) > 1:
-        flats = [vector(tuple(column)) for column in zip(*(p.args for p in together), strict=True)]
-        if all(flat is not None for flat in flats):
-            one = Node(PROBE, together[0].f, tuple(flats), None, (), float, together[0].place)  # type: ignore[arg-type]
+        flats = [flat for column in zip(*(p.args for p in together), strict=True) if (flat := vector(tuple(column)))]
+        if len(flats) == 2:
+            one = Node(PROBE, together[0].f, tuple(flats), None, (), float, together[0].place)
             zero = constant(0.0, one)
             outputs = map_nodes(
                 lambda node: one if node is together[0] else zero if node in together else node, outputs
             )
-    return Graph(_sorted(graph, outputs), graph.inputs, outputs)
+            roots.append(one)
+    return _shared(graph, outputs, roots, {flat: nodes for nodes, flat in vectors.items() if flat is not None})
+
+
+def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, tuple[Node, ...]]) -> Graph:
+    """The graph with pieces of vectors in the place of what they hold, wherever the vector comes first.
+
+    A vector comes right after the last thing that it is made of, in the order recorded. What comes later takes
+    pieces of it; what comes before computes an array by itself, so that nothing waits for itself.
+    """
+    index = {node: i for i, node in enumerate(graph.nodes)}
+    needed = set(_sorted(Graph([], [], ()), tuple(roots))) - index.keys()
+    place: dict[Node, int] = {}
+    home: dict[Node, tuple[Node, int]] = {}
+    for flat in [*vectors, *roots]:  # inner ones were made first
+        if flat in needed and flat not in place:
+            place[flat] = max((place.get(arg, index.get(arg, -1)) for arg in flat.args), default=-1)
+            start = 0
+            for node in vectors.get(flat, ()) if flat.kind != CONCAT else ():
+                home.setdefault(node, (flat, start))
+                start += node.size
+    made: dict[Node, Node] = {}
+    pieces: dict[Node, Node] = {}
+
+    def piece(node: Node) -> Node:
+        if node not in pieces:
+            flat, start = home[node]
+            index = (slice(start, start + node.size),)
+            part = Node(VIEW, None, (made[flat],), ("index", index), (node.size,), node.dtype, node.place)
+            pieces[node] = Node(VIEW, None, (part,), ("reshape", node.shape), node.shape, node.dtype, node.place)
+        return pieces[node]
+
+    def change(node: Node, at: float) -> Node:
+        args = tuple(
+            piece(arg) if arg in home and place[home[arg][0]] < at else made.get(arg, arg) for arg in node.args
+        )
+        return node if all(new is old for new, old in zip(args, node.args, strict=True)) else with_args(node, args)
+
+    order = sorted([*((i, 0, node) for node, i in index.items()), *((i, 1, flat) for flat, i in place.items())],
+                   key=lambda entry: entry[:2])  # fmt: skip
+    for at, _, node in order:
+        made[node] = change(node, at)
+    outputs = map_nodes(lambda node: piece(node) if node in home else made.get(node, node), outputs)
+    return Graph(_sorted(Graph([made[node] for node in graph.nodes], [], ()), outputs), graph.inputs, outputs)
 
 
 def _alike(nodes: tuple[Node, ...]) -> bool:

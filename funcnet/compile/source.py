@@ -15,9 +15,12 @@ import numpy.typing as npt
 
 from funcnet import tree
 from funcnet.compile.graph import (
+    CALL,
     CONST,
     INPUT,
     PROBE,
+    SETTLE,
+    VIEW,
     Graph,
     Node,
     leaves,
@@ -165,7 +168,7 @@ class _Program:
     def finals(self, graph: Graph, names: dict[str, str]) -> tuple[dict[Node, str], tuple[Any, ...]]:
         """Names for what is returned: new params under their old names, gradients and the loss under theirs."""
         position = {node: i for i, node in enumerate(graph.nodes)}
-        last = {arg: i for i, node in enumerate(graph.nodes) for arg in node.args}
+        last = _last_uses(graph)
         by_name = {node.static: node for node in graph.inputs}
         finals: dict[Node, str] = {}
         for name, part in zip(self.results, graph.outputs, strict=True):
@@ -287,6 +290,22 @@ class _Program:
             "\n\n" + "\n".join(wrapper),
         ]
         return ascii_text("\n".join(parts) + "\n" + self.demonstration(title, given, results))
+
+
+def _last_uses(graph: Graph) -> dict[Node, int]:
+    """Where a value is last looked at: an expression that may stand inside another is read where that is."""
+    users: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        for arg in node.args:
+            users.setdefault(arg, []).append(node)
+    read: dict[Node, int] = {}
+    last: dict[Node, int] = {}
+    for i, node in reversed(list(enumerate(graph.nodes))):
+        alone = node.kind == VIEW or (len(users.get(node, ())) == 1 and node.kind not in (SETTLE, CALL))
+        read[node] = max([i, *(read[user] for user in users.get(node, ()) if alone and not node.name)])
+        for arg in node.args:
+            last[arg] = max(last.get(arg, -1), read[node])
+    return last
 
 
 def _by_leaf(graph: Graph) -> Graph:

@@ -3,14 +3,20 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from funcnet.optim.rules import (
-        SGD as SGD,
+    from funcnet.optim.adam import (
         Adam as Adam,
+        Adamax as Adamax,
         AdamW as AdamW,
-        Optimizer as Optimizer,
-        RMSprop as RMSprop,
-        apply_updates as apply_updates,
+        AMSGrad as AMSGrad,
+        NAdam as NAdam,
+        RAdam as RAdam,
     )
+    from funcnet.optim.adaptive import Adadelta as Adadelta, Adagrad as Adagrad, RMSprop as RMSprop
+    from funcnet.optim.factored import Adafactor as Adafactor
+    from funcnet.optim.layerwise import LAMB as LAMB, LARS as LARS
+    from funcnet.optim.matrix import Muon as Muon
+    from funcnet.optim.rules import SGD as SGD, Optimizer as Optimizer, apply_updates as apply_updates
+    from funcnet.optim.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
     from funcnet.optim.schedules import (
         Constant as Constant,
         Cosine as Cosine,
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
         Step as Step,
         WarmupCosine as WarmupCosine,
     )
+    from funcnet.optim.sign import Lion as Lion
     from funcnet.optim.transforms import (
         Chain as Chain,
         ClipByGlobalNorm as ClipByGlobalNorm,

@@ -136,7 +136,26 @@ def test_every_loss(name):
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in TRANSFORMS])
 def test_every_optimizer(name, planned):
     net, x, y = fn.serial(fn.Dense(3), fn.Tanh(), fn.Dense(1)), fn.Key(1).normal((6, 2)), fn.Key(2).normal((6, 1))
-    steps_agree(net, fn.losses.MeanSquaredError(), OPTIMIZERS[name], (2,), 6, x, y, np.float64, planned, steps=5)
+    steps_agree(net, fn.losses.MeanSquaredError(), OPTIMIZERS[name], (2,), 6, x, y, np.float64, planned, steps=8)
+
+
+@fn.frozen
+class Trailing(fn.optim.Optimizer):
+    """Its update reads the old state inside an expression that is printed after the new state."""
+
+    def init(self, params):
+        return {"step": np.zeros((), np.int64), "trail": tree.map(np.array, params)}
+
+    def update(self, grads, opt_state, params, value=None):
+        old = tree.map(lambda p, z: p - 0.5 * z, params, opt_state["trail"])
+        trail = tree.map(lambda z, g: z - 0.1 * g, opt_state["trail"], grads)
+        updates = tree.map(lambda x, z: x * z, old, trail)
+        return updates, {"step": opt_state["step"] + 1, "trail": trail}
+
+
+def test_a_name_is_not_used_again_while_the_old_value_is_wanted():
+    net, x, y = fn.serial(a=fn.Dense(1)), fn.Key(1).normal((6, 2)), fn.Key(2).normal((6, 1))
+    steps_agree(net, fn.losses.MeanSquaredError(), Trailing(), (2,), 6, x, y, np.float64, False)
 
 
 def test_the_printed_hash_is_blake2b():

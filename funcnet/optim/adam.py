@@ -1,0 +1,210 @@
+"""Adam and its relatives: averages of the gradient and of its square, freed of the bias of starting at 0."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.layer import Params
+from funcnet.optim.rules import Optimizer, OptState, after, average, count, zeros_for
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec import fraction, frozen, non_negative, positive, register
+
+
+def corrected(rate: float, b1: float, b2: float, eps: float, step: int) -> tuple[float, float]:
+    """``(scale, shift)`` such that ``scale · m / (√v + shift)`` is ``rate · m̂ / (√v̂ + eps)``.
+
+    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of averages that start at 0, t from 1.
+    """
+    root = (1.0 - b2 ** (step + 1)) ** 0.5
+    return rate * root / (1.0 - b1 ** (step + 1)), eps * root
+
+
+@register("adam")
+@frozen
+class Adam(Optimizer):
+    """``m ← b1 m + (1-b1) g``, ``v ← b2 v + (1-b2) g²``, ``p ← p - η m̂ / (√v̂ + eps)``.
+
+    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of starting at 0, t counted from 1.
+    State    step; mean and square, like params
+    Source   Kingma and Ba (2015); eps outside the root, as PyTorch and optax
+    """
+
+    learning_rate: Number = field(default=1e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.999, validator=fraction)
+    eps: Number = field(default=1e-8, validator=positive)
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "mean", "square")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        scale, shift = corrected(-rate, b1, b2, eps, step)
+        updates = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square}
+
+
+@register("adamw")
+@frozen
+class AdamW(Adam):
+    """Adam with decoupled weight decay: besides Adam's update, ``p ← p - η · weight_decay · p``.
+
+    State    that of Adam
+    Source   Loshchilov and Hutter (2019), the decay scaled by the learning rate, as PyTorch and optax
+    """
+
+    weight_decay: Number = field(default=0.01, validator=non_negative)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        decay = value_at(self.learning_rate, step) * value_at(self.weight_decay, step)
+        updates, opt_state = super().update(grads, opt_state, params, value)
+        return tree.map(lambda u, p: u - decay * p, updates, params), opt_state
+
+
+@register("amsgrad")
+@frozen
+class AMSGrad(Adam):
+    """Adam whose scale never grows back: ``w ← max(w, v)``, ``p ← p - η m̂ / (√ŵ + eps)``, ``ŵ = w / (1 - b2^t)``.
+
+    State    step; mean, square and largest (w), like params
+    Source   Reddi et al. (2018); as PyTorch, the maximum of v itself, which is freed of its bias afterwards
+             (optax takes the maximum of v̂, which is large when few gradients have been seen)
+    """
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "mean", "square", "largest")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        largest = tree.map(lambda w, v: ops.array(np.maximum(w, v)), opt_state["largest"], square)
+        scale, shift = corrected(-rate, b1, b2, eps, step)
+        updates = tree.map(lambda m, w: scale * (m / (np.sqrt(w) + shift)), mean, largest)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square, "largest": largest}
+
+
+@register("adamax")
+@frozen
+class Adamax(Optimizer):
+    """Adam with a decaying maximum: ``m ← b1 m + (1-b1) g``, ``u ← max(b2 u, |g| + eps)``, ``p ← p - η m̂ / u``.
+
+    ``m̂ = m / (1 - b1^t)``; the maximum has no bias.
+    State    step; mean and largest (u), like params
+    Source   Kingma and Ba (2015), section 7; eps inside the maximum, as PyTorch and optax
+    """
+
+    learning_rate: Number = field(default=2e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.999, validator=fraction)
+    eps: Number = field(default=1e-8, validator=positive)
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "mean", "largest")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads, step)
+        largest = tree.map(lambda u, g: ops.array(np.maximum(b2 * u, np.abs(g) + eps)), opt_state["largest"], grads)
+        scale = -rate / (1.0 - b1 ** (step + 1))
+        updates = tree.map(lambda m, u: scale * (m / u), mean, largest)
+        return updates, {"step": after(opt_state), "mean": mean, "largest": largest}
+
+
+@register("nadam")
+@frozen
+class NAdam(Optimizer):
+    """Adam that looks ahead: ``p ← p - η (μ' m / (1 - Π μ') + (1-μ) g / (1 - Π)) / (√v̂ + eps)``.
+
+    m and v̂ as in Adam. The momentum warms up, ``μ_t = b1 (1 - ½ 0.96^(t · momentum_decay))``; μ is that of this
+    update, μ' that of the next, and Π the product of all up to this one.
+    State    step; mean and square, like params; momentum_product (Π), one float64
+    Source   Dozat (2016), as PyTorch; optax keeps μ at b1, which is what a large ``momentum_decay`` comes to
+    """
+
+    learning_rate: Number = field(default=2e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.999, validator=fraction)
+    eps: Number = field(default=1e-8, validator=positive)
+    momentum_decay: Number = field(default=4e-3, validator=non_negative)
+
+    def init(self, params: Params) -> OptState:
+        return {**zeros_for(params, "mean", "square"), "momentum_product": np.ones(())}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        decay = value_at(self.momentum_decay, step)
+        now, following = (b1 * (1.0 - 0.5 * 0.96 ** ((step + i) * decay)) for i in (1, 2))
+        product = ops.settle(ops.array(opt_state["momentum_product"] * now), step)
+        passed = ops.number(product)
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        scale, shift = corrected(-rate, 0.0, b2, eps, step)
+        of_g, of_m = scale * (1.0 - now) / (1.0 - passed), scale * following / (1.0 - passed * following)
+        updates = tree.map(lambda g, m, v: (of_g * g + of_m * m) / (np.sqrt(v) + shift), grads, mean, square)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square, "momentum_product": product}
+
+
+def _length(b2: float, t: int) -> float:
+    """ρ_t, the number of gradients that the average of squares amounts to after t of them."""
+    return 2.0 / (1.0 - b2) - 1.0 - 2.0 * t * b2**t / (1.0 - b2**t)
+
+
+@ops.primitive(needs=(_length,))
+def trusted(b2: float, step: int) -> float:
+    """1 where enough gradients have been seen to scale by their squares, else 0."""
+    return 1.0 if _length(b2, step + 1) > 5.0 else 0.0
+
+
+@ops.primitive(needs=(_length,))
+def rectification(b2: float, step: int) -> float:
+    """``r √(1 - b2^t)``, where r makes up for the variance of the scale; 1 where that is not trusted."""
+    now, end = _length(b2, step + 1), 2.0 / (1.0 - b2) - 1.0
+    if now <= 5.0:
+        return 1.0
+    r = ((now - 4.0) * (now - 2.0) * end / ((end - 4.0) * (end - 2.0) * now)) ** 0.5
+    return float(r * (1.0 - b2 ** (step + 1)) ** 0.5)
+
+
+@register("radam")
+@frozen
+class RAdam(Adam):
+    """Adam that warms up by itself: ``p ← p - η r m̂ √(1 - b2^t) / (√v + eps)``, and ``p ← p - η m̂`` at first.
+
+    ``ρ_∞ = 2 / (1-b2) - 1`` and ``ρ_t = ρ_∞ - 2 t b2^t / (1 - b2^t)`` say how many gradients v stands for; while
+    that is 5 or less, v is not used. ``r² = (ρ_t-4)(ρ_t-2) ρ_∞ / ((ρ_∞-4)(ρ_∞-2) ρ_t)``.
+    State    that of Adam
+    Source   Liu et al. (2020), as PyTorch: eps beside √v, before the bias is undone (in optax after it)
+    """
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        scale = -rate * ops.scalar(rectification, b2, step) / (1.0 - b1 ** (step + 1))
+        on = ops.scalar(trusted, b2, step)  # 1 or 0: the divisor is √v + eps, or 1
+        shift = on * eps + (1.0 - on)
+        updates = tree.map(lambda m, v: scale * (m / (on * np.sqrt(v) + shift)), mean, square)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square}

@@ -1,0 +1,101 @@
+"""Rules for large batches: each leaf moves by a share of its own norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.errors import Problem
+from funcnet.key import Array
+from funcnet.layer import Params
+from funcnet.optim.adam import corrected
+from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec import fraction, frozen, non_negative, positive, register
+
+
+@ops.primitive()
+def trust_ratios(rate: float, trust: float, sizes: Array, changes: Array) -> Array:
+    """``rate · trust · size / change``; the rate itself where one of the norms is 0, or a leaf could not leave 0."""
+    known = (sizes > 0.0) & (changes > 0.0)
+    return rate * np.where(known, trust * sizes / np.where(known, changes, 1.0), 1.0)
+
+
+def in_proportion(rate: float, trust: float, change: Params, params: Params) -> Params:
+    """Each leaf of a change times the rate and its trust ratio."""
+    flat, held = tree.flatten(change), tree.flatten(params)
+    ratios = trust_ratios(rate, trust, ops.norms(*(held[path] for path in flat)), ops.norms(*flat.values()))
+    return tree.unflatten({path: ops.number(ratios[i]) * d for i, (path, d) in enumerate(flat.items())})
+
+
+@register("lamb")
+@frozen
+class LAMB(Optimizer):
+    """Adam's direction, leaf by leaf in proportion: ``d = m̂ / (√v̂ + eps) + weight_decay · p``, ``p ← p - η ‖p‖/‖d‖ d``.
+
+    m̂ and v̂ as in Adam. The ratio is 1 where one of the norms is 0.
+    State    step; mean and square, like params
+    Source   You et al. (2020), as optax: the norm of the params is not bounded, and the bias is undone
+    """
+
+    learning_rate: Number = field(default=1e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.999, validator=fraction)
+    eps: Number = field(default=1e-6, validator=positive)
+    weight_decay: Number = field(default=0.0, validator=non_negative)
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "mean", "square")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        mean = average(b1, opt_state["mean"], grads, step)
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        scale, shift = corrected(1.0, b1, b2, eps, step)
+        change = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+        change = decayed(change, params, self.weight_decay, step)
+        updates = in_proportion(-rate, 1.0, change, params)
+        return updates, {"step": after(opt_state), "mean": mean, "square": square}
+
+
+@register("lars")
+@frozen
+class LARS(Optimizer):
+    """Momentum, in proportion: ``d = g + weight_decay · p``, ``v ← m v + η trust ‖p‖/‖d‖ d``, ``p ← p - v``.
+
+    Each leaf by its own norms; ``trust ‖p‖/‖d‖`` is 1 where one of them is 0. With ``nesterov``,
+    ``p ← p - (m v + η trust ‖p‖/‖d‖ d)``.
+    State    step; momentum (v), like params
+    Source   You et al. (2017), as optax: the rate inside the velocity, one norm of gradient and decay together
+    """
+
+    learning_rate: Number = field(validator=non_negative)
+    momentum: Number = field(default=0.9, validator=fraction)
+    weight_decay: Number = field(default=0.0, validator=non_negative)
+    trust: Number = field(default=1e-3, validator=positive)
+    nesterov: bool = False
+
+    def validate(self) -> Iterator[Problem]:
+        if self.nesterov and self.momentum == 0.0:
+            yield Problem(".nesterov", "needs a momentum above 0; give momentum=0.9, or leave nesterov out")
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "momentum")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, m = value_at(self.learning_rate, step), value_at(self.momentum, step)
+        trust = value_at(self.trust, step)
+        change = decayed(grads, params, self.weight_decay, step)
+        pace = in_proportion(rate, trust, change, params)
+        velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), opt_state["momentum"], pace)
+        ahead = tree.map(lambda d, v: d + m * v, pace, velocity) if self.nesterov else velocity
+        return tree.map(lambda v: -v, ahead), {"step": after(opt_state), "momentum": velocity}

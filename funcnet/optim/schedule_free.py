@@ -1,0 +1,72 @@
+"""Schedule-free AdamW: averages in place of a rate that falls, so that the run needs no known length."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.layer import Params
+from funcnet.optim.adam import corrected
+from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec import Range, fraction, frozen, non_negative, positive, register
+
+inner = Range("above 0 and below 1", lambda value: 0 < value < 1, exclusiveMinimum=0, exclusiveMaximum=1)
+
+
+@ops.primitive()
+def portion(weight: float, total: float) -> float:
+    """``weight / total``, and 0 of nothing."""
+    return weight / total if total > 0.0 else 0.0
+
+
+@register("schedule_free_adamw")
+@frozen
+class ScheduleFreeAdamW(Optimizer):
+    """Gradients at ``y = (1-b1) z + b1 x``, the params; z makes AdamW's steps, x is its average and what counts.
+
+    ``v ← b2 v + (1-b2) g²``, ``z ← z - η (g / (√v̂ + eps) + weight_decay · y)``, ``x ← (1-c) x + c z`` with
+    ``c = w_t / Σ w`` and ``w_t = (the largest η so far)²``. ``eval_params`` gives ``x = y + (y - z) (1-b1)/b1``, which
+    is evaluated and saved. Give a constant rate, or one that warms up; b1 stays above 0, or y would not tell x.
+    State    step; fast (z) and square, like params; lead, which is (1-b1)/b1 of the last update, peak, the largest
+             rate, and total, Σ w: float64 numbers
+    Source   Defazio et al. (2024), as its authors' code and optax, the weights by the rate that the step is made with
+    """
+
+    learning_rate: Number = field(default=2.5e-3, validator=non_negative)
+    b1: Number = field(default=0.9, validator=inner)
+    b2: Number = field(default=0.999, validator=fraction)
+    eps: Number = field(default=1e-8, validator=positive)
+    weight_decay: Number = field(default=0.0, validator=non_negative)
+
+    def init(self, params: Params) -> OptState:
+        numbers = {name: np.zeros(()) for name in ("lead", "peak", "total")}
+        return {**zeros_for(params, "square"), "fast": tree.map(np.array, params), **numbers}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+        peak = ops.array(np.maximum(opt_state["peak"], rate))
+        total = ops.array(opt_state["total"] + peak * peak)
+        c = ops.scalar(portion, ops.number(peak * peak), ops.number(total))
+        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        scale, shift = corrected(rate, 0.0, b2, eps, step)
+        change = tree.map(lambda g, v: scale * (g / (np.sqrt(v) + shift)), grads, square)
+        change = decayed(change, params, self.weight_decay, step, rate)
+        fast = tree.map(lambda z, d: ops.array(z - d), opt_state["fast"], change)
+        lead = ops.number(opt_state["lead"])
+        of_x, of_z = b1 * (1.0 - c), 1.0 - b1 + b1 * c
+        updates = tree.map(
+            lambda y, z, new_z: of_x * (y + lead * (y - z)) + of_z * new_z - y, params, opt_state["fast"], fast
+        )
+        ahead = np.zeros_like(opt_state["lead"]) + (1.0 - b1) / b1
+        numbers = {"lead": ops.array(ahead), "peak": peak, "total": total}
+        return updates, {"step": after(opt_state), "square": square, "fast": fast, **numbers}
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        lead = ops.number(opt_state["lead"])
+        slow: Params = tree.map(lambda y, z: y + lead * (y - z), params, opt_state["fast"])
+        return slow
