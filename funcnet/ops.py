@@ -141,6 +141,13 @@ def norm(*arrays: Array) -> float:
     return total if math.isinf(largest) else largest * norm(*(x / largest for x in arrays))
 
 
+def fold(key: Key, *words: Any) -> Key:
+    """``key.fold(*words)``, where a word may be a number of the step."""
+    tracer = recorder(*words)
+    folded: Key = key.fold(*words) if tracer is None else tracer.fold(key, words)
+    return folded
+
+
 def probe(a: Array, b: Array) -> float:
     """A number that is finite only if all entries of both arrays are: the sum of their products."""
     tracer = recorder(a, b)

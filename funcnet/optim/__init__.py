@@ -3,6 +3,42 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from funcnet.optim.averages import (
+        EMA as EMA,
+        Lookahead as Lookahead,
+        PolyakAverage as PolyakAverage,
+    )
+    from funcnet.optim.clipping import (
+        AdaptiveClip as AdaptiveClip,
+        ClipByBlockNorm as ClipByBlockNorm,
+        ClipByGlobalNorm as ClipByGlobalNorm,
+        ClipByValue as ClipByValue,
+    )
+    from funcnet.optim.joined import (
+        Joined as Joined,
+        OneCycle as OneCycle,
+        PiecewiseConstant as PiecewiseConstant,
+        PiecewiseLinear as PiecewiseLinear,
+        Warmup as Warmup,
+    )
+    from funcnet.optim.masks import (
+        Freeze as Freeze,
+        Masked as Masked,
+        Partition as Partition,
+        partition as partition,
+    )
+    from funcnet.optim.penalties import (
+        L2 as L2,
+        AddNoise as AddNoise,
+        Centralize as Centralize,
+        DecoupledWeightDecay as DecoupledWeightDecay,
+    )
+    from funcnet.optim.plateau import (
+        ReduceOnPlateau as ReduceOnPlateau,
+    )
+    from funcnet.optim.reading import (
+        current as current,
+    )
     from funcnet.optim.rules import (
         SGD as SGD,
         Adam as Adam,
@@ -14,13 +50,18 @@ if TYPE_CHECKING:
     from funcnet.optim.schedules import (
         Constant as Constant,
         Cosine as Cosine,
+        CosineRestarts as CosineRestarts,
+        Exponential as Exponential,
+        InverseSquareRoot as InverseSquareRoot,
+        Linear as Linear,
+        Polynomial as Polynomial,
         Schedule as Schedule,
         Step as Step,
         WarmupCosine as WarmupCosine,
     )
     from funcnet.optim.transforms import (
         Chain as Chain,
-        ClipByGlobalNorm as ClipByGlobalNorm,
+        Transform as Transform,
         chain as chain,
     )
 else:
@@ -30,6 +71,9 @@ else:
         "Optimizer": "funcnet.optim.rules",
         "apply_updates": "funcnet.optim.rules",
         "Schedule": "funcnet.optim.schedules",
+        "Transform": "funcnet.optim.transforms",
         "chain": "funcnet.optim.transforms",
+        "partition": "funcnet.optim.masks",
+        "current": "funcnet.optim.reading",
     }
     __getattr__, __dir__, __all__ = index.lazily("funcnet.optim", _PLACES)
