@@ -304,7 +304,8 @@ def _alike(nodes: tuple[Node, ...]) -> bool:
             return False
         for arg, model in zip(node.args, first.args, strict=True):
             shared = arg is model and arg.shape == ()
-            if not shared and not (arg.is_array and arg.shape == node.shape and arg.dtype == model.dtype):
+            own = arg.is_array and arg.shape == node.shape and arg.dtype == model.dtype and model.shape == first.shape
+            if not shared and not own:
                 return False
     return True
 

@@ -94,6 +94,16 @@ def test_optimizers(thresholds, sizes, without):
                 assert same((u, plain), (v, compiled)), (name, i)
 
 
+def test_a_number_for_one_leaf_and_an_array_for_another_are_not_alike():
+    """Such as the updates of a leaf that is frozen, and of one that is not."""
+
+    def f(a, b, u):
+        return {"a": a + np.zeros_like(a), "b": b + u}, {"a": a + u, "b": b + np.zeros_like(b)}
+
+    a, b, u = (fn.Key(i).normal((5,)) for i in range(3))
+    assert same(Compiled(f, strict=True)(a, b, u), f(a, b, u))
+
+
 # ----- random programs -----------------------------------------------------------------------------------
 
 ONE = (np.exp, np.tanh, np.abs, np.negative, np.sqrt, np.sign, np.square, np.log1p)
