@@ -6,6 +6,7 @@ None of them changes a result by a single bit: they leave out, share and reorder
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -224,9 +225,11 @@ def widen(graph: Graph) -> Graph:
 def pack(graph: Graph) -> Graph:
     """Do once, on one vector, what the update does alike to each of many small arrays.
 
-    Goes back from dicts of outputs: where all their small leaves come from the same elementwise call,
-    on arguments for which the same holds, the calls become one on the concatenated arguments.
+    Goes back from dicts of outputs: where small leaves come from the same elementwise call, on arguments for
+    which the same holds, the calls become one on the concatenated arguments. Leaves of one rule go together, where
+    an optimizer has several rules.
     """
+    ways = _ways(graph)
     packed: dict[tuple[Node, ...], Node | None] = {}
     replaced: dict[Node, Node] = {}
 
@@ -252,22 +255,29 @@ def pack(graph: Graph) -> Graph:
             return Node(first.kind, first.f, tuple(args), first.static, (size,), first.dtype, first.place)
         return Node(CONCAT, np.concatenate, nodes, None, (size,), first.dtype, first.place)
 
+    def joined(nodes: tuple[Node, ...]) -> bool:
+        """Whether leaves could be made one vector, of which they now are slices."""
+        flat = vector(nodes) if len(nodes) > 1 and _alike(nodes) else None
+        if flat is None:
+            return False
+        start = 0
+        for node in nodes:
+            index = (slice(start, start + node.size),)
+            piece = Node(VIEW, None, (flat,), ("index", index), (node.size,), node.dtype, node.place)
+            replaced[node] = Node(VIEW, None, (piece,), ("reshape", node.shape), node.shape, node.dtype, node.place)
+            start += node.size
+        return True
+
     def visit(part: Any) -> None:
         if not isinstance(part, dict):
             return
         small = tuple(dict.fromkeys(node for node in leaves(part) if node.is_array and node.size <= PACKED_SIZE))
-        if len(small) > 1 and _alike(small):
-            flat = vector(small)
-            if flat is not None:
-                start = 0
-                for node in small:
-                    index = (slice(start, start + node.size),)
-                    piece = Node(VIEW, None, (flat,), ("index", index), (node.size,), node.dtype, node.place)
-                    replaced[node] = Node(
-                        VIEW, None, (piece,), ("reshape", node.shape), node.shape, node.dtype, node.place
-                    )
-                    start += node.size
-                return
+        groups: dict[int, list[Node]] = {}
+        for node in small:
+            groups.setdefault(ways[node], []).append(node)
+        done = {way for way, nodes in groups.items() if way and joined(tuple(nodes))}
+        if joined(tuple(node for node in small if ways[node] not in done)) or done:
+            return
         for inner in part.values():
             visit(inner)
 
@@ -290,6 +300,27 @@ def pack(graph: Graph) -> Graph:
                 lambda node: one if node is together[0] else zero if node in together else node, outputs
             )
     return Graph(_sorted(graph, outputs), graph.inputs, outputs)
+
+
+def _ways(graph: Graph) -> dict[Node, int]:
+    """A number for the way in which each node is computed, the same for those computed alike from first to last.
+
+    It is 0 for what is no elementwise call, in the update, on arrays of its own shape and numbers that others use too.
+    """
+    uses = Counter(arg for node in graph.nodes for arg in set(node.args))
+    known: dict[Any, int] = {}
+    ways: dict[Node, int] = {}
+    for node in graph.nodes:
+        way: list[Any] | None = [node.kind, node.f, node.dtype]
+        if node.place.section in ("forward", "loss", "backward") or not (is_elementwise(node) or node.kind == SETTLE):
+            way = None
+        for arg in node.args if way else ():
+            if arg.is_array and arg.shape == node.shape:
+                way = way and [*way, arg.dtype, ways[arg]]
+            else:
+                way = way and ([*way, arg] if arg.shape == () and uses[arg] > 1 else None)
+        ways[node] = known.setdefault(tuple(way), len(known) + 1) if way else 0
+    return ways
 
 
 def _alike(nodes: tuple[Node, ...]) -> bool:
