@@ -71,9 +71,20 @@ OPTIMIZERS = {
     "funcnet.optim.layerwise": ("LAMB", "LARS"),
     "funcnet.optim.matrix": ("Muon",),
     "funcnet.optim.schedule_free": ("ScheduleFreeAdamW",),
-    "funcnet.optim.transforms": ("Chain", "ClipByGlobalNorm"),
+    "funcnet.optim.transforms": ("Chain",),
+    "funcnet.optim.clipping": ("ClipByValue", "ClipByGlobalNorm", "ClipByBlockNorm", "AdaptiveClip"),
+    "funcnet.optim.penalties": ("L2", "DecoupledWeightDecay", "Centralize", "AddNoise"),
+    "funcnet.optim.averages": ("EMA", "PolyakAverage", "Lookahead"),
+    "funcnet.optim.masks": ("Masked", "Freeze", "Partition"),
+    "funcnet.optim.plateau": ("ReduceOnPlateau",),
 }
-SCHEDULES = {"funcnet.optim.schedules": ("Constant", "Step", "Cosine", "WarmupCosine")}
+SCHEDULES = {
+    "funcnet.optim.schedules": (
+        "Constant", "Linear", "Polynomial", "Exponential", "Step", "InverseSquareRoot", "Cosine", "CosineRestarts",
+        "WarmupCosine",
+    ),
+    "funcnet.optim.joined": ("PiecewiseConstant", "PiecewiseLinear", "OneCycle", "Warmup", "Joined"),
+}  # fmt: skip
 SOURCES = {
     "funcnet.data.bundled": ("Digits", "NoisyDigits", "Iris", "Wine", "BreastCancer", "Diabetes"),
     "funcnet.data.text": ("Text",),

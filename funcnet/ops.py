@@ -165,6 +165,13 @@ def norms(*arrays: Array) -> Array:
     return found
 
 
+def fold(key: Key, *words: Any) -> Key:
+    """``key.fold(*words)``, where a word may be a number of the step."""
+    tracer = recorder(*words)
+    folded: Key = key.fold(*words) if tracer is None else tracer.fold(key, words)
+    return folded
+
+
 def probe(a: Array, b: Array) -> float:
     """A number that is finite only if all entries of both arrays are: the sum of their products."""
     tracer = recorder(a, b)

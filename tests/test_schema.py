@@ -247,7 +247,7 @@ EXPERIMENT = json.loads(CONTRACT)
         (
             {"schedule": {"type": "cosin"}},
             "$.schedule.type",
-            "'cosin' is not one of ['constant', 'cosine', 'step', 'warmup_cosine']",
+            f"'cosin' is not one of {sorted(tags('schedule'))}",
         ),
         ({"schedule": {"peak": 1}}, "$.schedule", "'type' is a required property"),
         (

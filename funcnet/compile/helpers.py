@@ -33,28 +33,12 @@ def norm(*arrays):
     return total if np.isinf(largest) else largest * norm(*(x / largest for x in arrays))
 ''',
 )
-HELPERS["clip_factor"] = (
-    (),
-    '''
-def clip_factor(limit, norm):
-    """What brings a vector of this norm down to the limit, and leaves a shorter one as it is."""
-    return limit / norm if norm > limit else 1.0
-''',
-)
 HELPERS["reciprocal"] = (
     (),
     '''
 def reciprocal(number):
     """1 / number, and 0 for 0."""
     return 1.0 / number if number else 0.0
-''',
-)
-HELPERS["half_cosine"] = (
-    (),
-    '''
-def half_cosine(start, end, part):
-    """From start to end along half a cosine, part going from 0 to 1."""
-    return end + 0.5 * (start - end) * (1.0 + float(np.cos(np.pi * min(max(part, 0.0), 1.0))))
 ''',
 )
 HELPERS["fold"] = (

@@ -6,6 +6,7 @@ None of them changes a result by a single bit: they leave out, share and reorder
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -228,10 +229,12 @@ def pack(graph: Graph) -> Graph:
     """Do once, on one vector, what the update does alike to each of many small arrays.
 
     Goes back from dicts of outputs, and from ``ops.norms``: where all their small leaves come from the same
-    elementwise call, on arguments for which the same holds, the calls become one on the concatenated arguments.
+    elementwise call, on arguments for which the same holds, the calls become one on the concatenated arguments. Leaves
+    of one rule go together, where an optimizer has several rules.
     """
     if not isinstance(graph.outputs, tuple):
         return graph
+    ways = _ways(graph)
     vectors: dict[tuple[Node, ...], Node | None] = {}
 
     def vector(nodes: tuple[Node, ...]) -> Node | None:
@@ -258,11 +261,19 @@ def pack(graph: Graph) -> Graph:
 
     roots: list[Node] = []
 
-    def begin(found: list[Node]) -> bool:
-        small = tuple(dict.fromkeys(node for node in found if node.is_array and node.size <= PACKED_SIZE))
-        flat = vector(small) if len(small) > 1 and _alike(small) else None
+    def joined(nodes: tuple[Node, ...]) -> bool:
+        """Whether leaves could be made one vector."""
+        flat = vector(nodes) if len(nodes) > 1 and _alike(nodes) else None
         roots.extend([] if flat is None else [flat])
         return flat is not None
+
+    def begin(found: list[Node]) -> bool:
+        small = tuple(dict.fromkeys(node for node in found if node.is_array and node.size <= PACKED_SIZE))
+        groups: dict[int, list[Node]] = {}
+        for node in small:
+            groups.setdefault(ways.get(node, 0), []).append(node)
+        done = {way for way, nodes in groups.items() if way and joined(tuple(nodes))}
+        return joined(tuple(node for node in small if ways.get(node, 0) not in done)) or bool(done)
 
     def visit(part: Any) -> None:
         if isinstance(part, dict) and not begin(leaves(part)):
@@ -331,6 +342,27 @@ def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, t
     return Graph(_sorted(Graph([made[node] for node in graph.nodes], [], ()), outputs), graph.inputs, outputs)
 
 
+def _ways(graph: Graph) -> dict[Node, int]:
+    """A number for the way in which each node is computed, the same for those computed alike from first to last.
+
+    It is 0 for what is no elementwise call, in the update, on arrays of its own shape and numbers that others use too.
+    """
+    uses = Counter(arg for node in graph.nodes for arg in set(node.args))
+    known: dict[Any, int] = {}
+    ways: dict[Node, int] = {}
+    for node in graph.nodes:
+        way: list[Any] | None = [node.kind, node.f, node.dtype]
+        if node.place.section in ("forward", "loss", "backward") or not (is_elementwise(node) or node.kind == SETTLE):
+            way = None
+        for arg in node.args if way else ():
+            if arg.is_array and arg.shape == node.shape:
+                way = way and [*way, arg.dtype, ways[arg]]
+            else:
+                way = way and ([*way, arg] if arg.shape == () and uses[arg] > 1 else None)
+        ways[node] = known.setdefault(tuple(way), len(known) + 1) if way else 0
+    return ways
+
+
 def _alike(nodes: tuple[Node, ...]) -> bool:
     """Whether the nodes are the same elementwise call, each on arguments of its own shape or on shared numbers."""
     first = nodes[0]
@@ -343,7 +375,8 @@ def _alike(nodes: tuple[Node, ...]) -> bool:
             return False
         for arg, model in zip(node.args, first.args, strict=True):
             shared = arg is model and arg.shape == ()
-            if not shared and not (arg.is_array and arg.shape == node.shape and arg.dtype == model.dtype):
+            own = arg.is_array and arg.shape == node.shape and arg.dtype == model.dtype and model.shape == first.shape
+            if not shared and not own:
                 return False
     return True
 

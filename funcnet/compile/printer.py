@@ -10,7 +10,6 @@ import pprint
 import re
 import textwrap
 import unicodedata
-from functools import singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,12 +38,15 @@ from funcnet.compile.graph import (
 )
 from funcnet.compile.helpers import HELPERS
 from funcnet.compile.plan import constant_shift
+from funcnet.compile.schedule_text import schedule_text
 from funcnet.compile.trace import Keywords
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Layer
-from funcnet.optim.schedules import Constant, Cosine, Schedule, Step, WarmupCosine
-from funcnet.optim.transforms import clip_factor
+from funcnet.optim.averages import due, even, unbiased
+from funcnet.optim.clipping import clip_factor
+from funcnet.optim.penalties import deviation
+from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
 
 WIDTH = 88
 """Where the margin with the shapes begins, at the latest"""
@@ -111,42 +113,6 @@ def equations(layer: Layer) -> tuple[str, str]:
     backward = re.search(r"VJP +((?:.|\n)*?)(?:\n\s*\n|\n *[A-Z][a-z]+ {2,}|\n *\"|\Z)", text)
     parts = re.split(r",\s+from |;|\n", backward.group(1)) if backward else [""]
     return " ".join(forward.split()), " ".join(parts[0].split()).rstrip(",.")
-
-
-@singledispatch
-def schedule_text(schedule: Schedule, step: str) -> tuple[str, str | None]:
-    """``(expression, the helper it needs)`` of a schedule's value.
-
-    Raises   FuncnetError for a schedule of a user's own
-    """
-    name = type(schedule).__name__
-    raise FuncnetError(
-        f"cannot print the schedule {name}: only the library's own can be; use one of those, or a number"
-    )
-
-
-@schedule_text.register
-def _(schedule: Constant, step: str) -> tuple[str, str | None]:
-    return f"float({schedule.value!r})", None
-
-
-@schedule_text.register
-def _(schedule: Step, step: str) -> tuple[str, str | None]:
-    return f"float({schedule.initial!r} * {schedule.factor!r} ** ({step} // {schedule.every!r}))", None
-
-
-@schedule_text.register
-def _(schedule: Cosine, step: str) -> tuple[str, str | None]:
-    return f"half_cosine({schedule.peak!r}, {schedule.end!r}, {step} / {schedule.total_steps!r})", "half_cosine"
-
-
-@schedule_text.register
-def _(schedule: WarmupCosine, step: str) -> tuple[str, str | None]:
-    warmup, total = schedule.warmup_steps, schedule.total_steps or 0
-    later = f"half_cosine({schedule.peak!r}, {schedule.end!r}, ({step} - {warmup}) / {max(1, total - warmup)})"
-    if not warmup:
-        return later, "half_cosine"
-    return f"{schedule.peak!r} * {step} / {warmup} if {step} < {warmup} else {later}", "half_cosine"
 
 
 def called_functions(graph: Graph) -> set[str]:
@@ -276,8 +242,8 @@ class Printer:
             if node.f is ops.number:
                 return Text(f"{'int' if node.dtype is int else 'float'}({plain[0]})", ATOM)
             if isinstance(node.f, Schedule):
-                text, helper = schedule_text(node.f, self.text(args[0]).within(ATOM))
-                if helper:
+                text, needs = schedule_text(node.f, self.text(args[0]).within(ATOM))
+                for helper in needs:
                     self.need(helper)
                 return Text(text, 0 if " if " in text else ATOM)
             return Text(f"{self.helper(node.f)}({', '.join(plain)})", ATOM)
@@ -309,7 +275,8 @@ class Printer:
         if isinstance(node.f, Keywords):
             texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
             return Text(f"{self.helper(node.f.function)}({', '.join(texts)})", ATOM)
-        texts = [dtype_text(arg) if isinstance(arg, np.dtype) else plain_text(arg) for arg in args]
+        kinds = {np.dtype: dtype_text, Key: key_text}
+        texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]
         return Text(f"{self.helper(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
@@ -384,6 +351,11 @@ def dtype_text(dtype: Any) -> str:
     return "bool" if dtype == np.bool_ else f"np.{np.dtype(dtype).name}"
 
 
+def key_text(key: Key) -> str:
+    """A key that is known, in a printed program its digest."""
+    return repr(key.digest)
+
+
 def shape_text(node: Node) -> str:
     """What stands at the margin."""
     if not node.is_array:
@@ -435,14 +407,14 @@ def helper_text(name: str) -> str:
         return HELPERS[name][1].strip()
     if name in ops.PRIMITIVES:
         return library_text(ops.PRIMITIVES[name].function)
-    return _NEEDED[name]
+    return library_text(PLAIN[name][0]) if name in PLAIN else _NEEDED[name]
 
 
 _NEEDED: dict[str, str] = {}  # the texts of what primitives need
 
 
 def _need(name: str, helpers: dict[str, None]) -> str:
-    for other in HELPERS[name][0] if name in HELPERS else ():
+    for other in HELPERS[name][0] if name in HELPERS else PLAIN[name][1] if name in PLAIN else ():
         _need(other, helpers)
     if name not in HELPERS and name in ops.PRIMITIVES:
         function, needs, _ = ops.PRIMITIVES[name]
@@ -459,8 +431,21 @@ def _need(name: str, helpers: dict[str, None]) -> str:
     return name
 
 
+PLAIN: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "half_cosine": (half_cosine, ()),
+    "polynomial": (polynomial, ()),
+    "in_cycle": (in_cycle, ()),
+    "restarting": (restarting, ("half_cosine", "in_cycle")),
+    "clip_factor": (clip_factor, ()),
+    "deviation": (deviation, ()),
+    "unbiased": (unbiased, ()),
+    "even": (even, ()),
+    "due": (due, ()),
+}
+"""Functions of numbers that the file brings along as they stand, and those of them that each needs"""
+
 NAMED: dict[Any, str] = {
-    clip_factor: "clip_factor",
+    **{function: name for name, (function, _) in PLAIN.items()},
     Key.fold: "fold",
     Key.bits: "bits",
     Key.uniform: "uniform",
@@ -498,9 +483,11 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
         return f"np.array({value.tolist()!r}, {dtype})"
     if isinstance(value, np.dtype):
         return f"np.dtype({value.name!r})"
+    if isinstance(value, Key):
+        return key_text(value)
     if isinstance(value, Schedule):
-        text, helper = schedule_text(value, "step")
-        if helper:
+        text, needs = schedule_text(value, "step")
+        for helper in needs:
             _need(helper, helpers)
         return f"lambda step: {text}"
     if isinstance(value, tuple | range | str | int | float | None):

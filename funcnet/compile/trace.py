@@ -193,6 +193,10 @@ class Tracer:
         """A function of Python numbers."""
         return self.wrap(self.emit(NUMBER, f, tuple(map(self.node, numbers)), None, (), float))
 
+    def fold(self, key: Any, words: tuple[Any, ...]) -> Any:
+        """``ops.fold``"""
+        return self.call(Key.fold, (key, *words), Struct((), Key))
+
     def probe(self, a: Any, b: Any) -> Any:
         """``ops.probe``"""
         return self.wrap(self.emit(PROBE, ops.probe, (self.node(a), self.node(b)), None, (), float))

@@ -68,7 +68,11 @@ def check_descent(bound: Optimizer, opt: Optimizer) -> None:
     for _ in range(STEPS // 2):
         updates, opt_state = bound.update(params, opt_state, params, 1.0)
         params = apply_updates(params, updates)
-    for path in start:
+    still = bound.untouched(start)
+    for path in still:
+        expect(same(params[path], start[path]), "what is left untouched stays as it is", opt, path)
+    expect(len(still) < len(start), "descends", opt, f"leaves {', '.join(sorted(still))} untouched")
+    for path in start.keys() - still:
         before, after = (0.5 * float(np.sum(p[path] ** 2)) for p in (start, params))
         detail = f"{STEPS // 2} steps down a bowl lead {path} from {before} to {after}; updates are added to params"
         expect(after < before, "descends", opt, detail)

@@ -6,7 +6,7 @@ a number or a schedule, read at the count of updates so far, which is ``opt_stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +32,15 @@ class Optimizer(Spec):
     def descends(self) -> bool:
         """Whether the updates lead down, as those of a rule; what a bare transform gives are gradients still."""
         return True
+
+    @property
+    def children(self) -> Mapping[str, Optimizer]:
+        """The optimizers inside, by the names of their states in this one's."""
+        return {}
+
+    def untouched(self, params: Params) -> frozenset[str]:
+        """The paths that it leaves as they are on purpose, such as those that Freeze names."""
+        return frozenset().union(*(child.untouched(params) for child in self.children.values()))
 
     def init(self, params: Params) -> OptState:
         """The state before the first update; {} for a rule without one."""

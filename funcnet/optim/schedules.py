@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from attrs import field
 
 from funcnet import ops
 from funcnet.errors import Problem, SpecError
-from funcnet.spec import Spec, evolve, frozen, non_negative, positive, rebuild, register
+from funcnet.spec import (
+    FrozenDict,
+    Range,
+    Spec,
+    evolve,
+    fields,
+    frozen,
+    non_negative,
+    positive,
+    rebuild,
+    register,
+    specs_in,
+)
 
 T = TypeVar("T", bound=Spec)
+
+decay = Range("above 0 and at most 1", lambda value: 0 < value <= 1, exclusiveMinimum=0, maximum=1)
 
 
 @frozen
@@ -26,6 +39,19 @@ class Schedule(Spec):
         """The value that update number ``step``, from 0, uses."""
         raise TypeError(f"{type(self).__name__} does not define __call__(step)")
 
+    def over(self, total_steps: int) -> Schedule:
+        """The schedule of a run of this length: every ``total_steps`` of None in it is set."""
+        changes = {f.name: _over(getattr(self, f.name), total_steps) for f in fields(type(self))}
+        if changes.get("total_steps", 0) is None:
+            changes["total_steps"] = total_steps
+        changed = {name: new for name, new in changes.items() if new is not getattr(self, name)}
+        return evolve(self, **changed) if changed else self
+
+    @property
+    def ends(self) -> int | None:
+        """The step at which its ``total_steps`` are over; None where it has none, or they are the run's."""
+        return getattr(self, "total_steps", None)
+
 
 Number = float | Schedule
 """A hyperparameter: a number, or a schedule of them."""
@@ -34,6 +60,46 @@ Number = float | Schedule
 def value_at(number: Number, step: int) -> float:
     """A hyperparameter's value at a step."""
     return ops.scalar(number, step) if isinstance(number, Schedule) else number
+
+
+def horizon(schedule: Schedule, total_steps: int | None) -> int:
+    """A schedule's own length.
+
+    Raises   SpecError for None, which only a run can replace
+    """
+    if total_steps is None:
+        raise SpecError(
+            [Problem(".total_steps", "null means the length of the run, which only fit knows; give a number of steps")],
+            root=type(schedule).__name__,
+        )
+    return total_steps
+
+
+def half_cosine(start: float, end: float, part: float) -> float:
+    """From start to end along half a cosine, part going from 0 to 1."""
+    return end + 0.5 * (start - end) * (1.0 + float(np.cos(np.pi * min(max(part, 0.0), 1.0))))
+
+
+def polynomial(start: float, end: float, part: float, power: float) -> float:
+    """From start to end, part going from 0 to 1; along a line for a power of 1."""
+    rest: float = (1.0 - min(max(part, 0.0), 1.0)) ** power
+    return rest * start + (1.0 - rest) * end
+
+
+def in_cycle(step: int, period: int, growth: int) -> tuple[int, int, int]:
+    """The number of a cycle from 0, the step within it and its length; each is ``growth`` times the one before."""
+    if growth == 1:
+        return step // period, step % period, period
+    cycle, length = 0, period
+    while step >= length:
+        cycle, step, length = cycle + 1, step - length, length * growth
+    return cycle, step, length
+
+
+def restarting(peak: float, end: float, period: int, growth: int, factor: float, step: int) -> float:
+    """Half a cosine again and again, from a peak that shrinks by a factor."""
+    cycle, at, length = in_cycle(step, period, growth)
+    return half_cosine(end + (peak - end) * factor**cycle, end, at / length)
 
 
 @register("constant")
@@ -47,10 +113,60 @@ class Constant(Schedule):
         return self.value
 
 
+@register("linear")
+@frozen
+class Linear(Schedule):
+    """A line from ``initial`` at step 0 to ``end`` at ``total_steps``, and ``end`` from there on.
+
+    ``total_steps`` of None is the length of the run.
+    """
+
+    initial: float
+    total_steps: int | None = field(default=None, validator=positive)
+    end: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        return polynomial(self.initial, self.end, step / horizon(self, self.total_steps), 1.0)
+
+
+@register("polynomial")
+@frozen
+class Polynomial(Schedule):
+    """``end + (initial - end) · (1 - step / total_steps)^power``, and ``end`` from ``total_steps`` on.
+
+    ``total_steps`` of None is the length of the run.
+    """
+
+    initial: float
+    power: float = field(validator=positive)
+    total_steps: int | None = field(default=None, validator=positive)
+    end: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        return polynomial(self.initial, self.end, step / horizon(self, self.total_steps), self.power)
+
+
+@register("exponential")
+@frozen
+class Exponential(Schedule):
+    """``max(end, initial · factor^(step / every))``: shrinks by ``factor`` over every so many steps, smoothly.
+
+    It goes on for ever, towards ``end``, below which it does not fall.
+    """
+
+    initial: float
+    every: int = field(validator=positive)
+    factor: float = field(default=0.1, validator=decay)
+    end: float = field(default=0.0, validator=non_negative)
+
+    def __call__(self, step: int) -> float:
+        return max(self.end, self.initial * self.factor ** (step / self.every))
+
+
 @register("step")
 @frozen
 class Step(Schedule):
-    """``initial · factor^⌊step / every⌋``: a drop by ``factor`` after every so many steps."""
+    """``initial · factor^⌊step / every⌋``: a drop by ``factor`` after every so many steps, for ever."""
 
     initial: float
     every: int = field(validator=positive)
@@ -60,17 +176,21 @@ class Step(Schedule):
         return self.initial * self.factor ** (step // self.every)
 
 
-def _horizon(schedule: Schedule, total_steps: int | None) -> int:
-    if total_steps is None:
-        raise SpecError(
-            [Problem(".total_steps", "null means the length of the run, which only fit knows; give a number of steps")],
-            root=type(schedule).__name__,
-        )
-    return total_steps
+@register("inverse_square_root")
+@frozen
+class InverseSquareRoot(Schedule):
+    """``initial · √(shift / (shift + step))``, for ever.
 
+    ``Warmup(InverseSquareRoot(peak, shift=n), n)`` is the schedule of the Transformer, ``peak · √(n / step)``
+    after n steps.
+    Source   Vaswani et al. (2017)
+    """
 
-def _half_cosine(start: float, end: float, part: float) -> float:
-    return end + 0.5 * (start - end) * (1.0 + float(np.cos(math.pi * min(max(part, 0.0), 1.0))))
+    initial: float
+    shift: int = field(default=1, validator=positive)
+
+    def __call__(self, step: int) -> float:
+        return self.initial * (self.shift / (self.shift + step)) ** 0.5
 
 
 @register("cosine")
@@ -87,7 +207,26 @@ class Cosine(Schedule):
     end: float = 0.0
 
     def __call__(self, step: int) -> float:
-        return _half_cosine(self.peak, self.end, step / _horizon(self, self.total_steps))
+        return half_cosine(self.peak, self.end, step / horizon(self, self.total_steps))
+
+
+@register("cosine_restarts")
+@frozen
+class CosineRestarts(Schedule):
+    """Half a cosine from ``peak`` towards ``end`` in ``period`` steps, and again from the top, for ever.
+
+    Each cycle is ``growth`` times as long as the one before, and begins ``factor`` times as far above ``end``.
+    Source   Loshchilov and Hutter (2017); as PyTorch's CosineAnnealingWarmRestarts, whose T_mult is ``growth``
+    """
+
+    peak: float
+    period: int = field(validator=positive)
+    growth: int = field(default=1, validator=positive)
+    factor: float = field(default=1.0, validator=decay)
+    end: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        return restarting(self.peak, self.end, self.period, self.growth, self.factor, step)
 
 
 @register("warmup_cosine")
@@ -95,7 +234,8 @@ class Cosine(Schedule):
 class WarmupCosine(Schedule):
     """From 0 up a line to ``peak`` at ``warmup_steps``, then half a cosine to ``end`` at ``total_steps``.
 
-    The first update is thus of rate 0, as in optax; ``end`` holds from ``total_steps`` on.
+    The first update is thus of rate 0, as in optax; ``end`` holds from ``total_steps`` on, which for None is the
+    length of the run.
     """
 
     peak: float
@@ -108,23 +248,54 @@ class WarmupCosine(Schedule):
             yield Problem(".total_steps", f"must exceed warmup_steps, {self.warmup_steps}, got {self.total_steps}")
 
     def __call__(self, step: int) -> float:
-        total = _horizon(self, self.total_steps)
+        total = horizon(self, self.total_steps)
         if step < self.warmup_steps:
             return self.peak * step / self.warmup_steps
-        return _half_cosine(self.peak, self.end, (step - self.warmup_steps) / max(1, total - self.warmup_steps))
+        return half_cosine(self.peak, self.end, (step - self.warmup_steps) / max(1, total - self.warmup_steps))
 
 
 LONG = 10**9
 """A length for a schedule whose values do not matter, longer than any warm-up"""
 
 
+def _over(value: Any, total_steps: int) -> Any:
+    """A field's value with every schedule in it set to a length."""
+    if isinstance(value, Schedule):
+        return value.over(total_steps)
+    if isinstance(value, tuple):
+        items = tuple(_over(item, total_steps) for item in value)
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if isinstance(value, FrozenDict):
+        made = {name: _over(item, total_steps) for name, item in value.items()}
+        return FrozenDict(made) if any(made[name] is not value[name] for name in made) else value
+    return value
+
+
 def bind(spec: T, total_steps: int) -> T:
     """The same optimizer with every ``total_steps`` of None set to the length of the run."""
 
     def change(inner: Spec) -> Spec:
-        if isinstance(inner, Schedule) and getattr(inner, "total_steps", 0) is None:
-            return evolve(inner, total_steps=total_steps)
-        return inner
+        if isinstance(inner, Schedule):  # set from outside, where its own length is known
+            return inner
+        new = {f.name: _over(getattr(inner, f.name), total_steps) for f in fields(type(inner))}
+        changed = {name: value for name, value in new.items() if value is not getattr(inner, name)}
+        return evolve(inner, **changed) if changed else inner
 
-    bound: T = rebuild(spec, change)
+    bound: T = spec.over(total_steps) if isinstance(spec, Schedule) else rebuild(spec, change)  # type: ignore[assignment]
     return bound
+
+
+def too_short(spec: Spec, total_steps: int) -> list[str]:
+    """A sentence for each schedule of an optimizer that ends before the run does."""
+    found = []
+    for f in fields(type(spec)):
+        for inner in specs_in(getattr(spec, f.name)):
+            if isinstance(inner, Schedule) and inner.ends is not None and inner.ends < total_steps:
+                name, value = type(inner).__name__, inner(inner.ends)
+                found.append(
+                    f"{type(spec).__name__}.{f.name}: {name} ends at step {inner.ends} of {total_steps}; "
+                    f"it stays at {value:.6g} from there on"
+                )
+            elif not isinstance(inner, Schedule):
+                found += too_short(inner, total_steps)
+    return found

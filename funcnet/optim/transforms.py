@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
-from attrs import field
-
-from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.layer import Params, nest
-from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
-from funcnet.optim.schedules import Number, value_at
-from funcnet.spec import Named, frozen, positive, register
+from funcnet.optim.rules import Optimizer, OptState, first_step
+from funcnet.spec import Named, frozen, register
+
+
+@frozen
+class Transform(Optimizer):
+    """Base of what changes gradients or updates on their way and is no rule by itself.
+
+    ``place`` is where in a chain it belongs: before the rule, where gradients pass; after it, where updates do; or
+    last of all, where nothing may change them any more.
+    """
+
+    place: ClassVar[Literal["anywhere", "before", "after", "last"]] = "anywhere"
+
+    @property
+    def descends(self) -> bool:
+        return False
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step()}
 
 
 @register("chain")
@@ -20,6 +35,7 @@ class Chain(Optimizer):
     """Each step's updates are the next one's gradients.
 
     State    that of each step, under its name; steps without state are left out
+    Raises   SpecError for two rules, or a transform on the wrong side of the rule
     """
 
     steps: Named[Optimizer]
@@ -28,10 +44,25 @@ class Chain(Optimizer):
         rules = [name for name, step in self.steps if step.descends]
         if len(rules) > 1:
             yield Problem(".steps", f"expected one rule, got {', '.join(rules)}; one would undo the other's sign")
+            return
+        whole = list(_flat(self))
+        rule = next((i for i, (_, step) in enumerate(whole) if step.descends), None)
+        for i, (name, step) in enumerate(whole):
+            place = place_of(step)
+            if rule is not None and place == "before" and i > rule:
+                yield Problem(".steps", f"{name} changes gradients; put it before the rule, {whole[rule][0]}")
+            elif rule is not None and place in ("after", "last") and i < rule:
+                yield Problem(".steps", f"{name} changes or reads updates; put it after the rule, {whole[rule][0]}")
+            elif place == "last" and any(place_of(later) != "last" for _, later in whole[i + 1 :]):
+                yield Problem(".steps", f"{name} averages what the updates lead to; put it last")
 
     @property
     def descends(self) -> bool:
         return any(step.descends for _, step in self.steps)
+
+    @property
+    def children(self) -> Mapping[str, Optimizer]:
+        return dict(self.steps)
 
     def init(self, params: Params) -> OptState:
         return nest({name: step.init(params) for name, step in self.steps})
@@ -55,32 +86,18 @@ def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chai
     return Chain((*steps, *named.items()))  # type: ignore[arg-type]
 
 
-def clip_factor(limit: float, norm: float) -> float:
-    """What brings a vector of this norm down to the limit, and leaves a shorter one as it is."""
-    return limit / norm if norm > limit else 1.0
+def _flat(steps: Chain) -> Iterator[tuple[str, Optimizer]]:
+    """The steps of a chain and of the chains in it, by name, in order."""
+    for name, step in steps.steps:
+        if isinstance(step, Chain):
+            yield from ((f"{name}/{inner}", each) for inner, each in _flat(step))
+        else:
+            yield name, step
 
 
-@register("clip_by_global_norm")
-@frozen
-class ClipByGlobalNorm(Optimizer):
-    """``g ← g · min(1, max_norm / ‖g‖)``, with one norm over all leaves.
-
-    Source   Pascanu et al. (2013), as optax: exactly ``max_norm`` afterwards, no epsilon
-    State    step
-    """
-
-    max_norm: Number = field(validator=positive)
-
-    @property
-    def descends(self) -> bool:
-        return False
-
-    def init(self, params: Params) -> OptState:
-        return {"step": first_step()}
-
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        limit = value_at(self.max_norm, count(opt_state))
-        factor = ops.scalar(clip_factor, limit, ops.norm(*tree.leaves(grads)))
-        return tree.map(lambda g: factor * g, grads), {"step": after(opt_state)}
+def place_of(step: Optimizer) -> str:
+    """Where in a chain an optimizer belongs; what only wraps a transform belongs where that does."""
+    inner = list(step.children.values())
+    if not step.descends and len(inner) == 1 and not isinstance(step, Chain):
+        return place_of(inner[0])
+    return getattr(step, "place", "anywhere")

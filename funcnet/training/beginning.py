@@ -16,7 +16,7 @@ from funcnet.metrics.base import Metric
 from funcnet.metrics.decisions import Accuracy, BalancedAccuracy
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
-from funcnet.optim.rules import AdamW
+from funcnet.optim.adam import AdamW
 from funcnet.optim.schedules import Cosine
 from funcnet.training.experiment import Experiment, Training
 

@@ -19,9 +19,9 @@ from funcnet.key import Array, Key
 from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
 from funcnet.losses import Loss
 from funcnet.metrics import Metric
+from funcnet.optim.reading import learning_rate
 from funcnet.optim.rules import Optimizer
-from funcnet.optim.schedules import bind, value_at
-from funcnet.spec import fields, specs_in
+from funcnet.optim.schedules import bind, too_short
 from funcnet.training.callbacks import Callback, Event, Progress, Row, Watcher, monitors
 from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, whole_number
 from funcnet.training.step import TrainState, predict, train_state, train_step, value_and_grad
@@ -107,6 +107,8 @@ def fit(
     if class_weight is not None:
         weight = _class_weights(y, weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
+    for sentence in too_short(optimizer, total):
+        log.warning("%s", sentence)
     ts = _start(net, optimizer, key, shape_of(x), start.train_state if isinstance(start, Progress) else start)
     step = train_step(net, loss, optimizer)
     dtype = dtype_of(ts.params, ts.state)
@@ -151,7 +153,7 @@ def fit(
                         "step": ts.step,
                         "epoch": ts.step / per_epoch if ts.step % per_epoch else ts.step // per_epoch,
                         "loss": recent.value,
-                        "learning_rate": learning_rate(optimizer, ts.step - 1),
+                        "learning_rate": learning_rate(optimizer, ts.opt_state, ts.step - 1),
                         "seconds": seconds,
                     }
                     recent = _Mean()
@@ -407,12 +409,3 @@ def _scores(
         held_out = evaluate(net, loss, params, state, validation, metrics)
         scores |= {f"validation/{name}": value for name, value in held_out.items()}
     return scores
-
-
-def learning_rate(optimizer: Optimizer, step: int) -> float | None:
-    """The rate that update number ``step`` used: the optimizer's own, or the first one inside it."""
-    if hasattr(optimizer, "learning_rate"):
-        return value_at(optimizer.learning_rate, max(step, 0))
-    inside = (inner for field in fields(type(optimizer)) for inner in specs_in(getattr(optimizer, field.name)))
-    rates = (learning_rate(inner, step) for inner in inside if isinstance(inner, Optimizer))
-    return next((rate for rate in rates if rate is not None), None)

@@ -78,19 +78,30 @@ def test_optimizers(thresholds, sizes, without):
     for name, opt in OPTIMIZERS.items():
         for dtype in (np.float32, np.float64):
             params = {
-                "a": {"w": fn.Key(1).normal((3, 4), dtype), "b": fn.Key(2).normal((4,), dtype)},
-                "c": fn.Key(3).normal((2,), dtype),
-                "s": np.array(0.3, dtype),
+                "a": {"weight": fn.Key(1).normal((3, 4), dtype), "bias": fn.Key(2).normal((4,), dtype)},
+                "bias": fn.Key(3).normal((2,), dtype),
+                "weight": np.array(0.3, dtype),
             }
             plain = compiled = opt.init(params)
-            fast = Compiled(lambda g, s, p, opt=opt: opt.update(g, s, p), strict=True, without=without)
+            fast = Compiled(lambda g, s, p, v, opt=opt: opt.update(g, s, p, v), strict=True, without=without)
             for i in range(35):  # past the step at which averages are flushed
                 grads = random_like(params, fn.Key(4).fold(i))
                 if i > 1:
-                    grads["c"] = np.zeros_like(grads["c"])
-                u, plain = opt.update(grads, plain, params)
-                v, compiled = fast(grads, compiled, params)
+                    grads["bias"] = np.zeros_like(grads["bias"])
+                value = 2.0 - 0.05 * min(i, 10)
+                u, plain = opt.update(grads, plain, params, value)
+                v, compiled = fast(grads, compiled, params, value)
                 assert same((u, plain), (v, compiled)), (name, i)
+
+
+def test_a_number_for_one_leaf_and_an_array_for_another_are_not_alike():
+    """Such as the updates of a leaf that is frozen, and of one that is not."""
+
+    def f(a, b, u):
+        return {"a": a + np.zeros_like(a), "b": b + u}, {"a": a + u, "b": b + np.zeros_like(b)}
+
+    a, b, u = (fn.Key(i).normal((5,)) for i in range(3))
+    assert same(Compiled(f, strict=True)(a, b, u), f(a, b, u))
 
 
 # ----- random programs -----------------------------------------------------------------------------------
