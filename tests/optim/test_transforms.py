@@ -213,6 +213,25 @@ def test_a_plateau_wants_the_loss() -> None:
     assert str(caught.value) == f"ReduceOnPlateau: {wanted}"
 
 
+# ----- units ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 5), (4, 3), (3, 2, 4), (3, 3, 2, 4), (2, 2, 2, 2, 3)])
+def test_the_unit_of_a_leaf_is_what_leads_to_one_output(shape: tuple[int, ...]) -> None:
+    g, p = KEY.fold("g").normal(shape), KEY.fold("p").normal(shape)
+    whole = sum(n != 1 for n in shape) <= 1
+    units = [...] if whole else [(..., i) for i in range(shape[-1])]
+    clipped, centred = np.array(g), np.array(g)
+    for unit in units:
+        norm, limit = np.linalg.norm(g[unit]), 0.6 * max(np.linalg.norm(p[unit]), 1.0)
+        clipped[unit] = g[unit] * min(1.0, limit / norm)
+    for i in range(shape[-1]) if len(shape) > 1 else ():
+        centred[..., i] -= g[..., i].mean()
+    for transform, expected in ((optim.AdaptiveClip(0.6, eps=1.0), clipped), (optim.Centralize(), centred)):
+        found, _ = transform.update({"w": g}, transform.init({"w": p}), {"w": p})
+        np.testing.assert_allclose(found["w"], expected, rtol=1e-13, atol=1e-15)
+
+
 # ----- averages ------------------------------------------------------------------------------------------
 
 AVERAGING: dict[str, optim.Optimizer] = {

@@ -779,12 +779,21 @@ RULES: dict[str, optim.Optimizer] = {
     "rmsprop": optim.RMSprop(0.01),
     "rmsprop_centered": optim.RMSprop(0.01, centered=True, momentum=0.5),
     "chain": optim.chain(optim.ClipByGlobalNorm(1.0), optim.SGD(optim.Constant(0.1))),
+    "clipped": optim.chain(optim.ClipByValue(0.5), optim.ClipByBlockNorm(0.5), optim.AdaptiveClip(0.5), optim.SGD(0.3)),
+    "penalised": optim.chain(optim.L2(1e-4), optim.Centralize(), optim.AddNoise(1e-4), optim.Adam(0.03)),
+    "decayed": optim.chain(optim.Adam(0.03), optim.Masked(optim.DecoupledWeightDecay(1e-5), "*weight")),
+    "averaged": optim.chain(optim.Lookahead(optim.Adam(0.05)), optim.EMA(0.9)),
+    "mean": optim.chain(optim.Adam(0.03), optim.ReduceOnPlateau(0.5), optim.PolyakAverage(start=100)),
+    "partition": optim.partition({"*bias": optim.SGD(0.1), "*": optim.Freeze(optim.Adam(0.03), "dense_0/*")}),
 }
 
 
+def inside(rule: optim.Optimizer) -> list[type]:
+    return [type(rule), *(cls for child in rule.children.values() for cls in inside(child))]
+
+
 def test_every_rule_is_here() -> None:
-    inside = [step for rule in RULES.values() for _, step in getattr(rule, "steps", ())]
-    classes = {type(rule) for rule in [*RULES.values(), *inside]}
+    classes = {cls for rule in RULES.values() for cls in inside(rule)}
     assert {cls for tag, cls in spec.tags("optimizer").items() if "." not in tag} == classes
 
 

@@ -23,6 +23,36 @@ LINES = {
         "type": "chain",
         "steps": [{"type": "adam", "learning_rate": {"type": "warmup_cosine", "peak": 0.01, "warmup_steps": 10}}],
     },
+    **{
+        step["type"]: {"type": "chain", "steps": [step, {"type": "adam", "learning_rate": 0.002}]}
+        for step in (
+            {"type": "clip_by_value", "max_value": 0.1},
+            {"type": "clip_by_block_norm", "max_norm": 0.5},
+            {"type": "adaptive_clip", "clipping": 0.1},
+            {"type": "l2", "weight_decay": 1e-4},
+            {"type": "centralize"},
+            {"type": "add_noise", "eta": 1e-6, "seed": 3},
+        )
+    },
+    **{
+        step["type"]: {"type": "chain", "steps": [{"type": "adam", "learning_rate": 0.002}, step]}
+        for step in (
+            {"type": "decoupled_weight_decay", "rate": 1e-4},
+            {"type": "ema", "decay": 0.9},
+            {"type": "polyak_average", "start": 20},
+            {"type": "reduce_on_plateau", "factor": 0.5},
+            {"type": "masked", "rule": {"type": "decoupled_weight_decay", "rate": 1e-4}, "patterns": ["*/weight"]},
+        )
+    },
+    "lookahead": {"type": "lookahead", "rule": {"type": "adam", "learning_rate": {"type": "one_cycle", "peak": 0.01}}},
+    "freeze": {"type": "freeze", "rule": {"type": "adam", "learning_rate": 0.003}, "patterns": "*/bias"},
+    "partition": {
+        "type": "partition",
+        "parts": [
+            [["*/bias", "head/*"], {"type": "sgd", "learning_rate": {"type": "linear", "initial": 0.1}}],
+            ["*", {"type": "adamw", "learning_rate": 0.002}],
+        ],
+    },
 }
 
 
