@@ -152,7 +152,7 @@ def test_state_whose_gradient_has_died_does_not_become_subnormal(name: str) -> N
         grads = tree.map(np.zeros_like, params)
         if step < 5:
             grads = tree.map(lambda p, step=step: key.fold("g", step).normal(p.shape, np.float32), params)
-        updates, opt_state = opt.update(grads, opt_state, params)
+        updates, opt_state = opt.update(grads, opt_state, params, value=1.0)
         params = fn.apply_updates(params, updates)
         found += subnormal(opt_state) != {}
     assert found <= (31 if any(word in name for word in FAST) else 0)

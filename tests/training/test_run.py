@@ -534,11 +534,12 @@ def saved(tmp_path):
     return tmp_path / "net.npz", (tmp_path / "net.npz").read_bytes()
 
 
-def refused(path):
+def refused(path, collect=True):
     """The message of a file that does not load."""
     with pytest.raises(fn.CheckpointError) as error:
         fn.load(path)
-    gc.collect()  # an archive left open would be told of here
+    if collect:
+        gc.collect()  # an archive left open would be told of here
     return str(error.value)
 
 
@@ -586,7 +587,8 @@ def test_load_of_every_truncation_is_refused(saved):
     path, content = saved
     for size in range(0, len(content), max(1, len(content) // 60)):
         path.write_bytes(content[:size])
-        assert refused(path).startswith(f"{path}: ")
+        assert refused(path, collect=False).startswith(f"{path}: ")
+    gc.collect()
 
 
 def test_load_never_gives_altered_numbers(saved):

@@ -784,6 +784,18 @@ RULES: dict[str, optim.Optimizer] = {
     "decayed": optim.chain(optim.Adam(0.03), optim.Masked(optim.DecoupledWeightDecay(1e-5), "*weight")),
     "averaged": optim.chain(optim.Lookahead(optim.Adam(0.05)), optim.EMA(0.9)),
     "mean": optim.chain(optim.Adam(0.03), optim.ReduceOnPlateau(0.5), optim.PolyakAverage(start=100)),
+    "amsgrad": optim.AMSGrad(0.03),
+    "adamax": optim.Adamax(0.05),
+    "nadam": optim.NAdam(0.03),
+    "radam": optim.RAdam(0.03),
+    "adagrad": optim.Adagrad(0.3),
+    "adadelta": optim.Adadelta(20.0),
+    "adafactor": optim.Adafactor(0.1),
+    "lion": optim.Lion(0.01),
+    "lamb": optim.LAMB(0.03),
+    "lars": optim.LARS(5.0, trust=0.01),
+    "muon": optim.Muon(0.03),
+    "schedule_free": optim.ScheduleFreeAdamW(0.05),
     "partition": optim.partition({"*bias": optim.SGD(0.1), "*": optim.Freeze(optim.Adam(0.03), "dense_0/*")}),
 }
 

@@ -44,6 +44,14 @@ LINES = {
             {"type": "masked", "rule": {"type": "decoupled_weight_decay", "rate": 1e-4}, "patterns": ["*/weight"]},
         )
     },
+    **{
+        tag: {"type": tag, "learning_rate": 0.005}
+        for tag in ("amsgrad", "adamax", "nadam", "radam", "adafactor", "lamb", "muon", "schedule_free_adamw")
+    },
+    "adagrad": {"type": "adagrad", "learning_rate": 0.05},
+    "adadelta": {"type": "adadelta", "learning_rate": 2.0},
+    "lion": {"type": "lion", "learning_rate": 0.001},
+    "lars": {"type": "lars", "learning_rate": 1.0, "trust": 0.02},
     "lookahead": {"type": "lookahead", "rule": {"type": "adam", "learning_rate": {"type": "one_cycle", "peak": 0.01}}},
     "freeze": {"type": "freeze", "rule": {"type": "adam", "learning_rate": 0.003}, "patterns": "*/bias"},
     "partition": {
