@@ -51,7 +51,7 @@ LINES = {
     "adagrad": {"type": "adagrad", "learning_rate": 0.05},
     "adadelta": {"type": "adadelta", "learning_rate": 2.0},
     "lion": {"type": "lion", "learning_rate": 0.001},
-    "lars": {"type": "lars", "learning_rate": 1.0, "trust": 0.02},
+    "lars": {"type": "lars", "learning_rate": 0.3, "trust": 0.02},
     "lookahead": {"type": "lookahead", "rule": {"type": "adam", "learning_rate": {"type": "one_cycle", "peak": 0.01}}},
     "freeze": {"type": "freeze", "rule": {"type": "adam", "learning_rate": 0.003}, "patterns": "*/bias"},
     "partition": {
