@@ -250,6 +250,7 @@ def train(
         batch_size=experiment.training.batch_size,
         remainder=experiment.training.remainder,
         augment=experiment.training.augment,
+        shards=experiment.training.shards,
         log_every=experiment.training.log_every,
         key=(start.train_state if isinstance(start, Progress) else start).key,
         start=start,

@@ -50,6 +50,7 @@ class Training(Spec):
     """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
 
     Rows that remain at the end of an epoch make a smaller batch, or with a ``remainder`` of "drop" wait for the next.
+    ``shards`` cuts each batch into so many parts whose gradients are added, for batches larger than memory.
 
     ``class_weight`` weighs the loss of each sample by its class, by name or label: ``{"ill": 5.0, "well": 1.0}``;
     "balanced" gives every class the same total.
@@ -69,6 +70,7 @@ class Training(Spec):
     steps: int | None = field(default=None, validator=positive)
     batch_size: int | Literal["full"] = field(default=32, validator=positive)
     remainder: Literal["keep", "drop"] = "keep"
+    shards: int = field(default=1, validator=positive)
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
     augment: tuple[Augmentation, ...] = ()
     log_every: int | None = field(default=None, validator=positive)

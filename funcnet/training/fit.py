@@ -56,6 +56,7 @@ def fit(
     augment: Sequence[Callable[[Batch, Key], Batch]] = (),
     log_every: int | None = None,
     block: int | None = None,
+    shards: int = 1,
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
@@ -73,6 +74,7 @@ def fit(
     The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
     loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
     the seconds so far, and at the end of an epoch the metrics over the whole training and validation parts.
+    ``shards`` cuts each batch into so many parts whose gradients are added, for batches larger than memory.
     ``callbacks`` are pairs ``init() -> state`` and ``update(state, event) -> (state, stop)``.
 
     Ctrl-C ends training and returns what was learnt.
@@ -102,6 +104,8 @@ def fit(
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
     size = rows if batch_size == "full" else min(int(batch_size), rows)
     per_epoch = rows // size if remainder == "drop" else -(-rows // size)
+    if batch_size != "full" and int(batch_size) > rows:
+        log.warning("batch_size %d is more than the %d rows to train on; every batch is all of them", batch_size, rows)
     total = _total_steps(epochs, steps, per_epoch)
     given_weight = weight
     if class_weight is not None:
@@ -110,7 +114,7 @@ def fit(
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
     ts = _start(net, optimizer, key, shape_of(x), start.train_state if isinstance(start, Progress) else start)
-    step = train_step(net, loss, optimizer)
+    step = train_step(net, loss, optimizer, shards=shards)
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))

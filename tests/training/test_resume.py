@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import attrs
 import numpy as np
 import pytest
 
@@ -112,6 +113,28 @@ def test_everything_that_watches_goes_on_too(tmp_path, changes):
                 texts = [(one / name).read_text(encoding="utf-8") for one in (folder, tmp_path / "whole")]
                 lines = [[{**json.loads(line), "seconds": 0} for line in text.splitlines()] for text in texts]
                 assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("step", [5, 38, 60])
+def test_noise_averages_shards_and_plateaus_go_on_too(tmp_path, step):
+    """Augmentation, gradients in shards, an average of the params, a plateau in the optimizer's state."""
+    spec = attrs.evolve(
+        experiment(augment=(data.Jitter(0.1),), shards=3, epochs=20, early_stopping=fn.EarlyStopping(patience=15)),
+        optimizer=optim.chain(optim.Adam(0.05), optim.ReduceOnPlateau(0.5, patience=3), optim.EMA(0.95)),
+    )
+    fn.run(spec, tmp_path / "whole")
+    folder = crashed(spec, tmp_path / "run", step)
+    fn.run(spec, folder, resume=True)
+    assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+def test_a_batch_larger_than_the_data_is_said(caplog):
+    x = fn.Key(0).normal((8, 2))
+    fn.fit(
+        fn.Dense(1), (x, x[:, 0]), loss=losses.MeanSquaredError(), optimizer=optim.SGD(0.1), epochs=1, batch_size=64,
+        key=fn.Key(0),
+    )  # fmt: skip
+    assert caplog.messages == ["batch_size 64 is more than the 8 rows to train on; every batch is all of them"]
 
 
 def test_what_stopped_early_has_its_best_state(tmp_path):

@@ -199,6 +199,7 @@ def test_spec_json_has_every_default_filled_in(done):
         "steps": None,
         "batch_size": 30,
         "remainder": "keep",
+        "shards": 1,
         "class_weight": None,
         "augment": [],
         "early_stopping": None,
