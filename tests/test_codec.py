@@ -184,7 +184,7 @@ def test_every_spec_round_trips(cls):
 
 @pytest.mark.parametrize("cls", WITH_FIELDS.values(), ids=WITH_FIELDS)
 def test_hashes_differ_exactly_where_specs_do(cls):
-    @fixed(max_examples=25)
+    @fixed(max_examples=10)
     @given(st.data(), specs(cls, 2))
     def holds(data, spec):
         name, hint, _, constraint = data.draw(st.sampled_from(fields(cls)))

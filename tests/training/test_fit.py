@@ -603,8 +603,10 @@ def test_ctrl_c_returns_what_was_learnt() -> None:
 
 
 CHILD = """
+import signal
 import numpy as np
 import funcnet as fn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 
 class Ready:
     def init(self):
