@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from funcnet.compile.function import compile as compile
     from funcnet.compile.source import source as source
     from funcnet.compile.trace import CompileWarning as CompileWarning, TraceError as TraceError
+    from funcnet.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from funcnet.errors import (
         CheckpointError as CheckpointError,
         DataError as DataError,
@@ -169,7 +170,8 @@ if TYPE_CHECKING:
         Reshape as Reshape,
     )
     from funcnet.optim.rules import apply_updates as apply_updates
-    from funcnet.runs import Run as Run, load_run as load_run, run as run
+    from funcnet.run_folder import Run as Run, load_run as load_run
+    from funcnet.runs import run as run
     from funcnet.schema import json_schema as json_schema
     from funcnet.spec import frozen as frozen, register as register
     from funcnet.stepping import generate as generate, stepper as stepper
@@ -186,7 +188,6 @@ if TYPE_CHECKING:
         TargetReached as TargetReached,
         TimeBudget as TimeBudget,
     )
-    from funcnet.training.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from funcnet.training.experiment import Experiment as Experiment, Training as Training
     from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
     from funcnet.training.jacobian import Residuals as Residuals, jacobian as jacobian, residuals as residuals

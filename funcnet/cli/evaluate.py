@@ -17,7 +17,8 @@ from funcnet.data.reading import dataset
 from funcnet.errors import DataError
 from funcnet.key import Array, Key
 from funcnet.metrics import confusion_matrix, per_class
-from funcnet.runs import Run, data_digest, finite_json, in_units, load_run, read_object
+from funcnet.run_folder import Run, data_digest, finite_json, load_run, read_object
+from funcnet.runs import in_units
 from funcnet.training.answers import is_one, label_of
 from funcnet.training.fit import evaluate
 from funcnet.training.step import predict

@@ -10,7 +10,7 @@ import numpy as np
 from funcnet.data.text import Text, decode, encode
 from funcnet.errors import DataError
 from funcnet.key import Key
-from funcnet.runs import load_run
+from funcnet.run_folder import load_run
 from funcnet.stepping import generate
 
 

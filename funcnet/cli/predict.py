@@ -19,7 +19,7 @@ from funcnet.data.streams import Stream
 from funcnet.errors import DataError
 from funcnet.files import write_bytes
 from funcnet.key import Array
-from funcnet.runs import Run, load_run
+from funcnet.run_folder import Run, load_run
 from funcnet.training.answers import column, is_one, label_of, proba_of
 
 

@@ -16,7 +16,7 @@ from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
 from funcnet.layer import Layer
 from funcnet.optim.schedules import LONG, bind
-from funcnet.runs import load_run
+from funcnet.run_folder import load_run
 from funcnet.training.experiment import Experiment
 
 

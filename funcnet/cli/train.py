@@ -15,7 +15,8 @@ from funcnet.cli.edit import apply_setting
 from funcnet.cli.files import base_of, spec_file
 from funcnet.codec import from_json, load_document
 from funcnet.errors import Problem, SpecError
-from funcnet.runs import Run, Terminated, finite_json, next_folder, profiled, run
+from funcnet.run_folder import Run, finite_json, next_folder
+from funcnet.runs import Terminated, profiled, run
 from funcnet.training.experiment import Experiment
 from funcnet.training.profile import Profile
 

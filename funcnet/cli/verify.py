@@ -12,7 +12,8 @@ from funcnet import tree
 from funcnet.cli.console import number, table
 from funcnet.cli.files import base_of
 from funcnet.errors import CheckpointError
-from funcnet.runs import digest, environment, finite_json, load_run, read_object, run
+from funcnet.run_folder import digest, environment, finite_json, load_run, read_object
+from funcnet.runs import run
 
 
 def verify(options: argparse.Namespace) -> int:

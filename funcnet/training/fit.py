@@ -27,6 +27,7 @@ from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, w
 from funcnet.training.step import TrainState, predict, train_state, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")
+USUAL_BATCH = 32
 
 
 class Fit(NamedTuple):
@@ -45,7 +46,7 @@ def fit(
     optimizer: Optimizer,
     epochs: int | None = None,
     steps: int | None = None,
-    batch_size: int | Literal["full"] = 32,
+    batch_size: int | Literal["full"] = USUAL_BATCH,
     remainder: Literal["keep", "drop"] = "keep",
     key: Key,
     start: TrainState | Progress | Params | None = None,
@@ -104,7 +105,7 @@ def fit(
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
     size = rows if batch_size == "full" else min(int(batch_size), rows)
     per_epoch = rows // size if remainder == "drop" else -(-rows // size)
-    if batch_size != "full" and int(batch_size) > rows:
+    if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # somebody chose it
         log.warning("batch_size %d is more than the %d rows to train on; every batch is all of them", batch_size, rows)
     total = _total_steps(epochs, steps, per_epoch)
     given_weight = weight
