@@ -26,17 +26,24 @@ import funcnet
 from funcnet import tree
 from funcnet.codec import load_spec, to_dict
 from funcnet.data.preparation import Prepared
-from funcnet.data.preprocessing import check_finite, restore_inputs, restore_targets, shift_and_factor, transform
+from funcnet.data.preprocessing import (
+    check_finite,
+    prepared_shape,
+    restore_inputs,
+    restore_targets,
+    shift_and_factor,
+    transform,
+)
 from funcnet.data.sources import Frame
 from funcnet.data.streams import Stream, pieces_of
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import write_bytes
 from funcnet.key import Array, Key
-from funcnet.layer import Params
+from funcnet.layer import Params, Shape, State
 from funcnet.training.answers import label_of, proba_of
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
-from funcnet.training.checks import numeric
+from funcnet.training.checks import mismatches, numeric
 from funcnet.training.experiment import Experiment
 from funcnet.training.step import TrainState, predict
 from funcnet.training.threads import blas
@@ -284,6 +291,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         for scaler in (preprocess["inputs"], preprocess.get("targets")):
             if scaler is not None:
                 shift_and_factor(scaler)
+        in_shape = prepared_shape(preprocess)
+        if in_shape is not None:
+            check_weights(folder, experiment, in_shape, params, state)
         name = LAST
         metrics = read_object(folder / name)
         if not all(isinstance(scores, dict) for scores in metrics.values()):
@@ -299,6 +309,22 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         raise CheckpointError(f"{folder / name}: cannot be read: {error}") from None
     ts = TrainState(params, state, {}, key, step)
     return Run(ts, history, metrics, experiment, preprocess, params, stopped)
+
+
+def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: Params, state: State) -> None:
+    """Refuse weights of another network, or of another float type.
+
+    Raises   CheckpointError with every leaf that does not fit
+    """
+    problems = mismatches(experiment.model, in_shape, params, state)
+    found = tree.flatten({"params": params, "state": state})
+    problems += [
+        f"{path}: expected {experiment.dtype}, got {leaf.dtype}"
+        for path, leaf in found.items()
+        if leaf.dtype.kind == "f" and leaf.dtype != experiment.dtype
+    ]
+    if problems:
+        raise CheckpointError(f"{where}: the weights do not fit the spec:\n  " + "\n  ".join(problems))
 
 
 def read_object(path: Path) -> dict[str, Any]:

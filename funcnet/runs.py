@@ -27,6 +27,7 @@ from funcnet.run_folder import (
     LAST,
     Run,
     check_free,
+    check_weights,
     claim,
     data_digest,
     environment,
@@ -117,6 +118,8 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
             saved = newest(saver.folder)
             if saved is not None:
                 check_facts(saved, facts, saver.folder)
+                there = saved.progress.train_state
+                check_weights(saver.folder, experiment, data.train.x.shape[1:], there.params, there.state)
                 start = saved.progress
         result: Fit | None = None
         try:

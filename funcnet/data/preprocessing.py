@@ -206,6 +206,16 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     return low, high, shift, np.where(varies, factor, 1.0)
 
 
+def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
+    """The shape of one input after the preprocessing; None for indices, of which it does not depend."""
+    if preprocess.get("columns") is not None:
+        return (len(_one_hot(preprocess)),)
+    shape = preprocess.get("shape")
+    if shape is None:
+        return None
+    return (math.prod(shape),) if preprocess.get("flatten") else tuple(shape)
+
+
 # ----- applying it ---------------------------------------------------------------------------------------------------
 
 

@@ -626,7 +626,8 @@ ts = result.train_state
 again = fn.fit(net, (x, x[:, :1]), loss=fn.losses.MeanSquaredError(), optimizer=fn.optim.Adam(), steps=ts.step,
                batch_size=8, key=key)
 equal = all(np.array_equal(a, b) for a, b in zip(fn.tree.leaves(ts.params), fn.tree.leaves(again.train_state.params)))
-print(result.stopped, ts.step >= 20, int(ts.opt_state["step"]) == ts.step, len(result.history) == ts.step // 8, equal)
+behind = ts.step // 8 - len(result.history)  # it may come between the last step of an epoch and its row
+print(result.stopped, ts.step >= 20, int(ts.opt_state["step"]) == ts.step, behind in (0, ts.step % 8 == 0), equal)
 """
 
 

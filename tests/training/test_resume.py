@@ -442,3 +442,28 @@ def test_kills_at_random_moments_lose_nothing(tmp_path):
     finally:
         sys.path.pop(0)
     assert kills.rounds(tmp_path, count=4, seed=3) >= 4
+
+
+def test_weights_of_another_network_are_told_of_all_at_once(tmp_path, whole):
+    shutil.copytree(whole, tmp_path / "run")
+    net = fn.serial(fn.Dense(7), fn.BatchNorm(), fn.Relu(), fn.Dropout(0.3), fn.Dense(3))
+    params, state = net.init(fn.Key(0), (4,))
+    params["dense_1"]["bias"] = params["dense_1"]["bias"].astype(np.float64)
+    fn.save(tmp_path / "run" / "weights.npz", net, params, state)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    facts["weights"] = digest({"params": params, "state": state})
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.load_run(tmp_path / "run")
+    assert str(error.value) == f"{tmp_path / 'run'}: the weights do not fit the spec:\n  " + "\n  ".join(
+        [
+            "dense_0/weight: expected param of shape (4, 12), got (4, 7)",
+            "dense_0/bias: expected param of shape (12,), got (7,)",
+            "batch_norm_0/scale: expected param of shape (12,), got (7,)",
+            "batch_norm_0/bias: expected param of shape (12,), got (7,)",
+            "dense_1/weight: expected param of shape (12, 3), got (7, 3)",
+            "batch_norm_0/running_mean: expected state of shape (12,), got (7,)",
+            "batch_norm_0/running_var: expected state of shape (12,), got (7,)",
+            "params/dense_1/bias: expected float32, got float64",
+        ]
+    )
