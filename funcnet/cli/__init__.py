@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import funcnet
 
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
     init.add_argument("--force", action="store_true", help="write over a spec that is there already")
     init.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
-    init.set_defaults(run=_init)
+    init.set_defaults(run=command("init", "init"))
 
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
     train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
@@ -81,20 +82,20 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
     train.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
     train.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
-    train.set_defaults(run=_train)
+    train.set_defaults(run=command("train", "train"))
 
     check = commands.add_parser("check", help="validate an experiment down to shapes, the first batch and the laws")
     check.add_argument("spec", help="the experiment, a JSON file, or a run folder")
     check.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
     check.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=command("check", "check"))
 
     evaluate = commands.add_parser("evaluate", help="print a run's metrics, its confusion matrix and each class")
     evaluate.add_argument("spec", metavar="RUN", help="the folder of a run")
     evaluate.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
     evaluate.add_argument("--part", choices=("train", "validation", "test"), help="one part alone (default: all)")
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=command("evaluate", "print_scores"))
 
     predict = commands.add_parser("predict", help="answer the raw rows of a file by what a run has learnt")
     predict.add_argument("spec", metavar="RUN", help="the folder of a run")
@@ -102,12 +103,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("-o", "--out", metavar="OUT", help="write the answers instead of printing them")
     predict.add_argument("--json", action="store_true", help="answer in JSON lines instead of CSV")
     predict.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=command("predict", "print_predictions"))
 
     verify = commands.add_parser("verify", help="train a run's spec again and compare weights and scores")
     verify.add_argument("spec", metavar="RUN", help="the folder of a run")
     verify.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    verify.set_defaults(run=_verify)
+    verify.set_defaults(run=command("verify", "verify"))
 
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
     show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
@@ -116,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")
     show.add_argument("--diagram", metavar="FILE", help="write a picture too: .svg, or .mmd for Mermaid")
     show.add_argument("--json", action="store_true", help="print the table as JSON")
-    show.set_defaults(run=_show)
+    show.set_defaults(run=command("show", "show"))
 
     source = commands.add_parser("source", help="print a network as one NumPy file: forward, backward, update")
     source.add_argument("spec", help="an experiment or model in JSON, or a run folder")
@@ -129,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
         help="write a run as a program that answers raw rows, and its weights beside it (default: RUN/inference.py)",
     )
     source.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
-    source.set_defaults(run=_source)
+    source.set_defaults(run=command("source", "print_source"))
 
     diff = commands.add_parser("diff", help="compare two specs, field by field, and what becomes of the params")
     diff.add_argument("first", metavar="A", help="an experiment or model in JSON, or a run folder")
@@ -137,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1 (default: the data's)")
     diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
     diff.add_argument("--json", action="store_true", help="print the difference as JSON")
-    diff.set_defaults(run=_diff)
+    diff.set_defaults(run=command("diff", "print_difference"))
 
     generate = commands.add_parser("generate", help="continue a text by what a run has learnt")
     generate.add_argument("spec", metavar="RUN", help="the folder of a run trained on text")
@@ -147,22 +148,22 @@ def parser() -> argparse.ArgumentParser:
     generate.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest characters alone")
     generate.add_argument("--seed", type=int, default=0, help="the seed of the draws (default: 0)")
     generate.add_argument("--json", action="store_true", help="print the text as JSON")
-    generate.set_defaults(run=_generate)
+    generate.set_defaults(run=command("generate", "print_text"))
 
     listing = commands.add_parser("list", help="list the specs at hand, and every tag by kind with its fields")
     listing.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=command("listing", "listing"))
 
     guide = commands.add_parser("guide", help="read about backpropagation, layers, losses, specs and errors")
     guide.add_argument("topic", nargs="?", help="a page, such as concept (default: the list of pages)")
     guide.add_argument("--lang", metavar="LANG", help="the page's language: en, or zh where it is translated")
     guide.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
-    guide.set_defaults(run=_guide)
+    guide.set_defaults(run=command("guide", "print_guide"))
 
     schema = commands.add_parser("schema", help="print the JSON Schema of specs, for editors and validators")
     schema.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
-    schema.set_defaults(run=_schema)
+    schema.set_defaults(run=command("schema", "print_schema"))
     for reads in (train, check, evaluate, verify, show, source, diff):
         reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
@@ -174,73 +175,11 @@ def _init(options: argparse.Namespace) -> int:
     return init(options)
 
 
-def _train(options: argparse.Namespace) -> int:
-    from funcnet.cli.train import train
+def command(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """What runs a command; its module, and what that needs, is imported when it runs."""
 
-    return train(options)
+    def run(options: argparse.Namespace) -> int:
+        status: int = getattr(importlib.import_module(f"funcnet.cli.{module}"), name)(options)
+        return status
 
-
-def _check(options: argparse.Namespace) -> int:
-    from funcnet.cli.check import check
-
-    return check(options)
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from funcnet.cli.evaluate import print_scores
-
-    return print_scores(options)
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from funcnet.cli.verify import verify
-
-    return verify(options)
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from funcnet.cli.predict import print_predictions
-
-    return print_predictions(options)
-
-
-def _show(options: argparse.Namespace) -> int:
-    from funcnet.cli.show import show
-
-    return show(options)
-
-
-def _source(options: argparse.Namespace) -> int:
-    from funcnet.cli.source import print_source
-
-    return print_source(options)
-
-
-def _diff(options: argparse.Namespace) -> int:
-    from funcnet.cli.diff import print_difference
-
-    return print_difference(options)
-
-
-def _generate(options: argparse.Namespace) -> int:
-    from funcnet.cli.generate import print_text
-
-    return print_text(options)
-
-
-def _list(options: argparse.Namespace) -> int:
-    from funcnet.cli.listing import listing
-
-    return listing(options)
-
-
-def _guide(options: argparse.Namespace) -> int:
-    from funcnet.cli.guide import print_guide
-
-    return print_guide(options)
-
-
-def _schema(options: argparse.Namespace) -> int:
-    from funcnet.cli.schema import print_schema
-
-    return print_schema(options)
+    return run
