@@ -307,7 +307,7 @@ def test_a_loss_is_a_spec() -> None:
 def test_a_loss_without_definitions_says_what_it_lacks() -> None:
     @fn.frozen
     class Nothing(losses.Loss):
-        pass
+        """A loss that defines none of what it must."""
 
     for call, name in (
         (lambda: Nothing().divisor(T), "divisor(target, weight)"),

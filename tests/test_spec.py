@@ -585,7 +585,7 @@ def test_tags_of_users_have_a_dot_between_names(tag):
 
 def test_only_frozen_specs_are_registered():
     class Plain:
-        pass
+        """Not derived from any kind of spec."""
 
     class Bare(fn.Dense):
         extra: int = 3

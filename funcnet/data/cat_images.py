@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -109,9 +110,7 @@ def decoded(name: object, path: Path) -> str:
 
     Raises   DataError for what is no UTF-8 text
     """
-    try:
-        if isinstance(name, bytes):
+    if isinstance(name, bytes):
+        with contextlib.suppress(UnicodeDecodeError):
             return name.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
     raise DataError(f"{path}: list_classes: expected names in UTF-8, got {name!r:.60}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from funcnet.data.preprocessing import check_finite, fit, narrow, scale_targets, sorted_labels, transform
 from funcnet.data.sources import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
-from funcnet.data.streams import BLOCK, BLOCK_BYTES, LARGE, Stream, pieces_of, take
+from funcnet.data.streams import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
 from funcnet.errors import DataError, Problem, SpecError, did_you_mean, place
 from funcnet.key import Array, Key
 from funcnet.layer import Shape
@@ -88,8 +88,7 @@ def prepared(
         preprocess["outputs"] = list(table.outputs)
     if isinstance(x, Stream):
         for part in parts[1:]:  # those that train were looked at for their statistics
-            for _ in pieces_of(x, part):
-                pass
+            look_through(x, part)
     whole = transform(preprocess, x, dtype, name)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))

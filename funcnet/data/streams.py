@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -142,6 +143,14 @@ def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
     for begin in range(0, count, size):
         piece = x[begin : begin + size] if rows is None else x[rows[begin : begin + size]]
         yield np.ascontiguousarray(piece)  # sums depend on the order in memory, in their last bits
+
+
+def look_through(x: Stream, rows: Array) -> None:
+    """Read rows once, so that what is wrong with them is known before training.
+
+    Raises   DataError as the stream does
+    """
+    deque(pieces_of(x, rows), maxlen=0)
 
 
 def order_of(rows: int, key: Key, block: int | None = None) -> Array:

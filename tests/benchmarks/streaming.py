@@ -1,4 +1,4 @@
-"""Train on more than fits into memory: ``python tests/benchmarks/streaming.py [--gigabytes 4] [--kind npy|hdf5]``.
+"""Train on more than fits into memory: ``python tests/benchmarks/streaming.py [--gigabytes 4.1] [--kind npy|hdf5]``.
 
 Writes a data set of so many gigabytes (784 float32 features a row, 10 classes whose means differ), trains one epoch of
 784-64-10 on it by ``funcnet train`` in a process of its own, and prints the time, the rows a second, the accuracy, and
@@ -47,7 +47,7 @@ def write(folder: Path, rows: int, kind: str) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=4.0)
+    parser.add_argument("--gigabytes", type=float, default=4.1)
     parser.add_argument("--kind", choices=("npy", "hdf5"), default="npy")
     options = parser.parse_args()
     rows = int(options.gigabytes * 1e9 / (4 * FEATURES))
