@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from funcnet.compile.cost import cost as cost
     from funcnet.compile.function import compile as compile
     from funcnet.compile.source import source as source
-    from funcnet.compile.trace import CompileWarning as CompileWarning, TraceError as TraceError
     from funcnet.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from funcnet.errors import (
         CheckpointError as CheckpointError,
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
         PathError as PathError,
         ShapeError as ShapeError,
         SpecError as SpecError,
+        TraceError as TraceError,
     )
     from funcnet.key import Key as Key
     from funcnet.laws.gradient import check_gradient as check_gradient

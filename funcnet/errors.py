@@ -63,6 +63,14 @@ class ExtraRequired(FuncnetError):
     """An optional dependency that is asked for and not installed."""
 
 
+class TraceError(FuncnetError):
+    """A function does something that cannot be recorded."""
+
+
+class CompileWarning(UserWarning):
+    """Something runs as it is, slower than it could."""
+
+
 class LawError(FuncnetError, AssertionError):
     """A layer, loss or optimizer that breaks one of the laws; raised by the ``check_*`` functions."""
 

@@ -124,7 +124,7 @@ KINDS: dict[str, tuple[str, str, Family]] = {
 CORE = {
     "funcnet.errors": (
         "FuncnetError", "ShapeError", "SpecError", "KeyRequired", "PathError", "NonFiniteError", "CheckpointError",
-        "DataError", "ExtraRequired", "LawError",
+        "DataError", "ExtraRequired", "LawError", "TraceError", "CompileWarning",
     ),
     "funcnet.key": ("Key",),
     "funcnet.layer": ("Layer", "Leaf", "Triple", "Context", "EVAL", "listen"),
@@ -137,7 +137,6 @@ CORE = {
     "funcnet.compile.cost": ("cost",),
     "funcnet.compile.function": ("compile",),
     "funcnet.compile.source": ("source",),
-    "funcnet.compile.trace": ("CompileWarning", "TraceError"),
     "funcnet.training.step": ("TrainState", "predict", "train_state", "train_step", "value_and_grad"),
     "funcnet.training.fit": ("Fit", "evaluate", "fit"),
     "funcnet.training.minimize": ("minimize",),

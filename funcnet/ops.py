@@ -29,6 +29,7 @@ class Primitive(NamedTuple):
     function: Callable[..., Any]
     needs: tuple[Any, ...]
     flops: Callable[..., int] | None
+    fresh: bool
 
 
 PRIMITIVES: dict[str, Primitive] = {}
@@ -39,18 +40,21 @@ def recorder(*values: Any) -> Any:
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
 
 
-def primitive(needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = None) -> Callable[[F], F]:
+def primitive(
+    needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = None, fresh: bool = False
+) -> Callable[[F], F]:
     """Decorator of a function of arrays and plain values that is recorded as one call, whatever it does inside.
 
     It may loop, write into arrays that it made, and branch on values; it takes its arguments by position and
     returns an array or a tuple of them, whose shapes depend on those of its arguments alone. It changes nothing
     that it is given. ``needs`` are the functions, and ``"NAME"``s of constants, of its own module that it uses:
     a printed program brings them along, so it uses nothing else but NumPy and the built-in functions.
-    ``flops`` counts its floating-point operations from arguments of which only the shapes are known.
+    ``flops`` counts its floating-point operations from arguments of which only the shapes are known. ``fresh`` says
+    that what it returns shares no memory with what it is given, which lets a plan use that memory again sooner.
     """
 
     def decorate(function: F) -> F:
-        PRIMITIVES[function.__name__] = Primitive(function, needs, flops)
+        PRIMITIVES[function.__name__] = Primitive(function, needs, flops, fresh)
 
         @functools.wraps(function)
         def call(*values: Any) -> Any:
@@ -93,6 +97,17 @@ def array(x: Any) -> Array:
     """An array; NumPy makes scalars of results of shape ()."""
     whole: Array = np.asarray(x) if recorder(x) is None and not members((x,)) else x
     return whole
+
+
+def is_view(x: Array) -> bool:
+    """Whether an array is a view of another."""
+    tracer = recorder(x)
+    return x.base is not None if tracer is None else bool(tracer.is_view(x))
+
+
+def identity(x: Any) -> int:
+    """A number that two names of one array share."""
+    return id(x.node) if recorder(x) is not None else id(x)
 
 
 def number(x: Any) -> Any:
@@ -194,9 +209,14 @@ def flush(x: Array) -> Array:
     times slower; relative to gradients of ordinary size they are zero. Adding a number that is ``1/eps``
     times as large as the least that is kept rounds off all that is smaller; ordinary entries do not change.
     """
-    info = np.finfo(x.dtype)
-    shift = float(info.tiny) / float(info.eps) ** 2
+    shift = flush_shift(x.dtype)
     return (x + shift) - shift
+
+
+def flush_shift(dtype: Any) -> float:
+    """The number that ``flush`` adds and takes away."""
+    info = np.finfo(dtype)
+    return float(info.tiny) / float(info.eps) ** 2
 
 
 SETTLE_EVERY = 32

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.compile.graph import CALL, CONST, VIEW, Graph, Node, map_nodes
+from funcnet.compile.graph import Graph, Node, map_nodes
+from funcnet.compile.kinds import CALL, CONST, VIEW, Arguments
 from funcnet.errors import FuncnetError
 
 SIZES = ((11, 13, 17), (101, 103, 107), (1009, 1013, 1019))
@@ -78,16 +79,16 @@ class _Merger:
         """The node that stands for those of all recordings, after what it needs."""
         one = same[0]
         shape = self.value([node.shape for node in same], one)
-        if one.kind == CONST and isinstance(one.static, np.ndarray) and len({node.shape for node in same}) > 1:
+        if one.kind is CONST and isinstance(one.static, np.ndarray) and len({node.shape for node in same}) > 1:
             return self.constant(one, shape)
         f = self.value([node.f for node in same], one)
-        if one.kind == CONST and isinstance(one.static, np.ndarray):
+        if one.kind is CONST and isinstance(one.static, np.ndarray):
             if not all(np.array_equal(node.static, one.static, equal_nan=one.dtype.kind == "f") for node in same):
                 raise Different(f"{where(one)} has a constant that depends on the number of rows")
             static: Any = one.static
         else:
             static = self.value([node.static for node in same], one)
-        return [Node(one.kind, f, args, static, shape, one.dtype, one.place, one.effect)]
+        return [Node(one.kind, f, args, static, shape, one.dtype, one.place, None, one.effect)]
 
     def constant(self, one: Node, shape: tuple[int, ...]) -> list[Node]:
         """An array of the batch's size that holds one number, or counts the rows."""
@@ -95,9 +96,9 @@ class _Merger:
         if array.size and np.all(array == array.flat[0]):
             number = np.array(array.flat[0])
             scalar = Node(CONST, None, (), number, (), one.dtype, one.place)
-            return [scalar, Node(VIEW, None, (scalar,), ("broadcast", shape), shape, one.dtype, one.place)]
+            return [scalar, Node(VIEW, None, (scalar,), ("broadcast", shape), shape, one.dtype, one.place, None)]
         if array.ndim == 1 and array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
-            return [Node(CALL, np.arange, (), (shape[0],), shape, one.dtype, one.place)]
+            return [Node(CALL, np.arange, (), Arguments((shape[0],)), shape, one.dtype, one.place, None)]
         raise Different(f"{where(one)} has a constant that depends on the number of rows")
 
     def value(self, values: list[Any], at: Node) -> Any:

@@ -20,29 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import ops, tree
-from funcnet.compile.graph import (
-    CALL,
-    CONCAT,
-    CONST,
-    INPUT,
-    MATMUL,
-    NUMBER,
-    PART,
-    PROBE,
-    REDUCE,
-    SETTLE,
-    UFUNC,
-    VIEW,
-    Graph,
-    Node,
-    Place,
-    fill,
-    map_nodes,
-)
+from funcnet import tree
+from funcnet.compile.graph import Graph, Node, Place, map_nodes
+from funcnet.compile.kinds import CALL, CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
 from funcnet.compile.plan import Plan
-from funcnet.compile.trace import TraceError, trace
-from funcnet.errors import FuncnetError, ShapeError
+from funcnet.compile.record import trace
+from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.key import Array, Key
 from funcnet.layer import (
     EVAL,
@@ -253,12 +236,12 @@ def account(plan: Plan) -> dict[Place, Work]:
     for node in plan.nodes:
         if node.kind not in (INPUT, CONST, VIEW, NUMBER):
             chain = plan.memory.chain_of.get(node)
-            near = set() if chain is None else cached.setdefault(chain[0], set())
-            add(node.place, operations(node), moved(plan, node, near))
+            near = set() if chain is None else cached.setdefault(chain.anchor, set())
+            add(node.place, node.kind.flops(node), moved(plan, node, near))
     given: set[Node] = set()
     for node in plan.outputs:
         root = plan.memory.root(node)
-        if node.is_array and (root not in plan.fresh or root in given):
+        if node.is_array and (root not in plan.memory.fresh or root in given):
             add(Place(), 0, 2 * node.nbytes)
         given.add(root)
     return found
@@ -271,43 +254,16 @@ def total(works: Iterable[Work]) -> Work:
     return Work(None if None in flops else sum(filter(None, flops)), sum(work.bytes for work in works))
 
 
-def operations(node: Node) -> int | None:
-    """The floating-point operations of a call; None for a function of unknown cost."""
-    if node.kind == UFUNC:
-        return node.size
-    if node.kind == MATMUL:
-        return 2 * node.size * node.args[0].shape[-1]
-    if node.kind == REDUCE:
-        return node.args[0].size
-    if node.kind == PROBE:
-        return 2 * node.args[0].size
-    if node.kind != CALL:
-        return 0
-    if node.f in CALLS:
-        return CALLS[node.f] * sum(arg.size for arg in node.args if arg.is_array)
-    known = ops.PRIMITIVES.get(getattr(node.f, "__name__", ""))
-    if known is None or known.function is not node.f or known.flops is None:
-        return None
-    return known.flops(*fill(node.static, node.args))
-
-
-CALLS: dict[Any, int] = {
-    **dict.fromkeys((Key.fold, Key.bits, Key.uniform, Key.normal, Key.permutation, Key.integers), 0),
-    ops.check: 1,
-}
-"""Operations for each entry of the arguments, of functions that are not looked into"""
-
-
 def moved(plan: Plan, node: Node, near: set[Node]) -> int:
     """The bytes that a call reads from memory and writes to it; ``near`` is in cache, and grows."""
     memory = plan.memory
-    if node.kind == PART:
+    if node.kind is PART:
         return node.nbytes
-    if node.kind == SETTLE and memory.in_place(node):
+    if node.kind is SETTLE and memory.in_place(node):
         near.add(memory.root(node))
         return 0
     args = dict.fromkeys(node.args)
-    if node.kind == CONCAT:
+    if node.kind is CONCAT:
         args = dict.fromkeys(arg for arg in args if memory.placed.get(arg) is not node)
     in_block = node in memory.chain_of
     count = 0
@@ -317,7 +273,7 @@ def moved(plan: Plan, node: Node, near: set[Node]) -> int:
             count += min(arg.nbytes, root.nbytes)  # what is broadcast is smaller in memory
         if in_block:
             near.add(root)
-    if node.kind == CONCAT:
+    if node.kind is CONCAT:
         return count + sum(arg.nbytes for arg in args)
     if in_block:
         near.add(memory.root(node))
@@ -327,8 +283,7 @@ def moved(plan: Plan, node: Node, near: set[Node]) -> int:
 def peak(plan: Plan) -> int:
     """The bytes of memory while a plan runs, its arguments included."""
     graph: Graph = plan.graph
-    blocks = sum(node.nbytes for node, _ in plan.static.values() if node.kind == CONST and node.static is None)
     constants: Iterable[Array] = (value for value in plan.constants.values() if isinstance(value, np.ndarray))
     held = [node for node in plan.nodes if node.kind in (CALL, PART)]  # until the plan returns
     arrays = sum(node.nbytes for node in [*graph.inputs, *plan.outputs, *held])
-    return arrays + plan.scratch_bytes + blocks + sum(math.prod(a.shape) * a.itemsize for a in constants)
+    return arrays + plan.scratch_bytes + plan.block_bytes + sum(math.prod(a.shape) * a.itemsize for a in constants)

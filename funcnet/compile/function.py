@@ -2,33 +2,196 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from funcnet.compile.plan import Plan
-from funcnet.compile.trace import TraceError, map_inputs, runs_as_it_is, trace
+from funcnet.compile import structure
+from funcnet.compile.fallback import Unlike, from_signal, runs_as_it_is, warn
+from funcnet.compile.graph import Node
+from funcnet.compile.hidden import Hidden, random_states, same_states, set_random_states
+from funcnet.compile.kinds import PROBE
+from funcnet.compile.plan import Plan, Program, Recycler
+from funcnet.compile.record import CONSTANTS, Recording, is_input, record
+from funcnet.compile.standins import CLASSES
+from funcnet.errors import FuncnetError, TraceError
 from funcnet.key import Key
 from funcnet.layer import Context, listening
 
 MISS: Any = object()
 MOST_PLANS = 32
-"""Plans that one function keeps; the oldest goes first"""
+"""Plans that one function keeps"""
+STALE = 10 * MOST_PLANS
+"""Changes of shape for which a plan was of no use before another takes its place"""
+MOST_CHANGES = 3
+"""Times that what user code reads may change before it is not recorded any more"""
 
 
 class Recorded:
-    """A plan, and the test whether arguments fit it."""
+    """A program, and the test whether arguments fit it."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], names: Any, strict: bool, without: Any) -> None:
-        self.plan = Plan(trace(f, args, names, strict), without)
+    def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str]) -> None:
+        self.program = Program(plan := Plan(recording.graph, without), plan.source)
         self.flat = guard(args)
+        self.recording: Recording | None = recording  # until the first call has been compared with the function
+        self.warnings = recording.tracer.warnings
+        self.used = 0
+
+
+class Plans:
+    """The plans of one function, and what they depend on besides its arguments."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        names: tuple[str, ...] = (),
+        strict: bool = False,
+        without: frozenset[str] = frozenset(),
+        patient: bool = False,
+        reads: tuple[Any, ...] = (),
+    ) -> None:
+        self.f, self.names, self.strict, self.without = f, names, strict, without
+        self.reads = reads or (f,)
+        self.seen: set[Any] | None = set() if patient else None  # what came once is recorded when it comes again
+        self.known: OrderedDict[Any, Recorded | None] = OrderedDict()
+        self.plain = ""  # why the function is not recorded at all any more
+        self.hidden: Hidden | None = None
+        self.changes = self.asked = 0
+
+    @property
+    def name(self) -> str:
+        """What warnings call the function."""
+        return getattr(self.f, "__name__", "the function")
+
+    def find(self, args: tuple[Any, ...]) -> Recorded | None:
+        """The plan for the arguments, made if need be; None where the function runs as it is."""
+        if self.plain or not self._watched():
+            return None
+        form = signature(args)
+        if form is None:
+            self._refuse(TraceError("an argument is neither an array, a number, a key, nor a dict or tuple of them"))
+            return None
+        self.asked += 1
+        if form in self.known:
+            self.known.move_to_end(form)
+        elif not self._make(form, args):
+            return None
+        found = self.known.get(form)
+        if found is not None:
+            found.used = self.asked
+        return found
+
+    def _watched(self) -> bool:
+        """Whether all that the function reads can be watched; what has changed leads to plans anew."""
+        hidden = self.hidden
+        if hidden is None:
+            hidden = self.hidden = Hidden(*self.reads)
+        elif not hidden.unchanged():
+            self.changes += 1
+            names = ", ".join(dict.fromkeys(hidden.changed()))
+            self.known.clear()
+            self.hidden = hidden = Hidden(*self.reads)
+            if self.changes > MOST_CHANGES:
+                self._refuse(TraceError(f"reads {names}, which changes from call to call; pass it in as an argument"))
+                return False
+        if hidden.problem:
+            self._refuse(TraceError(f"{hidden.problem}; pass what it reads in as an argument"))
+            return False
+        return True
+
+    def _refuse(self, error: TraceError) -> None:
+        """Never record the function again."""
+        if self.strict:
+            raise error
+        self.plain = str(error)
+        warn(runs_as_it_is(self.name, error))
+
+    def _make(self, form: Any, args: tuple[Any, ...]) -> bool:
+        """Record the function for arguments of a new form, if that is worth it."""
+        if self.seen is not None and form not in self.seen:
+            if len(self.seen) >= MOST_PLANS:
+                self.seen.clear()
+            self.seen.add(form)
+            return False
+        if len(self.known) >= MOST_PLANS:
+            oldest = next(iter(self.known))
+            recorded = self.known[oldest]
+            if recorded is not None and self.asked - recorded.used < STALE:
+                warn(
+                    f"{self.name} is called with more than {MOST_PLANS} shapes and runs as it is for the others, "
+                    "slower: give batches or sequences one of a few lengths"
+                )
+                return False
+            del self.known[oldest]
+        try:
+            made = self._record(args)
+        except TraceError as error:
+            if self.strict:
+                raise
+            warn(runs_as_it_is(self.name, error))
+            made = None
+        self.known[form] = made
+        return True
+
+    def _record(self, args: tuple[Any, ...]) -> Recorded:
+        """Record the function.
+
+        Raises   TraceError where it cannot be recorded, or changes what it reads
+        """
+        hidden = self.hidden
+        assert hidden is not None
+        states = random_states() if hidden.draws else None
+        try:
+            recording = record(self.f, args, self.names, self.strict, hidden.draws)
+            recorded = Recorded(recording, args, self.without)
+            if states is not None:
+                moved = random_states()
+                if not same_states(states, moved):
+                    raise TraceError("draws random numbers from a global generator; draw them from a key, fn.Key(0)")
+        finally:
+            changed = hidden.changed() if hidden.foreign else []
+            hidden.restore()
+            if states is not None:
+                set_random_states(states)
+        if changed:
+            names = ", ".join(dict.fromkeys(changed))
+            raise TraceError(f"changes {names} while it runs; return it, and pass it in as an argument")
+        return recorded
+
+
+class Space(dict[Program, Callable[..., Any]]):
+    """Scratch memory for one call at a time, held at the largest that any plan wanted, and what runs in it."""
+
+    def __init__(self, take: dict[Any, Recycler]) -> None:
+        super().__init__()
+        self.take = take
+        self.memory = np.empty(0, np.uint8)
+
+    def __missing__(self, program: Program) -> Callable[..., Any]:
+        if program.nbytes > self.memory.size:
+            self.clear()
+            self.memory = np.empty(program.nbytes, np.uint8)
+        count: dict[Any, int] = {}
+        take = []
+        for form in program.new:  # results alike of all plans share their memory
+            count[form] = count.get(form, 0) + 1
+            key = form, count[form]
+            if key not in self.take:
+                self.take[key] = Recycler(*form)
+            take.append(self.take[key])
+        self[program] = run = program.bind(self.memory, take)
+        return run
 
 
 class Compiled:
     """A pure function of arrays, numbers, keys and dicts of them, run as a straight line of NumPy calls.
 
-    Anything else in the arguments (None, strings, booleans, specs) is a constant that a plan depends on.
+    Anything else in the arguments (None, strings, booleans, specs) is a constant that a plan depends on. The plans
+    may be shared with others; scratch memory is this one's own, and goes with it.
     """
 
     def __init__(
@@ -38,15 +201,20 @@ class Compiled:
         strict: bool = False,
         without: frozenset[str] = frozenset(),
         patient: bool = False,
+        plans: Plans | None = None,
     ) -> None:
-        self.f, self.names, self.strict, self.without = f, names, strict, without
-        self.seen: set[Any] | None = set() if patient else None  # what came once is recorded when it comes again
-        self.plans: dict[Any, Recorded | None] = {}
+        self.plans = plans or Plans(f, names, strict, without, patient)
+        self.f = f
         self.last: Recorded | None = None
+        self.idle: list[Space] = []  # a space is taken for the time of a call, so threads never share one
+        self.recyclers: dict[Any, Recycler] = {}
+        self.by_name: dict[Any, Compiled] = {}
         self.__doc__, self.__wrapped__ = f.__doc__, f
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """The function's result."""
+        if named:
+            return self._named(args, named)
         result = self.quickly(*args)
         return self.slowly(args) if result is MISS else result
 
@@ -56,71 +224,211 @@ class Compiled:
         if last is None or listening():
             return MISS
         flat = last.flat(*args)
-        return MISS if flat is None else last.plan(*flat)
+        if flat is None:
+            return MISS
+        hidden = self.plans.hidden
+        if hidden is not None and hidden.foreign:
+            return self._carefully(last, args, flat) if hidden.unchanged() else MISS
+        return self._run(last.program, flat)
+
+    def _run(self, program: Program, flat: tuple[Any, ...]) -> Any:
+        """Run a program in a space that nobody else uses."""
+        try:
+            space = self.idle.pop()
+        except IndexError:
+            space = Space(self.recyclers)
+        try:
+            return space[program](*flat)
+        finally:
+            self.idle.append(space)
 
     def slowly(self, args: tuple[Any, ...]) -> Any:
         """Find the plan for the arguments, or make it."""
         if listening():
             return self.f(*args)
-        args = map_inputs(lambda _, leaf: np.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, args)
-        recorded = self.recorded(args)
+        try:
+            recorded = self.plans.find(args)
+        except (FuncnetError, Warning):
+            raise
+        except Exception as error:  # the function's own error, or one of recording it
+            if from_signal(error) or self.plans.strict:
+                raise
+            result = self.f(*args)
+            self._as_it_is(args, f"{type(error).__name__}: {error}")
+            return result
+        self.last = recorded
         if recorded is None:
             return self.f(*args)
         flat = recorded.flat(*args)
-        return self.f(*args) if flat is None else recorded.plan(*flat)
+        if flat is None:
+            return self.f(*args)
+        hidden = self.plans.hidden
+        if hidden is not None and hidden.foreign:
+            return self._carefully(recorded, args, flat)
+        return self._run(recorded.program, flat)
 
-    def recorded(self, args: tuple[Any, ...]) -> Recorded | None:
-        """The plan for the arguments; None for a function that cannot be recorded."""
-        form = signature(args)
-        if form not in self.plans:
-            if self.seen is not None and form not in self.seen:
-                if len(self.seen) >= MOST_PLANS:
-                    self.seen.clear()
-                self.seen.add(form)
-                return None
-            try:
-                made: Recorded | None = Recorded(self.f, args, self.names, self.strict, self.without)
-            except TraceError as error:
-                if self.strict:
-                    raise
-                runs_as_it_is(getattr(self.f, "__name__", "the function"), error)
-                made = None
-            for oldest in list(self.plans)[: max(0, len(self.plans) - MOST_PLANS + 1)]:
-                self.plans.pop(oldest, None)
-            self.plans[form] = made
-        found = self.plans.get(form)
-        if found is not None:
-            self.last = found
+    # ----- code that is not the library's ------------------------------------------------------------------------
+
+    def _carefully(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
+        """Run a plan in which there is user code; its first result is compared with that of the function."""
+        if recorded.recording is not None:
+            return self._compared(recorded, args, flat)
+        try:
+            return self._run(recorded.program, flat)
+        except Unlike as error:
+            self._as_it_is(args, str(error))
+            return self.f(*args)
+        except Exception as error:
+            if from_signal(error):
+                raise
+            result = self.f(*args)  # which raises the same, or catches it, and then it cannot be recorded
+            self._as_it_is(args, f"{type(error).__name__}: {error}")
+            return result
+
+    def _compared(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
+        """The first result of a plan, if it is that of the function, and that where they differ."""
+        hidden = self.plans.hidden
+        assert hidden is not None
+        assert recorded.recording is not None
+        states = random_states() if hidden.draws else None
+        reason = ""
+        try:
+            found = self._run(recorded.program, flat)
+        except Exception as error:
+            if from_signal(error):
+                raise
+            reason, found = f"{type(error).__name__}: {error}", None
+        if not reason and hidden.changed():
+            reason = f"it changes {', '.join(dict.fromkeys(hidden.changed()))} while it runs"
+        hidden.restore()
+        if states is not None:
+            set_random_states(states)
+        expected = self.f(*args)
+        if not reason and not alike(found, expected, recorded.recording.graph.outputs):
+            reason = "recorded, it gives other values: it may read something that changes, or branch on a value"
+        if reason:
+            self._as_it_is(args, reason, culprits(recorded.recording, flat))
+            return expected
+        for text in recorded.warnings:
+            warn(text)
+        recorded.recording = None
         return found
+
+    def _as_it_is(self, args: tuple[Any, ...], reason: str, names: str = "") -> None:
+        """From now on, run the function as it is."""
+        self.last = None
+        self.plans.known.clear()
+        self.plans._refuse(TraceError(f"{names}: {reason}" if names else reason))
+
+    def _named(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """A call with keyword arguments, by position where the function takes them so."""
+        bound = inspect.signature(self.f).bind(*args, **named)
+        if not bound.kwargs:
+            return self(*bound.args)
+        names = len(bound.args), *bound.kwargs
+        if names not in self.by_name:
+            count, keys = len(bound.args), tuple(bound.kwargs)
+
+            @functools.wraps(self.f)
+            def by_position(*values: Any) -> Any:
+                return self.f(*values[:count], **dict(zip(keys, values[count:], strict=True)))
+
+            plans = Plans(by_position, strict=self.plans.strict, without=self.plans.without, reads=(self.f,))
+            self.by_name[names] = Compiled(by_position, plans=plans)
+        return self.by_name[names](*bound.args, *bound.kwargs.values())
 
 
 def compile(f: Callable[..., Any], *, strict: bool = False) -> Callable[..., Any]:
     """The same pure function of arrays and dicts, faster: recorded at the first call, and for each new shape.
 
     Arrays, floats, integers and keys in the arguments, and in dicts, tuples and Contexts among them, may
-    change from call to call; anything else is a constant. What the function reads from elsewhere is
-    recorded as it is at that moment. A function that cannot be recorded (it branches on a value) runs as it
-    is, after a warning that names the line; with ``strict`` it raises.
+    change from call to call; anything else is a constant. What the function reads from elsewhere (globals,
+    closures, attributes) is looked at before every call, and recorded anew when it has changed. A function that
+    cannot be recorded (it branches on a value) runs as it is, after a warning that names the line; with
+    ``strict`` it raises. The first result for each shape is compared with the function's own.
     Raises   TraceError
     """
     return Compiled(f, strict=strict)
 
 
+# ----- comparing -------------------------------------------------------------------------------------------------
+
+
+def alike(a: Any, b: Any, made: Any = None) -> bool:
+    """Whether two results have the same structure, shapes, dtypes and bits; any NaN is like any other.
+
+    ``made`` has the nodes that the first was recorded as: of probes only the sum has a meaning.
+    """
+    if type(made) is Node and made.kind is PROBE:
+        return True
+    if isinstance(b, np.ndarray | np.generic):
+        if not isinstance(a, np.ndarray | np.generic) or a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if np.asarray(a).tobytes() == np.asarray(b).tobytes():
+            return True
+        signs = b.dtype.kind == "f" and np.any((np.signbit(a) != np.signbit(b)) & (a == a))
+        return b.dtype.kind in "fc" and not signs and np.array_equal(a, b, equal_nan=True)
+    inner, other = structure.parts(b), structure.parts(a)
+    if inner is None or other is None:
+        return type(a) is type(b) and bool(a is b or a == b or (a != a and b != b))
+    nodes = dict(structure.parts(made) or ())
+    left, right = dict(other), dict(inner)
+    same = type(a) is type(b) and left.keys() == right.keys()
+    return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
+
+
+def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
+    """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
+    values: dict[Node, Any] = dict(zip(recording.graph.inputs, flat, strict=True))
+    found = []
+    try:
+        with np.errstate(all="ignore"):
+            for node in recording.graph.nodes:
+                if node not in values:
+                    values[node] = node.kind.evaluate(node, [values[arg] for arg in node.args])
+            for what, f, args, result in recording.tracer.checked:
+                given, expected = (
+                    structure.replaced(lambda leaf: values[leaf.node] if type(leaf) in CLASSES else leaf, part)
+                    for part in (args, result)
+                )
+                if not _near(f(*given), expected):
+                    found.append(what)
+    except Exception:
+        return ""
+    return ", ".join(dict.fromkeys(found))
+
+
+def _near(a: Any, b: Any) -> bool:
+    inner, other = structure.parts(b), structure.parts(a)
+    if inner is None or other is None:
+        try:
+            return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, equal_nan=True))
+        except TypeError:
+            return True
+    return len(inner) == len(other) and all(_near(x, y) for (_, x), (_, y) in zip(other, inner, strict=True))
+
+
+
+
+# ----- recognising arguments --------------------------------------------------------------------------------------
+
+
 def signature(args: Any) -> Any:
-    """Structure, shapes, dtypes and constants of arguments, to recognise those that a plan fits."""
-    if isinstance(args, dict):
-        return dict, tuple((name, signature(inner)) for name, inner in args.items())
-    if isinstance(args, tuple | list):
-        return type(args), tuple(map(signature, args))
-    if isinstance(args, Context):
-        return Context, args.train, signature(args.key)
-    if isinstance(args, np.ndarray):
-        return args.shape, args.dtype
-    if isinstance(args, Key):
-        return Key
-    if isinstance(args, int | float) and not isinstance(args, bool):
+    """Structure, shapes, dtypes, strides and constants of arguments, to recognise those that a plan fits.
+
+    None for arguments of which a part is neither an array, a number, a key, nor known to be a constant.
+    """
+    inner = structure.parts(args)
+    if inner is not None:
+        forms = [signature(part) for _, part in inner]
+        return None if None in forms else (type(args), tuple(step for step, _ in inner), tuple(forms))
+    if type(args) is np.ndarray:
+        return args.shape, args.dtype, args.strides
+    if isinstance(args, np.generic | Key) or type(args) in (int, float):
         return type(args)
-    return type(args), args
+    if isinstance(args, CONSTANTS):
+        return type(args), args
+    return None
 
 
 def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -139,43 +447,35 @@ def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
 
     def walk(value: Any, text: str) -> None:
         here = f"v{len(body)}"
-        if isinstance(value, dict):
-            body.append(
-                f"{here} = {text}; ok = type({here}) is {constant(type(value))} and len({here}) == {len(value)}"
-            )
-            body.append("if not ok: return None")
-            for name, inner in value.items():
-                walk(inner, f"{here}[{name!r}]")
-        elif isinstance(value, tuple | list):
-            body.append(
-                f"{here} = {text}; ok = type({here}) is {constant(type(value))} and len({here}) == {len(value)}"
-            )
-            body.append("if not ok: return None")
-            for i, inner in enumerate(value):
-                walk(inner, f"{here}[{i}]")
-        elif isinstance(value, Context):
+        inner = structure.parts(value)
+        if type(value) is Context:
             body.append(f"{here} = {text}")
             body.append(f"if type({here}) is not Context or {here}.train is not {value.train}: return None")
             walk(value.key, f"{here}.key")
-        elif isinstance(value, np.ndarray):
-            shape, dtype = constant(value.shape), constant(value.dtype)
+        elif inner is not None:
             body.append(f"{here} = {text}")
+            body.append(f"if type({here}) is not {constant(type(value))} or len({here}) != {len(inner)}: return None")
+            for i, (step, part) in enumerate(inner):
+                walk(part, f"{here}[{step!r}]" if isinstance(value, dict) else f"{here}[{i}]")
+        elif type(value) is np.ndarray:
+            shape, dtype, strides = constant(value.shape), constant(value.dtype), constant(value.strides)
+            body.append(f"{here} = {text}")
+            lies = f" or {here}.strides != {strides}" if value.ndim else ""
             body.append(
-                f"if type({here}) is not ndarray or {here}.shape != {shape} or {here}.dtype is not {dtype}: return None"
+                f"if type({here}) is not ndarray or {here}.shape != {shape}{lies} "
+                f"or ({here}.dtype is not {dtype} and {here}.dtype != {dtype}): return None"
             )
             flat.append(here)
-        elif isinstance(value, Key):
-            body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not Key: return None")
-            flat.append(here)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif is_input(value):
             body.append(f"{here} = {text}")
             body.append(f"if type({here}) is not {constant(type(value))}: return None")
             flat.append(here)
         elif value is None or isinstance(value, bool):
             body.append(f"if {text} is not {value}: return None")
         else:
-            body.append(f"if {text} != {constant(value)}: return None")
+            same, kind = constant(value), constant(type(value))
+            body.append(f"{here} = {text}")
+            body.append(f"if {here} is not {same} and (type({here}) is not {kind} or {here} != {same}): return None")
 
     for i, arg in enumerate(args):
         walk(arg, f"a{i}")

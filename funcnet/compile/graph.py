@@ -1,40 +1,38 @@
-"""The recorded program: a graph of NumPy calls with known shapes and dtypes, in the order they were made.
+"""The recorded program: a graph of NumPy calls with known shapes, dtypes and strides, in the order they were made.
 
-A node is one call. Its arguments are nodes; whatever else it needs (axes, shapes, a function) is static. What
-a node gives is an array, a Python number, a key, or some other object, as ``dtype`` tells.
+A node is one call. Its arguments are nodes; whatever else it needs (axes, shapes, a function) is static. Its result
+is an array, a Python number, a key, or some other object, as ``dtype`` tells. What a kind of node means is in
+``kinds.py``, all of it in one place.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-Shape = tuple[int, ...]
+from funcnet.compile import layout, structure
+from funcnet.compile.layout import Form, Shape, Strides
 
-INPUT = "input"  #          static: the input's name
-CONST = "const"  #          static: an array or a number
-UFUNC = "ufunc"  #          f: an elementwise ufunc of one result
-MATMUL = "matmul"  #        np.matmul
-REDUCE = "reduce"  #        f: a ufunc; static: (axes or None, keepdims)
-VIEW = "view"  #            static: ("reshape", shape), ("transpose", axes), ("index", index), ("broadcast", shape)
-CAST = "cast"  #            astype(dtype)
-WHERE = "where"  #          np.where(condition, a, b)
-CONCAT = "concat"  #        static: the axis; None flattens
-SETTLE = "settle"  #        ops.settle, which writes into its argument's memory
-PROBE = "probe"  #          a Python float, finite only if all entries of two arrays are
-NUMBER = "number"  #        f: a function of Python numbers
-CALL = "call"  #            f: any function; static: its arguments with a Ref for each node
-PART = "part"  #            static: where in the result of a call
+if TYPE_CHECKING:
+    from funcnet.compile.kinds import Kind
 
 
 class Ref(NamedTuple):
     """Stands for the i-th argument node in the arguments of a call."""
 
     i: int
+
+
+class Struct(NamedTuple):
+    """A result: its shape, its dtype (NumPy's, or float, int, Key, object), its strides, and if it is a scalar."""
+
+    shape: Any
+    dtype: Any
+    strides: Strides | None = None
+    scalar: bool = False
 
 
 class Place(NamedTuple):
@@ -49,32 +47,30 @@ class Place(NamedTuple):
 class Node:
     """One call."""
 
-    __slots__ = ("args", "dtype", "effect", "f", "kind", "name", "place", "shape", "static")
+    __slots__ = ("args", "dtype", "effect", "f", "is_array", "kind", "name", "place", "shape", "static", "strides")
 
     def __init__(
         self,
-        kind: str,
+        kind: Kind,
         f: Any,
         args: tuple[Node, ...],
         static: Any,
         shape: Shape,
         dtype: Any,
         place: Place,
+        strides: Strides | None = (),
         effect: bool = False,
     ) -> None:
         self.kind, self.f, self.args, self.static = kind, f, args, static
         self.shape, self.dtype, self.place, self.effect = shape, dtype, place, effect
+        self.is_array = isinstance(dtype, np.dtype)
+        self.strides = strides if shape else ()  # None where they are known only when the program runs
         self.name = ""  # what a reader would call it
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the node gives an array."""
-        return isinstance(self.dtype, np.dtype)
 
     @property
     def is_number(self) -> bool:
         """Whether the node gives a Python number."""
-        return isinstance(self.dtype, type) and self.dtype in (float, int, bool)
+        return self.dtype is float or self.dtype is int or self.dtype is bool
 
     @property
     def size(self) -> int:
@@ -84,15 +80,25 @@ class Node:
     @property
     def nbytes(self) -> int:
         """The number of bytes of an array; 0 for anything else."""
-        return self.size * self.dtype.itemsize if self.is_array else 0
+        return math.prod(self.shape) * self.dtype.itemsize if self.is_array else 0
+
+    @property
+    def form(self) -> Form:
+        """The shape and the strides."""
+        return Form(self.shape, self.strides, self.dtype.itemsize if self.is_array else 8)
+
+    @property
+    def row_major(self) -> bool:
+        """Whether the array lies as a new one in C order does."""
+        return self.is_array and self.strides == layout.row_major(self.shape, self.dtype.itemsize)
 
     def __repr__(self) -> str:
-        name = getattr(self.f, "__name__", "") or (self.static if self.kind in (INPUT, VIEW) else "")
+        name = getattr(self.f, "__name__", "") or (self.static if isinstance(self.static, str | tuple) else "")
         return f"<{self.kind} {name} {self.shape} {self.dtype}>"
 
 
 class Graph(NamedTuple):
-    """Nodes in an order in which they can run, and what leaves: a tree with nodes as leaves."""
+    """Nodes in an order in which they can run, and what leaves: a structure with nodes as leaves."""
 
     nodes: list[Node]
     inputs: list[Node]
@@ -103,22 +109,30 @@ class Graph(NamedTuple):
         return [*leaves(self.outputs), *(node for node in self.nodes if node.effect)]
 
     def rebuilt(self, change: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
-        """The graph with every node replaced by ``change(node, its new arguments)``."""
+        """The graph with every node replaced by ``change(node, its new arguments)``.
+
+        A replacement lies in memory as the node did, or it is not taken: the bits of what uses it depend on that.
+        """
         new: dict[Node, Node] = {}
         nodes: list[Node] = []
-        seen: set[int] = set()
+        seen: set[Node] = set()
 
         def add(node: Node) -> None:
-            if id(node) not in seen:  # nodes that a change puts in front come first
-                seen.add(id(node))
+            if node not in seen:  # nodes that a change puts in front come first
+                seen.add(node)
                 for arg in node.args:
                     add(arg)
                 nodes.append(node)
 
         for node in self.nodes:
-            new[node] = change(node, tuple(new[arg] for arg in node.args))
-            new[node].name = new[node].name or node.name
-            add(new[node])
+            args = tuple([new[arg] for arg in node.args])
+            made = change(node, args)
+            if made.strides != node.strides:
+                made = with_args(node, args)
+            if not made.name:
+                made.name = node.name
+            new[node] = made
+            add(made)
         return Graph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
 
     def used(self) -> Graph:
@@ -130,45 +144,30 @@ class Graph(NamedTuple):
             if node not in needed:
                 needed.add(node)
                 stack.extend(node.args)
-        kept = [node for node in self.nodes if node in needed or node.kind == INPUT]
-        return Graph(kept, self.inputs, self.outputs)
+        inputs = set(self.inputs)
+        return Graph([node for node in self.nodes if node in needed or node in inputs], self.inputs, self.outputs)
 
 
 def with_args(node: Node, args: tuple[Node, ...]) -> Node:
     """The same call on other arguments."""
-    if all(new is old for new, old in zip(args, node.args, strict=True)):
+    if args == node.args:
         return node
-    new = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.effect)
+    new = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.strides, node.effect)
     new.name = node.name
     return new
 
 
-# ----- trees with nodes in them --------------------------------------------------------------------------
+# ----- structures with nodes in them -------------------------------------------------------------------------
 
 
 def map_nodes(f: Callable[[Node], Any], value: Any) -> Any:
-    """A structure of dicts, tuples and lists with ``f`` of each node in it; other leaves stay as they are."""
-    if isinstance(value, Node):
-        return f(value)
-    if isinstance(value, dict):
-        return {name: map_nodes(f, inner) for name, inner in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_nodes(f, inner) for inner in value))
-    if isinstance(value, tuple | list):
-        return type(value)(map_nodes(f, inner) for inner in value)
-    return value
+    """A structure with ``f`` of each node in it; other leaves stay as they are."""
+    return structure.replaced(lambda leaf: f(leaf) if type(leaf) is Node else leaf, value)
 
 
 def leaves(value: Any) -> list[Node]:
     """The nodes in a structure, in order."""
-    found: list[Node] = []
-    map_nodes(found.append, value)
-    return found
-
-
-def plain_text(value: Any) -> str:
-    """A plain value as code."""
-    return f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
+    return [leaf for leaf in structure.leaves(value) if type(leaf) is Node]
 
 
 def fill(value: Any, args: Iterable[Any]) -> Any:
@@ -176,88 +175,14 @@ def fill(value: Any, args: Iterable[Any]) -> Any:
     values = tuple(args)
 
     def walk(value: Any) -> Any:
-        if isinstance(value, Ref):
+        if type(value) is Ref:
             return values[value.i]
-        if isinstance(value, dict):
-            return {name: walk(inner) for name, inner in value.items()}
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*map(walk, value))
-        if isinstance(value, tuple | list):
-            return type(value)(map(walk, value))
-        return value
+        inner = structure.parts(value)
+        return value if inner is None else structure.with_parts(value, [walk(part) for _, part in inner])
 
     return walk(value)
 
 
-# ----- shapes and dtypes -----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def ufunc_dtypes(f: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The dtypes in which a ufunc of one result computes, inputs first; a Python number's kind is its type."""
-    return f.resolve_dtypes((*kinds, None))
-
-
-@lru_cache(maxsize=4096)
-def reduced_dtype(f: Any, dtype: Any, wanted: Any) -> Any:
-    """The dtype of a reduction's result."""
-    return f.reduce(np.ones(1, dtype), dtype=wanted).dtype
-
-
-def reduced_shape(shape: Shape, axes: Shape | None, keepdims: bool) -> Shape:
-    """The shape of a reduction's result."""
-    gone = set(range(len(shape)) if axes is None else axes)
-    return tuple(1 if i in gone else n for i, n in enumerate(shape) if keepdims or i not in gone)
-
-
-def normal_axes(axis: Any, ndim: int) -> Shape | None:
-    """Axes as sorted non-negative numbers; None for all of them."""
-    if axis is None:
-        return None
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    for one in axes:
-        if not -ndim <= one < ndim:
-            raise np.exceptions.AxisError(one, ndim)
-    return tuple(sorted(one % ndim for one in axes))
-
-
-def filled_shape(shape: Shape, size: int) -> Shape:
-    """A shape with its -1, if any, replaced by what is left of ``size``."""
-    if -1 in shape:
-        known = math.prod(n for n in shape if n != -1)
-        shape = tuple(size // known if n == -1 and known else n for n in shape)
-    if math.prod(shape) != size:
-        raise ValueError(f"cannot reshape {size} entries into {shape}")
-    return shape
-
-
-def contiguous(node: Node) -> bool:
-    """Whether the node's array lies row by row in memory without gaps, as far as a plan has to know.
-
-    Of an argument it need not: a view of one is made at every call.
-    """
-    if node.kind != VIEW or node.size <= 1:
-        return True
-    method, how = node.static
-    (base,) = node.args
-    if not contiguous(base):
-        return False
-    if method == "transpose":  # axes of length 1 may go anywhere
-        moved = [axis for axis in how if base.shape[axis] != 1]
-        return moved == sorted(moved)
-    if method == "index":
-        return _whole_rows(how)
-    return method == "reshape" or node.shape == base.shape
-
-
-def _whole_rows(index: tuple[Any, ...]) -> bool:
-    """Whether a basic index takes rows of the first axis alone, whole and one after another."""
-    first, rest = (index[0], index[1:]) if index else (slice(None), ())
-    if any(not (item is None or (isinstance(item, slice) and item == slice(None))) for item in rest):
-        return False
-    return not isinstance(first, slice) or first.step in (None, 1)
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether each entry of the result comes from the entries at the same place."""
-    return node.is_array and node.kind in (UFUNC, CAST, WHERE)
+def plain_text(value: Any) -> str:
+    """A plain value as code."""
+    return f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)

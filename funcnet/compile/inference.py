@@ -19,14 +19,15 @@ from funcnet import tree
 from funcnet.codec import spec_hash
 from funcnet.compile import deployed
 from funcnet.compile.anyrows import for_any_rows
-from funcnet.compile.graph import CONST, INPUT, Graph, Node, with_args
-from funcnet.compile.passes import share, simplify
-from funcnet.compile.printer import Printer, ascii_text, dtype_text, helper_text
+from funcnet.compile.graph import Graph, Node, with_args
+from funcnet.compile.kinds import CONST, INPUT, dtype_text
+from funcnet.compile.printer import Printer, ascii_text, helper_text
+from funcnet.compile.record import section, trace
+from funcnet.compile.simplify import share, simplify
 from funcnet.compile.source import leaves_of, margins, variables
-from funcnet.compile.trace import TraceError, section, trace
 from funcnet.data.delimited import MISSING
 from funcnet.data.preprocessing import SCALES, Preprocess, shift_and_factor
-from funcnet.errors import FuncnetError, ShapeError
+from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.layer import EVAL, Params, Shape, State, apply_child, batched, is_shape, zeros_for, zeros_of
 from funcnet.losses import Loss, SigmoidCrossEntropy
 from funcnet.training.experiment import Experiment
@@ -338,7 +339,7 @@ class _Writer:
 
         def change(node: Node, args: tuple[Node, ...]) -> Node:
             value = node.static
-            if node.kind != CONST or not isinstance(value, np.ndarray) or value.size <= SHORT:
+            if node.kind is not CONST or not isinstance(value, np.ndarray) or value.size <= SHORT:
                 return with_args(node, args)
             if np.all(value == value.flat[0]) or (value.ndim == 1 and np.array_equal(value, np.arange(len(value)))):
                 return node

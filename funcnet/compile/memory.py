@@ -1,227 +1,279 @@
 """Where the arrays of a program lie.
 
-Every array gets scratch memory, shared by arrays that are not alive at the same time; memory of its own, for
-what leaves; or a slice of a vector that is used as a whole. Chains of elementwise calls on large arrays are
-found here, too: what only such a chain sees needs no more memory than one block of rows.
+Every array gets scratch memory, shared by arrays that are not alive at the same time; memory of its own, for what
+leaves and for what code sees that is not looked into; or a slice of a vector that is used as a whole. What only a
+chain of elementwise calls sees needs no more than one block of rows.
+
+Memory is alive as long as anything may refer to it. What may is said by the kinds of nodes, and unless they say
+otherwise it is everything.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator
 
-from funcnet.compile.graph import (
-    CAST,
-    CONCAT,
-    CONST,
-    INPUT,
-    MATMUL,
-    PROBE,
-    REDUCE,
-    SETTLE,
-    UFUNC,
-    VIEW,
-    WHERE,
-    Graph,
-    Node,
-    is_elementwise,
-    leaves,
-)
+from funcnet.compile import chains
+from funcnet.compile.fallback import Opaque
+from funcnet.compile.graph import Graph, Node, leaves
+from funcnet.compile.kinds import CALL, CONCAT, SETTLE, VIEW, WHERE, is_elementwise
 
-LARGE = 1 << 18
-"""Bytes, in float32, from which an array is worked on in blocks"""
 ALIGNMENT = 64
-WRITABLE = (UFUNC, MATMUL, REDUCE, CAST, WHERE, CONCAT)
-"""Kinds of nodes that write their result where they are told to"""
 
 
 class Buffer:
     """One piece of scratch memory."""
+
+    __slots__ = ("nbytes", "offset")
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes, self.offset = nbytes, 0
 
 
 class Memory:
-    """The memory of a graph: ``chains``, ``interior``, ``placed``, ``fresh`` and ``buffers``, by node."""
+    """The memory of a graph, by node.
+
+    ``chains``    chains of elementwise calls; ``chain_of`` by each of them
+    ``placed``    what is written straight into its slice of a vector, by the vector
+    ``interior``  what only a chain sees
+    ``fresh``     what leaves in memory of its own, new at each call
+    ``exposed``   what code sees that is not looked into, and may keep: new at each call, too
+    ``buffers``   scratch memory, ``nbytes`` in all
+    """
 
     def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
-        self.nodes, self.without = graph.nodes, without
+        self.without = without
         self.outputs = leaves(graph.outputs)
+        self.leaving = set(self.outputs)
+        self.chains = [] if "block" in without else chains.chains(graph.nodes)
+        self.chain_of = {node: chain for chain in self.chains for node in chain.nodes}
+        self.nodes = chains.in_order(graph.nodes, self.chain_of)
         self.position = {node: i for i, node in enumerate(self.nodes)}
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
-            for arg in node.args:
+            for arg in dict.fromkeys(node.args):
                 self.users[arg].append(node)
-        self.chains = {} if "block" in without else self._chains()
-        self.chain_of = {node: chain for chain in self.chains.values() for node in chain}
+        self.placed: dict[Node, Node] = {}
         self.placed = {} if "pack" in without else self._placed()
         self.interior = self._interior()
+        self.held = self._holders()
+        self.exposed = self._exposed()
         self.fresh = self._fresh()
         self.buffers: dict[Node, Buffer] = {}
         self.nbytes = self._share(self._spans())
 
-    def _chains(self) -> dict[Node, list[Node]]:
-        """Chains of elementwise calls on large arrays of one shape, by their first node."""
-        chains: dict[Node, list[Node]] = {}
-        taken: set[Node] = set()
-        for i, node in enumerate(self.nodes):
-            if node in taken or not self._blockable(node):
-                continue
-            chain = [node]
-            inside = {node}
-            barred: set[Node] = set()  # depends on the chain without being part of it
-            for other in self.nodes[i + 1 :]:
-                if other in taken:
-                    continue
-                depends = any(arg in inside for arg in other.args)
-                late = any(arg in barred for arg in other.args)
-                fits = self._blockable(other) and other.shape == node.shape
-                probes = other.kind == PROBE and all(arg.shape == node.shape for arg in other.args) and depends
-                if (fits or probes) and not late and self._ready(other, inside, i):
-                    chain.append(other)
-                    inside.add(other)
-                elif depends or late:
-                    barred.add(other)
-            if len(chain) > 1:
-                chains[node] = chain
-                taken |= inside
-        return chains
+    # ----- who holds what ----------------------------------------------------------------------------------------
 
-    def _ready(self, node: Node, inside: set[Node], at: int) -> bool:
-        """Whether the arguments are in the chain or computed before it."""
-        return all(arg in inside or arg.kind in (CONST, INPUT) or self.position[arg] < at for arg in node.args)
+    def writes(self, node: Node) -> bool:
+        """Whether a node writes its result where it is told to."""
+        return node.kind.writes and node.strides is not None
 
-    def _blockable(self, node: Node) -> bool:
-        if node.kind == SETTLE:
-            return node.nbytes >= LARGE and len(node.shape) > 0
-        if not is_elementwise(node) or not node.shape or node.shape[0] < 2 or node.size * 4 < LARGE:
-            return False
-        return all(len(arg.shape) < len(node.shape) or arg.shape[0] in (1, node.shape[0]) for arg in node.args)
+    def in_place(self, node: Node) -> bool:
+        """Whether an average may be settled where it lies."""
+        (x, _) = node.args
+        alone = len(self.users[x]) == 1 and x not in self.leaving
+        return self.writes(x) and alone and x.strides == node.strides and "reuse" not in self.without
 
     def root(self, node: Node) -> Node:
-        """The node in whose memory a node's array lies."""
+        """The node in whose memory a node's array lies, as far as a plan writes it there."""
         while True:
-            if node.kind == VIEW or (node.kind == SETTLE and self.in_place(node)):
+            if node.kind is VIEW or (node.kind is SETTLE and self.in_place(node)):
                 node = node.args[0]
             elif node in self.placed:
                 node = self.placed[node]
             else:
                 return node
 
-    def in_place(self, node: Node) -> bool:
-        """Whether an average may be settled where it lies."""
-        (x, _) = node.args
-        return x.kind in WRITABLE and x not in self.outputs and len(self.users[x]) == 1 and "reuse" not in self.without
+    def _holders(self) -> dict[Node, frozenset[Node]]:
+        """For each node, all nodes in whose memory its value may lie, wholly or in part."""
+        held: dict[Node, frozenset[Node]] = {}
+        for node in self.nodes:
+            root = self.root(node)
+            own = frozenset((root,))
+            for arg in node.kind.aliases(node):
+                if arg.is_array or arg.dtype is object:
+                    own |= held[arg]
+            held[node] = own
+        return held
 
     def _placed(self) -> dict[Node, Node]:
         """What is written straight into its slice of a vector, by the vector."""
         placed: dict[Node, Node] = {}
         for node in self.nodes:
-            if node.kind == CONCAT and node.static is None:
+            if node.kind is CONCAT and node.static is None and self._kept_inside(node):
+                often = Counter(node.args)
                 for arg in node.args:
-                    once = node.args.count(arg) == 1
-                    if once and arg.kind in WRITABLE and arg not in placed and arg not in self.outputs:
+                    own = often[arg] == 1 and arg not in placed and arg not in self.leaving and arg.dtype == node.dtype
+                    if own and self.writes(arg) and arg.row_major:
                         placed[arg] = node
         return placed
+
+    def _kept_inside(self, node: Node) -> bool:
+        """Whether a vector neither leaves nor is seen by a call that may keep it."""
+        calls = (user for user in self._all_users(node) if user.kind is CALL)
+        return node not in self.leaving and all(user.static.fresh for user in calls)
 
     def _interior(self) -> set[Node]:
         """What only a chain sees, itself and through every name."""
         leaving = {self.root(node) for node in self.outputs}
         interior = set()
-        for node, chain in self.chain_of.items():
-            root, inside = self.root(node), set(chain)
-            kept = root in leaving or root not in inside
-            if node.is_array and not kept and all(user in inside for user in self._all_users(root)):
-                interior.add(node)
+        for chain in self.chains:
+            inside = set(chain.nodes)
+            for node in chain.nodes:
+                root = self.root(node)
+                kept = root in leaving or root not in inside
+                if node.is_array and not kept and all(user in inside for user in self._all_users(root)):
+                    interior.add(node)
         return interior
 
-    def fresh_in_order(self) -> list[Node]:
-        """``fresh``, as computed."""
-        return [node for node in self.nodes if node in self.fresh]
+    def _all_users(self, node: Node) -> Iterator[Node]:
+        """Who reads a node's memory: its users, and those of its views."""
+        stack = [node]
+        while stack:
+            for user in self.users[stack.pop()]:
+                yield user
+                if user.kind is VIEW or user in self.placed or (user.kind is SETTLE and self.in_place(user)):
+                    stack.append(user)  # under another name
+
+    def _exposed(self) -> set[Node]:
+        """The memory that code may see which is not looked into."""
+        exposed: set[Node] = set()
+        for node in self.nodes:
+            if is_opaque(node):
+                exposed.update(*(self.held[arg] for arg in node.args))
+        return exposed
 
     def _fresh(self) -> set[Node]:
         """What leaves in memory of its own, because it is written and leaves once."""
-        roots = [self.root(node) for node in self.outputs if node.is_array]
+        often = Counter(self.root(node) for node in self.outputs if node.is_array)
         fresh = set()
         for node in self.outputs:
             root = self.root(node)
-            same = node is root or (node.kind == SETTLE and node.args[0] is root)
-            if node.is_array and same and root.kind in WRITABLE and roots.count(root) == 1:
+            same = node is root or (node.kind is SETTLE and node.args[0] is root)
+            if node.is_array and same and self.writes(root) and often[root] == 1 and root not in self.exposed:
                 fresh.add(root)
         return fresh
+
+    # ----- how long, and where ----------------------------------------------------------------------------------
 
     def _spans(self) -> dict[Node, tuple[int, int]]:
         """From when to when a piece of memory is in use: its first write and the last use under any name.
 
-        A chain runs where its first member stands, and all that it uses is in use until its last one.
+        All that a chain uses is in use until its last call: it runs again and again, block by block.
         """
         first: dict[Node, int] = {}
         last: dict[Node, int] = {}
-        ends = {node: self.position[chain[-1]] for node, chain in self.chain_of.items()}
+        held = self.held
+        begins, ends = {}, {}
+        for chain in self.chains:
+            first_at, last_at = self.position[chain.nodes[0]], self.position[chain.nodes[-1]]
+            for node in chain.nodes:
+                begins[node], ends[node] = first_at, last_at
         for i, node in enumerate(self.nodes):
-            begin = self.position[self.chain_of[node][0]] if node in self.chain_of else i
+            begin, end = begins.get(node, i), ends.get(node, i)
             for other in (node, *node.args):
-                root = self.root(other)
-                first[root] = min(first.get(root, begin), begin)
-                last[root] = max(last.get(root, i), ends.get(node, i))
+                for root in held[other]:
+                    first[root] = min(first.get(root, begin), begin)
+                    last[root] = max(last.get(root, end), end)
         for node in self.outputs:
-            last[self.root(node)] = len(self.nodes)
+            for root in held[node]:
+                last[root] = len(self.nodes)
         return {node: (first[node], last[node]) for node in first}
 
     def _share(self, spans: dict[Node, tuple[int, int]]) -> int:
-        """Give scratch buffers to what needs them, and return how many bytes they take together."""
+        """Give scratch memory to what needs it, and return how many bytes that takes."""
         begins: dict[int, list[Node]] = {}
         ends: dict[int, list[Node]] = {}
         for node, (first, last) in spans.items():
-            needs = node.kind in WRITABLE or node.kind == SETTLE
-            if needs and node not in self.fresh and node not in self.interior:
+            needs = self.writes(node) or (node.kind is SETTLE and node.strides is not None)
+            if needs and node not in self.fresh and node not in self.interior and node not in self.exposed:
                 begins.setdefault(first, []).append(node)
                 ends.setdefault(last, []).append(node)
-        free: list[Buffer] = []
-        buffers: list[Buffer] = []
-        for i in range(len(self.nodes) + 1):
+        space = Space()
+        owner: dict[Buffer, Node] = {}  # the last node that lies there
+        for i in sorted(begins.keys() | ends.keys()):
             for node in begins.get(i, ()):
-                buffer = None
-                if "reuse" not in self.without:
-                    buffer = self._inherited(node, i, spans) or self._best(free, node.nbytes)
-                if buffer is None:
-                    buffer = Buffer(node.nbytes)
-                    buffers.append(buffer)
-                self.buffers[node] = buffer
-            inherited = {self.buffers[node] for node in begins.get(i, ()) if spans[node][1] > i}
+                buffer = None if "reuse" in self.without else self._inherited(node, i, spans)
+                self.buffers[node] = space.take(node.nbytes) if buffer is None else buffer
+                owner[self.buffers[node]] = node
             for node in ends.get(i, ()):
-                if self.buffers[node] not in inherited and self.buffers[node] not in free:
-                    free.append(self.buffers[node])
-        total = 0
-        for buffer in buffers:
-            buffer.offset = total
-            total += -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
-        return total
+                if owner[self.buffers[node]] is node and "reuse" not in self.without:
+                    space.give_back(self.buffers[node])
+        return space.size
 
     def _inherited(self, node: Node, i: int, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
         """The memory of an argument that an elementwise call uses for the last time."""
-        if not is_elementwise(node) or node.kind == WHERE or self.position[node] != i:
+        if not is_elementwise(node) or node.kind is WHERE or self.position[node] != i:
             return None
         for arg in node.args:
             root = self.root(arg)
             same = arg.shape == node.shape and arg.dtype == node.dtype and root.nbytes == node.nbytes
-            plain = arg is root or arg.kind == SETTLE or (arg.kind == VIEW and arg.static[0] == "reshape")
-            if same and plain and root in self.buffers and spans[root][1] == i:
+            plain = arg.strides == node.strides and (arg is root or arg.kind is SETTLE or self._reshaped(arg))
+            if same and plain and node.kind.overwrites(node, arg) and root in self.buffers and spans[root][1] == i:
                 return self.buffers[root]
         return None
 
     @staticmethod
-    def _best(free: list[Buffer], nbytes: int) -> Buffer | None:
-        fitting = [buffer for buffer in free if nbytes <= buffer.nbytes <= 4 * nbytes + 4096]
-        if not fitting:
-            return None
-        best = min(fitting, key=lambda buffer: buffer.nbytes)
-        free.remove(best)
-        return best
+    def _reshaped(arg: Node) -> bool:
+        return arg.kind is VIEW and arg.static[0] == "reshape"
 
-    def _all_users(self, node: Node) -> Iterator[Node]:
-        """Who reads a node's memory: its users, and those of its views."""
-        for user in self.users[node]:
-            yield user
-            if user.kind == VIEW or user in self.placed or (user.kind == SETTLE and self.in_place(user)):
-                yield from self._all_users(user)
+
+def is_opaque(node: Node) -> bool:
+    """Whether a node is a call that is not looked into."""
+    return node.kind is CALL and isinstance(node.f, Opaque)
+
+
+class Space:
+    """A stretch of memory from which pieces are taken and to which they are given back: the best fit, neighbours joined."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.starts: list[int] = []  # of the free ranges, in order
+        self.free: dict[int, int] = {}  # their lengths
+        self.by_length: list[tuple[int, int]] = []  # (length, start), in order
+
+    def take(self, nbytes: int) -> Buffer:
+        """A piece of so many bytes."""
+        buffer = Buffer(nbytes)
+        length = -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
+        at = bisect_left(self.by_length, (length, 0))
+        if at < len(self.by_length):
+            found, start = self.by_length[at]
+            self._remove(start)
+            if found > length:
+                self._add(start + length, found - length)
+        else:
+            start = self.size
+            if self.starts and self.starts[-1] + self.free[self.starts[-1]] == self.size:
+                start = self.starts[-1]  # the free range at the end grows
+                self._remove(start)
+            self.size = start + length
+        buffer.offset = start
+        return buffer
+
+    def give_back(self, buffer: Buffer) -> None:
+        """Let a piece be taken again."""
+        start, length = buffer.offset, -(-max(buffer.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+        at = bisect_left(self.starts, start)
+        if at < len(self.starts) and self.starts[at] == start + length:
+            length += self.free[self.starts[at]]
+            self._remove(self.starts[at])
+        if at and self.starts[at - 1] + self.free[self.starts[at - 1]] == start:
+            before = self.starts[at - 1]
+            length += self.free[before]
+            self._remove(before)
+            start = before
+        self._add(start, length)
+
+    def _add(self, start: int, length: int) -> None:
+        insort(self.starts, start)
+        insort(self.by_length, (length, start))
+        self.free[start] = length
+
+    def _remove(self, start: int) -> None:
+        length = self.free.pop(start)
+        del self.starts[bisect_left(self.starts, start)]
+        del self.by_length[bisect_left(self.by_length, (length, start))]
+
+

@@ -8,47 +8,33 @@ blocks of rows that stay in cache.
 
 from __future__ import annotations
 
-import operator
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from funcnet import ops
-from funcnet.compile.graph import (
-    CALL,
-    CAST,
-    CONCAT,
-    CONST,
-    INPUT,
-    MATMUL,
-    NUMBER,
-    PART,
-    PROBE,
-    REDUCE,
-    SETTLE,
-    UFUNC,
-    VIEW,
-    WHERE,
-    Graph,
-    Node,
-    Place,
-    Ref,
-    leaves,
-    plain_text,
-    ufunc_dtypes,
-)
-from funcnet.compile.memory import ALIGNMENT, WRITABLE, Memory
+from funcnet.compile import layout, structure
+from funcnet.compile.chains import Chain
+from funcnet.compile.graph import Graph, Node, Place, Ref, leaves, plain_text
+from funcnet.compile.kinds import CALL, CONST, INPUT, PROBE, SETTLE, UFUNC, VIEW, WHERE
+from funcnet.compile.memory import ALIGNMENT, Memory
 from funcnet.compile.passes import optimized
 
 BLOCK = 1 << 17
 """Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
 RECYCLED = 1 << 16
 """Bytes from which the memory of a result is used again once nobody refers to it"""
+HELD = 1 << 12
+"""Bytes up to which an array made anew is held until the program returns"""
 FILLED = 1 << 18
 """Bytes up to which a number is kept as a whole array where that is faster"""
-INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"}
+PIECE = 500
+"""Lines of a function of a longer program; Python compiles long functions slowly"""
+DEEP = 40
+"""Containers inside one another that a result is written as at once"""
 
 
 class Line(NamedTuple):
@@ -64,22 +50,25 @@ class Plan:
     def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
         self.without = without
         self.graph = optimized(graph, without)
-        self.nodes = self.graph.nodes
         self.constants: dict[str, Any] = {}
         self.known: dict[Any, str] = {}
-        self.static: dict[str, tuple[Node, str]] = {}  # what an instance has: of an array, what stands behind it
+        self.static: dict[str, str] = {}  # what an instance has, by name: scratch arrays, and what is made of them
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
         self.numbers: dict[tuple[Node, Any], str] = {}
+        self.slots: dict[Node, dict[Node, int]] = {}
+        self.temporary: set[str] = set()  # names of arrays that are let go after their last use
         self.outputs = leaves(self.graph.outputs)
         self.memory = Memory(self.graph, without)
-        self.fresh = {node: f"o{i}" for i, node in enumerate(self.memory.fresh_in_order())}
+        self.nodes = self.memory.nodes
+        self.block_bytes = 0
+        self.new: list[tuple[Any, Any, Any]] = []  # shape, dtype and strides of each array made anew
         self._emit()
-        self.result = self.result_text()
+        self.result = self._result()
+        self._let_go()
         self.source = self.program()
-        self.instances: list[Callable[..., Any]] = []
 
-    # ----- the program ---------------------------------------------------------------------------------------
+    # ----- names: a plan is a Writer --------------------------------------------------------------------------
 
     def constant(self, value: Any, prefix: str = "k") -> str:
         """The name of something that the program finds in its surroundings."""
@@ -92,314 +81,232 @@ class Plan:
             self.constants[self.known[id(value)]] = value
         return self.known[id(value)]
 
-    def remember(self, suffix: str, prefix: str, node: Node) -> str:
-        """The name of a scratch array, or of what an expression behind it gives, made once for each instance."""
-        name = f"{prefix}{len(self.static)}"
-        self.static[name] = (node, suffix)
-        return name
-
-    def is_static(self, node: Node) -> bool:
-        """Whether the array is the same memory at every call."""
-        root = self.memory.root(node)
-        return root in self.memory.buffers or root.kind == CONST
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Bytes of the scratch memory of one instance, blocks of rows not counted."""
-        return self.memory.nbytes
-
-    def say(self, text: str, node: Node) -> None:
-        """Add a line."""
-        self.lines.append(Line(text, node.place))
-
-    def _emit(self) -> None:
-        for i, node in enumerate(self.graph.inputs):
-            self.name[node] = f"i{i}"
-        begun: set[Node] = set()
-        for node in self.nodes:
-            chain = self.memory.chain_of.get(node)
-            if chain is None:
-                self._emit_node(node)
-            elif chain[0] not in begun:
-                begun.add(chain[0])
-                self._emit_blocks(chain)
-
-    def ref(self, node: Node) -> str:
-        """The expression for a node's value."""
-        if node in self.name:
-            return self.name[node]
-        if node.kind == CONST:
-            text = plain_text(node.static) if node.is_number else self.constant(node.static)
-            if text in ("inf", "-inf", "nan"):
-                text = f"float('{text}')"
-        elif node.kind == SETTLE and self.memory.in_place(node):
-            text = self.ref(node.args[0])
-        elif self.is_static(node) and node.kind in (VIEW, *WRITABLE, SETTLE):
-            text = self.remember("", "t" if node.kind != VIEW else "v", node)
-        else:
-            text = f"x{len(self.name)}"
-        self.name[node] = text
-        return text
-
-    def operand(self, node: Node, arg: Node, dtype: Any, shape: Any = None) -> str:
-        """An argument of a ufunc: numbers become arrays of shape (), which NumPy takes faster."""
-        whole = node.f in (np.maximum, np.minimum) and arg.kind == CONST and arg.shape == () and node.kind == UFUNC
-        if whole and node.size * dtype.itemsize <= FILLED and shape is None:
-            return self.constant_like(arg, dtype, node.shape)
-        if not arg.is_number:
-            return self.ref(arg)
-        if arg.kind == CONST:
-            return self.constant_like(arg, dtype, ())
-        key = arg, dtype
-        if key not in self.numbers:
-            name = self.numbers[key] = f"s{len(self.numbers)}"
-            cell = Node(CONST, None, (), None, (), dtype, arg.place)
-            self.static[name] = (cell, "")
-            self.say(f"{name}[()] = {self.ref(arg)}", node)
-        return self.numbers[key]
-
-    def constant_like(self, arg: Node, dtype: Any, shape: Any) -> str:
-        """A constant number as an array."""
-        value = arg.static
+    def filled(self, value: Any, dtype: Any, shape: Any) -> str:
+        """The name of a constant array full of one number."""
         key = ("full", repr(value), np.dtype(dtype).str, shape)
         if key not in self.known:
             name = self.known[key] = f"k{len(self.known)}"
             self.constants[name] = np.full(shape, value, dtype)
         return self.known[key]
 
+    def remember(self, text: str, prefix: str) -> str:
+        """The name of something that is made once for each instance."""
+        name = f"{prefix}{len(self.static)}"
+        self.static[name] = text
+        return name
+
+    def bound(self, node: Node, method: str) -> str | None:
+        """The name of a method of a scratch array; None for an array that is another at each call."""
+        if not self.is_static(node) or self.memory.root(node).kind is CONST:
+            return None
+        return self.remember(f"{self.ref(node)}.{method}", method)
+
+    def copied(self, node: Node) -> list[tuple[str, Node]] | None:
+        """Where the pieces of a vector lie that were not written there; None if none was."""
+        if not any(self.memory.placed.get(arg) is node for arg in node.args):
+            return None
+        found, start = [], 0
+        for arg in node.args:
+            if self.memory.placed.get(arg) is not node:
+                slot = f"{self.ref(node)}[{start}:{start + arg.size}].reshape({arg.shape})"
+                found.append((self.remember(slot, "p"), arg))
+            start += arg.size
+        return found
+
+    def is_static(self, node: Node) -> bool:
+        """Whether the array is the same memory at every call."""
+        root = self.memory.root(node)
+        return root in self.memory.buffers or root.kind is CONST
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch memory of one instance, blocks of rows not counted."""
+        return self.memory.nbytes
+
+    def ref(self, node: Node) -> str:
+        """The expression for a node's value."""
+        if node in self.name:
+            return self.name[node]
+        if node.kind is CONST:
+            text = plain_text(node.static) if node.is_number else self.constant(node.static)
+        elif node.kind is SETTLE and self.memory.in_place(node):
+            text = self.ref(node.args[0])
+        elif node.is_array and self.is_static(node):
+            text = self.remember(self._memory_text(node), "v" if node.kind is VIEW else "t")
+        else:
+            text = f"x{len(self.name)}"
+            root = self.memory.root(node)
+            if root.kind is not INPUT and (root.nbytes >= HELD or root.dtype is object):
+                self.temporary.add(text)
+        self.name[node] = text
+        return text
+
+    def _memory_text(self, node: Node) -> str:
+        """The expression for the scratch memory of a node."""
+        if node.kind is VIEW:
+            return VIEW.text_on(self.ref(node.args[0]), node, self)
+        if node in self.memory.placed:
+            whole = self.memory.placed[node]
+            if whole not in self.slots:
+                starts, at = {}, 0
+                for arg in whole.args:
+                    starts[arg] = at
+                    at += arg.size
+                self.slots[whole] = starts
+            start = self.slots[whole][node]
+            return f"{self.ref(whole)}[{start}:{start + node.size}].reshape({node.shape})"
+        start = self.memory.buffers[node].offset
+        flat = f"arena[{start}:{start + node.nbytes}].view({self.constant(node.dtype)})"
+        assert node.strides is not None
+        if node.row_major:
+            return f"{flat}.reshape({node.shape})"
+        order = layout.order_of(node.shape, node.strides)
+        back = tuple(int(i) for i in np.argsort(order))
+        return f"{flat}.reshape({tuple(node.shape[axis] for axis in order)}).transpose({back})"
+
+    def operand(self, node: Node, arg: Node, dtype: Any) -> str:
+        """An argument of a ufunc: numbers become arrays of shape (), which NumPy takes faster."""
+        if arg.kind is CONST and arg.shape == ():
+            whole = node.f in (np.maximum, np.minimum) and node.kind is UFUNC and node.row_major
+            if whole and node.nbytes <= FILLED:
+                return self.filled(arg.static, dtype, node.shape)
+        return self.scalar(node, arg, dtype)
+
+    def scalar(self, node: Node, arg: Node, dtype: Any) -> str:
+        """An argument, a number as an array of shape ()."""
+        if not arg.is_number:
+            return self.ref(arg)
+        if arg.kind is CONST:
+            return self.filled(arg.static, dtype, ())
+        key = arg, dtype
+        if key not in self.numbers:
+            cell = f"{self.constant(np.empty)}((), {self.constant(dtype)})"
+            name = self.numbers[key] = self.remember(cell, "s")
+            self.say(f"{name}[()] = {self.ref(arg)}", node)
+        return self.numbers[key]
+
+    # ----- statements ---------------------------------------------------------------------------------------
+
+    def say(self, text: str, node: Node) -> None:
+        """Add a line."""
+        self.lines.append(Line(text, node.place))
+
     def out(self, node: Node) -> str:
         """Where a node writes; memory of its own is taken first."""
-        root = self.memory.root(node)
-        if root in self.fresh and root is node:
-            name = self.name[node] = self.fresh[node]
-            self.say(f"{name} = {self.new(node)}", node)
-            return name
+        if node in self.name or self.memory.root(node) is not node:
+            return self.ref(node)
+        if node in self.memory.fresh or node in self.memory.exposed:
+            name = self.name[node] = f"o{len(self.new)}"
+            if node in self.memory.exposed and node.nbytes >= HELD:
+                self.temporary.add(name)
+            self.say(f"{name} = {self._new(node)}", node)
         return self.ref(node)
 
-    def new(self, node: Node) -> str:
-        """An expression that gives memory for what leaves."""
+    def _new(self, node: Node) -> str:
+        """An expression that gives new memory."""
+        assert node.strides is not None
+        self.new.append((node.shape, node.dtype, node.strides))
         if node.nbytes >= RECYCLED and "recycle" not in self.without:
-            return f"{self.constant(Recycler(node.shape, node.dtype), 'take')}()"
-        return f"{self.constant(np.empty)}({node.shape!r}, {self.constant(node.dtype)})"
+            return f"{self.remember(f'take[{len(self.new) - 1}]', 'take')}()"
+        if node.row_major:
+            return f"{self.constant(np.empty)}({node.shape!r}, {self.constant(node.dtype)})"
+        return f"{self.constant(np.ndarray)}({node.shape!r}, {self.constant(node.dtype)}, None, 0, {node.strides!r})"
+
+    def _emit(self) -> None:
+        for i, node in enumerate(self.graph.inputs):
+            self.name[node] = f"i{i}"
+        for node in self.nodes:
+            chain = self.memory.chain_of.get(node)
+            if chain is None:
+                self._emit_node(node)
+            elif chain.nodes[0] is node:
+                self._emit_blocks(chain)
 
     def _emit_node(self, node: Node) -> None:
         kind = node.kind
-        if kind in (INPUT, CONST):
+        if kind is INPUT or kind is CONST:
             return
-        if kind == VIEW:
-            if not self.is_static(node):
-                base, (method, how) = self.ref(node.args[0]), node.static
-                made = f"{self.constant(np.broadcast_to)}({base}, {how})" if method == "broadcast" else base
-                self.say(f"{self.ref(node)} = {made}{view_text(node)}", node)
-            return
-        if kind == NUMBER:
-            self.say(f"{self.ref(node)} = {self.number_text(node)}", node)
-        elif kind == PART:
-            path = "".join(f"[{step!r}]" for step in node.static)
-            self.say(f"{self.ref(node)} = {self.ref(node.args[0])}{path}", node)
-        elif kind == PROBE:
-            a, b = map(self.ref, node.args)
-            flat = all(len(arg.shape) == 1 for arg in node.args)
-            self.say(f"{self.ref(node)} = {f'{a}.dot({b})' if flat else f'{self.constant(np.vdot)}({a}, {b})'}", node)
-        elif kind == CALL:
+        if kind is VIEW and self.is_static(node):
+            self.ref(node)
+        elif kind is CALL:
             self._emit_call(node)
-        else:
-            for line in self.write(node, self.out(node), None):
+        elif kind is SETTLE or self.memory.writes(node):
+            for line in kind.lines(node, self.out(node), self):
                 self.say(line, node)
-
-    def write(self, node: Node, out: str, sliced: Callable[[Node], str] | None) -> list[str]:
-        """The statements that write a node's value to ``out``; in a block, of the rows of the block."""
-        ref = sliced or self.ref
-        args = node.args
-        if node.kind == UFUNC:
-            dtypes = ufunc_dtypes(node.f, tuple(arg.dtype for arg in args))
-            texts = []
-            for arg, dtype in zip(args, dtypes, strict=False):
-                scalar = arg.is_number or (arg.kind == CONST and arg.shape == ())
-                texts.append(self.operand(node, arg, dtype, sliced) if scalar else ref(arg))
-            equals = "out=" if node.f in (np.maximum, np.minimum) else ""  # a third position is deprecated there
-            return [f"{self.constant(node.f, 'f')}({', '.join(texts)}, {equals}{out})"]
-        if node.kind == MATMUL:
-            a, b = args
-            if len(a.shape) == len(b.shape) == 2 and a.dtype == b.dtype == node.dtype and node.dtype.kind == "f":
-                if self.is_static(a) and a.kind != CONST:
-                    self.ref(a)
-                    bound = self.remember(".dot", "dot", a)
-                    return [f"{bound}({ref(b)}, {out})"]
-                return [f"{ref(a)}.dot({ref(b)}, {out})"]
-            return [f"{self.constant(np.matmul)}({ref(a)}, {ref(b)}, {out})"]
-        if node.kind == REDUCE:
-            axes, keepdims = node.static
-            axis = axes[0] if axes is not None and len(axes) == 1 else axes
-            rest = ", True" if keepdims else ""
-            return [f"{self.constant(node.f, 'f')}.reduce({ref(args[0])}, {axis}, None, {out}{rest})"]
-        if node.kind == CAST:
-            kept = np.can_cast(args[0].dtype, node.dtype, "same_kind")
-            return [f"{self.constant(np.copyto)}({out}, {ref(args[0])}{'' if kept else ', casting=' + repr('unsafe')})"]
-        if node.kind == WHERE:
-            condition, a, b = args
-            copyto = self.constant(np.copyto)
-            mask = ref(condition) if condition.dtype == np.bool_ else f"{ref(condition)} != 0"
-            values = [
-                self.constant_like(x, node.dtype, ()) if x.kind == CONST and x.is_number else ref(x) for x in (a, b)
-            ]
-            return [f"{copyto}({out}, {values[1]})", f"{copyto}({out}, {values[0]}, where={mask})"]
-        if node.kind == CONCAT:
-            if node.static is None:
-                copied = [i for i, arg in enumerate(args) if self.memory.placed.get(arg) is not node]
-                if len(copied) == len(args):
-                    return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), None, {out})"]
-                return [f"{self.constant(np.copyto)}({self.slot(node, i)}, {ref(args[i])})" for i in copied]
-            return [f"{self.constant(np.concatenate)}(({', '.join(map(ref, args))},), {node.static}, {out})"]
-        if node.kind == SETTLE:
-            x, step = args
-            lines = [] if out == ref(x) else [f"{self.constant(np.copyto)}({out}, {ref(x)})"]
-            shift = constant_shift(node.dtype)
-            cell = self.constant_like(Node(CONST, None, (), shift, (), float, node.place), node.dtype, ())
-            add, subtract = self.constant(np.add), self.constant(np.subtract)
-            work = f"{add}({out}, {cell}, {out}); {subtract}({out}, {cell}, {out})"
-            return [*lines, f"if not {self.ref(step)} % {ops.SETTLE_EVERY}: {work}"]
-        raise AssertionError(node.kind)
-
-    def slot(self, whole: Node, i: int) -> str:
-        """The part of a vector that holds a copy of its i-th piece."""
-        start = sum(arg.size for arg in whole.args[:i])
-        end, shape = start + whole.args[i].size, whole.args[i].shape
-        return self.remember(f"[{start}:{end}].reshape({shape})", "p", whole)
-
-    def number_text(self, node: Node) -> str:
-        """A Python number's expression."""
-        texts = [self.ref(arg) for arg in node.args]
-        if node.f in INFIX:
-            return f"{texts[0]} {INFIX[node.f]} {texts[1]}"
-        if node.f is operator.neg:
-            return f"-{texts[0]}"
-        if node.f is ops.number:
-            return f"{texts[0]}.item()"
-        return f"{self.constant(node.f, 'f')}({', '.join(texts)})"
+        else:
+            text = kind.value_text(node, self)
+            self.say(f"{self.ref(node)} = {text}", node)
 
     def _emit_call(self, node: Node) -> None:
         def text(value: Any) -> str:
-            if isinstance(value, Ref):
+            if type(value) is Ref:
                 return self.ref(node.args[value.i])
             if isinstance(value, bool | int | float | str | None):
                 return plain_text(value)
+            inner = structure.parts(value)
+            if inner is None:
+                return self.constant(value)
+            parts = [text(part) for _, part in inner]
             if type(value) is dict:
-                return "{" + ", ".join(f"{name!r}: {text(inner)}" for name, inner in value.items()) + "}"
+                return "{" + ", ".join(f"{name!r}: {part}" for name, part in zip(value, parts, strict=True)) + "}"
             if type(value) is tuple:
-                return "(" + "".join(f"{text(inner)}, " for inner in value) + ")"
+                return "(" + "".join(f"{part}, " for part in parts) + ")"
             if type(value) is list:
-                return "[" + ", ".join(map(text, value)) + "]"
-            if any(isinstance(part, Ref) for part in _deep(value)):
-                fields = _parts(value)
-                return f"{self.constant(type(value))}({', '.join(map(text, fields))})"
-            return self.constant(value)
+                return "[" + ", ".join(parts) + "]"
+            if isinstance(value, dict):
+                pairs = (f"({name!r}, {part})" for name, part in zip(value, parts, strict=True))
+                return f"{self.constant(type(value))}([{', '.join(pairs)}])"
+            return f"{self.constant(type(value))}({', '.join(parts)})"
 
-        args = ", ".join(map(text, node.static))
+        args = ", ".join(map(text, node.static.values))
         if node.f is ops.check:
             ok = self.ref(node.args[0])
             holds = f"{ok}.all()" if node.args[0].shape else ok
             self.say(f"if not {holds}: {self.constant(ops.check)}({args})", node)
             return
-        call = f"{self.constant(node.f, 'f')}({args})"
-        self.say(call if node.effect else f"{self.ref(node)} = {call}", node)
+        self.say(f"{self.ref(node)} = {self.constant(node.f, 'f')}({args})", node)
 
-    def _emit_blocks(self, chain: list[Node]) -> None:
+    def _emit_blocks(self, chain: Chain) -> None:
         """A loop over blocks of rows, in which the whole chain is computed for one block."""
-        first = chain[0]
-        shape = first.shape
-        width = max(arg.dtype.itemsize for node in chain for arg in (node, *node.args) if arg.is_array)
-        rows = max(1, BLOCK // (first.size // shape[0] * width))
-        inside = set(chain)
-        names: dict[Node, str] = {}
-        body: list[str] = []
-        last = {arg: i for i, node in enumerate(chain) for arg in node.args}
-        free: list[tuple[str, Any]] = []
-        setup: list[str] = []
-
-        def sliced(node: Node) -> str:
-            if node.kind == SETTLE and node in inside and self.memory.in_place(node):
-                return sliced(node.args[0])
-            if node in names:
-                return names[node]
-            whole = self.ref(node)
-            if not (node.is_array and len(node.shape) == len(shape) and node.shape[0] == shape[0]):
-                return whole
-            names[node] = f"b{len(names)}"
-            body.append(f"{names[node]} = {whole}[a:z]")
-            return names[node]
-
-        for node in chain:
+        block = Block(self, chain)
+        for node in chain.nodes:
             for arg in node.args:
-                if arg not in inside and arg.is_number:
+                if arg.is_number and arg not in block.inside:
                     self.ref(arg)
-        before = len(self.lines)
-        probes: list[str] = []
-        for i, node in enumerate(chain):
-            if node.kind == PROBE:
-                a, b = map(sliced, node.args)
-                self.ref(node)
-                probes.append(self.ref(node))
-                body.append(f"{self.ref(node)} += {self.constant(np.vdot)}({a}, {b})")
-                continue
-            if node.kind == SETTLE and self.memory.in_place(node):
-                out = sliced(node.args[0])
-                names[node] = out
-            elif node in self.memory.interior:
-                dead = [
-                    arg
-                    for arg in node.args
-                    if arg in self.memory.interior
-                    and last.get(arg) == i
-                    and arg.dtype == node.dtype
-                    and arg in names
-                    and node.kind != WHERE
-                ]
-                dead = [arg for arg in dead if not any(names.get(o) == names[arg] and o is not arg for o in node.args)]
-                matching = [entry for entry in free if entry[1] == node.dtype]
-                if dead:
-                    out = names[dead[0]]
-                elif matching:
-                    free.remove(matching[0])
-                    out = matching[0][0]
-                else:
-                    out = f"b{len(names)}_{i}"
-                    shape_rows = (rows, *shape[1:])
-                    cell = Node(CONST, None, (), None, shape_rows, node.dtype, node.place)
-                    name = f"w{len(self.static)}"
-                    self.static[name] = (cell, "")
-                    body.append(f"{out} = {name}[:z - a]")
-                names[node] = out
-            else:
-                root = self.memory.root(node)
-                if root in self.fresh and root is node and node not in self.name:
-                    setup.append(f"{self.fresh[node]} = {self.new(node)}")
-                    self.name[node] = self.fresh[node]
-                out = sliced(node)
-            body += self.write(node, out, sliced)
-            for arg in set(node.args):
-                if (
-                    arg in self.memory.interior
-                    and last.get(arg) == i
-                    and names.get(arg) not in {names.get(n) for n in chain[: i + 1] if last.get(n, -1) > i or n is node}
-                ):
-                    free.append((names[arg], arg.dtype))
-        numbers = self.lines[before:]
-        del self.lines[before:]
-        self.lines += numbers
-        for text in setup:
-            self.say(text, first)
-        for name in probes:
-            self.say(f"{name} = 0.0", first)
-        blocks = tuple((start, min(start + rows, shape[0])) for start in range(0, shape[0], rows))
-        self.say(f"for a, z in {self.constant(blocks)}:", first)
-        for text in body:
-            self.say("    " + text, first)
+        for i, node in enumerate(chain.nodes):
+            block.emit(node, i)
+        for text in block.setup:
+            self.say(text, chain.anchor)
+        rows = chain.anchor.shape[0]
+        blocks = tuple((start, min(start + block.rows, rows)) for start in range(0, rows, block.rows))
+        self.say(f"for a, z in {self.constant(blocks)}:", chain.anchor)
+        for text in block.body:
+            self.say("    " + text, chain.anchor)
 
-    # ----- running -------------------------------------------------------------------------------------------
+    def _let_go(self) -> None:
+        """Drop each temporary array after the line that looks at it last."""
+        kept = set(NAME.findall(self.result))
+        last: dict[str, int] = {}
+        for i, line in enumerate(self.lines):
+            for name in NAME.findall(line.text):
+                if name in self.temporary and name not in kept:
+                    last[name] = i
+        after: dict[int, list[str]] = {}
+        for name, i in last.items():
+            while i + 1 < len(self.lines) and self.lines[i + 1].text.startswith(" "):
+                i += 1  # after the loop over blocks
+            after.setdefault(i, []).append(name)
+        lines: list[Line] = []
+        for i, line in enumerate(self.lines):
+            lines.append(line)
+            if i in after:
+                lines.append(Line(f"{' = '.join(after[i])} = None", line.place))
+        self.lines = lines
 
-    def result_text(self) -> str:
-        """The expression of the result, a tree in which every array owns its memory."""
+    # ----- the whole ------------------------------------------------------------------------------------------
+
+    def _result(self) -> str:
+        """The expression of the result, a structure in which every array owns its memory."""
         given: set[str] = set()
 
         def leaf(node: Node) -> str:
@@ -407,86 +314,212 @@ class Plan:
             root = self.memory.root(node)
             if not node.is_array:
                 return text
-            if root in self.fresh and text not in given:
+            if root in self.memory.fresh and text not in given:
                 given.add(text)
                 return text
-            if self.is_static(node) and root.kind != CONST:
-                return f"{self.remember('.copy', 'copy', node)}()"
+            if self.is_static(node) and root.kind is not CONST and node.row_major:
+                return f"{self.remember(f'{text}.copy', 'copy')}()"
             return f"{self.constant(np.array)}({text})"
 
-        def walk(value: Any) -> str:
+        def walk(value: Any, depth: int) -> str:
             if isinstance(value, Node):
                 return leaf(value)
+            inner = structure.parts(value)
+            if inner is None:
+                return plain_text(value) if value is None or type(value) is bool else self.constant(value)
+            parts = [walk(part, depth + 1) for _, part in inner]
             if type(value) is dict:
-                return "{" + ", ".join(f"{name!r}: {walk(inner)}" for name, inner in value.items()) + "}"
-            if type(value) is tuple:
-                return "(" + "".join(f"{walk(inner)}, " for inner in value) + ")"
-            if type(value) is list:
-                return "[" + ", ".join(map(walk, value)) + "]"
-            if isinstance(value, tuple):
-                return f"{self.constant(type(value))}({', '.join(map(walk, value))})"
-            return self.constant(value)
+                text = "{" + ", ".join(f"{name!r}: {part}" for name, part in zip(value, parts, strict=True)) + "}"
+            elif type(value) is tuple:
+                text = "(" + "".join(f"{part}, " for part in parts) + ")"
+            elif type(value) is list:
+                text = "[" + ", ".join(parts) + "]"
+            elif isinstance(value, dict):
+                pairs = (f"({name!r}, {part})" for name, part in zip(value, parts, strict=True))
+                text = f"{self.constant(type(value))}([{', '.join(pairs)}])"
+            else:
+                text = f"{self.constant(type(value))}({', '.join(parts)})"
+            if depth and depth % DEEP == 0:
+                self.lines.append(Line(f"r{len(self.lines)} = {text}", Place()))
+                return f"r{len(self.lines) - 1}"
+            return text
 
-        return walk(self.graph.outputs)
+        return walk(self.graph.outputs, 0)
 
     def program(self, timed: bool = False) -> str:
         """The source of the function that makes an instance, which with ``timed`` tells where its time goes."""
-        empty, size = self.constant(np.empty), self.memory.nbytes + ALIGNMENT
-        lines = ["def make():", f"    arena = {empty}({size}, {self.constant(np.dtype(np.uint8))})"]
-        lines.append(f"    arena = arena[-arena.ctypes.data % {ALIGNMENT} :]")
-        lines += [f"    {name} = {self.memory_text(node)}{suffix}" for name, (node, suffix) in self.static.items()]
-        lines.append(f"    def run({', '.join(f'i{i}' for i in range(len(self.graph.inputs)))}):")
+        lines = ["def make(memory, take):", f"    arena = memory[-memory.ctypes.data % {ALIGNMENT} :]"]
+        lines += [f"    {name} = {text}" for name, text in self.static.items()]
+        body = [line.text for line in self.lines]
         if timed:
-            lines.append("        last = clock()")
-        for i, line in enumerate(self.lines):
-            lines.append("        " + line.text)
-            following = self.lines[i + 1] if i + 1 < len(self.lines) else None
-            if timed and (following is None or (following.place != line.place and not following.text.startswith(" "))):
-                lines.append(f"        now = clock(); times[{i}] += now - last; last = now")
+            body = self._with_clock()
+        inputs = [f"i{i}" for i in range(len(self.graph.inputs))]
+        if len(body) > 2 * PIECE and not timed:
+            body = self._in_pieces(body, inputs, lines)
+        lines.append(f"    def run({', '.join(inputs)}):")
+        lines += [f"        {text}" for text in body]
         lines += [f"        return {self.result}", "    return run"]
         return "\n".join(lines) + "\n"
 
-    def make(self, timed: bool = False, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
-        """A new instance with scratch memory of its own."""
-        if timed or not hasattr(self, "_make"):
-            source = self.program(timed) if timed else self.source
-            names = dict(self.constants) | (extra or {})
-            exec(compile(source, "<funcnet plan>", "exec"), names)
-            if timed:
-                return names["make"]()
-            self._make = names["make"]
-        return self._make()
+    def _with_clock(self) -> list[str]:
+        body = ["last = clock()"]
+        for i, line in enumerate(self.lines):
+            body.append(line.text)
+            following = self.lines[i + 1] if i + 1 < len(self.lines) else None
+            if following is None or (following.place != line.place and not following.text.startswith(" ")):
+                body.append(f"now = clock(); times[{i}] += now - last; last = now")
+        return body
 
-    def memory_text(self, node: Node) -> str:
-        """The expression for the scratch memory of a node."""
-        if node.kind == CONST and node.static is None:
-            return f"{self.constant(np.empty)}({node.shape}, {self.constant(node.dtype)})"
-        if node.kind == CONST:
-            return self.constant(node.static)
-        if node in self.memory.placed:
-            whole = self.memory.placed[node]
-            start = sum(arg.size for arg in whole.args[: whole.args.index(node)])
-            return f"{self.memory_text(whole)}[{start}:{start + node.size}].reshape({node.shape})"
-        if node.kind == VIEW:
-            base = self.memory_text(node.args[0])
-            if node.static[0] == "broadcast":
-                return f"{self.constant(np.broadcast_to)}({base}, {node.shape})"
-            return f"{base}{view_text(node)}"
-        if node.kind == SETTLE and self.memory.in_place(node):
-            return self.memory_text(node.args[0])
-        start = self.memory.buffers[node].offset
-        return f"arena[{start}:{start + node.nbytes}].view({self.constant(node.dtype)}).reshape({node.shape})"
+    def _in_pieces(self, body: list[str], inputs: list[str], lines: list[str]) -> list[str]:
+        """Calls of functions of some lines each, which are added to ``lines``: what one finds out another may need."""
+        cuts, start = [], 0
+        while start < len(body):
+            end = min(start + PIECE, len(body))
+            while end < len(body) and body[end].startswith(" "):
+                end += 1
+            cuts.append((start, end))
+            start = end
+        names = [[set(NAME.findall(text)) for text in body[start:end]] for start, end in cuts]
+        needed = set(NAME.findall(self.result))
+        later = []  # what is looked at after each piece
+        for piece in reversed(names):
+            later.append(set(needed))
+            needed = needed.union(*piece)
+        known, calls = set(inputs), []
+        for i, ((start, end), piece, wanted) in enumerate(zip(cuts, names, reversed(later), strict=True)):
+            used = set().union(*piece)
+            taken = sorted(used & known)
+            given = sorted(used & wanted)
+            lines.append(f"    def part_{i}({', '.join(taken)}):")
+            lines += [f"        {text}" for text in body[start:end]]
+            lines.append(f"        return ({''.join(name + ', ' for name in given)})")
+            known |= used
+            calls.append(f"{f'({chr(32).join(name + chr(44) for name in given)}) = ' if given else ''}part_{i}({', '.join(taken)})")
+            gone = sorted(name for name in used - wanted if name in self.temporary and name in taken)
+            calls += [f"{' = '.join(gone)} = None"] if gone else []
+        return calls
 
-    def __call__(self, *inputs: Any) -> Any:
-        """Run on the flat inputs. An instance is taken for the time of a call, so threads never share one."""
-        try:
-            run = self.instances.pop()
-        except IndexError:
-            run = self.make()
-        try:
-            return run(*inputs)
-        finally:
-            self.instances.append(run)
+    def make(self, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
+        """An instance with scratch memory of its own; with a clock in it if ``extra`` brings one."""
+        program = Program(self, self.program(timed=True), extra) if extra else Program(self, self.source)
+        return program.bind(np.empty(program.nbytes, np.uint8), [Recycler(*form) for form in program.new])
+
+
+class Block:
+    """The body of a loop over blocks of rows: a writer to which arrays are their rows of the block."""
+
+    def __init__(self, plan: Plan, chain: Chain) -> None:
+        self.plan, self.inside = plan, set(chain.nodes)
+        self.shape = chain.anchor.shape
+        width = max(arg.dtype.itemsize for node in chain.nodes for arg in (node, *node.args) if arg.is_array)
+        self.rows = max(1, BLOCK // max(1, chain.anchor.size // self.shape[0] * width))
+        self.names: dict[Node, str] = {}
+        self.body: list[str] = []
+        self.setup: list[str] = []
+        self.last = {arg: i for i, node in enumerate(chain.nodes) for arg in node.args}
+        self.free: list[tuple[str, Any]] = []  # memory for a block, and its dtype
+        self.lies: dict[str, int] = {}  # how many nodes still lie there
+
+    def ref(self, node: Node) -> str:
+        """The rows of the block of an array that has as many rows; anything else whole."""
+        if node.kind is SETTLE and node in self.inside and self.plan.memory.in_place(node):
+            return self.ref(node.args[0])
+        if node not in self.names:
+            whole = self.plan.ref(node)
+            if not (node.is_array and len(node.shape) == len(self.shape) and node.shape[0] == self.shape[0]):
+                return whole
+            self.names[node] = f"b{len(self.names)}"
+            self.body.append(f"{self.names[node]} = {whole}[a:z]")
+        return self.names[node]
+
+    def operand(self, node: Node, arg: Node, dtype: Any) -> str:
+        """An argument of a ufunc."""
+        return self.plan.scalar(node, arg, dtype) if arg.is_number else self.ref(arg)
+
+    def constant(self, value: Any, prefix: str = "k") -> str:
+        """As the plan's."""
+        return self.plan.constant(value, prefix)
+
+    def filled(self, value: Any, dtype: Any, shape: Any) -> str:
+        """As the plan's."""
+        return self.plan.filled(value, dtype, shape)
+
+    def emit(self, node: Node, i: int) -> None:
+        """Add the statements of one call."""
+        memory = self.plan.memory
+        if node.kind is PROBE:
+            name = self.plan.ref(node)
+            a, b = map(self.ref, node.args)
+            self.setup.append(f"{name} = 0.0")
+            self.body.append(f"{name} += {self.constant(np.vdot)}({a}, {b})")
+        else:
+            if node.kind is SETTLE and memory.in_place(node):
+                out = self.names[node] = self.ref(node.args[0])
+                self.lies[out] = self.lies.get(out, 0) + 1
+            elif node in memory.interior:
+                out = self.names[node] = self._room(node, i)
+            else:
+                out = self._outside(node)
+            self.body += node.kind.lines(node, out, self)
+        for arg in set(node.args):
+            self._done(arg, i)
+
+    def _outside(self, node: Node) -> str:
+        """The rows of an array that others see, too; memory of its own is taken before the loop."""
+        before = len(self.plan.lines)
+        self.plan.out(node)
+        self.setup += [line.text for line in self.plan.lines[before:]]
+        del self.plan.lines[before:]
+        return self.ref(node)
+
+    def _room(self, node: Node, i: int) -> str:
+        """Memory for a block: that of an argument which is not needed any more, or free, or new."""
+        for arg in node.args:
+            name = self.names.get(arg, "")
+            alone = name in self.lies and self.lies[name] == 1 and self.last.get(arg) == i
+            if alone and arg.dtype == node.dtype and node.kind is not WHERE and node.kind.overwrites(node, arg):
+                self.lies[name] += 1
+                return name
+        for entry in self.free:
+            if entry[1] == node.dtype:
+                self.free.remove(entry)
+                self.lies[entry[0]] = 1
+                return entry[0]
+        name = f"b{len(self.names)}_{i}"
+        shape = (self.rows, *self.shape[1:])
+        self.plan.block_bytes += node.nbytes // self.shape[0] * self.rows
+        array = self.plan.remember(f"{self.constant(np.empty)}({shape}, {self.constant(node.dtype)})", "w")
+        self.body.append(f"{name} = {array}[:z - a]")
+        self.lies[name] = 1
+        return name
+
+    def _done(self, arg: Node, i: int) -> None:
+        """Give memory for a block back after the last use of what lies there."""
+        name = self.names.get(arg, "")
+        if arg in self.plan.memory.interior and name in self.lies and self.last.get(arg) == i:
+            self.lies[name] -= 1
+            if not self.lies[name]:
+                self.free.append((name, arg.dtype))
+
+
+NAME = re.compile(r"\b[iorx]\d+\b")
+"""A name that may be another value at each call"""
+
+
+class Program:
+    """What is left of a plan to run it: the compiled code and what it needs."""
+
+    def __init__(self, plan: Plan, source: str, extra: dict[str, Any] | None = None) -> None:
+        self.source = source
+        names = dict(plan.constants) | (extra or {})
+        exec(compile(source, "<funcnet plan>", "exec"), names)
+        self._make: Callable[..., Callable[..., Any]] = names["make"]
+        self.nbytes = plan.memory.nbytes + ALIGNMENT
+        self.new = plan.new
+
+    def bind(self, memory: Any, take: Any) -> Callable[..., Any]:
+        """A function that runs it, in some memory; ``take[i]()`` gives the i-th array that is made anew."""
+        return self._make(memory, take)
 
 
 def unused(arrays: list[Any], references: int) -> Any:
@@ -504,56 +537,15 @@ UNUSED = next(n for n in range(1, 9) if unused([np.empty(1)], n) is not None)
 class Recycler:
     """Memory for one result, used again once nobody refers to it."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> None:
+        self.shape, self.dtype, self.strides = shape, dtype, strides
         self.kept: list[Any] = []
 
     def __call__(self) -> Any:
         array = unused(self.kept, UNUSED)
         if array is None:
-            array = np.empty(self.shape, self.dtype)
+            array = layout.empty(self.shape, self.dtype, self.strides)
             self.kept = [*self.kept[-2:], array]
         return array
 
 
-def constant_shift(dtype: Any) -> float:
-    """The number that ``ops.flush`` adds and takes away."""
-    info = np.finfo(dtype)
-    return float(info.tiny) / float(info.eps) ** 2
-
-
-def view_text(node: Node) -> str:
-    """The expression that makes a view, to put behind its base."""
-    method, how = node.static
-    if method == "reshape":
-        return f".reshape({how!r})"
-    if method == "transpose":
-        return ".T" if how == (1, 0) else f".transpose({how!r})"
-    if method == "index":
-        return f"[{', '.join([*map(_item_text, how), '...'])}]"  # never a scalar, which would be a copy
-    return ""
-
-
-def _item_text(item: Any) -> str:
-    if isinstance(item, slice):
-        parts = ["" if part is None else str(part) for part in (item.start, item.stop, item.step)]
-        return ":".join(parts if parts[2] else parts[:2])
-    return "None" if item is None else str(int(item))
-
-
-def _parts(value: Any) -> list[Any]:
-    if hasattr(value, "_fields"):
-        return list(value)
-    return [value.train, value.key]  # a context
-
-
-def _deep(value: Any) -> Iterator[Any]:
-    yield value
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _deep(inner)
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            yield from _deep(inner)
-    elif hasattr(value, "train") and hasattr(value, "key"):
-        yield value.key

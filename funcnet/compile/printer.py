@@ -15,31 +15,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcnet import ops
-from funcnet.compile.graph import (
+from funcnet.compile.fallback import Opaque
+from funcnet.compile.graph import Graph, Node, fill, leaves, plain_text
+from funcnet.compile.kinds import (
+    ATOM,
     CALL,
-    CAST,
-    CONCAT,
     CONST,
     INPUT,
-    MATMUL,
     NUMBER,
-    PART,
+    PLUS,
     PROBE,
-    REDUCE,
     SETTLE,
     UFUNC,
+    UNARY,
     VIEW,
-    WHERE,
-    Graph,
-    Node,
-    fill,
-    leaves,
-    plain_text,
+    Text,
+    dtype_text,
 )
 from funcnet.compile.helpers import HELPERS
-from funcnet.compile.plan import constant_shift
+from funcnet.compile.numpy_table import Keywords
 from funcnet.compile.schedule_text import schedule_text
-from funcnet.compile.trace import Keywords
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Layer
@@ -52,51 +47,11 @@ WIDTH = 88
 """Where the margin with the shapes begins, at the latest"""
 REPEATED = 44
 """How long a view may be that is written out wherever it is used"""
-ATOM, POWER, UNARY, TIMES, PLUS, BITS, COMPARE = 9, 8, 7, 6, 5, 4, 3
-"""How strongly an expression holds together"""
-OPERATORS: dict[Any, tuple[str, int]] = {
-    np.add: ("+", PLUS),
-    np.subtract: ("-", PLUS),
-    np.multiply: ("*", TIMES),
-    np.divide: ("/", TIMES),
-    np.greater: (">", COMPARE),
-    np.greater_equal: (">=", COMPARE),
-    np.less: ("<", COMPARE),
-    np.less_equal: ("<=", COMPARE),
-    np.equal: ("==", COMPARE),
-    np.not_equal: ("!=", COMPARE),
-    np.bitwise_and: ("&", BITS),
-    np.bitwise_or: ("|", BITS),
-    operator.add: ("+", PLUS),
-    operator.sub: ("-", PLUS),
-    operator.mul: ("*", TIMES),
-    operator.truediv: ("/", TIMES),
-    operator.pow: ("**", POWER),
-}
-REDUCTIONS = {
-    np.add: "np.sum",
-    np.multiply: "np.prod",
-    np.maximum: "np.max",
-    np.minimum: "np.min",
-    np.logical_or: "np.any",
-    np.logical_and: "np.all",
-}
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """What is wrong where a check of values fails"""
 LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
 LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
 LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
-
-
-class Text(NamedTuple):
-    """An expression and how strongly it holds together."""
-
-    text: str
-    strength: int
-
-    def within(self, strength: int) -> str:
-        """The expression as an operand."""
-        return self.text if self.strength >= strength else f"({self.text})"
 
 
 def ascii_text(text: str) -> str:
@@ -166,13 +121,14 @@ class Printer:
     def text(self, node: Node) -> Text:
         """The expression for a value."""
         if node not in self.texts:
-            if node.kind == CONST:
+            if node.kind is CONST:
                 self.texts[node] = self.constant(node)
             else:
                 return self.expression(node)
         return self.texts[node]
 
     def constant(self, node: Node) -> Text:
+        """A constant as code."""
         value = node.static
         if not isinstance(value, np.ndarray):
             text = plain_text(value)
@@ -192,92 +148,47 @@ class Printer:
 
     def flushed(self, node: Node) -> Node | None:
         """What ``ops.flush`` was called with, for the subtraction it ends in."""
-        if node.kind == UFUNC and node.f is np.subtract and node.args[0].kind == UFUNC and node.args[0].f is np.add:
+        if node.kind is UFUNC and node.f is np.subtract and node.args[0].kind is UFUNC and node.args[0].f is np.add:
             inner, shift = node.args
-            if shift.kind == CONST and inner.args[1] is shift and shift.static == constant_shift(node.dtype):
+            if shift.kind is CONST and inner.args[1] is shift and shift.static == ops.flush_shift(node.dtype):
                 return inner.args[0]
         return None
 
-    def infix(self, symbol: str, strength: int, a: Node, b: Node) -> Text:
-        x, y = self.text(a), self.text(b)
-        if symbol == "+" and y.text.startswith("-") and y.strength in (UNARY, TIMES):
-            return Text(f"{x.within(PLUS)} - {y.text[1:]}", PLUS)  # p + -r * g is p - r * g, to the last bit
-        left = strength + 1 if symbol == "**" or strength == COMPARE else strength
-        return Text(f"{x.within(left)} {symbol} {y.within(strength + 1)}", strength)
-
     def expression(self, node: Node) -> Text:
         """The expression that computes a node."""
-        args, kind = node.args, node.kind
         inner = self.flushed(node)
         if inner is not None:
             return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
-        if kind in (UFUNC, NUMBER) and node.f in OPERATORS and len(args) == 2:
-            return self.infix(*OPERATORS[node.f], *args)
-        if kind == MATMUL:
-            return self.infix("@", TIMES, *args)
-        if (kind == UFUNC and node.f is np.negative) or (kind == NUMBER and node.f is operator.neg):
-            return Text(f"-{self.text(args[0]).within(UNARY)}", UNARY)
-        plain = [self.text(arg).text for arg in args]
-        if kind == UFUNC:
-            return Text(f"np.{node.f.__name__}({', '.join(plain)})", ATOM)
-        if kind == REDUCE:
-            axes, keepdims = node.static
-            options = "" if axes is None else f", axis={axes[0] if len(axes) == 1 else axes}"
-            name = REDUCTIONS.get(node.f, f"np.{node.f.__name__}.reduce")
-            return Text(f"{name}({plain[0]}{options}{', keepdims=True' if keepdims else ''})", ATOM)
-        if kind == VIEW:
-            return self.view(node)
-        if kind == CAST:
-            return Text(f"{self.text(args[0]).within(ATOM)}.astype({dtype_text(node.dtype)})", ATOM)
-        if kind == WHERE:
-            return Text(f"np.where({', '.join(plain)})", ATOM)
-        if kind == CONCAT:
-            return Text(f"np.concatenate([{', '.join(plain)}], axis={node.static})", ATOM)
-        if kind == SETTLE:
-            return Text(f"{self.need('settle')}({', '.join(plain)})", ATOM)
-        if kind == PART:
-            path = "".join(f"[{step!r}]" for step in node.static)
-            return Text(f"{plain[0]}{path}", ATOM)
-        if kind == NUMBER:
-            if node.f is ops.number:
-                return Text(f"{'int' if node.dtype is int else 'float'}({plain[0]})", ATOM)
-            if isinstance(node.f, Schedule):
-                text, needs = schedule_text(node.f, self.text(args[0]).within(ATOM))
-                for helper in needs:
-                    self.need(helper)
-                return Text(text, 0 if " if " in text else ATOM)
-            return Text(f"{self.helper(node.f)}({', '.join(plain)})", ATOM)
-        return self.call(node)
+        return node.kind.expression(node, self)
 
-    def view(self, node: Node) -> Text:
-        method, how = node.static
-        base = self.text(node.args[0])
-        if method == "broadcast":
-            return Text(f"np.broadcast_to({base.text}, {how})", ATOM)
-        if method == "reshape":
-            return Text(f"{base.within(ATOM)}.reshape({', '.join(map(str, how)) or '()'})", ATOM)
-        if method == "transpose":
-            return Text(f"{base.within(ATOM)}{'.T' if how == (1, 0) else f'.transpose{how}'}", ATOM)
-        items = ["..." if item is Ellipsis else _slice(item) for item in how]
-        return Text(f"{base.within(ATOM)}[{', '.join(items)}]", ATOM)
+    def number(self, f: Any, args: tuple[Node, ...]) -> Text:
+        """A function of Python numbers."""
+        plain = [self.text(arg) for arg in args]
+        if isinstance(f, Schedule):
+            text, needs = schedule_text(f, plain[0].within(ATOM))
+            for helper in needs:
+                self.need(helper)
+            return Text(text, 0 if " if " in text else ATOM)
+        return Text(f"{self.function(f)}({', '.join(x.text for x in plain)})", ATOM)
 
-    def helper(self, f: Any) -> str:
+    def function(self, f: Any) -> str:
         """The printed name of a function."""
         name = helper_name(f)
         return name if name.startswith("np.") else self.need(name)
 
     def call(self, node: Node) -> Text:
-        args = fill(node.static, [Quoted(self.text(arg).text) for arg in node.args])
+        """A call of any function."""
+        args = fill(node.static.values, [Quoted(self.text(arg).text) for arg in node.args])
         if node.f is operator.getitem:
             return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
         if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
             return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
         if isinstance(node.f, Keywords):
             texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
-            return Text(f"{self.helper(node.f.function)}({', '.join(texts)})", ATOM)
+            return Text(f"{self.function(node.f.function)}({', '.join(texts)})", ATOM)
         kinds = {np.dtype: dtype_text, Key: key_text}
         texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]
-        return Text(f"{self.helper(node.f)}({', '.join(texts)})", ATOM)
+        return Text(f"{self.function(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
 
@@ -285,10 +196,10 @@ class Printer:
         """Whether the expression may stand inside the one that uses it."""
         if node.effect or node in self.finals or node.name or node.dtype is object:
             return False
-        if node.kind == VIEW:
+        if node.kind is VIEW:
             often = self.uses.get(node, 0) > 1
             return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= REPEATED)
-        if node.kind == NUMBER and node.f is ops.number and node.args[0].kind == INPUT:
+        if node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT:
             return False
         if self.uses.get(node, 0) != 1 or node.kind in (SETTLE, CALL):
             return False
@@ -300,7 +211,7 @@ class Printer:
         """Write all statements, in sections and by layer."""
         here: tuple[str, str] = ("", "")
         for node in self.pending:
-            if node.kind == PROBE or (not self.uses.get(node) and not node.effect):
+            if node.kind is PROBE or (not self.uses.get(node) and not node.effect):
                 continue
             if self.inlined(node):
                 self.texts[node] = self.expression(node)
@@ -312,7 +223,7 @@ class Printer:
                 if place.layer is not None and not place.layer.children:
                     self.lines.append((self.comment(node), ""))
                 here = (place.section, place.path)
-            if node.kind == CALL and node.f is ops.check:
+            if node.kind is CALL and node.f is ops.check:
                 ok = self.text(node.args[0])
                 error = OUT_OF_RANGE.get(place.section, "a value is out of range: a label, or a probability")
                 self.lines.append((f'if not np.all({ok.text}):\n        raise ValueError("{error}")', ""))
@@ -337,18 +248,6 @@ class Quoted:
 
     def __repr__(self) -> str:
         return self.text
-
-
-def _slice(item: Any) -> str:
-    if isinstance(item, slice):
-        text = f"{'' if item.start is None else item.start}:{'' if item.stop is None else item.stop}"
-        return text if item.step is None else f"{text}:{item.step}"
-    return str(item)
-
-
-def dtype_text(dtype: Any) -> str:
-    """``np.float32``"""
-    return "bool" if dtype == np.bool_ else f"np.{np.dtype(dtype).name}"
 
 
 def key_text(key: Key) -> str:
@@ -417,7 +316,7 @@ def _need(name: str, helpers: dict[str, None]) -> str:
     for other in HELPERS[name][0] if name in HELPERS else PLAIN[name][1] if name in PLAIN else ():
         _need(other, helpers)
     if name not in HELPERS and name in ops.PRIMITIVES:
-        function, needs, _ = ops.PRIMITIVES[name]
+        function, needs = ops.PRIMITIVES[name][:2]
         for needed in needs:
             if isinstance(needed, str):
                 value = function.__globals__[needed]
@@ -465,7 +364,7 @@ def helper_name(f: Any) -> str:
         return f"np.{name}"
     if f in NAMED or name == "reciprocal" or (name in ops.PRIMITIVES and ops.PRIMITIVES[name].function is f):
         return NAMED.get(f, name)
-    owner = getattr(f, "__self__", None)
+    owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
     if isinstance(owner, Layer):
         raise FuncnetError(
             f"cannot print {type(owner).__name__}: it is not recorded but runs as it is; "

@@ -14,19 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.compile.graph import (
-    CALL,
-    CONST,
-    INPUT,
-    PROBE,
-    SETTLE,
-    VIEW,
-    Graph,
-    Node,
-    leaves,
-    map_nodes,
-)
-from funcnet.compile.passes import share, simplify
+from funcnet.compile.graph import Graph, Node, leaves, map_nodes
+from funcnet.compile.kinds import CALL, CONST, INPUT, PROBE, SETTLE, VIEW, dtype_text
+from funcnet.compile.memory import ALIGNMENT
 from funcnet.compile.plan import Plan
 from funcnet.compile.printer import (
     WIDTH,
@@ -34,11 +24,11 @@ from funcnet.compile.printer import (
     Quoted,
     ascii_text,
     constant_text,
-    dtype_text,
     helper_text,
     shape_text,
 )
-from funcnet.compile.trace import trace
+from funcnet.compile.record import trace
+from funcnet.compile.simplify import share, simplify
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Context, Layer, Shape, apply_child, batched, vjp_child, zeros_for, zeros_of
@@ -273,7 +263,7 @@ class _Program:
         every = ", ".join([*self.results, *["_"] * (len(plan.graph.outputs) - len(self.results))])
         title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
         wrapper = [
-            "run = make()",
+            f"run = make(np.empty({plan.scratch_bytes + ALIGNMENT}, np.uint8), ())",
             "",
             "",
             f"def {title}({', '.join(given)}):",
@@ -301,7 +291,7 @@ def _last_uses(graph: Graph) -> dict[Node, int]:
     read: dict[Node, int] = {}
     last: dict[Node, int] = {}
     for i, node in reversed(list(enumerate(graph.nodes))):
-        alone = node.kind == VIEW or (len(users.get(node, ())) == 1 and node.kind not in (SETTLE, CALL))
+        alone = node.kind is VIEW or (len(users.get(node, ())) == 1 and node.kind not in (SETTLE, CALL))
         read[node] = max([i, *(read[user] for user in users.get(node, ()) if alone and not node.name)])
         for arg in node.args:
             last[arg] = max(last.get(arg, -1), read[node])
@@ -310,7 +300,7 @@ def _last_uses(graph: Graph) -> dict[Node, int]:
 
 def _by_leaf(graph: Graph) -> Graph:
     """The update leaf by leaf, where it was recorded rule by rule."""
-    update = {node for node in graph.nodes if node.place.section == "update" and node.kind != PROBE}
+    update = {node for node in graph.nodes if node.place.section == "update" and node.kind is not PROBE}
     order = [node for node in graph.nodes if node not in update]
     done: set[Node] = set(order)
 

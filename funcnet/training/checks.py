@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.data.streams import Stream
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
@@ -170,14 +170,14 @@ def _form(value: Any, skip: int) -> Any:
 
 def owned(value: Value, *others: Value) -> Value:
     """A value whose arrays nobody else holds: views, repetitions and arrays from outside are copied."""
-    held = {id(leaf) for other in others for leaf in tree.leaves(other)}
+    held = {ops.identity(leaf) for other in others for leaf in tree.leaves(other)}
 
     def one(leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):
             return leaf
-        if leaf.base is not None or id(leaf) in held:
+        if ops.is_view(leaf) or ops.identity(leaf) in held:
             leaf = leaf.copy()
-        held.add(id(leaf))
+        held.add(ops.identity(leaf))
         return leaf
 
     return tree.map(one, value)

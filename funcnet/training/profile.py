@@ -11,10 +11,11 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.compile.function import guard
-from funcnet.compile.graph import INPUT, Graph, Node, Place
-from funcnet.compile.passes import PACKED_SIZE
+from funcnet.compile.graph import Graph, Node, Place
+from funcnet.compile.kinds import INPUT
+from funcnet.compile.pack import PACKED_SIZE
 from funcnet.compile.plan import Plan
-from funcnet.compile.trace import trace
+from funcnet.compile.record import trace
 from funcnet.layer import Call, Layer, Shape, listen, reach, shape_of
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer
@@ -91,7 +92,7 @@ def profile(
         plan = Plan(by_owner(trace(step, first, NAMES), owners))
         flat = guard(first)
         times = [0.0] * len(plan.lines)
-        run = plan.make(timed=True, extra={"clock": time.perf_counter, "times": times})
+        run = plan.make({"clock": time.perf_counter, "times": times})
         samples: list[tuple[float, float, list[float]]] = []
         ends = math.inf
         while len(samples) < WARM_UP + STEPS and (len(samples) < WARM_UP + 2 or time.perf_counter() < ends):
@@ -147,7 +148,7 @@ def by_owner(graph: Graph, owners: dict[str, str]) -> Graph:
     """Place the update of each large array with the layer that owns it, that of small ones with none."""
     owner: dict[Node, str] = {}
     for node in graph.nodes:
-        if node.kind == INPUT:
+        if node.kind is INPUT:
             group, _, name = str(node.static).partition("/")
             if group in ("params", "opt_state"):
                 node.place = Place("update")  # where many of them become one vector

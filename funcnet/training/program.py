@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 
 from funcnet import ops, tree
-from funcnet.compile.function import Compiled
-from funcnet.compile.trace import Struct, attempt, section
+from funcnet.compile.fallback import attempt, structs
+from funcnet.compile.function import Compiled, Plans
+from funcnet.compile.graph import Struct
+from funcnet.compile.record import section
 from funcnet.key import Array, Key
 from funcnet.layer import EVAL, Context, Layer, Params, State, Value, apply_child, vjp_child
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState, apply_updates
 from funcnet.training.checks import owned
 
-MOST_PROGRAMS = 64
-
-
-def structs(value: Any) -> Any:
-    """The shapes and dtypes of a value's arrays."""
-    return tree.map(lambda leaf: Struct(np.shape(leaf), leaf.dtype), value)
+MOST_PROGRAMS = 16
 
 
 def prediction(net: Layer) -> Callable[[Params, State, Value], Value]:
@@ -48,7 +45,7 @@ def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Param
         outputs, new_state, residuals = apply_child("", net, params, state, x, ctx)
         with section("loss"):
             name = type(loss).__name__
-            scalar = Struct((), np.dtype(np.float64)), Struct((), object)
+            scalar = Struct((), object), Struct((), object)
             value, saved = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
             number = ops.number(value)
         with section("backward"):
@@ -110,20 +107,40 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
     return program
 
 
-@lru_cache(MOST_PROGRAMS)
+# ----- compiled --------------------------------------------------------------------------------------------
+
+
 def compiled_prediction(net: Layer) -> Compiled:
-    """``prediction``, compiled; the same for equal specs."""
-    return Compiled(prediction(net), ("params", "state", "x"), patient=True)
+    """``prediction``, compiled; equal specs share plans, not memory."""
+    return Compiled(prediction(net), plans=_prediction_plans(net, repr(net)))
 
 
-@lru_cache(MOST_PROGRAMS)
 def compiled_gradients(net: Layer, loss: Loss) -> Compiled:
-    """``gradients``, compiled; the same for equal specs."""
-    return Compiled(gradients(net, loss), ("params", "state", "x", "y", "ctx", "weight", "divisor"), patient=True)
+    """``gradients``, compiled; equal specs share plans, not memory."""
+    return Compiled(gradients(net, loss), plans=_gradients_plans(net, loss, repr((net, loss))))
+
+
+def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
+    """``training_step``, compiled; equal specs share plans, not memory."""
+    plans = _step_plans(net, loss, opt, shards, repr((net, loss, opt)))
+    return Compiled(training_step(net, loss, opt, shards), plans=plans)
+
+
+# Specs are equal where their values are, and 1 == 1.0 == True; as texts they differ.
 
 
 @lru_cache(MOST_PROGRAMS)
-def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
-    """``training_step``, compiled; the same for equal specs."""
+def _prediction_plans(net: Layer, text: str) -> Plans:
+    return Plans(prediction(net), ("params", "state", "x"), patient=True, reads=(net,))
+
+
+@lru_cache(MOST_PROGRAMS)
+def _gradients_plans(net: Layer, loss: Loss, text: str) -> Plans:
+    names = ("params", "state", "x", "y", "ctx", "weight", "divisor")
+    return Plans(gradients(net, loss), names, patient=True, reads=(net, loss))
+
+
+@lru_cache(MOST_PROGRAMS)
+def _step_plans(net: Layer, loss: Loss, opt: Optimizer, shards: int, text: str) -> Plans:
     names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
-    return Compiled(training_step(net, loss, opt, shards), names)
+    return Plans(training_step(net, loss, opt, shards), names, reads=(net, loss, opt))

@@ -6,6 +6,7 @@ Data from outside meets a network here, so each of them checks it first (``check
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -84,16 +85,16 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
 
-_recent: list[tuple[Layer, Compiled]] = []
+_recent: list[tuple[weakref.ref[Layer], Compiled]] = []
 
 
 def _prediction_of(net: Layer) -> Compiled:
     """The compiled prediction of a network; hashing a spec takes longer than a small network."""
     for known, run in _recent:
-        if known is net:
+        if known() is net:
             return run
     run = compiled_prediction(net)
-    _recent[:] = [(net, run), *_recent[:3]]
+    _recent[:] = [(weakref.ref(net), run), *((known, run) for known, run in _recent[:3] if known() is not None)]
     return run
 
 

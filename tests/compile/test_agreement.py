@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.compile import memory, passes, plan
+from funcnet.compile import chains, memory, pack, passes, plan
 from funcnet.compile.function import Compiled
 from funcnet.layer import apply_child, vjp_child
 from tests.row import random_like
@@ -28,7 +28,7 @@ def thresholds(monkeypatch):
 
     def change(sizes: dict[str, int]) -> None:
         for name, value in sizes.items():
-            for module in (plan, memory, passes):
+            for module in (plan, memory, chains, pack):
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, value)
 
