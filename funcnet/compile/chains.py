@@ -19,7 +19,7 @@ LARGE = 1 << 18
 def blockable(node: Node) -> bool:
     """Whether a call may run on some rows of its arrays at a time."""
     if node.kind is SETTLE:
-        return node.nbytes >= LARGE and len(node.shape) > 0
+        return node.nbytes >= LARGE and len(node.shape) > 0 and node.strides is not None
     if not node.shape or node.shape[0] < 2 or not is_elementwise(node) or node.size * 4 < LARGE:
         return False
     if node.strides is None or any(arg.strides is None for arg in node.args):

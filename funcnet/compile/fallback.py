@@ -41,7 +41,7 @@ class Opaque:
         """
         result = self.function(*args)
         if not fits(result, self.like):
-            raise Unlike(f"{self.what} gives other shapes or dtypes than its layer states")
+            raise Unlike(f"{self.what} gives {text_of(result)}, expected {text_of(self.like)}")
         return result
 
 
@@ -57,6 +57,19 @@ def fits(value: Any, like: Any) -> bool:
     if isinstance(like, tuple):
         return type(value) is tuple and len(value) == len(like) and all(map(fits, value, like))
     return value is None
+
+
+def text_of(value: Any) -> str:
+    """The shapes and dtypes of a result, or of what was expected."""
+    if isinstance(value, Struct):
+        return "anything" if value.dtype is object else f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {text_of(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(text_of, value))})"
+    return type(value).__name__
 
 
 def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any], what: str) -> Any:

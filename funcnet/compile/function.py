@@ -16,8 +16,9 @@ from funcnet.compile.graph import Node
 from funcnet.compile.hidden import Hidden, random_states, same_states, set_random_states
 from funcnet.compile.kinds import PROBE
 from funcnet.compile.plan import Plan, Program, Recycler
-from funcnet.compile.record import CONSTANTS, Recording, is_input, record
+from funcnet.compile.record import Recording, is_input, record
 from funcnet.compile.standins import CLASSES
+from funcnet.compile.tracer import CONSTANTS
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.key import Key
 from funcnet.layer import Context, listening
@@ -53,7 +54,9 @@ class Plans:
         without: frozenset[str] = frozenset(),
         patient: bool = False,
         reads: tuple[Any, ...] = (),
+        name: str = "",
     ) -> None:
+        self.name = name or getattr(f, "__name__", "the function")
         self.f, self.names, self.strict, self.without = f, names, strict, without
         self.reads = reads or (f,)
         self.seen: set[Any] | None = set() if patient else None  # what came once is recorded when it comes again
@@ -62,18 +65,15 @@ class Plans:
         self.hidden: Hidden | None = None
         self.changes = self.asked = 0
 
-    @property
-    def name(self) -> str:
-        """What warnings call the function."""
-        return getattr(self.f, "__name__", "the function")
-
     def find(self, args: tuple[Any, ...]) -> Recorded | None:
         """The plan for the arguments, made if need be; None where the function runs as it is."""
-        if self.plain or not self._watched():
+        if self.plain:
             return None
         form = signature(args)
         if form is None:
             self._refuse(TraceError("an argument is neither an array, a number, a key, nor a dict or tuple of them"))
+            return None
+        if self.known.get(form, MISS) is None or not self._watched():
             return None
         self.asked += 1
         if form in self.known:
@@ -93,7 +93,8 @@ class Plans:
         elif not hidden.unchanged():
             self.changes += 1
             names = ", ".join(dict.fromkeys(hidden.changed()))
-            self.known.clear()
+            for form in [form for form, recorded in self.known.items() if recorded is not None]:
+                del self.known[form]
             self.hidden = hidden = Hidden(*self.reads)
             if self.changes > MOST_CHANGES:
                 self._refuse(TraceError(f"reads {names}, which changes from call to call; pass it in as an argument"))
@@ -134,13 +135,15 @@ class Plans:
                 raise
             warn(runs_as_it_is(self.name, error))
             made = None
+        if self.plain:
+            return False
         self.known[form] = made
         return True
 
-    def _record(self, args: tuple[Any, ...]) -> Recorded:
-        """Record the function.
+    def _record(self, args: tuple[Any, ...]) -> Recorded | None:
+        """Record the function, once and for all not if it changes what it reads.
 
-        Raises   TraceError where it cannot be recorded, or changes what it reads
+        Raises   TraceError where it cannot be recorded
         """
         hidden = self.hidden
         assert hidden is not None
@@ -159,7 +162,8 @@ class Plans:
                 set_random_states(states)
         if changed:
             names = ", ".join(dict.fromkeys(changed))
-            raise TraceError(f"changes {names} while it runs; return it, and pass it in as an argument")
+            self._refuse(TraceError(f"changes {names} while it runs; return it, and pass it in as an argument"))
+            return None
         return recorded
 
 
@@ -292,27 +296,41 @@ class Compiled:
         assert recorded.recording is not None
         states = random_states() if hidden.draws else None
         reason = ""
+        given = [(array, array.copy()) for array in flat if isinstance(array, np.ndarray)]
         try:
             found = self._run(recorded.program, flat)
         except Exception as error:
             if from_signal(error):
                 raise
-            reason, found = f"{type(error).__name__}: {error}", None
+            reason, found = str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}", None
         if not reason and hidden.changed():
             reason = f"it changes {', '.join(dict.fromkeys(hidden.changed()))} while it runs"
         hidden.restore()
+        for array, was in given:
+            if array.tobytes() != was.tobytes():
+                reason = reason or "it writes into its arguments"
+                array[...] = was
         if states is not None:
             set_random_states(states)
         expected = self.f(*args)
         if not reason and not alike(found, expected, recorded.recording.graph.outputs):
             reason = "recorded, it gives other values: it may read something that changes, or branch on a value"
         if reason:
-            self._as_it_is(args, reason, culprits(recorded.recording, flat))
+            self._as_it_is(args, reason, self._undone(lambda: culprits(recorded.recording, flat)))
             return expected
         for text in recorded.warnings:
             warn(text)
         recorded.recording = None
         return found
+
+    def _undone(self, f: Callable[[], str]) -> str:
+        """What ``f`` gives, which calls user code, and puts back what that changes."""
+        hidden, states = Hidden(*self.plans.reads), random_states()
+        try:
+            return f()
+        finally:
+            hidden.restore()
+            set_random_states(states)
 
     def _as_it_is(self, args: tuple[Any, ...], reason: str, names: str = "") -> None:
         """From now on, run the function as it is."""
@@ -377,9 +395,12 @@ def alike(a: Any, b: Any, made: Any = None) -> bool:
     return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
 
 
-def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
+def culprits(recording: Recording | None, flat: tuple[Any, ...]) -> str:
     """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
-    values: dict[Node, Any] = dict(zip(recording.graph.inputs, flat, strict=True))
+    if recording is None:
+        return ""
+    given = [np.array(value) if isinstance(value, np.ndarray) else value for value in flat]
+    values: dict[Node, Any] = dict(zip(recording.graph.inputs, given, strict=True))
     found = []
     try:
         with np.errstate(all="ignore"):
@@ -387,11 +408,11 @@ def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
                 if node not in values:
                     values[node] = node.kind.evaluate(node, [values[arg] for arg in node.args])
             for what, f, args, result in recording.tracer.checked:
-                given, expected = (
+                taken, expected = (
                     structure.replaced(lambda leaf: values[leaf.node] if type(leaf) in CLASSES else leaf, part)
                     for part in (args, result)
                 )
-                if not _near(f(*given), expected):
+                if not _near(f(*taken), expected):
                     found.append(what)
     except Exception:
         return ""
@@ -479,7 +500,9 @@ def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
 
     for i, arg in enumerate(args):
         walk(arg, f"a{i}")
-    lines = [f"def flat({', '.join(f'a{i}' for i in range(len(args)))}):", "    try:"]
+    given = ", ".join(f"a{i}=MISSING" for i in range(len(args)))
+    names["MISSING"] = MISS
+    lines = [f"def flat({given}{', ' if args else ''}*more):", "    if more: return None", "    try:"]
     lines += [f"        {line}" for line in body]
     lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
     lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]

@@ -7,9 +7,10 @@ generator, a clock) is not recorded. The library's own code reads constants alon
 
 from __future__ import annotations
 
-import builtins
+import dis
 import enum
 import functools
+import operator
 import random
 import re
 import sys
@@ -236,28 +237,32 @@ class Hidden:
         self.foreign = True
         names = set(names_in(code)) - {"__name__", "__class__"}
         self.draws = self.draws or any("rand" in name or name in ("choice", "shuffle", "normal") for name in names)
-        for name in sorted(names):
-            if name in f.__globals__:
-                value = f.__globals__[name]
-                if isinstance(value, types.ModuleType):
-                    self._module(value, name, names)
-                    continue
-                self._slot(name, f.__globals__, value)
-            elif name in IMPURE_BUILTINS and hasattr(builtins, name) and name in set(loaded_names(code)):
+        self.watched.append(Slot(f.__name__, functools.partial(FUNCTION, f), lambda parts: None))
+        for name in sorted(set(loaded_names(code))):
+            value = f.__globals__.get(name, MISSING)
+            if isinstance(value, types.ModuleType):
+                self._module(value, name, names)
+                continue
+            if value is MISSING and name in IMPURE_BUILTINS:
                 raise Unwatchable(f"calls {name}()")
+            self._slot(name, f.__globals__, value)
         for cell, name in zip(f.__closure__ or (), code.co_freevars, strict=True):
-            if contents_of(cell) is not MISSING:
-                self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(setattr, cell, "cell_contents")))
-                self._look(contents_of(cell), name)
+            self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(set_contents, cell)))
+            content = contents_of(cell)
+            if isinstance(content, types.ModuleType):
+                self._module(content, name, names)
+            else:
+                self._look(content, name)
         for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self._look(part, f.__name__)
-        if f.__dict__ and not hasattr(f, "__wrapped__"):
+        if not hasattr(f, "__wrapped__"):
             self.watched.append(Contents(f.__name__, f.__dict__))
 
     def _slot(self, name: str, namespace: dict[str, Any], value: Any) -> None:
-        self.watched.append(
-            Slot(name, functools.partial(namespace.get, name, MISSING), functools.partial(namespace.__setitem__, name))
-        )
+        def write(was: Any) -> None:
+            namespace.pop(name, None) if was is MISSING else namespace.__setitem__(name, was)
+
+        self.watched.append(Slot(name, functools.partial(namespace.get, name, MISSING), write))
         self._look(value, name)
 
     def _builtin(self, f: Any, name: str) -> None:
@@ -275,8 +280,8 @@ class Hidden:
         top = module.__name__.partition(".")[0]
         if top in IMPURE:
             raise Unwatchable(f"reads the module {module.__name__}")
-        file = getattr(module, "__file__", None)
-        if top == "funcnet" or file is None or file.startswith(INSTALLED) or top in sys.stdlib_module_names:
+        file = getattr(module, "__file__", None) or ""
+        if top == "funcnet" or file.startswith(INSTALLED) or top in sys.stdlib_module_names:
             return
         for inner in sorted(set(names) & vars(module).keys()):
             value = vars(module)[inner]
@@ -307,8 +312,10 @@ class Hidden:
             if (name.startswith("__") and name != "__call__") or name.startswith("_abc_"):
                 continue
             if isinstance(value, types.FunctionType | property | classmethod | staticmethod | functools.cached_property):
+                read = functools.partial(vars(kind).get, name, MISSING)
+                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(setattr, kind, name)))
                 self._look(value, f"{kind.__name__}.{name}")
-            elif not isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
+            elif not (hasattr(type(value), "__get__") and type(value).__module__ in ("builtins", "collections", "_collections")):
                 self._attribute(kind, kind.__name__, name)
         for base in kind.__bases__:
             self._look(base, base.__name__)
@@ -336,13 +343,18 @@ class Hidden:
         if value is getattr(random, "_inst", None):
             return  # whose state is looked at
         top = kind.__module__.partition(".")[0]
-        if top in ("funcnet", "typing", "abc", "types", "attr", "functools"):
+        if top in ("funcnet", "typing", "abc", "attr", "functools") or value is MISSING:
+            return
+        if isinstance(value, np.vectorize):
+            self._look(value.pyfunc, name)
             return
         held = getattr(value, "__dict__", None)
         slots = [slot for base in kind.__mro__ for slot in getattr(base, "__slots__", ()) if slot != "__weakref__"]
         python = isinstance(held, dict) or bool(slots)
         if not python or top in ("numpy", "random", "threading", "io", "_io") or hasattr(value, "__next__"):
             raise Unwatchable(f"reads {name}, a {kind.__name__}, which cannot be watched")
+        read = functools.partial(getattr, value, "__class__")
+        self.watched.append(Slot(f"{name}.__class__", read, functools.partial(setattr, value, "__class__")))
         if isinstance(held, dict):
             self._look(held, name)
         for slot in slots if isinstance(slots, list) else ():
@@ -358,6 +370,17 @@ def contents_of(cell: Any) -> Any:
         return MISSING
 
 
+def set_contents(cell: Any, content: Any) -> None:
+    """Set the contents of a cell, or empty it."""
+    if content is MISSING:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = content
+
+
+FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
 def names_in(code: types.CodeType) -> Iterator[str]:
     """All names that a function, and those inside it, look up."""
     yield from code.co_names
@@ -368,8 +391,6 @@ def names_in(code: types.CodeType) -> Iterator[str]:
 
 def loaded_names(code: types.CodeType) -> Iterator[str]:
     """The names that are looked up as globals or builtins, not as attributes."""
-    import dis
-
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             yield instruction.argval

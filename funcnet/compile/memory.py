@@ -104,13 +104,13 @@ class Memory:
             if node.kind is CONCAT and node.static is None and self._kept_inside(node):
                 often = Counter(node.args)
                 for arg in node.args:
-                    own = often[arg] == 1 and arg not in placed and arg not in self.leaving and arg.dtype == node.dtype
-                    if own and self.writes(arg) and arg.row_major:
+                    own = often[arg] == 1 and arg not in placed and arg.dtype == node.dtype
+                    if own and self.writes(arg) and arg.row_major and self._kept_inside(arg):
                         placed[arg] = node
         return placed
 
     def _kept_inside(self, node: Node) -> bool:
-        """Whether a vector neither leaves nor is seen by a call that may keep it."""
+        """Whether an array neither leaves nor is seen by a call that may keep it."""
         calls = (user for user in self._all_users(node) if user.kind is CALL)
         return node not in self.leaving and all(user.static.fresh for user in calls)
 

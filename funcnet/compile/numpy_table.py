@@ -100,14 +100,17 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
     """Record a call of a ufunc, or of a method of one."""
     if any(type(value) is Members for value in values):
         return NotImplemented  # whose arrays are recorded one level further in
-    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    kwargs = {name: value for name, value in kwargs.items() if value is not None or name == "axis"}
     if "out" in kwargs or method == "at":
         tracer.refuse("writes into an array", "use the value that the function returns")
     if all("O" in kind for kind in f.types):
         tracer.refuse(f"calls {f.__name__}, which works on objects", "use functions of NumPy on arrays of numbers")
     if method == "__call__" and f is np.matmul and not kwargs:
         return tracer.add(MATMUL.node(f, tuple(map(tracer.node, values)), tracer.place), scalar=True)
-    if method == "__call__" and f.nout == 1 and f.signature is None and len(values) == f.nin:
+    whole = f in COMPARISONS and any(number_kind(value) is int for value in values) and any(
+        type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype.itemsize < 8 for value in values
+    )
+    if method == "__call__" and f.nout == 1 and f.signature is None and len(values) == f.nin and not whole:
         dtype = kwargs.pop("dtype", None)
         if not kwargs:
             if dtype is not None:
@@ -119,6 +122,17 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
     return sampled(tracer, f if method == "__call__" else getattr(f, method), values, kwargs, fresh=True)
 
 
+COMPARISONS = frozenset((np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal))
+"""Of arrays of integers, also with integers that these cannot hold"""
+
+
+def number_kind(value: Any) -> Any:
+    """float or int for a Python number, recorded or not; None for anything else."""
+    if type(value) is TracedNumber:
+        return value.node.dtype
+    return type(value) if type(value) in (int, float) else None
+
+
 def converted(value: Any, dtype: Any) -> Any:
     """An operand of a ufunc that is told the dtype to compute in."""
     return value.astype(dtype, copy=False) if type(value) is TracedArray else np.asarray(value).astype(dtype)
@@ -127,7 +141,8 @@ def converted(value: Any, dtype: Any) -> Any:
 def reduced(tracer: Tracer, f: Any, a: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
     """``f.reduce``"""
     ndim = len(tracer.node(a).shape)
-    axes = None if axis is None else tuple(sorted(normal_axes(axis, ndim)))
+    nothing = axis is None or (not ndim and axis in (0, -1))  # which NumPy takes of an array of shape ()
+    axes = None if nothing else tuple(sorted(normal_axes(axis, ndim)))
     dtype = None if dtype is None else np.dtype(dtype)
     return tracer.reduce(f, a, axes, bool(keepdims), dtype)
 
@@ -227,8 +242,6 @@ def _where(tracer: Tracer, condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         tracer.refuse("asks where a condition holds", "use np.where(condition, a, b)")
     args = tuple(map(tracer.node, (condition, x, y)))
-    if any(arg.is_number and arg.dtype is bool for arg in args[1:]):
-        return UNUSUAL
     return tracer.add(WHERE.node(args, tracer.place))
 
 
@@ -261,7 +274,7 @@ def _split(tracer: Tracer, ary: Any, indices_or_sections: Any, axis: Any = 0) ->
     if isinstance(indices_or_sections, int):
         if indices_or_sections <= 0 or n % indices_or_sections:
             return UNUSUAL
-        indices_or_sections = range(n // indices_or_sections, n, n // indices_or_sections)
+        indices_or_sections = [i * (n // indices_or_sections) for i in range(1, indices_or_sections)]
     ends = [*indices_or_sections, n]
     before = (slice(None),) * axis
     return [ary[(*before, slice(start, end))] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
@@ -291,10 +304,13 @@ def _full(number: int) -> Callable[..., Any]:
 
 def filled(tracer: Tracer, a: Any, value: Any, dtype: Any) -> Any:
     """An array like another, full of one number: its entries are the constant, in the order of the other's axes."""
-    if type(a) is not TracedArray or type(value) in standins.CLASSES:
-        tracer.refuse("fills an array with a number that is not known", "use np.zeros_like(x) + number")
+    if type(a) is not TracedArray or (type(value) is not TracedNumber and (type(value) is TracedArray or np.shape(value))):
+        tracer.refuse("fills an array with other arrays", "use np.zeros_like(x) + y")
     dtype = a.dtype if dtype is None else np.dtype(dtype)
-    one = tracer.emit(CONST.node(np.asarray(value).astype(dtype), tracer.place))
+    if type(value) is TracedNumber:
+        one = sampled(tracer, np.full, ((), value, dtype), {}, fresh=True).node
+    else:
+        one = tracer.emit(CONST.node(np.full((), value, dtype), tracer.place))
     if not a.shape:
         return tracer.add(one)
     view = tracer.emit(VIEW.node(one, "broadcast", a.shape, tracer.place))
@@ -377,6 +393,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     np.prod: _sum(np.multiply),
     np.max: _max(np.maximum),
     np.min: _max(np.minimum),
+    np.amax: _max(np.maximum),
+    np.amin: _max(np.minimum),
     np.any: _max(np.logical_or),
     np.all: _max(np.logical_and),
     np.mean: _mean,
@@ -387,6 +405,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     np.clip: _clip,
     np.dot: _dot,
     np.zeros_like: _full(0),
+    np.empty_like: lambda tracer, prototype, dtype=None: filled(tracer, prototype, 0, dtype),
     np.ones_like: _full(1),
     np.full_like: _full_like,
     np.reshape: _reshape,
@@ -420,7 +439,7 @@ FRESH = (
     "inner dot vdot vecdot matvec vecmat tensordot cross trace tril triu vander diff ediff1d gradient interp convolve "
     "correlate corrcoef cov fix sinc i0 unwrap take take_along_axis choose select where full_like zeros_like ones_like "
     "copy diagflat imag angle apply_over_axes linalg.norm linalg.vector_norm linalg.det linalg.slogdet linalg.multi_dot "
-    "linalg.outer linalg.trace linalg.cross linalg.matmul linalg.tensordot linalg.vecdot trapezoid"
+    "linalg.outer linalg.trace linalg.cross linalg.matmul linalg.tensordot linalg.vecdot trapezoid count_nonzero"
 )
 """Functions whose result shares memory with no argument"""
 

@@ -230,7 +230,7 @@ class Plan:
             self.ref(node)
         elif kind is CALL:
             self._emit_call(node)
-        elif kind is SETTLE or self.memory.writes(node):
+        elif self.memory.writes(node) or (kind is SETTLE and node.strides is not None):
             for line in kind.lines(node, self.out(node), self):
                 self.say(line, node)
         else:

@@ -16,11 +16,10 @@ import numpy as np
 from funcnet.compile import standins, structure
 from funcnet.compile.fallback import LayerRecorder
 from funcnet.compile.graph import Graph, Place
-from funcnet.compile.tracer import Tracer, current
+from funcnet.compile.tracer import Tracer, current, may_be_constant
 from funcnet.errors import TraceError
 from funcnet.key import Key
 from funcnet.layer import listen_with
-from funcnet.spec import Spec
 
 
 @contextlib.contextmanager
@@ -43,10 +42,6 @@ def is_input(value: Any) -> bool:
     return isinstance(value, np.ndarray | np.generic | Key | float) or (
         isinstance(value, int) and not isinstance(value, bool)
     )
-
-
-CONSTANTS = (type(None), bool, str, bytes, complex, np.dtype, type, Spec, np.ufunc)
-"""Classes of other leaves that arguments and results may hold"""
 
 
 class Recording(NamedTuple):
@@ -76,8 +71,11 @@ def record(
             structure.named(lambda path, leaf: tracer.input(path, leaf) if is_input(leaf) else leaf, arg, name)
             for name, arg in zip(names, args, strict=True)
         ]
+        given = [id(leaf) for leaf in structure.leaves(stand_ins)]
         with listen_with(LayerRecorder(tracer)), tracer.attempted():
             result = f(*stand_ins)
+            if given != [id(leaf) for leaf in structure.leaves(stand_ins)]:
+                raise TraceError("writes into a dict or list that it is given; make a new one")
             outputs = structure.replaced(lambda leaf: _output(tracer, leaf), result)
     finally:
         current.reset(token)
@@ -88,7 +86,7 @@ def _output(tracer: Tracer, leaf: Any) -> Any:
     """A node for what was recorded, and for arrays; anything else that holds no arrays as it is."""
     if type(leaf) in standins.CLASSES or type(leaf) is np.ndarray or isinstance(leaf, np.generic):
         return tracer.node(leaf)
-    if isinstance(leaf, CONSTANTS) or type(leaf) in (int, float, Key):
+    if may_be_constant(leaf):
         return leaf
     raise TraceError(
         f"the result holds a {type(leaf).__name__}; return arrays and numbers in dicts, tuples and lists of them"

@@ -81,8 +81,8 @@ class TracedNumber:
             return NotImplemented
         if not all(type(value) is TracedNumber or isinstance(value, int | float) for value in values):
             return NotImplemented
-        args = tuple(map(self.tracer.node, values))
-        whole = all(arg.dtype in (int, bool) for arg in args) and f is not operator.truediv
+        args = tuple(self.tracer.node(int(value) if value is True or value is False else value) for value in values)
+        whole = all(arg.dtype is int for arg in args) and f is not operator.truediv
         if whole and f is operator.pow:
             exponent = values[1]
             if type(exponent) is TracedNumber:
@@ -251,6 +251,8 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def squeeze(self, axis: Any = None) -> Any:
         """As ``np.ndarray.squeeze``."""
+        if not self.shape and axis in (0, -1):
+            return self
         gone = normal_axes(axis, self.ndim) if axis is not None else [i for i, n in enumerate(self.shape) if n == 1]
         if any(self.shape[i] != 1 for i in gone):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
@@ -442,9 +444,10 @@ class TracedKey(Key):
 
     def _draw(self, f: Any, shape: Any, dtype: Any, *rest: Any) -> Any:
         shape = tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
-        strides = layout.row_major(shape, np.dtype(dtype).itemsize)
-        like = Struct(shape, np.dtype(dtype), strides)
-        return self.tracer.call(f, (self, shape, np.dtype(dtype), *rest), like, fresh=True)
+        dtype = np.dtype(dtype)
+        given = dtype if dtype.kind in "fu" else f(Key(0), (), dtype, *rest).dtype
+        like = Struct(shape, given, layout.row_major(shape, given.itemsize))
+        return self.tracer.call(f, (self, shape, dtype, *rest), like, fresh=True)
 
     def bits(self, shape: Any = (), dtype: Any = np.uint64) -> Any:
         return self._draw(Key.bits, shape, dtype)

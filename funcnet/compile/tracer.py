@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from funcnet import ops
 from funcnet.compile import numpy_table, standins, structure
 from funcnet.compile.graph import Node, Place, Ref, Struct
+from funcnet.compile.hidden import is_foreign
 from funcnet.compile.kinds import (
     CALL,
     CAST,
@@ -36,6 +38,7 @@ from funcnet.compile.kinds import (
 )
 from funcnet.errors import TraceError
 from funcnet.key import Key
+from funcnet.spec import Spec
 
 
 class Tracer:
@@ -53,7 +56,7 @@ class Tracer:
         self.checked: list[tuple[str, Callable[..., Any], Any, Any]] = []  # user code, with what it took and gave
         self.arrays: dict[int, tuple[Any, bytes, Node]] = {}
         self.numbers: dict[Any, Node] = {}
-        self.errors = np.geterr()
+        self.errors, self.filters = np.geterr(), warnings.filters
 
     def add(self, node: Node, scalar: bool = False) -> Any:
         """Record a call, and hand out the stand-in for its result, a NumPy scalar where that has the shape ()."""
@@ -86,7 +89,9 @@ class Tracer:
             return found
         if kind is np.ndarray or isinstance(value, np.generic):
             return self._array(value)
-        if isinstance(value, bool | int | float):
+        if kind is bool:
+            return self.node(np.bool_(value))  # as NumPy takes it
+        if isinstance(value, int | float):
             known = kind, value, repr(value)
             if known not in self.numbers:
                 self.numbers[known] = self.emit(CONST.node(value, self.place))
@@ -152,7 +157,11 @@ class Tracer:
                 nodes.append(self.node(value))
                 return Ref(len(nodes) - 1)
             inner = structure.parts(value)
-            return value if inner is None else structure.with_parts(value, [stripped(part) for _, part in inner])
+            if inner is None:
+                if not may_be_constant(value) and not callable(value):
+                    raise TraceError(f"{type(value).__name__} is handed to what runs as it is; use a tuple or a dict")
+                return value
+            return structure.with_parts(value, [stripped(part) for _, part in inner])
 
         static = Arguments(stripped(args), fresh)
         if isinstance(like, Struct):
@@ -198,6 +207,7 @@ class Tracer:
 
     def scalar(self, f: Callable[..., float], numbers: tuple[Any, ...]) -> Any:
         """A function of Python numbers."""
+        f = Float(f) if is_foreign(getattr(f, "__call__", f)) else f  # noqa: B004
         return self.add(NUMBER.node(f, tuple(map(self.node, numbers)), float, self.place))
 
     def fold(self, key: Any, words: tuple[Any, ...]) -> Any:
@@ -210,7 +220,10 @@ class Tracer:
 
     def settle(self, x: Any, step: Any) -> Any:
         """``ops.settle``"""
-        return self.add(SETTLE.node(self.node(x), self.node(step), self.place))
+        node = self.node(x)
+        if node.dtype.kind != "f":
+            self.refuse("settles an array of integers", "settle averages of floats")
+        return self.add(SETTLE.node(node, self.node(step), self.place))
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -232,6 +245,8 @@ class Tracer:
 
     def check_errors(self) -> None:
         """Refuse arithmetic whose floating-point errors are to be raised: nothing is computed yet."""
+        if warnings.filters is not self.filters:
+            self.refuse("looks at warnings (warnings.catch_warnings)", "test the values, such as np.isfinite(x)")
         now = np.geterr()
         if now != self.errors and any(now[k] != self.errors[k] and now[k] not in ("ignore", "warn") for k in now):
             self.refuse("asks for floating-point errors (np.errstate)", "test the values, such as np.isfinite(x)")
@@ -242,10 +257,37 @@ class Tracer:
         outer, self.refusal = self.refusal, None
         try:
             yield
+        except TraceError:
+            raise
+        except Exception:
+            if self.refusal is not None:  # which NumPy, or user code, has turned into another error
+                raise self.refusal from None
+            raise
+        else:
             if self.refusal is not None:
                 raise self.refusal
         finally:
             self.refusal = outer
+
+
+class Float:
+    """A function of a user's own, whose result is made a float."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, *numbers: Any) -> float:
+        """The number."""
+        return float(self.function(*numbers))
+
+
+def may_be_constant(value: Any) -> bool:
+    """Whether a leaf of arguments or results holds no arrays: a string, a number, a spec."""
+    return isinstance(value, CONSTANTS) or type(value) in (int, float, Key, slice, range, type(...))
+
+
+CONSTANTS = (type(None), bool, str, bytes, complex, np.dtype, type, Spec, np.ufunc, np.generic)
 
 
 def line_at_fault() -> str:

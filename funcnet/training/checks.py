@@ -44,8 +44,8 @@ def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None
     Raises   ShapeError for a mixture, or for params that are not floats
     """
     flat = tree.flatten(params)
-    floats = {path: np.asarray(leaf).dtype for path, leaf in flat.items()}
-    wide = {path: np.asarray(leaf).dtype for path, leaf in tree.flatten(state or {}).items()}
+    floats = {path: ops.array(leaf).dtype for path, leaf in flat.items()}
+    wide = {path: ops.array(leaf).dtype for path, leaf in tree.flatten(state or {}).items()}
     floats |= {path: dtype for path, dtype in wide.items() if dtype.kind == "f"}
     if len(set(floats.values())) > 1 or any(dtype.kind != "f" for dtype in floats.values()):
         what = "params" if set(floats) <= set(flat) else "params and state"
@@ -75,7 +75,7 @@ def numeric(data: Any) -> Array:
     Raises   DataError for ragged rows, text, objects and complex numbers
     """
     try:
-        array = np.asarray(data)
+        array = ops.array(data)
     except ValueError:
         raise DataError(
             "expected rows of one length, got rows that differ; pad or cut them, or give several inputs as a tuple"

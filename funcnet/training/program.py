@@ -131,16 +131,16 @@ def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compil
 
 @lru_cache(MOST_PROGRAMS)
 def _prediction_plans(net: Layer, text: str) -> Plans:
-    return Plans(prediction(net), ("params", "state", "x"), patient=True, reads=(net,))
+    return Plans(prediction(net), ("params", "state", "x"), patient=True, reads=(net,), name="the prediction")
 
 
 @lru_cache(MOST_PROGRAMS)
 def _gradients_plans(net: Layer, loss: Loss, text: str) -> Plans:
     names = ("params", "state", "x", "y", "ctx", "weight", "divisor")
-    return Plans(gradients(net, loss), names, patient=True, reads=(net, loss))
+    return Plans(gradients(net, loss), names, patient=True, reads=(net, loss), name="the gradient")
 
 
 @lru_cache(MOST_PROGRAMS)
 def _step_plans(net: Layer, loss: Loss, opt: Optimizer, shards: int, text: str) -> Plans:
     names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
-    return Plans(training_step(net, loss, opt, shards), names, reads=(net, loss, opt))
+    return Plans(training_step(net, loss, opt, shards), names, reads=(net, loss, opt), name="the training step")

@@ -194,7 +194,7 @@ def lines_of(f: Any) -> set[str]:
 
 def is_of(message: str, what: str | None) -> bool:
     """Whether a warning is about a function or method."""
-    return SLOWER in message if what is None else message.startswith(f"{what}{SLOWER}")
+    return SLOWER in message if what is None else message.startswith((f"{what}{SLOWER}", f"the training step{SLOWER}"))
 
 
 def names_a_line(message: str, lines: set[str]) -> bool:

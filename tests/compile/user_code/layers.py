@@ -434,7 +434,7 @@ def inverse_or_identity():
     return own(apply, lambda params, root, dy: ({}, dy @ root.T))
 
 
-@trained(FALLS_BACK, APPLY, NO_LINE)
+@trained(RECORDED)
 def scipy_gelu():
     def apply(params, state, x, ctx):
         cdf = 0.5 * (1.0 + scipy.special.erf(x / np.float32(np.sqrt(2.0))))
@@ -575,7 +575,7 @@ def residual_is_a_generator():
 # A layer that runs as it is and states another dtype or shape than it gives.
 
 
-@trained(FALLS_BACK, APPLY)
+@trained(FALLS_BACK, APPLY, NO_LINE)
 def gives_doubles():
     def apply(params, state, x, ctx):
         y = np.zeros(x.shape)
@@ -585,7 +585,7 @@ def gives_doubles():
     return own(apply, lambda params, _, dy: ({}, dy * 2.0))
 
 
-@trained(FALLS_BACK, APPLY)
+@trained(FALLS_BACK, APPLY, NO_LINE)
 def gives_halves():
     def apply(params, state, x, ctx):
         y = x.astype(np.float16)

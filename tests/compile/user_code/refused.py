@@ -13,7 +13,7 @@ import scipy.ndimage
 import scipy.signal
 import scipy.special
 
-from tests.compile.user_code.rows import LABELLED, LABELS, NO_LINE, POSITIVE, SQUARE, X, either, falls_back
+from tests.compile.user_code.rows import LABELLED, LABELS, NO_LINE, POSITIVE, SQUARE, X, either, falls_back, recorded
 
 falls_back(
     X,
@@ -47,8 +47,6 @@ falls_back(
 falls_back(
     X,
     NO_LINE,
-    special_expit=lambda x: scipy.special.expit(x),
-    special_erf=lambda x: scipy.special.erf(x),
     special_logsumexp=lambda x: scipy.special.logsumexp(x, axis=1),
     special_softmax=lambda x: scipy.special.softmax(x, axis=1),
     signal_convolve=lambda x: scipy.signal.convolve(x, x),
@@ -297,3 +295,5 @@ either(
     memoryview_of=lambda x: memoryview(x * 2)[0, 0],
     at_method=lambda x: (y := x * 1, np.negative.at(y, 0), y)[2],
 )
+
+recorded(X, special_expit=lambda x: scipy.special.expit(x), special_erf=lambda x: scipy.special.erf(x))  # ufuncs, too
