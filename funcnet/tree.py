@@ -183,6 +183,20 @@ def at(tree: Tree, pattern: str) -> At:
     return At(tree, _matching(flatten(tree), pattern))
 
 
+def ordered(like: Any, tree: Any) -> Any:
+    """A tree with the keys of each dict in the order of another's; a dict of other keys stays as it is."""
+    if isinstance(tree, dict) and isinstance(like, dict) and tree.keys() == like.keys():
+        return {name: ordered(node, tree[name]) for name, node in like.items()}
+    if isinstance(tree, tuple) and isinstance(like, tuple) and len(tree) == len(like):
+        return tuple(ordered(a, b) for a, b in zip(like, tree, strict=True))
+    return tree
+
+
+def by_path(tree: Tree) -> list[Any]:
+    """The leaves in the order of their paths, which is the same however the tree was built."""
+    return [leaf for _, leaf in sorted(flatten(tree).items(), key=lambda item: item[0])]
+
+
 def add(a: Any, b: Any) -> Any:
     """Sum of two cotangents of one value; ``None`` counts as zero."""
     if a is None or b is None:

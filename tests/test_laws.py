@@ -1071,6 +1071,90 @@ PLANTED: dict[str, tuple[Row, str]] = {
 }
 
 
+@fn.frozen
+class DenseByPlace(fn.Dense):
+    tag: ClassVar[None] = None
+
+    def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
+        weight, bias = params.values()
+        return x @ weight + bias, state, x
+
+
+@fn.frozen
+class SerialByPlace(fn.Serial):
+    """Gives the gradients of a layer the names of its params one after the other."""
+
+    tag: ClassVar[None] = None
+
+    def vjp(self, params: Any, residuals: Any, dy: Any) -> Any:
+        dparams, dx = super().vjp(params, residuals, dy)
+        named = {name: dict(zip(params[name], leaves.values(), strict=True)) for name, leaves in dparams.items()}
+        return named, dx
+
+
+@fn.frozen
+class BatchNormByPlace(fn.BatchNorm):
+    tag: ClassVar[None] = None
+
+    def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
+        return super().apply(params, dict(zip(("running_mean", "running_var"), state.values(), strict=True)), x, ctx)
+
+
+@fn.frozen
+class ParallelByPlace(fn.Parallel):
+    tag: ClassVar[None] = None
+
+    def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
+        names = [name for name, _ in self.layers]
+        y, state, residuals = super().apply(params, state, dict(zip(names, x.values(), strict=True)), ctx)
+        return y, state, residuals
+
+
+ORDER = "the order of keys changes nothing"
+BY_PLACE = {
+    "params": Row(DenseByPlace(2), (2,)),
+    "a child's gradients": Row(SerialByPlace((fn.Dense(2), fn.LayerNorm())), (2,)),
+    "gradients of other shapes": Row(SerialByPlace((fn.GRU(2, return_sequences=False),)), (3, 2)),
+    "state": Row(BatchNormByPlace(), (3,), True),
+    "inputs": Row(ParallelByPlace((("a", fn.Dense(2)), ("b", fn.Tanh()))), {"a": (2,), "b": (2,)}),
+}
+
+
+@pytest.mark.parametrize("what", BY_PLACE)
+def test_what_pairs_by_place_is_caught(what: str) -> None:
+    row = BY_PLACE[what]
+    said = verdict(row.layer, row)
+    assert said.startswith(f"{type(row.layer).__name__}: breaks the law {ORDER!r}: "), said
+
+
+@fn.frozen
+class SGDByPlace(optim.SGD):
+    tag: ClassVar[None] = None
+
+    def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
+        named = dict(zip(tree.flatten(params), tree.leaves(opt_state["momentum"]), strict=True))
+        return super().update(grads, opt_state | {"momentum": tree.unflatten(named)}, params, value)
+
+
+@fn.frozen
+class SGDFirst(optim.SGD):
+    """Moves the first leaf twice as far."""
+
+    tag: ClassVar[None] = None
+
+    def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
+        updates, opt_state = super().update(grads, opt_state, params, value)
+        first = next(iter(tree.flatten(params)))
+        return tree.at(updates, first).apply(lambda leaf: 2.0 * leaf), opt_state
+
+
+def test_an_optimizer_that_pairs_by_place_is_caught() -> None:
+    law = f"breaks the law {ORDER!r}: "
+    assert optimizer_verdict(SGDByPlace(0.1, 0.9)).startswith(f"SGDByPlace: {law}")
+    said = optimizer_verdict(SGDFirst(0.1))
+    assert said == f"SGDFirst: {law}that of params does; pair leaves by path, as fn.tree.map does"
+
+
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_bug_is_caught_by_its_law(bug: str) -> None:
     row, law = PLANTED[bug]

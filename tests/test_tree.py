@@ -292,6 +292,27 @@ def test_a_value_of_another_shape_is_refused(value):
 # ----- add, zeros_like
 
 
+def test_ordered_takes_the_order_of_keys_and_nothing_else():
+    like = {"b": {"y": 0, "x": 0}, "a": (0, {"q": 0, "p": 0})}
+    tree_ = {"a": (1, {"p": 2, "q": 3}), "b": {"x": 4, "y": 5}}
+    ordered = tree.ordered(like, tree_)
+    assert ordered == tree_
+    assert list(tree.flatten({"b": ordered["b"], "a": ordered["a"][1]})) == ["b/y", "b/x", "a/q", "a/p"]
+    assert list(ordered) == ["b", "a"]
+    assert list(tree_) == ["a", "b"]
+
+
+def test_ordered_leaves_a_dict_of_other_keys_as_it_is():
+    assert list(tree.ordered({"a": 0, "b": 0}, {"c": 1, "b": 2, "a": 3})) == ["c", "b", "a"]
+    assert tree.ordered({"a": {"b": 0}}, {"a": 1}) == {"a": 1}
+    assert tree.ordered((0, 0), (1,)) == (1,)
+
+
+def test_leaves_by_path_do_not_depend_on_how_the_tree_was_built():
+    assert tree.by_path({"b": {"y": 1, "x": 2}, "a": 3}) == tree.by_path({"a": 3, "b": {"x": 2, "y": 1}}) == [3, 2, 1]
+    assert tree.by_path({"a": {"z": 1}, "a_b": 2}) == [1, 2]
+
+
 def test_add_sums_values_of_one_structure():
     a = {"x": (np.array([1.0]), np.array([2.0])), "y": np.array(3.0)}
     assert same(tree.add(a, a), {"x": (np.array([2.0]), np.array([4.0])), "y": np.float64(6.0)})

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.codec import from_json, to_json
-from funcnet.errors import KeyRequired, SpecError
+from funcnet.errors import KeyRequired, LawError, SpecError
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
     agree,
@@ -26,9 +26,11 @@ from funcnet.laws.values import (
     random_like,
     same,
     slope,
+    turned,
 )
 from funcnet.layer import (
     EVAL,
+    Caller,
     Context,
     Layer,
     Leaf,
@@ -37,6 +39,7 @@ from funcnet.layer import (
     State,
     Value,
     apply_child,
+    listen_between,
     reach,
     shape_of,
     vjp_child,
@@ -72,6 +75,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
             check_precision(layer, params, state, x, ctx, key.fold("precision", mode))
             check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
             check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
+            check_order(layer, params, state, x, ctx, key.fold("order", mode))
         check_spec(layer, params, state, x)
 
 
@@ -304,6 +308,40 @@ def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Contex
     else:
         hint = "if batch statistics or noise are meant, pass batch_coupled=True" if ctx.train else ""
         expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer, hint)
+
+
+class _Turning:
+    """Makes every call, and turns round the order of keys in what a layer gives, inner ones' included."""
+
+    outer: Caller | None = None
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        result = getattr(layer, method)(*args) if self.outer is None else self.outer.call(name, layer, method, args)
+        if method == "apply":
+            y, state, residuals = result
+            return turned(y), turned(state), residuals
+        return turned(result) if method == "vjp" else result
+
+
+def check_order(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """Dicts are read by key: their order changes nothing, be it that of what a layer receives or of what its children
+    return. One is turned round at a time, since two that are turned alike still pair by place.
+    """
+    y, new_state, residuals = _forward(layer, params, state, x, ctx)
+    dy = random_like(y, key)
+    expected = (y, new_state, *_backward(layer, params, residuals, dy))
+    law = "the order of keys changes nothing"
+    for what in ("params", "state", "inputs and cotangents", "what its layers return"):
+        p, s = turned(params) if what == "params" else params, turned(state) if what == "state" else state
+        a, b = (turned(x), turned(dy)) if what.startswith("inputs") else (x, dy)
+        try:
+            with listen_between(_Turning()) if what.startswith("what") else contextlib.nullcontext():
+                y, new_state, residuals = _forward(layer, p, s, a, ctx)
+                got = (y, new_state, *_backward(layer, p, residuals, b))
+        except Exception as error:  # arrays of other shapes meet
+            message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
+            raise LawError(message, layer=type(layer).__name__) from error
+        expect(same(got, expected, 1e-12), law, layer, f"that of {what} does; pair leaves and values by name")
 
 
 def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.codec import from_json, to_json
+from funcnet.errors import LawError
 from funcnet.key import Key
-from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same
-from funcnet.optim.rules import Optimizer, apply_updates
+from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same, turned
+from funcnet.layer import Params
+from funcnet.optim.rules import Optimizer, OptState, apply_updates
 from funcnet.optim.schedules import bind
 from funcnet.spec import own_tag
 from funcnet.training.checks import instance
@@ -55,9 +57,31 @@ def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
         again = bound.update(grads, opt_state, params, 1.0)
         expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
         expect(same((grads, opt_state, params), received), "pure", opt, "changes what it was given")
+        check_order(bound, opt, grads, opt_state, params, (updates, new_state))
         opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
     evaluated = bound.eval_params(params, opt_state)
     expect(form(evaluated) == form(params), "eval_params has the params' tree, shapes and dtypes", opt)
+
+
+def check_order(
+    bound: Optimizer, opt: Optimizer, grads: Params, opt_state: OptState, params: Params, expected: Any
+) -> None:
+    """Leaves are paired by path: the order of keys in gradients, state or params changes nothing.
+
+    One is turned round at a time, since two that are turned alike still pair by place.
+    """
+    law, rounding = "the order of keys changes nothing", 4.0 * float(np.finfo(tree.leaves(params)[0].dtype).eps)
+    given = {"grads": grads, "opt_state": opt_state, "params": params}
+    for what in given:
+        try:
+            got = bound.update(*(turned(part) if name == what else part for name, part in given.items()), 1.0)
+        except Exception as error:  # arrays of other shapes meet
+            message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
+            raise LawError(message, layer=type(opt).__name__) from error
+        expect(
+            same(got, expected, rounding), law, opt, f"that of {what} does; pair leaves by path, as fn.tree.map does"
+        )
+    expect(same(bound.init(turned(params)), bound.init(params)), law, opt, "that of params does, in init")
 
 
 def check_descent(bound: Optimizer, opt: Optimizer) -> None:

@@ -75,6 +75,13 @@ def frozen_copy(value: Value) -> Value:
     return tree.map(one, value)
 
 
+def turned(value: Any) -> Any:
+    """The same value with the keys of every dict in reverse order."""
+    if isinstance(value, dict):
+        return {name: turned(value[name]) for name in reversed(value)}
+    return tuple(map(turned, value)) if isinstance(value, tuple) else value
+
+
 def inner(a: Value, b: Value) -> float:
     """The inner product of two values of one structure, over what both have."""
     if a is None or b is None:
@@ -108,8 +115,9 @@ def same(a: Value, b: Value, rtol: float = 0.0) -> bool:
         return False
     if rtol == 0.0 or a.dtype.kind != "f":
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
-    scale = float(np.max(np.abs(b), initial=0.0))
-    return bool(np.all(np.abs(a - b) <= rtol * max(scale, 1.0)))
+    scale = float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b)))
+    with np.errstate(invalid="ignore"):  # infinities that are equal have no difference
+        return bool(np.all((a == b) | (np.abs(a - b) <= rtol * max(scale, 1.0))))
 
 
 def slope(f: Callable[[float], float]) -> float:

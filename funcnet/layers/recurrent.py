@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from attrs import field
 
-from funcnet import ops
+from funcnet import ops, tree
 from funcnet.errors import ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Orthogonal, Zeros
 from funcnet.key import Array
@@ -111,7 +111,7 @@ class Cell(Layer):
         gradients = {"weight": x.T @ dz, **dparams}
         if self.use_bias:
             gradients["bias"] = np.sum(dz, axis=0)
-        return gradients, (dz @ params["weight"].T, dcarry if self.pair else dcarry[0])
+        return tree.ordered(params, gradients), (dz @ params["weight"].T, dcarry if self.pair else dcarry[0])
 
 
 @register("rnn_cell")
@@ -400,6 +400,7 @@ class Recurrent(Layer):
         dx = dx.reshape(steps.shape)
         dx = np.swapaxes(dx[::-1] if self.reverse else dx, 0, 1)
         value: Value = dx if mask is None else (dx, None)
+        gradients = tree.ordered(params, gradients)
         return gradients, (value, dstart if cell.pair else dstart[0]) if self.carry else value
 
 

@@ -52,7 +52,7 @@ class ClipByGlobalNorm(Transform):
         self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
     ) -> tuple[Params, OptState]:
         limit = value_at(self.max_norm, count(opt_state))
-        factor = ops.scalar(clip_factor, limit, ops.norm(*tree.leaves(grads)))
+        factor = ops.scalar(clip_factor, limit, ops.norm(*tree.by_path(grads)))
         return tree.map(lambda g: factor * g, grads), {"step": after(opt_state)}
 
 

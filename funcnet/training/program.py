@@ -17,6 +17,7 @@ from funcnet.compile.fallback import attempt, structs
 from funcnet.compile.function import Compiled, Plans
 from funcnet.compile.graph import Struct
 from funcnet.compile.record import section
+from funcnet.errors import PathError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layer import EVAL, Context, Layer, Params, State, Value, apply_child, vjp_child
 from funcnet.losses import Loss
@@ -51,9 +52,34 @@ def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Param
         with section("backward"):
             dy = attempt(loss.vjp, (saved,), lambda: structs(outputs), f"vjp of {name}")
         grads, _ = vjp_child("", net, params, residuals, dy)
+        grads, new_state = gradients_of(params, grads), tree.ordered(state, new_state)
         return number, owned(new_state, state, x, y), owned(grads, x, y, params, state)
 
     return program
+
+
+def gradients_of(params: Params, grads: Params) -> Params:
+    """The gradients in the params' order.
+
+    Raises   PathError, ShapeError for gradients of another structure or shape than the params
+    """
+
+    def one(p: Any, g: Any) -> Any:
+        if np.shape(p) != np.shape(g):
+            raise ShapeError("")
+        return g
+
+    try:
+        found: Params = tree.map(one, params, grads)
+    except PathError as error:
+        raise PathError(f"the gradients do not have the params' structure: {error.message}") from None
+    except ShapeError:
+        shapes, given = ({path: np.shape(leaf) for path, leaf in tree.flatten(t).items()} for t in (params, grads))
+        wrong = [
+            f"{path}: expected {shape}, got {given[path]}" for path, shape in shapes.items() if given[path] != shape
+        ]
+        raise ShapeError("the gradients do not have the params' shapes:\n  " + "\n  ".join(wrong)) from None
+    return found
 
 
 def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Callable[..., Any]:
@@ -70,14 +96,12 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         with section("update"):
             name = f"update of {type(opt).__name__}"
             like = structs(params), structs(opt_state)
-            updates, opt_state = attempt(opt.update, (grads, opt_state, params, value), lambda: like, name)
+            updates, new_opt = attempt(opt.update, (grads, opt_state, params, value), lambda: like, name)
             new_params = apply_updates(params, updates)
-            pairs = [
-                *zip(tree.leaves(new_params), tree.leaves(grads), strict=True),
-                *((leaf, leaf) for leaf in tree.leaves(new_state) if leaf.dtype.kind == "f"),
-            ]
-            probes = [ops.probe(a, b) for a, b in pairs]
-        return value, owned(new_params, params), new_state, owned(opt_state, grads, params), probes
+            probes = tree.leaves(tree.map(ops.probe, new_params, grads))
+            probes += [ops.probe(leaf, leaf) for leaf in tree.leaves(new_state) if leaf.dtype.kind == "f"]
+        new_opt = owned(tree.ordered(opt_state, new_opt), grads, params)
+        return value, owned(new_params, params), new_state, new_opt, probes
 
     def sharded(
         params: Params, state: State, key: Key, x: Value, y: Value, weight: Array | None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, spec, tree
-from funcnet.laws.values import frozen_copy
+from funcnet.laws import values
+from funcnet.laws.values import frozen_copy, turned
 from tests.table import GAIN, LAYERS, same
 
 KEY = fn.Key(9)
@@ -746,6 +748,123 @@ def test_large_and_finite_is_no_error() -> None:
     new, out = fn.train_step(net, losses.MeanAbsoluteError(), rule)(start_of(net, rule), (1e12 * x, Y))
     assert math.isfinite(out["loss"])
     assert all(np.isfinite(leaf).all() for leaf in tree.leaves(new.params))
+
+
+# ----- the order of keys ---------------------------------------------------------------------------------
+
+
+@fn.register("test_step.affine")
+@fn.frozen
+class Affine(fn.Layer):
+    """``(x * scale) @ weight``, whose gradients, state and params stand in orders of their own."""
+
+    def leaves(self, in_shape: Any) -> Any:
+        n = in_shape[-1]
+        return {
+            "scale": fn.Leaf((n,), fn.initializers.Ones()),
+            "weight": fn.Leaf((n, n), fn.initializers.GlorotUniform()),
+            "seen": fn.Leaf((n,), fn.initializers.Zeros(), "state"),
+            "last": fn.Leaf((), fn.initializers.Zeros(), "state"),
+        }
+
+    def out_shape(self, in_shape: Any) -> Any:
+        return in_shape
+
+    def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
+        moved = {"last": np.sum(x) * 0.5, "seen": state["seen"] + np.sum(x, axis=0)}
+        return (x * params["scale"]) @ params["weight"], moved if ctx.train else state, x
+
+    def vjp(self, params: Any, x: Any, dy: Any) -> Any:
+        back = dy @ params["weight"].T
+        return {"weight": (x * params["scale"]).T @ dy, "scale": np.sum(back * x, axis=0)}, back * params["scale"]
+
+
+@fn.frozen
+class Disordered(optim.SGD):
+    """SGD with momentum whose updates and state stand in another order than the params."""
+
+    tag: ClassVar[None] = None
+
+    def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
+        return turned(super().update(grads, opt_state, params, value))
+
+
+SEQUENCES = KEY.fold("sequences").normal((12, 5, 3), np.float32)
+ORDERED = {
+    "gru": (fn.serial(fn.GRU(4, return_sequences=False), fn.Dense(2)), SEQUENCES),
+    "bidirectional": (fn.serial(fn.Bidirectional(fn.GRU(3, return_sequences=False)), fn.Dense(2)), SEQUENCES),
+    "ensemble": (
+        fn.serial(fn.Ensemble(fn.GRU(3, return_sequences=False), 2), fn.Reshape((6,)), fn.Dense(2)),
+        SEQUENCES,
+    ),
+    "a layer of one's own": (fn.serial(fn.Dense(4), Affine(), fn.Dense(2)), X),
+}
+
+
+def trained(net: fn.Layer, x: Any, opt: optim.Optimizer, steps: int = 3, listener: Any = None, **options: Any) -> Any:
+    """Everything that some steps lead to."""
+    step, ts = fn.train_step(net, MSE, opt, **options), fn.train_state(net, opt, KEY, x.shape[1:])
+    with contextlib.nullcontext() if listener is None else fn.listen(listener):
+        for _ in range(steps):
+            ts, out = step(ts, (x, Y))
+    return ts, out["loss"]
+
+
+@pytest.mark.parametrize(
+    "opt", [optim.Adam(0.1), Disordered(0.1, 0.9), optim.chain(optim.ClipByGlobalNorm(0.1), optim.SGD(0.1))]
+)
+@pytest.mark.parametrize("name", ORDERED)
+def test_the_order_of_keys_matters_nowhere(name: str, opt: optim.Optimizer) -> None:
+    net, x = ORDERED[name]
+    ts, value = trained(net, x, opt, compile=False)
+    for other in (trained(net, x, opt), trained(net, x, opt, listener=lambda call: None)):
+        assert same((*everything(other[0]), np.float64(other[1])), (*everything(ts), np.float64(value)))
+    parts = [trained(net, x, opt, shards=3, compile=compile) for compile in (False, True)]
+    assert same(everything(parts[0][0]), everything(parts[1][0]))
+    assert values.same(parts[0][0].params, ts.params, 1e-3)
+    params, state = net.init(KEY.fold("init"), x.shape[1:])
+    back = fn.value_and_grad(net, MSE)
+    for result in (back(params, state, x, Y, TRAIN)[1:] for _ in range(3)):
+        assert [list(tree.flatten(part)) for part in result] == [list(tree.flatten(part)) for part in (state, params)]
+    for result in (ts, parts[0][0], parts[1][0], trained(net, x, opt)[0]):
+        assert list(tree.flatten(result.params)) == list(tree.flatten(params))
+        assert list(tree.flatten(result.state)) == list(tree.flatten(state))
+        assert list(tree.flatten(result.opt_state)) == list(tree.flatten(opt.init(params)))
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_params_in_another_order_train_to_the_same_bits(name: str) -> None:
+    net, x = ORDERED[name]
+    opt = optim.chain(optim.ClipByGlobalNorm(0.1), optim.Adam(0.1))
+    ts = fn.train_state(net, opt, KEY, x.shape[1:])
+    other = fn.TrainState(turned(ts.params), turned(ts.state), turned(ts.opt_state), ts.key, ts.step)
+    for compile in (False, True):
+        step = fn.train_step(net, MSE, opt, compile=compile)
+        assert same(*(everything(step(start, (x, Y))[0]) for start in (ts, other)))
+
+
+def test_all_functions_of_a_network_pair_leaves_by_path() -> None:
+    net, x = fn.serial(fn.GRU(3, return_sequences=False), fn.Dense(2)), np.asarray(SEQUENCES, np.float64)
+    params, state = net.init(KEY, x.shape[1:], np.float64)
+    matrix = fn.jacobian(net, params, state, x)
+    assert same(fn.jacobian(net, turned(params), state, x), matrix)
+    fit = fn.fit(net, (x, Y), loss=MSE, optimizer=optim.Adam(), steps=2, key=KEY, shards=2)
+    assert math.isfinite(fit.history[-1]["loss"])
+
+
+@pytest.mark.parametrize("compile", [True, False])
+@pytest.mark.parametrize("name", ["gru", "a layer of one's own"])
+def test_a_layer_of_another_order_that_diverges_is_named(name: str, compile: bool) -> None:
+    net, x = ORDERED[name]
+    step, ts = (
+        fn.train_step(net, MSE, optim.SGD(1e25), compile=compile),
+        fn.train_state(net, optim.SGD(1e25), KEY, x.shape[1:]),
+    )
+    ts, _ = step(ts, (x, Y))
+    with pytest.raises(fn.NonFiniteError) as caught:
+        step(ts, (x, Y))
+    assert str(caught.value).startswith("step 1: a loss or gradient is not finite; it arose first in ")
+    assert "(MeanSquaredError)" in str(caught.value) or "pass of" in str(caught.value)
 
 
 # ----- threads, optimizers ------------------------------------------------------------------------------
