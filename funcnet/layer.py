@@ -31,6 +31,7 @@ from funcnet import tree
 from funcnet.errors import FuncnetError, KeyRequired, ShapeError
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.signatures import check_functions, returned
 from funcnet.spec import Spec, frozen
 
 Shape = Any
@@ -178,7 +179,7 @@ class Combinator(Layer):
         check_total(self.leaves(in_shape))
         shapes, _ = self.wire(in_shape)
         made = {
-            name: reach(name, layer, "init", key.fold(name) if name else key, shapes[name], dtype)
+            name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
             for name, layer in self.children.items()
         }
         params, state = (nest({name: pair[i] for name, pair in made.items()}) for i in (0, 1))
@@ -282,6 +283,14 @@ def out_shape_child(name: str, layer: Layer, in_shape: Shape) -> Shape:
     return reach(name, layer, "out_shape", in_shape)
 
 
+def init_child(
+    name: str, layer: Layer, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32
+) -> tuple[Params, State]:
+    """``init`` of a child, with its own key."""
+    made: tuple[Params, State] = returned(layer, "init", reach(name, layer, "init", key, in_shape, dtype), name)
+    return made
+
+
 def apply_child(
     name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
 ) -> tuple[Value, State, Any]:
@@ -289,7 +298,10 @@ def apply_child(
     if name:
         params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
     result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)
-    return result
+    if type(result) is tuple and len(result) == 3 and type(result[1]) is dict:
+        return result
+    fitting: tuple[Value, State, Any] = returned(layer, "apply", result, name)
+    return fitting
 
 
 def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
@@ -299,7 +311,10 @@ def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value
     if dy is None:
         return tree.zeros_like(params), None
     result: tuple[Params, Value] = reach(name, layer, "vjp", params, residuals, dy)
-    return result
+    if type(result) is tuple and len(result) == 2 and type(result[0]) is dict:
+        return result
+    fitting: tuple[Params, Value] = returned(layer, "vjp", result, name)
+    return fitting
 
 
 def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
@@ -476,7 +491,7 @@ class FunctionLayer(Layer):
                 for name, node in values.items()
             }
 
-        params, state = self.init_function(Key(0), in_shape, np.float32)
+        params, state = self.init(Key(0), in_shape)
         leaves = tree.flatten(described("param", params)) | tree.flatten(described("state", state))
         return tree.unflatten(leaves)
 
@@ -484,16 +499,16 @@ class FunctionLayer(Layer):
         return self.out_shape_function(in_shape)
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
-        params, state = self.init_function(key, in_shape, dtype)
-        return params, state
+        made: tuple[Params, State] = returned(self, "init", self.init_function(key, in_shape, dtype))
+        return made
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        y, state, residuals = self.apply_function(params, state, x, ctx)
-        return y, state, residuals
+        result: tuple[Value, State, Any] = self.apply_function(params, state, x, ctx)
+        return result
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        dparams, dx = self.vjp_function(params, residuals, dy)
-        return dparams, dx
+        result: tuple[Params, Value] = self.vjp_function(params, residuals, dy)
+        return result
 
 
 def layer(
@@ -506,5 +521,7 @@ def layer(
 
     ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
     residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
+    Raises   FuncnetError for functions of other parameters
     """
+    check_functions(Layer, {"init": init, "apply": apply, "vjp": vjp, "out_shape": out_shape})
     return FunctionLayer(init, apply, vjp, out_shape)

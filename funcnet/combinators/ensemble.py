@@ -22,9 +22,9 @@ from funcnet.layer import (
     apply_child,
     check_key,
     check_total,
+    init_child,
     is_shape,
     out_shape_child,
-    reach,
     vjp_child,
 )
 from funcnet.members import Members, MembersKey, Unvectorized, spread
@@ -59,7 +59,7 @@ class Ensemble(Wrapper):
         check_key(key)
         self.out_shape(in_shape)
         check_total(self.leaves(in_shape))
-        each = [reach("", self.layer, "init", key.fold("member", m), in_shape, dtype) for m in range(self.members)]
+        each = [init_child("", self.layer, key.fold("member", m), in_shape, dtype) for m in range(self.members)]
         params, state = (stack([one[i] for one in each]) for i in (0, 1))
         return params, state
 

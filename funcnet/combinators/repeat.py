@@ -22,7 +22,7 @@ from funcnet.layer import (
     apply_child,
     check_key,
     check_total,
-    reach,
+    init_child,
     vjp_child,
 )
 from funcnet.spec import frozen, positive, register
@@ -64,7 +64,7 @@ class Repeat(Wrapper):
         check_key(key)
         self.out_shape(in_shape)
         check_total(self.leaves(in_shape))
-        copies = [reach("", self.layer, "init", key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
+        copies = [init_child("", self.layer, key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
         params, state = (stack([copy[i] for copy in copies]) for i in (0, 1))
         return params, state
 

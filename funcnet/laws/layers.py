@@ -38,12 +38,12 @@ from funcnet.layer import (
     Shape,
     State,
     Value,
-    apply_child,
     listen_between,
     reach,
     shape_of,
     vjp_child,
 )
+from funcnet.signatures import check_signatures, kinds, returned
 from funcnet.spec import Spec, own_tag
 from funcnet.training.checks import instance
 
@@ -59,6 +59,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     Raises   LawError naming the law, and where there is one the leaf, that breaks it
     """
     instance(layer, Layer, "a layer", "fn.Dense(3)")
+    check_signatures(layer)
     reach("", layer, "out_shape", in_shape)
     key = Key(0).fold("laws")
     x = frozen_copy(random_input(layer, in_shape, key.fold("x")) if x is None else x)
@@ -80,23 +81,19 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
 
 
 def _forward(layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-    result = apply_child("", layer, params, state, x, ctx)
+    result: Any = reach("", layer, "apply", params, state, x, ctx)
     fits = isinstance(result, tuple) and len(result) == 3 and isinstance(result[1], dict)
-    expect(fits, "apply returns (y, state, residuals)", layer, f"got {_kinds(result)}")
+    expect(fits, "apply returns (y, state, residuals)", layer, f"got {kinds(result)}")
     return result
 
 
 def _backward(layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-    result = vjp_child("", layer, params, _frozen_residuals(residuals), dy)
+    if dy is None:
+        return vjp_child("", layer, params, residuals, dy)
+    result: Any = reach("", layer, "vjp", params, _frozen_residuals(residuals), dy)
     fits = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], dict)
-    expect(fits, "vjp returns (dparams, dx)", layer, f"got {_kinds(result)}")
+    expect(fits, "vjp returns (dparams, dx)", layer, f"got {kinds(result)}")
     return result
-
-
-def _kinds(result: Any) -> str:
-    if isinstance(result, tuple):
-        return f"a tuple of {', '.join(type(part).__name__ for part in result) or 'nothing'}"
-    return f"one {type(result).__name__}"
 
 
 def _frozen_residuals(residuals: Any) -> Any:
@@ -318,7 +315,7 @@ class _Turning:
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
         result = getattr(layer, method)(*args) if self.outer is None else self.outer.call(name, layer, method, args)
         if method == "apply":
-            y, state, residuals = result
+            y, state, residuals = returned(layer, method, result)
             return turned(y), turned(state), residuals
         return turned(result) if method == "vjp" else result
 

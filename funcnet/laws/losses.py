@@ -12,6 +12,7 @@ from funcnet.key import Array, Key
 from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, moved, random_like, same, slope
 from funcnet.layer import Value, shape_of
 from funcnet.losses import Loss
+from funcnet.signatures import check_signatures
 from funcnet.spec import own_tag
 from funcnet.training.checks import instance
 
@@ -24,6 +25,7 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
     Raises   LawError naming the law that breaks
     """
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    check_signatures(loss)
     key = Key(0).fold("laws")
     prediction = frozen_copy(tree.map(lambda leaf: np.asarray(leaf, np.float64), prediction))
     target = frozen_copy(target)

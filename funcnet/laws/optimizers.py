@@ -14,6 +14,7 @@ from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like,
 from funcnet.layer import Params
 from funcnet.optim.rules import Optimizer, OptState, apply_updates
 from funcnet.optim.schedules import bind
+from funcnet.signatures import check_signatures
 from funcnet.spec import own_tag
 from funcnet.training.checks import instance
 
@@ -26,6 +27,7 @@ def check_optimizer(opt: Optimizer) -> None:
     Raises   LawError naming the law that breaks
     """
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    check_signatures(opt)
     bound = bind(opt, STEPS)
     with guarded(opt):
         for dtype in (np.float32, np.float64):
@@ -74,7 +76,8 @@ def check_order(
     given = {"grads": grads, "opt_state": opt_state, "params": params}
     for what in given:
         try:
-            got = bound.update(*(turned(part) if name == what else part for name, part in given.items()), 1.0)
+            g, s, p = (turned(part) if name == what else part for name, part in given.items())
+            got = bound.update(g, s, p, 1.0)
         except Exception as error:  # arrays of other shapes meet
             message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
             raise LawError(message, layer=type(opt).__name__) from error

@@ -12,7 +12,7 @@ from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
-from funcnet.optim.rules import Optimizer, OptState, after, count, first_step
+from funcnet.optim.rules import Optimizer, OptState, after, count, first_step, updated
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms import Chain, Transform, place_of
 from funcnet.spec import Range, fraction, frozen, non_negative, positive, register
@@ -142,7 +142,7 @@ class Lookahead(Optimizer):
         step = count(opt_state)
         now, rate = ops.scalar(due, self.every, step), value_at(self.rate, step)
         forth, back = now * rate, now * (1.0 - rate)
-        updates, rule = self.rule.update(grads, opt_state["rule"], params, value)
+        updates, rule = updated(self.rule, grads, opt_state["rule"], params, value)
         slow = tree.map(lambda s, p, u: toward(s, p + u, forth, step), opt_state["slow"], params, updates)
         pulled = tree.map(lambda u, p, s: u - back * ((p + u) - s), updates, params, opt_state["slow"])
         return pulled, {"step": after(opt_state), "slow": slow, "rule": rule}

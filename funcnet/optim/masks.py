@@ -10,7 +10,7 @@ from functools import lru_cache
 from funcnet import tree
 from funcnet.errors import PathError, Problem, did_you_mean
 from funcnet.layer import Params, nest
-from funcnet.optim.rules import Optimizer, OptState
+from funcnet.optim.rules import Optimizer, OptState, updated
 from funcnet.spec import Words, frozen, register
 
 Paths = tuple[str, ...]
@@ -91,7 +91,7 @@ class Chosen(Optimizer):
         self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
     ) -> tuple[Params, OptState]:
         chosen = self.chosen(params)
-        inner, state = self.rule.update(only(grads, chosen), opt_state.get("rule", {}), only(params, chosen), value)
+        inner, state = updated(self.rule, only(grads, chosen), opt_state.get("rule", {}), only(params, chosen), value)
         rest = only(grads, frozenset(tree.flatten(params)) - chosen)
         if self.descends:
             rest = tree.zeros_like(rest)
@@ -211,7 +211,7 @@ class Partition(Optimizer):
         updates, states = [], {}
         for name, rule, mine in self._shared_out(params):
             state = opt_state.get(name, {})
-            part, states[name] = rule.update(only(grads, mine), state, only(params, mine), value)
+            part, states[name] = updated(rule, only(grads, mine), state, only(params, mine), value)
             updates.append(part)
         return together(params, updates), nest(states)
 

@@ -17,6 +17,7 @@ from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layer import Params
 from funcnet.optim.schedules import Number, value_at
+from funcnet.signatures import returned
 from funcnet.spec import Spec, fraction, frozen, non_negative, register
 
 OptState = dict[str, Any]
@@ -61,6 +62,17 @@ def apply_updates(params: Params, updates: Params) -> Params:
     """``params + updates``, leaf by leaf."""
     summed: Params = tree.map(lambda p, u: ops.array(p + u), params, updates)
     return summed
+
+
+def updated(
+    rule: Optimizer, grads: Params, opt_state: OptState, params: Params, value: float | None
+) -> tuple[Params, OptState]:
+    """``update`` of an optimizer inside another.
+
+    Raises   FuncnetError for what is not a pair
+    """
+    pair: tuple[Params, OptState] = returned(rule, "update", rule.update(grads, opt_state, params, value))
+    return pair
 
 
 def first_step() -> Array:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from funcnet.errors import Problem
 from funcnet.layer import Params, nest
-from funcnet.optim.rules import Optimizer, OptState, first_step
+from funcnet.optim.rules import Optimizer, OptState, first_step, updated
 from funcnet.spec import Named, frozen, register
 
 
@@ -72,7 +72,7 @@ class Chain(Optimizer):
     ) -> tuple[Params, OptState]:
         states = {}
         for name, step in self.steps:
-            grads, states[name] = step.update(grads, opt_state.get(name, {}), params, value)
+            grads, states[name] = updated(step, grads, opt_state.get(name, {}), params, value)
         return grads, nest(states)
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:

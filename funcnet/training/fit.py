@@ -22,6 +22,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.reading import learning_rate
 from funcnet.optim.rules import Optimizer
 from funcnet.optim.schedules import bind, too_short
+from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Progress, Row, Watcher, monitors
 from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, whole_number
 from funcnet.training.step import TrainState, predict, train_state, train_step, value_and_grad
@@ -85,6 +86,7 @@ def fit(
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     instance(optimizer, Optimizer, "an optimizer", "fn.optim.Adam()")
+    check_signatures(net, loss, optimizer)
     instance(key, Key, "a key", "fn.Key(0)")
     instance(metrics, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
     for metric in metrics:

@@ -15,6 +15,7 @@ from funcnet.key import Array
 from funcnet.layer import EVAL, Layer, Params, State, Value, apply_child, shape_of, vjp_child
 from funcnet.losses import spread as spread_weight
 from funcnet.members import Members, Unvectorized, spread
+from funcnet.signatures import check_signatures
 from funcnet.spec import Spec, fields, specs_in
 from funcnet.training.checks import cast, check_network, dtype_of, instance, numeric, unpack
 from funcnet.training.step import predict
@@ -30,6 +31,7 @@ def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
     Raises   ShapeError for what does not fit, or a network of several outputs
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    check_signatures(net)
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     if not _has_members(net):

@@ -18,6 +18,7 @@ from funcnet.layer import Context, Layer, Params, State, shape_of
 from funcnet.losses import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.rules import SGD
+from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
 from funcnet.training.checks import all_finite, cast, instance
 from funcnet.training.fit import Fit, _arrays, _scores, check_targets, final_state
@@ -72,6 +73,7 @@ def minimize(
     optimize = require("scipy.optimize", "scipy", "minimize")
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    check_signatures(net, loss)
     instance(key, Key, "a key", "fn.Key(0)")
     for metric in metrics:
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")

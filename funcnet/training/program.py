@@ -22,6 +22,7 @@ from funcnet.key import Array, Key
 from funcnet.layer import EVAL, Context, Layer, Params, State, Value, apply_child, vjp_child
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState, apply_updates
+from funcnet.signatures import returned
 from funcnet.training.checks import owned
 
 MOST_PROGRAMS = 16
@@ -47,7 +48,8 @@ def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Param
         with section("loss"):
             name = type(loss).__name__
             scalar = Struct((), object), Struct((), object)
-            value, saved = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
+            result = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
+            value, saved = returned(loss, "apply", result)
             number = ops.number(value)
         with section("backward"):
             dy = attempt(loss.vjp, (saved,), lambda: structs(outputs), f"vjp of {name}")
@@ -96,7 +98,8 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         with section("update"):
             name = f"update of {type(opt).__name__}"
             like = structs(params), structs(opt_state)
-            updates, new_opt = attempt(opt.update, (grads, opt_state, params, value), lambda: like, name)
+            result = attempt(opt.update, (grads, opt_state, params, value), lambda: like, name)
+            updates, new_opt = returned(opt, "update", result)
             new_params = apply_updates(params, updates)
             probes = tree.leaves(tree.map(ops.probe, new_params, grads))
             probes += [ops.probe(leaf, leaf) for leaf in tree.leaves(new_state) if leaf.dtype.kind == "f"]

@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from funcnet import tree
 from funcnet.compile.function import MISS, Compiled
-from funcnet.errors import NonFiniteError, Problem, ShapeError, SpecError
+from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
-from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, listen, reach
+from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, init_child, listen
 from funcnet.losses import Loss
 from funcnet.optim.rules import Optimizer, OptState
+from funcnet.signatures import check_signatures, kinds
 from funcnet.training.checks import (
     all_finite,
     cast,
@@ -93,6 +94,7 @@ def _prediction_of(net: Layer) -> Compiled:
     for known, run in _recent:
         if known() is net:
             return run
+    check_signatures(net, without=("vjp",))
     run = compiled_prediction(net)
     _recent[:] = [(weakref.ref(net), run), *((known, run) for known, run in _recent[:3] if known() is not None)]
     return run
@@ -107,6 +109,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    check_signatures(net, loss)
     run = compiled_gradients(net, loss)
 
     def f(
@@ -167,9 +170,10 @@ def train_state(
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     instance(key, Key, "a key", "fn.Key(0)")
+    check_signatures(net, opt)
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
-    drawn_params, drawn_state = reach("", net, "init", key.fold("init"), in_shape, dtype)
+    drawn_params, drawn_state = init_child("", net, key.fold("init"), in_shape, dtype)
     params, state = drawn_params if params is None else params, drawn_state if state is None else state
     problems = mismatches(net, in_shape, params, state)
     if problems:
@@ -180,7 +184,14 @@ def train_state(
         )
     params = owned(tree.map(lambda leaf: numeric(leaf).astype(dtype), params), params)
     state = owned(cast(state, dtype), state)
-    return TrainState(params, state, opt.init(params), key, 0)
+    opt_state = opt.init(params)
+    if not isinstance(opt_state, dict):
+        raise FuncnetError(
+            f"expected init to return opt_state, a dict of arrays, got {kinds(opt_state)}; "
+            "return {} for a rule without one",
+            layer=type(opt).__name__,
+        )
+    return TrainState(params, state, opt_state, key, 0)
 
 
 Batch = tuple[Any, ...]
@@ -200,6 +211,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    check_signatures(net, loss, opt)
     if not opt.descends:
         message = "gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))"
         raise SpecError([Problem("", message)], root=type(opt).__name__)
