@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -99,9 +100,13 @@ class SpecError(FuncnetError, ValueError):
         return type(self), (self.found, self.root)
 
 
+MOST_KNOWN, LONGEST = 1000, 200
+"""Of how many words the nearest is looked for, and up to which length"""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``", did you mean 'dense'?"`` when something near is known, else an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:LONGEST], list(itertools.islice(known, MOST_KNOWN)), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

@@ -35,7 +35,8 @@ import numpy as np
 from funcnet.errors import Problem, SpecError, did_you_mean
 
 MAX_DEPTH = 64  # specs inside specs; deeper ones overflow Python's stack in hash, repr and pickle
-MAX_NODES = 10_000  # specs in one spec
+MAX_NODES = 100_000  # specs in one spec
+HINTS = 20  # mistakes of one document that are told what was meant; looking for it takes longer than reading
 MAX_INTEGER = 2**53  # beyond it JSON readers in other languages lose digits
 
 T = TypeVar("T")
@@ -512,10 +513,11 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
             return MISSING
         cls = lookup(base.kind, tag)
         if cls is None:
-            near = did_you_mean(tag, tags(base.kind))
+            near = did_you_mean(tag, tags(base.kind)) if len(problems) < HINTS else ""
             if "." in tag:
                 near = near or "; import the module that registers it first"
-            near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
+            if len(problems) < HINTS:
+                near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
             problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
             return MISSING
         if not issubclass(cls, base):
@@ -537,9 +539,8 @@ def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems:
     for key in node:
         if key not in names and key != "type":
             allowed = f"it has {', '.join(names)}" if names else "it has no fields"
-            problems.append(
-                Problem(f"{path}.{key}", f"unknown field of {stem(cls)!r}{did_you_mean(key, names)}; {allowed}")
-            )
+            near = did_you_mean(key, names) if len(problems) < HINTS else ""
+            problems.append(Problem(f"{path}.{key}", f"unknown field of {stem(cls)!r}{near}; {allowed}"))
     values = {}
     for name, hint, default, constraint in known:
         if name in node:

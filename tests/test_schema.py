@@ -286,8 +286,8 @@ def test_a_mistake_is_one_error_at_its_place(document, where, message):
             '$.data.path: expected text that UTF-8 can encode, got "\\ud800"',
         ),
         (
-            {"model": {"type": "serial", "layers": ["relu"] * 10_000}},
-            "$.model: holds 10001 specs; the limit is 10000",
+            {"model": {"type": "serial", "layers": ["relu"] * 100_000}},
+            "$.model: holds 100001 specs; the limit is 100000",
         ),
     ],
 )

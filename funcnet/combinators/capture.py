@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,12 +45,12 @@ class Capture(Wrapper):
     def validate(self) -> Iterator[Problem]:
         if not self.paths:
             yield Problem(".paths", "expected at least one path")
-        for path in sorted({path for path in self.paths if self.paths.count(path) > 1}):
+        for path in sorted(path for path, times in Counter(self.paths).items() if times > 1):
             yield Problem(".paths", f"names {path!r} twice")
-        for path in self.paths:
-            inside = [other for other in self.paths if other.startswith(path + "/")]
-            if inside:
-                yield Problem(".paths", f"names {path!r} and {inside[0]!r} inside it; use a Capture for each")
+        every = sorted(set(self.paths), key=lambda path: path.split("/"))  # what is inside a path comes right after it
+        for path, other in itertools.pairwise(every):
+            if other.startswith(path + "/"):
+                yield Problem(".paths", f"names {path!r} and {other!r} inside it; use a Capture for each")
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         caller = _Capturing("out_shape", self.paths)

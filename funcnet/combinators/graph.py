@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from funcnet import tree
-from funcnet.errors import Problem, ShapeError, did_you_mean
+from funcnet.errors import Problem, ShapeError, did_you_mean, listed
 from funcnet.layer import (
     Combinator,
     Context,
@@ -24,7 +26,7 @@ from funcnet.layer import (
     out_shape_child,
     vjp_child,
 )
-from funcnet.spec import Words, frozen, register
+from funcnet.spec import HINTS, Words, frozen, register
 
 
 @register("graph")
@@ -44,39 +46,47 @@ class Graph(Combinator):
     outputs: Words
 
     def validate(self) -> Iterator[Problem]:
-        known = [*self.inputs, *self.nodes]
-        for name in known:
+        every = [*self.inputs, *self.nodes]
+        known = Counter(every)
+        for name in every:
             if not (name.isidentifier() and name.isascii()):
                 yield Problem(".nodes", f"expected names of letters, digits and _, got {name!r}")
-        for name in sorted({name for name in known if known.count(name) > 1}):
+        for name in sorted(name for name, times in known.items() if times > 1):
             yield Problem(".inputs", f"the name {name!r} stands for two values; names must differ")
         used = dict.fromkeys(self.outputs, (".outputs", self.outputs))
         for node, (_, sources) in self.nodes.items():
             used |= dict.fromkeys(sources, (f".nodes.{node}[1]", sources))
             if not sources:
                 yield Problem(f".nodes.{node}[1]", "expected at least one source")
-        for name, (path, _) in used.items():
-            if name not in known:
-                near = did_you_mean(name, known)
-                yield Problem(path, f"nothing is called {name!r}{near}; there are {', '.join(known)}")
-        for name in known:
+        unknown, names = [name for name in used if name not in known], listed(every)
+        for i, name in enumerate(unknown):
+            near = did_you_mean(name, every) if i < HINTS else ""
+            yield Problem(used[name][0], f"nothing is called {name!r}{near}; there are {names}")
+        for name in every:
             if name not in used:
                 path = f".nodes.{name}" if name in self.nodes else ".inputs"
                 yield Problem(path, f"nothing uses {name!r}; connect it or leave it out")
         if not self.outputs or not self.inputs:
             yield Problem(".outputs" if self.inputs else ".inputs", "expected at least one name")
         stuck = sorted(set(self.nodes) - set(self.order))
-        if stuck and all(name in known for name in used):
-            yield Problem(".nodes", f"the nodes {', '.join(stuck)} wait for one another in a cycle")
+        if stuck and not unknown:
+            yield Problem(".nodes", f"the nodes {listed(stuck)} wait for one another in a cycle")
 
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Nodes so that each comes after its sources; of those that are ready, the first by name."""
-        done, order, waiting = set(self.inputs), [], sorted(self.nodes)
-        while ready := [name for name in waiting if done.issuperset(self.nodes[name][1])]:
-            order.append(ready[0])
-            done.add(ready[0])
-            waiting.remove(ready[0])
+        missing = {name: set(sources).difference(self.inputs) for name, (_, sources) in self.nodes.items()}
+        users: dict[str, list[str]] = {}
+        for name, sources in missing.items():
+            for source in sources:
+                users.setdefault(source, []).append(name)
+        ready, order = sorted(name for name, sources in missing.items() if not sources), []
+        while ready:
+            order.append(heapq.heappop(ready))
+            for user in users.get(order[-1], ()):
+                missing[user].remove(order[-1])
+                if not missing[user]:
+                    heapq.heappush(ready, user)
         return tuple(order)
 
     @property
