@@ -22,8 +22,8 @@ def blockable(node: Node) -> bool:
         return node.nbytes >= LARGE and len(node.shape) > 0 and node.strides is not None
     if not node.shape or node.shape[0] < 2 or not is_elementwise(node) or node.size * 4 < LARGE:
         return False
-    if node.strides is None or any(arg.strides is None for arg in node.args):
-        return False
+    if not node.row_major or not all(arg.row_major or not arg.shape for arg in node.args):
+        return False  # the rows of a block would lie apart
     return all(len(arg.shape) < len(node.shape) or arg.shape[0] in (1, node.shape[0]) for arg in node.args)
 
 

@@ -21,6 +21,7 @@ from funcnet.compile.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
 from funcnet.layer import Layer, path_of
 from funcnet.members import members_in
+from funcnet.signatures import returned
 
 
 class Unlike(Exception):
@@ -118,7 +119,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
 
 def structs(value: Any) -> Any:
     """The shapes and dtypes of a value's arrays; strides are not known of what others make."""
-    return tree.map(lambda leaf: Struct(np.shape(leaf), leaf.dtype), value)
+    return tree.map(lambda leaf: Struct(leaf.shape, leaf.dtype), value)
 
 
 def from_signal(error: BaseException) -> bool:
@@ -156,13 +157,14 @@ class LayerRecorder:
             if method == "apply":
                 self.inputs[path] = structs(args[2])
                 result = attempt(layer.apply, args, lambda: self.outputs_of(layer, args), what)
+                result = returned(layer, method, result, name)
                 if not layer.children:
                     name_nodes(path or "output", result[0])
             else:
                 like = structs(args[0]), self.inputs[path]
                 if not layer.children:
                     name_nodes(f"d_{path or 'output'}", args[2])
-                result = attempt(layer.vjp, args, lambda: like, what)
+                result = returned(layer, method, attempt(layer.vjp, args, lambda: like, what), name)
                 for leaf, gradient in tree.flatten(result[0]).items():
                     name_nodes(f"d_{path}/{leaf}" if path else f"d_{leaf}", gradient)
             return result

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ class Recorded:
     """A program, and the test whether arguments fit it."""
 
     def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str]) -> None:
-        self.program = Program(plan := Plan(recording.graph, without), plan.source)
+        self.program = Program(Plan(recording.graph, without))
         self.flat = guard(args)
         self.recording: Recording | None = recording  # until the first call has been compared with the function
         self.warnings = recording.tracer.warnings
@@ -149,8 +151,9 @@ class Plans:
         assert hidden is not None
         states = random_states() if hidden.draws else None
         try:
-            recording = record(self.f, args, self.names, self.strict, hidden.draws)
-            recorded = Recorded(recording, args, self.without)
+            with no_collections():
+                recording = record(self.f, args, self.names, self.strict, hidden.draws, hidden.foreign)
+                recorded = Recorded(recording, args, self.without)
             if states is not None:
                 moved = random_states()
                 if not same_states(states, moved):
@@ -165,6 +168,18 @@ class Plans:
             self._refuse(TraceError(f"changes {names} while it runs; return it, and pass it in as an argument"))
             return None
         return recorded
+
+
+@contextlib.contextmanager
+def no_collections() -> Iterator[None]:
+    """Put off the search for reference cycles while many objects are made that stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Space(dict[Program, Callable[..., Any]]):
@@ -457,31 +472,69 @@ def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
 
     It is written out, because a walk over the structure would cost more than a small network's step.
     """
-    names: dict[str, Any] = {"ndarray": np.ndarray, "Key": Key, "Context": Context}
-    body: list[str] = []
-    flat: list[str] = []
+    return Guard().of(args)
 
-    def constant(value: Any) -> str:
-        name = f"c{len(names)}"
-        names[name] = value
+
+LEAVES = 200
+"""Leaves that one function looks at; a larger dict is looked at by several"""
+
+
+class Guard:
+    """Writes the functions that look at arguments."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
+
+    def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        """The function for some arguments."""
+        given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
+        return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
+
+    def constant(self, value: Any) -> str:
+        """The name of a value that others are compared with."""
+        name = f"c{len(self.names)}"
+        self.names[name] = value
         return name
 
-    def walk(value: Any, text: str) -> None:
+    def function(self, given: str, first: str, parts: list[tuple[str, Any]]) -> Callable[..., Any]:
+        """A function that looks at some expressions, each of which is to be like a value."""
+        body, flat = [first], list[str]()
+        for text, value in parts:
+            self.look(value, text, body, flat)
+        lines = [f"def flat({given}):", "    try:", *(f"        {line}" for line in body)]
+        lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
+        lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
+        exec("\n".join(lines), self.names)
+        found: Callable[..., Any] = self.names.pop("flat")
+        return found
+
+    def look(self, value: Any, text: str, body: list[str], flat: list[str]) -> None:
+        """Add the lines that compare an expression with a value."""
         here = f"v{len(body)}"
         inner = structure.parts(value)
         if type(value) is Context:
             body.append(f"{here} = {text}")
             body.append(f"if type({here}) is not Context or {here}.train is not {value.train}: return None")
-            walk(value.key, f"{here}.key")
+            self.look(value.key, f"{here}.key", body, flat)
         elif inner is not None:
+            kind = self.constant(type(value))
             body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not {constant(type(value))} or len({here}) != {len(inner)}: return None")
-            for i, (step, part) in enumerate(inner):
-                walk(part, f"{here}[{step!r}]" if isinstance(value, dict) else f"{here}[{i}]")
+            body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
+            steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]
+            if len(steps) > LEAVES // 4:
+                for start in range(0, len(steps), LEAVES // 4):
+                    some = [(f"v[{step}]", part) for step, part in steps[start : start + LEAVES // 4]]
+                    name = self.constant(self.function("v", "", some))
+                    body.append(f"{here}_{start} = {name}({here})")
+                    body.append(f"if {here}_{start} is None: return None")
+                    flat.append(f"*{here}_{start}")
+            else:
+                for step, part in steps:
+                    self.look(part, f"{here}[{step}]", body, flat)
         elif type(value) is np.ndarray:
-            shape, dtype, strides = constant(value.shape), constant(value.dtype), constant(value.strides)
-            body.append(f"{here} = {text}")
+            shape, dtype, strides = self.constant(value.shape), self.constant(value.dtype), self.constant(value.strides)
             lies = f" or {here}.strides != {strides}" if value.ndim else ""
+            body.append(f"{here} = {text}")
             body.append(
                 f"if type({here}) is not ndarray or {here}.shape != {shape}{lies} "
                 f"or ({here}.dtype is not {dtype} and {here}.dtype != {dtype}): return None"
@@ -489,23 +542,11 @@ def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
             flat.append(here)
         elif is_input(value):
             body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not {constant(type(value))}: return None")
+            body.append(f"if type({here}) is not {self.constant(type(value))}: return None")
             flat.append(here)
         elif value is None or isinstance(value, bool):
             body.append(f"if {text} is not {value}: return None")
         else:
-            same, kind = constant(value), constant(type(value))
+            same, kind = self.constant(value), self.constant(type(value))
             body.append(f"{here} = {text}")
             body.append(f"if {here} is not {same} and (type({here}) is not {kind} or {here} != {same}): return None")
-
-    for i, arg in enumerate(args):
-        walk(arg, f"a{i}")
-    given = ", ".join(f"a{i}=MISSING" for i in range(len(args)))
-    names["MISSING"] = MISS
-    lines = [f"def flat({given}{', ' if args else ''}*more):", "    if more: return None", "    try:"]
-    lines += [f"        {line}" for line in body]
-    lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
-    lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
-    exec("\n".join(lines), names)
-    found: Callable[..., Any] = names["flat"]
-    return found

@@ -132,7 +132,12 @@ class Graph(NamedTuple):
             if not made.name:
                 made.name = node.name
             new[node] = made
-            add(made)
+            if made not in seen:
+                if all([arg in seen for arg in made.args]):
+                    seen.add(made)
+                    nodes.append(made)
+                else:
+                    add(made)
         return Graph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
 
     def used(self) -> Graph:

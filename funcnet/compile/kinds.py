@@ -187,7 +187,11 @@ class _Ufunc(Kind):
         """``f(*args)``; a Python number among them has no dtype of its own."""
         dtype = ufunc_dtypes(f, tuple([arg.dtype for arg in args]))[-1]
         shape = broadcast(*[arg.shape for arg in args])
-        return Node(self, f, args, None, shape, dtype, place, layout.of_elementwise(forms(args), shape, dtype.itemsize))
+        if all([arg.row_major or not arg.shape for arg in args]):
+            strides: Strides | None = layout.row_major(shape, dtype.itemsize)
+        else:
+            strides = layout.of_elementwise(forms(args), shape, dtype.itemsize)
+        return Node(self, f, args, None, shape, dtype, place, strides)
 
     def evaluate(self, node: Node, values: list[Any]) -> Any:
         return node.f(*values)
@@ -357,6 +361,9 @@ class _View(Kind):
             strides = layout.of_reshape(base.form, how)
             if strides is None and base.strides is not None:
                 base, strides = CAST.node(base, base.dtype, place, "C"), layout.row_major(how, itemsize)
+        elif method == "index" and len(base.shape) == 1 and len(how) == 1 and type(how[0]) is slice and base.strides:
+            start, stop, step = how[0].indices(base.shape[0])
+            shape, strides = (len(range(start, stop, step)),), (base.strides[0] * step,)
         elif base.row_major and method == "transpose":
             shape, strides = tuple([base.shape[a] for a in how]), tuple([base.strides[a] for a in how])  # type: ignore[index]
         else:
@@ -463,7 +470,9 @@ class _Where(Kind):
 
     @staticmethod
     def _value(x: Node, node: Node, w: Writer) -> str:
-        return w.filled(x.static, node.dtype, ()) if x.kind is CONST and x.is_number else w.ref(x)
+        if x.kind is CONST and x.is_number:
+            return w.filled(np.asarray(x.static).astype(node.dtype).item(), node.dtype, ())
+        return w.ref(x)
 
     def value_text(self, node: Node, w: Writer) -> str:
         return f"{w.constant(np.where)}({', '.join(map(w.ref, node.args))})"
@@ -745,6 +754,8 @@ def infix(symbol: str, strength: int, x: Text, y: Text) -> Text:
 
 
 def is_elementwise(node: Node) -> bool:
-    """Whether each entry of the result comes from the entries at the same place."""
-    return node.is_array and (node.kind is UFUNC or node.kind is CAST or node.kind is WHERE)
+    """Whether each entry of the result comes from the entries at the same place, wherever that is."""
+    if node.kind is UFUNC:
+        return node.f is not np.fmax and node.f is not np.fmin  # of -0 and 0 they take one here, the other there
+    return node.kind is CAST or node.kind is WHERE
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def call(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of a function of NumPy."""
     given = arguments(f, args, kwargs)
+    if (kwargs if given is None else given).get("out") is not None:
+        tracer.refuse("writes into an array (out=)", "use the value that the function returns")
     if given is not None:
-        if given.get("out") is not None:
-            tracer.refuse("writes into an array (out=)", "use the value that the function returns")
         handler = HANDLERS.get(f)
         if handler is not None and given.keys() <= understood(handler):
             found = handler(tracer, **given)
@@ -47,12 +47,14 @@ UNUSUAL: Any = object()
 
 
 @cache
-def signature(f: Any) -> inspect.Signature | None:
-    """The parameters of a function, where it tells them."""
+def parameters(f: Any) -> dict[str, Any] | None:
+    """The parameters of a function and their defaults, where it tells them and takes no others."""
     try:
-        return inspect.signature(f)
+        known = inspect.signature(f).parameters.values()
     except (ValueError, TypeError):
         return None
+    free = any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in known) and f is not np.clip
+    return None if free else {one.name: one.default for one in known if one.kind is not one.VAR_KEYWORD}
 
 
 @cache
@@ -63,17 +65,15 @@ def understood(handler: Callable[..., Any]) -> frozenset[str]:
 
 def arguments(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """Arguments by the function's own names for them, without those that are at their defaults."""
-    known = signature(f)
-    if known is None:
+    known = parameters(f)
+    if known is None or len(args) > len(known) or not kwargs.keys() <= known.keys():
         return None
-    bound = known.bind(*args, **kwargs).arguments
-    for name, parameter in known.parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and name in bound:
-            return None
-        value = bound.get(name, parameter)
-        if value is parameter.default or (value is None and name != "axis" and parameter.default is not parameter.empty):
+    bound = dict(zip(known, args, strict=False)) | kwargs
+    for name, default in known.items():
+        value = bound.get(name, default)
+        if value is default or (value is None and name != "axis" and default is not inspect.Parameter.empty):
             bound.pop(name, None)
-    return dict(bound)
+    return bound
 
 
 def name_of(f: Any) -> str:
@@ -103,12 +103,12 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
     kwargs = {name: value for name, value in kwargs.items() if value is not None or name == "axis"}
     if "out" in kwargs or method == "at":
         tracer.refuse("writes into an array", "use the value that the function returns")
-    if all("O" in kind for kind in f.types):
+    if on_objects(f):
         tracer.refuse(f"calls {f.__name__}, which works on objects", "use functions of NumPy on arrays of numbers")
     if method == "__call__" and f is np.matmul and not kwargs:
         return tracer.add(MATMUL.node(f, tuple(map(tracer.node, values)), tracer.place), scalar=True)
     whole = f in COMPARISONS and any(number_kind(value) is int for value in values) and any(
-        type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype.itemsize < 8 for value in values
+        type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype != np.int64 for value in values
     )
     if method == "__call__" and f.nout == 1 and f.signature is None and len(values) == f.nin and not whole:
         dtype = kwargs.pop("dtype", None)
@@ -120,6 +120,12 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
     if method == "reduce" and set(kwargs) <= {"axis", "dtype", "keepdims"} and len(values) == 1:
         return reduced(tracer, f, values[0], kwargs.get("axis", 0), kwargs.get("dtype"), kwargs.get("keepdims", False))
     return sampled(tracer, f if method == "__call__" else getattr(f, method), values, kwargs, fresh=True)
+
+
+@cache
+def on_objects(f: Any) -> bool:
+    """Whether a ufunc computes with Python objects alone."""
+    return all("O" in kind for kind in f.types)
 
 
 COMPARISONS = frozenset((np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal))
@@ -328,7 +334,7 @@ def _reshape(tracer: Tracer, a: Any, shape: Any) -> Any:
 
 
 def _ravel(tracer: Tracer, a: Any) -> Any:
-    return a.reshape(-1)
+    return (a if layout.contiguous(a.node.form) or a.node.strides is None else a.copy()).reshape(-1)
 
 
 def _transpose(tracer: Tracer, a: Any, axes: Any = None) -> Any:

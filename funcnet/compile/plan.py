@@ -346,20 +346,20 @@ class Plan:
 
         return walk(self.graph.outputs, 0)
 
-    def program(self, timed: bool = False) -> str:
-        """The source of the function that makes an instance, which with ``timed`` tells where its time goes."""
-        lines = ["def make(memory, take):", f"    arena = memory[-memory.ctypes.data % {ALIGNMENT} :]"]
-        lines += [f"    {name} = {text}" for name, text in self.static.items()]
-        body = [line.text for line in self.lines]
-        if timed:
-            body = self._with_clock()
+    def program(self, timed: bool = False) -> list[str]:
+        """The source of an instance, in pieces that are compiled one by one: its arrays, then the function ``run``.
+
+        It finds ``arena``, its memory, and ``take``, what makes new arrays. With ``timed`` it tells where its time goes.
+        """
+        static = [f"{name} = {text}" for name, text in self.static.items()]
+        pieces = ["\n".join(static[start : start + PIECE]) for start in range(0, len(static), PIECE)]
+        body = self._with_clock() if timed else [line.text for line in self.lines]
         inputs = [f"i{i}" for i in range(len(self.graph.inputs))]
         if len(body) > 2 * PIECE and not timed:
-            body = self._in_pieces(body, inputs, lines)
-        lines.append(f"    def run({', '.join(inputs)}):")
-        lines += [f"        {text}" for text in body]
-        lines += [f"        return {self.result}", "    return run"]
-        return "\n".join(lines) + "\n"
+            parts, body = self._in_pieces(body, inputs)
+            pieces += parts
+        pieces.append(function_text("run", inputs, [*body, f"return {self.result}"]))
+        return pieces
 
     def _with_clock(self) -> list[str]:
         body = ["last = clock()"]
@@ -370,8 +370,8 @@ class Plan:
                 body.append(f"now = clock(); times[{i}] += now - last; last = now")
         return body
 
-    def _in_pieces(self, body: list[str], inputs: list[str], lines: list[str]) -> list[str]:
-        """Calls of functions of some lines each, which are added to ``lines``: what one finds out another may need."""
+    def _in_pieces(self, body: list[str], inputs: list[str]) -> tuple[list[str], list[str]]:
+        """Functions of some lines each, and the calls of them: what one finds out another may need."""
         cuts, start = [], 0
         while start < len(body):
             end = min(start + PIECE, len(body))
@@ -379,29 +379,23 @@ class Plan:
                 end += 1
             cuts.append((start, end))
             start = end
-        names = [[set(NAME.findall(text)) for text in body[start:end]] for start, end in cuts]
-        needed = set(NAME.findall(self.result))
-        later = []  # what is looked at after each piece
-        for piece in reversed(names):
-            later.append(set(needed))
-            needed = needed.union(*piece)
-        known, calls = set(inputs), []
-        for i, ((start, end), piece, wanted) in enumerate(zip(cuts, names, reversed(later), strict=True)):
-            used = set().union(*piece)
-            taken = sorted(used & known)
-            given = sorted(used & wanted)
-            lines.append(f"    def part_{i}({', '.join(taken)}):")
-            lines += [f"        {text}" for text in body[start:end]]
-            lines.append(f"        return ({''.join(name + ', ' for name in given)})")
-            known |= used
-            calls.append(f"{f'({chr(32).join(name + chr(44) for name in given)}) = ' if given else ''}part_{i}({', '.join(taken)})")
-            gone = sorted(name for name in used - wanted if name in self.temporary and name in taken)
+        names = [set(NAME.findall("\n".join(body[start:end]))) for start, end in cuts]
+        wanted = [set(NAME.findall(self.result))]  # what is looked at after each piece, the last one first
+        for piece in reversed(names[1:]):
+            wanted.append(wanted[-1] | piece)
+        parts, calls, known = [], [], set(inputs)
+        for i, ((start, end), used, later) in enumerate(zip(cuts, names, reversed(wanted), strict=True)):
+            taken, given = sorted(used & known), sorted((used & later) - set(inputs))
+            parts.append(function_text(f"part_{i}", taken, [*body[start:end], f"return {listed(given)}"]))
+            calls.append(f"{listed(given)} = part_{i}({', '.join(taken)})" if given else f"part_{i}({', '.join(taken)})")
+            gone = sorted(name for name in used - later if name in self.temporary and name in known)
             calls += [f"{' = '.join(gone)} = None"] if gone else []
-        return calls
+            known |= used
+        return parts, calls
 
     def make(self, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
         """An instance with scratch memory of its own; with a clock in it if ``extra`` brings one."""
-        program = Program(self, self.program(timed=True), extra) if extra else Program(self, self.source)
+        program = Program(self, self.program(timed=True), extra) if extra else Program(self)
         return program.bind(np.empty(program.nbytes, np.uint8), [Recycler(*form) for form in program.new])
 
 
@@ -509,17 +503,30 @@ NAME = re.compile(r"\b[iorx]\d+\b")
 class Program:
     """What is left of a plan to run it: the compiled code and what it needs."""
 
-    def __init__(self, plan: Plan, source: str, extra: dict[str, Any] | None = None) -> None:
-        self.source = source
-        names = dict(plan.constants) | (extra or {})
-        exec(compile(source, "<funcnet plan>", "exec"), names)
-        self._make: Callable[..., Callable[..., Any]] = names["make"]
+    def __init__(self, plan: Plan, source: list[str] | None = None, extra: dict[str, Any] | None = None) -> None:
+        self.source = source or plan.source
+        self.code = [compile(piece, "<funcnet plan>", "exec") for piece in self.source]
+        self.names = plan.constants | (extra or {})
         self.nbytes = plan.memory.nbytes + ALIGNMENT
         self.new = plan.new
 
     def bind(self, memory: Any, take: Any) -> Callable[..., Any]:
         """A function that runs it, in some memory; ``take[i]()`` gives the i-th array that is made anew."""
-        return self._make(memory, take)
+        names = {**self.names, "arena": memory[-memory.ctypes.data % ALIGNMENT :], "take": take}
+        for code in self.code:
+            exec(code, names)
+        run: Callable[..., Any] = names["run"]
+        return run
+
+
+def function_text(name: str, inputs: list[str], body: list[str]) -> str:
+    """The text of a function."""
+    return "\n".join([f"def {name}({', '.join(inputs)}):", *(f"    {line}" for line in body)]) + "\n"
+
+
+def listed(names: list[str]) -> str:
+    """A tuple of names."""
+    return f"({''.join(name + ', ' for name in names)})"
 
 
 def unused(arrays: list[Any], references: int) -> Any:

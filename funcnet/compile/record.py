@@ -60,10 +60,11 @@ def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] =
 
 
 def record(
-    f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False, draws: bool = False
+    f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False, draws: bool = False,
+    foreign: bool = True,
 ) -> Recording:
     """As ``trace``, with the tracer."""
-    tracer = Tracer(strict, draws)
+    tracer = Tracer(strict, draws, foreign)
     token = current.set(tracer)
     try:
         names = names or tuple(str(i) for i in range(len(args)))

@@ -127,7 +127,7 @@ def squeeze(graph: Graph) -> Graph:
         node = with_args(node, args)
         if not node.row_major or not all(arg.is_number or arg.row_major for arg in args):
             return node
-        if node.kind is REDUCE and args[0].size == node.size and node.size and args[0].dtype == node.dtype:
+        if node.kind is REDUCE and args[0].size == node.size and node.size and args[0].dtype == node.dtype and node.dtype.kind != "b":
             whole = reshaped(args[0], tuple(n for n in node.shape if n != 1))  # over axes of length 1
             if node.f is np.add:  # a sum starts at 0, which makes 0 of -0
                 whole = UFUNC.node(np.add, (whole, constant(0 if node.dtype.kind in "iu" else 0.0, node)), node.place)

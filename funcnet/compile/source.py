@@ -251,7 +251,7 @@ class _Program:
 
     def planned(self) -> str:
         plan = Plan(self.graph, frozenset({"recycle"}))
-        program, helpers = plan.source, dict[str, None]()
+        program, helpers = "\n\n\n".join(plan.source), dict[str, None]()
         constants = [f"{name} = {constant_text(value, helpers)}" for name, value in plan.constants.items()]
         used = {arg for node in plan.graph.nodes for arg in node.args} | set(leaves(plan.graph.outputs))
         kept = [node for node in plan.graph.inputs if node in used]
@@ -263,9 +263,6 @@ class _Program:
         every = ", ".join([*self.results, *["_"] * (len(plan.graph.outputs) - len(self.results))])
         title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
         wrapper = [
-            f"run = make(np.empty({plan.scratch_bytes + ALIGNMENT}, np.uint8), ())",
-            "",
-            "",
             f"def {title}({', '.join(given)}):",
             f'    """{self.purpose()}"""',
             f"    {every} = run({', '.join(flat)})",
@@ -276,7 +273,9 @@ class _Program:
             "import numpy as np",
             *_spaced([helper_text(name) for name in helpers]),
             "\n\n" + "\n".join(constants),
-            "\n\n" + program.rstrip(),
+            f"\n\narena = np.empty({plan.scratch_bytes + ALIGNMENT}, np.uint8)",
+            f"arena = arena[-arena.ctypes.data % {ALIGNMENT} :]",
+            program.rstrip(),
             "\n\n" + "\n".join(wrapper),
         ]
         return ascii_text("\n".join(parts) + "\n" + self.demonstration(title, given, results))

@@ -243,7 +243,7 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def ravel(self, order: str = "C") -> Any:
         """As ``np.ndarray.ravel``."""
-        return self.reshape(-1) if order == "C" else np.ravel(self, order=order)
+        return np.ravel(self, order=order)
 
     def flatten(self, order: str = "C") -> Any:
         """As ``np.ndarray.flatten``, a copy."""

@@ -44,11 +44,12 @@ from funcnet.spec import Spec
 class Tracer:
     """Collects nodes while a function runs."""
 
-    def __init__(self, strict: bool = False, draws: bool = False) -> None:
+    def __init__(self, strict: bool = False, draws: bool = False, foreign: bool = True) -> None:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.place = Place()
-        self.strict, self.draws = strict, draws  # draws: user code may draw from a global generator
+        self.strict = strict
+        self.draws, self.foreign = draws, foreign  # user code may draw from a global generator; there is user code
         self.refusal: TraceError | None = None
         self.names: list[str] = []  # of the layers that are being called, outermost first
         self.warnings: list[str] = []  # to be said once the plan has run
@@ -245,6 +246,8 @@ class Tracer:
 
     def check_errors(self) -> None:
         """Refuse arithmetic whose floating-point errors are to be raised: nothing is computed yet."""
+        if not self.foreign:
+            return
         if warnings.filters is not self.filters:
             self.refuse("looks at warnings (warnings.catch_warnings)", "test the values, such as np.isfinite(x)")
         now = np.geterr()

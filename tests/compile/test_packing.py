@@ -28,7 +28,7 @@ def calls(opt: optim.Optimizer, leaves: int) -> int:
     run = Compiled(step, strict=True)
     run(matrices(leaves, 1), opt.init(params), params)
     assert run.last is not None
-    body = run.last.program.source.split("def run(")[1]
+    body = run.last.program.source[-1]
     return len(body.split("return (")[0].splitlines())
 
 
