@@ -110,7 +110,13 @@ def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, t
     pieces of it; what comes before computes an array by itself, so that nothing waits for itself.
     """
     index = {node: i for i, node in enumerate(graph.nodes)}
-    needed = set(_sorted(Graph([], [], ()), tuple(roots))) - index.keys()
+    needed: set[Node] = set()
+    stack = [flat for flat in roots if flat not in index]
+    while stack:
+        flat = stack.pop()
+        if flat not in needed:
+            needed.add(flat)
+            stack += [arg for arg in flat.args if arg not in index]
     place: dict[Node, int] = {}
     home: dict[Node, tuple[Node, int]] = {}
     for flat in [*vectors, *roots]:  # inner ones were made first
@@ -122,27 +128,28 @@ def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, t
                 start += node.size
     made: dict[Node, Node] = {}
     pieces: dict[Node, Node] = {}
+    nodes: list[Node] = []
 
     def piece(node: Node) -> Node:
         if node not in pieces:
             flat, start = home[node]
-            index = (slice(start, start + node.size),)
-            part = VIEW.node(made[flat], "index", index, node.place)
+            part = VIEW.node(made[flat], "index", (slice(start, start + node.size),), node.place)
             pieces[node] = VIEW.node(part, "reshape", node.shape, node.place)
+            nodes.extend((part, pieces[node]))
         return pieces[node]
 
-    def change(node: Node, at: float) -> Node:
-        args = tuple(
-            piece(arg) if arg in home and place[home[arg][0]] < at else made.get(arg, arg) for arg in node.args
-        )
-        return node if all(new is old for new, old in zip(args, node.args, strict=True)) else with_args(node, args)
+    def changed(arg: Node, at: float) -> Node:
+        return piece(arg) if arg in home and place[home[arg][0]] < at else made.get(arg, arg)
 
     order = sorted([*((i, 0, node) for node, i in index.items()), *((i, 1, flat) for flat, i in place.items())],
                    key=lambda entry: entry[:2])  # fmt: skip
     for at, _, node in order:
-        made[node] = change(node, at)
-    outputs = map_nodes(lambda node: piece(node) if node in home else made.get(node, node), outputs)
-    return Graph(_sorted(Graph([made[node] for node in graph.nodes], [], ()), outputs), graph.inputs, outputs)
+        made[node] = with_args(node, tuple([changed(arg, at) for arg in node.args]))
+        nodes.append(made[node])
+    outputs = map_nodes(lambda node: changed(node, len(index)), outputs)
+    known = set(nodes)
+    nodes += dict.fromkeys(node for node in leaves(outputs) if node not in known)  # constants
+    return Graph(nodes, graph.inputs, outputs)
 
 
 def _ways(graph: Graph) -> dict[Node, int]:
@@ -182,30 +189,3 @@ def _alike(nodes: tuple[Node, ...]) -> bool:
             if not shared and not own:
                 return False
     return True
-
-
-def _sorted(graph: Graph, outputs: Any) -> list[Node]:
-    """All nodes that the outputs and effects need, arguments first, otherwise in the order they had."""
-    done: set[Node] = set()
-    order: list[Node] = []
-
-    def add(node: Node) -> None:
-        stack = [(node, iter(node.args))]
-        while stack:
-            top, rest = stack[-1]
-            if top in done:
-                stack.pop()
-                continue
-            following = next(rest, None)
-            if following is None:
-                done.add(top)
-                order.append(top)
-                stack.pop()
-            elif following not in done:
-                stack.append((following, iter(following.args)))
-
-    for node in [*graph.nodes, *leaves(outputs)]:
-        add(node)
-    return order
-
-

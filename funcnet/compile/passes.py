@@ -26,5 +26,7 @@ def optimized(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
     graph = graph.used()
     for name, one in PASSES.items():
         if name not in without:
-            graph = one(graph).used()
-    return apart(graph)
+            graph = one(graph)
+            if one is share or one is pack:
+                graph = graph.used()
+    return apart(graph.used())

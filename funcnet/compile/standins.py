@@ -354,6 +354,33 @@ class TracedArray(NDArrayOperatorsMixin):
     sort = fill = put = resize = partition = itemset = setfield = __delitem__ = refusing("writes into an array", ADVICE["write"])
 
 
+def _elementwise(f: Any, name: str) -> None:
+    """Let an operator record its ufunc at once where NumPy would ask for no more."""
+
+    def ahead(self: Any, other: Any) -> Any:
+        plain = type(other) is TracedArray or type(other) is float
+        return self.tracer.ufunc(f, self, other) if plain else f(self, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        return self.tracer.ufunc(f, other, self) if type(other) is float else f(other, self)
+
+    setattr(TracedArray, f"__{name}__", _deferring(ahead))
+    setattr(TracedArray, f"__r{name}__", _deferring(reflected))
+
+
+def _deferring(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave an operator to the other operand where that asks for it."""
+
+    def method(self: Any, other: Any) -> Any:
+        return NotImplemented if type(other) is Members or getattr(other, "__array_ufunc__", 0) is None else operator(self, other)
+
+    return method
+
+
+for _f, _name in ((np.add, "add"), (np.subtract, "sub"), (np.multiply, "mul"), (np.true_divide, "truediv")):
+    _elementwise(_f, _name)
+
+
 def _function_method(name: str) -> Callable[..., Any]:
     function = getattr(np, name)
 
