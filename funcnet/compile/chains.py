@@ -68,7 +68,8 @@ class _Chains:
         self.at: dict[Node, int] = {}  # when a call runs: its place, or that of its chain
         self.chain: dict[Node, Chain] = {}
         self.readers: dict[tuple[Node, str], Chain] = {}  # the last chain of an update that read an array
-        self.free: set[Node] = set()  # depends on inputs alone, and waits for the only one that wants it
+        self.free: set[Node] = set()  # depends on inputs and numbers alone, and waits for the only one that wants it
+        self.after: dict[Node, int] = {}  # the last of those numbers
 
     def add(self, node: Node, i: int) -> None:
         """Go on to the next call."""
@@ -82,6 +83,7 @@ class _Chains:
                 self._append(node, chain)
         elif self.users[node] == 1 and all(map(self._waits, node.args)):
             self.free.add(node)
+            self.after[node] = max((self.after.get(arg, self.at[arg] if arg.is_number else -1) for arg in node.args), default=-1)
         else:
             self._append(node, self._fitting(node) or self._begin(node))
 
@@ -132,7 +134,7 @@ class _Chains:
             self.chain.get(arg) is chain
             or arg.kind is CONST
             or arg.kind is INPUT
-            or (arg in self.free and arg.shape == chain.anchor.shape)
+            or (arg in self.free and arg.shape == chain.anchor.shape and self.after[arg] < begins)
             or self.at[arg] < begins
             for arg in node.args
         )

@@ -57,7 +57,7 @@ def code_of(f: Any) -> types.CodeType | None:
 
 
 def is_foreign(f: Any) -> bool:
-    """Whether a function, or a layer's method, runs code from outside the library."""
+    """Whether a function, a layer's method, or an object that is called, runs code from outside the library."""
     owner = getattr(f, "__self__", None)
     if owner is not None and not isinstance(owner, type | types.ModuleType):
         kind = type(owner)
@@ -67,7 +67,7 @@ def is_foreign(f: Any) -> bool:
             isinstance(value, types.FunctionType | functools.partial | types.MethodType) for value in own_fields(owner)
         )
     code = code_of(f)
-    return code is not None and not code.co_filename.startswith(LIBRARY)
+    return not code.co_filename.startswith(LIBRARY) if code is not None else not of_library(type(f))
 
 
 def of_library(kind: type) -> bool:

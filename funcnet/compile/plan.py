@@ -449,7 +449,8 @@ class Block:
         else:
             if node.kind is SETTLE and memory.in_place(node):
                 out = self.names[node] = self.ref(node.args[0])
-                self.lies[out] = self.lies.get(out, 0) + 1
+                if out in self.lies:
+                    self.lies[out] += 1
             elif node in memory.interior:
                 out = self.names[node] = self._room(node, i)
             else:

@@ -208,7 +208,7 @@ class Tracer:
 
     def scalar(self, f: Callable[..., float], numbers: tuple[Any, ...]) -> Any:
         """A function of Python numbers."""
-        f = Float(f) if is_foreign(getattr(f, "__call__", f)) else f  # noqa: B004
+        f = Float(f) if is_foreign(f) else f
         return self.add(NUMBER.node(f, tuple(map(self.node, numbers)), float, self.place))
 
     def fold(self, key: Any, words: tuple[Any, ...]) -> Any:
