@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
+from funcnet.compile import layout, structure
 from funcnet.compile.graph import Graph, Node, Place, map_nodes
 from funcnet.compile.kinds import CALL, CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
 from funcnet.compile.plan import Plan
-from funcnet.compile.record import trace
+from funcnet.compile.record import trace as recorded
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.key import Array, Key
 from funcnet.layer import (
@@ -166,6 +167,18 @@ def cost(
 # ----- arguments without memory ------------------------------------------------------------------------------
 
 
+def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Graph:
+    """The graph of a function of arrays without memory, which count as arrays in C order."""
+
+    def laid(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        strides = layout.row_major(leaf.shape, leaf.itemsize)
+        return layout.abstract(layout.Form(leaf.shape, strides, leaf.itemsize), leaf.dtype)
+
+    return recorded(f, tuple(structure.replaced(laid, arg) for arg in args), names)
+
+
 def abstract(shapes: Any, dtype: npt.DTypeLike) -> Value:
     """A value with a nest of full shapes whose arrays take no memory, and hold nothing."""
     if isinstance(shapes, dict):
@@ -284,6 +297,5 @@ def peak(plan: Plan) -> int:
     """The bytes of memory while a plan runs, its arguments included."""
     graph: Graph = plan.graph
     constants: Iterable[Array] = (value for value in plan.constants.values() if isinstance(value, np.ndarray))
-    held = [node for node in plan.nodes if node.kind in (CALL, PART)]  # until the plan returns
-    arrays = sum(node.nbytes for node in [*graph.inputs, *plan.outputs, *held])
+    arrays = sum(node.nbytes for node in [*graph.inputs, *plan.outputs]) + plan.most_made()
     return arrays + plan.scratch_bytes + plan.block_bytes + sum(math.prod(a.shape) * a.itemsize for a in constants)

@@ -37,10 +37,10 @@ MOST_CHANGES = 3
 class Recorded:
     """A program, and the test whether arguments fit it."""
 
-    def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str]) -> None:
+    def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], foreign: bool) -> None:
         self.program = Program(Plan(recording.graph, without))
         self.flat = guard(args)
-        self.recording: Recording | None = recording  # until the first call has been compared with the function
+        self.recording = recording if foreign else None  # until the first call has been compared with the function
         self.warnings = recording.tracer.warnings
         self.used = 0
 
@@ -153,7 +153,7 @@ class Plans:
         try:
             with no_collections():
                 recording = record(self.f, args, self.names, self.strict, hidden.draws, hidden.foreign)
-                recorded = Recorded(recording, args, self.without)
+                recorded = Recorded(recording, args, self.without, hidden.foreign)
             if states is not None:
                 moved = random_states()
                 if not same_states(states, moved):

@@ -61,6 +61,7 @@ class Memory:
         self.exposed = self._exposed()
         self.fresh = self._fresh()
         self.buffers: dict[Node, Buffer] = {}
+        self.taken: set[Node] = set()  # whose memory a call of the last chain that reads it has taken over
         self.nbytes = self._share(self._spans())
 
     # ----- who holds what ----------------------------------------------------------------------------------------
@@ -204,14 +205,30 @@ class Memory:
 
     def _inherited(self, node: Node, i: int, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
         """The memory of an argument that an elementwise call uses for the last time."""
-        if not is_elementwise(node) or node.kind is WHERE or self.position[node] != i:
+        if not is_elementwise(node) or node.kind is WHERE:
             return None
+        if node in self.chain_of:
+            return self._inherited_in_chain(node, spans)
         for arg in node.args:
             root = self.root(arg)
             same = arg.shape == node.shape and arg.dtype == node.dtype and root.nbytes == node.nbytes
             plain = arg.strides == node.strides and (arg is root or arg.kind is SETTLE or self._reshaped(arg))
             if same and plain and node.kind.overwrites(node, arg) and root in self.buffers and spans[root][1] == i:
                 return self.buffers[root]
+        return None
+
+    def _inherited_in_chain(self, node: Node, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
+        """The memory of an array whose rows the chain has read for the last time when it writes those of the node."""
+        chain = self.chain_of[node].nodes
+        at, end = self.position[node], self.position[chain[-1]]
+        for reader in chain[: chain.index(node) + 1]:
+            for arg in reader.args:
+                if arg.shape != node.shape or arg.dtype != node.dtype or arg not in self.buffers or arg in self.taken:
+                    continue
+                over = reader is not node or node.kind.overwrites(node, arg)
+                if over and spans[arg][1] <= end and all(self.position[user] <= at for user in self._all_users(arg)):
+                    self.taken.add(arg)
+                    return self.buffers[arg]
         return None
 
     @staticmethod

@@ -19,7 +19,7 @@ from funcnet import ops
 from funcnet.compile import layout, structure
 from funcnet.compile.chains import Chain
 from funcnet.compile.graph import Graph, Node, Place, Ref, leaves, plain_text
-from funcnet.compile.kinds import CALL, CONST, INPUT, PROBE, SETTLE, UFUNC, VIEW, WHERE
+from funcnet.compile.kinds import CALL, CONST, INPUT, PART, PROBE, SETTLE, UFUNC, VIEW, WHERE
 from funcnet.compile.memory import ALIGNMENT, Memory
 from funcnet.compile.passes import optimized
 
@@ -122,6 +122,29 @@ class Plan:
     def scratch_bytes(self) -> int:
         """Bytes of the scratch memory of one instance, blocks of rows not counted."""
         return self.memory.nbytes
+
+    def most_made(self) -> int:
+        """The most bytes of arrays made anew that are held at once, besides those that leave."""
+        memory = self.memory
+        last: dict[Node, int] = {}  # when the array that a value lies in, or the call that it came from, is let go
+        for i, node in enumerate(self.nodes):
+            for other in (node, *node.args):
+                while other.kind is VIEW or other.kind is PART:
+                    (other,) = other.args
+                last[other] = i
+        made: dict[Node, int] = {}  # bytes by the call or array
+        for node in self.nodes:
+            own = memory.root(node) is node and node.kind is not INPUT and node.kind is not VIEW
+            if own and node not in memory.fresh and node not in memory.interior and not self.is_static(node):
+                whole = node.args[0] if node.kind is PART else node
+                made[whole] = made.get(whole, 0) + node.nbytes
+        changes = [(memory.position[node], nbytes) for node, nbytes in made.items()]
+        changes += [(last[node] + 0.5, -nbytes) for node, nbytes in made.items()]
+        now = most = 0
+        for _, nbytes in sorted(changes):
+            now += nbytes
+            most = max(most, now)
+        return most
 
     def ref(self, node: Node) -> str:
         """The expression for a node's value."""

@@ -35,6 +35,7 @@ from funcnet.compile.kinds import (
 from funcnet.compile.helpers import HELPERS
 from funcnet.compile.numpy_table import Keywords
 from funcnet.compile.schedule_text import schedule_text
+from funcnet.compile.tracer import Float
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layer import Layer
@@ -164,6 +165,7 @@ class Printer:
     def number(self, f: Any, args: tuple[Node, ...]) -> Text:
         """A function of Python numbers."""
         plain = [self.text(arg) for arg in args]
+        f = f.function if isinstance(f, Float) else f
         if isinstance(f, Schedule):
             text, needs = schedule_text(f, plain[0].within(ATOM))
             for helper in needs:
