@@ -298,4 +298,4 @@ def peak(plan: Plan) -> int:
     graph: Graph = plan.graph
     constants: Iterable[Array] = (value for value in plan.constants.values() if isinstance(value, np.ndarray))
     arrays = sum(node.nbytes for node in [*graph.inputs, *plan.outputs]) + plan.most_made()
-    return arrays + plan.scratch_bytes + plan.block_bytes + sum(math.prod(a.shape) * a.itemsize for a in constants)
+    return arrays + plan.scratch_bytes + sum(math.prod(a.shape) * a.itemsize for a in constants)

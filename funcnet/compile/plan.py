@@ -61,7 +61,7 @@ class Plan:
         self.outputs = leaves(self.graph.outputs)
         self.memory = Memory(self.graph, without)
         self.nodes = self.memory.nodes
-        self.block_bytes = 0
+        self.block_bytes = 0  # of the memory that all loops over blocks use, one after another
         self.new: list[tuple[Any, Any, Any]] = []  # shape, dtype and strides of each array made anew
         self._emit()
         self.result = self._result()
@@ -120,8 +120,8 @@ class Plan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of the scratch memory of one instance, blocks of rows not counted."""
-        return self.memory.nbytes
+        """Bytes of the scratch memory of one instance."""
+        return self.memory.nbytes + self.block_bytes
 
     def most_made(self) -> int:
         """The most bytes of arrays made anew that are held at once, besides those that leave."""
@@ -436,6 +436,7 @@ class Block:
         self.last = {arg: i for i, node in enumerate(chain.nodes) for arg in node.args}
         self.free: list[tuple[str, Any]] = []  # memory for a block, and its dtype
         self.lies: dict[str, int] = {}  # how many nodes still lie there
+        self.nbytes = 0
 
     def ref(self, node: Node) -> str:
         """The rows of the block of an array that has as many rows; anything else whole."""
@@ -504,9 +505,12 @@ class Block:
                 self.lies[entry[0]] = 1
                 return entry[0]
         name = f"b{len(self.names)}_{i}"
-        shape = (self.rows, *self.shape[1:])
-        self.plan.block_bytes += node.nbytes // self.shape[0] * self.rows
-        array = self.plan.remember(f"{self.constant(np.empty)}({shape}, {self.constant(node.dtype)})", "w")
+        start = self.plan.memory.nbytes + self.nbytes
+        nbytes = node.nbytes // self.shape[0] * self.rows
+        self.nbytes += -(-nbytes // ALIGNMENT) * ALIGNMENT
+        self.plan.block_bytes = max(self.plan.block_bytes, self.nbytes)
+        flat = f"arena[{start}:{start + nbytes}].view({self.constant(node.dtype)})"
+        array = self.plan.remember(f"{flat}.reshape({(self.rows, *self.shape[1:])})", "w")
         self.body.append(f"{name} = {array}[:z - a]")
         self.lies[name] = 1
         return name
@@ -531,7 +535,7 @@ class Program:
         self.source = source or plan.source
         self.code = [compile(piece, "<funcnet plan>", "exec") for piece in self.source]
         self.names = plan.constants | (extra or {})
-        self.nbytes = plan.memory.nbytes + ALIGNMENT
+        self.nbytes = plan.scratch_bytes + ALIGNMENT
         self.new = plan.new
 
     def bind(self, memory: Any, take: Any) -> Callable[..., Any]:

@@ -79,7 +79,8 @@ class Relu(Elementwise):
     How does one differentiate it? Left of 0 the function is constant, so the slope is 0; right of 0 it
     is the identity, so the slope is 1. At 0 itself there is no derivative: the slopes 0 and 1 meet, and
     any number between them is a subgradient. Like PyTorch we take 0, so a unit that is exactly off
-    passes nothing back. In code the whole derivative is the comparison ``x > 0``.
+    passes nothing back. In code the whole derivative is the comparison ``y > 0``, which says the same as ``x > 0``
+    and lets x be forgotten.
     Source   Nair and Hinton (2010)
     """
 
@@ -87,7 +88,7 @@ class Relu(Elementwise):
         return np.maximum(x, 0.0)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.greater(x, 0.0)  # true and false count as 1 and 0 in the product with dy
+        return np.greater(y, 0.0)  # true and false count as 1 and 0 in the product with dy
 
 
 @register("leaky_relu")
@@ -180,7 +181,7 @@ class Relu6(Elementwise):
         return np.clip(x, 0.0, 6.0)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.logical_and(x > 0.0, x < 6.0)
+        return np.logical_and(y > 0.0, y < 6.0)
 
 
 @register("elu")
