@@ -37,10 +37,11 @@ MOST_CHANGES = 3
 class Recorded:
     """A program, and the test whether arguments fit it."""
 
-    def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], foreign: bool) -> None:
+    def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], hidden: Hidden) -> None:
         self.program = Program(Plan(recording.graph, without))
         self.flat = guard(args)
-        self.recording = recording if foreign else None  # until the first call has been compared with the function
+        self.hidden = hidden if hidden.foreign else None  # what has to stay as it was
+        self.recording = recording if hidden.foreign else None  # until the first call has been compared with the function
         self.warnings = recording.tracer.warnings
         self.used = 0
 
@@ -153,7 +154,7 @@ class Plans:
         try:
             with no_collections():
                 recording = record(self.f, args, self.names, self.strict, hidden.draws, hidden.foreign)
-                recorded = Recorded(recording, args, self.without, hidden.foreign)
+                recorded = Recorded(recording, args, self.without, hidden)
             if states is not None:
                 moved = random_states()
                 if not same_states(states, moved):
@@ -245,10 +246,16 @@ class Compiled:
         flat = last.flat(*args)
         if flat is None:
             return MISS
-        hidden = self.plans.hidden
-        if hidden is not None and hidden.foreign:
-            return self._carefully(last, args, flat) if hidden.unchanged() else MISS
-        return self._run(last.program, flat)
+        if last.hidden is not None:
+            return self._carefully(last, args, flat) if last.hidden.unchanged() else MISS
+        try:  # as _run does, whose call would take as long as a small array's product
+            space = self.idle.pop()
+        except IndexError:
+            space = Space(self.recyclers)
+        try:
+            return space[last.program](*flat)
+        finally:
+            self.idle.append(space)
 
     def _run(self, program: Program, flat: tuple[Any, ...]) -> Any:
         """Run a program in a space that nobody else uses."""
@@ -281,8 +288,7 @@ class Compiled:
         flat = recorded.flat(*args)
         if flat is None:
             return self.f(*args)
-        hidden = self.plans.hidden
-        if hidden is not None and hidden.foreign:
+        if recorded.hidden is not None:
             return self._carefully(recorded, args, flat)
         return self._run(recorded.program, flat)
 

@@ -268,16 +268,18 @@ class _Matmul(Kind):
 
     @staticmethod
     def _one_kernel(node: Node) -> bool:
-        """Whether ``dot`` and ``matmul`` hand the product to the same kernel: of two matrices without gaps."""
+        """Whether ``dot`` and ``matmul`` hand the product to the same kernel: of two matrices without gaps.
+
+        With a matrix of one entry they do not, and -0 comes out otherwise.
+        """
         a, b = node.args
         plain = all(
             len(arg.shape) == 2
-            and min(arg.shape) > 1
             and arg.dtype == node.dtype
             and (arg.row_major or (arg.strides == layout.packed(arg.shape, (1, 0), arg.dtype.itemsize)))
             for arg in (a, b)
         )
-        return plain and node.dtype.kind == "f" and node.dtype.itemsize > 2
+        return plain and min(a.size, b.size) > 1 and node.dtype.kind == "f" and node.dtype.itemsize > 2
 
     def expression(self, node: Node, printer: Printer) -> Text:
         a, b = map(printer.text, node.args)
