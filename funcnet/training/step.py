@@ -225,7 +225,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     run = compiled_step(net, loss, opt, shards) if compile else None
 
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
-        x, y, weight = unpack(batch)
+        x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
             args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
             result = MISS if run is None else run.quickly(*args, x, y, weight)
