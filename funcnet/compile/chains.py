@@ -83,7 +83,9 @@ class _Chains:
                 self._append(node, chain)
         elif self.users[node] == 1 and all(map(self._waits, node.args)):
             self.free.add(node)
-            self.after[node] = max((self.after.get(arg, self.at[arg] if arg.is_number else -1) for arg in node.args), default=-1)
+            self.after[node] = max(
+                (self.after.get(arg, self.at[arg] if arg.is_number else -1) for arg in node.args), default=-1
+            )
         else:
             self._append(node, self._fitting(node) or self._begin(node))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from funcnet import tree
 from funcnet.compile import layout, structure
 from funcnet.compile.graph import Graph, Node, Place, map_nodes
-from funcnet.compile.kinds import CALL, CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
+from funcnet.compile.kinds import CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
 from funcnet.compile.plan import Plan
 from funcnet.compile.record import trace as recorded
 from funcnet.errors import FuncnetError, ShapeError, TraceError

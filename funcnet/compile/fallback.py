@@ -211,4 +211,3 @@ def warn(text: str) -> None:
 def runs_as_it_is(what: str, reason: Any) -> str:
     """The text of a warning."""
     return f"{what} is not compiled and runs as it is, slower: {reason}"
-

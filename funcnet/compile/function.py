@@ -41,7 +41,9 @@ class Recorded:
         self.program = Program(Plan(recording.graph, without))
         self.flat = guard(args)
         self.hidden = hidden if hidden.foreign else None  # what has to stay as it was
-        self.recording = recording if hidden.foreign else None  # until the first call has been compared with the function
+        self.recording = (
+            recording if hidden.foreign else None
+        )  # until the first call has been compared with the function
         self.warnings = recording.tracer.warnings
         self.used = 0
 
@@ -448,8 +450,6 @@ def _near(a: Any, b: Any) -> bool:
         except TypeError:
             return True
     return len(inner) == len(other) and all(_near(x, y) for (_, x), (_, y) in zip(other, inner, strict=True))
-
-
 
 
 # ----- recognising arguments --------------------------------------------------------------------------------------

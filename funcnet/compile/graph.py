@@ -133,7 +133,7 @@ class Graph(NamedTuple):
                 made.name = node.name
             new[node] = made
             if made not in seen:
-                if all([arg in seen for arg in made.args]):
+                if seen.issuperset(made.args):
                     seen.add(made)
                     nodes.append(made)
                 else:

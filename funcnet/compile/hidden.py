@@ -30,8 +30,30 @@ from funcnet.spec import Spec
 LIBRARY = str(Path(__file__).parents[1])
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 IMPURE = frozenset(
-    "time os datetime uuid secrets socket subprocess threading multiprocessing urllib requests io tempfile "
-    "shutil sys platform getpass glob sqlite3 select signal asyncio".split()
+    [
+        "time",
+        "os",
+        "datetime",
+        "uuid",
+        "secrets",
+        "socket",
+        "subprocess",
+        "threading",
+        "multiprocessing",
+        "urllib",
+        "requests",
+        "io",
+        "tempfile",
+        "shutil",
+        "sys",
+        "platform",
+        "getpass",
+        "glob",
+        "sqlite3",
+        "select",
+        "signal",
+        "asyncio",
+    ]
 )
 """Modules of Python whose functions give something else at each call"""
 IMPURE_BUILTINS = frozenset(("open", "input", "id", "globals", "locals", "vars", "eval", "exec"))
@@ -169,10 +191,7 @@ class Hidden:
 
     def unchanged(self) -> bool:
         """Whether everything is as it was."""
-        for one in self.watched:
-            if not one.same():
-                return False
-        return True
+        return all(one.same() for one in self.watched)
 
     def restore(self) -> None:
         """Put back what has changed."""
@@ -311,11 +330,16 @@ class Hidden:
         for name, value in list(vars(kind).items()):
             if (name.startswith("__") and name != "__call__") or name.startswith("_abc_"):
                 continue
-            if isinstance(value, types.FunctionType | property | classmethod | staticmethod | functools.cached_property):
+            if isinstance(
+                value, types.FunctionType | property | classmethod | staticmethod | functools.cached_property
+            ):
                 read = functools.partial(vars(kind).get, name, MISSING)
                 self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(setattr, kind, name)))
                 self._look(value, f"{kind.__name__}.{name}")
-            elif not (hasattr(type(value), "__get__") and type(value).__module__ in ("builtins", "collections", "_collections")):
+            elif not (
+                hasattr(type(value), "__get__")
+                and type(value).__module__ in ("builtins", "collections", "_collections")
+            ):
                 self._attribute(kind, kind.__name__, name)
         for base in kind.__bases__:
             self._look(base, base.__name__)
@@ -323,7 +347,9 @@ class Hidden:
     def _array(self, array: Any, name: str) -> None:
         if type(array) is not np.ndarray:
             raise Unwatchable(f"reads {name}, a {type(array).__name__}")
-        if not array.flags.writeable and (array.base is None or not getattr(array.base, "flags", array.flags).writeable):
+        if not array.flags.writeable and (
+            array.base is None or not getattr(array.base, "flags", array.flags).writeable
+        ):
             return
         if array.nbytes > LARGE:
             raise Unwatchable(
@@ -401,12 +427,12 @@ def loaded_names(code: types.CodeType) -> Iterator[str]:
 
 def random_states() -> Any:
     """The states of the two global generators."""
-    return np.random.get_state(legacy=False), random.getstate()
+    return np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 - user code may use it
 
 
 def set_random_states(states: Any) -> None:
     """Set the two global generators."""
-    np.random.set_state(states[0])
+    np.random.set_state(states[0])  # noqa: NPY002
     random.setstate(states[1])
 
 

@@ -187,7 +187,7 @@ class _Ufunc(Kind):
         """``f(*args)``; a Python number among them has no dtype of its own."""
         dtype = ufunc_dtypes(f, tuple([arg.dtype for arg in args]))[-1]
         shape = broadcast(*[arg.shape for arg in args])
-        if all([arg.row_major or not arg.shape for arg in args]):
+        if all(arg.row_major or not arg.shape for arg in args):
             strides: Strides | None = layout.row_major(shape, dtype.itemsize)
         else:
             strides = layout.of_elementwise(forms(args), shape, dtype.itemsize)
@@ -760,4 +760,3 @@ def is_elementwise(node: Node) -> bool:
     if node.kind is UFUNC:
         return node.f is not np.fmax and node.f is not np.fmin  # of -0 and 0 they take one here, the other there
     return node.kind is CAST or node.kind is WHERE
-

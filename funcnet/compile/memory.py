@@ -242,7 +242,7 @@ def is_opaque(node: Node) -> bool:
 
 
 class Space:
-    """A stretch of memory from which pieces are taken and to which they are given back: the best fit, neighbours joined."""
+    """A stretch of memory from which pieces are taken and given back: the best fit is taken, neighbours are joined."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -292,5 +292,3 @@ class Space:
         length = self.free.pop(start)
         del self.starts[bisect_left(self.starts, start)]
         del self.by_length[bisect_left(self.by_length, (length, start))]
-
-

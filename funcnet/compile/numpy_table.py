@@ -107,8 +107,10 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
         tracer.refuse(f"calls {f.__name__}, which works on objects", "use functions of NumPy on arrays of numbers")
     if method == "__call__" and f is np.matmul and not kwargs:
         return tracer.add(MATMUL.node(f, tuple(map(tracer.node, values)), tracer.place), scalar=True)
-    whole = f in COMPARISONS and any(number_kind(value) is int for value in values) and any(
-        type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype != np.int64 for value in values
+    whole = (
+        f in COMPARISONS
+        and any(number_kind(value) is int for value in values)
+        and any(type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype != np.int64 for value in values)
     )
     if method == "__call__" and f.nout == 1 and f.signature is None and len(values) == f.nin and not whole:
         dtype = kwargs.pop("dtype", None)
@@ -192,7 +194,9 @@ def sampled(
             tracer.refuse(f"needs the values of an array ({name_of(f)} gives a {type(leaf).__name__})", instead_of(f))
         if leaf.dtype.hasobject:
             tracer.refuse(f"makes an array of objects ({name_of(f)})", "use arrays of numbers")
-        strides = leaf.strides if known else layout.row_major(leaf.shape, leaf.itemsize) if leaf.ndim < 2 and fresh else None
+        strides = (
+            leaf.strides if known else layout.row_major(leaf.shape, leaf.itemsize) if leaf.ndim < 2 and fresh else None
+        )
         return Struct(leaf.shape, leaf.dtype, strides, isinstance(leaf, np.generic))
 
     like = structure.replaced(struct, found)
@@ -310,7 +314,9 @@ def _full(number: int) -> Callable[..., Any]:
 
 def filled(tracer: Tracer, a: Any, value: Any, dtype: Any) -> Any:
     """An array like another, full of one number: its entries are the constant, in the order of the other's axes."""
-    if type(a) is not TracedArray or (type(value) is not TracedNumber and (type(value) is TracedArray or np.shape(value))):
+    if type(a) is not TracedArray or (
+        type(value) is not TracedNumber and (type(value) is TracedArray or np.shape(value))
+    ):
         tracer.refuse("fills an array with other arrays", "use np.zeros_like(x) + y")
     dtype = a.dtype if dtype is None else np.dtype(dtype)
     if type(value) is TracedNumber:
@@ -432,20 +438,22 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 }
 
 VIEWS = (
-    "flip fliplr flipud rot90 diagonal array_split hsplit vsplit dsplit split unstack rollaxis atleast_1d atleast_2d "
-    "atleast_3d broadcast_arrays real matrix_transpose permute_dims einsum astype nan_to_num diag ravel reshape squeeze "
-    "transpose meshgrid lib.stride_tricks.sliding_window_view linalg.diagonal linalg.matrix_transpose clip round around"
+    "flip fliplr flipud rot90 diagonal array_split hsplit vsplit dsplit split unstack rollaxis atleast_1d "
+    "atleast_2d atleast_3d broadcast_arrays real matrix_transpose permute_dims einsum astype nan_to_num diag "
+    "ravel reshape squeeze transpose meshgrid lib.stride_tricks.sliding_window_view linalg.diagonal "
+    "linalg.matrix_transpose clip round around"
 )
 """Functions whose result may be a view of an argument"""
 FRESH = (
-    "sum prod max min any all mean var std median quantile percentile nansum nanprod nanmax nanmin nanmean nanvar nanstd "
-    "nanmedian nanquantile nanpercentile ptp average cumsum cumprod nancumsum nancumprod cumulative_sum cumulative_prod "
-    "sort argsort argmax argmin nanargmax nanargmin partition argpartition lexsort searchsorted digitize isin isclose "
-    "concatenate stack hstack vstack dstack column_stack block append insert delete repeat tile roll pad resize kron outer "
-    "inner dot vdot vecdot matvec vecmat tensordot cross trace tril triu vander diff ediff1d gradient interp convolve "
-    "correlate corrcoef cov fix sinc i0 unwrap take take_along_axis choose select where full_like zeros_like ones_like "
-    "copy diagflat imag angle apply_over_axes linalg.norm linalg.vector_norm linalg.det linalg.slogdet linalg.multi_dot "
-    "linalg.outer linalg.trace linalg.cross linalg.matmul linalg.tensordot linalg.vecdot trapezoid count_nonzero"
+    "sum prod max min any all mean var std median quantile percentile nansum nanprod nanmax nanmin nanmean nanvar "
+    "nanstd nanmedian nanquantile nanpercentile ptp average cumsum cumprod nancumsum nancumprod cumulative_sum "
+    "cumulative_prod sort argsort argmax argmin nanargmax nanargmin partition argpartition lexsort searchsorted "
+    "digitize isin isclose concatenate stack hstack vstack dstack column_stack block append insert delete repeat "
+    "tile roll pad resize kron outer inner dot vdot vecdot matvec vecmat tensordot cross trace tril triu vander "
+    "diff ediff1d gradient interp convolve correlate corrcoef cov fix sinc i0 unwrap take take_along_axis choose "
+    "select where full_like zeros_like ones_like copy diagflat imag angle apply_over_axes linalg.norm "
+    "linalg.vector_norm linalg.det linalg.slogdet linalg.multi_dot linalg.outer linalg.trace linalg.cross "
+    "linalg.matmul linalg.tensordot linalg.vecdot trapezoid count_nonzero"
 )
 """Functions whose result shares memory with no argument"""
 

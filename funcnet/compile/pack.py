@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from funcnet import ops
 from funcnet.compile.graph import Graph, Node, leaves, map_nodes, with_args
 from funcnet.compile.kinds import CALL, CONCAT, PROBE, SETTLE, VIEW, is_elementwise

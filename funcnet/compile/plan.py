@@ -138,7 +138,7 @@ class Plan:
             if own and node not in memory.fresh and node not in memory.interior and not self.is_static(node):
                 whole = node.args[0] if node.kind is PART else node
                 made[whole] = made.get(whole, 0) + node.nbytes
-        changes = [(memory.position[node], nbytes) for node, nbytes in made.items()]
+        changes = [(float(memory.position[node]), nbytes) for node, nbytes in made.items()]
         changes += [(last[node] + 0.5, -nbytes) for node, nbytes in made.items()]
         now = most = 0
         for _, nbytes in sorted(changes):
@@ -372,7 +372,7 @@ class Plan:
     def program(self, timed: bool = False) -> list[str]:
         """The source of an instance, in pieces that are compiled one by one: its arrays, then the function ``run``.
 
-        It finds ``arena``, its memory, and ``take``, what makes new arrays. With ``timed`` it tells where its time goes.
+        It finds ``arena``, its memory, and ``take``, which makes new arrays. With ``timed`` it has a clock in it.
         """
         static = [f"{name} = {text}" for name, text in self.static.items()]
         pieces = ["\n".join(static[start : start + PIECE]) for start in range(0, len(static), PIECE)]
@@ -410,7 +410,9 @@ class Plan:
         for i, ((start, end), used, later) in enumerate(zip(cuts, names, reversed(wanted), strict=True)):
             taken, given = sorted(used & known), sorted((used & later) - set(inputs))
             parts.append(function_text(f"part_{i}", taken, [*body[start:end], f"return {listed(given)}"]))
-            calls.append(f"{listed(given)} = part_{i}({', '.join(taken)})" if given else f"part_{i}({', '.join(taken)})")
+            calls.append(
+                f"{listed(given)} = part_{i}({', '.join(taken)})" if given else f"part_{i}({', '.join(taken)})"
+            )
             gone = sorted(name for name in used - later if name in self.temporary and name in known)
             calls += [f"{' = '.join(gone)} = None"] if gone else []
             known |= used
@@ -461,6 +463,14 @@ class Block:
     def filled(self, value: Any, dtype: Any, shape: Any) -> str:
         """As the plan's."""
         return self.plan.filled(value, dtype, shape)
+
+    def bound(self, node: Node, method: str) -> str | None:
+        """Nothing is looked up beforehand."""
+        return None
+
+    def copied(self, node: Node) -> list[tuple[str, Node]] | None:
+        """No vector is put together in a block."""
+        return None
 
     def emit(self, node: Node, i: int) -> None:
         """Add the statements of one call."""
@@ -582,5 +592,3 @@ class Recycler:
             array = layout.empty(self.shape, self.dtype, self.strides)
             self.kept = [*self.kept[-2:], array]
         return array
-
-

@@ -10,13 +10,14 @@ import pprint
 import re
 import textwrap
 import unicodedata
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from funcnet import ops
 from funcnet.compile.fallback import Opaque
 from funcnet.compile.graph import Graph, Node, fill, leaves, plain_text
+from funcnet.compile.helpers import HELPERS
 from funcnet.compile.kinds import (
     ATOM,
     CALL,
@@ -32,7 +33,6 @@ from funcnet.compile.kinds import (
     Text,
     dtype_text,
 )
-from funcnet.compile.helpers import HELPERS
 from funcnet.compile.numpy_table import Keywords
 from funcnet.compile.schedule_text import schedule_text
 from funcnet.compile.tracer import Float

@@ -60,7 +60,11 @@ def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] =
 
 
 def record(
-    f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False, draws: bool = False,
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    names: tuple[str, ...] = (),
+    strict: bool = False,
+    draws: bool = False,
     foreign: bool = True,
 ) -> Recording:
     """As ``trace``, with the tracer."""
@@ -92,4 +96,3 @@ def _output(tracer: Tracer, leaf: Any) -> Any:
     raise TraceError(
         f"the result holds a {type(leaf).__name__}; return arrays and numbers in dicts, tuples and lists of them"
     )
-

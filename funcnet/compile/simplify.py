@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 
 from funcnet.compile.graph import Graph, Node, with_args
-from funcnet.compile.kinds import CAST, CONST, INPUT, MATMUL, NUMBER, REDUCE, UFUNC, VIEW, WHERE, memory_of, number_of, ufunc_dtypes
+from funcnet.compile.kinds import (
+    CAST,
+    CONST,
+    INPUT,
+    MATMUL,
+    NUMBER,
+    REDUCE,
+    UFUNC,
+    VIEW,
+    WHERE,
+    memory_of,
+    number_of,
+    ufunc_dtypes,
+)
 
 FOLDED_BYTES = 1 << 16
 """Constants above this are left to be computed"""
@@ -105,7 +118,17 @@ def share(graph: Graph) -> Graph:
         else:
             static = None if node.static is None else repr(node.static)
         identity = tuple([numbers[arg] for arg in args])
-        key = (node.kind, id(node.f), identity, static, node.shape, node.strides, node.dtype, node.effect, node.place.scope)
+        key = (
+            node.kind,
+            id(node.f),
+            identity,
+            static,
+            node.shape,
+            node.strides,
+            node.dtype,
+            node.effect,
+            node.place.scope,
+        )
         found = seen.setdefault(key, node)
         numbers.setdefault(found, len(numbers))
         return found
@@ -127,7 +150,13 @@ def squeeze(graph: Graph) -> Graph:
         node = with_args(node, args)
         if not node.row_major or not all(arg.is_number or arg.row_major for arg in args):
             return node
-        if node.kind is REDUCE and args[0].size == node.size and node.size and args[0].dtype == node.dtype and node.dtype.kind != "b":
+        if (
+            node.kind is REDUCE
+            and args[0].size == node.size
+            and node.size
+            and args[0].dtype == node.dtype
+            and node.dtype.kind != "b"
+        ):
             whole = reshaped(args[0], tuple(n for n in node.shape if n != 1))  # over axes of length 1
             if node.f is np.add:  # a sum starts at 0, which makes 0 of -0
                 whole = UFUNC.node(np.add, (whole, constant(0 if node.dtype.kind in "iu" else 0.0, node)), node.place)
@@ -161,7 +190,7 @@ def widen(graph: Graph) -> Graph:
 
 
 def apart(graph: Graph) -> Graph:
-    """Keep the operands of a matrix product in two arrays where NumPy has two: of one with itself BLAS adds otherwise."""
+    """Keep the operands of a product in two arrays where NumPy has two: of one with itself BLAS adds otherwise."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
         if node.kind is MATMUL and not node.static:

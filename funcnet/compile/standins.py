@@ -29,10 +29,20 @@ ADVICE = {
     "update": "make a new one: x = x + y",
     "table": "for a table use fn.ops.take(table, indices)",
 }
-BASICS = frozenset(dir(type("Empty", (), {}))) - {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__"}
+BASICS = frozenset(dir(type("Empty", (), {}))) - {
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__hash__",
+}
 BASICS -= {"__repr__", "__str__", "__format__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__"}
 """What every Python object has, and a stand-in keeps"""
-BUFFERS = frozenset(("__array_struct__", "__array_interface__", "__buffer__", "__release_buffer__", "__array_finalize__"))
+BUFFERS = frozenset(
+    ("__array_struct__", "__array_interface__", "__buffer__", "__release_buffer__", "__array_finalize__")
+)
 """What NumPy looks for before ``__array__``, which refuses"""
 
 
@@ -40,7 +50,7 @@ def refusing(what: str, instead: str) -> Callable[..., NoReturn]:
     """A method that refuses."""
 
     def method(self: Any, *_: Any, **__: Any) -> NoReturn:
-        self.tracer.refuse(what, instead)
+        raise self.tracer.refused(what, instead)
 
     return method
 
@@ -72,7 +82,7 @@ class TracedNumber:
     def __init__(self, tracer: Tracer, node: Node) -> None:
         self.tracer, self.node = tracer, node
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # what isinstance looks at
         return self.node.dtype
 
@@ -140,7 +150,7 @@ class TracedArray(NDArrayOperatorsMixin):
     def __init__(self, tracer: Tracer, node: Node, scalar: bool = False) -> None:
         self.tracer, self.node, self.scalar = tracer, node, scalar
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # what isinstance looks at
         return self.node.dtype.type if self.scalar else np.ndarray
 
@@ -237,17 +247,18 @@ class TracedArray(NDArrayOperatorsMixin):
         if len(shape) == 1 and isinstance(shape[0], tuple | list):
             shape = tuple(shape[0])
         if order != "C" or copy is not None:
-            return np.reshape(self, shape, order=order, **({} if copy is None else {"copy": copy}))
+            named = {"order": order} if copy is None else {"order": order, "copy": copy}
+            return self.tracer.array_function(np.reshape, (self, shape), named)
         full = filled_shape(tuple(operator.index(n) for n in shape), self.size)
         return self if full == self.shape else self.tracer.view(self, "reshape", full)
 
     def ravel(self, order: str = "C") -> Any:
         """As ``np.ndarray.ravel``."""
-        return np.ravel(self, order=order)
+        return self.tracer.array_function(np.ravel, (self,), {"order": order})
 
     def flatten(self, order: str = "C") -> Any:
         """As ``np.ndarray.flatten``, a copy."""
-        return self.copy().reshape(-1) if order == "C" else np.ravel(self, order=order).copy()
+        return self.copy().reshape(-1) if order == "C" else self.ravel(order).copy()
 
     def squeeze(self, axis: Any = None) -> Any:
         """As ``np.ndarray.squeeze``."""
@@ -267,8 +278,12 @@ class TracedArray(NDArrayOperatorsMixin):
         if order not in ("K", "C") or dtype.hasobject or dtype.kind in "SUV":
             self.tracer.refuse("casts to another order or to no number", "leave order out, and use a number's dtype")
         if not np.can_cast(self.dtype, dtype, casting):  # type: ignore[arg-type]
-            raise TypeError(f"Cannot cast array data from {self.dtype!r} to {dtype!r} according to the rule {casting!r}")
-        there = self.node.row_major if order == "C" else self.node.strides == layout.of_copy(self.node.form, self.itemsize)
+            raise TypeError(
+                f"Cannot cast array data from {self.dtype!r} to {dtype!r} according to the rule {casting!r}"
+            )
+        there = (
+            self.node.row_major if order == "C" else self.node.strides == layout.of_copy(self.node.form, self.itemsize)
+        )
         same = dtype == self.dtype and (there or (not copy and order == "K"))
         return self if same else self.tracer.cast(self, dtype, order)
 
@@ -300,7 +315,9 @@ class TracedArray(NDArrayOperatorsMixin):
             known = sum(item is not None and item is not Ellipsis for item in whole)
             dots = [i for i, item in enumerate(whole) if item is Ellipsis]
             if known > self.ndim or len(dots) > 1:
-                raise IndexError(f"too many indices for array: array is {self.ndim}-dimensional, but {known} were indexed")
+                raise IndexError(
+                    f"too many indices for array: array is {self.ndim}-dimensional, but {known} were indexed"
+                )
             rest = (slice(None),) * (self.ndim - known)
             full = (*whole[: dots[0]], *rest, *whole[dots[0] + 1 :]) if dots else (*whole, *rest)
             return self.tracer.view(self, "index", tuple(map(plain_item, full)), scalar=not dots)
@@ -347,11 +364,13 @@ class TracedArray(NDArrayOperatorsMixin):
     _value = refusing("branches on the value of an array, or turns it into a Python number", ADVICE["value"])
     _update = refusing("writes into an array in place", ADVICE["update"])
     __bool__ = __int__ = __float__ = __complex__ = __index__ = __contains__ = item = tolist = _value
-    __repr__ = __str__ = __format__ = refusing("prints an array", "print what the compiled function returns")  # type: ignore[assignment]
+    __repr__ = __str__ = __format__ = refusing("prints an array", "print what the compiled function returns")
     __array__ = refusing(
         "needs the values of an array (a table that it indexes, np.asarray, a function outside NumPy)", ADVICE["table"]
     )
-    sort = fill = put = resize = partition = itemset = setfield = __delitem__ = refusing("writes into an array", ADVICE["write"])
+    sort = fill = put = resize = partition = itemset = setfield = __delitem__ = refusing(
+        "writes into an array", ADVICE["write"]
+    )
 
 
 def _elementwise(f: Any, name: str) -> None:
@@ -372,7 +391,8 @@ def _deferring(operator: Callable[..., Any]) -> Callable[..., Any]:
     """Leave an operator to the other operand where that asks for it."""
 
     def method(self: Any, other: Any) -> Any:
-        return NotImplemented if type(other) is Members or getattr(other, "__array_ufunc__", 0) is None else operator(self, other)
+        defers = type(other) is Members or getattr(other, "__array_ufunc__", 0) is None
+        return NotImplemented if defers else operator(self, other)
 
     return method
 
@@ -421,7 +441,7 @@ def plain_item(item: Any) -> Any:
     """An item of a basic index in Python's own integers."""
     if isinstance(item, slice):
         return slice(*(None if part is None else operator.index(part) for part in (item.start, item.stop, item.step)))
-    return item if item is None or type(item) is not np.integer and isinstance(item, int) else operator.index(item)
+    return None if item is None else operator.index(item)
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -496,7 +516,7 @@ class TracedKey(Key):
 
     _value = refusing("looks into a key", "use key.fold and what a key draws")
     digest = property(_value, _value)
-    __eq__ = __ne__ = __hash__ = __repr__ = __str__ = __format__ = __reduce__ = __reduce_ex__ = _value  # type: ignore[assignment]
+    __eq__ = __ne__ = __hash__ = __repr__ = __str__ = __format__ = __reduce__ = __reduce_ex__ = _value
 
 
 class TracedObject:

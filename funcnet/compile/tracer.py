@@ -100,13 +100,13 @@ class Tracer:
         if kind is list or kind is tuple:
             return self.node(np.asarray(value))
         raise TraceError(
-            f"{line_at_fault()}: a {kind.__name__} takes part in array arithmetic; make it an array first, np.asarray(…)"
+            f"{line_at_fault()}: a {kind.__name__} takes part in array arithmetic; make it an array, np.asarray(…)"
         )
 
     def _array(self, value: Any) -> Node:
         """A constant array. It is copied, since code may write to its own arrays later on."""
         if value.dtype.hasobject:
-            raise TraceError(f"{line_at_fault()}: an array of objects takes part in arithmetic; use an array of numbers")
+            raise TraceError(f"{line_at_fault()}: an array of objects takes part in arithmetic; use one of numbers")
         content = value.tobytes()
         known = self.arrays.get(id(value))
         if known is None or known[1] != content or known[2].shape != value.shape:
@@ -238,11 +238,15 @@ class Tracer:
 
     # ----- refusals ----------------------------------------------------------------------------------------------
 
-    def refuse(self, what: str, instead: str) -> NoReturn:
-        """Raise a TraceError that names the line at fault, and remember it."""
+    def refused(self, what: str, instead: str) -> TraceError:
+        """A TraceError that names the line at fault, and is remembered."""
         when = "while it is recorded, when arrays have no values yet"
         self.refusal = TraceError(f"{line_at_fault()}: {what} {when}; {instead}")
-        raise self.refusal
+        return self.refusal
+
+    def refuse(self, what: str, instead: str) -> NoReturn:
+        """Raise a TraceError that names the line at fault, and remember it."""
+        raise self.refused(what, instead)
 
     def check_errors(self) -> None:
         """Refuse arithmetic whose floating-point errors are to be raised: nothing is computed yet."""
@@ -251,7 +255,7 @@ class Tracer:
         if warnings.filters is not self.filters:
             self.refuse("looks at warnings (warnings.catch_warnings)", "test the values, such as np.isfinite(x)")
         now = np.geterr()
-        if now != self.errors and any(now[k] != self.errors[k] and now[k] not in ("ignore", "warn") for k in now):
+        if now != self.errors and set(now.values()) - set(self.errors.values()) - {"ignore", "warn"}:
             self.refuse("asks for floating-point errors (np.errstate)", "test the values, such as np.isfinite(x)")
 
     @contextlib.contextmanager

@@ -104,7 +104,6 @@ falls_back(
     step_bool_sum=lambda x, step: x * sum(step >= boundary for boundary in (1, 2)),
     step_np_float32=lambda x, step: x * np.float32(step),
     step_np_array=lambda x, step: x * np.array(step),
-
 )
 falls_back(
     RATES,
