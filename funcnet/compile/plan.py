@@ -25,7 +25,7 @@ from funcnet.compile.passes import optimized
 
 BLOCK = 1 << 17
 """Bytes of one block of rows: a handful of them fit into a core's second-level cache"""
-RECYCLED = 1 << 16
+RECYCLED = 1 << 19
 """Bytes from which the memory of a result is used again once nobody refers to it"""
 HELD = 1 << 12
 """Bytes up to which an array made anew is held until the program returns"""
