@@ -20,6 +20,10 @@ from funcnet.compile.graph import Graph, Node, leaves
 from funcnet.compile.kinds import CALL, CONCAT, SETTLE, VIEW, WHERE, is_elementwise
 
 ALIGNMENT = 64
+FEW_BYTES = 1 << 12
+"""Bytes of a piece of scratch memory up to which it does not matter where it lies"""
+MOST_PLACED = 400
+"""Larger pieces that are put together closely, which takes time with their square"""
 
 
 class Buffer:
@@ -193,15 +197,49 @@ class Memory:
                 ends.setdefault(last, []).append(node)
         space = Space()
         owner: dict[Buffer, Node] = {}  # the last node that lies there
+        since: dict[Buffer, int] = {}
+        until: dict[Buffer, int] = {}
         for i in sorted(begins.keys() | ends.keys()):
             for node in begins.get(i, ()):
                 buffer = None if "reuse" in self.without else self._inherited(node, i, spans)
                 self.buffers[node] = space.take(node.nbytes) if buffer is None else buffer
                 owner[self.buffers[node]] = node
+                since.setdefault(self.buffers[node], i)
             for node in ends.get(i, ()):
                 if owner[self.buffers[node]] is node and "reuse" not in self.without:
                     space.give_back(self.buffers[node])
-        return space.size
+                    until[self.buffers[node]] = i
+        return self._closer(since, until, space.size)
+
+    def _closer(self, since: dict[Buffer, int], until: dict[Buffer, int], size: int) -> int:
+        """Put the large pieces closer together, the largest first, each at the lowest place that is free as long."""
+        large = sorted((buffer for buffer in since if buffer.nbytes >= FEW_BYTES), key=lambda buffer: -buffer.nbytes)
+        if len(large) > MOST_PLACED or "reuse" in self.without:
+            return size
+        small = sum(-(-buffer.nbytes // ALIGNMENT) * ALIGNMENT for buffer in since if buffer.nbytes < FEW_BYTES)
+        end = float(len(self.nodes))
+        placed: list[tuple[int, int, float, float]] = []  # begin and end in memory and in time
+        offsets: dict[Buffer, int] = {}
+        for buffer in large:
+            first, last = since[buffer], until.get(buffer, end)
+            start = 0
+            for begin, stop, came, went in sorted(placed):
+                if came <= last and first <= went and stop > start:
+                    if begin - start >= buffer.nbytes:
+                        break
+                    start = -(-stop // ALIGNMENT) * ALIGNMENT
+            offsets[buffer] = start
+            placed.append((start, start + buffer.nbytes, first, last))
+        whole = max((stop for _, stop, _, _ in placed), default=0)
+        whole = -(-whole // ALIGNMENT) * ALIGNMENT
+        if whole + small >= size:
+            return size
+        for buffer in since:
+            if buffer in offsets:
+                buffer.offset = offsets[buffer]
+            else:
+                buffer.offset, whole = whole, whole + -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
+        return whole
 
     def _inherited(self, node: Node, i: int, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
         """The memory of an argument that an elementwise call uses for the last time."""

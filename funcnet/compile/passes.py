@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from funcnet.compile.again import again
 from funcnet.compile.graph import Graph
 from funcnet.compile.order import ordered
 from funcnet.compile.pack import pack
@@ -17,6 +18,7 @@ PASSES: dict[str, Pass] = {
     "squeeze": squeeze,
     "widen": widen,
     "order": ordered,
+    "again": again,
 }
 """By name, in order; each may be left out"""
 
