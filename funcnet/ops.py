@@ -54,14 +54,14 @@ def primitive(
     """
 
     def decorate(function: F) -> F:
-        PRIMITIVES[function.__name__] = Primitive(function, needs, flops, fresh)
+        made = PRIMITIVES[function.__name__] = Primitive(function, needs, flops, fresh)
 
         @functools.wraps(function)
         def call(*values: Any) -> Any:
             if members(values):
                 return each_member(call, values, {})
             tracer = recorder(*values)
-            return function(*values) if tracer is None else tracer.primitive(function, values)
+            return function(*values) if tracer is None else tracer.primitive(made, values)
 
         return call  # type: ignore[return-value]
 

@@ -83,7 +83,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
         return f(*args)
     own = is_foreign(f)
     mark, said, checked, place = len(tracer.nodes), len(tracer.warnings), len(tracer.checked), tracer.place
-    before = random_states() if own and tracer.draws else None
+    before = random_states() if own else None
     try:
         if not any(type(arg) is TracedObject for arg in args):  # which a call that is not looked into left
             with tracer.attempted():

@@ -6,6 +6,8 @@ import contextlib
 import functools
 import gc
 import inspect
+import threading
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 from funcnet.compile import structure
 from funcnet.compile.fallback import Unlike, from_signal, runs_as_it_is, warn
 from funcnet.compile.graph import Node
-from funcnet.compile.hidden import Hidden, random_states, same_states, set_random_states
+from funcnet.compile.hidden import Hidden, is_trusted, random_states, same_states, set_random_states
 from funcnet.compile.kinds import PROBE
 from funcnet.compile.plan import Plan, Program, Recycler
 from funcnet.compile.record import Recording, is_input, record
@@ -30,6 +32,8 @@ MOST_PLANS = 32
 """Plans that one function keeps"""
 STALE = 10 * MOST_PLANS
 """Changes of shape for which a plan was of no use before another takes its place"""
+FIRST_CALLS = 3
+"""Calls of a plan with user code that are compared with the function: the values of one may hide what differs"""
 MOST_CHANGES = 3
 """Times that what user code reads may change before it is not recorded any more"""
 
@@ -39,11 +43,12 @@ class Recorded:
 
     def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], hidden: Hidden) -> None:
         self.program = Program(Plan(recording.graph, without))
-        self.flat = guard(args)
+        self.flat = Guard(hidden.foreign).of(args)
         self.hidden = hidden if hidden.foreign else None  # what has to stay as it was
         self.recording = (
             recording if hidden.foreign else None
         )  # until the first call has been compared with the function
+        self.unsure = FIRST_CALLS
         self.warnings = recording.tracer.warnings
         self.used = 0
 
@@ -69,6 +74,7 @@ class Plans:
         self.plain = ""  # why the function is not recorded at all any more
         self.hidden: Hidden | None = None
         self.changes = self.asked = 0
+        self.lock = threading.RLock()  # of recording and comparing, which call the function and put things back
 
     def find(self, args: tuple[Any, ...]) -> Recorded | None:
         """The plan for the arguments, made if need be; None where the function runs as it is."""
@@ -97,7 +103,7 @@ class Plans:
             hidden = self.hidden = Hidden(*self.reads)
         elif not hidden.unchanged():
             self.changes += 1
-            names = ", ".join(dict.fromkeys(hidden.changed()))
+            names = ", ".join(hidden.changed())
             for form in [form for form, recorded in self.known.items() if recorded is not None]:
                 del self.known[form]
             self.hidden = hidden = Hidden(*self.reads)
@@ -152,10 +158,10 @@ class Plans:
         """
         hidden = self.hidden
         assert hidden is not None
-        states = random_states() if hidden.draws else None
+        states = random_states() if hidden.foreign else None
         try:
             with no_collections():
-                recording = record(self.f, args, self.names, self.strict, hidden.draws, hidden.foreign)
+                recording = record(self.f, args, self.names, self.strict, hidden.foreign)
                 recorded = Recorded(recording, args, self.without, hidden)
             if states is not None:
                 moved = random_states()
@@ -167,7 +173,7 @@ class Plans:
             if states is not None:
                 set_random_states(states)
         if changed:
-            names = ", ".join(dict.fromkeys(changed))
+            names = ", ".join(changed)
             self._refuse(TraceError(f"changes {names} while it runs; return it, and pass it in as an argument"))
             return None
         return recorded
@@ -231,7 +237,14 @@ class Compiled:
         self.idle: list[Space] = []  # a space is taken for the time of a call, so threads never share one
         self.recyclers: dict[Any, Recycler] = {}
         self.by_name: dict[Any, Compiled] = {}
-        self.__doc__, self.__wrapped__ = f.__doc__, f
+        functools.update_wrapper(self, f)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __reduce__(self) -> str:
+        name: str = self.f.__qualname__  # as a function is pickled, by its name
+        return name
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """The function's result."""
@@ -275,7 +288,8 @@ class Compiled:
         if listening():
             return self.f(*args)
         try:
-            recorded = self.plans.find(args)
+            with self.plans.lock:
+                recorded = self.plans.find(args)
         except (FuncnetError, Warning):
             raise
         except Exception as error:  # the function's own error, or one of recording it
@@ -299,7 +313,10 @@ class Compiled:
     def _carefully(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
         """Run a plan in which there is user code; its first result is compared with that of the function."""
         if recorded.recording is not None:
-            return self._compared(recorded, args, flat)
+            with self.plans.lock:
+                recording = recorded.recording
+                if recording is not None and not self.plans.plain:
+                    return self._compared(recorded, recording, args, flat)
         try:
             return self._run(recorded.program, flat)
         except Unlike as error:
@@ -312,12 +329,11 @@ class Compiled:
             self._as_it_is(args, f"{type(error).__name__}: {error}")
             return result
 
-    def _compared(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
-        """The first result of a plan, if it is that of the function, and that where they differ."""
-        hidden = self.plans.hidden
+    def _compared(self, recorded: Recorded, recording: Recording, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
+        """A first result of a plan, if it is that of the function, and that where they differ."""
+        hidden = recorded.hidden
         assert hidden is not None
-        assert recorded.recording is not None
-        states = random_states() if hidden.draws else None
+        states = random_states() if hidden.foreign else None
         reason = ""
         given = [(array, array.copy()) for array in flat if isinstance(array, np.ndarray)]
         try:
@@ -327,7 +343,7 @@ class Compiled:
                 raise
             reason, found = str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}", None
         if not reason and hidden.changed():
-            reason = f"it changes {', '.join(dict.fromkeys(hidden.changed()))} while it runs"
+            reason = f"it changes {', '.join(hidden.changed())} while it runs"
         hidden.restore()
         for array, was in given:
             if array.tobytes() != was.tobytes():
@@ -336,14 +352,16 @@ class Compiled:
         if states is not None:
             set_random_states(states)
         expected = self.f(*args)
-        if not reason and not alike(found, expected, recorded.recording.graph.outputs):
+        if not reason and not alike(found, expected, recording.graph.outputs):
             reason = "recorded, it gives other values: it may read something that changes, or branch on a value"
         if reason:
-            self._as_it_is(args, reason, self._undone(lambda: culprits(recorded.recording, flat)))
+            self._as_it_is(args, reason, self._undone(lambda: culprits(recording, flat)))
             return expected
         for text in recorded.warnings:
             warn(text)
-        recorded.recording = None
+        recorded.unsure -= 1
+        if not recorded.unsure:
+            recorded.recording = None
         return found
 
     def _undone(self, f: Callable[[], str]) -> str:
@@ -418,10 +436,8 @@ def alike(a: Any, b: Any, made: Any = None) -> bool:
     return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
 
 
-def culprits(recording: Recording | None, flat: tuple[Any, ...]) -> str:
+def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
     """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
-    if recording is None:
-        return ""
     given = [np.array(value) if isinstance(value, np.ndarray) else value for value in flat]
     values: dict[Node, Any] = dict(zip(recording.graph.inputs, given, strict=True))
     found = []
@@ -468,17 +484,8 @@ def signature(args: Any) -> Any:
         return args.shape, args.dtype, args.strides
     if isinstance(args, np.generic | Key) or type(args) in (int, float):
         return type(args)
-    if isinstance(args, CONSTANTS):
-        return type(args), args
-    return None
-
-
-def guard(args: tuple[Any, ...]) -> Callable[..., Any]:
-    """A function that gives the flat inputs of arguments like these, and None for any others.
-
-    It is written out, because a walk over the structure would cost more than a small network's step.
-    """
-    return Guard().of(args)
+    known = isinstance(args, CONSTANTS) and is_trusted(getattr(args, "__module__", type(args).__module__), None)
+    return (type(args), args) if known else None
 
 
 LEAVES = 200
@@ -486,14 +493,21 @@ LEAVES = 200
 
 
 class Guard:
-    """Writes the functions that look at arguments."""
+    """Writes functions that give the flat inputs of arguments like some others, and None for any unlike them.
 
-    def __init__(self) -> None:
+    They are written out, because a walk over the structure would cost more than a small network's step.
+    """
+
+    def __init__(self, exact: bool = False) -> None:
+        self.exact = exact  # user code may depend on the order of a dict, and on whether two arrays are one
         self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
+        self.distinct = 0
 
     def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         """The function for some arguments."""
         given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
+        if self.exact:
+            self.distinct = len({id(leaf) for leaf in structure.leaves(args) if type(leaf) is np.ndarray})
         return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
 
     def constant(self, value: Any) -> str:
@@ -507,6 +521,9 @@ class Guard:
         body, flat = [first], list[str]()
         for text, value in parts:
             self.look(value, text, body, flat)
+        if self.exact and given != "v":
+            arrays = f"[x for x in ({''.join(name + ', ' for name in flat)}) if type(x) is ndarray]"
+            body.append(f"if len({{*map(id, {arrays})}}) != {self.distinct}: return None")
         lines = [f"def flat({given}):", "    try:", *(f"        {line}" for line in body)]
         lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
         lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
@@ -526,6 +543,8 @@ class Guard:
             kind = self.constant(type(value))
             body.append(f"{here} = {text}")
             body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
+            if self.exact and isinstance(value, dict):
+                body.append(f"if tuple({here}) != {self.constant(tuple(value))}: return None")
             steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]
             if len(steps) > LEAVES // 4:
                 for start in range(0, len(steps), LEAVES // 4):

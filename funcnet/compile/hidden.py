@@ -2,7 +2,8 @@
 
 A plan is right only as long as they stay as they were when it was recorded. So they are listed, looked at before
 every call, and put back where recording itself has changed them. Code that reads what cannot be watched (a
-generator, a clock) is not recorded. The library's own code reads constants alone and is not looked into.
+generator, a clock, a file) is not recorded. Trusted are Python's own modules, NumPy, SciPy, attrs and the library;
+all else is looked into, and what is not known to be harmless counts as not watchable.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import dis
 import enum
 import functools
+import math
 import operator
+import os
 import random
 import re
 import sys
 import sysconfig
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -27,45 +30,36 @@ import numpy as np
 from funcnet.key import Key
 from funcnet.spec import Spec
 
-LIBRARY = str(Path(__file__).parents[1])
-INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+LIBRARY = str(Path(__file__).parents[1]) + os.sep
+STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
+TRUSTED = ("numpy", "scipy", "attr", "attrs", "funcnet")
 IMPURE = frozenset(
-    [
-        "time",
-        "os",
-        "datetime",
-        "uuid",
-        "secrets",
-        "socket",
-        "subprocess",
-        "threading",
-        "multiprocessing",
-        "urllib",
-        "requests",
-        "io",
-        "tempfile",
-        "shutil",
-        "sys",
-        "platform",
-        "getpass",
-        "glob",
-        "sqlite3",
-        "select",
-        "signal",
-        "asyncio",
-    ]
-)
-"""Modules of Python whose functions give something else at each call"""
-IMPURE_BUILTINS = frozenset(("open", "input", "id", "globals", "locals", "vars", "eval", "exec"))
-IMMUTABLE = (
-    type(None), bool, int, float, complex, str, bytes, range, slice, type(...), np.generic, np.dtype, np.ufunc, Key,
-    enum.Enum, re.Pattern, PurePath, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
-    types.GenericAlias,
+    (
+        "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
+        "io", "tempfile", "shutil", "sys", "platform", "getpass", "glob", "sqlite3", "select", "signal", "asyncio",
+        "importlib", "inspect", "gc", "ctypes", "queue",
+    )
 )  # fmt: skip
+"""Modules of Python whose functions give something else at each call"""
+IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "exec", "__import__"))
+"""Built-in functions of that kind"""
+FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
+"""Names of functions that read files"""
+BY_NAME = frozenset(("getattr", "setattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple"))
+"""Names of functions that reach attributes without naming them in the code"""
+HARMLESS = frozenset(
+    (
+        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
+        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
+        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType,
+    )
+)  # fmt: skip
+"""Classes of values that never change, and refer to nothing that does"""
+CONTAINERS = (list, dict, set, deque, bytearray, OrderedDict, types.MappingProxyType)
 MOST = 2000
-"""Things that are looked into before code counts as too far-reaching"""
+"""Things that are looked into, and entries that are compared, before code counts as too far-reaching"""
 LARGE = 1 << 20
-"""Bytes of an array that may be compared before every call; a larger one has to be read-only"""
+"""Bytes of all arrays that are compared before every call; larger ones have to be read-only"""
 MISSING: Any = object()
 
 
@@ -73,22 +67,16 @@ class Unwatchable(Exception):
     """User code reads something that cannot be watched."""
 
 
-def code_of(f: Any) -> types.CodeType | None:
-    """The code of a function or method written in Python."""
-    return getattr(f, "__code__", None)
-
-
 def is_foreign(f: Any) -> bool:
     """Whether a function, a layer's method, or an object that is called, runs code from outside the library."""
     owner = getattr(f, "__self__", None)
     if owner is not None and not isinstance(owner, type | types.ModuleType):
-        kind = type(owner)
-        if not of_library(kind):
+        if not of_library(type(owner)):
             return True
         return isinstance(owner, Spec) and any(
             isinstance(value, types.FunctionType | functools.partial | types.MethodType) for value in own_fields(owner)
         )
-    code = code_of(f)
+    code = getattr(f, "__code__", None)
     return not code.co_filename.startswith(LIBRARY) if code is not None else not of_library(type(f))
 
 
@@ -97,9 +85,26 @@ def of_library(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "funcnet"
 
 
+def is_trusted(module: str, file: str | None) -> bool:
+    """Whether code counts as fixed: Python's own, NumPy's and that of a few others."""
+    top = module.partition(".")[0]
+    if top in TRUSTED or (file or "").startswith((LIBRARY, "<attrs generated", "<frozen")):
+        return True
+    if top in sys.stdlib_module_names or top == "builtins":
+        return file is None or file.startswith((*STANDARD, "<"))
+    standard = file is not None and file.startswith(STANDARD)
+    return standard and "site-packages" not in str(file) and "dist-packages" not in str(file)
+
+
 def own_fields(spec: Any) -> list[Any]:
     """The values of a spec's fields."""
     return [getattr(spec, field.name, None) for field in attrs.fields(type(spec))]
+
+
+def is_harmless(value: Any) -> bool:
+    """Whether a value never changes, and refers to nothing that does."""
+    kind = type(value)
+    return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
 
 
 class Slot:
@@ -126,28 +131,23 @@ class Contents:
         self.was: Any = self.now()
 
     def now(self) -> Any:
-        """A copy of the contents, one level deep."""
-        if isinstance(self.holder, np.ndarray):
-            return self.holder.tobytes()
-        return dict(self.holder) if isinstance(self.holder, dict) else list(self.holder)
+        """A copy of the contents, one level deep, in their order."""
+        holder = self.holder
+        if isinstance(holder, np.ndarray):
+            return holder.shape, holder.strides, holder.dtype.str, holder.tobytes()
+        return list(holder.items()) if isinstance(holder, dict | types.MappingProxyType) else list(holder)
 
     def same(self) -> bool:
         """Whether it holds what it held."""
         now, was = self.now(), self.was
-        if isinstance(now, bytes):
-            return bool(now == was)
-        if len(now) != len(was):
-            return False
-        if isinstance(now, dict):
-            return all(name in was and same(value, was[name]) for name, value in now.items())
-        return all(map(same, now, was))
+        return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
 
     def restore(self) -> None:
         """Let it hold that again."""
         holder = self.holder
         if isinstance(holder, np.ndarray):
             if holder.flags.writeable:
-                holder[...] = np.frombuffer(self.was, holder.dtype).reshape(holder.shape)
+                holder[...] = np.frombuffer(self.was[3], holder.dtype).reshape(holder.shape)
         elif isinstance(holder, list):
             holder[:] = self.was
         elif isinstance(holder, dict | set | deque | bytearray):
@@ -156,38 +156,49 @@ class Contents:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are one, or equal and immutable."""
+    """Whether two values are one, or equal to the last bit and harmless."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, tuple):
+    if type(a) is tuple:
         return len(a) == len(b) and all(map(same, a, b))
-    return isinstance(a, IMMUTABLE) and bool(a == b or (a != a and b != b))
+    if type(a) is float:
+        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+    if type(a) is slice:
+        return bool(a == b)
+    return (is_harmless(a) and not isinstance(a, np.generic) and bool(a == b)) or (
+        isinstance(a, np.generic) and a.tobytes() == b.tobytes()
+    )
 
 
 class Hidden:
     """All that the user code reachable from some functions and specs reads besides its arguments.
 
-    ``foreign`` says whether there is user code at all; ``draws`` whether it mentions a random module. ``problem``
-    names what cannot be watched, if there is something.
+    ``foreign`` says whether there is user code at all. ``problem`` names what cannot be watched, if there is something.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.watched: list[Slot | Contents] = []
-        self.foreign = self.draws = False
+        self.foreign = False
         self.problem = ""
         self.seen: dict[int, Any] = {}
+        self.names: set[str] = set()  # all that the code names
+        self.objects: list[tuple[Any, str, set[str]]] = []  # whose attributes are watched where the code names them
+        self.nbytes = 0
         try:
             for root in roots:
                 self._look(root, "")
+            while self._attributes():
+                pass  # what they hold may bring more code, and more names
         except Unwatchable as error:
             self.foreign, self.problem = True, str(error)
         self.seen.clear()
+        self.objects.clear()
 
     def changed(self) -> list[str]:
         """The names of what is not as it was."""
-        return [one.name for one in self.watched if not one.same()]
+        return list(dict.fromkeys(one.name for one in self.watched if not one.same()))
 
     def unchanged(self) -> bool:
         """Whether everything is as it was."""
@@ -203,12 +214,10 @@ class Hidden:
 
     def _look(self, value: Any, name: str) -> None:
         """List what a value depends on."""
-        if isinstance(value, IMMUTABLE) and type(value) is not types.BuiltinFunctionType:
-            return
-        if id(value) in self.seen:
+        if is_harmless(value) or value is MISSING or id(value) in self.seen:
             return
         self.seen[id(value)] = value
-        if len(self.seen) > MOST * (1 if self.foreign else 100):
+        if len(self.seen) > MOST * (1 if self.foreign else 100) or len(self.watched) > MOST:
             raise Unwatchable("reads more than can be watched")
         if isinstance(value, types.FunctionType):
             self._function(value)
@@ -216,66 +225,84 @@ class Hidden:
             self._builtin(value, name)
         elif isinstance(value, types.MethodType):
             self._look(value.__func__, name)
-            self._look(value.__self__, name)
+            self._look(value.__self__, name or type(value.__self__).__name__)
         elif isinstance(value, functools.partial):
             for part in (value.func, *value.args, *value.keywords.values()):
                 self._look(part, name)
         elif isinstance(value, types.ModuleType):
-            self._module(value, name, ())
+            if not is_trusted(value.__name__, getattr(value, "__file__", None)):
+                raise Unwatchable(f"hands on the module {value.__name__}")
+            self._trusted(value.__name__, value.__name__)
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, np.ndarray):
             self._array(value, name)
-        elif isinstance(value, list | dict | set | deque | bytearray):
-            self.watched.append(Contents(name, value))
-            for part in [*value.values(), *value.keys()] if isinstance(value, dict) else list(value):
+        elif type(value) in (tuple, frozenset):
+            for part in value:
                 self._look(part, name)
-        elif isinstance(value, tuple | frozenset | types.MappingProxyType):
-            for part in value.values() if isinstance(value, types.MappingProxyType) else value:
+        elif isinstance(value, property):
+            for part in (value.fget, value.fset):
                 self._look(part, name)
-        elif isinstance(value, property | classmethod | staticmethod | functools.cached_property):
-            inner = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", None),)
-            for part in inner:
-                self._look(part, name)
-        elif hasattr(value, "__wrapped__"):  # a compiled function, a cached one
-            self._look(value.__wrapped__, name)
+        elif isinstance(value, classmethod | staticmethod | functools.partialmethod | functools.cached_property):
+            self._look(getattr(value, "__func__", None) or getattr(value, "func", None), name)
+        elif isinstance(value, functools._lru_cache_wrapper):
+            raise Unwatchable(f"calls {name}, which is cached: what it gave may have been changed since")
         else:
             self._object(value, name)
 
     def _function(self, f: types.FunctionType) -> None:
         code = f.__code__
-        if code.co_filename.startswith(LIBRARY):
-            for cell, name in zip(f.__closure__ or (), code.co_freevars, strict=True):
+        trusted = is_trusted(f.__module__ or "", code.co_filename)
+        cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
+        if trusted:  # a decorator, or one of the library's programs: it holds what it was given
+            library = code.co_filename.startswith(LIBRARY)
+            for cell, name in cells:
                 content = contents_of(cell)
-                if isinstance(content, Spec | types.FunctionType):
+                if not library or isinstance(content, Spec | types.FunctionType | types.MethodType | functools.partial):
                     self._look(content, name)
-            return
-        if code.co_filename.startswith(INSTALLED):
-            self._installed(f.__module__ or "", f.__qualname__)
+            self._look(getattr(f, "__wrapped__", None), f.__name__)
+            if not library:
+                self._trusted(f.__module__ or "", f.__qualname__)
             return
         self.foreign = True
-        names = set(names_in(code)) - {"__name__", "__class__"}
-        self.draws = self.draws or any("rand" in name or name in ("choice", "shuffle", "normal") for name in names)
+        self.names |= set(names_in(code))
+        self._refuse_code(code)
         self.watched.append(Slot(f.__name__, functools.partial(FUNCTION, f), lambda parts: None))
-        for name in sorted(set(loaded_names(code))):
+        for name, attributes in loaded(code).items():
             value = f.__globals__.get(name, MISSING)
-            if isinstance(value, types.ModuleType):
-                self._module(value, name, names)
-                continue
-            if value is MISSING and name in IMPURE_BUILTINS:
+            if value is MISSING and name in IMPURE_NAMES:
                 raise Unwatchable(f"calls {name}()")
-            self._slot(name, f.__globals__, value)
-        for cell, name in zip(f.__closure__ or (), code.co_freevars, strict=True):
-            self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(set_contents, cell)))
+            if isinstance(value, types.ModuleType):
+                self._module(value, name, attributes)
+            else:
+                self._slot(name, f.__globals__, value)
+        for cell, name in cells:
             content = contents_of(cell)
+            self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(set_contents, cell)))
             if isinstance(content, types.ModuleType):
-                self._module(content, name, names)
+                self._module(content, name, loaded(code, closure=True).get(name, {""}))
             else:
                 self._look(content, name)
         for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self._look(part, f.__name__)
-        if not hasattr(f, "__wrapped__"):
-            self.watched.append(Contents(f.__name__, f.__dict__))
+        self._contents(f.__dict__, f.__name__)
+
+    def _refuse_code(self, code: types.CodeType) -> None:
+        """Refuse code that reads files, imports, or compares classes, which stand-ins cannot fake."""
+        files = FILES & set(names_in(code))
+        if files:
+            raise Unwatchable(f"reads a file ({', '.join(sorted(files))})")
+        steps = list(dis.get_instructions(code))
+        for i, step in enumerate(steps):
+            if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
+                raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
+            if step.opname == "LOAD_GLOBAL" and step.argval == "type":
+                near = {one.opname for one in steps[i : i + 9]}
+                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
+                    raise Unwatchable("compares the result of type(…); use isinstance")
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._refuse_code(constant)
 
     def _slot(self, name: str, namespace: dict[str, Any], value: Any) -> None:
         def write(was: Any) -> None:
@@ -287,105 +314,143 @@ class Hidden:
     def _builtin(self, f: Any, name: str) -> None:
         owner = f.__self__
         if isinstance(owner, types.ModuleType) or owner is None:
-            self._installed(f.__module__ or "", f.__name__)
+            self._trusted(f.__module__ or "", f.__name__)
         else:
             self._look(owner, name)
 
-    def _installed(self, module: str, name: str) -> None:
+    def _trusted(self, module: str, name: str) -> None:
         if module.partition(".")[0] in IMPURE or module.startswith("numpy.random"):
-            raise Unwatchable(f"calls {module}.{name}, which gives something else at each call")
+            raise Unwatchable(f"reads {module}, which gives something else at each call ({name})")
 
-    def _module(self, module: types.ModuleType, name: str, names: Any) -> None:
-        top = module.__name__.partition(".")[0]
-        if top in IMPURE:
-            raise Unwatchable(f"reads the module {module.__name__}")
-        file = getattr(module, "__file__", None) or ""
-        if top == "funcnet" or file.startswith(INSTALLED) or top in sys.stdlib_module_names:
+    def _module(self, module: types.ModuleType, name: str, attributes: set[str]) -> None:
+        file = getattr(module, "__file__", None)
+        if is_trusted(module.__name__, file):
+            if module.__name__.partition(".")[0] in IMPURE:
+                raise Unwatchable(f"reads the module {module.__name__}")
             return
-        for inner in sorted(set(names) & vars(module).keys()):
-            value = vars(module)[inner]
-            if isinstance(value, types.ModuleType):
-                self._look(value, inner)
-            else:
-                self._attribute(module, name, inner)
+        if "" in attributes:
+            raise Unwatchable(f"hands on the module {module.__name__}; name what it reads, such as {name}.rate")
+        for inner in sorted(attributes):
+            value = getattr(module, inner, MISSING)
+            if isinstance(value, types.ModuleType) and not is_trusted(value.__name__, getattr(value, "__file__", None)):
+                raise Unwatchable(f"reads {name}.{inner}, a module inside a module; import it by itself")
+            self._attribute(module, name, inner)
 
     def _attribute(self, owner: Any, name: str, inner: str) -> None:
-        value = getattr(owner, inner)
-        self.watched.append(
-            Slot(
-                f"{name}.{inner}",
-                functools.partial(getattr, owner, inner, MISSING),
-                functools.partial(setattr, owner, inner),
-            )
-        )
-        self._look(value, f"{name}.{inner}")
+        read = functools.partial(getattr, owner, inner, MISSING)
+        self.watched.append(Slot(f"{name}.{inner}", read, functools.partial(set_attribute, owner, inner)))
+        self._look(read(), f"{name}.{inner}")
 
     def _class(self, kind: type) -> None:
-        if of_library(kind) or kind.__module__ == "builtins" or kind.__module__.partition(".")[0] in ("numpy", "attr"):
-            return
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-        if file is not None and file.startswith(INSTALLED):
+        if is_trusted(kind.__module__, file):
             return
         self.foreign = True
+        if type(kind) is not type:
+            self._look(type(kind), type(kind).__name__)
         for name, value in list(vars(kind).items()):
-            if (name.startswith("__") and name != "__call__") or name.startswith("_abc_"):
+            if name.startswith("_abc_") or name in (
+                "__dict__",
+                "__weakref__",
+                "__doc__",
+                "__module__",
+                "__annotations__",
+            ):
                 continue
-            if isinstance(
-                value, types.FunctionType | property | classmethod | staticmethod | functools.cached_property
-            ):
-                read = functools.partial(vars(kind).get, name, MISSING)
-                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(setattr, kind, name)))
-                self._look(value, f"{kind.__name__}.{name}")
-            elif not (
-                hasattr(type(value), "__get__")
-                and type(value).__module__ in ("builtins", "collections", "_collections")
-            ):
-                self._attribute(kind, kind.__name__, name)
+            if name.startswith("__") and not callable(value):
+                continue
+            if not is_harmless(value) or type(value) in (bool, int, float, complex, str, bytes):
+                read = functools.partial(lambda kind, name: vars(kind).get(name, MISSING), kind, name)
+                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(set_attribute, kind, name)))
+                if type(value).__module__ not in ("_collections", "enum"):
+                    self._look(value, f"{kind.__name__}.{name}")
         for base in kind.__bases__:
             self._look(base, base.__name__)
 
     def _array(self, array: Any, name: str) -> None:
-        if type(array) is not np.ndarray:
-            raise Unwatchable(f"reads {name}, a {type(array).__name__}")
-        if not array.flags.writeable and (
-            array.base is None or not getattr(array.base, "flags", array.flags).writeable
-        ):
+        if type(array) is not np.ndarray or array.dtype.hasobject:
+            raise Unwatchable(f"reads {name}, which is not a plain array of numbers")
+        base = array.base
+        frozen = not array.flags.writeable and (base is None or not getattr(base, "flags", array.flags).writeable)
+        if frozen and array.nbytes > LARGE:
             return
-        if array.nbytes > LARGE:
+        self.nbytes += array.nbytes
+        if self.nbytes > LARGE:
             raise Unwatchable(
-                f"reads {name}, an array of {array.nbytes} bytes that may change; pass it in, "
-                f"or make it read-only: {name}.flags.writeable = False"
+                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, "
+                f"or make them read-only: {name}.flags.writeable = False"
             )
         self.watched.append(Contents(name, array))
 
+    def _contents(self, holder: Any, name: str) -> None:
+        """Watch a container, and what it holds."""
+        if len(holder) > MOST:
+            raise Unwatchable(f"reads {name}, which has {len(holder)} entries")
+        self.watched.append(Contents(name, holder))
+        mapping = isinstance(holder, dict | types.MappingProxyType)
+        for part in [*holder.values(), *holder.keys()] if mapping else list(holder):
+            self._look(part, name)
+
     def _object(self, value: Any, name: str) -> None:
-        """An instance: its class, and what it holds."""
+        """An instance: its class, what it contains, and those of its attributes that the code names."""
         kind = type(value)
+        name = name or kind.__name__
+        if value is getattr(random, "_inst", None):
+            return  # whose state is looked at
+        if isinstance(value, CONTAINERS):
+            self._contents(value, name)
+            if type(value) in CONTAINERS:
+                return
+        elif isinstance(value, tuple):
+            for part in value:
+                self._look(part, name)
         self._look(kind, kind.__name__)
         if isinstance(value, Spec):
             for part in own_fields(value):
-                self._look(part, name or kind.__name__)
-            return
-        if value is getattr(random, "_inst", None):
-            return  # whose state is looked at
-        top = kind.__module__.partition(".")[0]
-        if top in ("funcnet", "typing", "abc", "attr", "functools") or value is MISSING:
-            return
+                self._look(part, name)
+            if of_library(kind):
+                return
         if isinstance(value, np.vectorize):
             self._look(value.pyfunc, name)
             return
+        if isinstance(value, enum.Enum) or kind.__module__.partition(".")[0] in ("funcnet", "typing", "abc", "attr"):
+            self._look(getattr(value, "__wrapped__", None), name)
+            return
         held = getattr(value, "__dict__", None)
-        slots = [slot for base in kind.__mro__ for slot in getattr(base, "__slots__", ()) if slot != "__weakref__"]
-        python = isinstance(held, dict) or bool(slots)
-        if not python or top in ("numpy", "random", "threading", "io", "_io") or hasattr(value, "__next__"):
+        slots = [slot for base in kind.__mro__ for slot in slots_of(base)]
+        builtin = isinstance(value, (*CONTAINERS, tuple, int, float, str, bytes))
+        outside = is_trusted(kind.__module__, None) and kind is not types.SimpleNamespace and not builtin
+        if outside or not (isinstance(held, dict) or slots or builtin) or hasattr(value, "__next__"):
             raise Unwatchable(f"reads {name}, a {kind.__name__}, which cannot be watched")
         read = functools.partial(getattr, value, "__class__")
-        self.watched.append(Slot(f"{name}.__class__", read, functools.partial(setattr, value, "__class__")))
-        if isinstance(held, dict):
-            self._look(held, name)
-        for slot in slots if isinstance(slots, list) else ():
-            if hasattr(value, slot):
-                self._attribute(value, name, slot)
+        self.watched.append(Slot(f"{name}.__class__", read, functools.partial(set_attribute, value, "__class__")))
+        self.objects.append((value, name, set()))
+
+    def _attributes(self) -> bool:
+        """Watch the attributes of objects that the code names, and say whether there were new ones."""
+        new = False
+        every = bool(self.names & BY_NAME)
+        for value, name, known in list(self.objects):
+            held = getattr(value, "__dict__", {})
+            slots = {slot for base in type(value).__mro__ for slot in slots_of(base) if hasattr(value, slot)}
+            wanted = (held.keys() | slots) if every else ((held.keys() | slots | self.names) & (self.names | slots))
+            for inner in sorted(wanted - known):
+                known.add(inner)
+                if inner in held:
+                    new = True
+                    self._slot_of(value, held, name, inner)
+                elif inner in slots:
+                    new = True
+                    self._attribute(value, name, inner)
+                elif not inner.startswith("__") and not hasattr(type(value), inner):
+                    read = functools.partial(getattr, value, inner, MISSING)  # it may get one
+                    self.watched.append(Slot(f"{name}.{inner}", read, lambda was: None))
+        return new
+
+    def _slot_of(self, value: Any, held: dict[str, Any], name: str, inner: str) -> None:
+        read = functools.partial(held.get, inner, MISSING)
+        self.watched.append(Slot(f"{name}.{inner}", read, functools.partial(held.__setitem__, inner)))
+        self._look(held[inner], f"{name}.{inner}")
 
 
 def contents_of(cell: Any) -> Any:
@@ -404,25 +469,49 @@ def set_contents(cell: Any, content: Any) -> None:
         cell.cell_contents = content
 
 
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute, or delete it."""
+    if value is not MISSING:
+        setattr(owner, name, value)
+    elif hasattr(owner, name):
+        delattr(owner, name)
+
+
+def slots_of(kind: type) -> list[str]:
+    """The slots of a class for values."""
+    slots = vars(kind).get("__slots__", ())
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if name not in ("__weakref__", "__dict__")]
+
+
 FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
-    """All names that a function, and those inside it, look up."""
+    """All names that a function, and those inside it, look up; and its strings, which may be names, too."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from names_in(constant)
 
 
-def loaded_names(code: types.CodeType) -> Iterator[str]:
-    """The names that are looked up as globals or builtins, not as attributes."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield instruction.argval
+def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
+    """The names that are looked up as globals, or in closures, and their attributes that are read directly.
+
+    The attribute "" stands for any other use.
+    """
+    found: dict[str, set[str]] = {}
+    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else ("LOAD_GLOBAL", "LOAD_NAME")
+    steps = list(dis.get_instructions(code))
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        if step.opname in wanted:
+            read = following is not None and following.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            found.setdefault(step.argval, set()).add(following.argval if following is not None and read else "")
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from loaded_names(constant)
+            for name, attributes in loaded(constant, closure).items():
+                found.setdefault(name, set()).update(attributes)
+    return found
 
 
 def random_states() -> Any:

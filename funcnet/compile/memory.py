@@ -62,6 +62,7 @@ class Memory:
         self.placed = {} if "pack" in without else self._placed()
         self.interior = self._interior()
         self.held = self._holders()
+        self.read_until = self._last_reads()
         self.exposed = self._exposed()
         self.fresh = self._fresh()
         self.buffers: dict[Node, Buffer] = {}
@@ -101,6 +102,15 @@ class Memory:
                     own |= held[arg]
             held[node] = own
         return held
+
+    def _last_reads(self) -> dict[Node, int]:
+        """When a node's memory is read for the last time, under any name that it may have."""
+        last: dict[Node, int] = {}
+        for i, node in enumerate(self.nodes):
+            for arg in node.args:
+                for root in self.held[arg]:
+                    last[root] = i
+        return last
 
     def _placed(self) -> dict[Node, Node]:
         """What is written straight into its slice of a vector, by the vector."""
@@ -259,12 +269,14 @@ class Memory:
         """The memory of an array whose rows the chain has read for the last time when it writes those of the node."""
         chain = self.chain_of[node].nodes
         at, end = self.position[node], self.position[chain[-1]]
+        read = {name for member in chain for name in member.args}
         for reader in chain[: chain.index(node) + 1]:
             for arg in reader.args:
                 if arg.shape != node.shape or arg.dtype != node.dtype or arg not in self.buffers or arg in self.taken:
                     continue
                 over = reader is not node or node.kind.overwrites(node, arg)
-                if over and spans[arg][1] <= end and all(self.position[user] <= at for user in self._all_users(arg)):
+                alone = not any(name is not arg and arg in self.held[name] for name in read)  # such as its first row
+                if over and alone and spans[arg][1] <= end and self.read_until[arg] <= at:
                     self.taken.add(arg)
                     return self.buffers[arg]
         return None

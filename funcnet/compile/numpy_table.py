@@ -37,6 +37,10 @@ def call(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             found = handler(tracer, **given)
             if found is not UNUSUAL:
                 return found
+    if f in SHAPED and any(type(leaf) in standins.CLASSES for leaf in structure.leaves((args[1:], kwargs))):
+        tracer.refuse(f"calls {name_of(f)} with counts or places that are not known", instead_of(f))
+    if f is np.nan_to_num and given is not None and given.get("copy", True) is not True:
+        tracer.refuse("writes into an array (copy=False)", "use the value that the function returns")
     if f not in PURE:
         tracer.refuse(f"calls {name_of(f)}, whose result or its shape depends on values", instead_of(f))
     return sampled(tracer, f, args, kwargs, fresh=PURE[f])
@@ -437,6 +441,9 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **({np.astype: _astype} if hasattr(np, "astype") else {}),
 }
 
+SHAPED = frozenset((np.repeat, np.delete, np.insert, np.tile, np.resize, np.pad, np.split, np.array_split,
+                    np.hsplit, np.vsplit, np.dsplit, np.roll, np.rot90))  # fmt: skip
+"""Functions whose result has a shape that depends on their second argument"""
 VIEWS = (
     "flip fliplr flipud rot90 diagonal array_split hsplit vsplit dsplit split unstack rollaxis atleast_1d "
     "atleast_2d atleast_3d broadcast_arrays real matrix_transpose permute_dims einsum astype nan_to_num diag "
@@ -472,7 +479,7 @@ def _named(names: str, fresh: bool) -> dict[Any, bool]:
 PURE: dict[Any, bool] = {
     **_named(FRESH, True),
     **_named(VIEWS, False),
-    operator.getitem: True,  # by integer arrays, which copies
+    operator.getitem: False,  # by an array of integers, which copies, or by one integer, which does not
     operator.pow: True,
     standins.scalar_power: True,
 }

@@ -20,7 +20,7 @@ from funcnet.compile import layout, structure
 from funcnet.compile.chains import Chain
 from funcnet.compile.graph import Graph, Node, Place, Ref, leaves, plain_text
 from funcnet.compile.kinds import CALL, CONST, INPUT, PART, PROBE, SETTLE, UFUNC, VIEW, WHERE
-from funcnet.compile.memory import ALIGNMENT, Memory
+from funcnet.compile.memory import ALIGNMENT, Memory, is_opaque
 from funcnet.compile.passes import optimized
 
 BLOCK = 1 << 17
@@ -263,7 +263,9 @@ class Plan:
     def _emit_call(self, node: Node) -> None:
         def text(value: Any) -> str:
             if type(value) is Ref:
-                return self.ref(node.args[value.i])
+                arg = node.args[value.i]
+                own = is_opaque(node) and arg.kind is CONST and arg.is_array  # which the call may write to
+                return f"{self.ref(arg)}.copy()" if own else self.ref(arg)
             if isinstance(value, bool | int | float | str | None):
                 return plain_text(value)
             inner = structure.parts(value)

@@ -64,11 +64,10 @@ def record(
     args: tuple[Any, ...],
     names: tuple[str, ...] = (),
     strict: bool = False,
-    draws: bool = False,
     foreign: bool = True,
 ) -> Recording:
     """As ``trace``, with the tracer."""
-    tracer = Tracer(strict, draws, foreign)
+    tracer = Tracer(strict, foreign)
     token = current.set(tracer)
     try:
         names = names or tuple(str(i) for i in range(len(args)))

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.compile.fallback import Opaque
 from funcnet.compile.graph import Graph, Node, with_args
 from funcnet.compile.kinds import (
+    CALL,
     CAST,
     CONST,
     INPUT,
@@ -40,13 +42,27 @@ def is_one(node: Node) -> bool:
     return node.kind is CONST and node.shape == () and bool(node.static == 1)
 
 
+def seen_by_others(graph: Graph) -> set[Node]:
+    """Arrays that code sees which is not looked into, and may write to: each stays an array of its own."""
+    return {
+        other
+        for node in graph.nodes
+        if node.kind is CALL and isinstance(node.f, Opaque)
+        for arg in node.args
+        for other in (arg, memory_of(arg))
+    }
+
+
 def simplify(graph: Graph) -> Graph:
     """Fold constants, and leave out what does nothing: products with 1, views of views, casts to the same."""
+    apart = seen_by_others(graph)
 
-    def change(node: Node, args: tuple[Node, ...]) -> Node:
-        node = with_args(node, args)
-        if node.effect:
+    def change(old: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(old, args)
+        if node.effect or old in apart:
             return node
+        if node.kind is CAST and args[0].dtype == node.dtype and args[0].strides == node.strides:
+            return args[0]
         if node.kind is UFUNC:
             if node.f is np.multiply:
                 for x, other in (args, args[::-1]):
@@ -104,10 +120,12 @@ def share(graph: Graph) -> Graph:
     """Compute each expression once within its scope."""
     seen: dict[Any, Node] = {}
     numbers: dict[Node, int] = {}
+    apart = seen_by_others(graph)
 
-    def change(node: Node, args: tuple[Node, ...]) -> Node:
-        node = with_args(node, args)
-        if node.kind is INPUT:
+    def change(old: Node, args: tuple[Node, ...]) -> Node:
+        node = with_args(old, args)
+        if node.kind is INPUT or old in apart:
+            numbers.setdefault(node, len(numbers))
             return node
         if node.kind is CONST:
             value = node.static

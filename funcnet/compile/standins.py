@@ -281,14 +281,11 @@ class TracedArray(NDArrayOperatorsMixin):
             raise TypeError(
                 f"Cannot cast array data from {self.dtype!r} to {dtype!r} according to the rule {casting!r}"
             )
-        there = (
-            self.node.row_major if order == "C" else self.node.strides == layout.of_copy(self.node.form, self.itemsize)
-        )
-        same = dtype == self.dtype and (there or (not copy and order == "K"))
+        same = dtype == self.dtype and not copy and (order == "K" or self.node.row_major)
         return self if same else self.tracer.cast(self, dtype, order)
 
     def copy(self, order: str = "C") -> Any:
-        """As ``np.ndarray.copy``; nothing that is recorded is ever written to, so what lies in order stays."""
+        """As ``np.ndarray.copy``."""
         return self.astype(self.dtype, order=order)
 
     # functions of NumPy that are methods, too

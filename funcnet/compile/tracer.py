@@ -44,12 +44,12 @@ from funcnet.spec import Spec
 class Tracer:
     """Collects nodes while a function runs."""
 
-    def __init__(self, strict: bool = False, draws: bool = False, foreign: bool = True) -> None:
+    def __init__(self, strict: bool = False, foreign: bool = True) -> None:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.place = Place()
         self.strict = strict
-        self.draws, self.foreign = draws, foreign  # user code may draw from a global generator; there is user code
+        self.foreign = foreign  # whether there is user code
         self.refusal: TraceError | None = None
         self.names: list[str] = []  # of the layers that are being called, outermost first
         self.warnings: list[str] = []  # to be said once the plan has run
@@ -184,9 +184,9 @@ class Tracer:
 
         return parts(like, ())
 
-    def primitive(self, f: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+    def primitive(self, known: ops.Primitive, values: tuple[Any, ...]) -> Any:
         """A call of a function that is not looked into (``ops.primitive``)."""
-        return numpy_table.sampled(self, f, values, {}, fresh=ops.PRIMITIVES[f.__name__].fresh, numbers=True)
+        return numpy_table.sampled(self, known.function, values, {}, fresh=known.fresh, numbers=True)
 
     def check(self, ok: Any, error: Callable[..., Exception], values: tuple[Any, ...]) -> None:
         """An error that depends on values."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.compile.function import guard
+from funcnet.compile.function import Guard
 from funcnet.compile.graph import Graph, Node, Place
 from funcnet.compile.kinds import INPUT
 from funcnet.compile.pack import PACKED_SIZE
@@ -90,7 +90,7 @@ def profile(
         layers = layers_of(net, shape_of(x))
         owners = {path: owner_of(path, layers) for path in tree.flatten(ts.params)}
         plan = Plan(by_owner(trace(step, first, NAMES), owners))
-        flat = guard(first)
+        flat = Guard().of(first)
         times = [0.0] * len(plan.lines)
         run = plan.make({"clock": time.perf_counter, "times": times})
         samples: list[tuple[float, float, list[float]]] = []

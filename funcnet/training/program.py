@@ -16,6 +16,7 @@ from funcnet import ops, tree
 from funcnet.compile.fallback import attempt, structs
 from funcnet.compile.function import Compiled, Plans
 from funcnet.compile.graph import Struct
+from funcnet.compile.hidden import Hidden
 from funcnet.compile.record import section
 from funcnet.errors import PathError, ShapeError
 from funcnet.key import Array, Key
@@ -138,36 +139,41 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
 
 
 def compiled_prediction(net: Layer) -> Compiled:
-    """``prediction``, compiled; equal specs share plans, not memory."""
-    return Compiled(prediction(net), plans=_prediction_plans(net, repr(net)))
+    """``prediction``, compiled."""
+    return Compiled(prediction(net), plans=_plans(_prediction_plans, net))
 
 
 def compiled_gradients(net: Layer, loss: Loss) -> Compiled:
-    """``gradients``, compiled; equal specs share plans, not memory."""
-    return Compiled(gradients(net, loss), plans=_gradients_plans(net, loss, repr((net, loss))))
+    """``gradients``, compiled."""
+    return Compiled(gradients(net, loss), plans=_plans(_gradients_plans, net, loss))
 
 
 def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
-    """``training_step``, compiled; equal specs share plans, not memory."""
-    plans = _step_plans(net, loss, opt, shards, repr((net, loss, opt)))
-    return Compiled(training_step(net, loss, opt, shards), plans=plans)
+    """``training_step``, compiled."""
+    return Compiled(training_step(net, loss, opt, shards), plans=_plans(_step_plans, net, loss, opt, shards))
 
 
-# Specs are equal where their values are, and 1 == 1.0 == True; as texts they differ.
+def _plans(make: Any, *parts: Any) -> Plans:
+    """The plans of a program: equal specs of the library share theirs, code of a user's own has its own.
+
+    Specs are equal where their values are, and 1 == 1.0 == True; as texts they differ.
+    """
+    plans: Plans = make.__wrapped__(*parts) if Hidden(*parts).foreign else make(*parts, text=repr(parts))
+    return plans
 
 
 @lru_cache(MOST_PROGRAMS)
-def _prediction_plans(net: Layer, text: str) -> Plans:
+def _prediction_plans(net: Layer, text: str = "") -> Plans:
     return Plans(prediction(net), ("params", "state", "x"), patient=True, reads=(net,), name="the prediction")
 
 
 @lru_cache(MOST_PROGRAMS)
-def _gradients_plans(net: Layer, loss: Loss, text: str) -> Plans:
+def _gradients_plans(net: Layer, loss: Loss, text: str = "") -> Plans:
     names = ("params", "state", "x", "y", "ctx", "weight", "divisor")
     return Plans(gradients(net, loss), names, patient=True, reads=(net, loss), name="the gradient")
 
 
 @lru_cache(MOST_PROGRAMS)
-def _step_plans(net: Layer, loss: Loss, opt: Optimizer, shards: int, text: str) -> Plans:
+def _step_plans(net: Layer, loss: Loss, opt: Optimizer, shards: int, text: str = "") -> Plans:
     names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
     return Plans(training_step(net, loss, opt, shards), names, reads=(net, loss, opt), name="the training step")
