@@ -87,7 +87,7 @@ def of_library(kind: type) -> bool:
 
 def is_trusted(module: str, file: str | None) -> bool:
     """Whether code counts as fixed: Python's own, NumPy's and that of a few others."""
-    top = module.partition(".")[0]
+    top = str(module).partition(".")[0]
     if top in TRUSTED or (file or "").startswith((LIBRARY, "<attrs generated", "<frozen")):
         return True
     if top in sys.stdlib_module_names or top == "builtins":
@@ -193,6 +193,8 @@ class Hidden:
                 pass  # what they hold may bring more code, and more names
         except Unwatchable as error:
             self.foreign, self.problem = True, str(error)
+        except Exception as error:  # of a user's own attribute access, comparison or iteration
+            self.foreign, self.problem = True, f"cannot be looked into ({type(error).__name__}: {error})"
         self.seen.clear()
         self.objects.clear()
 
@@ -224,8 +226,8 @@ class Hidden:
         elif isinstance(value, types.BuiltinFunctionType):
             self._builtin(value, name)
         elif isinstance(value, types.MethodType):
-            self._look(value.__func__, name)
             self._look(value.__self__, name or type(value.__self__).__name__)
+            self._look(value.__func__, name)
         elif isinstance(value, functools.partial):
             for part in (value.func, *value.args, *value.keywords.values()):
                 self._look(part, name)
