@@ -1,18 +1,22 @@
 """``fn.compile`` and what stands behind it: what cannot be recorded, threads, forks, memory, bounded plans."""
 
+import gc
 import math
 import multiprocessing
+import pickle
 import threading
 import tracemalloc
 import warnings
+import weakref
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
 import funcnet as fn
 from funcnet import ops, tree
-from funcnet.compile import fallback, function
+from funcnet.compile import fallback, function, record
 from funcnet.compile.function import Compiled
 from funcnet.compile.plan import Recycler
 from tests.table import same
@@ -392,3 +396,116 @@ def test_forty_layers_and_a_short_last_batch():
             rows = order[begin : begin + 16]
             ts, _ = step(ts, (x[rows], y[rows]))
     assert same(result.train_state.params, ts.params)
+
+
+# ----- never slower, never more memory than it needs --------------------------------------------------------------
+
+
+def test_thirty_three_shapes_are_not_recorded_again_and_again(monkeypatch):
+    made = []
+    monkeypatch.setattr(function, "record", lambda *args: made.append(1) or record.record(*args))
+    fast = Compiled(lambda x: np.tanh(x) * 2.0)
+    with pytest.warns(fn.CompileWarning, match="more than 32 shapes"):
+        for _ in range(5):
+            for n in range(1, 34):
+                assert np.array_equal(fast(np.ones(n)), np.tanh(np.ones(n)) * 2.0)
+    assert len(made) == 32
+    for _ in range(function.STALE):  # one shape is left alone so long that another takes its place
+        for n in range(1, 32):
+            fast(np.ones(n))
+    fast(np.ones(33))
+    assert len(made) == 33
+    assert len(fast.plans.known) == 32
+
+
+def test_unpickled_arrays_take_the_fast_way():
+    fast = Compiled(lambda x: x * 2.0)
+    fast(X)
+    again = pickle.loads(pickle.dumps(X))
+    assert again.dtype is not X.dtype
+    assert fast.quickly(again) is not function.MISS
+    assert fast.quickly(X.astype(np.float64)) is function.MISS
+    assert fast.quickly(np.asfortranarray(X)) is function.MISS
+
+
+def test_plans_of_one_function_share_one_memory_and_go_with_the_step():
+    net, opt = fn.serial(fn.Dense(300), fn.Tanh(), fn.Dense(1)), fn.optim.Adam()
+    ts = fn.train_state(net, opt, fn.Key(0), (4,))
+    step = fn.train_step(net, LOSS, opt)
+    for rows in (3, 6, 2, 5, 6, 3):
+        ts, _ = step(ts, (X[:rows], Y[:rows]))
+    (run,) = [cell.cell_contents for cell in step.__closure__ if isinstance(cell.cell_contents, Compiled)]
+    (space,) = run.idle
+    assert len(run.plans.known) == 4
+    assert space.memory.nbytes == max(recorded.program.nbytes for recorded in run.plans.known.values())
+    kept = weakref.ref(space.memory), weakref.ref(run)
+    del step, run, space
+    gc.collect()
+    assert [one() for one in kept] == [None, None]
+
+
+def test_racing_first_calls_of_user_code():
+    fast = fn.compile(lambda x: np.tanh(x) * 2.0)
+    errors: list[Any] = []
+
+    def work() -> None:
+        try:
+            for _ in range(5):
+                assert np.array_equal(fast(X), np.tanh(X) * 2.0)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_thousand_unrolled_steps_and_a_deep_result():
+    def f(state):
+        for _ in range(1000):
+            state = {name: leaf * 0.5 + 1.0 for name, leaf in state.items()}
+        return state
+
+    state = {"a": np.ones(3), "b": np.zeros(2)}
+    assert same(fn.compile(f, strict=True)(state), f(state))
+
+    def deep(x):
+        result = x * 2.0
+        for _ in range(100):
+            result = (result,)
+        return result
+
+    found = fn.compile(deep, strict=True)(X)
+    for _ in range(100):
+        (found,) = found
+    assert np.array_equal(found, X * 2.0)
+
+
+def test_user_specs_of_equal_value_do_not_share_what_equality_does_not_see():
+    losses = []
+    for factor in (1.0, 3.0):
+        net = fn.serial(Scaled(factor), fn.Dense(1))
+        opt = fn.optim.SGD(0.1)
+        ts = fn.train_state(net, opt, fn.Key(0), (4,))
+        losses.append(fn.train_step(net, LOSS, opt)(ts, (X, Y))[1]["loss"])
+        assert losses[-1] == fn.train_step(net, LOSS, opt, compile=False)(ts, (X, Y))[1]["loss"]
+    assert losses[0] != losses[1]
+
+
+@fn.frozen
+class Scaled(fn.Layer):
+    """A factor that does not take part in comparisons."""
+
+    factor: Any = attrs.field(eq=False, repr=False)
+
+    def out_shape(self, in_shape):
+        return in_shape
+
+    def apply(self, params, state, x, ctx):
+        return x * self.factor, state, None
+
+    def vjp(self, params, residuals, dy):
+        return {}, dy * self.factor

@@ -17,6 +17,7 @@ import funcnet as fn
 from tests.compile.user_code.rows import (
     BYTES,
     INTS,
+    NO_LINE,
     RATES,
     SINGLE_RATES,
     SINGLE_STEPS,
@@ -128,7 +129,7 @@ def grid_of(n):
     return np.linspace(0.0, 1.0, n)
 
 
-@falls_back(STEPS)
+@falls_back(STEPS, NO_LINE)
 def number_to_a_cached_function(x, n):
     return x * window(n)  # at fault
 
