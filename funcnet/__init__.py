@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from funcnet.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from funcnet.errors import (
         CheckpointError as CheckpointError,
+        CompileWarning as CompileWarning,
         DataError as DataError,
         ExtraRequired as ExtraRequired,
         FuncnetError as FuncnetError,

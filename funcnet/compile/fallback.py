@@ -157,14 +157,14 @@ class LayerRecorder:
             if method == "apply":
                 self.inputs[path] = structs(args[2])
                 result = attempt(layer.apply, args, lambda: self.outputs_of(layer, args), what)
-                result = returned(layer, method, result, name)
+                result = returned(layer, method, result)
                 if not layer.children:
                     name_nodes(path or "output", result[0])
             else:
                 like = structs(args[0]), self.inputs[path]
                 if not layer.children:
                     name_nodes(f"d_{path or 'output'}", args[2])
-                result = returned(layer, method, attempt(layer.vjp, args, lambda: like, what), name)
+                result = returned(layer, method, attempt(layer.vjp, args, lambda: like, what))
                 for leaf, gradient in tree.flatten(result[0]).items():
                     name_nodes(f"d_{path}/{leaf}" if path else f"d_{leaf}", gradient)
             return result

@@ -111,11 +111,7 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
         tracer.refuse(f"calls {f.__name__}, which works on objects", "use functions of NumPy on arrays of numbers")
     if method == "__call__" and f is np.matmul and not kwargs:
         return tracer.add(MATMUL.node(f, tuple(map(tracer.node, values)), tracer.place), scalar=True)
-    whole = (
-        f in COMPARISONS
-        and any(number_kind(value) is int for value in values)
-        and any(type(value) is TracedArray and value.dtype.kind in "iu" and value.dtype != np.int64 for value in values)
-    )
+    whole = f in COMPARISONS and not all(map(fits_beside, values, values[::-1]))
     if method == "__call__" and f.nout == 1 and f.signature is None and len(values) == f.nin and not whole:
         dtype = kwargs.pop("dtype", None)
         if not kwargs:
@@ -138,11 +134,13 @@ COMPARISONS = frozenset((np.equal, np.not_equal, np.less, np.less_equal, np.grea
 """Of arrays of integers, also with integers that these cannot hold"""
 
 
-def number_kind(value: Any) -> Any:
-    """float or int for a Python number, recorded or not; None for anything else."""
-    if type(value) is TracedNumber:
-        return value.node.dtype
-    return type(value) if type(value) in (int, float) else None
+def fits_beside(number: Any, array: Any) -> bool:
+    """Whether an operand is no integer beside an array of integers that may not hold it."""
+    if type(array) is not TracedArray or array.dtype.kind not in "iu":
+        return True
+    if type(number) is TracedNumber:
+        return number.node.dtype is float or array.dtype == np.int64
+    return type(number) is not int or np.iinfo(array.dtype).min <= number <= np.iinfo(array.dtype).max
 
 
 def converted(value: Any, dtype: Any) -> Any:

@@ -30,7 +30,11 @@ def thresholds():
 @pytest.mark.parametrize(("sizes", "without"), WAYS)
 def test_layers(thresholds, sizes, without):
     thresholds(sizes)
-    for name, row in LAYERS.items():
+    names = list(LAYERS)
+    if without:  # every fourth in each of these ways
+        names = names[[way.values for way in WAYS].index((sizes, without)) % 4 :: 4]
+    for name in names:
+        row = LAYERS[name]
         for dtype in (np.float32, np.float64):
             params, state = row.layer.init(fn.Key(0), row.in_shape, dtype)
             x = row.input(fn.Key(1), 4, dtype)
