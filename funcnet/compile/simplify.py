@@ -23,6 +23,7 @@ from funcnet.compile.kinds import (
     UFUNC,
     VIEW,
     WHERE,
+    is_elementwise,
     memory_of,
     number_of,
     ufunc_dtypes,
@@ -180,7 +181,7 @@ def squeeze(graph: Graph) -> Graph:
                 whole = UFUNC.node(np.add, (whole, constant(0 if node.dtype.kind in "iu" else 0.0, node)), node.place)
             return reshaped(whole, node.shape)
         alike = all(arg.shape in ((), node.shape) for arg in args) and (node.size != 1 or not node.shape)
-        if node.kind is not UFUNC or alike:
+        if node.kind is not UFUNC or alike or not is_elementwise(node):
             return node
         short = tuple(n for n in node.shape if n != 1)
         shapes = [tuple(n for n in arg.shape if n != 1) for arg in args]
@@ -196,7 +197,7 @@ def widen(graph: Graph) -> Graph:
     """Cast by a call of its own where a ufunc would cast in its buffer, which is slower."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
-        if node.kind is UFUNC:
+        if node.kind is UFUNC and is_elementwise(node):
             dtypes = ufunc_dtypes(node.f, tuple([arg.dtype for arg in args]))
             args = tuple(
                 CAST.node(arg, dtype, node.place) if arg.shape and arg.dtype != dtype and dtype.kind != "V" else arg
