@@ -230,7 +230,7 @@ class Hidden:
             self._look(value.__func__, name)
         elif isinstance(value, functools.partial):
             for part in (value.func, *value.args, *value.keywords.values()):
-                self._look(part, name)
+                self._look(part, name or "an argument of a partial")
         elif isinstance(value, types.ModuleType):
             if not is_trusted(value.__name__, getattr(value, "__file__", None)):
                 raise Unwatchable(f"hands on the module {value.__name__}")
@@ -247,6 +247,8 @@ class Hidden:
                 self._look(part, name)
         elif isinstance(value, classmethod | staticmethod | functools.partialmethod | functools.cached_property):
             self._look(getattr(value, "__func__", None) or getattr(value, "func", None), name)
+        elif type(value).__name__ in ("_ArrayFunctionDispatcher", "cython_function_or_method"):
+            self._trusted(value.__module__ or "", name)
         elif isinstance(value, functools._lru_cache_wrapper):
             raise Unwatchable(f"calls {name}, which is cached: what it gave may have been changed since")
         else:
@@ -306,11 +308,13 @@ class Hidden:
             if isinstance(constant, types.CodeType):
                 self._refuse_code(constant)
 
-    def _slot(self, name: str, namespace: dict[str, Any], value: Any) -> None:
-        def write(was: Any) -> None:
-            namespace.pop(name, None) if was is MISSING else namespace.__setitem__(name, was)
+    def _slot(self, name: str, namespace: dict[str, Any], value: Any, key: str = "") -> None:
+        key = key or name
 
-        self.watched.append(Slot(name, functools.partial(namespace.get, name, MISSING), write))
+        def write(was: Any) -> None:
+            namespace.pop(key, None) if was is MISSING else namespace.__setitem__(key, was)
+
+        self.watched.append(Slot(name, functools.partial(namespace.get, key, MISSING), write))
         self._look(value, name)
 
     def _builtin(self, f: Any, name: str) -> None:
@@ -435,24 +439,18 @@ class Hidden:
         for value, name, known in list(self.objects):
             held = getattr(value, "__dict__", {})
             slots = {slot for base in type(value).__mro__ for slot in slots_of(base) if hasattr(value, slot)}
-            wanted = (held.keys() | slots) if every else ((held.keys() | slots | self.names) & (self.names | slots))
+            here = held.keys() | slots | {inner for inner in self.names if hasattr(type(value), inner)}
+            wanted = here if every else here & self.names
             for inner in sorted(wanted - known):
                 known.add(inner)
-                if inner in held:
-                    new = True
-                    self._slot_of(value, held, name, inner)
-                elif inner in slots:
-                    new = True
+                if inner in slots:
                     self._attribute(value, name, inner)
-                elif not inner.startswith("__") and not hasattr(type(value), inner):
-                    read = functools.partial(getattr, value, inner, MISSING)  # it may get one
-                    self.watched.append(Slot(f"{name}.{inner}", read, lambda was: None))
+                elif isinstance(held, dict) and not inner.startswith("__"):  # it may hide one of its class
+                    self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
+                else:
+                    continue
+                new = True
         return new
-
-    def _slot_of(self, value: Any, held: dict[str, Any], name: str, inner: str) -> None:
-        read = functools.partial(held.get, inner, MISSING)
-        self.watched.append(Slot(f"{name}.{inner}", read, functools.partial(held.__setitem__, inner)))
-        self._look(held[inner], f"{name}.{inner}")
 
 
 def contents_of(cell: Any) -> Any:
