@@ -14,20 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.compile import structure
+from funcnet.compile.compared import alike, culprits
 from funcnet.compile.fallback import Unlike, from_signal, runs_as_it_is, warn
-from funcnet.compile.graph import Node
-from funcnet.compile.hidden import Hidden, is_trusted, random_states, same_states, set_random_states
-from funcnet.compile.kinds import PROBE
+from funcnet.compile.guard import MISS, Guard, signature
+from funcnet.compile.hidden import Hidden, random_states, same_states, set_random_states
 from funcnet.compile.plan import Plan, Program, Recycler
-from funcnet.compile.record import Recording, is_input, record
-from funcnet.compile.standins import CLASSES
-from funcnet.compile.tracer import CONSTANTS
+from funcnet.compile.record import Recording, record
 from funcnet.errors import FuncnetError, TraceError
-from funcnet.key import Key
-from funcnet.layer import Context, listening
+from funcnet.layer import listening
 
-MISS: Any = object()
 MOST_PLANS = 32
 """Plans that one function keeps"""
 STALE = 10 * MOST_PLANS
@@ -408,170 +403,3 @@ def compile(f: Callable[..., Any], *, strict: bool = False) -> Callable[..., Any
     Raises   TraceError
     """
     return Compiled(f, strict=strict)
-
-
-# ----- comparing -------------------------------------------------------------------------------------------------
-
-
-def alike(a: Any, b: Any, made: Any = None) -> bool:
-    """Whether two results have the same structure, shapes, dtypes and bits; any NaN is like any other.
-
-    ``made`` has the nodes that the first was recorded as: of probes only the sum has a meaning.
-    """
-    if type(made) is Node and made.kind is PROBE:
-        return True
-    if isinstance(b, np.ndarray | np.generic):
-        if not isinstance(a, np.ndarray | np.generic) or a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        if np.asarray(a).tobytes() == np.asarray(b).tobytes():
-            return True
-        signs = b.dtype.kind == "f" and np.any((np.signbit(a) != np.signbit(b)) & (a == a))
-        return b.dtype.kind in "fc" and not signs and np.array_equal(a, b, equal_nan=True)
-    inner, other = structure.parts(b), structure.parts(a)
-    if inner is None or other is None:
-        return type(a) is type(b) and bool(a is b or a == b or (a != a and b != b))
-    nodes = dict(structure.parts(made) or ())
-    left, right = dict(other), dict(inner)
-    same = type(a) is type(b) and left.keys() == right.keys()
-    return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
-
-
-def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
-    """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
-    given = [np.array(value) if isinstance(value, np.ndarray) else value for value in flat]
-    values: dict[Node, Any] = dict(zip(recording.graph.inputs, given, strict=True))
-    found = []
-    try:
-        with np.errstate(all="ignore"):
-            for node in recording.graph.nodes:
-                if node not in values:
-                    values[node] = node.kind.evaluate(node, [values[arg] for arg in node.args])
-            for what, f, args, result in recording.tracer.checked:
-                taken, expected = (
-                    structure.replaced(lambda leaf: values[leaf.node] if type(leaf) in CLASSES else leaf, part)
-                    for part in (args, result)
-                )
-                if not _near(f(*taken), expected):
-                    found.append(what)
-    except Exception:
-        return ""
-    return ", ".join(dict.fromkeys(found))
-
-
-def _near(a: Any, b: Any) -> bool:
-    inner, other = structure.parts(b), structure.parts(a)
-    if inner is None or other is None:
-        try:
-            return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, equal_nan=True))
-        except TypeError:
-            return True
-    return len(inner) == len(other) and all(_near(x, y) for (_, x), (_, y) in zip(other, inner, strict=True))
-
-
-# ----- recognising arguments --------------------------------------------------------------------------------------
-
-
-def signature(args: Any) -> Any:
-    """Structure, shapes, dtypes, strides and constants of arguments, to recognise those that a plan fits.
-
-    None for arguments of which a part is neither an array, a number, a key, nor known to be a constant.
-    """
-    inner = structure.parts(args)
-    if inner is not None:
-        forms = [signature(part) for _, part in inner]
-        return None if None in forms else (type(args), tuple(step for step, _ in inner), tuple(forms))
-    if type(args) is np.ndarray:
-        return args.shape, args.dtype, args.strides
-    if isinstance(args, np.generic | Key) or type(args) in (int, float):
-        return type(args)
-    known = isinstance(args, CONSTANTS) and is_trusted(getattr(args, "__module__", type(args).__module__), None)
-    return (type(args), args) if known else None
-
-
-LEAVES = 200
-"""Leaves that one function looks at; a larger dict is looked at by several"""
-
-
-class Guard:
-    """Writes functions that give the flat inputs of arguments like some others, and None for any unlike them.
-
-    They are written out, because a walk over the structure would cost more than a small network's step.
-    """
-
-    def __init__(self, exact: bool = False) -> None:
-        self.exact = exact  # user code may depend on the order of a dict, and on whether two arrays are one
-        self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
-        self.distinct = 0
-
-    def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        """The function for some arguments."""
-        given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
-        if self.exact:
-            self.distinct = len({id(leaf) for leaf in structure.leaves(args) if type(leaf) is np.ndarray})
-        return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
-
-    def constant(self, value: Any) -> str:
-        """The name of a value that others are compared with."""
-        name = f"c{len(self.names)}"
-        self.names[name] = value
-        return name
-
-    def function(self, given: str, first: str, parts: list[tuple[str, Any]]) -> Callable[..., Any]:
-        """A function that looks at some expressions, each of which is to be like a value."""
-        body, flat = [first], list[str]()
-        for text, value in parts:
-            self.look(value, text, body, flat)
-        if self.exact and given != "v":
-            arrays = f"[x for x in ({''.join(name + ', ' for name in flat)}) if type(x) is ndarray]"
-            body.append(f"if len({{*map(id, {arrays})}}) != {self.distinct}: return None")
-        lines = [f"def flat({given}):", "    try:", *(f"        {line}" for line in body)]
-        lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
-        lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
-        exec("\n".join(lines), self.names)
-        found: Callable[..., Any] = self.names.pop("flat")
-        return found
-
-    def look(self, value: Any, text: str, body: list[str], flat: list[str]) -> None:
-        """Add the lines that compare an expression with a value."""
-        here = f"v{len(body)}"
-        inner = structure.parts(value)
-        if type(value) is Context:
-            body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not Context or {here}.train is not {value.train}: return None")
-            self.look(value.key, f"{here}.key", body, flat)
-        elif inner is not None:
-            kind = self.constant(type(value))
-            body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
-            if self.exact and isinstance(value, dict):
-                body.append(f"if tuple({here}) != {self.constant(tuple(value))}: return None")
-            steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]
-            if len(steps) > LEAVES // 4:
-                for start in range(0, len(steps), LEAVES // 4):
-                    some = [(f"v[{step}]", part) for step, part in steps[start : start + LEAVES // 4]]
-                    name = self.constant(self.function("v", "", some))
-                    body.append(f"{here}_{start} = {name}({here})")
-                    body.append(f"if {here}_{start} is None: return None")
-                    flat.append(f"*{here}_{start}")
-            else:
-                for step, part in steps:
-                    self.look(part, f"{here}[{step}]", body, flat)
-        elif type(value) is np.ndarray:
-            shape, dtype, strides = self.constant(value.shape), self.constant(value.dtype), self.constant(value.strides)
-            lies = f" or {here}.strides != {strides}" if value.ndim else ""
-            body.append(f"{here} = {text}")
-            body.append(
-                f"if type({here}) is not ndarray or {here}.shape != {shape}{lies} "
-                f"or ({here}.dtype is not {dtype} and {here}.dtype != {dtype}): return None"
-            )
-            flat.append(here)
-        elif is_input(value):
-            body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not {self.constant(type(value))}: return None")
-            flat.append(here)
-        elif value is None or isinstance(value, bool):
-            body.append(f"if {text} is not {value}: return None")
-        else:
-            same, kind = self.constant(value), self.constant(type(value))
-            body.append(f"{here} = {text}")
-            body.append(f"if {here} is not {same} and (type({here}) is not {kind} or {here} != {same}): return None")

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.compile.function import Guard
 from funcnet.compile.graph import Graph, Node, Place
+from funcnet.compile.guard import Guard
 from funcnet.compile.kinds import INPUT
 from funcnet.compile.pack import PACKED_SIZE
 from funcnet.compile.plan import Plan

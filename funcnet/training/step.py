@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.compile.function import MISS, Compiled
+from funcnet.compile.function import Compiled
+from funcnet.compile.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.key import Array, Key
 from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, init_child, listen

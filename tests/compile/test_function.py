@@ -16,7 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import ops, tree
-from funcnet.compile import fallback, function, record
+from funcnet.compile import fallback, function, guard, record
 from funcnet.compile.function import Compiled
 from funcnet.compile.plan import Recycler
 from tests.table import same
@@ -425,9 +425,9 @@ def test_unpickled_arrays_take_the_fast_way():
     fast(X)
     again = pickle.loads(pickle.dumps(X))
     assert again.dtype is not X.dtype
-    assert fast.quickly(again) is not function.MISS
-    assert fast.quickly(X.astype(np.float64)) is function.MISS
-    assert fast.quickly(np.asfortranarray(X)) is function.MISS
+    assert fast.quickly(again) is not guard.MISS
+    assert fast.quickly(X.astype(np.float64)) is guard.MISS
+    assert fast.quickly(np.asfortranarray(X)) is guard.MISS
 
 
 def test_plans_of_one_function_share_one_memory_and_go_with_the_step():

@@ -1,0 +1,68 @@
+"""Comparing what a plan gives with what its function gives, and finding whose code differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcnet.compile import structure
+from funcnet.compile.graph import Node
+from funcnet.compile.kinds import PROBE
+from funcnet.compile.record import Recording
+from funcnet.compile.standins import CLASSES
+
+
+def alike(a: Any, b: Any, made: Any = None) -> bool:
+    """Whether two results have the same structure, shapes, dtypes and bits; any NaN is like any other.
+
+    ``made`` has the nodes that the first was recorded as: of probes only the sum has a meaning.
+    """
+    if type(made) is Node and made.kind is PROBE:
+        return True
+    if isinstance(b, np.ndarray | np.generic):
+        if not isinstance(a, np.ndarray | np.generic) or a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if np.asarray(a).tobytes() == np.asarray(b).tobytes():
+            return True
+        signs = b.dtype.kind == "f" and np.any((np.signbit(a) != np.signbit(b)) & (a == a))
+        return b.dtype.kind in "fc" and not signs and np.array_equal(a, b, equal_nan=True)
+    inner, other = structure.parts(b), structure.parts(a)
+    if inner is None or other is None:
+        return type(a) is type(b) and bool(a is b or a == b or (a != a and b != b))
+    nodes = dict(structure.parts(made) or ())
+    left, right = dict(other), dict(inner)
+    same = type(a) is type(b) and left.keys() == right.keys()
+    return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
+
+
+def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
+    """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
+    given = [np.array(value) if isinstance(value, np.ndarray) else value for value in flat]
+    values: dict[Node, Any] = dict(zip(recording.graph.inputs, given, strict=True))
+    found = []
+    try:
+        with np.errstate(all="ignore"):
+            for node in recording.graph.nodes:
+                if node not in values:
+                    values[node] = node.kind.evaluate(node, [values[arg] for arg in node.args])
+            for what, f, args, result in recording.tracer.checked:
+                taken, expected = (
+                    structure.replaced(lambda leaf: values[leaf.node] if type(leaf) in CLASSES else leaf, part)
+                    for part in (args, result)
+                )
+                if not _near(f(*taken), expected):
+                    found.append(what)
+    except Exception:
+        return ""
+    return ", ".join(dict.fromkeys(found))
+
+
+def _near(a: Any, b: Any) -> bool:
+    inner, other = structure.parts(b), structure.parts(a)
+    if inner is None or other is None:
+        try:
+            return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, equal_nan=True))
+        except TypeError:
+            return True
+    return len(inner) == len(other) and all(_near(x, y) for (_, x), (_, y) in zip(other, inner, strict=True))
