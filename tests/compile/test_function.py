@@ -317,6 +317,21 @@ def test_inputs_of_any_layout_and_read_only():
 # ----- threads, forks, bounds ---------------------------------------------------------------------------------------
 
 
+def test_arguments_that_lie_otherwise_have_a_plan_of_their_own():
+    """An intermediate array lies as they do, and is added up in that order."""
+
+    def f(x: Any) -> Any:
+        y = np.tanh(x)
+        return (y * y).sum(), y.T.reshape(-1).cumsum()
+
+    x = fn.Key(3).normal((64, 70), np.float32)
+    gaps = np.repeat(x, 2, axis=1)[:, ::2]
+    fast = Compiled(f, strict=True)
+    for value in (x, np.asfortranarray(x), gaps, x[::-1], x):
+        assert same(fast(value), f(value))
+    assert len(fast.plans.known) == 4
+
+
 def test_eight_threads_at_once():
     net, opt = fn.serial(fn.Dense(64), fn.Tanh(), fn.Dropout(0.2), fn.Dense(1)), fn.optim.Adam(0.01)
     step = fn.train_step(net, LOSS, opt)
