@@ -8,6 +8,7 @@ import numpy as np
 
 from funcnet.compile import structure
 from funcnet.compile.graph import Node
+from funcnet.compile.hidden import from_signal
 from funcnet.compile.kinds import PROBE
 from funcnet.compile.record import Recording
 from funcnet.compile.standins import CLASSES
@@ -53,7 +54,9 @@ def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
                 )
                 if not _near(f(*taken), expected):
                     found.append(what)
-    except Exception:
+    except Exception as error:
+        if from_signal(error):
+            raise
         return ""
     return ", ".join(dict.fromkeys(found))
 

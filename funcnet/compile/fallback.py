@@ -6,7 +6,6 @@ say; a plan treats it as the worst (``memory.py``), and looks at what comes back
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.compile.graph import Place, Struct
-from funcnet.compile.hidden import is_foreign, random_states, same_states, set_random_states
+from funcnet.compile.hidden import from_signal, is_foreign, random_states, same_states, set_random_states
 from funcnet.compile.standins import TracedArray, TracedObject
 from funcnet.compile.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
@@ -120,17 +119,6 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
 def structs(value: Any) -> Any:
     """The shapes and dtypes of a value's arrays; strides are not known of what others make."""
     return tree.map(lambda leaf: Struct(leaf.shape, leaf.dtype), value)
-
-
-def from_signal(error: BaseException) -> bool:
-    """Whether an error was raised by the handler of a signal, in the middle of whatever went on."""
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code in handlers:
-            return True
-        frame = frame.tb_next
-    return False
 
 
 # ----- layers --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import operator
 import os
 import random
 import re
+import signal
 import sys
 import sysconfig
 import types
@@ -78,6 +79,17 @@ def is_foreign(f: Any) -> bool:
         )
     code = getattr(f, "__code__", None)
     return not code.co_filename.startswith(LIBRARY) if code is not None else not of_library(type(f))
+
+
+def from_signal(error: BaseException) -> bool:
+    """Whether an error was raised by the handler of a signal, in the middle of whatever went on."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code in handlers:
+            return True
+        frame = frame.tb_next
+    return False
 
 
 def of_library(kind: type) -> bool:
@@ -194,6 +206,8 @@ class Hidden:
         except Unwatchable as error:
             self.foreign, self.problem = True, str(error)
         except Exception as error:  # of a user's own attribute access, comparison or iteration
+            if from_signal(error):
+                raise
             self.foreign, self.problem = True, f"cannot be looked into ({type(error).__name__}: {error})"
         self.seen.clear()
         self.objects.clear()
@@ -300,6 +314,8 @@ class Hidden:
         for i, step in enumerate(steps):
             if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
                 raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
+            if step.opname == "MATCH_CLASS":
+                self.names.add("getattr")  # it reads attributes that only a constant names
             if step.opname == "LOAD_GLOBAL" and step.argval == "type":
                 near = {one.opname for one in steps[i : i + 9]}
                 if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
@@ -437,15 +453,17 @@ class Hidden:
         new = False
         every = bool(self.names & BY_NAME)
         for value, name, known in list(self.objects):
-            held = getattr(value, "__dict__", {})
-            slots = {slot for base in type(value).__mro__ for slot in slots_of(base) if hasattr(value, slot)}
-            here = held.keys() | slots | {inner for inner in self.names if hasattr(type(value), inner)}
-            wanted = here if every else here & self.names
+            held = getattr(value, "__dict__", None)
+            slots = {slot for base in type(value).__mro__ for slot in slots_of(base)}
+            if every and isinstance(held, dict) and "" not in known:
+                known.add("")
+                self.watched.append(Contents(name, held))  # which names it has
+            wanted = self.names | slots | (held or {}).keys() if every else self.names
             for inner in sorted(wanted - known):
                 known.add(inner)
                 if inner in slots:
                     self._attribute(value, name, inner)
-                elif isinstance(held, dict) and not inner.startswith("__"):  # it may hide one of its class
+                elif isinstance(held, dict) and not inner.startswith("__"):  # it may get one, or hide one of its class
                     self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
                 else:
                     continue

@@ -111,7 +111,11 @@ def of_concatenation(forms: Iterable[Form], shape: Shape, itemsize: int) -> Stri
         return row_major(shape, itemsize)
     if any(form.strides is None for form in forms):
         return None
-    return packed(shape, _sorted_axes(range(len(shape)), _effective(forms, len(shape)), outermost_first=True), itemsize)
+    lengths = [
+        tuple(0 if n == 1 else abs(stride) + 1 for n, stride in zip(form.shape, form.strides or (), strict=True))
+        for form in forms
+    ]  # a stride of 0 is the shortest here; only an axis with one entry does not count
+    return packed(shape, _sorted_axes(range(len(shape)), lengths, outermost_first=True), itemsize)
 
 
 def of_product(a: Form, b: Form, shape: Shape, itemsize: int) -> Strides | None:

@@ -384,7 +384,7 @@ def _broadcast_to(tracer: Tracer, array: Any, shape: Any) -> Any:
 def _dot(tracer: Tracer, a: Any, b: Any) -> Any:
     x, y = tracer.node(a), tracer.node(b)
     if not (x.shape and y.shape):
-        return tracer.ufunc(np.multiply, a, b)
+        return UNUSUAL  # it adds the product to 0, which makes 0 of -0
     if len(x.shape) > 2 or len(y.shape) > 2 or x.dtype != y.dtype or x.dtype.kind != "f":
         return UNUSUAL
     return tracer.add(MATMUL.node(np.dot, (x, y), tracer.place), scalar=True)

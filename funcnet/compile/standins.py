@@ -418,7 +418,12 @@ for _name in dir(np.ndarray):
     if _name.startswith("__i") and f"__{_name[3:]}" in dir(np.ndarray) and _name != "__index__":
         setattr(TracedArray, _name, TracedArray._update)
 ARRAY_NAMES = frozenset(dir(np.ndarray)) | frozenset(dir(np.float64))
-completed(TracedArray, (np.ndarray,), "uses an array as it is in memory", "use functions of NumPy")
+completed(
+    TracedArray,
+    (np.ndarray, np.float64, np.int64, np.complex128),
+    "uses an array as it is in memory",
+    "use functions of NumPy",
+)
 
 
 def scalar_power(base: Any, exponent: Any) -> Any:
