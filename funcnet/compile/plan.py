@@ -552,7 +552,7 @@ class Program:
 
     def bind(self, memory: Any, take: Any) -> Callable[..., Any]:
         """A function that runs it, in some memory; ``take[i]()`` gives the i-th array that is made anew."""
-        names = {**self.names, "arena": memory[-memory.ctypes.data % ALIGNMENT :], "take": take}
+        names = {"np": np, **self.names, "arena": memory[-memory.ctypes.data % ALIGNMENT :], "take": take}
         for code in self.code:
             exec(code, names)
         run: Callable[..., Any] = names["run"]

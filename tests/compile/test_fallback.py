@@ -81,6 +81,27 @@ def test_a_layer_that_is_tried_and_given_up_draws_once() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+def test_what_a_layer_changes_once_it_runs_is_changed_once() -> None:
+    """It is not seen while it is recorded, since the branch comes before."""
+    calls: list[int] = []
+    total = np.zeros(1)
+
+    def apply(params: Any, state: Any, x: Any, ctx: Any) -> Any:
+        y = x if x.sum() > 0 else -x
+        calls.append(len(calls))
+        total[...] += 1.0
+        return y * float(total[0]), state, None
+
+    net = fn.serial(own(apply, lambda params, residuals, dy: ({}, dy)), fn.Tanh())
+    fast = fn.compile(lambda x: net.apply({}, {}, x, fn.EVAL)[0])
+    for i in range(1, 4):
+        assert fast(np.full((1, 2), 0.1)).tolist() == np.tanh(np.full((1, 2), 0.1) * i).tolist()
+        assert calls == list(range(i))
+        assert total[0] == i
+        assert fast.last is None, "a plan that was given up runs on"
+
+
 def test_a_warning_is_said_once() -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")

@@ -16,7 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import ops, tree
-from funcnet.compile import fallback, function, guard, record
+from funcnet.compile import compared, fallback, function, guard, record
 from funcnet.compile.function import Compiled
 from funcnet.compile.plan import Recycler
 from tests.table import same
@@ -330,6 +330,45 @@ def test_arguments_that_lie_otherwise_have_a_plan_of_their_own():
     for value in (x, np.asfortranarray(x), gaps, x[::-1], x):
         assert same(fast(value), f(value))
     assert len(fast.plans.known) == 4
+
+
+def test_arguments_of_other_types_have_a_plan_of_their_own():
+    def f(x: Any, n: Any) -> Any:
+        return x * n, x.sum(), n / 2
+
+    x, fast = np.array([[1.0, 2.0], [3.0, 5.0]]), Compiled(f, strict=True)
+    dtypes = np.float64, np.int64, np.uint64, ">f8", np.float32, np.int32, bool  # some follow others of as many bytes
+    values = [x.astype(dtype) for dtype in dtypes]
+    for n in (3, 0.1, np.float32(0.1), np.float64(0.1)):
+        for value in [*values, *values[::-1]]:
+            found, expected = fast(value, n), f(value, n)
+            assert same(found[:2], expected[:2]), (value.dtype, n)
+            assert [y.dtype for y in found[:2]] == [y.dtype for y in expected[:2]]
+            assert found[2] == expected[2]
+            assert isinstance(found[2], float) or np.ndim(found[2]) == 0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (np.array([0.0, 1.0]), np.array([0.0, 1.0]), True),
+        (np.array([-0.0, 1.0]), np.array([0.0, 1.0]), False),
+        (np.array([np.nan, -0.0]), np.array([-np.nan, -0.0]), True),
+        (np.array([np.nan, 0.0]), np.array([np.nan, -0.0]), False),
+        (np.array([1.0, np.nextafter(1.0, 2.0)]), np.array([1.0, 1.0]), False),
+        (np.float32(1.0), np.array(1.0, np.float32), True),
+        (np.float32(1.0), np.float64(1.0), False),
+        (np.ones((1, 2)), np.ones((2, 1)), False),
+        (1, 1.0, False),
+        (math.nan, math.nan, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ((1, 2), [1, 2], False),
+        (None, 0, False),
+    ],
+)
+def test_what_is_alike_in_a_first_comparison(a: Any, b: Any, expected: bool):
+    assert compared.alike(a, b) == expected
 
 
 def test_eight_threads_at_once():

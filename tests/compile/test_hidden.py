@@ -221,3 +221,39 @@ def test_the_library_reads_constants_alone() -> None:
     hidden = Hidden(net.apply, fn.losses.MeanSquaredError().apply, fn.optim.Adam(0.1).update)
     assert not hidden.foreign
     assert Hidden(lambda x: x * 2.0).foreign
+
+
+class Bare:
+    """An object without attributes, for now."""
+
+
+def test_attributes_that_an_object_gets() -> None:
+    for f in (
+        lambda x: x * getattr(one, "scale", 2.0),
+        lambda x: x * 3.0 if hasattr(one, "scale") else x,
+        lambda x: x * vars(one).get("scale", 2.0),
+    ):
+        one = Bare()
+        hidden = Hidden(f)
+        assert hidden.problem or hidden.unchanged()
+        one.scale = 3.0  # type: ignore[attr-defined]
+        assert hidden.problem or not hidden.unchanged()
+        fast = fn.compile(f)
+        for value in (3.0, 5.0):
+            one.scale = value  # type: ignore[attr-defined]
+            assert [fast(np.ones(2)).tolist() for _ in range(3)] == [f(np.ones(2)).tolist()] * 3
+
+
+def test_attributes_that_a_pattern_reads() -> None:
+    one = SimpleNamespace(mode="twice")
+
+    def f(x: Any) -> Any:
+        match one:
+            case SimpleNamespace(mode="twice"):
+                return x * 2.0
+        return x
+
+    fast = fn.compile(f)
+    assert [fast(np.ones(2)).tolist() for _ in range(4)] == [[2.0, 2.0]] * 4
+    one.mode = "once"
+    assert fast(np.ones(2)).tolist() == [1.0, 1.0]
