@@ -24,7 +24,7 @@ REQUIRED = ("wire", "out_shape", "divisor", "apply", "vjp", "update")
 
 
 class Form(NamedTuple):
-    """What a method returns: the names of its parts, which of them is a dict, and what to do."""
+    """The result of a method: the names of its parts, which of them is a dict, and the advice."""
 
     parts: tuple[str, ...]
     tree: int
@@ -180,7 +180,7 @@ def returned(spec: Spec, method: str, result: Any, name: str = "") -> Any:
 
 
 def kinds(result: Any) -> str:
-    """What a method returned, in words."""
+    """A method's result, in words."""
     if isinstance(result, tuple):
         return f"a tuple of {', '.join(map(_kind, result)) or 'nothing'}"
     return f"one {_kind(result)}"

@@ -74,7 +74,7 @@ class _Again:
         return size and node.place.section == "forward" and node not in self.leaving and self._calls(node) <= CALLS
 
     def _calls(self, node: Node, until: int | None = None) -> int:
-        """How many calls make an array again from what is there at its last use; many where that cannot be."""
+        """How many calls recompute an array at its last use; MANY if it cannot be recomputed."""
         if node.kind is not UFUNC or node.f not in CHEAP or not node.row_major or node.place.section != "forward":
             return CALLS + 1
         until = self.last.get(node, 0) if until is None else until

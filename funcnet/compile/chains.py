@@ -28,7 +28,10 @@ def blockable(node: Node) -> bool:
 
 
 class Chain:
-    """Calls that run together, where the first of them stands that does not depend on inputs alone: the anchor."""
+    """Elementwise calls that run together, block by block, at the place of their anchor.
+
+    The anchor is the first of them that depends on more than inputs.
+    """
 
     __slots__ = ("anchor", "nodes")
 
@@ -60,7 +63,7 @@ def in_order(nodes: list[Node], chain_of: dict[Node, Chain]) -> list[Node]:
 
 
 class _Chains:
-    """What is known while the calls are gone through in order."""
+    """The state of the pass over the calls in order."""
 
     def __init__(self, users: Counter[Node]) -> None:
         self.users = users

@@ -1,7 +1,7 @@
-"""What cannot be recorded becomes one call: of a layer's method, a loss or an optimizer, run as it is.
+"""Opaque calls: a method of a layer, a loss or an optimizer that cannot be recorded, and runs as it is.
 
-Such a call may return views of what it is given, keep it, depend on values, and give something else than the laws
-say; a plan treats it as the worst (``memory.py``), and looks at what comes back.
+An opaque call may return views of its arguments, keep them, branch on values, and break the laws. So a plan gives it
+arrays that are never written again (``memory.py``), and checks the structure of its result.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def text_of(value: Any) -> str:
 
 
 def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any], what: str) -> Any:
-    """``f(*args)``, recorded; what cannot be becomes one call, whose result has the structure ``like()``.
+    """``f(*args)``, recorded, or an opaque call whose result has the structure ``like()``.
 
     Raises   TraceError where the recording is strict; the library's own errors; what a signal handler raises
     """
@@ -117,7 +117,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
 
 
 def structs(value: Any) -> Any:
-    """The shapes and dtypes of a value's arrays; strides are not known of what others make."""
+    """The shapes and dtypes of a value's arrays, with unknown strides."""
     return tree.map(lambda leaf: Struct(leaf.shape, leaf.dtype), value)
 
 
@@ -125,7 +125,7 @@ def structs(value: Any) -> Any:
 
 
 class LayerRecorder:
-    """Stands where a listener stands: marks nodes with their layer, and makes one call of what cannot be recorded."""
+    """A listener that marks nodes with their layer, and makes opaque calls of methods that cannot be recorded."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -161,7 +161,7 @@ class LayerRecorder:
             tracer.place = outer
 
     def outputs_of(self, layer: Layer, args: tuple[Any, ...]) -> Any:
-        """What ``apply`` gives, by the laws: the shape that the layer states, the state as it was."""
+        """The result of ``apply`` by the laws: an array of shape ``out_shape``, and the state with its structure."""
         _, state, x, _ = args
         out_shape = layer.out_shape(tree.map(lambda leaf: leaf.shape[1:], x))
         first = tree.leaves(x)[0]

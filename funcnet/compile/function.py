@@ -42,7 +42,7 @@ class Recorded:
         self.hidden = hidden if hidden.foreign else None  # what has to stay as it was
         self.recording = (
             recording if hidden.foreign else None
-        )  # until the first call has been compared with the function
+        )  # until its first calls have been compared with the function
         self.unsure = FIRST_CALLS
         self.warnings = recording.tracer.warnings
         self.used = 0
@@ -220,13 +220,11 @@ class Compiled:
     def __init__(
         self,
         f: Callable[..., Any],
-        names: tuple[str, ...] = (),
         strict: bool = False,
         without: frozenset[str] = frozenset(),
-        patient: bool = False,
         plans: Plans | None = None,
     ) -> None:
-        self.plans = plans or Plans(f, names, strict, without, patient)
+        self.plans = plans or Plans(f, strict=strict, without=without)
         self.f = f
         self.last: Recorded | None = None
         self.idle: list[Space] = []  # a space is taken for the time of a call, so threads never share one
@@ -306,7 +304,7 @@ class Compiled:
     # ----- code that is not the library's ------------------------------------------------------------------------
 
     def _carefully(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
-        """Run a plan in which there is user code; its first result is compared with that of the function."""
+        """Run a plan in which there is user code; its first results are compared with the function's."""
         if recorded.recording is not None:
             with self.plans.lock:
                 recording = recorded.recording
@@ -360,7 +358,7 @@ class Compiled:
         return found
 
     def _undone(self, f: Callable[[], str]) -> str:
-        """What ``f`` gives, which calls user code, and puts back what that changes."""
+        """``f()``, with the changes that user code makes put back."""
         hidden, states = Hidden(*self.plans.reads), random_states()
         try:
             return f()
@@ -399,7 +397,7 @@ def compile(f: Callable[..., Any], *, strict: bool = False) -> Callable[..., Any
     change from call to call; anything else is a constant. What the function reads from elsewhere (globals,
     closures, attributes) is looked at before every call, and recorded anew when it has changed. A function that
     cannot be recorded (it branches on a value) runs as it is, after a warning that names the line; with
-    ``strict`` it raises. The first result for each shape is compared with the function's own.
+    ``strict`` it raises. The first three results for each shape are compared with the function's own.
     Raises   TraceError
     """
     return Compiled(f, strict=strict)

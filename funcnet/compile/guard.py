@@ -15,7 +15,7 @@ from funcnet.key import Key
 from funcnet.layer import Context
 
 MISS: Any = object()
-"""What is not there: an argument, or a result by a plan"""
+"""A missing argument, or no result by a plan"""
 
 
 def signature(args: Any) -> Any:

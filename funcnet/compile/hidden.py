@@ -1,4 +1,4 @@
-"""What user code reads besides its arguments: globals, closures, attributes, and what these hold.
+"""The hidden inputs of user code: globals, closures, attributes, and their contents.
 
 A plan is right only as long as they stay as they were when it was recorded. So they are listed, looked at before
 every call, and put back where recording itself has changed them. Code that reads what cannot be watched (a
@@ -213,7 +213,7 @@ class Hidden:
         self.objects.clear()
 
     def changed(self) -> list[str]:
-        """The names of what is not as it was."""
+        """The names of the hidden inputs that have changed."""
         return list(dict.fromkeys(one.name for one in self.watched if not one.same()))
 
     def unchanged(self) -> bool:

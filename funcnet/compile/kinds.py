@@ -1,8 +1,8 @@
 """The kinds of nodes: all that a kind means, in one place.
 
-A kind knows how a node of it is made (shape, dtype and strides of the result), how it is evaluated, which of its
-arguments its result may share memory with, how it is written in a plan, how a reader sees it, and what it costs.
-What nobody has said otherwise of may share memory with all its arguments.
+A kind says how its nodes are made (shape, dtype and strides of the result), how they are evaluated, which arguments
+the result may alias (all, unless the kind overrides ``aliases``), how a plan runs them, how they are printed, and what
+they cost.
 
 A new kind is a subclass of ``Kind``, one instance of it, and a line in ``numpy_table.py`` that records it.
 """
@@ -25,7 +25,7 @@ NOWHERE = Place()
 
 
 class Writer(Protocol):
-    """What writes a plan: names of values, of constants and of prepared scratch arrays."""
+    """Writes a plan: it names values, constants and scratch arrays."""
 
     def ref(self, node: Node) -> str:
         """The expression for a node's value."""
@@ -47,7 +47,7 @@ class Writer(Protocol):
 
 
 class Printer(Protocol):
-    """What prints a graph for readers."""
+    """Prints a graph for readers."""
 
     def text(self, node: Node) -> Text:
         """The expression for a value."""
@@ -104,7 +104,7 @@ OPERATORS: dict[Any, tuple[str, int]] = {
 
 
 class Kind:
-    """What all nodes of one kind have in common."""
+    """The base class of the kinds of nodes."""
 
     name = ""
     writes = False
@@ -136,11 +136,11 @@ class Kind:
         raise AssertionError(self)
 
     def expression(self, node: Node, printer: Printer) -> Text:
-        """What a reader sees."""
+        """The printed expression of the value."""
         raise AssertionError(self)
 
     def flops(self, node: Node) -> int | None:
-        """The floating-point operations; None where nobody knows."""
+        """The floating-point operations, None if unknown."""
         return 0
 
 
@@ -184,7 +184,7 @@ class _Ufunc(Kind):
     writes = folds = True
 
     def node(self, f: Any, args: tuple[Node, ...], place: Place) -> Node:
-        """``f(*args)``; a Python number among them has no dtype of its own."""
+        """``f(*args)``; a Python number takes the dtype of the arrays, as in NumPy."""
         dtype = ufunc_dtypes(f, tuple([arg.dtype for arg in args]))[-1]
         shape = broadcast(*[arg.shape for arg in args])
         if all(arg.row_major or not arg.shape for arg in args):

@@ -1,11 +1,11 @@
 """Where the arrays of a program lie.
 
-Every array gets scratch memory, shared by arrays that are not alive at the same time; memory of its own, for what
-leaves and for what code sees that is not looked into; or a slice of a vector that is used as a whole. What only a
-chain of elementwise calls sees needs no more than one block of rows.
+An array lies in one of four places. Most arrays lie in scratch memory, which arrays with disjoint lifetimes share.
+Results, and arrays passed to opaque calls, get new memory at each call. A piece of a packed vector lies in its slice
+of the vector. An array used only inside one chain of elementwise calls needs a single block of rows.
 
-Memory is alive as long as anything may refer to it. What may is said by the kinds of nodes, and unless they say
-otherwise it is everything.
+The lifetime of memory ends with the last use of any array that may alias it. ``Kind.aliases`` says which arguments a
+result may alias: all of them by default.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from funcnet.compile.kinds import CALL, CONCAT, SETTLE, VIEW, WHERE, is_elementw
 
 ALIGNMENT = 64
 FEW_BYTES = 1 << 12
-"""Bytes of a piece of scratch memory up to which it does not matter where it lies"""
+"""Buffers below this size, in bytes, are not placed again by ``_closer``"""
 MOST_PLACED = 400
-"""Larger pieces that are put together closely, which takes time with their square"""
+"""The most buffers that ``_closer`` places: its time grows with their square"""
 
 
 class Buffer:
@@ -40,9 +40,9 @@ class Memory:
 
     ``chains``    chains of elementwise calls; ``chain_of`` by each of them
     ``placed``    what is written straight into its slice of a vector, by the vector
-    ``interior``  what only a chain sees
-    ``fresh``     what leaves in memory of its own, new at each call
-    ``exposed``   what code sees that is not looked into, and may keep: new at each call, too
+    ``interior``  arrays used inside one chain only
+    ``fresh``     results, allocated anew at each call
+    ``exposed``   arguments of opaque calls, which may keep them: allocated anew at each call, too
     ``buffers``   scratch memory, ``nbytes`` in all
     """
 
@@ -92,7 +92,7 @@ class Memory:
                 return node
 
     def _holders(self) -> dict[Node, frozenset[Node]]:
-        """For each node, all nodes in whose memory its value may lie, wholly or in part."""
+        """For each node, all nodes whose memory its value may alias."""
         held: dict[Node, frozenset[Node]] = {}
         for node in self.nodes:
             root = self.root(node)
@@ -113,7 +113,7 @@ class Memory:
         return last
 
     def _placed(self) -> dict[Node, Node]:
-        """What is written straight into its slice of a vector, by the vector."""
+        """The vector in whose slice a node writes its result, by node."""
         placed: dict[Node, Node] = {}
         for node in self.nodes:
             if node.kind is CONCAT and node.static is None and self._kept_inside(node):
@@ -125,12 +125,12 @@ class Memory:
         return placed
 
     def _kept_inside(self, node: Node) -> bool:
-        """Whether an array neither leaves nor is seen by a call that may keep it."""
+        """Whether an array is no result, and no argument of a call that may keep it."""
         calls = (user for user in self._all_users(node) if user.kind is CALL)
         return node not in self.leaving and all(user.static.fresh for user in calls)
 
     def _interior(self) -> set[Node]:
-        """What only a chain sees, itself and through every name."""
+        """The arrays that are used, under any name, inside one chain only."""
         leaving = {self.root(node) for node in self.outputs}
         interior = set()
         for chain in self.chains:
@@ -143,7 +143,7 @@ class Memory:
         return interior
 
     def _all_users(self, node: Node) -> Iterator[Node]:
-        """Who reads a node's memory: its users, and those of its views."""
+        """The users of a node and of its views."""
         stack = [node]
         while stack:
             for user in self.users[stack.pop()]:
@@ -152,7 +152,7 @@ class Memory:
                     stack.append(user)  # under another name
 
     def _exposed(self) -> set[Node]:
-        """The memory that code may see which is not looked into."""
+        """The memory that opaque calls may reach."""
         exposed: set[Node] = set()
         for node in self.nodes:
             if is_opaque(node):
@@ -160,7 +160,7 @@ class Memory:
         return exposed
 
     def _fresh(self) -> set[Node]:
-        """What leaves in memory of its own, because it is written and leaves once."""
+        """The results that a plan writes itself and returns once."""
         often = Counter(self.root(node) for node in self.outputs if node.is_array)
         fresh = set()
         for node in self.outputs:
@@ -173,7 +173,7 @@ class Memory:
     # ----- how long, and where ----------------------------------------------------------------------------------
 
     def _spans(self) -> dict[Node, tuple[int, int]]:
-        """From when to when a piece of memory is in use: its first write and the last use under any name.
+        """The lifetime of each node's memory: its first write and its last use under any name.
 
         All that a chain uses is in use until its last call: it runs again and again, block by block.
         """
@@ -197,7 +197,7 @@ class Memory:
         return {node: (first[node], last[node]) for node in first}
 
     def _share(self, spans: dict[Node, tuple[int, int]]) -> int:
-        """Give scratch memory to what needs it, and return how many bytes that takes."""
+        """Allocate the scratch buffers, and return their total size in bytes."""
         begins: dict[int, list[Node]] = {}
         ends: dict[int, list[Node]] = {}
         for node, (first, last) in spans.items():
@@ -222,7 +222,7 @@ class Memory:
         return self._closer(since, until, space.size)
 
     def _closer(self, since: dict[Buffer, int], until: dict[Buffer, int], size: int) -> int:
-        """Put the large pieces closer together, the largest first, each at the lowest place that is free as long."""
+        """Place the large buffers again, the largest first, each at the lowest offset free for its whole lifetime."""
         large = sorted((buffer for buffer in since if buffer.nbytes >= FEW_BYTES), key=lambda buffer: -buffer.nbytes)
         if len(large) > MOST_PLACED or "reuse" in self.without:
             return size
@@ -301,7 +301,7 @@ class Space:
         self.by_length: list[tuple[int, int]] = []  # (length, start), in order
 
     def take(self, nbytes: int) -> Buffer:
-        """A piece of so many bytes."""
+        """Allocate a buffer of ``nbytes``."""
         buffer = Buffer(nbytes)
         length = -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
         at = bisect_left(self.by_length, (length, 0))

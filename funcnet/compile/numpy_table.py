@@ -47,7 +47,7 @@ def call(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 UNUSUAL: Any = object()
-"""What a handler returns that leaves its arguments to the general way"""
+"""Returned by a handler for arguments that it leaves to the general case"""
 
 
 @cache
@@ -88,7 +88,7 @@ def name_of(f: Any) -> str:
 
 
 def instead_of(f: Any) -> str:
-    """What to write instead of a function that cannot be recorded."""
+    """The advice for a function that cannot be recorded."""
     name = getattr(f, "__name__", "")
     if name in ("copyto", "put_along_axis", "putmask", "place", "put", "fill_diagonal"):
         return "make a new array, such as np.where(mask, a, b); for one-hot labels (labels[:, None] == np.arange(n))"

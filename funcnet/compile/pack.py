@@ -153,7 +153,8 @@ def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, t
 def _ways(graph: Graph) -> dict[Node, int]:
     """A number for the way in which each node is computed, the same for those computed alike from first to last.
 
-    It is 0 for what is no elementwise call, in the update, on arrays of its own shape and numbers that others use too.
+    It is 0 unless the node is an elementwise call of the update, whose arguments are arrays of its own shape and
+    numbers that other calls share.
     """
     uses = Counter(arg for node in graph.nodes for arg in set(node.args))
     known: dict[Any, int] = {}
@@ -172,7 +173,7 @@ def _ways(graph: Graph) -> dict[Node, int]:
 
 
 def _alike(nodes: tuple[Node, ...]) -> bool:
-    """Whether the nodes are the same elementwise call, each on arguments of its own shape or on shared numbers."""
+    """Whether the nodes are the same elementwise call, on arrays of their shapes and the same numbers."""
     first = nodes[0]
     if len(set(nodes)) != len(nodes):
         return False

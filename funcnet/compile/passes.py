@@ -1,4 +1,4 @@
-"""What is done to a recorded graph before memory is planned, pass by pass."""
+"""The passes over a recorded graph, in order, before memory is planned."""
 
 from __future__ import annotations
 

@@ -421,7 +421,7 @@ class Plan:
         return parts, calls
 
     def make(self, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
-        """An instance with scratch memory of its own; with a clock in it if ``extra`` brings one."""
+        """A function that runs the plan in new scratch memory; timed if ``extra`` brings a clock."""
         program = Program(self, self.program(timed=True), extra) if extra else Program(self)
         return program.bind(np.empty(program.nbytes, np.uint8), [Recycler(*form) for form in program.new])
 
@@ -496,7 +496,7 @@ class Block:
             self._done(arg, i)
 
     def _outside(self, node: Node) -> str:
-        """The rows of an array that others see, too; memory of its own is taken before the loop."""
+        """The rows of an array used outside the chain, too; it is allocated before the loop."""
         before = len(self.plan.lines)
         self.plan.out(node)
         self.setup += [line.text for line in self.plan.lines[before:]]
@@ -541,7 +541,7 @@ NAME = re.compile(r"\b[iorx]\d+\b")
 
 
 class Program:
-    """What is left of a plan to run it: the compiled code and what it needs."""
+    """The compiled code of a plan and its constants."""
 
     def __init__(self, plan: Plan, source: list[str] | None = None, extra: dict[str, Any] | None = None) -> None:
         self.source = source or plan.source

@@ -24,7 +24,7 @@ from funcnet.layer import listen_with
 
 @contextlib.contextmanager
 def section(name: str) -> Iterator[None]:
-    """Mark what is recorded inside the block as one of loss and update; nothing where nothing is recorded."""
+    """Mark the nodes recorded inside the block as those of the loss or the update."""
     tracer = current.get()
     if tracer is None:
         yield

@@ -44,7 +44,7 @@ def is_one(node: Node) -> bool:
 
 
 def seen_by_others(graph: Graph) -> set[Node]:
-    """Arrays that code sees which is not looked into, and may write to: each stays an array of its own."""
+    """The arrays that opaque calls may write to, and that must not be merged with others."""
     return {
         other
         for node in graph.nodes
@@ -90,7 +90,7 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _simpler_view(node: Node, base: Node) -> Node | None:
-    """What a view comes down to, if that is simpler."""
+    """A simpler node for a view, if there is one."""
     method, how = node.static
     if method == "reshape":
         if base.kind is VIEW and base.static[0] == "reshape" and base.strides is not None:
@@ -194,7 +194,7 @@ def squeeze(graph: Graph) -> Graph:
 
 
 def widen(graph: Graph) -> Graph:
-    """Cast by a call of its own where a ufunc would cast in its buffer, which is slower."""
+    """Cast before the ufunc, which would cast block by block in its buffer, slower."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
         if node.kind is UFUNC and is_elementwise(node):

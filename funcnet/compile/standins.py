@@ -1,4 +1,4 @@
-"""What user code sees while it is recorded: stand-ins for arrays, Python numbers and keys that are not known yet.
+"""Stand-ins: the arrays, Python numbers and keys that a function sees while it is recorded.
 
 Every operation either does exactly what the real thing does, or refuses. ``isinstance`` answers as it would for the
 real thing, since code branches on that; ``type`` cannot be made to.
@@ -39,11 +39,11 @@ BASICS = frozenset(dir(type("Empty", (), {}))) - {
     "__hash__",
 }
 BASICS -= {"__repr__", "__str__", "__format__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__"}
-"""What every Python object has, and a stand-in keeps"""
+"""Methods of every Python object, which a stand-in keeps"""
 BUFFERS = frozenset(
     ("__array_struct__", "__array_interface__", "__buffer__", "__release_buffer__", "__array_finalize__")
 )
-"""What NumPy looks for before ``__array__``, which refuses"""
+"""Attributes that NumPy looks for before ``__array__``, which refuses"""
 
 
 def refusing(what: str, instead: str) -> Callable[..., NoReturn]:
@@ -463,7 +463,7 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def filled_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """A shape with its -1, if any, replaced by what is left of ``size``."""
+    """A shape with its -1, if any, inferred from ``size``."""
     known = 1
     for n in shape:
         known *= 1 if n == -1 else n
@@ -543,7 +543,7 @@ CLASSES.add(TracedKey)
 
 
 def of(tracer: Tracer, node: Node, scalar: bool = False) -> Any:
-    """What user code sees of a node; ``scalar`` where NumPy would give a scalar in place of an array of shape ()."""
+    """The stand-in for a node; ``scalar`` if NumPy would return a scalar instead of an array of shape ()."""
     if node.is_array:
         return TracedArray(tracer, node, scalar)
     if node.is_number:
