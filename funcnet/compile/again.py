@@ -74,16 +74,19 @@ class _Again:
         return size and node.place.section == "forward" and node not in self.leaving and self._calls(node) <= CALLS
 
     def _calls(self, node: Node, until: int | None = None) -> int:
-        """How many calls recompute an array at its last use; MANY if it cannot be recomputed."""
+        """How many calls recompute an array at its last use; more than CALLS if it cannot be recomputed."""
         if node.kind is not UFUNC or node.f not in CHEAP or not node.row_major or node.place.section != "forward":
             return CALLS + 1
         until = self.last.get(node, 0) if until is None else until
         count = 1
         for arg in node.args:
-            kept = arg.kind is INPUT or arg.kind is CONST or arg.nbytes < chains.LARGE or self.last[arg] >= until
-            if not kept or (arg.kind is VIEW and arg.nbytes >= chains.LARGE):
+            if not self._there(arg, until) or (arg.kind is VIEW and arg.nbytes >= chains.LARGE):
                 count += self._calls(arg, until) if arg.kind is UFUNC else CALLS
         return count
+
+    def _there(self, node: Node, until: int) -> bool:
+        """Whether an array is in memory until a call anyway, or small."""
+        return node.kind is INPUT or node.kind is CONST or node.nbytes < chains.LARGE or self.last[node] >= until
 
     def _late_reads(self, node: Node) -> list[tuple[Node, tuple[Node, ...]]]:
         """The calls after the forward pass that read an array, each with the views through which it does."""
@@ -102,8 +105,7 @@ class _Again:
         """The call once more, for the call that reads it first, after what it needs."""
         until, args = self.last.get(node, 0), []
         for arg in node.args:
-            kept = arg.kind is INPUT or arg.kind is CONST or arg.nbytes < chains.LARGE or self.last[arg] >= until
-            args.append(arg if kept else self._copied(arg, first, copies))
+            args.append(arg if self._there(arg, until) else self._copied(arg, first, copies))
         copy = Node(node.kind, node.f, tuple(args), node.static, node.shape, node.dtype, first.place, node.strides)
         copies.append(copy)
         return copy

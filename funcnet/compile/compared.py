@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from funcnet.compile import structure
+from funcnet.compile.foreign import from_signal
 from funcnet.compile.graph import Node
-from funcnet.compile.hidden import from_signal
 from funcnet.compile.kinds import PROBE
 from funcnet.compile.record import Recording
 from funcnet.compile.standins import CLASSES

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
+from funcnet.compile.foreign import from_signal, is_foreign, random_states, same_states, set_random_states
 from funcnet.compile.graph import Place, Struct
-from funcnet.compile.hidden import from_signal, is_foreign, random_states, same_states, set_random_states
 from funcnet.compile.standins import TracedArray, TracedObject
 from funcnet.compile.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError

@@ -16,9 +16,11 @@ import numpy as np
 
 from funcnet.compile.compared import alike, culprits
 from funcnet.compile.fallback import Unlike, runs_as_it_is, warn
+from funcnet.compile.foreign import from_signal, random_states, same_states, set_random_states
 from funcnet.compile.guard import MISS, Guard, signature
-from funcnet.compile.hidden import Hidden, from_signal, random_states, same_states, set_random_states
-from funcnet.compile.plan import Plan, Program, Recycler
+from funcnet.compile.hidden import Hidden
+from funcnet.compile.plan import Plan
+from funcnet.compile.program import Program, Recycler
 from funcnet.compile.record import Recording, record
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.layer import listening

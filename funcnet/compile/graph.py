@@ -17,7 +17,7 @@ from funcnet.compile import layout, structure
 from funcnet.compile.layout import Form, Shape, Strides
 
 if TYPE_CHECKING:
-    from funcnet.compile.kinds import Kind
+    from funcnet.compile.kind import Kind
 
 
 class Ref(NamedTuple):

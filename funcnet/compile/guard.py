@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.compile import structure
-from funcnet.compile.hidden import is_trusted
+from funcnet.compile.foreign import is_trusted
 from funcnet.compile.record import is_input
 from funcnet.compile.tracer import CONSTANTS
 from funcnet.key import Key

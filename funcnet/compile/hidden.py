@@ -11,29 +11,28 @@ from __future__ import annotations
 import dis
 import enum
 import functools
-import math
 import operator
-import os
 import random
-import re
-import signal
 import sys
-import sysconfig
 import types
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePath
+from collections.abc import Iterator
 from typing import Any
 
-import attrs
 import numpy as np
 
-from funcnet.key import Key
+from funcnet.compile.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
+from funcnet.compile.watched import (
+    CONTAINERS,
+    MISSING,
+    Contents,
+    Slot,
+    contents_of,
+    is_harmless,
+    set_attribute,
+    set_contents,
+)
 from funcnet.spec import Spec
 
-LIBRARY = str(Path(__file__).parents[1]) + os.sep
-STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
-TRUSTED = ("numpy", "scipy", "attr", "attrs", "funcnet")
 IMPURE = frozenset(
     (
         "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
@@ -48,140 +47,14 @@ FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile
 """Names of functions that read files"""
 BY_NAME = frozenset(("getattr", "setattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple"))
 """Names of functions that reach attributes without naming them in the code"""
-HARMLESS = frozenset(
-    (
-        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
-        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
-        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType,
-    )
-)  # fmt: skip
-"""Classes of values that never change, and refer to nothing that does"""
-CONTAINERS = (list, dict, set, deque, bytearray, OrderedDict, types.MappingProxyType)
 MOST = 2000
 """Things that are looked into, and entries that are compared, before code counts as too far-reaching"""
 LARGE = 1 << 20
 """Bytes of all arrays that are compared before every call; larger ones have to be read-only"""
-MISSING: Any = object()
 
 
 class Unwatchable(Exception):
     """User code reads something that cannot be watched."""
-
-
-def is_foreign(f: Any) -> bool:
-    """Whether a function, a layer's method, or an object that is called, runs code from outside the library."""
-    owner = getattr(f, "__self__", None)
-    if owner is not None and not isinstance(owner, type | types.ModuleType):
-        if not of_library(type(owner)):
-            return True
-        return isinstance(owner, Spec) and any(
-            isinstance(value, types.FunctionType | functools.partial | types.MethodType) for value in own_fields(owner)
-        )
-    code = getattr(f, "__code__", None)
-    return not code.co_filename.startswith(LIBRARY) if code is not None else not of_library(type(f))
-
-
-def from_signal(error: BaseException) -> bool:
-    """Whether an error was raised by the handler of a signal, in the middle of whatever went on."""
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code in handlers:
-            return True
-        frame = frame.tb_next
-    return False
-
-
-def of_library(kind: type) -> bool:
-    """Whether a class is the library's own."""
-    return kind.__module__.partition(".")[0] == "funcnet"
-
-
-def is_trusted(module: str, file: str | None) -> bool:
-    """Whether code counts as fixed: Python's own, NumPy's and that of a few others."""
-    top = str(module).partition(".")[0]
-    if top in TRUSTED or (file or "").startswith((LIBRARY, "<attrs generated", "<frozen")):
-        return True
-    if top in sys.stdlib_module_names or top == "builtins":
-        return file is None or file.startswith((*STANDARD, "<"))
-    standard = file is not None and file.startswith(STANDARD)
-    return standard and "site-packages" not in str(file) and "dist-packages" not in str(file)
-
-
-def own_fields(spec: Any) -> list[Any]:
-    """The values of a spec's fields."""
-    return [getattr(spec, field.name, None) for field in attrs.fields(type(spec))]
-
-
-def is_harmless(value: Any) -> bool:
-    """Whether a value never changes, and refers to nothing that does."""
-    kind = type(value)
-    return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
-
-
-class Slot:
-    """A place that a name is bound in: a global, a cell, an attribute."""
-
-    def __init__(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
-        self.name, self.read, self.write = name, read, write
-        self.was = read()
-
-    def same(self) -> bool:
-        """Whether the name is bound to what it was."""
-        return same(self.read(), self.was)
-
-    def restore(self) -> None:
-        """Bind it to that again."""
-        self.write(self.was)
-
-
-class Contents:
-    """The contents of something that may be changed: a list, a dict, a set, an array."""
-
-    def __init__(self, name: str, holder: Any) -> None:
-        self.name, self.holder = name, holder
-        self.was: Any = self.now()
-
-    def now(self) -> Any:
-        """A copy of the contents, one level deep, in their order."""
-        holder = self.holder
-        if isinstance(holder, np.ndarray):
-            return holder.shape, holder.strides, holder.dtype.str, holder.tobytes()
-        return list(holder.items()) if isinstance(holder, dict | types.MappingProxyType) else list(holder)
-
-    def same(self) -> bool:
-        """Whether it holds what it held."""
-        now, was = self.now(), self.was
-        return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
-
-    def restore(self) -> None:
-        """Let it hold that again."""
-        holder = self.holder
-        if isinstance(holder, np.ndarray):
-            if holder.flags.writeable:
-                holder[...] = np.frombuffer(self.was[3], holder.dtype).reshape(holder.shape)
-        elif isinstance(holder, list):
-            holder[:] = self.was
-        elif isinstance(holder, dict | set | deque | bytearray):
-            holder.clear()
-            holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two values are one, or equal to the last bit and harmless."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if type(a) is tuple:
-        return len(a) == len(b) and all(map(same, a, b))
-    if type(a) is float:
-        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
-    if type(a) is slice:
-        return bool(a == b)
-    return (is_harmless(a) and not isinstance(a, np.generic) and bool(a == b)) or (
-        isinstance(a, np.generic) and a.tobytes() == b.tobytes()
-    )
 
 
 class Hidden:
@@ -471,30 +344,6 @@ class Hidden:
         return new
 
 
-def contents_of(cell: Any) -> Any:
-    """The contents of a cell, MISSING for an empty one."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
-def set_contents(cell: Any, content: Any) -> None:
-    """Set the contents of a cell, or empty it."""
-    if content is MISSING:
-        del cell.cell_contents
-    else:
-        cell.cell_contents = content
-
-
-def set_attribute(owner: Any, name: str, value: Any) -> None:
-    """Set an attribute, or delete it."""
-    if value is not MISSING:
-        setattr(owner, name, value)
-    elif hasattr(owner, name):
-        delattr(owner, name)
-
-
 def slots_of(kind: type) -> list[str]:
     """The slots of a class for values."""
     slots = vars(kind).get("__slots__", ())
@@ -530,23 +379,3 @@ def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
             for name, attributes in loaded(constant, closure).items():
                 found.setdefault(name, set()).update(attributes)
     return found
-
-
-def random_states() -> Any:
-    """The states of the two global generators."""
-    return np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 - user code may use it
-
-
-def set_random_states(states: Any) -> None:
-    """Set the two global generators."""
-    np.random.set_state(states[0])  # noqa: NPY002
-    random.setstate(states[1])
-
-
-def same_states(a: Any, b: Any) -> bool:
-    """Whether the generators are where they were."""
-    first, second = a[0]["state"], b[0]["state"]
-    return bool(
-        first["pos"] == second["pos"] and np.array_equal(first["key"], second["key"]) and a[1] == b[1]
-        and a[0].get("has_gauss") == b[0].get("has_gauss")
-    )  # fmt: skip

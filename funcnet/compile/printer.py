@@ -18,19 +18,16 @@ from funcnet import ops
 from funcnet.compile.fallback import Opaque
 from funcnet.compile.graph import Graph, Node, fill, leaves, plain_text
 from funcnet.compile.helpers import HELPERS
+from funcnet.compile.kind import ATOM, PLUS, UNARY, Text
 from funcnet.compile.kinds import (
-    ATOM,
     CALL,
     CONST,
     INPUT,
     NUMBER,
-    PLUS,
     PROBE,
     SETTLE,
     UFUNC,
-    UNARY,
     VIEW,
-    Text,
     dtype_text,
 )
 from funcnet.compile.numpy_table import Keywords

@@ -20,8 +20,8 @@ import numpy as np
 
 from funcnet import ops
 from funcnet.compile import numpy_table, standins, structure
+from funcnet.compile.foreign import is_foreign
 from funcnet.compile.graph import Node, Place, Ref, Struct
-from funcnet.compile.hidden import is_foreign
 from funcnet.compile.kinds import (
     CALL,
     CAST,

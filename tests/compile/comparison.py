@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import pkgutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -241,3 +242,11 @@ def repeats_itself(f: Callable[..., Any], args_list: Any) -> bool:
             except Difference:
                 return False
     return True
+
+
+def report(**tallies: Counter[str]) -> None:
+    """Print how often what was seen, the most frequent first."""
+    for title, counts in tallies.items():
+        print(f"{title}:")
+        for name, count in counts.most_common():
+            print(f"{count:7d}  {name}")

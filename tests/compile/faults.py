@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tests.mutation import SECONDS, TESTS
 
-QUICK = ("memory", "layout", "hidden", "packing")
+QUICK = ("memory", "layout", "hidden", "fallback", "numpy_table", "packing")
 SLOW = ("function", "programs", "user_code", "standins", "networks", "agreement")
 OF_FILE = {
     "standins.py": "standins",
@@ -150,19 +150,19 @@ FAULTS = [
     ),
     # ----- plan
     Fault(
-        "plan.py",
+        "block.py",
         "len(node.shape) == len(self.shape) and node.shape[0] == self.shape[0]",
         "node.shape and node.shape[0] == self.shape[0]",
         "an operand of fewer axes is cut into blocks",
     ),
     Fault(
-        "plan.py",
+        "block.py",
         "self.lies[name] == 1 and self.last.get(arg) == i",
         "self.lies[name] == 1",
         "memory for a block is taken over while a later call reads it",
     ),
     Fault(
-        "plan.py",
+        "block.py",
         "                if out in self.lies:\n                    self.lies[out] += 1\n",
         "",
         "what is settled in place counts once where two look at it",
@@ -174,7 +174,7 @@ FAULTS = [
         "the last rows fill no block and are left out",
     ),
     Fault(
-        "plan.py",
+        "block.py",
         'self.body.append(f"{name} += {self.constant(np.vdot)}',
         'self.body.append(f"{name} = {self.constant(np.vdot)}',
         "a probe looks at the last block alone",
@@ -205,13 +205,13 @@ FAULTS = [
         "pieces of a vector are copied to where others lie",
     ),
     Fault(
-        "plan.py",
+        "program.py",
         "array = unused(self.kept, UNUSED)",
         "array = unused(self.kept, UNUSED + 1)",
         "memory of a result is used again while the caller holds it",
     ),
     Fault(
-        "plan.py",
+        "program.py",
         "array = layout.empty(self.shape, self.dtype, self.strides)",
         "array = np.empty(self.shape, self.dtype)",
         "memory that is used again forgets its strides",
@@ -417,9 +417,9 @@ FAULTS = [
         "for part in ():",
         "a list that is a default is not watched",
     ),
-    Fault("hidden.py", "holder[:] = self.was", "holder.extend(self.was)", "a list is restored twice as long"),
+    Fault("watched.py", "holder[:] = self.was", "holder.extend(self.was)", "a list is restored twice as long"),
     Fault(
-        "hidden.py",
+        "watched.py",
         "                holder[...] = np.frombuffer(self.was[3], holder.dtype).reshape(holder.shape)",
         "                pass",
         "an array is not restored",
@@ -443,7 +443,7 @@ FAULTS = [
         "a clock is recorded",
     ),
     Fault(
-        "hidden.py",
+        "watched.py",
         "    if type(a) is not type(b):\n        return False\n    if type(a) is tuple:",
         "    if type(a) is tuple:",
         "1 counts as 1.0 and as True",
@@ -509,7 +509,7 @@ FAULTS = [
     Fault(
         "compared.py",
         'signs = b.dtype.kind == "f" and np.any(',
-        'signs = b.dtype.kind == "O" and np.any(',
+        'signs = b.dtype.kind == "V" and np.any(',
         "-0 counts as 0 in the first comparison",
     ),
     Fault(

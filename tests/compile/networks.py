@@ -20,7 +20,7 @@ import numpy as np
 
 import funcnet as fn
 from funcnet import losses, optim, tree
-from tests.compile.comparison import SMALL, Difference, check_same, thresholds
+from tests.compile.comparison import SMALL, Difference, check_same, report, thresholds
 from tests.compile.layers import TO_REDRAW, is_shape, joined, layer
 from tests.row import Row
 from tests.rows.attention import indices
@@ -382,10 +382,7 @@ def main(argv: list[str] | None = None) -> int:
         seen[what] += 1
         if seen[what] == 1:
             print(f"seed {name}: {found[0]}: {found[1]}\n{case}\n", flush=True)
-    for title, counts in (("networks", tally), ("differences", seen)):
-        print(f"{title}:")
-        for name, count in counts.most_common():
-            print(f"{count:7d}  {name}")
+    report(networks=tally, differences=seen)
     return 1 if seen else 0
 
 

@@ -27,6 +27,7 @@ from tests.compile.comparison import (
     compare,
     options,
     repeats_itself,
+    report,
     thresholds,
 )
 from tests.compile.inputs import arguments, named
@@ -443,10 +444,7 @@ def main(argv: list[str] | None = None) -> int:
         seen[what] += 1
         if seen[what] == 1:
             print(f"seed {seed}: {found[0]}: {found[1]}\n{p}\n", flush=True)
-    for title, counts in (("programs", tally), ("differences", seen), ("refused", refusals)):
-        print(f"{title}:")
-        for name, count in counts.most_common():
-            print(f"{count:7d}  {name}")
+    report(programs=tally, differences=seen, refused=refusals)
     return 1 if seen else 0
 
 

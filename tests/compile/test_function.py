@@ -18,7 +18,7 @@ import funcnet as fn
 from funcnet import ops, tree
 from funcnet.compile import compared, fallback, function, guard, record
 from funcnet.compile.function import Compiled
-from funcnet.compile.plan import Recycler
+from funcnet.compile.program import Recycler
 from tests.table import same
 
 X, Y = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 1), np.float32)

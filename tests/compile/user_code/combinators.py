@@ -55,14 +55,8 @@ class Twice(Wrapped):
 
 
 @fn.frozen
-class Router(Wrapped):
-    """The layer where the batch's mean is above zero, else nothing."""
-
-    def apply(self, params, state, x, ctx):
-        if x.mean() > 0:
-            y, _, residuals = apply_child("inner", self.layer, params, state, x, ctx)
-            return y, {}, residuals
-        return x, {}, None
+class Skipping(Wrapped):
+    """Base of combinators that sometimes leave the layer out, without residuals then."""
 
     def vjp(self, params, residuals, dy):
         if residuals is None:
@@ -72,7 +66,18 @@ class Router(Wrapped):
 
 
 @fn.frozen
-class Sometimes(Wrapped):
+class Router(Skipping):
+    """The layer where the batch's mean is above zero, else nothing."""
+
+    def apply(self, params, state, x, ctx):
+        if x.mean() > 0:
+            y, _, residuals = apply_child("inner", self.layer, params, state, x, ctx)
+            return y, {}, residuals
+        return x, {}, None
+
+
+@fn.frozen
+class Sometimes(Skipping):
     """The layer in half of the steps, by the key."""
 
     def apply(self, params, state, x, ctx):
@@ -80,12 +85,6 @@ class Sometimes(Wrapped):
             return x, {}, None
         y, _, residuals = apply_child("inner", self.layer, params, state, x, ctx)
         return y, {}, residuals
-
-    def vjp(self, params, residuals, dy):
-        if residuals is None:
-            return fn.tree.zeros_like(params), dy
-        dparams, dx = vjp_child("inner", self.layer, params, residuals, dy)
-        return {"inner": dparams}, dx
 
 
 @fn.frozen

@@ -1,0 +1,121 @@
+"""Places and containers that are compared with what they held, and put back."""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from funcnet.key import Key
+
+HARMLESS = frozenset(
+    (
+        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
+        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
+        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType,
+    )
+)  # fmt: skip
+"""Classes of values that never change, and refer to nothing that does"""
+CONTAINERS = (list, dict, set, deque, bytearray, OrderedDict, types.MappingProxyType)
+MISSING: Any = object()
+
+
+def is_harmless(value: Any) -> bool:
+    """Whether a value never changes, and refers to nothing that does."""
+    kind = type(value)
+    return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
+
+
+class Slot:
+    """A place that a name is bound in: a global, a cell, an attribute."""
+
+    def __init__(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
+        self.name, self.read, self.write = name, read, write
+        self.was = read()
+
+    def same(self) -> bool:
+        """Whether the name is bound to what it was."""
+        return same(self.read(), self.was)
+
+    def restore(self) -> None:
+        """Bind it to that again."""
+        self.write(self.was)
+
+
+class Contents:
+    """The contents of something that may be changed: a list, a dict, a set, an array."""
+
+    def __init__(self, name: str, holder: Any) -> None:
+        self.name, self.holder = name, holder
+        self.was: Any = self.now()
+
+    def now(self) -> Any:
+        """A copy of the contents, one level deep, in their order."""
+        holder = self.holder
+        if isinstance(holder, np.ndarray):
+            return holder.shape, holder.strides, holder.dtype.str, holder.tobytes()
+        return list(holder.items()) if isinstance(holder, dict | types.MappingProxyType) else list(holder)
+
+    def same(self) -> bool:
+        """Whether it holds what it held."""
+        now, was = self.now(), self.was
+        return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
+
+    def restore(self) -> None:
+        """Let it hold that again."""
+        holder = self.holder
+        if isinstance(holder, np.ndarray):
+            if holder.flags.writeable:
+                holder[...] = np.frombuffer(self.was[3], holder.dtype).reshape(holder.shape)
+        elif isinstance(holder, list):
+            holder[:] = self.was
+        elif isinstance(holder, dict | set | deque | bytearray):
+            holder.clear()
+            holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are one, or equal to the last bit and harmless."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if type(a) is tuple:
+        return len(a) == len(b) and all(map(same, a, b))
+    if type(a) is float:
+        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+    if type(a) is slice:
+        return bool(a == b)
+    return (is_harmless(a) and not isinstance(a, np.generic) and bool(a == b)) or (
+        isinstance(a, np.generic) and a.tobytes() == b.tobytes()
+    )
+
+
+def contents_of(cell: Any) -> Any:
+    """The contents of a cell, MISSING for an empty one."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def set_contents(cell: Any, content: Any) -> None:
+    """Set the contents of a cell, or empty it."""
+    if content is MISSING:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = content
+
+
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute, or delete it."""
+    if value is not MISSING:
+        setattr(owner, name, value)
+    elif hasattr(owner, name):
+        delattr(owner, name)
