@@ -12,6 +12,7 @@ from funcnet.compile.graph import Node
 from funcnet.compile.kinds import PROBE
 from funcnet.compile.record import Recording
 from funcnet.compile.standins import CLASSES
+from funcnet.compile.watched import same
 
 
 def alike(a: Any, b: Any, made: Any = None) -> bool:
@@ -26,15 +27,20 @@ def alike(a: Any, b: Any, made: Any = None) -> bool:
             return False
         if np.asarray(a).tobytes() == np.asarray(b).tobytes():
             return True
+        if b.dtype.kind == "c":
+            return alike(a.real, b.real) and alike(a.imag, b.imag)
         signs = b.dtype.kind == "f" and np.any((np.signbit(a) != np.signbit(b)) & (a == a))
-        return b.dtype.kind in "fc" and not signs and np.array_equal(a, b, equal_nan=True)
+        return b.dtype.kind == "f" and not signs and np.array_equal(a, b, equal_nan=True)
     inner, other = structure.parts(b), structure.parts(a)
     if inner is None or other is None:
-        return type(a) is type(b) and bool(a is b or a == b or (a != a and b != b))
+        return same(a, b) or (type(a) is type(b) is not float and bool(a == b))
     nodes = dict(structure.parts(made) or ())
     left, right = dict(other), dict(inner)
-    same = type(a) is type(b) and left.keys() == right.keys()
-    return same and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
+    return (
+        type(a) is type(b)
+        and left.keys() == right.keys()
+        and all(alike(left[step], part, nodes.get(step)) for step, part in inner)
+    )
 
 
 def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
