@@ -26,10 +26,13 @@ from funcnet.training.step import TrainState, train_state, train_step, value_and
 
 METHODS = {
     **dict.fromkeys(("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP", "trust-constr"), None),
-    **dict.fromkeys(("Newton-CG", "trust-ncg", "trust-krylov"), "hessp"),
+    **dict.fromkeys(("Newton-CG", "trust-ncg"), "hessp"),
     **dict.fromkeys(("dogleg", "trust-exact"), "hess"),
 }
 """The methods that use gradients, and what else they ask for: the Hessian, or its product with a vector"""
+
+NOT_REPEATABLE = "trust-krylov"
+"""SciPy 1.17 passes this method directions from memory that nobody wrote, where the Hessian is close to singular"""
 
 log = logging.getLogger("funcnet")
 
@@ -55,8 +58,9 @@ def minimize(
 
     ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is params, or a TrainState whose params and state to begin
     with; the default draws them from ``key`` as ``fit`` does. ``method`` is one that takes a gradient: CG, BFGS,
-    L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, trust-krylov, dogleg and trust-exact take the Hessian
-    too, from central differences of gradients. ``options`` are SciPy's for the method, such as ``{"maxiter": 500}``.
+    L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, dogleg and trust-exact take the Hessian too, from central
+    differences of gradients. SciPy's trust-krylov is refused: its result changes from run to run. ``options`` are
+    SciPy's for the method, such as ``{"maxiter": 500}``.
     What is minimised is the loss in training mode, so that batch statistics are those of all rows; layers that draw
     random numbers are refused, because the loss would be another at every evaluation.
 
@@ -118,9 +122,11 @@ def minimize(
 def _method(name: str) -> str:
     """The method of a name, whose case does not matter.
 
-    Raises   FuncnetError for one that is unknown, or takes no gradient
+    Raises   FuncnetError for one that is unknown, takes no gradient, or is not repeatable
     """
     known = {method.lower(): method for method in METHODS}
+    if isinstance(name, str) and name.lower() == NOT_REPEATABLE:
+        raise FuncnetError("SciPy's trust-krylov does not give the same result twice; take trust-ncg")
     if not isinstance(name, str) or name.lower() not in known:
         near = did_you_mean(str(name), METHODS)
         raise FuncnetError(f"unknown method {name!r}{near}; those that take a gradient are {', '.join(METHODS)}")
