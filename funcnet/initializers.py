@@ -16,7 +16,8 @@ from attrs import field
 
 from funcnet.errors import Problem
 from funcnet.key import Array, Key
-from funcnet.spec import Spec, frozen, positive, register
+from funcnet.spec.base import Spec, register
+from funcnet.spec.fields import frozen, positive
 
 Shape = tuple[int, ...]
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from funcnet.compiler.vmap import Members, MembersKey, each_member
 from funcnet.errors import FuncnetError
 from funcnet.key import Array, Key
-from funcnet.members import Members, MembersKey, each_member
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +36,7 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 def recorder(*values: Any) -> Any:
-    """What records the calls of these values, if anything does (``funcnet.compile``)."""
+    """What records the calls of these values, if anything does (``funcnet.compiler``)."""
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
 
 
@@ -77,7 +77,7 @@ def anew(*values: Any) -> Iterator[None]:
 
 
 def members(values: tuple[Any, ...]) -> bool:
-    """Whether some of the values are those of an ensemble's members (``funcnet.members``)."""
+    """Whether some of the values are those of an ensemble's members (``funcnet.compiler.vmap``)."""
     return any(isinstance(value, Members | MembersKey) for value in values)
 
 

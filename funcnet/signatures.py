@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from funcnet.errors import FuncnetError
-from funcnet.spec import Spec, fields, specs_in
+from funcnet.spec.base import Spec, fields, specs_in
 
 METHODS = {
     "layer": ("leaves", "in_kinds", "wire", "out_shape", "init", "apply", "vjp"),

@@ -20,13 +20,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings, strategies as st
 
 import funcnet as fn
-from funcnet import SpecError, index, initializers, losses, metrics, optim
-from funcnet.codec import encode, to_dict
-from funcnet.spec import NAMED, Spec, evolve, fields, is_kind, is_spec, tags
+from funcnet import SpecError, initializers, losses, metrics, optim
+from funcnet.spec.base import Spec, evolve, fields, is_kind, is_spec, tags
+from funcnet.spec.codec import encode, to_dict
+from funcnet.spec.fields import NAMED
+from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 
 LAYERS = ", ".join(tag for tag in tags("layer") if "." not in tag)
 SPECS = sorted((Path(__file__).parent.parent / "specs").glob("*.json"))
-CLASSES = {f"{kind}-{tag}": cls for kind in index.KINDS for tag, cls in tags(kind).items() if "." not in tag}
+CLASSES = {f"{kind}-{tag}": cls for kind in KINDS_OF_SPECS for tag, cls in tags(kind).items() if "." not in tag}
 
 WITH_FIELDS = {name: cls for name, cls in CLASSES.items() if fields(cls)}
 
@@ -395,7 +397,7 @@ def documents():
     texts = [CONTRACT, fn.to_json(NET), *[path.read_text(encoding="utf-8") for path in SPECS]]
 
     @fixed(max_examples=60)
-    @given(st.one_of([kinds(kind, 2) for kind in index.KINDS if kind not in ("split", "training", "experiment")]))
+    @given(st.one_of([kinds(kind, 2) for kind in KINDS_OF_SPECS if kind not in ("split", "training", "experiment")]))
     def collect(spec):
         texts.append(fn.to_json(spec))
 

@@ -9,9 +9,9 @@ import pytest
 
 import funcnet as fn
 from funcnet import data, losses, metrics, optim
-from funcnet.cross_validation import CrossValidation, folds_of
 from funcnet.data.split import Parts
-from funcnet.spec import evolve
+from funcnet.experiments.cross_validation import CrossValidation, folds_of
+from funcnet.spec.base import evolve
 from tests.table import same
 
 KEY = fn.Key(8)
@@ -133,7 +133,7 @@ def test_the_same_again_to_the_bit_and_another_key_otherwise() -> None:
 
 
 def test_the_validation_fraction_comes_out_of_the_training_rows(monkeypatch: Any) -> None:
-    import funcnet.cross_validation as module
+    import funcnet.experiments.cross_validation as module
 
     parts: list[Parts] = []
     given = module.prepared

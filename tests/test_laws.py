@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses, ops, optim, spec, tree
-from funcnet.layer import vjp_child
+from funcnet import losses, ops, optim, tree
+from funcnet.layers.base import vjp_child
+from funcnet.spec import base as spec
 from tests.row import Row, random_like
 from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, SEVERAL, TRANSFORMS, same
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.data.preparation import prepare
-from funcnet.runs import starting_state
-from funcnet.spec import evolve
+from funcnet.data.prepare import prepare
+from funcnet.experiments.run import starting_state
+from funcnet.spec.base import evolve
 
 SPECS = Path(__file__).parents[1] / "specs"
 

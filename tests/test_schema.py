@@ -18,10 +18,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 import funcnet as fn
-from funcnet import SpecError, index, spec
-from funcnet.codec import to_dict
+from funcnet import SpecError
 from funcnet.layers.normalization import momentum_range
-from funcnet.spec import Named, Range, Spec, Words, tags
+from funcnet.spec import base as spec
+from funcnet.spec.base import Spec, tags
+from funcnet.spec.codec import to_dict
+from funcnet.spec.fields import Named, Range, Words, fraction, non_negative, positive
+from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.test_codec import CLASSES, CONTRACT, NET, SPECS, fixed, nested, specs
 
 SCHEMA = fn.json_schema()
@@ -89,7 +92,7 @@ ODD = [
 ]  # fmt: skip
 NAMES = ["a", "_1", "a b", "", "1a", "ä", "a/b", 3, None, True, ["a"]]
 KEYS = ["type", "name", "units", "seed", "version", "$schema", "unit", "", "x", "model", "schedule", "loss"]
-EVERY_TAG = sorted({tag for kind in index.KINDS for tag in tags(kind) if "." not in tag})
+EVERY_TAG = sorted({tag for kind in KINDS_OF_SPECS for tag in tags(kind) if "." not in tag})
 
 
 def number(value):
@@ -379,7 +382,7 @@ def test_a_class_reads_like_its_constructor():
     }
 
 
-@pytest.mark.parametrize("limits", [spec.positive, spec.non_negative, spec.fraction, momentum_range])
+@pytest.mark.parametrize("limits", [positive, non_negative, fraction, momentum_range])
 def test_ranges_say_the_same_in_both_languages(limits):
     for value in (-1, -5e-324, 0, 5e-324, 0.5, 1 - 2**-53, 1, 1 + 2**-52, 2, 1e300):
         assert Draft202012Validator(limits.keywords).is_valid(value) is limits.holds(value), value
@@ -395,7 +398,7 @@ class Gate(Spec):
 
     kind: ClassVar[str] = "gate"
 
-    level: float = attrs.field(default=0.5, validator=spec.fraction)
+    level: float = attrs.field(default=0.5, validator=fraction)
 
 
 @fn.register("schema_test.steep")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses, optim, spec
+from funcnet import losses, optim
 from funcnet.signatures import check_functions, check_signatures
+from funcnet.spec import base as spec
 
 X, Y = np.ones((5, 3), np.float32), np.ones((5, 2), np.float32)
 MSE, SGD = losses.MeanSquaredError(), optim.SGD(0.1)

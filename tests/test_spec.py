@@ -17,8 +17,10 @@ import pytest
 from attrs import field
 
 import funcnet as fn
-from funcnet import SpecError, index, initializers, losses, metrics, optim, tree
-from funcnet.spec import FrozenDict, Spec, evolve, fields, positive, rebuild, tags
+from funcnet import SpecError, initializers, losses, metrics, optim, tree
+from funcnet.spec import kinds
+from funcnet.spec.base import Spec, evolve, fields, rebuild, tags
+from funcnet.spec.fields import FrozenDict, positive
 
 BIG = 2**53
 
@@ -762,68 +764,51 @@ def test_three_bare_functions_compose_and_refuse_to_serialise():
 # ----- public names
 
 
-PACKAGES = {
-    "funcnet": (fn, index.places(index.LAYERS, index.CORE) | {"layer": "funcnet.layer"} | dict.fromkeys(index.MODULES)),
-    "funcnet.optim": (optim, index.places(index.OPTIMIZERS, index.SCHEDULES)),
-    "funcnet.data": (fn.data, index.places(index.SOURCES)),
-}
+PACKAGES = ("funcnet", "funcnet.optim", "funcnet.data", "funcnet.metrics", "funcnet.losses")
 
 
-@pytest.mark.parametrize(("package", "known"), PACKAGES.values(), ids=PACKAGES)
-def test_every_name_of_the_index_is_public(package, known):
-    for name, module in known.items():
-        if module:
-            assert getattr(package, name) is getattr(importlib.import_module(module), name)
-        else:
-            assert getattr(package, name) is importlib.import_module(f"funcnet.{name}")
-        assert name in package.__all__
-    assert dir(package) == sorted(package.__all__)
-
-
-@pytest.mark.parametrize("package", ["funcnet", "funcnet.optim", "funcnet.data"])
-def test_type_checkers_see_the_names_of_run_time(package):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_of_a_stub_is_there_once(package):
     module = importlib.import_module(package)
-    body = ast.parse(Path(inspect.getsourcefile(module)).read_text(encoding="utf-8")).body
-    (block,) = [node for node in body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"]
+    stub = Path(inspect.getsourcefile(module)).with_suffix(".pyi").read_text(encoding="utf-8")
     seen = {}
-    for node in block.body:
-        assert isinstance(node, ast.ImportFrom)
+    for node in ast.parse(stub).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
         for alias in node.names:
             assert alias.asname == alias.name, f"{alias.name} is not re-exported"
             assert alias.name not in seen
             seen[alias.name] = node.module
-    assert sorted(seen) == module.__all__
+    assert sorted(seen) == module.__all__ == dir(module)
     for name, source in seen.items():
-        place = importlib.import_module(f"{source}.{name}" if source == "funcnet" else source)
-        expected = place if source == "funcnet" else getattr(place, name)
-        assert getattr(module, name) is expected
+        place = importlib.import_module(f"{source}.{name}" if source == package else source)
+        assert getattr(module, name) is (place if source == package else getattr(place, name))
 
 
-@pytest.mark.parametrize("kind", index.KINDS)
+@pytest.mark.parametrize("kind", kinds.KINDS)
 def test_a_tag_is_the_name_of_its_class_in_lower_case(kind):
-    module, base, family = index.KINDS[kind]
-    assert index.base(kind) is getattr(importlib.import_module(module), base)
-    assert index.base(kind).kind == kind
+    assert kinds.base_of(kind) is getattr(importlib.import_module(kinds.KINDS[kind].module), kinds.KINDS[kind].name)
+    assert kinds.base_of(kind).kind == kind
     own = {tag: cls for tag, cls in tags(kind).items() if "." not in tag}
     for tag, cls in own.items():
         assert cls.tag == tag
         assert tag.replace("_", "") == cls.__name__.lower()
         assert tag == tag.lower()
-    listed = {(module, name) for module, names in family.items() for name in names}
-    assert {(cls.__module__, cls.__name__) for cls in own.values()} == listed
+    assert {cls.__module__ for cls in own.values()} <= set(kinds.modules(kind))
 
 
-@pytest.mark.parametrize("kind", index.KINDS)
+@pytest.mark.parametrize("kind", kinds.KINDS)
 def test_a_tag_loads_the_module_of_its_class_alone(kind, monkeypatch):
     own = {tag: cls for tag, cls in tags(kind).items() if "." not in tag}
     loaded = []
-    monkeypatch.setattr(index.importlib, "import_module", loaded.append)
+    monkeypatch.setattr(kinds.importlib, "import_module", loaded.append)
     for tag in [*own, "unknown", "os", "acme.dense"]:
-        index.load(kind, tag)
-    assert loaded == [cls.__module__ for cls in own.values()]
+        kinds.load(kind, tag)
+    base = kinds.KINDS[kind].module
+    assert {*loaded, base} == {base, *(cls.__module__ for cls in own.values())}
 
 
-@pytest.mark.parametrize("package", ["funcnet", "funcnet.optim", "funcnet.data"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_an_unknown_name_is_an_attribute_error(package):
     with pytest.raises(AttributeError) as caught:
         _ = importlib.import_module(package).Dens
@@ -841,24 +826,24 @@ def test_layer_is_the_function_whatever_is_imported():
     code = """
 import funcnet as fn
 print(fn.layer.__name__, fn.layer.__module__)
-import funcnet.layer
-print(fn.layer.__name__, funcnet.layer is fn.layer)
-from funcnet.layer import Layer, layer
+import funcnet.layers.base
+print(fn.layer.__name__, funcnet.layers.base is fn.layer)
+from funcnet.layers.base import Layer, layer
 print(layer is fn.layer, Layer is fn.Layer)
 from funcnet import layer as again
 print(again is fn.layer)
 """
-    assert python(code) == ["layer", "funcnet.layer", "layer", "True", "True", "True", "True"]
-    importlib.import_module("funcnet.layer")
+    assert python(code) == ["layer", "funcnet.layers.base", "layer", "True", "True", "True", "True"]
+    importlib.import_module("funcnet.layers.base")
     assert inspect.isfunction(fn.layer)
-    assert fn.layer is sys.modules["funcnet.layer"].layer
+    assert fn.layer is sys.modules["funcnet.layers.base"].layer
 
 
 def test_prepare_is_the_function_whatever_is_imported():
     code = """
 from funcnet import data
 print(type(data.prepare).__name__, type(data.prepare).__name__)
-import funcnet.runs
+import funcnet.experiments.run
 print(type(data.prepare).__name__)
 """
     assert python(code) == ["function"] * 3
@@ -873,8 +858,15 @@ fn.Dense
 print(*sorted(name for name in sys.modules if name.startswith("funcnet.")))
 """
     found = " ".join(python(code)).split(" | ")
-    assert found[0].split() == ["funcnet", "funcnet.index"]
-    families = {"funcnet.training", "funcnet.optim", "funcnet.losses", "funcnet.data", "funcnet.cli", "funcnet.metrics"}
+    assert found[0].split() == ["funcnet", "funcnet.lazy", "funcnet.version"]
+    families = {
+        "funcnet.training",
+        "funcnet.optim",
+        "funcnet.losses.base",
+        "funcnet.data",
+        "funcnet.cli",
+        "funcnet.metrics",
+    }
     assert not families & set(found[1].split())
     assert "funcnet.layers.dense" in found[1].split()
 
@@ -894,8 +886,8 @@ print(*set({tags}) & set(sys.modules))
 
 
 def test_every_kind_of_the_library_has_specs():
-    kinds = {cls.kind for module in (fn, losses, metrics, optim, initializers, fn.data) for cls in _specs(module)}
-    assert kinds == set(index.KINDS) - {"initial"}
+    found = {cls.kind for module in (fn, losses, metrics, optim, initializers, fn.data) for cls in _specs(module)}
+    assert found == set(kinds.KINDS) - {"initial"}
 
 
 def _specs(module):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.spec import evolve
+from funcnet.spec.base import evolve
 
 SPECS = Path(__file__).parents[1] / "specs"
 

@@ -5,8 +5,8 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
-from funcnet.data.text import ALPHABET, decode, encode
-from funcnet.stepping import draw
+from funcnet.data.sources.text import ALPHABET, decode, encode
+from funcnet.networks.decoding import draw
 
 VECTORS = {
     "rnn": fn.serial(fn.RNN(4, activation="relu"), fn.Dense(2)),

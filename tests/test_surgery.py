@@ -6,7 +6,7 @@ import pytest
 import funcnet as fn
 from funcnet import tree
 from funcnet.cli import main
-from funcnet.spec import frozen
+from funcnet.spec.fields import frozen
 
 NET = fn.serial(
     stem=fn.Dense(4),

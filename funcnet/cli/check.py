@@ -11,16 +11,16 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.cli.console import number, table
-from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import shape_text
 from funcnet.cli.train import load_experiment
-from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.prepare import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.run import class_weights, fit_model, in_units, starting_state
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
-from funcnet.layer import Context, count_parameters
-from funcnet.runs import class_weights, fit_model, in_units, starting_state
-from funcnet.training.experiment import Experiment
+from funcnet.layers.base import Context, count_parameters
 from funcnet.training.fit import batches, check_targets, evaluate
 from funcnet.training.step import value_and_grad
 

@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import parse_shape
-from funcnet.codec import load_spec
-from funcnet.data.preparation import input_shape
+from funcnet.data.prepare import input_shape
+from funcnet.experiments.experiment import Experiment
 from funcnet.key import Key
-from funcnet.layer import Layer
-from funcnet.surgery import diff
-from funcnet.training.experiment import Experiment
+from funcnet.layers.base import Layer
+from funcnet.networks.compare import diff
+from funcnet.spec.codec import load_spec
 
 
 def print_difference(options: argparse.Namespace) -> int:

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from funcnet.cli.console import number, table
-from funcnet.cli.files import base_of
-from funcnet.data.preparation import Dataset, prepare
-from funcnet.data.reading import dataset
+from funcnet.cli.paths import base_of
+from funcnet.data.new_rows import dataset
+from funcnet.data.prepare import Dataset, prepare
 from funcnet.errors import DataError
+from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, read_object
+from funcnet.experiments.run import in_units
 from funcnet.key import Array, Key
 from funcnet.metrics import confusion_matrix, per_class
-from funcnet.run_folder import Run, data_digest, finite_json, load_run, read_object
-from funcnet.runs import in_units
-from funcnet.training.answers import is_one, label_of
 from funcnet.training.fit import evaluate
+from funcnet.training.probabilities import is_one, label_of
 from funcnet.training.step import predict
 
 SHOWN = 20

@@ -7,11 +7,11 @@ import json
 
 import numpy as np
 
-from funcnet.data.text import Text, decode, encode
+from funcnet.data.sources.text import Text, decode, encode
 from funcnet.errors import DataError
+from funcnet.experiments.folder import load_run
 from funcnet.key import Key
-from funcnet.run_folder import load_run
-from funcnet.stepping import generate
+from funcnet.networks.decoding import generate
 
 
 def print_text(options: argparse.Namespace) -> int:

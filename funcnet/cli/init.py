@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
-from funcnet.codec import save_spec
-from funcnet.data.array_files import opened
-from funcnet.data.delimited import Csv, to_number
-from funcnet.data.preparation import Prepared, prepare
-from funcnet.data.unknown import DELIMITERS, Column, Findings, look
+from funcnet.data.prepare import Prepared, prepare
+from funcnet.data.sniff import DELIMITERS, Column, Findings, look
+from funcnet.data.sources.arrays import opened
+from funcnet.data.sources.csv import Csv, to_number
 from funcnet.errors import CheckpointError, DataError
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.starter import LEAST, experiment, source
 from funcnet.key import Key
 from funcnet.layers.dense import Dense
-from funcnet.training.beginning import LEAST, experiment, source
-from funcnet.training.experiment import Experiment
+from funcnet.spec.codec import save_spec
 
 SHOWN = 40
 """Columns, and reasons, that are printed"""

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from funcnet.cli.console import unread
-from funcnet.data.preprocessing import outside_range
-from funcnet.data.reading import raw_inputs
-from funcnet.data.streams import Stream
+from funcnet.data.lazy_array import Stream
+from funcnet.data.new_rows import raw_inputs
+from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError
+from funcnet.experiments.folder import Run, load_run
 from funcnet.files import write_bytes
 from funcnet.key import Array
-from funcnet.run_folder import Run, load_run
-from funcnet.training.answers import column, is_one, label_of, proba_of
+from funcnet.training.probabilities import column, is_one, label_of, proba_of
 
 
 def print_predictions(options: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from funcnet.codec import layout
 from funcnet.files import write_bytes
-from funcnet.schema import json_schema
+from funcnet.spec.codec import layout
+from funcnet.spec.json_schema import json_schema
 
 
 def print_schema(options: argparse.Namespace) -> int:

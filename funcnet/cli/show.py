@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
-from funcnet.cli.files import base_of, spec_file
-from funcnet.codec import load_spec
-from funcnet.data.preparation import input_shape
+from funcnet.cli.paths import base_of, spec_file
+from funcnet.data.prepare import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
+from funcnet.experiments.experiment import Experiment
 from funcnet.key import Key
-from funcnet.layer import Layer, Shape
-from funcnet.training.experiment import Experiment
+from funcnet.layers.base import Layer
+from funcnet.shapes import Shape
+from funcnet.spec.codec import load_spec
 from funcnet.views.summary import Line, summary
 
 
@@ -85,7 +86,7 @@ def _rows(lines: list[Line], figures: list[str]) -> list[list[str]]:
 
 def _show_cost(spec: Any, file: Path, model: Layer, in_shape: Shape, options: argparse.Namespace) -> None:
     """Print what a batch costs: by layer, then forward, backward and step as a whole."""
-    from funcnet.compile.cost import ROWS, Figures, cost
+    from funcnet.networks.cost import ROWS, Figures, cost
 
     loss = optimizer = None
     dtype, batch = "float32", ROWS
@@ -125,7 +126,7 @@ def _batch_of(spec: Experiment, file: Path) -> int:
     """The rows of an experiment's batch; for the whole training part it must be read."""
     if spec.training.batch_size != "full":
         return spec.training.batch_size
-    from funcnet.data.preparation import prepare
+    from funcnet.data.prepare import prepare
 
     return len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)
 

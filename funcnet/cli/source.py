@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import parse_count, parse_shape
-from funcnet.codec import load_spec
-from funcnet.compile.inference import inference
-from funcnet.compile.source import source
-from funcnet.data.preparation import input_shape, prepare
+from funcnet.codegen.inference import inference
+from funcnet.codegen.source import source
+from funcnet.data.prepare import input_shape, prepare
 from funcnet.errors import CheckpointError, DataError, FuncnetError, Problem, ShapeError, SpecError
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.folder import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
-from funcnet.layer import Layer
+from funcnet.layers.base import Layer
 from funcnet.optim.schedules import LONG, bind
-from funcnet.run_folder import load_run
-from funcnet.training.experiment import Experiment
+from funcnet.spec.codec import load_spec
 
 
 def print_source(options: argparse.Namespace) -> int:

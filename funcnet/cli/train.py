@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
-from funcnet.cli.edit import apply_setting
-from funcnet.cli.files import base_of, spec_file
-from funcnet.codec import from_json, load_document
+from funcnet.cli.overrides import apply_setting
+from funcnet.cli.paths import base_of, spec_file
 from funcnet.errors import Problem, SpecError
-from funcnet.run_folder import Run, finite_json, next_folder
-from funcnet.runs import Terminated, profiled, run
-from funcnet.training.experiment import Experiment
-from funcnet.training.profile import Profile
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.folder import Run, finite_json, next_folder
+from funcnet.experiments.run import Terminated, profiled, run
+from funcnet.networks.profile import Profile
+from funcnet.spec.codec import from_json, load_document
 
 
 def load_experiment(path: Path, settings: list[str]) -> Experiment:

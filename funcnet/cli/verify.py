@@ -10,10 +10,10 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.cli.console import number, table
-from funcnet.cli.files import base_of
+from funcnet.cli.paths import base_of
 from funcnet.errors import CheckpointError
-from funcnet.run_folder import digest, environment, finite_json, load_run, read_object
-from funcnet.runs import run
+from funcnet.experiments.folder import digest, environment, finite_json, load_run, read_object
+from funcnet.experiments.run import run
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -9,22 +9,12 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import Problem
-from funcnet.layer import (
-    Combinator,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    nest,
-    out_shape_child,
-    vjp_child,
-)
+from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
 from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import cotangent_of, join_mask, split_mask
-from funcnet.spec import evolve, frozen, register
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import evolve, register
+from funcnet.spec.fields import frozen
 
 
 @register("bidirectional")

@@ -9,23 +9,10 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError
-from funcnet.layer import (
-    Combinator,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    floating,
-    is_shape,
-    nest,
-    out_shape_child,
-    tuple_shapes,
-    vjp_child,
-)
-from funcnet.spec import Named, frozen, register
+from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
+from funcnet.spec.base import register
+from funcnet.spec.fields import Named, frozen
 
 
 @register("branch")

@@ -12,21 +12,21 @@ import numpy as np
 from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import PathError, Problem, did_you_mean
-from funcnet.layer import (
+from funcnet.layers.base import (
     Caller,
     Context,
     Layer,
     Params,
-    Shape,
     State,
-    Value,
     apply_child,
     listen_between,
     out_shape_child,
     path_of,
     vjp_child,
 )
-from funcnet.spec import Words, frozen, register
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import Words, frozen
 
 
 @register("capture")

@@ -11,24 +11,23 @@ from attrs import field
 from funcnet import tree
 from funcnet.combinators.repeat import stack
 from funcnet.combinators.wrapper import Wrapper
+from funcnet.compiler.vmap import Members, MembersKey, Unvectorized, spread
 from funcnet.key import Key
-from funcnet.layer import (
+from funcnet.layers.base import (
     Context,
     Leaf,
     Params,
-    Shape,
     State,
-    Value,
     apply_child,
     check_key,
     check_total,
     init_child,
-    is_shape,
     out_shape_child,
     vjp_child,
 )
-from funcnet.members import Members, MembersKey, Unvectorized, spread
-from funcnet.spec import frozen, positive, register
+from funcnet.shapes import Shape, Value, is_shape
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @register("ensemble")

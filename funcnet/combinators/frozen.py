@@ -10,8 +10,10 @@ import numpy.typing as npt
 from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.key import Key
-from funcnet.layer import Context, Leaf, Params, Shape, State, Value, apply_child, shape_of, vjp_child
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Context, Leaf, Params, State, apply_child, vjp_child
+from funcnet.shapes import Shape, Value, shape_of
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @register("frozen")

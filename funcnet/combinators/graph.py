@@ -10,23 +10,10 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError, did_you_mean, listed
-from funcnet.layer import (
-    Combinator,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    is_shape,
-    kinds_like,
-    merged_kinds,
-    nest,
-    out_shape_child,
-    vjp_child,
-)
-from funcnet.spec import HINTS, Words, frozen, register
+from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.shapes import Shape, Value, is_shape, kinds_like, merged_kinds
+from funcnet.spec.base import HINTS, register
+from funcnet.spec.fields import Words, frozen
 
 
 @register("graph")

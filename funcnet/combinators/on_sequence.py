@@ -6,19 +6,11 @@ from typing import Any
 
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
-from funcnet.layer import (
-    Context,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    is_shape,
-    out_shape_child,
-    vjp_child,
-)
+from funcnet.layers.base import Context, Params, State, apply_child, out_shape_child, vjp_child
 from funcnet.layers.sequence import cotangent_of, join_mask, split_mask
-from funcnet.spec import frozen, register
+from funcnet.shapes import Shape, Value, is_shape
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @register("on_sequence")

@@ -6,8 +6,10 @@ from typing import Any
 
 from funcnet import ops, tree
 from funcnet.combinators.wrapper import Wrapper
-from funcnet.layer import Context, Params, State, Value, apply_child, vjp_child
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Context, Params, State, apply_child, vjp_child
+from funcnet.shapes import Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @register("remat")

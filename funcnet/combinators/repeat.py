@@ -12,20 +12,10 @@ from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
 from funcnet.key import Key
-from funcnet.layer import (
-    Context,
-    Leaf,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    check_key,
-    check_total,
-    init_child,
-    vjp_child,
-)
-from funcnet.spec import frozen, positive, register
+from funcnet.layers.base import Context, Leaf, Params, State, apply_child, check_key, check_total, init_child, vjp_child
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @register("repeat")

@@ -7,20 +7,10 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError
-from funcnet.layer import (
-    Combinator,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    nest,
-    out_shape_child,
-    vjp_child,
-)
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 SHORTCUT = "projection"
 

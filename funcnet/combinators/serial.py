@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from funcnet.errors import Problem, SpecError
-from funcnet.layer import (
-    Combinator,
-    Context,
-    Layer,
-    Params,
-    Shape,
-    State,
-    Value,
-    apply_child,
-    out_shape_child,
-    vjp_child,
-)
-from funcnet.spec import Named, frozen, name_children, register
+from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, out_shape_child, vjp_child
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import name_children, register
+from funcnet.spec.fields import Named, frozen
 
 
 @register("serial")

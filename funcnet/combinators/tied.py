@@ -12,8 +12,10 @@ from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import PathError, Problem, ShapeError, did_you_mean
 from funcnet.key import Array, Key
-from funcnet.layer import Context, Leaf, Params, Shape, State, Value, apply_child, vjp_child
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Context, Leaf, Params, State, apply_child, vjp_child
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 TURNED = ".T"
 

@@ -13,8 +13,10 @@ from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
 from funcnet.initializers import Ones
 from funcnet.key import Array, Key
-from funcnet.layer import Context, Leaf, Params, Shape, State, Value, apply_child, vjp_child
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Context, Leaf, Params, State, apply_child, vjp_child
+from funcnet.shapes import Shape, Value
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 LENGTH = "_norm"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from funcnet.layer import Combinator, Layer, Shape, out_shape_child
-from funcnet.spec import frozen
+from funcnet.layers.base import Combinator, Layer, out_shape_child
+from funcnet.shapes import Shape
+from funcnet.spec.fields import frozen
 
 
 @frozen

@@ -14,8 +14,9 @@ from attrs import field
 
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array, Key
-from funcnet.layer import shape_of
-from funcnet.spec import Range, Spec, frozen, non_negative, positive, register
+from funcnet.shapes import shape_of
+from funcnet.spec.base import Spec, register
+from funcnet.spec.fields import Range, frozen, non_negative, positive
 
 Batch = tuple[Any, Any, Array | None]
 Fill = Literal["zero", "edge", "reflect", "wrap"]

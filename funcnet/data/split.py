@@ -10,7 +10,8 @@ from attrs import field
 
 from funcnet.errors import DataError, Problem, did_you_mean
 from funcnet.key import Array, Key
-from funcnet.spec import Spec, fraction, frozen, positive, register
+from funcnet.spec.base import Spec, register
+from funcnet.spec.fields import fraction, frozen, positive
 
 PARTS = ("train", "validation", "test")
 

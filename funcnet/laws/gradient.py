@@ -11,7 +11,7 @@ from funcnet import tree
 from funcnet.errors import LawError
 from funcnet.key import Array, Key
 from funcnet.laws.values import agree, inner, slope
-from funcnet.layer import Params
+from funcnet.layers.base import Params
 
 
 def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.codec import from_json, to_json
 from funcnet.errors import KeyRequired, LawError, SpecError
+from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
     agree,
@@ -28,24 +28,11 @@ from funcnet.laws.values import (
     slope,
     turned,
 )
-from funcnet.layer import (
-    EVAL,
-    Caller,
-    Context,
-    Layer,
-    Leaf,
-    Params,
-    Shape,
-    State,
-    Value,
-    listen_between,
-    reach,
-    shape_of,
-    vjp_child,
-)
+from funcnet.layers.base import EVAL, Caller, Context, Layer, Leaf, Params, State, listen_between, reach, vjp_child
+from funcnet.shapes import Shape, Value, shape_of
 from funcnet.signatures import check_signatures, kinds, returned
-from funcnet.spec import Spec, own_tag
-from funcnet.training.checks import instance
+from funcnet.spec.base import Spec, own_tag
+from funcnet.spec.codec import from_json, to_json
 
 DIRECTIONS = 3
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.codec import from_json, to_json
+from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, moved, random_like, same, slope
-from funcnet.layer import Value, shape_of
-from funcnet.losses import Loss
+from funcnet.losses.base import Loss
+from funcnet.shapes import Value, shape_of
 from funcnet.signatures import check_signatures
-from funcnet.spec import own_tag
-from funcnet.training.checks import instance
+from funcnet.spec.base import own_tag
+from funcnet.spec.codec import from_json, to_json
 
 DIRECTIONS = 3
 

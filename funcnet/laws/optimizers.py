@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.codec import from_json, to_json
 from funcnet.errors import LawError
+from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same, turned
-from funcnet.layer import Params
-from funcnet.optim.rules import Optimizer, OptState, apply_updates
+from funcnet.layers.base import Params
+from funcnet.optim.base import Optimizer, OptState, apply_updates
 from funcnet.optim.schedules import bind
 from funcnet.signatures import check_signatures
-from funcnet.spec import own_tag
-from funcnet.training.checks import instance
+from funcnet.spec.base import own_tag
+from funcnet.spec.codec import from_json, to_json
 
 STEPS = 40
 

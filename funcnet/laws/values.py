@@ -11,7 +11,8 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import LawError
 from funcnet.key import Array, Key
-from funcnet.layer import Layer, Shape, Value, zeros_for
+from funcnet.layers.base import Layer, zeros_for
+from funcnet.shapes import Shape, Value
 
 EPS = 1e-6
 RTOL = 1e-6

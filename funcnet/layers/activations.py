@@ -18,8 +18,10 @@ from funcnet import ops
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import Constant, Initializer
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import frozen, non_negative, positive, register
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, non_negative, positive
 
 
 @frozen

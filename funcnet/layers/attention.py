@@ -13,11 +13,13 @@ from funcnet import ops
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, floating, is_shape, tuple_shapes
-from funcnet.layers.attending import attend, attend_vjp
+from funcnet.layers.attention_kernels import attend, attend_vjp
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.embedding import RotaryPositions
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
-from funcnet.spec import fraction, frozen, positive, register
+from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, positive
 
 
 @register("dot_product_attention")

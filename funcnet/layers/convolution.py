@@ -14,10 +14,12 @@ from attrs import field
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
-from funcnet.layers.correlation import Axes, correlate, correlate_input, correlate_weight
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.layers.convolution_kernels import Axes, correlate, correlate_input, correlate_weight
 from funcnet.layers.windows import Axis, Padding, Sizes, axes_of, each, padding_problems, size_problems
-from funcnet.spec import frozen, positive, register
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @frozen

@@ -4,8 +4,8 @@ How to read a layer: ``leaves`` says what it owns, from which its params are ini
 forward pass, ``y = f(params, x)``; its last result, the residuals, is whatever the backward pass will need
 again, here x. ``vjp`` (vector-Jacobian product) is the backward pass: in comes ``dy = ∂L/∂y``, how the loss
 changes with this layer's output, and out go ``dparams = ∂L/∂params`` and ``dx = ∂L/∂x``. The dx of a layer is
-the dy of the one before it; the first dy of all comes from the loss (``funcnet/losses.py``), and the dparams
-go to the optimizer (``funcnet/optim/rules.py``), whose simplest form is ``params - rate * dparams``.
+the dy of the one before it; the first dy of all comes from the loss (``funcnet/losses/base.py``), and the dparams
+go to the optimizer (``funcnet/optim/base.py``), whose simplest form is ``params - rate * dparams``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 from attrs import field
 
 from funcnet.initializers import GlorotUniform, Initializer, Ones, Zeros
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import frozen, positive, register
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @register("dense")

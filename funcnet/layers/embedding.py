@@ -13,21 +13,11 @@ from funcnet import ops
 from funcnet.errors import DataError, Problem, ShapeError, place
 from funcnet.initializers import Initializer, Normal
 from funcnet.key import Array
-from funcnet.layer import (
-    Context,
-    Layer,
-    Leaf,
-    Params,
-    Shape,
-    State,
-    Value,
-    array_shape,
-    floating,
-    integers,
-    is_shape,
-)
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
-from funcnet.spec import frozen, positive, register
+from funcnet.shapes import Shape, Value, array_shape, floating, integers, is_shape
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @register("embedding")

@@ -8,8 +8,10 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import fraction, frozen, non_negative, register
+from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, non_negative
 
 
 @frozen

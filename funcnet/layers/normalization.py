@@ -10,8 +10,10 @@ from attrs import field
 
 from funcnet.errors import ShapeError
 from funcnet.initializers import Initializer, Ones, Zeros
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import Range, frozen, positive, register
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import Range, frozen, positive
 
 momentum_range = Range("between 0 and 1", lambda value: 0.0 <= value <= 1.0, minimum=0, maximum=1)
 

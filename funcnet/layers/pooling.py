@@ -11,10 +11,12 @@ import numpy as np
 from funcnet import ops
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, array_shape, floating
+from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
 from funcnet.layers.windows import Axis, Padding, Sizes, axes_of, each, padding_problems, size_problems
-from funcnet.spec import frozen, register
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 Axes = tuple[tuple[int, ...], ...]
 """For each spatial axis ``(size, stride, dilation, before, windows)``"""

@@ -15,10 +15,12 @@ from funcnet import ops, tree
 from funcnet.errors import ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Orthogonal, Zeros
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Leaf, Params, Shape, State, Value, floating, is_shape
-from funcnet.layers.scans import gru_scan, gru_scan_vjp, lstm_scan, lstm_scan_vjp, rnn_scan, rnn_scan_vjp
+from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.layers.recurrent_kernels import gru_scan, gru_scan_vjp, lstm_scan, lstm_scan_vjp, rnn_scan, rnn_scan_vjp
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
-from funcnet.spec import fields, frozen, positive, register
+from funcnet.shapes import Shape, Value, floating, is_shape
+from funcnet.spec.base import fields, register
+from funcnet.spec.fields import frozen, positive
 
 Carry = tuple[Array, ...]
 

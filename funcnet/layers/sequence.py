@@ -12,8 +12,10 @@ import numpy as np
 
 from funcnet.errors import ShapeError
 from funcnet.key import Array
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, floating, is_shape
-from funcnet.spec import frozen, register
+from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.shapes import Shape, Value, floating, is_shape
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 def sequence_shape(layer: Layer, in_shape: Shape, axes: int = 2) -> tuple[tuple[int, ...], bool]:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import Problem, ShapeError
-from funcnet.layer import EVAL, Context, Layer, Params, Shape, State, Value, array_shape, floating
-from funcnet.spec import frozen, register
+from funcnet.layers.base import EVAL, Context, Layer, Params, State
+from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @register("flatten")

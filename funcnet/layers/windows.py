@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from funcnet.errors import Problem, ShapeError
-from funcnet.layer import Layer
+from funcnet.layers.base import Layer
 
 Sizes = int | tuple[int, ...]
 """One number for all spatial axes, or one for each"""

@@ -9,8 +9,10 @@ import numpy as np
 
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
-from funcnet.losses import check_labels, check_probabilities, column_of, one_array, spread
-from funcnet.spec import Spec, fields, frozen
+from funcnet.losses.base import column_of, one_array, spread
+from funcnet.losses.classification import check_labels, check_probabilities
+from funcnet.spec.base import Spec, fields
+from funcnet.spec.fields import frozen
 
 OTHERWISE = "for other values use RMSE, MAE or R2"
 

@@ -15,7 +15,8 @@ from attrs import field
 from funcnet.errors import ShapeError
 from funcnet.metrics.base import ClassMetric, Rows
 from funcnet.metrics.confusion import Counts, count, scores
-from funcnet.spec import frozen, positive, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, positive
 
 
 @register("accuracy")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from funcnet.key import Array
-from funcnet.losses import check_probabilities
+from funcnet.losses.classification import check_probabilities
 from funcnet.metrics.base import OTHERWISE, Metric, classified, is_column, mean
-from funcnet.spec import frozen, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 def surprises(metric: Metric, prediction: Array, target: Array, eps: float) -> Array:

@@ -12,7 +12,8 @@ import numpy as np
 
 from funcnet.key import Array
 from funcnet.metrics.base import ClassMetric, Rows
-from funcnet.spec import frozen, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @frozen

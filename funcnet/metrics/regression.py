@@ -6,7 +6,8 @@ import numpy as np
 
 from funcnet.key import Array
 from funcnet.metrics.base import Metric, mean, pair, weights
-from funcnet.spec import frozen, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen
 
 
 @register("rmse")

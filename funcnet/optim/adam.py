@@ -6,10 +6,11 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops, tree
-from funcnet.layer import Params
-from funcnet.optim.rules import Optimizer, OptState, after, average, count, zeros_for
+from funcnet.layers.base import Params
+from funcnet.optim.base import Optimizer, OptState, after, average, count, zeros_for
 from funcnet.optim.schedules import Number, value_at
-from funcnet.spec import fraction, frozen, non_negative, positive, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
 
 def corrected(rate: float, b1: float, b2: float, eps: float, step: int) -> tuple[float, float]:

@@ -10,11 +10,12 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
-from funcnet.layer import Params
+from funcnet.layers.base import Params
 from funcnet.optim.adam import corrected
-from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
+from funcnet.optim.base import Optimizer, OptState, after, average, count, decayed, zeros_for
 from funcnet.optim.schedules import Number, value_at
-from funcnet.spec import fraction, frozen, non_negative, positive, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
 
 @ops.primitive()

@@ -6,11 +6,12 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops, tree
-from funcnet.layer import Params
+from funcnet.layers.base import Params
 from funcnet.optim.adam import corrected
-from funcnet.optim.rules import Optimizer, OptState, after, average, count, decayed, zeros_for
+from funcnet.optim.base import Optimizer, OptState, after, average, count, decayed, zeros_for
 from funcnet.optim.schedules import Number, value_at
-from funcnet.spec import Range, fraction, frozen, non_negative, positive, register
+from funcnet.spec.base import register
+from funcnet.spec.fields import Range, fraction, frozen, non_negative, positive
 
 inner = Range("above 0 and below 1", lambda value: 0 < value < 1, exclusiveMinimum=0, exclusiveMaximum=1)
 

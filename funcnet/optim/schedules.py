@@ -10,19 +10,8 @@ from attrs import field
 
 from funcnet import ops
 from funcnet.errors import Problem, SpecError
-from funcnet.spec import (
-    FrozenDict,
-    Range,
-    Spec,
-    evolve,
-    fields,
-    frozen,
-    non_negative,
-    positive,
-    rebuild,
-    register,
-    specs_in,
-)
+from funcnet.spec.base import Spec, evolve, fields, rebuild, register, specs_in
+from funcnet.spec.fields import FrozenDict, Range, frozen, non_negative, positive
 
 T = TypeVar("T", bound=Spec)
 

@@ -20,9 +20,10 @@ from attrs import field
 
 from funcnet import tree
 from funcnet.errors import FuncnetError, Problem, did_you_mean
-from funcnet.layer import Params
+from funcnet.layers.base import Params
 from funcnet.metrics import Metric
-from funcnet.spec import Spec, evolve, frozen, non_negative, positive, register
+from funcnet.spec.base import Spec, evolve, register
+from funcnet.spec.fields import frozen, non_negative, positive
 from funcnet.training.step import TrainState
 
 Row = dict[str, Any]
@@ -121,7 +122,7 @@ def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0)
 
 def rises(monitor: str) -> bool:
     """Whether more is better of what a name stands for: of every score, and of no loss or error."""
-    from funcnet.spec import tags
+    from funcnet.spec.base import tags
 
     name = monitor.removeprefix("validation/")
     for tag, cls in tags("metric").items():

@@ -12,19 +12,20 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
-from funcnet.data.preprocessing import check_finite
-from funcnet.data.streams import WINDOW, Stream, order_of
+from funcnet.data.lazy_array import WINDOW, Stream, order_of
+from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError, NonFiniteError, ShapeError
+from funcnet.inputs import cast, dtype_of, instance, numeric, unpack, whole_number
 from funcnet.key import Array, Key
-from funcnet.layer import Context, Layer, Params, Shape, State, Value, apply_child, batched, reach, shape_of, zeros_of
-from funcnet.losses import Loss
+from funcnet.layers.base import Context, Layer, Params, State, apply_child, reach
+from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
-from funcnet.optim.reading import learning_rate
-from funcnet.optim.rules import Optimizer
+from funcnet.optim.base import Optimizer
+from funcnet.optim.hyperparameters import learning_rate
 from funcnet.optim.schedules import bind, too_short
+from funcnet.shapes import Shape, Value, batched, shape_of, zeros_of
 from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Progress, Row, Watcher, monitors
-from funcnet.training.checks import cast, dtype_of, instance, numeric, unpack, whole_number
 from funcnet.training.step import TrainState, predict, train_state, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")

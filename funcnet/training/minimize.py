@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.data.streams import Stream
+from funcnet.data.lazy_array import Stream
 from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, did_you_mean, require
+from funcnet.inputs import all_finite, cast, instance
 from funcnet.key import Array, Key
-from funcnet.layer import Context, Layer, Params, State, shape_of
-from funcnet.losses import Loss
+from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
-from funcnet.optim.rules import SGD
+from funcnet.optim.sgd import SGD
+from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
-from funcnet.training.checks import all_finite, cast, instance
 from funcnet.training.fit import Fit, _arrays, _scores, check_targets, final_state
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
 

@@ -15,15 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.compile.function import Compiled
-from funcnet.compile.guard import MISS
+from funcnet.compiler.function import Compiled
+from funcnet.compiler.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
-from funcnet.key import Array, Key
-from funcnet.layer import Call, Context, Layer, Params, Shape, State, Value, init_child, listen
-from funcnet.losses import Loss
-from funcnet.optim.rules import Optimizer, OptState
-from funcnet.signatures import check_signatures, kinds
-from funcnet.training.checks import (
+from funcnet.inputs import (
     all_finite,
     cast,
     check_network,
@@ -38,7 +33,13 @@ from funcnet.training.checks import (
     unpack,
     whole_number,
 )
-from funcnet.training.program import (
+from funcnet.key import Array, Key
+from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
+from funcnet.losses.base import Loss
+from funcnet.optim.base import Optimizer, OptState
+from funcnet.shapes import Shape, Value
+from funcnet.signatures import check_signatures, kinds
+from funcnet.training.programs import (
     compiled_gradients,
     compiled_prediction,
     compiled_step,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.codec import from_json, to_json
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
-from funcnet.layer import Layer, Params, State
+from funcnet.layers.base import Layer, Params, State
+from funcnet.spec.codec import from_json, to_json
 
 
 def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State) -> None:

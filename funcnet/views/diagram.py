@@ -10,9 +10,23 @@ from funcnet.combinators.residual import SHORTCUT
 from funcnet.combinators.serial import Serial
 from funcnet.errors import FuncnetError
 from funcnet.files import write_bytes
-from funcnet.layer import Layer, Shape
-from funcnet.training.checks import instance
-from funcnet.views.layout import ARROW, GAP, PAD, STYLE, Block, Entry, Form, block, entries, form, line, shape_text
+from funcnet.inputs import instance
+from funcnet.layers.base import Layer
+from funcnet.shapes import Shape
+from funcnet.views.diagram_layout import (
+    ARROW,
+    GAP,
+    PAD,
+    STYLE,
+    Block,
+    Entry,
+    Form,
+    block,
+    entries,
+    form,
+    line,
+    shape_text,
+)
 
 
 class Diagram:

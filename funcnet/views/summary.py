@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from funcnet.combinators.ensemble import Ensemble
 from funcnet.combinators.repeat import Repeat
-from funcnet.layer import Call, Layer, Shape, count_parameters, is_shape, listen, reach
 from funcnet.layers.activations import Elementwise, LogSoftmax, Softmax
+from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
 from funcnet.layers.dense import Dense
 from funcnet.layers.normalization import BatchNorm
+from funcnet.shapes import Shape, is_shape
 
 
 class Line(NamedTuple):
@@ -69,7 +70,7 @@ class Summary(list[Line]):
         return "\n".join([text(head), text(["-" * width for width in widths]), *map(text, rows)])
 
     def _repr_html_(self) -> str:
-        from funcnet.views.markup import table
+        from funcnet.views.html import table
 
         rows = self.rows()
         return table(self.columns[: len(rows[0])], rows, numbers=3)
@@ -195,7 +196,7 @@ def _sum(figures: Sequence[int | None]) -> int | None:
 
 def _work(net: Layer, in_shape: Shape, batch: int, dtype: npt.DTypeLike) -> dict[Any, tuple[int | None, ...]]:
     """What each layer costs by itself."""
-    from funcnet.compile.cost import cost  # it looks at every plan, which a table of shapes need not load
+    from funcnet.networks.cost import cost  # it looks at every plan, which a table of shapes need not load
 
     layers = cost(net, in_shape, batch, dtype=dtype).layers
     return {(one.path, one.layer): (*one.forward, *one.backward) for one in layers}

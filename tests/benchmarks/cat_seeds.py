@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import funcnet as fn
-from funcnet.spec import evolve
+from funcnet.spec.base import evolve
 
 SPECS = Path(__file__).parents[2] / "specs"
 SEEDS = range(10)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import funcnet as fn
-from funcnet.spec import evolve
+from funcnet.spec.base import evolve
 
 SPEC = fn.load_spec(Path(__file__).parents[2] / "specs" / "half_plane.json")
 

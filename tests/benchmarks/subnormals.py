@@ -19,7 +19,7 @@ import numpy as np
 
 import funcnet as fn
 from funcnet import ops, tree
-from funcnet.training.program import compiled_gradients, compiled_step
+from funcnet.training.programs import compiled_gradients, compiled_step
 
 
 def subnormal(value: Any) -> int:

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from funcnet import index, spec
+from funcnet.spec import base as spec
+from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.cli import ROOT, SMALL, funcnet, together
 
 AVERAGE = '      average: "micro" or "macro" or "weighted" = "macro"'
@@ -36,7 +37,7 @@ the area under the ROC curve
   top_k_accuracy: The fraction of rows whose class is among the k likeliest
       k: an integer = 2
 """
-KINDS = ", ".join(index.KINDS)
+KINDS = ", ".join(KINDS_OF_SPECS)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def listed(tmp_path_factory):
         "unknown": partial(funcnet, bare, "list", "lyer"),
         "unknown json": partial(funcnet, bare, "list", "zzz", "--json"),
     }
-    calls |= {kind: partial(funcnet, full, "list", kind) for kind in index.KINDS}
+    calls |= {kind: partial(funcnet, full, "list", kind) for kind in KINDS_OF_SPECS}
     for encoding in ("gbk", "cp1252", "ascii"):
         calls[f"specs {encoding}"] = partial(funcnet, full, "list", encoding=encoding)
     return together(calls)
@@ -79,15 +80,15 @@ def test_list_contains_every_registered_tag_by_kind(listed):
         else:
             kind = line
             found[kind] = []
-    assert list(found) == list(index.KINDS)
-    assert found == {kind: own(kind) for kind in index.KINDS}
+    assert list(found) == list(KINDS_OF_SPECS)
+    assert found == {kind: own(kind) for kind in KINDS_OF_SPECS}
     assert {"dense", "batch_norm", "serial", "residual", "graph"} <= set(found["layer"])
 
 
 def test_list_of_one_kind_is_its_part_of_the_whole(listed):
     assert listed["metric"] == (0, METRIC, "")
-    assert "".join(listed[kind].out for kind in index.KINDS) == listed["all"].out
-    assert {(listed[kind].status, listed[kind].err) for kind in index.KINDS} == {(0, "")}
+    assert "".join(listed[kind].out for kind in KINDS_OF_SPECS) == listed["all"].out
+    assert {(listed[kind].status, listed[kind].err) for kind in KINDS_OF_SPECS} == {(0, "")}
 
 
 @pytest.mark.parametrize(

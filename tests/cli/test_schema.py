@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from jsonschema import Draft202012Validator
 
-from funcnet import index
-from funcnet.spec import tags
+from funcnet.spec.base import tags
+from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.cli import SMALL, funcnet, together
 
 
@@ -25,7 +25,7 @@ def test_the_schema_is_printed(printed):
     assert (status, err) == (0, "")
     schema = json.loads(out)
     Draft202012Validator.check_schema(schema)
-    own = {f"{kind}.{tag}" for kind in index.KINDS for tag in tags(kind) if "." not in tag}
+    own = {f"{kind}.{tag}" for kind in KINDS_OF_SPECS for tag in tags(kind) if "." not in tag}
     assert {label for label in schema["$defs"] if "." in label and "-" not in label} == own - {"experiment.experiment"}
     validator = Draft202012Validator(schema)
     assert validator.is_valid(json.loads(SMALL))

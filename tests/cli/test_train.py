@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.spec import tags
+from funcnet.spec.base import tags
 from tests.cli import ROOT, SMALL, command, environment, funcnet, together
 
 LOSSES = ", ".join(tag for tag in tags("loss") if "." not in tag)

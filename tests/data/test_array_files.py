@@ -14,7 +14,9 @@ from hypothesis import given, settings, strategies as st
 import funcnet as fn
 from funcnet import data
 from funcnet.data import Stream, prepare
-from funcnet.data.array_files import hdf5_piece, npy_piece, read_idx
+from funcnet.data.sources.arrays import npy_piece
+from funcnet.data.sources.hdf5 import hdf5_piece
+from funcnet.data.sources.idx import read_idx
 
 KEY = fn.Key(3)
 X = np.arange(24.0).reshape(4, 3, 2)
@@ -418,7 +420,7 @@ def test_a_dataset_is_not_trusted(tmp_path, hdf5, name):
     ],
     ids=["empty", "foreign", "signature", "half"],
 )
-def test_hdf5_files_of_other_kinds(tmp_path, hdf5, content, expected):
+def test_hdf5_of_other_kinds(tmp_path, hdf5, content, expected):
     whole = hdf5.read_bytes()
     hdf5.write_bytes(whole[: len(whole) // 2] if content is None else content)
     text = message(lambda: data.Hdf5(path="a.h5").table(tmp_path, KEY))

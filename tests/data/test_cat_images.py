@@ -9,8 +9,8 @@ import pytest
 import funcnet as fn
 from funcnet import data
 from funcnet.cli import main
-from funcnet.data.preparation import prepare
-from funcnet.data.shapes import picture
+from funcnet.data.prepare import prepare
+from funcnet.data.sources.ring_images import picture
 
 KEY = fn.Key(3)
 SOURCE = data.CatImages(folder="cats")

@@ -316,7 +316,7 @@ Y = np.arange(20) % 2
 
 
 def test_prepare_is_public_and_stays_what_it_is():
-    importlib.import_module("funcnet.runs")  # which uses it, from wherever it stands
+    importlib.import_module("funcnet.experiments.run")  # which uses it, from wherever it stands
     assert callable(data.prepare)
     assert data.prepare is prepare
 

@@ -9,7 +9,7 @@ import pytest
 import funcnet as fn
 from funcnet import data, losses, metrics, optim
 from funcnet.data import Frame, prepare
-from funcnet.data.preprocessing import outside_range, restore_targets, scale_targets, transform
+from funcnet.data.preprocess import outside_range, restore_targets, scale_targets, transform
 from tests.golden import load_golden
 
 KEY = fn.Key(6)

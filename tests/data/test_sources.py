@@ -10,7 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data
-from funcnet.data.generators import mean_sine, sum_of_squares
+from funcnet.data.sources.generators import mean_sine, sum_of_squares
 
 KEY = fn.Key(11)
 SIGMAS = 5.0  # statistical tolerances in standard errors; the keys are fixed, so nothing here is random

@@ -10,8 +10,8 @@ from hypothesis import given, settings, strategies as st
 import funcnet as fn
 from funcnet import data, losses, optim, tree
 from funcnet.data import Stream, prepare
-from funcnet.data.array_files import npy_piece
-from funcnet.data.streams import Piece, order_of, pieces_of
+from funcnet.data.lazy_array import Piece, order_of, pieces_of
+from funcnet.data.sources.arrays import npy_piece
 from funcnet.training.fit import batches
 
 KEY = fn.Key(4)
@@ -126,7 +126,7 @@ def test_files_of_other_numbers_are_read_in_a_type_that_holds_both(tmp_path):
 
 
 def test_a_function_of_the_rows_is_applied_when_they_are_read(folder, monkeypatch):
-    monkeypatch.setattr("funcnet.data.streams.NUMBERS", 12)  # two rows at a time
+    monkeypatch.setattr("funcnet.data.lazy_array.NUMBERS", 12)  # two rows at a time
     calls = []
 
     def change(x):
@@ -207,7 +207,7 @@ def test_an_order_reads_eight_blocks_at_a_time_and_mixes_them():
 @pytest.mark.parametrize("scale", [None, "standard", "minmax"])
 @pytest.mark.parametrize("split", [None, data.Split(validation=0.2, test=0.1), data.Split(time=True, test=0.5)])
 def test_statistics_and_rows_are_the_same_bits(folder, scale, split, monkeypatch):
-    monkeypatch.setattr("funcnet.data.streams.NUMBERS", 60)  # several pieces
+    monkeypatch.setattr("funcnet.data.lazy_array.NUMBERS", 60)  # several pieces
     first = None
     for source in all_sources(scale=scale, split=split, block=8, flatten=True):
         found = prepare(source, KEY, folder)
@@ -316,8 +316,8 @@ def test_fit_takes_a_stream_of_the_users_own(folder):
 
 
 def test_large_arrays_are_streamed_by_themselves(folder, monkeypatch):
-    monkeypatch.setattr("funcnet.data.array_files.LARGE", 100)
-    monkeypatch.setattr("funcnet.data.preparation.LARGE", 100)
+    monkeypatch.setattr("funcnet.data.sources.arrays.LARGE", 100)
+    monkeypatch.setattr("funcnet.data.prepare.LARGE", 100)
     found = prepare(data.Npy(x="c.npy", y="y.npy"), KEY, folder)
     assert isinstance(found.train.x, Stream)
     assert found.block == 1024
@@ -326,7 +326,7 @@ def test_large_arrays_are_streamed_by_themselves(folder, monkeypatch):
 
 
 def test_pieces_do_not_depend_on_where_rows_are(folder, monkeypatch):
-    monkeypatch.setattr("funcnet.data.streams.NUMBERS", 60)
+    monkeypatch.setattr("funcnet.data.lazy_array.NUMBERS", 60)
     rows = np.array([1, 5, 90] * 9)
     for x in (X, np.asfortranarray(X), Stream([npy_piece(folder / "f.npy")])):
         for chosen in (None, rows):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.data.unknown import form, look
+from funcnet.data.sniff import form, look
 
 
 def rows(count, *columns, header=None, delimiter=","):

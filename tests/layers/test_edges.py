@@ -10,7 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import initializers, losses, tree
-from funcnet.layer import batched
+from funcnet.shapes import batched
 from tests.table import LAYERS, LOSSES, same
 
 DTYPES = [np.float32, np.float64]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.layers import attending
+from funcnet.layers import attention_kernels
 from tests.golden import TOLERANCES, assert_agrees, cast, in_order, load_golden
 
 GOLDEN = load_golden("attention")
@@ -42,8 +42,8 @@ def test_every_recorded_case_is_run():
 @pytest.mark.parametrize("name", CASES)
 def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, large, block):
     """With all weights kept, and with weights made again, in pieces down to one query of one sample."""
-    monkeypatch.setattr(attending, "LARGE", large)
-    monkeypatch.setattr(attending, "BLOCK", block)
+    monkeypatch.setattr(attention_kernels, "LARGE", large)
+    monkeypatch.setattr(attention_kernels, "BLOCK", block)
     layer, case = CASES[name], cast(GOLDEN[name], dtype)
     x, dy, params = in_order(case["x"]), case["dy"], case.get("params", {})
     pair = name == "multi_head_masked"
@@ -66,10 +66,10 @@ def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, large, block):
 
 def test_long_sequences_need_memory_for_their_length_alone():
     q = fn.Key(0).normal((1, 3000, 1, 2), np.float32)
-    y, whole = attending.attend(q, q, q, None, None, None, 0.7, True, 1.0)
+    y, whole = attention_kernels.attend(q, q, q, None, None, None, 0.7, True, 1.0)
     assert whole is None
-    dq, dk, dv, _ = attending.attend_vjp(y, y, q, q, q, None, None, None, None, 0.7, True, 1.0)
-    kept, p = attending.attend(q[:, :1000], q[:, :1000], q[:, :1000], None, None, None, 0.7, True, 1.0)
+    dq, dk, dv, _ = attention_kernels.attend_vjp(y, y, q, q, q, None, None, None, None, 0.7, True, 1.0)
+    kept, p = attention_kernels.attend(q[:, :1000], q[:, :1000], q[:, :1000], None, None, None, 0.7, True, 1.0)
     np.testing.assert_allclose(y[:, :1000], kept, rtol=1e-4, atol=1e-5)
     assert p.shape == (1, 1, 1, 1000, 1000)
     assert all(np.isfinite(part).all() for part in (dq, dk, dv))

@@ -48,7 +48,7 @@ def test_every_recorded_case_is_run():
 @pytest.mark.parametrize("name", CASES)
 def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, block):
     """In one block, in blocks of a few images, and row by row."""
-    monkeypatch.setattr("funcnet.layers.correlation.BLOCK", block)
+    monkeypatch.setattr("funcnet.layers.convolution_kernels.BLOCK", block)
     layer, case = CASES[name], cast(GOLDEN[name], dtype)
     assert layer.out_shape(case["x"].shape[1:]) == case["y"].shape[1:]
     y, _, residuals = layer.apply(case["params"], {}, case["x"], fn.EVAL)

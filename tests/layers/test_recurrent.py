@@ -9,7 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import initializers
-from funcnet.spec import evolve
+from funcnet.spec.base import evolve
 from tests.table import same
 
 KEY = fn.Key(3)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcnet import optim, spec, tree
+from funcnet import optim, tree
+from funcnet.spec import base as spec
 from tests.golden import assert_agrees, cast, load_golden
 
 GOLDEN = load_golden("rules")

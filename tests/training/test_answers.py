@@ -5,7 +5,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses
-from funcnet.training.answers import label_of, proba_of
+from funcnet.training.probabilities import label_of, proba_of
 
 IDENTITY = fn.Identity()
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 4.0, 4.0]])

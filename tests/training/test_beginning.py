@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.data.unknown import look
-from funcnet.training.beginning import Size, experiment, size, source, split
+from funcnet.data.sniff import look
+from funcnet.experiments.starter import Size, experiment, size, source, split
 
 SPLITS = {  # rows and the rows of each class, to fractions of the validation and the test part
     "values": (40, {}, (0.1, 0.2)),

@@ -5,7 +5,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, tree
-from funcnet.training.profile import profile
+from funcnet.networks.profile import profile
 
 NET = fn.serial(
     fn.Dense(80),

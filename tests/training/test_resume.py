@@ -14,7 +14,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data, losses, metrics, optim, tree
-from funcnet.run_folder import digest
+from funcnet.experiments.folder import digest
 from funcnet.training import checkpoint
 from funcnet.training.checkpoint import locked, newest, read
 from tests.cli import ROOT, environment
@@ -334,7 +334,7 @@ def test_other_data_is_refused(tmp_path):
 
 def test_another_build_is_warned_of(tmp_path, whole, caplog, monkeypatch):
     folder = crashed(experiment(), tmp_path / "run", 30)
-    monkeypatch.setattr("funcnet.run_folder.platform.platform", lambda: "another")
+    monkeypatch.setattr("funcnet.experiments.folder.platform.platform", lambda: "another")
     fn.run(experiment(), folder, resume=True)
     assert caplog.messages == [
         f"{folder / 'checkpoints'}: going on with other platform than it was written with; the last bits may differ"

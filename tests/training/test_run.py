@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-import funcnet.runs as run_module
+import funcnet.experiments.run as run_module
 from funcnet import data, initializers, losses, metrics, optim, tree
-from funcnet.codec import to_dict
 from funcnet.data import prepare
-from funcnet.training.experiment import Npz as Initial
+from funcnet.experiments.experiment import Npz as Initial
+from funcnet.spec.codec import to_dict
 
 FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
 SMALL = fn.Experiment(

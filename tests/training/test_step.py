@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses, optim, spec, tree
+from funcnet import losses, optim, tree
 from funcnet.laws import values
 from funcnet.laws.values import frozen_copy, turned
+from funcnet.spec import base as spec
 from tests.table import GAIN, LAYERS, same
 
 KEY = fn.Key(9)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import funcnet as fn
-from funcnet.spec import evolve, tags
+from funcnet.spec.base import evolve, tags
 
 SPEC = Path(__file__).parents[2] / "specs" / "digits_mlp.json"
 

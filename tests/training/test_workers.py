@@ -10,7 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, tree
-from funcnet.run_folder import digest
+from funcnet.experiments.folder import digest
 from funcnet.training.threads import limited
 
 NET = fn.serial(fn.Dense(24), fn.LayerNorm(), fn.Gelu(), fn.Dropout(0.2), fn.Dense(5))

@@ -8,7 +8,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
-from funcnet.surgery import walk
+from funcnet.networks.surgery import walk
 
 SPECS = Path(__file__).parents[2] / "specs"
 NETS = {

@@ -1,0 +1,66 @@
+"""``funcnet list``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.spec.base import about, describe, fields, tags
+from funcnet.spec.codec import encode, load_spec
+from funcnet.spec.kinds import KINDS
+
+
+def listing(options: argparse.Namespace) -> int:
+    """Print the specs in ``specs/`` and every registered tag by kind with its fields and defaults."""
+    if options.kind is not None and options.kind not in KINDS:
+        near = did_you_mean(options.kind, KINDS)
+        raise SpecError(
+            [Problem("", f"unknown kind {options.kind!r}{near}; there are {', '.join(KINDS)}")], root="list"
+        )
+    kinds = [options.kind] if options.kind else list(KINDS)
+    described: dict[str, dict[str, Any]] = {
+        kind: {tag: {"about": about(cls), "fields": _fields(cls)} for tag, cls in tags(kind).items()} for kind in kinds
+    }
+    specs = [] if options.kind else _specs()
+    if options.json:
+        print(json.dumps({"specs": specs, "kinds": described}))
+        return 0
+    if specs:
+        print("specs")
+        for spec in specs:
+            print(f"  {spec['path']}  {spec['about']}")
+    for kind, found in described.items():
+        print(kind)
+        for tag, of in found.items():
+            print(f"  {tag}: {of['about']}")
+            for field in of["fields"]:
+                print(f"      {field}")
+    return 0
+
+
+def _fields(cls: Any) -> list[str]:
+    """``["units: an integer", "use_bias: true or false = true"]``"""
+    texts = []
+    for name, hint, default, _ in fields(cls):
+        text = f"{name}: {describe(hint)}"
+        if default is not attrs.NOTHING:
+            text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default)}"
+        texts.append(text)
+    return texts
+
+
+def _specs() -> list[dict[str, str]]:
+    found = []
+    for path in sorted(Path("specs").glob("*.json")):
+        try:
+            spec = load_spec(path)
+            about = f"{spec.data.tag}, {spec.model.tag}, {spec.loss.tag}, {spec.optimizer.tag}"
+        except (FuncnetError, AttributeError):
+            about = "not an experiment that can be read"
+        found.append({"path": str(path), "about": about})
+    return found

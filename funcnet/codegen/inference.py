@@ -1,0 +1,530 @@
+"""A trained network as one NumPy program that answers raw rows: what a run is deployed as.
+
+Beside the program lies an archive of the weights. Preprocessing, network, link and labels are those of
+``Run.predict`` and ``Run.predict_label``, and so are the numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.codegen import inference_template as deployed
+from funcnet.codegen.any_batch import for_any_rows
+from funcnet.codegen.printer import Printer, ascii_text, helper_text
+from funcnet.codegen.source import leaves_of, margins, variables
+from funcnet.compiler.graph import Graph, Node, with_args
+from funcnet.compiler.kinds import CONST, INPUT, dtype_text
+from funcnet.compiler.record import section, trace
+from funcnet.compiler.simplify import share, simplify
+from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
+from funcnet.data.sources.csv import MISSING
+from funcnet.errors import FuncnetError, ShapeError, TraceError
+from funcnet.experiments.experiment import Experiment
+from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
+from funcnet.losses.base import Loss
+from funcnet.losses.classification import SigmoidCrossEntropy
+from funcnet.shapes import Shape, batched, is_shape, zeros_of
+from funcnet.spec.codec import spec_hash
+
+SHORT = 16
+"""Constants with more entries stand in the archive"""
+GAPS = ["", "nan", "NaN", "NA"]
+"""What stands for a missing number where the source names no texts"""
+LISTED = 32
+"""Scales of more features stand in the archive"""
+
+
+class Program(NamedTuple):
+    """The text of a file, and the members of the archive that belongs beside it."""
+
+    text: str
+    members: dict[str, Any]
+
+
+def inference(
+    experiment: Experiment,
+    params: Params,
+    state: State,
+    preprocess: Preprocess,
+    in_shape: Shape,
+    name: str,
+    origin: str = "",
+) -> Program:
+    """The program of a run: ``name`` is that of its file without the ending, ``origin`` says where it comes from.
+
+    ``in_shape`` is the shape of one raw input; of a table, whose columns ``preprocess`` has, it is not looked at.
+    Raises   ShapeError for a network of several outputs; FuncnetError for a layer that cannot be recorded
+    """
+    return _Writer(experiment, params, state, preprocess, in_shape, name, origin).program()
+
+
+class _Writer:
+    def __init__(
+        self,
+        experiment: Experiment,
+        params: Params,
+        state: State,
+        preprocess: Preprocess,
+        in_shape: Shape,
+        name: str,
+        origin: str,
+    ) -> None:
+        self.experiment, self.preprocess, self.raw_shape = experiment, preprocess, in_shape
+        self.params, self.state = params, state
+        self.name, self.origin = (re.sub(r"[^\w. '-]", "_", ascii_text(text)) for text in (name, origin))
+        self.net, self.loss = experiment.model, experiment.loss
+        self.dtype: Any = np.dtype(experiment.dtype)
+        self.integers = bool(preprocess.get("integers"))
+        self.columns: list[dict[str, Any]] = preprocess.get("columns") or []
+        self.classes: list[str] | None = preprocess["classes"]
+        self.features = self.feature_names()
+        self.in_shape = self.prepared_shape()
+        self.out_shape = self.net.out_shape(self.in_shape)
+        if not is_shape(self.out_shape):
+            raise ShapeError(
+                f"expected a network of one output, got the shapes {self.out_shape}; print it by fn.source"
+            )
+        self.helpers: dict[str, None] = {}
+        self.members: dict[str, Any] = {}
+        self.constants: list[str] = []
+        self.keys: dict[str, str] = {}
+        for root, part in (("params", params), ("state", state)):
+            for path, leaf in tree.flatten(part).items():
+                key = f"{root}/{path}" if path in self.members else path
+                self.keys[f"{root}/{path}"], self.members[key] = key, np.asarray(leaf)
+
+    # ----- what is known beforehand ------------------------------------------------------------------------------
+
+    def prepared_shape(self) -> tuple[int, ...]:
+        """The shape of one input of the network."""
+        if self.columns:
+            return (len(self.features),)
+        shape = tuple(int(n) for n in self.raw_shape)
+        return (math.prod(shape),) if self.preprocess.get("flatten") else shape
+
+    def feature_names(self) -> list[str]:
+        """What each number of an input is, where that is known."""
+        names: list[str] = []
+        for column in self.columns:
+            if column["kind"] == "one_hot":
+                names += [f"{column['name']} = {category}" for category in column["categories"]]
+            else:
+                names.append(column["name"])
+        given = list(getattr(self.experiment.data, "features", ()))
+        return names or (given if len(given) == math.prod(self.raw_shape) else [])
+
+    @property
+    def one(self) -> bool:
+        """Whether an answer is one number a row, rather than one a class."""
+        return self.out_shape == () or self.out_shape[-1] == 1
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether each row belongs to one class, rather than to several or none of many."""
+        return self.loss.probabilities and (self.one or not isinstance(self.loss, SigmoidCrossEntropy))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether answers have labels."""
+        return self.exclusive or (self.classes is not None and self.one)
+
+    # ----- the file ----------------------------------------------------------------------------------------------
+
+    def program(self) -> Program:
+        """The whole program."""
+        prepare = self.prepare()
+        forward = self.forward()
+        link = self.link()
+        answer = [self.predict(bool(link)), *([self.labels()] if self.labelled else [])]
+        command = [] if self.integers else self.command()
+        identity = self.identity()
+        self.members["program"] = np.array(identity)
+        modules = ["argparse", "csv", "io", "sys"] if command else []
+        head = [
+            self.docstring(),
+            "\n".join([*(f"import {module}" for module in modules), "from pathlib import Path"]),
+            "import numpy as np",
+            "\n".join([f'PROGRAM = "{identity}"', *self.constants, "CHUNK = 1024  # rows that go through at once"]),
+        ]
+        blocks = [
+            rule("raw rows"),
+            deployed.BAD_VALUE,
+            *prepare,
+            rule("the network"),
+            *(helper_text(name) for name in self.helpers),
+            forward,
+            *link,
+            rule("the weights"),
+            deployed.LOAD,
+            "WEIGHTS = load()",
+            rule("answers"),
+            *answer,
+        ]
+        if command:
+            blocks += [rule("the command"), *command, 'if __name__ == "__main__":\n    sys.exit(main())']
+        text = "\n\n".join(head)
+        for before, block in zip(["", *blocks], blocks, strict=False):
+            text += ("\n\n" if before.startswith("# -----") else "\n\n\n") + block.strip("\n")
+        return Program(text + "\n", self.members)
+
+    def identity(self) -> str:
+        """A digest of everything that the program is made of."""
+        total = hashlib.sha256(json.dumps([spec_hash(self.experiment), self.preprocess], sort_keys=True).encode())
+        for path, array in sorted(self.members.items()):
+            total.update(f"{path} {array.dtype.str} {array.shape}\n".encode() + np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+    def docstring(self) -> str:
+        """What the file is, and how to use it."""
+        layers = " -> ".join([str(self.raw_shape if not self.columns else self.in_shape), *map(kind_of, self.layers())])
+        count = sum(leaf.size for leaf in tree.leaves(self.params))
+        by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
+        what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
+        uses = [(f"predict({self.argument})", self.answer_text())]
+        if self.labelled:
+            uses.append((f"labels({self.argument})", "the likeliest class of each row"))
+        if not self.integers:
+            file = "rows.csv" if self.columns else "rows.csv or rows.npy"
+            uses.append((f"python {self.name}.py {file.split()[0]}", f"answers the rows of a file{self.file_text()}"))
+        width = max(len(use) for use, _ in uses)
+        lines = [f"    {use.ljust(width)}   {meaning}" for use, meaning in uses]
+        made = f"From {self.origin or 'a trained run'}, whose spec has the hash\n{spec_hash(self.experiment)}."
+        body = "\n\n".join(
+            [
+                f"{self.name}: a trained network as one NumPy program; its weights are in {self.name}.npz.",
+                textwrap.fill(what, 112),
+                "\n".join(lines),
+                f"{self.raw_text()}\n{made}",
+            ]
+        )
+        return f'"""{ascii_text(body)}\n"""'
+
+    @property
+    def argument(self) -> str:
+        return "table" if self.columns else "raw"
+
+    def layers(self) -> list[Any]:
+        """The plain layers of the network, in order; those that do nothing in evaluation left out."""
+        return [layer for layer in leaves_of(self.net) if kind_of(layer) not in ("Dropout", "Identity")]
+
+    def raw_text(self) -> str:
+        if self.columns:
+            return "A table is a dict of columns, {name: values}, as COLUMNS lists them."
+        shape = f"(rows, {', '.join(map(str, self.raw_shape))})" if self.raw_shape else "(rows,)"
+        what = "indices from 0, as integers" if self.integers else "as they stand in the data, not scaled"
+        return f"Raw rows are an array {shape}: {what}."
+
+    def file_text(self) -> str:
+        return ": CSV, columns found by name" if self.columns or self.features else ": CSV, or .npy"
+
+    def answer_text(self) -> str:
+        """What predict gives."""
+        shape = rows_text(self.out_shape)
+        if not self.loss.probabilities:
+            units = " in the units of the data" if self.preprocess.get("targets") else ""
+            return f"{shape}: the predicted value{'' if self.one else 's'}{units}"
+        if self.one:
+            known = f" {self.classes[1]!r}" if self.classes and len(self.classes) == 2 else " 1"
+            return f"{shape}: the probability of class{ascii_text(known)}"
+        each = "each class" if self.exclusive else "each output"
+        return f"{shape}: the probability of {each}{', in the order of CLASSES' if self.classes else ''}"
+
+    # ----- raw rows ----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> list[str]:
+        """The functions from raw rows to inputs, and their constants."""
+        pre, what = self.preprocess, f"{rows_text(self.in_shape)} {self.dtype.name}"
+        if self.classes is not None:
+            self.constants.append(assigned("CLASSES", [str(name) for name in self.classes]))
+        if self.integers:
+            self.constants.append(f"SHAPE = {self.raw_shape}")
+            steps = "    return x.astype(np.int64)"
+            what = f"{rows_text(self.in_shape)} int64"
+            return [deployed.ARRAY.substitute(what=what, kinds="iu", numbers="indices as integers", steps=steps)]
+        lines = [] if self.columns or pre.get("fill") else [deployed.FINITE]
+        if self.columns:
+            self.constants.append(self.columns_text())
+            self.constants.append(assigned("MISSING", list(getattr(self.experiment.data, "missing", MISSING))))
+        else:
+            self.constants.append(f"SHAPE = {self.raw_shape}")
+            if self.features:
+                self.constants.append(assigned("FEATURES", self.features))
+        if pre.get("fill") is not None:
+            fill = self.array("FILL", np.array(pre["fill"], np.float64).reshape(self.raw_shape))
+            self.constants.append(assigned("MISSING", GAPS))
+            lines.append(
+                f'    if x.dtype.kind == "f":\n        x = np.where(np.isnan(x), {fill}, x)  # what is missing'
+            )
+        if pre.get("flatten"):
+            lines.append(f"    x = x.reshape(len(x), {math.prod(self.raw_shape)})")
+        if pre.get("divide") is not None:
+            lines.append(f"    x = x / {float(pre['divide'])!r}")
+        if pre["inputs"] is not None:
+            lines.append(self.scale(pre["inputs"]))
+        lines.append(deployed.NARROW.substitute(dtype=dtype_text(self.dtype), name=self.dtype.name))
+        body = "\n".join(lines)
+        if not self.columns:
+            return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
+        categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
+        table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
+        return [table, deployed.FILLED, deployed.NUMBER]
+
+    def columns_text(self) -> str:
+        lines = ["COLUMNS = [  # name, kind, categories, what a missing value becomes (None: it is an error)"]
+        for column in self.columns:
+            categories = [str(category) for category in column["categories"]] if column["kind"] != "number" else None
+            fill = column["fill"]
+            fill = fill if fill is None or isinstance(fill, str) else float(fill)
+            cells = str(column["name"]), str(column["kind"]), categories, fill
+            lines.append(f"    ({', '.join(map(code, cells))}),")
+        return "\n".join([*lines, "]"])
+
+    def scale(self, scaler: dict[str, Any]) -> str:
+        """The line that scales, and its constants: a row for each feature where there are few."""
+        shift, factor = shift_and_factor(scaler)
+        names = tuple(name.upper() for name in SCALES[scaler["scale"]])
+        if shift.size == len(self.features) <= LISTED:
+            rows = [f"({a!r}, {b!r})," for a, b in zip(shift.tolist(), factor.tolist(), strict=True)]
+            width = max(map(len, rows))
+            lines = [f"    {row.ljust(width)}  # {one_line(of)}" for row, of in zip(rows, self.features, strict=True)]
+            text = "\n".join([f"{names[0]}, {names[1]} = np.array([", *lines, "]).T"])
+            self.constants.append(text)
+        else:
+            names = self.array(names[0], shift), self.array(names[1], factor)
+        return f"    x = (x - {names[0]}) / {names[1]}"
+
+    def array(self, name: str, value: Any) -> str:
+        """The expression of an array of the preprocessing: a constant, or in the archive."""
+        if value.size > LISTED:
+            self.members[f"prepare/{name.lower()}"] = value
+            return f'WEIGHTS["prepare/{name.lower()}"]'
+        texts = f"np.array({value.tolist()!r})" if value.ndim else f"np.float64({value.item()!r})"
+        if len(texts) > 100:
+            texts = "np.array(\n" + textwrap.indent(filled_list(value.tolist()), "    ") + "\n)"
+        self.constants.append(f"{name} = {texts}")
+        return name
+
+    # ----- the network -------------------------------------------------------------------------------------------
+
+    def forward(self) -> str:
+        """The network as a function of the weights and the inputs."""
+        net = self.net
+
+        def record(rows: int) -> Graph:
+            def program(params: Params, state: State, x: Any) -> Any:
+                return apply_child("", net, params, state, x, EVAL)[0]
+
+            inputs = zeros_for(net, self.in_shape, rows, self.dtype)
+            graph = trace(program, (self.params, self.state, inputs), ("params", "state", "x"), strict=True)
+            return share(simplify(graph.used()).used()).used()
+
+        try:
+            graph = self.tables(for_any_rows(record))
+        except TraceError as error:
+            raise FuncnetError(f"cannot print the network, because a layer cannot be recorded: {error}") from None
+        shapes = f"{rows_text(self.in_shape)} -> {rows_text(self.out_shape)}"
+        return self.function(
+            "forward", "weights, x", f"The network in evaluation mode, on prepared rows: {shapes}.", graph
+        )
+
+    def tables(self, graph: Graph) -> Graph:
+        """The graph with its larger constants among the inputs, which are in the archive."""
+        known: dict[Any, Node] = {}
+
+        def change(node: Node, args: tuple[Node, ...]) -> Node:
+            value = node.static
+            if node.kind is not CONST or not isinstance(value, np.ndarray) or value.size <= SHORT:
+                return with_args(node, args)
+            if np.all(value == value.flat[0]) or (value.ndim == 1 and np.array_equal(value, np.arange(len(value)))):
+                return node
+            identity = value.dtype, value.shape, value.tobytes()
+            if identity not in known:
+                path = f"constant/{len(known)}"
+                self.keys[f"params/{path}"], self.members[path] = path, value
+                known[identity] = Node(INPUT, None, (), f"params/{path}", value.shape, value.dtype, node.place)
+            return known[identity]
+
+        changed = graph.rebuilt(change)
+        return Graph(changed.nodes, [*graph.inputs, *known.values()], changed.outputs)
+
+    def link(self) -> list[str]:
+        """The loss's link as a function of the network's output; none where it is the identity."""
+        loss: Loss = self.loss
+
+        def record(rows: int) -> Graph:
+            def program(y: Any) -> Any:
+                with section("forward"):
+                    return loss.link(y)
+
+            y = zeros_of(batched(self.out_shape, rows), self.dtype)
+            return share(simplify(trace(program, (y,), ("y",), strict=True).used()).used()).used()
+
+        try:
+            graph = for_any_rows(record)
+        except TraceError as error:
+            raise FuncnetError(f"cannot print the link of {type(loss).__name__}: {error}") from None
+        if graph.outputs in graph.inputs:
+            return []
+        says = f"What the network's output y stands for, by the link of {kind_of(loss)}."
+        return [self.function(self.link_name, "y", says, graph)]
+
+    @property
+    def link_name(self) -> str:
+        return "probabilities" if self.loss.probabilities else "link"
+
+    def function(self, name: str, arguments: str, says: str, graph: Graph) -> str:
+        """A recorded graph as a function."""
+        names = variables([node.static for node in graph.inputs])
+        printer = Printer(graph, names, {})
+        printer.taken |= {"rows", "weights"}
+        printer.run()
+        self.helpers |= printer.helpers
+        used = {arg for node in graph.nodes for arg in node.args}
+        unpacked = []
+        for node in graph.inputs:
+            if node in used and node.static in self.keys:
+                unpacked.append((f'{names[node.static]} = weights["{self.keys[node.static]}"]', str(node.shape)))
+        lines = [line for line in printer.lines if not line[0].startswith("# ----- ")]
+        while lines and lines[0] == ("", ""):
+            lines = lines[1:]
+        body = [*unpacked, *([("", "")] if unpacked and lines else []), *lines]
+        body.append((f"return {printer.text(graph.outputs).text}", ""))
+        if any(re.search(r"\brows\b", text) for text, _ in lines if not text.startswith("#")):
+            body.insert(0, (f"rows = len({arguments.split(', ')[-1]})", ""))
+        return "\n".join([f"def {name}({arguments}):", f'    """{says}"""', *margins(body)])
+
+    # ----- answers -----------------------------------------------------------------------------------------------
+
+    def predict(self, linked: bool) -> str:
+        what = self.answer_text()
+        result = f"{self.link_name}(y)" if linked else "y"
+        scaler = self.preprocess.get("targets")
+        text = f"The answers to raw rows, {what}"
+        template = deployed.PREDICT
+        if scaler is None:
+            return template.substitute(what=text, result=result)
+        shift, factor = shift_and_factor(scaler)
+        if shift.ndim == 0 or self.out_shape == ():
+            shift, factor = shift.reshape(-1)[0], factor.reshape(-1)[0]
+        parts = zip(SCALES[scaler["scale"]], (shift, factor), strict=True)
+        names = [self.array(f"TARGET_{name.upper()}", np.asarray(part)) for name, part in parts]
+        start = f"y = {result}\n    return " if linked else "return "
+        restored = f"{start}(y * {names[1]} + {names[0]}).astype(y.dtype)"
+        return template.substitute(what=text, result="").replace("    return \n", f"    {restored}\n")
+
+    def labels(self) -> str:
+        chosen, rule_ = "np.argmax(p, axis=-1)", "the first of the likeliest"
+        if self.one:
+            column = "p" if self.out_shape == () else "p[..., 0]"
+            chosen, rule_ = f"({column} >= 0.5).astype(np.int64)", "the second from 0.5 up"
+        if self.classes is not None:
+            chosen = f"np.array(CLASSES)[{chosen}]"
+        shape = rows_text(self.out_shape[:-1])
+        return deployed.LABELS.substitute(shape=shape, rule=rule_, chosen=chosen)
+
+    # ----- the command -------------------------------------------------------------------------------------------
+
+    def command(self) -> list[str]:
+        """The functions by which the file is a command."""
+        data = self.experiment.data
+        if self.columns:
+            header = deployed.HEADER if getattr(data, "header", True) else deployed.NO_HEADER
+            readers = [
+                deployed.READ_CSV.substitute(delimiter=repr(getattr(data, "delimiter", ","))),
+                deployed.READ_TABLE.substitute(header=header),
+            ]
+            says = "a CSV file with the columns of the training data, in any order"
+        else:
+            tab = '"\\t" if path.endswith(".tsv") else ","'
+            by_name, cell = bool(self.features), "number(cells[i], names[i], row)"
+            readers = [
+                deployed.READ_CSV.substitute(delimiter=tab),
+                deployed.READ_ARRAY.substitute(
+                    columns="of numbers with the columns FEATURES" if by_name else "of numbers",
+                    order="order_of(names)" if by_name else "range(len(names))",
+                    count=math.prod(self.raw_shape),
+                    cell=f"np.nan if cells[i] in MISSING else {cell}" if self.preprocess.get("fill") else cell,
+                ),
+                *([deployed.ORDER] if by_name else []),
+                deployed.IS_NUMBER,
+                deployed.NUMBER,
+            ]
+            says = "an .npy file, or a CSV file of numbers"
+        return [*readers, deployed.MAIN.substitute(table=self.answers(), help=says)]
+
+    def answers(self) -> str:
+        """The body of the function that makes the table of answers."""
+        outputs = math.prod(self.out_shape)
+        lines, columns = ["    p = predict(raw)"], "p"
+        if self.exclusive and len(self.out_shape) <= 1:
+            names = self.classes or [str(i) for i in range(2 if self.one else outputs)]
+            labelled = True
+            if self.one:
+                column = "p[:, None]" if self.out_shape == () else "p"
+                lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # of either class")
+                columns = "both"
+        else:
+            given = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
+            names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
+            labelled = self.labelled and len(self.out_shape) <= 1
+            columns = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
+        if labelled:
+            head = "*CLASSES" if names == self.classes else code(names)[1:-1]
+            lines.append(f"    rows = zip(classes_of(p), {columns}.astype(str))")
+            lines.append(f'    return [["label", {head}], *([str(label), *cells] for label, cells in rows)]')
+        else:
+            lines.append(f"    return [{code(names)}, *{columns}.astype(str)]")
+        return "\n".join(lines)
+
+
+def rule(title: str) -> str:
+    """A line that parts the file."""
+    return f"# ----- {title} {'-' * (100 - len(title))}"
+
+
+def kind_of(layer: Any) -> str:
+    """The name of a layer's class."""
+    return type(layer).__name__
+
+
+def rows_text(shape: tuple[int, ...]) -> str:
+    """The shape of an array with a row for each raw row."""
+    return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
+
+
+def one_line(text: str) -> str:
+    """A text that may stand in a comment."""
+    return repr(text)[1:-1] if not text.isprintable() else text
+
+
+def code(value: Any) -> str:
+    """A plain value as code, its texts in double quotes where they may be."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(code, value))}]"
+    text = repr(value)
+    return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text and "\\'" not in text else text
+
+
+def assigned(name: str, values: list[Any]) -> str:
+    """A constant that is a list, in lines that are not too long."""
+    whole = f"{name} = {code(values)}"
+    return whole if len(whole) <= 112 else f"{name} = {filled_list(values)}"
+
+
+def filled_list(values: list[Any]) -> str:
+    """A list in lines that are not too long."""
+    lines, line = ["["], "   "
+    for value in values:
+        if len(line) + len(code(value)) > 108:
+            lines.append(line)
+            line = "   "
+        line += f" {code(value)},"
+    return "\n".join([*lines, line, "]"])

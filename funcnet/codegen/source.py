@@ -1,0 +1,436 @@
+"""The recorded program as one readable NumPy file: forward, loss, backward and update, an expression a line."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import textwrap
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funcnet import tree
+from funcnet.codegen.printer import (
+    WIDTH,
+    Printer,
+    Quoted,
+    ascii_text,
+    constant_text,
+    helper_text,
+    shape_text,
+)
+from funcnet.compiler.graph import Graph, Node, leaves, map_nodes
+from funcnet.compiler.kinds import CALL, CONST, INPUT, PROBE, SETTLE, VIEW, dtype_text
+from funcnet.compiler.memory import ALIGNMENT
+from funcnet.compiler.plan import Plan
+from funcnet.compiler.record import trace
+from funcnet.compiler.simplify import share, simplify
+from funcnet.errors import FuncnetError
+from funcnet.key import Key
+from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
+from funcnet.losses.base import Loss
+from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.optim.base import Optimizer
+from funcnet.shapes import Shape, batched, zeros_of
+from funcnet.training.programs import gradients, training_step
+
+LONGEST = 104
+"""A call that is longer is broken into lines"""
+
+# ----- the file --------------------------------------------------------------------------------------------
+
+
+def source(
+    net: Layer,
+    in_shape: Shape,
+    batch: int = 32,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    train: bool = True,
+    target: Any = None,
+    planned: bool = False,
+) -> str:
+    """A network as one NumPy file to read and to run: forward, backward, and with loss and optimizer a whole step.
+
+    The file gives the library's numbers to the last bit. ``target`` is an example of the targets, by default
+    labels for ``SoftmaxCrossEntropy`` and else floats in the shape of the output. With ``planned`` it is the
+    program that really runs, with its memory.
+    Raises   ShapeError; FuncnetError for what cannot be printed, such as a layer that cannot be recorded
+    """
+    if optimizer is not None and loss is None:
+        raise FuncnetError("expected a loss with the optimizer, got none; give loss=fn.losses.MeanSquaredError()")
+    net.out_shape(in_shape)
+    recorded = _Program(net, in_shape, batch, loss, optimizer, np.dtype(dtype), train, target)
+    return recorded.planned() if planned else recorded.readable()
+
+
+class _Program:
+    """A recorded program and what its file says about it."""
+
+    def __init__(
+        self,
+        net: Layer,
+        in_shape: Shape,
+        batch: int,
+        loss: Loss | None,
+        optimizer: Optimizer | None,
+        dtype: Any,
+        train: bool,
+        target: Any,
+    ) -> None:
+        self.net, self.in_shape, self.batch, self.loss, self.optimizer = net, in_shape, batch, loss, optimizer
+        self.dtype = dtype
+        params, state = _zeros(net, in_shape, dtype)
+        x, y = zeros_for(net, in_shape, batch, dtype), zeros_of(batched(net.out_shape(in_shape), batch), dtype)
+        key = Key(0)
+        self.results: tuple[str, ...]
+        if loss is None:
+            names: tuple[str, ...] = ("params", "state", "x", "dy", "key")
+            args: tuple[Any, ...] = (params, state, x, y, key)
+            self.results = ("y", "state", "d_params", "dx")
+        else:
+            if target is not None:
+                y = target
+            elif isinstance(loss, SoftmaxCrossEntropy):
+                y = np.zeros(y.shape[:-1], np.int64)
+            if optimizer is None:
+                names, args = ("params", "state", "key", "x", "y"), (params, state, key, x, y)
+                self.results = ("loss", "state", "d_params")
+            else:
+                names = ("params", "state", "opt_state", "key", "step", "x", "y")
+                args = (params, state, optimizer.init(params), key, 0, x, y)
+                self.results = ("loss", "state", "params", "opt_state")
+
+        def program(*args: Any) -> Any:
+            if loss is None:
+                params, state, x, dy, key = args
+                out, new_state, residuals = apply_child(
+                    "", net, params, state, x, Context(train, key if train else None)
+                )
+                dparams, dx = vjp_child("", net, params, residuals, dy)
+                return out, new_state, dparams, dx
+            if optimizer is None:
+                params, state, key, x, y = args
+                return gradients(net, loss)(params, state, x, y, Context(train, key if train else None), None, None)
+            value, new_params, new_state, opt_state, _ = training_step(net, loss, optimizer)(*args, None)
+            return value, new_state, new_params, opt_state
+
+        self.args = dict(zip(names, args, strict=True))
+        self.graph = trace(program, args, names).used()
+
+    # the readable form
+
+    def readable(self) -> str:
+        graph = _by_leaf(share(simplify(self.graph).used()).used())
+        names = variables([node.static for node in graph.inputs])
+        used = {arg for node in graph.nodes for arg in node.args} | set(leaves(graph.outputs))
+        finals, trees = self.finals(graph, names)
+        printer = Printer(graph, names, finals)
+        printer.run()
+        given = [name for name in self.args if any(_root(node) == name for node in graph.inputs if node in used)]
+        for name in ("params", "opt_state"):
+            if name in self.args and name not in given and self.args[name]:
+                given.append(name)
+        given = [name for name in self.args if name in given]
+        unpacked = [
+            (f"{names[node.static]} = {_lookup(node.static)}", shape_text(node))
+            for node in graph.inputs
+            if node in used and "/" in node.static
+        ]
+        back = []
+        for name, part in zip(self.results, trees, strict=True):
+            if name == "state" and not part:
+                continue
+            back.append(_tree_text(map_nodes(lambda node: Quoted(printer.text(node).text), part)))
+        body = [*unpacked, *printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
+        title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
+        lines = [f"def {title}({', '.join(given)}):", f'    """{self.purpose()}"""']
+        lines += margins(body)
+        helpers = [helper_text(name) for name in printer.helpers]
+        parts = [self.header(given, back), "import numpy as np", *_spaced(helpers), "\n\n" + "\n".join(lines)]
+        text = "\n".join([parts[0], parts[1], *parts[2:]]) + "\n" + self.demonstration(title, given, back)
+        return ascii_text(text)
+
+    def finals(self, graph: Graph, names: dict[str, str]) -> tuple[dict[Node, str], tuple[Any, ...]]:
+        """Names for what is returned: new params under their old names, gradients and the loss under theirs."""
+        position = {node: i for i, node in enumerate(graph.nodes)}
+        last = _last_uses(graph)
+        by_name = {node.static: node for node in graph.inputs}
+        finals: dict[Node, str] = {}
+        for name, part in zip(self.results, graph.outputs, strict=True):
+            flat = tree.flatten({name: part} if not isinstance(part, tuple) else {})
+            for path, node in flat.items():
+                if not isinstance(node, Node) or node.kind in (INPUT, CONST) or node in finals:
+                    continue
+                old = by_name.get(path)
+                if old is not None:
+                    free = last.get(old, -1) <= position[node]
+                    finals[node] = names[path] if free else f"new_{names[path]}"
+                elif name == "loss":
+                    finals[node] = "loss"
+                elif name == "d_params":
+                    finals[node] = "d_" + names["params/" + path.split("/", 1)[1]]
+        return finals, graph.outputs
+
+    def purpose(self) -> str:
+        if self.optimizer is not None:
+            return f"One training step with {type(self.optimizer).__name__}: new values of all that it changes."
+        return "The loss and its gradients." if self.loss else "The output, and the gradients of sum(output * dy)."
+
+    def header(self, given: list[str], back: list[str]) -> str:
+        """The docstring of the file: the network in a line, and how to use it."""
+        layers = [type(layer).__name__ for layer in leaves_of(self.net)]
+        said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
+        extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
+        wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
+        returns = ", ".join(name for name in self.results if name != "state" or len(back) == len(self.results))
+        rows = f"{self.batch} row{'s' * (self.batch != 1)}"
+        trees = "params and opt_state" if self.optimizer else "params"
+        about = (
+            f"{trees} are nested dicts of arrays, as in the library. A batch has {rows}.\n"
+            "Nothing that is passed in is changed. Run the file to see it work."
+        )
+        return f'"""{wrapped}\n\n{self.call_text(given, returns)}\n\n{about}\n"""\n'
+
+    def call_text(self, given: list[str], returns: str) -> str:
+        title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
+        return f"    {returns} = {title}({', '.join(given)})"
+
+    def demonstration(self, title: str, given: list[str], back: list[str]) -> str:
+        """What the file does when it is run."""
+        lines = ["", "", 'if __name__ == "__main__":', "    rng = np.random.default_rng(0)"]
+        kept = [name for name in self.results if name != "state" or len(back) == len(self.results)]
+        for name in given:
+            lines.append(f"    {name} = {self.example(name)}")
+        call = f"{', '.join(kept)} = {title}({', '.join(given)})"
+        if self.optimizer is None:
+            return "\n".join([*lines, f"    {call}", f"    print({kept[0]})"]) + "\n"
+        if "step" in given:
+            lines.remove("    step = 0")
+        lines += ["    for step_number in range(20):"]
+        call = call.replace("step,", "step_number,") if "step" in given else call
+        call = call.replace("step_number(", "step(")
+        return "\n".join([*lines, f"        {call}", "        print(step_number, loss)"]) + "\n"
+
+    def example(self, name: str) -> str:
+        """An expression for a value of an argument."""
+        value = self.args[name]
+        if name == "params":
+            return _tree_text(_named_map(lambda path, x: Quoted(_weights(path, x)), value))
+        if name == "x" and any(leaf.dtype.kind != "f" for leaf in tree.leaves(value)):
+            leaf = lambda x: Quoted(_integers(x) if x.dtype.kind != "f" else _normal(x))  # noqa: E731
+        elif name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
+            leaf = lambda x: Quoted(f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
+            if name == "y" and type(self.loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
+                leaf = lambda x: Quoted(f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
+        elif name == "y":
+            labels = isinstance(self.loss, SoftmaxCrossEntropy)
+            classes = self.net.out_shape(self.in_shape)[-1] if labels else 2
+            leaf = lambda x: Quoted(f"rng.integers({classes}, size={x.shape})")  # noqa: E731
+        elif name == "key":
+            return 'b"0123456789abcdefghijklmn"'
+        elif name == "step":
+            return "0"
+        else:
+            fill_with = {"running_var": "ones"}
+            return _tree_text(
+                _named_map(
+                    lambda path, x: Quoted(
+                        f"np.{fill_with.get(path.split('/')[-1], 'zeros')}({x.shape}, {dtype_text(x.dtype)})"
+                    ),
+                    value,
+                )
+            )
+        return _tree_text(tree.map(leaf, value))
+
+    # the planned form
+
+    def planned(self) -> str:
+        plan = Plan(self.graph, frozenset({"recycle"}))
+        program, helpers = "\n\n\n".join(plan.source), dict[str, None]()
+        constants = [f"{name} = {constant_text(value, helpers)}" for name, value in plan.constants.items()]
+        used = {arg for node in plan.graph.nodes for arg in node.args} | set(leaves(plan.graph.outputs))
+        kept = [node for node in plan.graph.inputs if node in used]
+        given = [name for name in self.args if any(_root(node) == name for node in kept)]
+        flat = [_lookup(node.static) if node in used else "None" for node in plan.graph.inputs]
+        results = [
+            name for name, part in zip(self.results, plan.graph.outputs, strict=False) if name != "state" or part
+        ]
+        every = ", ".join([*self.results, *["_"] * (len(plan.graph.outputs) - len(self.results))])
+        title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
+        wrapper = [
+            f"def {title}({', '.join(given)}):",
+            f'    """{self.purpose()}"""',
+            f"    {every} = run({', '.join(flat)})",
+            f"    return {', '.join(results)}",
+        ]
+        parts = [
+            self.header(given, results),
+            "import numpy as np",
+            *_spaced([helper_text(name) for name in helpers]),
+            "\n\n" + "\n".join(constants),
+            f"\n\narena = np.empty({plan.scratch_bytes + ALIGNMENT}, np.uint8)",
+            f"arena = arena[-arena.ctypes.data % {ALIGNMENT} :]",
+            program.rstrip(),
+            "\n\n" + "\n".join(wrapper),
+        ]
+        return ascii_text("\n".join(parts) + "\n" + self.demonstration(title, given, results))
+
+
+def _last_uses(graph: Graph) -> dict[Node, int]:
+    """Where a value is last looked at: an expression that may stand inside another is read where that is."""
+    users: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        for arg in node.args:
+            users.setdefault(arg, []).append(node)
+    read: dict[Node, int] = {}
+    last: dict[Node, int] = {}
+    for i, node in reversed(list(enumerate(graph.nodes))):
+        alone = node.kind is VIEW or (len(users.get(node, ())) == 1 and node.kind not in (SETTLE, CALL))
+        read[node] = max([i, *(read[user] for user in users.get(node, ()) if alone and not node.name)])
+        for arg in node.args:
+            last[arg] = max(last.get(arg, -1), read[node])
+    return last
+
+
+def _by_leaf(graph: Graph) -> Graph:
+    """The update leaf by leaf, where it was recorded rule by rule."""
+    update = {node for node in graph.nodes if node.place.section == "update" and node.kind is not PROBE}
+    order = [node for node in graph.nodes if node not in update]
+    done: set[Node] = set(order)
+
+    def add(node: Node) -> None:
+        if node not in done:
+            done.add(node)
+            for arg in node.args:
+                add(arg)
+            order.append(node)
+
+    parts = graph.outputs if isinstance(graph.outputs, tuple) else (graph.outputs,)
+    for part in parts:
+        for node in leaves(part):
+            add(node)
+    for node in graph.nodes:
+        add(node)
+    return Graph(order, graph.inputs, graph.outputs)
+
+
+def _normal(x: Any) -> str:
+    return f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})"
+
+
+def _integers(x: Any) -> str:
+    return f"rng.integers(2, size={x.shape}){' > 0' if x.dtype.kind == 'b' else ''}"
+
+
+def _weights(path: str, x: Any) -> str:
+    if x.ndim < 2:
+        return f"np.{'ones' if path.endswith('scale') else 'zeros'}({x.shape}, {dtype_text(x.dtype)})"
+    return f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)}) / {round(math.sqrt(x.shape[0]), 3)}"
+
+
+def _named_map(f: Callable[[str, Any], Any], value: Any, path: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _named_map(f, inner, f"{path}/{name}") for name, inner in value.items()}
+    return f(path, value)
+
+
+def _zeros(net: Layer, in_shape: Shape, dtype: Any) -> tuple[Any, Any]:
+    """Params and state of zeros."""
+    flat = tree.flatten(net.leaves(in_shape))
+    made = {
+        kind: {path: np.zeros(leaf.shape, dtype) for path, leaf in flat.items() if leaf.kind == kind}
+        for kind in ("param", "state")
+    }
+    return tree.unflatten(made["param"]), tree.unflatten(made["state"])
+
+
+def leaves_of(layer: Layer) -> list[Layer]:
+    """The plain layers of a network, in order."""
+    if not layer.children:
+        return [layer]
+    return [leaf for child in layer.children.values() for leaf in leaves_of(child)]
+
+
+def _shape(shape: Any) -> str:
+    return str(shape) if not isinstance(shape, dict) else ", ".join(f"{name} {inner}" for name, inner in shape.items())
+
+
+def _root(node: Node) -> str:
+    return str(node.static).split("/")[0]
+
+
+def variables(paths: list[str]) -> dict[str, str]:
+    """Names of the inputs: a param's is its path, a moment's that in front of it, a count's is count."""
+    names: dict[str, str] = {}
+    for path in paths:
+        root, _, rest = path.partition("/")
+        words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
+        if root == "opt_state":
+            words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
+        name = wanted = re.sub(r"\W", "_", "_".join(words))
+        n = 2
+        while name in names.values():
+            name, n = f"{wanted}_{n}", n + 1
+        names[path] = name
+    return names
+
+
+def _lookup(path: str) -> str:
+    root, *rest = path.split("/")
+    return root + "".join(
+        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
+    )
+
+
+def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
+    """A structure as code; one entry a line where it would be too long."""
+    if isinstance(value, dict):
+        inside = [f'"{name}": {_tree_text(inner, indent + 4, len(name) + 4)}' for name, inner in value.items()]
+        whole = "{" + ", ".join(inside) + "}"
+        if len(whole) + indent + used <= 112 and "\n" not in whole:
+            return whole
+        margin = " " * (indent + 4)
+        return "{\n" + "".join(f"{margin}{entry},\n" for entry in inside) + " " * indent + "}"
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{_tree_text(inner, indent)}, " for inner in value) + ")"
+    return repr(value)
+
+
+def margins(body: list[tuple[str, str]]) -> list[str]:
+    """Indented lines with their shapes in one column."""
+    widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
+    column = max(widths, default=0)
+    lines = []
+    for text, shape in body:
+        if len(text) > LONGEST:
+            text = broken(text)
+        line = f"    {text.ljust(column) if shape else text}{f'  # {shape}' if shape else ''}"
+        lines.append(line.rstrip())
+    return lines
+
+
+def broken(text: str) -> str:
+    """A long assignment of a call with its arguments in lines of their own; anything else as it is."""
+    try:
+        statements = ast.parse(text).body
+    except SyntaxError:  # a part of a statement
+        return text
+    call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
+    if not isinstance(call, ast.Call) or not call.args:
+        return text
+    starts = [*(arg.col_offset for arg in call.args), *(key.col_offset for key in call.keywords), len(text) - 1]
+    parts = [text[start:stop].rstrip(", ").replace(" ", "\0") for start, stop in pairwise(starts)]
+    inner = textwrap.fill(f"{', '.join(parts)},", 100, break_long_words=False, break_on_hyphens=False)
+    made = f"{text[: starts[0]]}\n{textwrap.indent(inner, ' ' * 8)}\n    )".replace("\0", " ")
+    return made if ast.unparse(ast.parse(made)) == ast.unparse(statements[0]) else text
+
+
+def _spaced(parts: list[str]) -> list[str]:
+    return [f"\n\n{part}" for part in parts]

@@ -1,0 +1,193 @@
+"""The recorded program: a graph of NumPy calls with known shapes, dtypes and strides, in the order they were made.
+
+A node is one call. Its arguments are nodes; whatever else it needs (axes, shapes, a function) is static. Its result
+is an array, a Python number, a key, or some other object, as ``dtype`` tells. What a kind of node means is in
+``kinds.py``, all of it in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from funcnet.compiler import layout, structure
+from funcnet.compiler.layout import Form, Shape, Strides
+
+if TYPE_CHECKING:
+    from funcnet.compiler.kind import Kind
+
+
+class Ref(NamedTuple):
+    """Stands for the i-th argument node in the arguments of a call."""
+
+    i: int
+
+
+class Struct(NamedTuple):
+    """A result: its shape, its dtype (NumPy's, or float, int, Key, object), its strides, and if it is a scalar."""
+
+    shape: Any
+    dtype: Any
+    strides: Strides | None = None
+    scalar: bool = False
+
+
+class Place(NamedTuple):
+    """Where in the program a node was recorded: forward, loss, backward or update, and in which layer."""
+
+    section: str = ""
+    path: str = ""
+    layer: Any = None
+    scope: int = 0  # common subexpressions are shared within one scope alone
+
+
+class Node:
+    """One call."""
+
+    __slots__ = ("args", "dtype", "effect", "f", "is_array", "kind", "name", "place", "shape", "static", "strides")
+
+    def __init__(
+        self,
+        kind: Kind,
+        f: Any,
+        args: tuple[Node, ...],
+        static: Any,
+        shape: Shape,
+        dtype: Any,
+        place: Place,
+        strides: Strides | None = (),
+        effect: bool = False,
+    ) -> None:
+        self.kind, self.f, self.args, self.static = kind, f, args, static
+        self.shape, self.dtype, self.place, self.effect = shape, dtype, place, effect
+        self.is_array = isinstance(dtype, np.dtype)
+        self.strides = strides if shape else ()  # None where they are known only when the program runs
+        self.name = ""  # what a reader would call it
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the node gives a Python number."""
+        return self.dtype is float or self.dtype is int or self.dtype is bool
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of an array; 0 for anything else."""
+        return math.prod(self.shape) * self.dtype.itemsize if self.is_array else 0
+
+    @property
+    def form(self) -> Form:
+        """The shape and the strides."""
+        return Form(self.shape, self.strides, self.dtype.itemsize if self.is_array else 8)
+
+    @property
+    def row_major(self) -> bool:
+        """Whether the array lies as a new one in C order does."""
+        return self.is_array and self.strides == layout.row_major(self.shape, self.dtype.itemsize)
+
+    def __repr__(self) -> str:
+        name = getattr(self.f, "__name__", "") or (self.static if isinstance(self.static, str | tuple) else "")
+        return f"<{self.kind} {name} {self.shape} {self.dtype}>"
+
+
+class Graph(NamedTuple):
+    """Nodes in an order in which they can run, and what leaves: a structure with nodes as leaves."""
+
+    nodes: list[Node]
+    inputs: list[Node]
+    outputs: Any
+
+    def roots(self) -> list[Node]:
+        """What must be computed: outputs and effects."""
+        return [*leaves(self.outputs), *(node for node in self.nodes if node.effect)]
+
+    def rebuilt(self, change: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
+        """The graph with every node replaced by ``change(node, its new arguments)``.
+
+        A replacement lies in memory as the node did, or it is not taken: the bits of what uses it depend on that.
+        """
+        new: dict[Node, Node] = {}
+        nodes: list[Node] = []
+        seen: set[Node] = set()
+
+        def add(node: Node) -> None:
+            if node not in seen:  # nodes that a change puts in front come first
+                seen.add(node)
+                for arg in node.args:
+                    add(arg)
+                nodes.append(node)
+
+        for node in self.nodes:
+            args = tuple([new[arg] for arg in node.args])
+            made = change(node, args)
+            if made.strides != node.strides:
+                made = with_args(node, args)
+            if not made.name:
+                made.name = node.name
+            new[node] = made
+            if made not in seen:
+                if seen.issuperset(made.args):
+                    seen.add(made)
+                    nodes.append(made)
+                else:
+                    add(made)
+        return Graph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
+
+    def used(self) -> Graph:
+        """The graph without what nobody uses."""
+        needed: set[Node] = set()
+        stack = self.roots()
+        while stack:
+            node = stack.pop()
+            if node not in needed:
+                needed.add(node)
+                stack.extend(node.args)
+        inputs = set(self.inputs)
+        return Graph([node for node in self.nodes if node in needed or node in inputs], self.inputs, self.outputs)
+
+
+def with_args(node: Node, args: tuple[Node, ...]) -> Node:
+    """The same call on other arguments."""
+    if args == node.args:
+        return node
+    new = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.strides, node.effect)
+    new.name = node.name
+    return new
+
+
+# ----- structures with nodes in them -------------------------------------------------------------------------
+
+
+def map_nodes(f: Callable[[Node], Any], value: Any) -> Any:
+    """A structure with ``f`` of each node in it; other leaves stay as they are."""
+    return structure.replaced(lambda leaf: f(leaf) if type(leaf) is Node else leaf, value)
+
+
+def leaves(value: Any) -> list[Node]:
+    """The nodes in a structure, in order."""
+    return [leaf for leaf in structure.leaves(value) if type(leaf) is Node]
+
+
+def fill(value: Any, args: Iterable[Any]) -> Any:
+    """The arguments of a call: its static structure with the i-th argument for Ref(i)."""
+    values = tuple(args)
+
+    def walk(value: Any) -> Any:
+        if type(value) is Ref:
+            return values[value.i]
+        inner = structure.parts(value)
+        return value if inner is None else structure.with_parts(value, [walk(part) for _, part in inner])
+
+    return walk(value)
+
+
+def plain_text(value: Any) -> str:
+    """A plain value as code."""
+    return f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)

@@ -1,0 +1,124 @@
+"""Recognising arguments: what a plan was made for, and a quick test whether others are like that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcnet.compiler import structure
+from funcnet.compiler.foreign import is_trusted
+from funcnet.compiler.record import is_input
+from funcnet.compiler.tracer import CONSTANTS
+from funcnet.key import Key
+from funcnet.layers.base import Context
+
+MISS: Any = object()
+"""A missing argument, or no result by a plan"""
+
+
+def signature(args: Any) -> Any:
+    """Structure, shapes, dtypes, strides and constants of arguments, to recognise those that a plan fits.
+
+    None for arguments of which a part is neither an array, a number, a key, nor known to be a constant.
+    """
+    inner = structure.parts(args)
+    if inner is not None:
+        forms = [signature(part) for _, part in inner]
+        return None if None in forms else (type(args), tuple(step for step, _ in inner), tuple(forms))
+    if type(args) is np.ndarray:
+        return args.shape, args.dtype, args.strides
+    if isinstance(args, np.generic | Key) or type(args) in (int, float):
+        return type(args)
+    known = isinstance(args, CONSTANTS) and is_trusted(getattr(args, "__module__", type(args).__module__), None)
+    return (type(args), args) if known else None
+
+
+LEAVES = 200
+"""Leaves that one function looks at; a larger dict is looked at by several"""
+
+
+class Guard:
+    """Writes functions that give the flat inputs of arguments like some others, and None for any unlike them.
+
+    They are written out, because a walk over the structure would cost more than a small network's step.
+    """
+
+    def __init__(self, exact: bool = False) -> None:
+        self.exact = exact  # user code may depend on the order of a dict, and on whether two arrays are one
+        self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
+        self.distinct = 0
+
+    def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        """The function for some arguments."""
+        given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
+        if self.exact:
+            self.distinct = len({id(leaf) for leaf in structure.leaves(args) if type(leaf) is np.ndarray})
+        return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
+
+    def constant(self, value: Any) -> str:
+        """The name of a value that others are compared with."""
+        name = f"c{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def function(self, given: str, first: str, parts: list[tuple[str, Any]]) -> Callable[..., Any]:
+        """A function that looks at some expressions, each of which is to be like a value."""
+        body, flat = [first], list[str]()
+        for text, value in parts:
+            self.look(value, text, body, flat)
+        if self.exact and given != "v":
+            arrays = f"[x for x in ({''.join(name + ', ' for name in flat)}) if type(x) is ndarray]"
+            body.append(f"if len({{*map(id, {arrays})}}) != {self.distinct}: return None")
+        lines = [f"def flat({given}):", "    try:", *(f"        {line}" for line in body)]
+        lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
+        lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
+        exec("\n".join(lines), self.names)
+        found: Callable[..., Any] = self.names.pop("flat")
+        return found
+
+    def look(self, value: Any, text: str, body: list[str], flat: list[str]) -> None:
+        """Add the lines that compare an expression with a value."""
+        here = f"v{len(body)}"
+        inner = structure.parts(value)
+        if type(value) is Context:
+            body.append(f"{here} = {text}")
+            body.append(f"if type({here}) is not Context or {here}.train is not {value.train}: return None")
+            self.look(value.key, f"{here}.key", body, flat)
+        elif inner is not None:
+            kind = self.constant(type(value))
+            body.append(f"{here} = {text}")
+            body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
+            if self.exact and isinstance(value, dict):
+                body.append(f"if tuple({here}) != {self.constant(tuple(value))}: return None")
+            steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]
+            if len(steps) > LEAVES // 4:
+                for start in range(0, len(steps), LEAVES // 4):
+                    some = [(f"v[{step}]", part) for step, part in steps[start : start + LEAVES // 4]]
+                    name = self.constant(self.function("v", "", some))
+                    body.append(f"{here}_{start} = {name}({here})")
+                    body.append(f"if {here}_{start} is None: return None")
+                    flat.append(f"*{here}_{start}")
+            else:
+                for step, part in steps:
+                    self.look(part, f"{here}[{step}]", body, flat)
+        elif type(value) is np.ndarray:
+            shape, dtype, strides = self.constant(value.shape), self.constant(value.dtype), self.constant(value.strides)
+            lies = f" or {here}.strides != {strides}" if value.ndim else ""
+            body.append(f"{here} = {text}")
+            body.append(
+                f"if type({here}) is not ndarray or {here}.shape != {shape}{lies} "
+                f"or ({here}.dtype is not {dtype} and {here}.dtype != {dtype}): return None"
+            )
+            flat.append(here)
+        elif is_input(value):
+            body.append(f"{here} = {text}")
+            body.append(f"if type({here}) is not {self.constant(type(value))}: return None")
+            flat.append(here)
+        elif value is None or isinstance(value, bool):
+            body.append(f"if {text} is not {value}: return None")
+        else:
+            same, kind = self.constant(value), self.constant(type(value))
+            body.append(f"{here} = {text}")
+            body.append(f"if {here} is not {same} and (type({here}) is not {kind} or {here} != {same}): return None")

@@ -1,0 +1,381 @@
+"""The hidden inputs of user code: globals, closures, attributes, and their contents.
+
+A plan is right only as long as they stay as they were when it was recorded. So they are listed, looked at before
+every call, and put back where recording itself has changed them. Code that reads what cannot be watched (a
+generator, a clock, a file) is not recorded. Trusted are Python's own modules, NumPy, SciPy, attrs and the library;
+all else is looked into, and what is not known to be harmless counts as not watchable.
+"""
+
+from __future__ import annotations
+
+import dis
+import enum
+import functools
+import operator
+import random
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from funcnet.compiler.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
+from funcnet.compiler.watched import (
+    CONTAINERS,
+    MISSING,
+    Contents,
+    Slot,
+    contents_of,
+    is_harmless,
+    set_attribute,
+    set_contents,
+)
+from funcnet.spec.base import Spec
+
+IMPURE = frozenset(
+    (
+        "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
+        "io", "tempfile", "shutil", "sys", "platform", "getpass", "glob", "sqlite3", "select", "signal", "asyncio",
+        "importlib", "inspect", "gc", "ctypes", "queue",
+    )
+)  # fmt: skip
+"""Modules of Python whose functions give something else at each call"""
+IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "exec", "__import__"))
+"""Built-in functions of that kind"""
+FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
+"""Names of functions that read files"""
+BY_NAME = frozenset(("getattr", "setattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple"))
+"""Names of functions that reach attributes without naming them in the code"""
+MOST = 2000
+"""Things that are looked into, and entries that are compared, before code counts as too far-reaching"""
+LARGE = 1 << 20
+"""Bytes of all arrays that are compared before every call; larger ones have to be read-only"""
+
+
+class Unwatchable(Exception):
+    """User code reads something that cannot be watched."""
+
+
+class Hidden:
+    """All that the user code reachable from some functions and specs reads besides its arguments.
+
+    ``foreign`` says whether there is user code at all. ``problem`` names what cannot be watched, if there is something.
+    """
+
+    def __init__(self, *roots: Any) -> None:
+        self.watched: list[Slot | Contents] = []
+        self.foreign = False
+        self.problem = ""
+        self.seen: dict[int, Any] = {}
+        self.names: set[str] = set()  # all that the code names
+        self.objects: list[tuple[Any, str, set[str]]] = []  # whose attributes are watched where the code names them
+        self.nbytes = 0
+        try:
+            for root in roots:
+                self._look(root, "")
+            while self._attributes():
+                pass  # what they hold may bring more code, and more names
+        except Unwatchable as error:
+            self.foreign, self.problem = True, str(error)
+        except Exception as error:  # of a user's own attribute access, comparison or iteration
+            if from_signal(error):
+                raise
+            self.foreign, self.problem = True, f"cannot be looked into ({type(error).__name__}: {error})"
+        self.seen.clear()
+        self.objects.clear()
+
+    def changed(self) -> list[str]:
+        """The names of the hidden inputs that have changed."""
+        return list(dict.fromkeys(one.name for one in self.watched if not one.same()))
+
+    def unchanged(self) -> bool:
+        """Whether everything is as it was."""
+        return all(one.same() for one in self.watched)
+
+    def restore(self) -> None:
+        """Put back what has changed."""
+        for one in self.watched:
+            if not one.same():
+                one.restore()
+
+    # ----- looking -----------------------------------------------------------------------------------------------
+
+    def _look(self, value: Any, name: str) -> None:
+        """List what a value depends on."""
+        if is_harmless(value) or value is MISSING or id(value) in self.seen:
+            return
+        self.seen[id(value)] = value
+        if len(self.seen) > MOST * (1 if self.foreign else 100) or len(self.watched) > MOST:
+            raise Unwatchable("reads more than can be watched")
+        if isinstance(value, types.FunctionType):
+            self._function(value)
+        elif isinstance(value, types.BuiltinFunctionType):
+            self._builtin(value, name)
+        elif isinstance(value, types.MethodType):
+            self._look(value.__self__, name or type(value.__self__).__name__)
+            self._look(value.__func__, name)
+        elif isinstance(value, functools.partial):
+            for part in (value.func, *value.args, *value.keywords.values()):
+                self._look(part, name or "an argument of a partial")
+        elif isinstance(value, types.ModuleType):
+            if not is_trusted(value.__name__, getattr(value, "__file__", None)):
+                raise Unwatchable(f"hands on the module {value.__name__}")
+            self._trusted(value.__name__, value.__name__)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, np.ndarray):
+            self._array(value, name)
+        elif type(value) in (tuple, frozenset):
+            for part in value:
+                self._look(part, name)
+        elif isinstance(value, property):
+            for part in (value.fget, value.fset):
+                self._look(part, name)
+        elif isinstance(value, classmethod | staticmethod | functools.partialmethod | functools.cached_property):
+            self._look(getattr(value, "__func__", None) or getattr(value, "func", None), name)
+        elif type(value).__name__ in ("_ArrayFunctionDispatcher", "cython_function_or_method"):
+            self._trusted(value.__module__ or "", name)
+        elif isinstance(value, functools._lru_cache_wrapper):
+            raise Unwatchable(f"calls {name}, which is cached: what it gave may have been changed since")
+        else:
+            self._object(value, name)
+
+    def _function(self, f: types.FunctionType) -> None:
+        code = f.__code__
+        trusted = is_trusted(f.__module__ or "", code.co_filename)
+        cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
+        if trusted:  # a decorator, or one of the library's programs: it holds what it was given
+            library = code.co_filename.startswith(LIBRARY)
+            for cell, name in cells:
+                content = contents_of(cell)
+                if not library or isinstance(content, Spec | types.FunctionType | types.MethodType | functools.partial):
+                    self._look(content, name)
+            self._look(getattr(f, "__wrapped__", None), f.__name__)
+            if not library:
+                self._trusted(f.__module__ or "", f.__qualname__)
+            return
+        self.foreign = True
+        self.names |= set(names_in(code))
+        self._refuse_code(code)
+        self.watched.append(Slot(f.__name__, functools.partial(FUNCTION, f), lambda parts: None))
+        for name, attributes in loaded(code).items():
+            value = f.__globals__.get(name, MISSING)
+            if value is MISSING and name in IMPURE_NAMES:
+                raise Unwatchable(f"calls {name}()")
+            if isinstance(value, types.ModuleType):
+                self._module(value, name, attributes)
+            else:
+                self._slot(name, f.__globals__, value)
+        for cell, name in cells:
+            content = contents_of(cell)
+            self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(set_contents, cell)))
+            if isinstance(content, types.ModuleType):
+                self._module(content, name, loaded(code, closure=True).get(name, {""}))
+            else:
+                self._look(content, name)
+        for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
+            self._look(part, f.__name__)
+        self._contents(f.__dict__, f.__name__)
+
+    def _refuse_code(self, code: types.CodeType) -> None:
+        """Refuse code that reads files, imports, or compares classes, which stand-ins cannot fake."""
+        files = FILES & set(names_in(code))
+        if files:
+            raise Unwatchable(f"reads a file ({', '.join(sorted(files))})")
+        steps = list(dis.get_instructions(code))
+        for i, step in enumerate(steps):
+            if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
+                raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
+            if step.opname == "MATCH_CLASS":
+                self.names.add("getattr")  # it reads attributes that only a constant names
+            if step.opname == "LOAD_GLOBAL" and step.argval == "type":
+                near = {one.opname for one in steps[i : i + 9]}
+                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
+                    raise Unwatchable("compares the result of type(…); use isinstance")
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._refuse_code(constant)
+
+    def _slot(self, name: str, namespace: dict[str, Any], value: Any, key: str = "") -> None:
+        key = key or name
+
+        def write(was: Any) -> None:
+            namespace.pop(key, None) if was is MISSING else namespace.__setitem__(key, was)
+
+        self.watched.append(Slot(name, functools.partial(namespace.get, key, MISSING), write))
+        self._look(value, name)
+
+    def _builtin(self, f: Any, name: str) -> None:
+        owner = f.__self__
+        if isinstance(owner, types.ModuleType) or owner is None:
+            self._trusted(f.__module__ or "", f.__name__)
+        else:
+            self._look(owner, name)
+
+    def _trusted(self, module: str, name: str) -> None:
+        if module.partition(".")[0] in IMPURE or module.startswith("numpy.random"):
+            raise Unwatchable(f"reads {module}, which gives something else at each call ({name})")
+
+    def _module(self, module: types.ModuleType, name: str, attributes: set[str]) -> None:
+        file = getattr(module, "__file__", None)
+        if is_trusted(module.__name__, file):
+            if module.__name__.partition(".")[0] in IMPURE:
+                raise Unwatchable(f"reads the module {module.__name__}")
+            return
+        if "" in attributes:
+            raise Unwatchable(f"hands on the module {module.__name__}; name what it reads, such as {name}.rate")
+        for inner in sorted(attributes):
+            value = getattr(module, inner, MISSING)
+            if isinstance(value, types.ModuleType) and not is_trusted(value.__name__, getattr(value, "__file__", None)):
+                raise Unwatchable(f"reads {name}.{inner}, a module inside a module; import it by itself")
+            self._attribute(module, name, inner)
+
+    def _attribute(self, owner: Any, name: str, inner: str) -> None:
+        read = functools.partial(getattr, owner, inner, MISSING)
+        self.watched.append(Slot(f"{name}.{inner}", read, functools.partial(set_attribute, owner, inner)))
+        self._look(read(), f"{name}.{inner}")
+
+    def _class(self, kind: type) -> None:
+        file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        if is_trusted(kind.__module__, file):
+            return
+        self.foreign = True
+        if type(kind) is not type:
+            self._look(type(kind), type(kind).__name__)
+        for name, value in list(vars(kind).items()):
+            if name.startswith("_abc_") or name in (
+                "__dict__",
+                "__weakref__",
+                "__doc__",
+                "__module__",
+                "__annotations__",
+            ):
+                continue
+            if name.startswith("__") and not callable(value):
+                continue
+            if not is_harmless(value) or type(value) in (bool, int, float, complex, str, bytes):
+                read = functools.partial(lambda kind, name: vars(kind).get(name, MISSING), kind, name)
+                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(set_attribute, kind, name)))
+                if type(value).__module__ not in ("_collections", "enum"):
+                    self._look(value, f"{kind.__name__}.{name}")
+        for base in kind.__bases__:
+            self._look(base, base.__name__)
+
+    def _array(self, array: Any, name: str) -> None:
+        if type(array) is not np.ndarray or array.dtype.hasobject:
+            raise Unwatchable(f"reads {name}, which is not a plain array of numbers")
+        base = array.base
+        frozen = not array.flags.writeable and (base is None or not getattr(base, "flags", array.flags).writeable)
+        if frozen and array.nbytes > LARGE:
+            return
+        self.nbytes += array.nbytes
+        if self.nbytes > LARGE:
+            raise Unwatchable(
+                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, "
+                f"or make them read-only: {name}.flags.writeable = False"
+            )
+        self.watched.append(Contents(name, array))
+
+    def _contents(self, holder: Any, name: str) -> None:
+        """Watch a container, and what it holds."""
+        if len(holder) > MOST:
+            raise Unwatchable(f"reads {name}, which has {len(holder)} entries")
+        self.watched.append(Contents(name, holder))
+        mapping = isinstance(holder, dict | types.MappingProxyType)
+        for part in [*holder.values(), *holder.keys()] if mapping else list(holder):
+            self._look(part, name)
+
+    def _object(self, value: Any, name: str) -> None:
+        """An instance: its class, what it contains, and those of its attributes that the code names."""
+        kind = type(value)
+        name = name or kind.__name__
+        if value is getattr(random, "_inst", None):
+            return  # whose state is looked at
+        if isinstance(value, CONTAINERS):
+            self._contents(value, name)
+            if type(value) in CONTAINERS:
+                return
+        elif isinstance(value, tuple):
+            for part in value:
+                self._look(part, name)
+        self._look(kind, kind.__name__)
+        if isinstance(value, Spec):
+            for part in own_fields(value):
+                self._look(part, name)
+            if of_library(kind):
+                return
+        if isinstance(value, np.vectorize):
+            self._look(value.pyfunc, name)
+            return
+        if isinstance(value, enum.Enum) or kind.__module__.partition(".")[0] in ("funcnet", "typing", "abc", "attr"):
+            self._look(getattr(value, "__wrapped__", None), name)
+            return
+        held = getattr(value, "__dict__", None)
+        slots = [slot for base in kind.__mro__ for slot in slots_of(base)]
+        builtin = isinstance(value, (*CONTAINERS, tuple, int, float, str, bytes))
+        outside = is_trusted(kind.__module__, None) and kind is not types.SimpleNamespace and not builtin
+        if outside or not (isinstance(held, dict) or slots or builtin) or hasattr(value, "__next__"):
+            raise Unwatchable(f"reads {name}, a {kind.__name__}, which cannot be watched")
+        read = functools.partial(getattr, value, "__class__")
+        self.watched.append(Slot(f"{name}.__class__", read, functools.partial(set_attribute, value, "__class__")))
+        self.objects.append((value, name, set()))
+
+    def _attributes(self) -> bool:
+        """Watch the attributes of objects that the code names, and say whether there were new ones."""
+        new = False
+        every = bool(self.names & BY_NAME)
+        for value, name, known in list(self.objects):
+            held = getattr(value, "__dict__", None)
+            slots = {slot for base in type(value).__mro__ for slot in slots_of(base)}
+            if every and isinstance(held, dict) and "" not in known:
+                known.add("")
+                self.watched.append(Contents(name, held))  # which names it has
+            wanted = self.names | slots | (held or {}).keys() if every else self.names
+            for inner in sorted(wanted - known):
+                known.add(inner)
+                if inner in slots:
+                    self._attribute(value, name, inner)
+                elif isinstance(held, dict) and not inner.startswith("__"):  # it may get one, or hide one of its class
+                    self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
+                else:
+                    continue
+                new = True
+        return new
+
+
+def slots_of(kind: type) -> list[str]:
+    """The slots of a class for values."""
+    slots = vars(kind).get("__slots__", ())
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if name not in ("__weakref__", "__dict__")]
+
+
+FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """All names that a function, and those inside it, look up; and its strings, which may be names, too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names_in(constant)
+
+
+def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
+    """The names that are looked up as globals, or in closures, and their attributes that are read directly.
+
+    The attribute "" stands for any other use.
+    """
+    found: dict[str, set[str]] = {}
+    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else ("LOAD_GLOBAL", "LOAD_NAME")
+    steps = list(dis.get_instructions(code))
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        if step.opname in wanted:
+            read = following is not None and following.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            found.setdefault(step.argval, set()).add(following.argval if following is not None and read else "")
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            for name, attributes in loaded(constant, closure).items():
+                found.setdefault(name, set()).update(attributes)
+    return found

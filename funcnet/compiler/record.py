@@ -1,0 +1,97 @@
+"""Recording: a pure function of arrays, numbers and keys, run once on stand-ins, becomes a graph.
+
+It goes through NumPy's own protocols, so a layer's code need not know. ``tracer.py`` collects the nodes,
+``standins.py`` is what the function sees, ``numpy_table.py`` has NumPy's functions, ``fallback.py`` makes one call of
+a layer that cannot be recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet.compiler import standins, structure
+from funcnet.compiler.fallback import LayerRecorder
+from funcnet.compiler.graph import Graph, Place
+from funcnet.compiler.tracer import Tracer, current, may_be_constant
+from funcnet.errors import TraceError
+from funcnet.key import Key
+from funcnet.layers.base import listen_with
+
+
+@contextlib.contextmanager
+def section(name: str) -> Iterator[None]:
+    """Mark the nodes recorded inside the block as those of the loss or the update."""
+    tracer = current.get()
+    if tracer is None:
+        yield
+        return
+    outer = tracer.place
+    tracer.place = Place(name, "", None, outer.scope)
+    try:
+        yield
+    finally:
+        tracer.place = outer
+
+
+def is_input(value: Any) -> bool:
+    """Whether a leaf of the arguments may change from call to call: an array, a number or a key."""
+    return isinstance(value, np.ndarray | np.generic | Key | float) or (
+        isinstance(value, int) and not isinstance(value, bool)
+    )
+
+
+class Recording(NamedTuple):
+    """A graph and what its tracer noted on the way."""
+
+    graph: Graph
+    tracer: Tracer
+
+
+def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False) -> Graph:
+    """The graph of ``f(*args)``: arrays, numbers and keys in the arguments are its inputs, in order.
+
+    Raises   TraceError where something cannot be recorded
+    """
+    return record(f, args, names, strict).graph
+
+
+def record(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    names: tuple[str, ...] = (),
+    strict: bool = False,
+    foreign: bool = True,
+) -> Recording:
+    """As ``trace``, with the tracer."""
+    tracer = Tracer(strict, foreign)
+    token = current.set(tracer)
+    try:
+        names = names or tuple(str(i) for i in range(len(args)))
+        stand_ins = [
+            structure.named(lambda path, leaf: tracer.input(path, leaf) if is_input(leaf) else leaf, arg, name)
+            for name, arg in zip(names, args, strict=True)
+        ]
+        given = [id(leaf) for leaf in structure.leaves(stand_ins)]
+        with listen_with(LayerRecorder(tracer)), tracer.attempted():
+            result = f(*stand_ins)
+            if given != [id(leaf) for leaf in structure.leaves(stand_ins)]:
+                raise TraceError("writes into a dict or list that it is given; make a new one")
+            outputs = structure.replaced(lambda leaf: _output(tracer, leaf), result)
+    finally:
+        current.reset(token)
+    return Recording(Graph(tracer.nodes, tracer.inputs, outputs), tracer)
+
+
+def _output(tracer: Tracer, leaf: Any) -> Any:
+    """A node for what was recorded, and for arrays; anything else that holds no arrays as it is."""
+    if type(leaf) in standins.CLASSES or type(leaf) is np.ndarray or isinstance(leaf, np.generic):
+        return tracer.node(leaf)
+    if may_be_constant(leaf):
+        return leaf
+    raise TraceError(
+        f"the result holds a {type(leaf).__name__}; return arrays and numbers in dicts, tuples and lists of them"
+    )

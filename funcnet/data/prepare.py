@@ -1,0 +1,290 @@
+"""From a source to arrays that a network trains on: read, split, and preprocess by the training part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
+from funcnet.data.preprocess import check_finite, fit, narrow, scale_targets, sorted_labels, transform
+from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.data.split import PARTS, Parts
+from funcnet.errors import DataError, Problem, SpecError, did_you_mean, place
+from funcnet.key import Array, Key
+from funcnet.shapes import Shape
+from funcnet.spec.base import evolve, fields
+
+
+class Dataset(NamedTuple):
+    """Arrays row by row, as ``fit`` takes them; inputs may be a Stream."""
+
+    x: Any
+    y: Array
+    weight: Array | None = None
+
+
+class Prepared(NamedTuple):
+    """The parts of a data set, and how raw inputs became theirs: ``preprocess`` holds plain JSON values."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+    preprocess: dict[str, Any]
+    parts: Parts
+    found: dict[str, Any]
+    """What the source held: rows, columns, classes with their counts, missing values"""
+    block: int | None = None
+    """Rows that are shuffled together, where they are read in blocks"""
+
+    def parts_by_name(self) -> dict[str, Dataset]:
+        """``{"train": …, "validation": …, "test": …}``, those that there are."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DTypeLike = np.float32) -> Prepared:
+    """Read a source, divide it, and fit its preprocessing on the training part.
+
+    Draws of the data come from ``key.fold("data")``, the division from ``key.fold("split")``.
+    Raises   DataError for data that cannot be used: no rows, NaN, inputs and targets of different length, a class
+             that the training part does not have
+    """
+    table, classes = labelled(source, key, base)
+    return prepared(source, table, classes, division(source, table, key), dtype)
+
+
+def labelled(source: Source, key: Key, base: Path | None = None) -> tuple[Table, list[str] | None]:
+    """The table of a source, checked, its labels as integers; and the names of its classes, if it has any."""
+    table = read(source, base or Path(), key.fold("data"))
+    return with_labels(table)
+
+
+def division(source: Source, table: Table, key: Key) -> Parts:
+    """The rows of each part, as the source's split says, or its files."""
+    if source.split is not None:
+        return source.split.parts(table.y, key.fold("split"), table.columns, table.part)
+    if table.part is not None:
+        return Parts(*(np.flatnonzero(table.part == code) for code in range(3)))
+    return Parts(np.arange(len(table.y)), np.arange(0), np.arange(0))
+
+
+def prepared(
+    source: Source, table: Table, classes: list[str] | None, parts: Parts, dtype: npt.DTypeLike = np.float32
+) -> Prepared:
+    """The parts of a table, its preprocessing fitted on the training part."""
+    name = type(source).__name__
+    x, y, weight = table.x, table.y, table.weight
+    block = block_of(source, x)
+    if block is not None:
+        parts = Parts(*map(np.sort, parts))
+    if classes is not None:
+        check_classes({part: y[chosen] for part, chosen in parts._asdict().items()}, classes, name)
+    preprocess = fit(source, x, y, parts.train, classes)
+    if table.outputs:
+        preprocess["outputs"] = list(table.outputs)
+    if isinstance(x, Stream):
+        for part in parts[1:]:  # those that train were looked at for their statistics
+            look_through(x, part)
+    whole = transform(preprocess, x, dtype, name)
+    if preprocess.get("targets") is not None:
+        y = scale_targets(preprocess, y.astype(np.float64))
+    y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    sets = [
+        Dataset(take(whole, chosen), y[chosen], None if weight is None else weight[chosen]) if len(chosen) else None
+        for chosen in parts
+    ]
+    assert sets[0] is not None
+    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block)
+
+
+def input_shape(source: Source, key: Key, base: Path) -> Shape:
+    """The shape of one input after preprocessing; the data is read only where nothing less tells it."""
+    raw = source.in_shape(base)
+    if raw is None:
+        return prepare(source, key, base).train.x.shape[1:]
+    return (int(np.prod(raw)),) if source.flatten else raw
+
+
+def block_of(source: Source, x: Any) -> int | None:
+    """How many rows are shuffled as a block: what the spec says, or so many where there is too much for memory.
+
+    It does not depend on whether they are read from memory or from a file, so that batches do not either.
+    """
+    if source.block is not None or isinstance(x, Frame):
+        return source.block
+    size = int(np.prod(x.shape)) * x.dtype.itemsize
+    return max(1, min(BLOCK, BLOCK_BYTES * len(x) // size)) if size > LARGE else None
+
+
+# ----- reading -------------------------------------------------------------------------------------------------------
+
+
+def read(source: Source, base: Path, key: Key) -> Table:
+    """The table of a source, with the parts that stand in files of their own below it.
+
+    Raises   DataError as ``check`` does for each of them
+    """
+    table = source.table(base, key)
+    check(table, type(source).__name__, missing=source.impute is not None)
+    given = {} if source.split is None else source.split.given
+    if not given:
+        return table
+    tables, codes = [table], [np.zeros(len(table.y), np.int8)]
+    rest = None if source.split is None else evolve(source.split, given={})
+    for part, changes in given.items():
+        known = [field.name for field in fields(type(source)) if field.name not in ("split", "scale")]
+        for name in changes:
+            if name not in known:
+                message = f"unknown field of {source.tag!r}{did_you_mean(name, known)}"
+                raise SpecError([Problem(f".data.split.given.{part}.{name}", message)])
+        own = evolve(source, split=rest, **_by_name(table, changes, known), **changes).table(base, key.fold(part))
+        check(own, type(source).__name__, missing=source.impute is not None)
+        tables.append(own)
+        codes.append(np.full(len(own.y), PARTS.index(part), np.int8))
+    x = _joined([one.x for one in tables], type(source).__name__)
+    y = _stacked([one.y for one in tables], "targets", type(source).__name__)
+    weights = [one.weight for one in tables if one.weight is not None]
+    columns = {
+        name: np.concatenate([one.columns[name] for one in tables])
+        for name in table.columns
+        if all(name in one.columns for one in tables)
+    }
+    classes = next((one.classes for one in tables if one.classes is not None), None)
+    if any(one.classes not in (None, classes) for one in tables):
+        raise DataError("expected files of one set of classes, got several", layer=type(source).__name__)
+    weight = np.concatenate(weights) if len(weights) == len(tables) else None
+    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs)
+
+
+def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
+    """The columns of another file, which may stand in another order, beside others."""
+    if not isinstance(table.x, Frame):
+        return {}
+    targets = table.outputs[0] if len(table.outputs) == 1 else table.outputs
+    by_name = {"inputs": tuple(table.x.columns), "target": targets}
+    return {name: value for name, value in by_name.items() if name in known and name not in changes}
+
+
+def _joined(xs: list[Any], name: str) -> Any:
+    """The inputs of several files one below the other."""
+    first = xs[0]
+    if isinstance(first, Frame):
+        columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
+        return Frame(columns, np.concatenate([x.lines for x in xs]))
+    if any(isinstance(x, Stream) for x in xs):
+        if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
+            raise DataError(
+                "expected inputs of one shape in all files, all of them streams or none; set stream to true", layer=name
+            )
+        return Stream([piece for x in xs for piece in x.pieces])
+    return _stacked(xs, "inputs", name)
+
+
+def _stacked(arrays: list[Array], what: str, name: str) -> Array:
+    shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
+    if len(shapes) > 1:
+        raise DataError(f"expected {what} of one shape in all files, got {shapes[0]} and {shapes[1]}", layer=name)
+    if len({array.dtype.kind == "U" for array in arrays}) > 1:
+        arrays = [array.astype(str) for array in arrays]
+    return np.concatenate(arrays)
+
+
+# ----- checks --------------------------------------------------------------------------------------------------------
+
+
+def check(table: Table, name: str, missing: bool = False) -> None:
+    """The arrays of a table: numbers all of them, as many targets as inputs; NaN only where it is ``missing``."""
+    x, y = table.x, table.y
+    rows = x.rows if isinstance(x, Frame) else len(x) if x.ndim else 0
+    for part, array in (("inputs", x), ("targets", y)):
+        if isinstance(array, Frame):
+            continue
+        if array.dtype.kind not in ("fiubU" if part == "targets" else "fiub"):
+            raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
+        if isinstance(array, np.ndarray):
+            absent = missing and part == "inputs" and array.dtype.kind == "f"
+            check_finite(np.where(np.isnan(array), 0.0, array) if absent else array, part, name)
+    if y.ndim == 0 or rows != len(y) or rows == 0:
+        shape = (x.rows, len(x.columns)) if isinstance(x, Frame) else x.shape
+        raise DataError(f"expected as many targets as inputs, at least one, got {shape} and {y.shape}", layer=name)
+    if table.weight is not None:
+        weight = table.weight
+        if weight.dtype.kind not in "fiub" or weight.shape[:1] != y.shape[:1]:
+            raise DataError(
+                f"expected a weight for each of {rows} rows, got {weight.dtype} of {weight.shape}", layer=name
+            )
+        check_finite(weight, "weights", name)
+        if np.any(weight < 0) or not np.any(weight > 0):
+            raise DataError(
+                f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least", layer=name
+            )
+
+
+def with_labels(table: Table) -> tuple[Table, list[str] | None]:
+    """A table whose labels are integers, and the names of its classes, if it has any."""
+    if table.y.dtype.kind != "U":
+        return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
+    classes = sorted_labels(table.y.reshape(-1).tolist())
+    number = {label: i for i, label in enumerate(classes)}
+    y = np.array([number[label] for label in table.y.reshape(-1).tolist()], np.int64).reshape(table.y.shape)
+    return table._replace(y=y), classes
+
+
+def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
+    """A table with the numbers of its classes as integers.
+
+    Raises   DataError for one that no class has
+    """
+    y = table.y
+    wrong = (y != np.floor(y)) | (y < 0) | (y >= len(classes)) if y.dtype.kind == "f" else (y < 0) | (y >= len(classes))
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0].tolist())
+        raise DataError(f"expected labels from 0 to {len(classes) - 1}, one for each class, got {y[at]} in {place(at)}")
+    return table._replace(y=y.astype(np.int64))
+
+
+def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name: str) -> None:
+    """Refuse a class that is held out and that the training part does not have; targets by part.
+
+    Raises   DataError
+    """
+    train = targets["train"]
+    if train.ndim != 1 or train.dtype.kind not in "iub":
+        return
+    for part, y in targets.items():
+        unseen = np.setdiff1d(y, train)
+        if len(unseen):
+            label = str(unseen[0]) if classes is None else classes[int(unseen[0])]
+            raise DataError(
+                f"the {part} part has the class {label!r}, which the training part does not have; "
+                "stratify the split, or use more rows of it",
+                layer=name,
+            )
+
+
+def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str, Any]:
+    """What a source held, in plain JSON values."""
+    x = table.x
+    found: dict[str, Any] = {"rows": {name: len(part) for name, part in parts._asdict().items() if len(part)}}
+    if isinstance(x, Frame):
+        found["columns"] = list(x.columns)
+        absent = {
+            name: int((values == "").sum() if values.dtype.kind == "U" else np.isnan(values).sum())
+            for name, values in x.columns.items()
+        }
+        found["missing"] = {name: count for name, count in absent.items() if count}
+    else:
+        found["input"] = list(x.shape[1:])
+        absent_count = int(np.isnan(x).sum()) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else 0
+        if absent_count:
+            found["missing"] = absent_count
+    if classes is not None and table.y.ndim == 1:
+        counts = np.bincount(table.y, minlength=len(classes))
+        found["classes"] = {label: int(count) for label, count in zip(classes, counts, strict=False)}
+    elif table.outputs:
+        found["targets"] = list(table.outputs)
+    return found

@@ -1,0 +1,393 @@
+"""What is done to raw inputs and targets: fitted on the training part, kept as plain JSON values, applied everywhere.
+
+Inputs go through these steps, in this order, each where the spec asks for it:
+
+columns   a table's columns become numbers: a number itself, a category a column of 0 and 1 for each category that
+          the training part has (all 0 for one that it has not), an ordered category its place (-1 for one unknown)
+fill      what is missing becomes a value of the training part
+flatten   each input becomes one axis
+divide    by one number
+scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay what they are
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funcnet.data.lazy_array import Stream, pieces_of
+from funcnet.data.sources.base import Frame, Inputs, Source
+from funcnet.errors import DataError, did_you_mean, place
+from funcnet.key import Array
+
+Preprocess = dict[str, Any]
+SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
+"""The names of shift and factor of each scale"""
+MOST_HOT = 2**27
+"""Numbers that a column of categories may become: a gigabyte"""
+
+
+def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
+    """Everything that the preprocessing of a source needs, from the rows of the training part.
+
+    Raises   DataError for missing values without ``impute``, or what a stream cannot give
+    """
+    name = type(source).__name__
+    rows = np.sort(rows)
+    preprocess: Preprocess = {"inputs": None, "classes": classes}
+    if source.integers:
+        return preprocess | {"integers": True}
+    if isinstance(x, Stream) and (source.impute is not None or source.scale == "robust"):
+        what = "impute" if source.impute is not None else "scale 'robust'"
+        raise DataError(
+            f"{what}: needs all rows at once, and these are read in blocks; use scale 'standard'", layer=name
+        )
+    if isinstance(x, Frame):
+        preprocess["columns"] = [_fit_column(source, column, values, rows, x) for column, values in x.columns.items()]
+    else:
+        preprocess["shape"] = list(x.shape[1:])
+        if source.impute is not None and isinstance(x, np.ndarray) and x.dtype.kind == "f":
+            features = x[rows].reshape(len(rows), -1)
+            filled = [_fill(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
+            preprocess["fill"] = filled
+    if source.flatten and not isinstance(x, Frame):
+        preprocess["flatten"] = True
+    if source.divide is not None:
+        preprocess["divide"] = source.divide
+    one_hot = np.array(_one_hot(preprocess), bool)
+    if isinstance(x, Frame):
+        change: Any = encode(preprocess, x)[rows]
+        given: Any = _shaped(preprocess, change)
+        low, high, shift, factor = _statistics(given, None, source.scale, name)
+    else:
+        low, high, shift, factor = _statistics(
+            x, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
+        )
+    preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
+    if source.scale is not None:
+        if len(one_hot):
+            shift, factor = np.where(one_hot, 0.0, shift), np.where(one_hot, 1.0, factor)
+        preprocess["inputs"] = _scaler(source.scale, shift, factor)
+    if source.target_scale is not None:
+        if classes is not None:
+            raise DataError("target_scale: the targets are labels, which have no scale; leave it out", layer=name)
+        _, _, shift, factor = _statistics(y, rows, source.target_scale, name)
+        preprocess["targets"] = _scaler(source.target_scale, shift, factor)
+    return preprocess
+
+
+def _scaler(scale: str, shift: Array, factor: Array) -> dict[str, Any]:
+    names = SCALES[scale]
+    return {"scale": scale, names[0]: shift.tolist(), names[1]: factor.tolist()}
+
+
+def shift_and_factor(scaler: dict[str, Any]) -> tuple[Array, Array]:
+    """What a scale subtracts, and what it divides by."""
+    shift, factor = (np.array(scaler[name], np.float64) for name in SCALES[scaler["scale"]])
+    return shift, factor
+
+
+def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame) -> dict[str, Any]:
+    """What becomes of one column."""
+    layer = type(source).__name__
+    absent = values == "" if values.dtype.kind == "U" else np.isnan(values)
+    if absent.any() and source.impute is None:
+        line = int(x.lines[int(np.flatnonzero(absent)[0])])
+        raise DataError(
+            f'line {line}, column {name!r}: the value is missing; say what it becomes, such as "impute": "median"',
+            layer=layer,
+        )
+    known = values[rows][~absent[rows]]
+    if len(known) == 0:
+        raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
+    if values.dtype.kind != "U":
+        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}", layer)
+        return {"name": name, "kind": "number", "fill": fill}
+    fill = None if source.impute is None else _most_frequent(known.tolist())
+    order = getattr(source, "ordinal", {}).get(name)
+    if order is not None:
+        unknown = sorted(set(known.tolist()) - set(order))
+        if unknown:
+            raise DataError(
+                f"column {name!r}: {unknown[0]!r} is not in its ordinal categories{did_you_mean(unknown[0], order)}; "
+                f"they are {', '.join(order)}",
+                layer=layer,
+            )
+        return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
+    categories = sorted_labels(known.tolist())
+    if len(categories) * len(values) > MOST_HOT:
+        raise DataError(
+            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
+            "leave it out, or merge the rare ones",
+            layer=layer,
+        )
+    return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
+
+
+def sorted_labels(labels: list[str]) -> list[str]:
+    """Labels that differ, in the order of their numbers where all are numbers, else of the alphabet."""
+    different = sorted(set(labels))
+    try:
+        return sorted(different, key=float)
+    except ValueError:
+        return different
+
+
+def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
+    known = values[~np.isnan(values)]
+    if not isinstance(impute, str):
+        return float(impute)
+    if len(known) == 0:
+        message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
+        raise DataError(message, layer=layer)
+    if impute == "most_frequent":
+        return float(_most_frequent(known.tolist()))
+    return float(np.mean(known) if impute == "mean" else np.median(known))
+
+
+def _most_frequent(values: list[Any]) -> Any:
+    """The value that is there most often, the least of equals."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
+def _one_hot(preprocess: Preprocess) -> list[bool]:
+    """Which features are columns of 0 and 1; empty for inputs that are no table."""
+    kinds: list[bool] = []
+    for column in preprocess.get("columns", ()):
+        one_hot = column["kind"] == "one_hot"
+        kinds += [one_hot] * (len(column["categories"]) if one_hot else 1)
+    return kinds
+
+
+def _statistics(
+    x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
+) -> tuple[Array, Array, Array, Array]:
+    """Least, greatest, shift and factor of each feature; a constant keeps its size."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _moments(x, rows, scale, change)
+    for statistic in found[2:] if scale is not None else ():
+        if not np.isfinite(statistic).all():
+            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first", layer=name)
+    return found
+
+
+def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
+    count, low, high = 0, None, None
+    mean: Any = 0.0
+    squares: Any = 0.0
+    everything = []
+    for piece in pieces_of(x, rows):
+        values = (piece if change is None else change(piece)).astype(np.float64)
+        own_low, own_high = values.min(axis=0), values.max(axis=0)
+        low = own_low if low is None else np.minimum(low, own_low)
+        high = own_high if high is None else np.maximum(high, own_high)
+        if scale == "standard":  # of two sets: Chan, Golub and LeVeque (1979)
+            own, n = values.mean(axis=0), len(values)
+            between = own - mean
+            squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
+            mean = own if count == 0 else mean + between * (n / (count + n))
+            count += n
+        elif scale == "robust":
+            everything.append(values)
+    assert low is not None
+    assert high is not None
+    shift, factor = low, high - low
+    if scale == "standard":
+        shift, factor = mean, np.sqrt(squares / count)
+    elif scale == "robust":
+        quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
+        shift, factor = quarters[1], quarters[2] - quarters[0]
+    varies = (high > low) & ~(factor <= 0.0)  # the deviation of a constant may be a rounding error, not 0
+    return low, high, shift, np.where(varies, factor, 1.0)
+
+
+def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
+    """The shape of one input after the preprocessing; None for indices, of which it does not depend."""
+    if preprocess.get("columns") is not None:
+        return (len(_one_hot(preprocess)),)
+    shape = preprocess.get("shape")
+    if shape is None:
+        return None
+    return (math.prod(shape),) if preprocess.get("flatten") else tuple(shape)
+
+
+# ----- applying it ---------------------------------------------------------------------------------------------------
+
+
+def encode(preprocess: Preprocess, frame: Frame) -> Array:
+    """A table's columns as numbers, one row each.
+
+    Raises   DataError for a value that is missing where training had none
+    """
+    parts = []
+    for column in preprocess["columns"]:
+        name, fill = column["name"], column["fill"]
+        values = frame.columns[name]
+        absent = values == "" if values.dtype.kind == "U" else np.isnan(values)
+        if absent.any():
+            if fill is None:
+                line = int(frame.lines[int(np.flatnonzero(absent)[0])])
+                raise DataError(
+                    f'line {line}, column {name!r}: the value is missing, and the spec has no "impute" for it'
+                )
+            values = np.where(absent, fill, values)
+        if column["kind"] == "number":
+            parts.append(values[:, None].astype(np.float64))
+            continue
+        categories = np.array(column["categories"])
+        same = values[:, None] == categories
+        if column["kind"] == "one_hot":
+            parts.append(same.astype(np.float64))
+        else:
+            parts.append(np.where(same.any(axis=1), same.argmax(axis=1), -1)[:, None].astype(np.float64))
+    return np.concatenate(parts, axis=1)
+
+
+def _filled(preprocess: Preprocess, x: Array) -> Array:
+    fill = preprocess.get("fill")
+    if fill is None or x.dtype.kind != "f":
+        return x
+    return np.where(np.isnan(x), np.array(fill).reshape(x.shape[1:]), x)
+
+
+def _shaped(preprocess: Preprocess, x: Array) -> Array:
+    """Flattened and divided."""
+    if preprocess.get("flatten"):
+        x = x.reshape(len(x), math.prod(x.shape[1:]))
+    return x / preprocess["divide"] if preprocess.get("divide") is not None else x
+
+
+def unscaled(preprocess: Preprocess, x: Inputs) -> Array:
+    """Inputs as they are before they are scaled, which is where ``range`` is told."""
+    assert not isinstance(x, Stream)
+    if isinstance(x, Frame):
+        return _shaped(preprocess, encode(preprocess, x))
+    return _shaped(preprocess, _filled(preprocess, x))
+
+
+def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = "transform") -> Any:
+    """Raw inputs as the network was trained on them; a stream's when they are read.
+
+    Raises   DataError for numbers that the dtype cannot hold, or another number of features
+    """
+    if isinstance(x, Stream):
+        return x.map(lambda rows: transform(preprocess, rows, dtype, name))
+    if preprocess.get("integers"):
+        if x.dtype.kind not in "iu":
+            raise DataError(f"expected indices as integers, got {x.dtype}; encode them as the source does", layer=name)
+        return x.astype(np.int64)
+    inputs = preprocess["inputs"]
+    if not isinstance(x, Frame):
+        _check_shape(preprocess, x, name)
+    x = unscaled(preprocess, x)
+    if inputs is None:
+        return narrow(x, dtype, name)
+    shift, factor = shift_and_factor(inputs)
+    return narrow((x - shift) / factor, dtype, name)
+
+
+def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
+    """Inputs that were divided and scaled as they were before."""
+    raw = x.astype(np.float64)
+    if preprocess["inputs"] is not None:
+        shift, factor = shift_and_factor(preprocess["inputs"])
+        raw = raw * factor + shift
+    return raw * preprocess.get("divide", 1.0)
+
+
+def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
+    """Refuse inputs that were not what the preprocessing was fitted on, where it depends on their shape."""
+    columns = preprocess.get("columns")
+    if columns is not None:
+        names = ", ".join(column["name"] for column in columns)
+        raise DataError(f"expected a table with the columns {names}, got an array; read it by its source", layer=name)
+    shape = tuple(preprocess.get("shape", x.shape[1:]))
+    if preprocess["inputs"] is None and not preprocess.get("fill") and not preprocess.get("flatten"):
+        return
+    if x.shape == shape:
+        raise DataError(
+            f"expected a batch of samples, got one sample of shape {x.shape}; give it a batch axis: x[None]", layer=name
+        )
+    if x.shape[1:] != shape:
+        raise DataError(f"expected inputs of shape {shape} in each row, got {x.shape[1:]}", layer=name)
+
+
+def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, int]]:
+    """Which rows have a value below or above what the training part had, or a category that it had not.
+
+    Beside the flags of the rows, the number of such values by column, for tables.
+    """
+    seen = preprocess.get("range")
+    if seen is None or isinstance(x, Stream):
+        raise DataError("the run has no range of its inputs, which are indices")
+    values = unscaled(preprocess, x)
+    out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
+    if not isinstance(x, Frame):
+        return out.reshape(len(values), -1).any(axis=1), {}
+    rows, counts, begin = np.zeros(len(values), bool), {}, 0
+    for column in preprocess["columns"]:
+        width = len(column["categories"]) if column["kind"] == "one_hot" else 1
+        flags = out[:, begin : begin + width].any(axis=1)
+        if column["kind"] != "number":
+            texts = x.columns[column["name"]]
+            flags = (texts != "") & ~np.isin(texts, column["categories"])
+        rows, begin = rows | flags, begin + width
+        if flags.any():
+            counts[column["name"]] = int(flags.sum())
+    return rows, counts
+
+
+# ----- targets ---------------------------------------------------------------------------------------------------
+
+
+def scale_targets(preprocess: Preprocess, y: Array) -> Array:
+    """Targets as the network learns them."""
+    return _linear(preprocess, y, forward=True)
+
+
+def restore_targets(preprocess: Preprocess, y: Any) -> Any:
+    """Predictions in the units of the data."""
+    return _linear(preprocess, y, forward=False)
+
+
+def _linear(preprocess: Preprocess, y: Any, *, forward: bool) -> Any:
+    targets = preprocess.get("targets")
+    if targets is None:
+        return y
+    shift, factor = shift_and_factor(targets)
+    if shift.ndim == 0 or y.ndim == 1:
+        shift, factor = shift.reshape(-1)[0], factor.reshape(-1)[0]
+    return (y - shift) / factor if forward else (y * factor + shift).astype(y.dtype, copy=False)
+
+
+# ----- numbers that cannot be used -----------------------------------------------------------------------------------
+
+
+def check_finite(array: Array, what: str, name: str = "") -> None:
+    """Refuse NaN and infinity, with the place of the first.
+
+    Raises   DataError
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
+
+
+def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:
+    """Inputs or targets in another float type.
+
+    Raises   DataError for a number that it cannot hold
+    """
+    with np.errstate(over="ignore"):
+        y = x.astype(dtype)
+    if not np.isfinite(y).all():
+        at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
+        raise DataError(
+            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
+        )
+    return y

@@ -1,0 +1,278 @@
+"""What a table holds that nobody has described: its delimiter, its header, and what each column is good for."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from funcnet.data.sources.arrays import opened
+from funcnet.data.sources.csv import MISSING, Grid, to_number
+from funcnet.errors import DataError
+
+Kind = Literal["number", "category", "left out", "labels", "values"]
+Task = Literal["labels", "values"]
+
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+INPUTS = ("number", "category")
+NUMBERING = "numbers the rows"
+SAMPLE = 1000
+"""Lines that the delimiter and the header are judged by"""
+FEW = 50
+"""Categories that a column may have; each becomes a column of 0 and 1"""
+LABELS = 10
+"""Whole numbers of so many values, each some five times there, are taken for labels"""
+OTHER_MISSING = ("-", "--", ".", "..", "n/a", "N.A.", "#N/A", "None", "none", "missing", "unknown")
+"""What else stands for a missing number, in a column of numbers"""
+
+COMMA = re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2})?"
+)
+ID = re.compile(r"(.*[_ -])?(id|ID|Id)|.*[a-z](ID|Id)")
+
+
+class Column(NamedTuple):
+    """A column and what it is good for."""
+
+    name: str
+    kind: Kind
+    distinct: int
+    missing: int
+    example: str
+    """The first value that is there"""
+    reason: str = ""
+    """Why it is left out"""
+
+
+class Findings(NamedTuple):
+    """A table: how to read it, its columns, and what is to be predicted."""
+
+    grid: Grid
+    delimiter: str
+    header: bool
+    missing: tuple[str, ...]
+    """The texts of a missing value, beyond the usual ones"""
+    columns: tuple[Column, ...]
+    target: Column
+    counts: dict[str, int]
+    """The rows of each label; empty for values"""
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The columns to learn from."""
+        return [column for column in self.columns if column.kind in INPUTS]
+
+    @property
+    def left_out(self) -> list[Column]:
+        """The columns that nothing can be learnt from."""
+        return [column for column in self.columns if column.kind == "left out"]
+
+
+def look(path: Path, target: str | None = None, task: Task | None = None) -> Findings:
+    """What a file holds, the last column being what is to be predicted, unless another is named.
+
+    Raises   DataError for a file that cannot be read, a target that is not there or cannot be one, and a file
+             without a column to learn from
+    """
+    delimiter, header = form(path)
+    grid = Grid(path, delimiter, header)
+    if len(grid.names) == 1:
+        raise DataError(
+            f"{path}: has one column only, {grid.names[0]!r}; a column to learn from and one to predict are needed, "
+            "with a comma, semicolon, tab or bar between them"
+        )
+    name = _target_name(grid, target)
+    odd = {text for other in grid.names if other != name for text in _odd_gaps(grid.texts(other))}
+    missing = tuple(text for text in OTHER_MISSING if text in odd - set(grid.texts(name)))
+    found = _target(grid, name, task, "" if target is not None else "the last column, ")
+    labels = grid.texts(name) if found.kind == "labels" else []
+    columns = [found if other == name else _input(grid, other, (*MISSING, *missing), labels) for other in grid.names]
+    if not any(column.kind in INPUTS for column in columns):  # then a number of the row is better than nothing
+        columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
+    if not any(column.kind in INPUTS for column in columns):
+        reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
+        raise DataError(f"{path}: has no column to learn from, beside the target {name!r} ({reasons})")
+    counts = Counter(labels)
+    return Findings(grid, delimiter, header, missing, tuple(columns), found, dict(counts.most_common()))
+
+
+# ----- how to read it ------------------------------------------------------------------------------------------------
+
+
+def form(path: Path) -> tuple[str, bool]:
+    """The delimiter of a file, and whether its first line names the columns, judged by the first lines.
+
+    Raises   DataError for a file that is missing, empty, or not text
+    """
+    with opened(path) as start:
+        if start.read(4) == b"PK\x03\x04":
+            raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = list(islice(file, SAMPLE))
+    except UnicodeDecodeError:
+        return ",", True  # what reads the whole file says what is wrong
+    best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
+    for delimiter in DELIMITERS:
+        try:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+        except csv.Error:
+            continue
+        width, same = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        if width < 2:
+            continue
+        cells = [cell for row in rows for cell in row]
+        score = (round(same / len(rows), 2), sum(map(_like_number, cells)) / len(cells), width)
+        if best is None or score > best[0]:
+            best = score, delimiter, rows
+    if best is None:
+        rows = [[line.strip()] for line in lines if line.strip()]
+        return ",", not rows or _has_header(rows)
+    return best[1], _has_header(best[2])
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names the columns: it is unlike what stands below it."""
+    first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    if not body:
+        return not any(map(_like_number, first))
+    numeric = False
+    for i, cell in enumerate(first):
+        below = [row[i] for row in body if row[i] not in MISSING]
+        if below and all(map(_like_number, below)):
+            numeric = True
+            if cell not in MISSING and not _like_number(cell):
+                return True
+    if numeric:
+        return False
+    unlike = all(not _like_number(cell) and cell not in [row[i] for row in body] for i, cell in enumerate(first))
+    return unlike and len(set(first)) == len(first)
+
+
+def _like_number(text: str) -> bool:
+    """Whether a text is a number, if perhaps with a comma."""
+    return to_number(text) is not None or COMMA.fullmatch(text) is not None
+
+
+# ----- the target ----------------------------------------------------------------------------------------------------
+
+
+def _target_name(grid: Grid, target: str | None) -> str:
+    if target is None:  # a comma at the end of every line makes a column that is empty
+        full = (name for name in reversed(grid.names) if not set(grid.texts(name)) <= set(MISSING))
+        return next(full, grid.names[-1])
+    if target not in grid.names and re.fullmatch(r"-?\d+", target):
+        return grid.column(int(target), "target")
+    return grid.column(target, "target")
+
+
+def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
+    """What the target is: labels or values.
+
+    Raises   DataError where a value is missing, all are the same, or they are neither labels nor numbers
+    """
+    texts = grid.texts(name)
+    where = f"{grid.path}: {which}{name!r}"
+    other = "choose another with --target"
+    gaps = [i for i, text in enumerate(texts) if text in MISSING]
+    if gaps:
+        more = f" and in {len(gaps) - 1} more rows" if len(gaps) > 1 else ""
+        raise DataError(
+            f"{grid.place(gaps[0], name)}: the target is missing here{more}; remove what has none, or {other}"
+        )
+    distinct = len(set(texts))
+    if distinct == 1:
+        raise DataError(f"{where}, is always {texts[0]!r}, which leaves nothing to predict; {other}")
+    numbers = {text: to_number(text) for text in set(texts)}
+    strays = [i for i, text in enumerate(texts) if numbers[text] is None]
+    if task is None:
+        task = "labels" if distinct == 2 or not _numeric(texts, numbers, strays) else "values"
+    if task == "values" and strays:
+        text = texts[strays[0]]
+        hint = "write numbers with a point" if COMMA.fullmatch(text) else f"correct it, or {other}"
+        raise DataError(f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; {hint}")
+    if task == "labels" and distinct > max(2, len(texts) // 3):
+        raise DataError(
+            f"{where}, has {distinct:,} different values in {len(texts):,} rows, which are no classes; {other}"
+        )
+    return Column(name, task, distinct, 0, texts[0])
+
+
+def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[int]) -> bool:
+    """Whether a target is values, rather than labels: numbers but for mistakes, and more than a few whole ones."""
+    if len(strays) * 10 > len(texts) and not all(COMMA.fullmatch(texts[i]) for i in strays):
+        return False
+    known = [number for number in numbers.values() if number is not None]
+    whole = bool(known) and len(set(known)) == len(known) and all(number.is_integer() for number in known)
+    return not (whole and len(numbers) <= LABELS and len(numbers) * 5 <= len(texts))
+
+
+# ----- the inputs ----------------------------------------------------------------------------------------------------
+
+
+def _odd_gaps(texts: list[str]) -> set[str]:
+    """The unusual texts of a missing value, in a column that is numbers but for them."""
+    numbers = {text: to_number(text) for text in set(texts)}
+    others = {text for text, number in numbers.items() if number is None and text not in MISSING}
+    numeric = sum(numbers[text] is not None for text in texts)
+    return others if others and others <= set(OTHER_MISSING) and numeric * 2 >= len(texts) else set()
+
+
+def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -> Column:
+    """What a column is good for, as an input."""
+    texts = grid.texts(name)
+    there = [text for text in texts if text not in missing]
+    distinct, gaps = len(set(there)), len(texts) - len(there)
+    kind, reason = _judge(grid, name, texts, there)
+    if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
+        pairs = len(set(zip(texts, labels, strict=True)))
+        if pairs == distinct:
+            kind, reason = "left out", "says the same as the target"
+    return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
+
+
+def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[Kind, str]:
+    """The kind of a column by its values, and the reason where it is left out."""
+    rows, distinct = len(texts), len(set(there))
+    if not there:
+        return "left out", "is empty"
+    if distinct == 1:
+        return "left out", f"is always {_short(there[0])!r}" + (" or missing" if len(there) < rows else "")
+    if len(there) * 10 < rows:
+        return "left out", f"is missing in {rows - len(there):,} of {rows:,} rows"
+    numbers = {text: to_number(text) for text in set(there)}
+    strays = [text for text in there if numbers[text] is None]
+    if not strays:
+        whole = all(text.lstrip("+").isdigit() for text in there)
+        if whole and rows > 2 and [int(text) for text in there] in (list(range(rows)), list(range(1, rows + 1))):
+            return "left out", NUMBERING
+        if whole and distinct == len(there) and ID.fullmatch(name):
+            return "left out", "is an id: whole numbers that all differ"
+        return "number", ""
+    if all(COMMA.fullmatch(text) for text in strays):
+        at = texts.index(strays[0])
+        return (
+            "left out",
+            f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; write numbers with a point",
+        )
+    if all(DATE.fullmatch(text) for text in there):
+        return "left out", "is dates or times, which are not read; make numbers of them"
+    limit = min(FEW, max(2, rows // 4))
+    if distinct <= limit:
+        return "category", ""
+    if len(strays) * 10 <= len(there):
+        at = texts.index(strays[0])
+        more = f" and {len(strays) - 1:,} more" if len(strays) > 1 else ""
+        odd = f"{_short(strays[0])!r} in line {grid.lines[at]}{more}"
+        return "left out", f"is numbers but for {odd}; correct it, or list it in missing"
+    if distinct * 2 > len(there):
+        return "left out", "is texts that nearly all differ, such as names or ids"
+    return "left out", f"has {distinct:,} different texts; up to {limit} are taken for categories"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else text[:23] + "…"

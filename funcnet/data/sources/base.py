@@ -1,0 +1,121 @@
+"""What a data source is: a spec that gives a table of inputs and targets. And arrays written out in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import attrs
+import numpy as np
+
+from funcnet.data.lazy_array import Stream
+from funcnet.data.split import Split
+from funcnet.errors import Problem
+from funcnet.key import Array, Key
+from funcnet.shapes import Shape
+from funcnet.spec.base import Spec, register
+from funcnet.spec.fields import frozen, positive
+
+Scale = Literal["standard", "minmax", "robust"]
+
+
+class Frame(NamedTuple):
+    """Inputs in columns of different kinds: numbers, NaN where one is missing, or texts, empty where one is missing."""
+
+    columns: dict[str, Array]
+    lines: Array
+    """The line of the file that each row stands in"""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.lines)
+
+
+Inputs = Array | Frame | Stream
+
+
+class Table(NamedTuple):
+    """Inputs and targets row by row, and what else a source knows of its rows."""
+
+    x: Inputs
+    y: Array
+    """Labels as integers or texts, or numbers; (rows,) or (rows, outputs)"""
+    classes: tuple[str, ...] | None = None
+    """The names of labels that are integers"""
+    weight: Array | None = None
+    columns: Mapping[str, Array] = {}
+    """Further values of each row, by which a split may group or order them"""
+    part: Array | None = None
+    """0 for a row that trains, 1 for one of the validation part, 2 of the test part, where the files say so"""
+    outputs: tuple[str, ...] = ()
+    """The names of the targets"""
+
+
+@frozen
+class Source(Spec):
+    """Base of every source. All have these fields:
+
+    ``split``         how rows are divided into training, validation and test parts
+    ``impute``        what a missing number becomes: the "mean", "median" or "most_frequent" of the training part, or
+                      a number; a missing category the most frequent one. Without it nothing may be missing
+    ``flatten``       each input becomes one axis
+    ``divide``        inputs are divided by it, such as pixels by 255
+    ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,
+                      "minmax" to 0 and 1, "robust" to median 0 and an interquartile range of 1
+    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units
+    ``block``         rows are shuffled in blocks of so many, which is how more than fits into memory is read
+    """
+
+    kind: ClassVar[str] = "data"
+    integers: ClassVar[bool] = False
+    """Whether inputs are indices, such as those of characters, and stay integers"""
+
+    split: Split | None = attrs.field(default=None, kw_only=True)
+    impute: Literal["mean", "median", "most_frequent"] | float | None = attrs.field(default=None, kw_only=True)
+    flatten: bool = attrs.field(default=False, kw_only=True)
+    divide: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    scale: Scale | None = attrs.field(default=None, kw_only=True)
+    target_scale: Scale | None = attrs.field(default=None, kw_only=True)
+    block: int | None = attrs.field(default=None, kw_only=True, validator=positive)
+
+    def split_columns(self) -> list[str]:
+        """The columns that the split names."""
+        return [] if self.split is None else self.split.columns
+
+    def in_shape(self, base: Path) -> Shape | None:
+        """The shape of one input before preprocessing, where it is known before the data is read, else None."""
+        raise TypeError(f"{type(self).__name__} does not define in_shape(base)")
+
+    def table(self, base: Path, key: Key) -> Table:
+        """The data; paths are relative to ``base``, draws come from ``key``."""
+        raise TypeError(f"{type(self).__name__} does not define table(base, key)")
+
+
+@register("arrays")
+@frozen
+class Arrays(Source):
+    """Rows written out in the spec: ``x`` (rows, features), ``y`` labels (rows,) or numbers (rows,) or (rows, outputs).
+
+    In Python they may be arrays; for more than a few thousand rows give the arrays to ``fit`` instead.
+    """
+
+    x: tuple[tuple[float, ...], ...]
+    y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...] = attrs.field(eq=lambda y: (type(y[0]), y))
+    weight: tuple[float, ...] | None = None
+
+    def validate(self) -> Iterator[Problem]:
+        for name, rows in (("x", self.x), ("y", self.y)):
+            if len({len(row) if isinstance(row, tuple) else -1 for row in rows}) != 1:
+                yield Problem(f".{name}", "expected at least one row, and all rows of one length")
+        for name, other in (("y", self.y), ("weight", self.weight)):
+            if other is not None and len(self.x) != len(other):
+                yield Problem(f".{name}", f"expected as many rows as x has, {len(self.x)}, got {len(other)}")
+
+    def in_shape(self, base: Path) -> Shape | None:
+        return (len(self.x[0]),)
+
+    def table(self, base: Path, key: Key) -> Table:
+        weight = None if self.weight is None else np.array(self.weight)
+        return Table(np.array(self.x), np.array(self.y), weight=weight)

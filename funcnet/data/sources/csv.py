@@ -1,0 +1,283 @@
+"""Tables in text files: CSV and its relatives."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import field
+
+from funcnet.data.paths import inside
+from funcnet.data.sources.arrays import opened
+from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.errors import DataError, Problem, did_you_mean, listed
+from funcnet.key import Array, Key
+from funcnet.shapes import Shape
+from funcnet.spec.base import MAX_INTEGER, register
+from funcnet.spec.fields import Words, frozen
+
+MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
+"""What stands for a missing value, unless the spec says otherwise"""
+LONGEST_WORD = 1000
+"""Characters of a label or category"""
+
+
+class Grid:
+    """The texts of a file: the names of its columns, its rows, and the line that each stands in.
+
+    Raises   DataError for a file that is missing, empty, not UTF-8 text, ragged, or has two columns of one name
+    """
+
+    def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
+        self.path = path
+        opened(path).close()
+        self.names: list[str] = []
+        self.rows: list[list[str]] = []
+        self.lines: list[int] = []
+        line = 1
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, delimiter=delimiter, strict=True)
+                for row in reader:
+                    begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
+                    if not row or (len(row) == 1 and not row[0].strip()):
+                        continue  # an empty line
+                    cells = [cell.strip() for cell in row]
+                    if not self.names:
+                        self.names = cells if header else [f"column_{i}" for i in range(len(cells))]
+                        if header:
+                            continue
+                    if len(cells) != len(self.names):
+                        raise DataError(
+                            f"{path}: line {begins}: expected {len(self.names)} values, got {len(cells)}"
+                            + ("" if len(cells) != 1 else "; is the delimiter another?")
+                        )
+                    self.rows.append(cells)
+                    self.lines.append(begins)
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: line {_not_text(path)}: is not UTF-8 text; save the file as UTF-8") from None
+        except csv.Error as error:
+            raise DataError(f"{path}: line {line}: cannot be read: {error}") from None
+        twice = next((name for i, name in enumerate(self.names) if name in self.names[:i]), None)
+        if twice is not None:
+            raise DataError(f"{path}: two columns are called {twice!r}; rename one")
+        if not self.rows:
+            raise DataError(f"{path}: has no rows" + (" below its header" if self.names else ""))
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of a column."""
+        at = self.names.index(name)
+        return [row[at] for row in self.rows]
+
+    def words(self, name: str) -> Array:
+        """The texts of a column as an array, in which each takes as much room as the longest.
+
+        Raises   DataError for one that is too long for a label or a category
+        """
+        texts = self.texts(name)
+        long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
+        if long is not None:
+            raise DataError(
+                f"{self.place(long, name)}: expected a label of at most {LONGEST_WORD} characters, "
+                f"got one of {len(texts[long])}; leave the column out"
+            )
+        return np.array(texts)
+
+    def place(self, row: int, name: str) -> str:
+        """Where a value stands."""
+        return f"{self.path}: line {self.lines[row]}, column {name!r}"
+
+    def column(self, wanted: str | int, what: str) -> str:
+        """The name of a column, given by its name or its number.
+
+        Raises   DataError with the nearest name
+        """
+        if isinstance(wanted, int):
+            if -len(self.names) <= wanted < len(self.names):
+                return self.names[wanted]
+            raise DataError(f"{self.path}: has no column {wanted} ({what}); it has {len(self.names)}, from 0")
+        if wanted not in self.names:
+            near = did_you_mean(wanted, self.names)
+            raise DataError(f"{self.path}: has no column {wanted!r} ({what}){near}; it has {listed(self.names)}")
+        return wanted
+
+    def numbers(self, name: str, missing: Sequence[str], hint: str) -> Array:
+        """A column of numbers, NaN where one is missing.
+
+        Raises   DataError for a text that is no number, with its line and column
+        """
+        values = np.empty(len(self.rows))
+        for i, text in enumerate(self.texts(name)):
+            number = np.nan if text in missing else to_number(text)
+            if number is None:
+                raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
+            values[i] = number
+        return values
+
+
+def to_number(text: str) -> float | None:
+    """The finite number that a text is, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) and "_" not in text else None
+
+
+def _not_text(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+@register("csv")
+@frozen
+class Csv(Source):
+    """A table in a text file: a header, then a row a line.
+
+    ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. A target whose
+    values are texts, or that stands in ``categorical``, is labels; whole numbers may be labels, others are values.
+    ``inputs`` are the columns to learn from, by default all others but ``weight`` and those that the split names.
+    Inputs are numbers, except those in ``categorical``, which become a column of 0 and 1 for each category of the
+    training part (one that it did not have: all 0), and those in ``ordinal``, which become 0, 1, 2, … in the order
+    that is given for each (one that is not in it: -1). ``missing`` are the texts of a missing value, which is an error
+    unless ``impute`` says what it becomes.
+    Raises   DataError with the line and the column
+    """
+
+    path: str
+    target: str | int | tuple[str, ...] | tuple[int, ...]
+    inputs: tuple[str, ...] | None = None
+    categorical: Words = ()
+    ordinal: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    weight: str | None = None
+    missing: tuple[str, ...] = MISSING
+    delimiter: str = ","
+    header: bool = True
+
+    def validate(self) -> Iterator[Problem]:
+        if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':
+            yield Problem(".delimiter", f"expected one character, such as ',' or '\\t', got {self.delimiter!r}")
+        for name in self.categorical:
+            if name in self.ordinal:
+                yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
+        for name, order in self.ordinal.items():
+            if len(set(order)) < len(order) or not order:
+                yield Problem(f".ordinal.{name}", "expected categories that differ, at least one")
+        if self.target == ():
+            yield Problem(".target", "expected a column to predict, got none")
+        if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
+            yield Problem(".inputs", "expected columns that differ, at least one")
+
+    def in_shape(self, base: Path) -> Shape | None:
+        """None: it depends on the categories."""
+        return None
+
+    def _targets(self, grid: Grid) -> list[str]:
+        several = self.target if isinstance(self.target, tuple) else (self.target,)
+        names = [grid.column(name, "target") for name in several]
+        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            raise DataError(f"{grid.path}: the column {twice!r} is named twice as a target")
+        return names
+
+    def _inputs(self, grid: Grid, targets: list[str]) -> list[str]:
+        if self.inputs is None:
+            aside = {*targets, *self.split_columns(), self.weight}
+            names = [name for name in grid.names if name not in aside]
+            if not names:
+                raise DataError(f"{grid.path}: no column is left as an input, beside the target {listed(targets)}")
+            return names
+        for name in self.inputs:
+            if grid.column(name, "inputs") in targets:
+                raise DataError(f"{grid.path}: the column {name!r} is among the inputs and is the target")
+        return list(self.inputs)
+
+    def table(self, base: Path, key: Key) -> Table:
+        grid = Grid(inside(base, self.path), self.delimiter, self.header)
+        targets = self._targets(grid)
+        inputs = self._inputs(grid, targets)
+        for field_name, names in (("categorical", self.categorical), ("ordinal", self.ordinal)):
+            for name in names:
+                grid.column(name, field_name)
+        for name in targets:
+            if name in self.ordinal:
+                raise DataError(f"{grid.path}: {name!r} is the target and stands in ordinal; list it in categorical")
+        columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
+        weight = None
+        if self.weight is not None:
+            weight = grid.numbers(grid.column(self.weight, "weight"), (), "a weight is never missing")
+        ys = [self._target(grid, name) for name in targets]
+        if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
+            raise DataError(
+                f"{grid.path}: expected numbers for several targets, got labels in {targets}; give one target"
+            )
+        y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
+        return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
+
+    def _order(self, grid: Grid, name: str) -> Array:
+        """A column to group by, as texts, or to order by: numbers, or texts such as 2024-05-31."""
+        words = grid.words(name)
+        gap = next((i for i, text in enumerate(words.tolist()) if text in self.missing), None)
+        if gap is not None:
+            raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
+        if self.split is not None and name == self.split.group:
+            return words
+        if to_number(words[0]) is None and not any(to_number(text) is not None for text in words.tolist()):
+            return words
+        return grid.numbers(name, (), "to order rows, all are numbers, or all texts such as 2024-05-31")
+
+    def _target(self, grid: Grid, name: str) -> Array:
+        """Labels as texts, whole numbers, or numbers."""
+        texts = grid.texts(name)
+        gap = next((i for i, text in enumerate(texts) if text in self.missing), None)
+        if gap is not None:
+            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out")
+        numbers = [to_number(text) for text in texts]
+        if name in self.categorical or all(number is None for number in numbers):
+            return grid.words(name)
+        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels")
+        whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
+        return values.astype(np.int64) if whole else values
+
+    def frame(self, grid: Grid, names: list[str]) -> Frame:
+        """The inputs of a file, in the order of the names."""
+        columns: dict[str, Array] = {}
+        for name in names:
+            if name in self.categorical or name in self.ordinal:
+                words = grid.words(name)
+                absent = np.array([text in self.missing for text in words.tolist()])
+                columns[name] = np.where(absent, "", words)
+            else:
+                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                columns[name] = grid.numbers(name, self.missing, hint)
+                absent = np.isnan(columns[name])
+            if self.impute is None and absent.any():
+                raise DataError(
+                    f"{grid.place(int(np.argmax(absent)), name)}: the value is missing; "
+                    'say what it becomes, such as "impute": "median"'
+                )
+        return Frame(columns, np.array(grid.lines))
+
+    def read(self, path: Path, names: Sequence[str]) -> Frame:
+        """The inputs of another file of this form, found by their names; other columns are left alone."""
+        grid = Grid(path, self.delimiter, self.header)
+        if self.header:
+            lost = [name for name in names if name not in grid.names]
+            if lost:
+                near = did_you_mean(lost[0], grid.names)
+                raise DataError(
+                    f"{path}: has no column {', '.join(map(repr, lost))}{near}; it has {listed(grid.names)}"
+                )
+        elif any(name not in grid.names for name in names):
+            if len(grid.names) != len(names):
+                raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
+            grid.names = list(names)  # the file without its targets
+        return self.frame(grid, list(names))

@@ -1,0 +1,200 @@
+"""k-fold cross-validation: every row is held out once, and the scores of the folds say how much they vary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from funcnet import tree
+from funcnet.data.prepare import labelled, prepared
+from funcnet.data.split import Parts
+from funcnet.errors import DataError, FuncnetError
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.run import check_parts, finish, fit_model, in_units, starting_state, train, watchers
+from funcnet.inputs import instance, whole_number
+from funcnet.key import Array, Key
+from funcnet.layers.base import Layer
+from funcnet.losses.base import Loss
+from funcnet.metrics import Metric
+from funcnet.optim.base import Optimizer
+from funcnet.shapes import Value
+from funcnet.spec.base import evolve
+from funcnet.training.fit import _arrays, evaluate, fit
+from funcnet.training.threads import limited
+
+
+@attrs.frozen(eq=False)
+class CrossValidation:
+    """The scores of every fold on the rows that it held out; as text, a table of them."""
+
+    scores: list[dict[str, float]]
+    """``[{"loss": …, <metric>: …}]``, the folds of the first repeat first"""
+    held_out: list[Array]
+    """The rows that each fold held out, in ascending order"""
+    folds: int
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean of each score over all folds of all repeats."""
+        return {name: float(np.mean([one[name] for one in self.scores])) for name in self.scores[0]}
+
+    @property
+    def deviation(self) -> dict[str, float]:
+        """The standard deviation of each score, ``np.std``: that of the folds there are, not of a larger set."""
+        return {name: float(np.std([one[name] for one in self.scores])) for name in self.scores[0]}
+
+    def __str__(self) -> str:
+        names = list(self.scores[0])
+        rows = [["repeat", "fold", "rows", *names]]
+        for i, (one, held_out) in enumerate(zip(self.scores, self.held_out, strict=True)):
+            repeat, fold = divmod(i, self.folds)
+            rows.append([str(repeat + 1), str(fold + 1), str(len(held_out)), *(f"{one[name]:.5g}" for name in names)])
+        for what, values in (("mean", self.mean), ("deviation", self.deviation)):
+            rows.append([what, "", "", *(f"{values[name]:.5g}" for name in names)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
+
+
+def cross_validate(
+    what: Experiment | Layer,
+    data: tuple[Any, ...] | None = None,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    key: Key | None = None,
+    stratify: bool = True,
+    base: str | os.PathLike[str] | None = None,
+    **training: Any,
+) -> CrossValidation:
+    """Train once for each fold, on all other rows, and score the rows that it holds out; ``repeats`` times over.
+
+    ``what`` is an experiment, or a network with ``data`` ``(x, y)`` or ``(x, y, weight)`` and what ``fit`` takes:
+    ``cross_validate(net, (x, y), loss=…, optimizer=…, epochs=…, metrics=…, key=…)``.
+
+    Of an experiment, the preprocessing is fitted on the training rows of every fold. Its test fraction is not used;
+    its validation fraction is drawn, as its split says, from the rows that a fold trains on. Rows to which the
+    source gives a part of their own, and are no training rows, take no part. The key is that of the seed by default.
+    Arrays are taken as they are: what must be fitted to the training rows belongs into an experiment.
+
+    Repeat r divides the rows by ``key.fold("repeat", r)``, and fold f of it trains by
+    ``key.fold("repeat", r, "fold", f)``, so that the same key gives the same scores to the bit. The sizes of folds
+    differ by one row at most, and with ``stratify`` so do those of each class in them, where the targets are class
+    labels; other targets are only shuffled.
+    Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
+             some class, or a split that keeps groups or an order; what ``fit`` and ``run`` raise
+    """
+    whole_number(folds, 2, "folds of 2 or more")
+    whole_number(repeats, 1, "repeats of 1 or more")
+    instance(what, (Experiment, Layer), "an experiment or a network", "fn.load_spec('specs/digits_mlp.json')")
+    if key is not None:
+        instance(key, Key, "a key", "fn.Key(0)")
+    if isinstance(what, Experiment):
+        if data is not None or training:
+            given = ["data"] * (data is not None) + sorted(training)
+            raise FuncnetError(f"an experiment says how it is trained; leave out {', '.join(given)}, or evolve it")
+        key = Key(what.seed) if key is None else key
+        run: Any = _Experiment(what, Path(base or "."), key)
+    else:
+        if key is None or data is None:
+            raise FuncnetError(
+                "expected data and a key beside a network: cross_validate(net, (x, y), key=fn.Key(0), …)"
+            )
+        instance(training.get("loss"), Loss, "a loss", "fn.losses.MeanSquaredError()")
+        instance(training.get("optimizer"), Optimizer, "an optimizer", "fn.optim.Adam()")
+        run = _Arrays(what, data, training)
+    scores, held_out = [], []
+    for repeat in range(repeats):
+        own = key.fold("repeat", repeat)
+        for fold, test in enumerate(folds_of(run.targets, folds, own, stratify)):
+            scores.append(run.score(run.rows[test], own.fold("fold", fold)))
+            held_out.append(run.rows[test])
+    return CrossValidation(scores, held_out, folds)
+
+
+def folds_of(y: Value, folds: int, key: Key, stratify: bool = True) -> list[Array]:
+    """The row numbers that each fold holds out; all together are every row once.
+
+    Rows in random order, with ``stratify`` those of one class after those of another, are dealt out in turn. So fold
+    i has ``⌈(n - i) / folds⌉`` rows, and the classes are divided as in scikit-learn's StratifiedKFold.
+    Raises   DataError for more folds than rows, or than rows of a class
+    """
+    rows = len(tree.leaves(y)[0])
+    if folds > rows:
+        raise DataError(f"expected at most as many folds as rows, {rows}, got {folds}")
+    order = key.permutation(rows)
+    if stratify and isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub":
+        labels, first, member, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
+        if counts.min() < folds:
+            rare = labels[counts.argmin()]
+            raise DataError(
+                f"expected at least {folds} rows of every class, one for each fold, got {counts.min()} of class "
+                f"{rare}; use fewer folds, or stratify=False"
+            )
+        order = order[np.argsort(first[member[order]], kind="stable")]
+    return [np.sort(order[fold::folds]) for fold in range(folds)]
+
+
+class _Experiment:
+    """An experiment whose table is read once."""
+
+    def __init__(self, experiment: Experiment, base: Path, key: Key) -> None:
+        self.experiment, self.base = experiment, base
+        split = experiment.data.split
+        for name in ("group", "time", "bootstrap"):
+            if split is not None and getattr(split, name):
+                raise DataError(f"split.{name}: folds are drawn row by row, which does not go with it; leave it out")
+        self.table, self.classes = labelled(experiment.data, key, base)
+        part = self.table.part
+        self.rows = np.arange(len(self.table.y)) if part is None else np.flatnonzero(part == 0)
+        self.targets = self.table.y[self.rows]
+
+    def score(self, test: Array, key: Key) -> dict[str, float]:
+        """The scores of some rows, after training on the others."""
+        experiment, source = self.experiment, self.experiment.data
+        kept = np.setdiff1d(self.rows, test)
+        parts = Parts(kept, kept[:0], test)
+        if source.split is not None and source.split.validation:
+            split = evolve(source.split, test=0.0)
+            columns = {name: values[kept] for name, values in self.table.columns.items()}
+            inner = split.parts(self.table.y[kept], key.fold("split"), columns)
+            parts = Parts(kept[inner.train], kept[inner.validation], test)
+        with limited(experiment.training.threads):
+            data = prepared(source, self.table, self.classes, parts, experiment.dtype)
+            fit_model(experiment, data.train.x.shape[1:])
+            metrics = in_units(experiment.metrics, data.preprocess)
+            check_parts(experiment, data, metrics)
+            result = train(
+                experiment, data, starting_state(experiment, key, data, self.base), metrics, watchers(experiment)
+            )
+            return finish(experiment, data, result).metrics["test"]
+
+
+class _Arrays:
+    """A network with its arrays."""
+
+    def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any]) -> None:
+        self.net, self.data, self.training = net, _arrays(data, ""), training
+        self.targets = self.data[1]
+        self.rows = np.arange(len(tree.leaves(self.targets)[0]))
+
+    def score(self, test: Array, key: Key) -> dict[str, float]:
+        """The scores of some rows, after training on the others."""
+        x, y, weight = self.data
+        kept = np.setdiff1d(self.rows, test)
+
+        def part(rows: Array) -> tuple[Any, ...]:
+            return *(tree.map(lambda a: a[rows], value) for value in (x, y)), None if weight is None else weight[rows]
+
+        ts = fit(self.net, part(kept), key=key, **self.training).train_state
+        loss: Loss = self.training["loss"]
+        optimizer: Optimizer = self.training["optimizer"]
+        metrics: Sequence[Metric] = self.training.get("metrics", ())
+        params = optimizer.eval_params(ts.params, ts.opt_state)
+        return evaluate(self.net, loss, params, ts.state, part(test), metrics)

@@ -1,0 +1,345 @@
+"""Running an experiment: check, prepare, train, score, and leave a run folder; go on where one stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from funcnet.data.paths import outside
+from funcnet.data.prepare import Prepared, check_classes, input_shape, prepare
+from funcnet.data.preprocess import shift_and_factor
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
+from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.folder import (
+    CHECKPOINTS,
+    LAST,
+    Run,
+    check_free,
+    check_weights,
+    claim,
+    data_digest,
+    environment,
+    load_run,
+    release,
+    write,
+)
+from funcnet.inputs import instance
+from funcnet.key import Key
+from funcnet.layers.base import check_total, reach
+from funcnet.metrics import InUnits, Metric
+from funcnet.networks.compare import diff
+from funcnet.networks.profile import Profile, profile
+from funcnet.shapes import Shape
+from funcnet.spec.codec import load_spec, spec_hash
+from funcnet.training.callbacks import Callback, Lines, Progress, Watcher, check_monitor, monitors
+from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
+from funcnet.training.fit import Fit, check_targets, evaluate, fit
+from funcnet.training.step import TrainState, train_state
+from funcnet.training.threads import limited
+
+log = logging.getLogger("funcnet")
+
+
+class Terminated(SystemExit):
+    """SIGTERM ended a run after it wrote a checkpoint; the exit status is 143."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(143)
+        self.folder = folder
+
+
+def run(
+    experiment: Experiment,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    base: str | os.PathLike[str] | None = None,
+    *,
+    callbacks: Sequence[Watcher] = (),
+    allow_outside: bool = False,
+) -> Run:
+    """Train an experiment; with ``out``, leave a run folder there.
+
+    With ``resume`` a run in that folder that did not end goes on from its newest whole checkpoint, and ends as if it
+    had never stopped; one that did end is given back, and where there is none it begins. ``base`` is the folder that
+    paths in the spec are relative to, the current one by default, and that they must
+    not leave without ``allow_outside``. The same
+    experiment gives the same run, bit for bit on one machine. Shapes are checked before data is read,
+    and the folder before training starts.
+    Raises   ShapeError, DataError; CheckpointError for a folder that is taken, of another spec, or cannot be written;
+             NonFiniteError, after saving the last good state and the history; Terminated at SIGTERM
+    """
+    instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
+    instance(callbacks, Sequence, "a list of callbacks", "[callback]")
+    base, folder = Path(base or "."), None if out is None else Path(out)
+    with limited(experiment.training.threads), outside() if allow_outside else contextlib.nullcontext():
+        if folder is None:
+            return _run(experiment, None, base, callbacks, resume=False)
+        if not (resume and os.path.exists(folder / "spec.json")):
+            check_free(folder)
+            return _run(experiment, folder, base, callbacks, resume=False)
+        check_same(folder, experiment)
+        if os.path.exists(folder / LAST):
+            return load_run(folder)
+        with locked(folder):
+            for place in (folder, folder / CHECKPOINTS):
+                sweep(place)
+            return _run(experiment, folder, base, callbacks, resume=True)
+
+
+def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Sequence[Watcher], *, resume: bool) -> Run:
+    """Train; a folder is free, or with ``resume`` this process's."""
+    training = experiment.training
+    check_shapes(experiment, base)
+    key = Key(experiment.seed)
+    data = prepare(experiment.data, key, base, experiment.dtype)
+    start: TrainState | Progress = starting_state(experiment, key, data, base)
+    metrics = in_units(experiment.metrics, data.preprocess)
+    check_parts(experiment, data, metrics)
+    check_monitors(experiment, data.validation is not None)
+    facts: dict[str, Any] = {}
+    with contextlib.ExitStack() as held:
+        saver = None
+        if folder is not None:
+            if not resume:
+                claim(folder, experiment, base)
+                held.enter_context(locked(folder))
+            facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
+            saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
+            held.enter_context(terminable(saver))
+        if resume and saver is not None:
+            saved = newest(saver.folder)
+            if saved is not None:
+                check_facts(saved, facts, saver.folder)
+                there = saved.progress.train_state
+                check_weights(saver.folder, experiment, data.train.x.shape[1:], there.params, there.state)
+                start = saved.progress
+        result: Fit | None = None
+        try:
+            if saver is not None:
+                saver.running = True
+            last = [*callbacks, *([] if saver is None else [saver])]
+            result = train(experiment, data, start, metrics, [*watchers(experiment, folder), *last])
+            if saver is not None:
+                saver.running = False
+                if result.stopped == type(saver).__name__:
+                    assert folder is not None
+                    raise Terminated(folder)
+            finished = finish(experiment, data, result)
+        except Terminated:
+            raise
+        except BaseException as error:
+            reached: Fit | None = result or getattr(error, "fit", None)
+            if folder is not None and not isinstance(error, NonFiniteError) and listed(folder / CHECKPOINTS):
+                if isinstance(error, FuncnetError):
+                    error.message += f". What was learnt is in {folder / CHECKPOINTS}; go on with --resume"
+                raise
+            if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
+                write(folder, finish(experiment, data, reached, failed=True), data, base)
+                if isinstance(error, FuncnetError):
+                    error.message += f". The last good state is in {folder}"
+            elif folder is not None and not resume:
+                release(folder)
+            raise
+        if folder is not None:
+            write(folder, finished, data, base)
+            if saver is not None and saver.terminate:
+                raise Terminated(folder)
+        return finished
+
+
+def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
+    """Refuse targets of any part that the loss or a metric cannot take, and classes that training does not have.
+
+    Raises   ShapeError, DataError
+    """
+    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
+        targets = {name: part.y for name, part in data.parts_by_name().items()}
+        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
+    for name, part in data.parts_by_name().items():
+        named = f"the {'training' if name == 'train' else name} part"
+        check_targets(experiment.model, experiment.loss, metrics, part, named)
+
+
+def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callback]:
+    """The callbacks that a spec names; those that write files only where there is a folder."""
+    early = experiment.training.early_stopping
+    named = [*([] if early is None else [early]), *experiment.training.callbacks]
+    if folder is None:
+        return [callback for callback in named if not isinstance(callback, Lines)]
+    return [callback.at(folder) for callback in named]
+
+
+def train(
+    experiment: Experiment,
+    data: Prepared,
+    start: TrainState | Progress,
+    metrics: Sequence[Metric],
+    callbacks: Sequence[Watcher] = (),
+) -> Fit:
+    """Train on prepared data as the experiment says."""
+    return fit(
+        experiment.model,
+        data.train,
+        loss=experiment.loss,
+        optimizer=experiment.optimizer,
+        epochs=experiment.training.epochs,
+        steps=experiment.training.steps,
+        batch_size=experiment.training.batch_size,
+        remainder=experiment.training.remainder,
+        augment=experiment.training.augment,
+        shards=experiment.training.shards,
+        log_every=experiment.training.log_every,
+        key=(start.train_state if isinstance(start, Progress) else start).key,
+        start=start,
+        validation=data.validation,
+        metrics=metrics,
+        callbacks=callbacks,
+        class_weight=class_weights(experiment, data.preprocess),
+        block=data.block,
+    )
+
+
+@contextlib.contextmanager
+def terminable(saver: Saver) -> Iterator[None]:
+    """Within it SIGTERM makes a training write a checkpoint and stop; before it trains it ends at once."""
+
+    def handle(number: int, frame: Any) -> None:
+        saver.terminate = True
+        if saver.running is None:
+            raise Terminated(saver.folder.parent)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_monitors(experiment: Experiment, validation: bool) -> None:
+    """Refuse a checkpoint's monitor that no row of the history will have, before training."""
+    policy = experiment.training.checkpoint
+    if policy is not None and policy.keep_best:
+        check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
+
+
+def check_same(folder: Path, experiment: Experiment) -> None:
+    """Refuse to go on in the folder of another experiment.
+
+    Raises   CheckpointError with every difference
+    """
+    try:
+        there = load_spec(folder / "spec.json")
+    except FuncnetError as error:
+        if not listed(folder / CHECKPOINTS):  # it was killed before it wrote its spec
+            return
+        raise CheckpointError(f"{folder}: its spec cannot be read, so it cannot go on: {error}") from None
+    if spec_hash(there) != spec_hash(experiment):
+        raise CheckpointError(
+            f"{folder}: holds a run of another spec, which differs in\n{diff(there, experiment)}\n"
+            "go on with that spec, or choose another --out"
+        )
+
+
+def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with other data; warn where another machine may give other last bits.
+
+    Raises   CheckpointError
+    """
+    if saved.facts["data"] != facts["data"]:
+        raise CheckpointError(f"{folder}: the data is not what the run began with; it has changed since")
+    same = json.loads(json.dumps(facts))
+    differ = [name for name in ("versions", "platform", "threads", "blas") if saved.facts.get(name) != same[name]]
+    if differ:
+        log.warning(
+            "%s: going on with other %s than it was written with; the last bits may differ", folder, ", ".join(differ)
+        )
+
+
+def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
+    """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
+    experiment, ts = finished.experiment, finished.train_state
+    with limited(experiment.training.threads), outside(allow_outside):
+        data = prepare(experiment.data, Key(experiment.seed), Path(base or "."), experiment.dtype)
+        parts = experiment.model, experiment.loss, experiment.optimizer
+        return profile(*parts, ts, data.train, experiment.training.batch_size)
+
+
+def check_shapes(experiment: Experiment, base: Path) -> None:
+    """Refuse a model that does not fit its data, or is too large, before any data is read."""
+    if experiment.data.in_shape(base) is not None:
+        fit_model(experiment, input_shape(experiment.data, Key(experiment.seed), base))
+
+
+def fit_model(experiment: Experiment, in_shape: Shape) -> None:
+    """Refuse a model that does not fit its inputs, or is too large.
+
+    Raises   ShapeError
+    """
+    reach("", experiment.model, "out_shape", in_shape)
+    check_total(experiment.model.leaves(in_shape))
+
+
+def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:
+    """Metrics of scaled targets in the units of the data."""
+    scaler = preprocess.get("targets")
+    if scaler is None:
+        return list(metrics)
+    shift, factor = (tuple(np.atleast_1d(part).tolist()) for part in shift_and_factor(scaler))
+    return [InUnits(metric, shift, factor) for metric in metrics]
+
+
+def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
+    """The class weights of a spec by label.
+
+    Raises   DataError for a name that no class has
+    """
+    given = experiment.training.class_weight
+    if given is None or given == "balanced":
+        return given
+    classes = preprocess["classes"]
+    found = {}
+    for name, weight in given.items():
+        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
+        if label is None:
+            known = ", ".join(classes) if classes else "labels such as '0'"
+            near = did_you_mean(name, classes or ())
+            raise DataError(f"training.class_weight: there is no class {name!r}{near}; there are {known}")
+        found[label] = weight
+    return found
+
+
+def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
+    """Step 0 of a run, with the initial values that the spec names, if any."""
+    initial = experiment.training.initial
+    params, state = (None, None) if initial is None else initial.values(base)
+    in_shape = data.train.x.shape[1:]
+    return train_state(
+        experiment.model, experiment.optimizer, key.fold("train"), in_shape, experiment.dtype, params, state or None
+    )
+
+
+def finish(experiment: Experiment, data: Prepared, result: Fit, *, failed: bool = False) -> Run:
+    """The scores of the final state on every part; after a failure, of those that can be scored."""
+    ts = result.train_state
+    params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+    metrics = {}
+    wanted = in_units(experiment.metrics, data.preprocess)
+    for name, part in data.parts_by_name().items():
+        try:
+            metrics[name] = evaluate(experiment.model, experiment.loss, params, ts.state, part, wanted)
+        except FuncnetError:
+            if not failed:
+                raise
+    return Run(ts, result.history, metrics, experiment, data.preprocess, params, result.stopped)

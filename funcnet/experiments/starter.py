@@ -1,0 +1,117 @@
+"""An experiment to begin with, for a table that nobody has described: reasonable, not the best."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from funcnet.combinators.serial import serial
+from funcnet.data.sniff import Findings
+from funcnet.data.sources.csv import MISSING, Csv, to_number
+from funcnet.data.split import Split
+from funcnet.experiments.experiment import Experiment, Training
+from funcnet.layers.activations import Relu
+from funcnet.layers.base import Layer
+from funcnet.layers.dense import Dense
+from funcnet.losses.base import Loss
+from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.losses.regression import MeanSquaredError
+from funcnet.metrics.base import Metric
+from funcnet.metrics.decisions import Accuracy, BalancedAccuracy
+from funcnet.metrics.ranking import RocAuc
+from funcnet.metrics.regression import MAE, R2, RMSE
+from funcnet.optim.adam import AdamW
+from funcnet.optim.schedules import Cosine
+
+UNEQUAL = 5
+"""Where the largest class has so many times the rows of the smallest, classes weigh the same"""
+LEAST = 10
+"""Rows below which none are held out"""
+FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
+"""Of the validation and the test part; the second is for classes of three to five rows"""
+
+
+def source(found: Findings, path: str) -> Csv:
+    """The table as a data source; ``path`` is as it will stand in the spec."""
+    categorical = [column.name for column in found.inputs if column.kind == "category"]
+    if found.target.kind == "labels" and any(to_number(label) is not None for label in found.counts):
+        categorical.append(found.target.name)  # labels that are numbers
+    return Csv(
+        path=path,
+        target=found.target.name,
+        inputs=tuple(column.name for column in found.inputs) if found.left_out else None,
+        categorical=tuple(categorical),
+        missing=(*MISSING, *found.missing),
+        delimiter=found.delimiter,
+        header=found.header,
+        split=split(len(found.grid.rows), found.counts),
+        impute="median" if any(column.missing for column in found.inputs) else None,
+        scale="standard",
+        target_scale="standard" if found.target.kind == "values" else None,
+    )
+
+
+def split(rows: int, counts: dict[str, int]) -> Split | None:
+    """Fractions that leave every class in every part where that can be; none for a handful of rows."""
+    if rows < LEAST:
+        return None
+    if not counts:
+        return Split(*FRACTIONS[0])
+    chosen = [pair for pair in FRACTIONS if all(round(part * min(counts.values())) >= 1 for part in pair)]
+    held_out = [pair for pair in FRACTIONS if all(any(round(part * n) for n in counts.values()) for part in pair)]
+    for validation, test in [*chosen, *held_out]:
+        return Split(validation, test, stratify=True)
+    return None
+
+
+class Size(NamedTuple):
+    """How large a network, and how long it is trained."""
+
+    hidden: tuple[int, ...]
+    weight_decay: float
+    batch_size: int
+    steps: int
+
+
+def size(rows: int, features: int) -> Size:
+    """By the rows to train on, and by how many there are for each feature.
+
+    Few rows ask for a small network that is held back, by a decay of the weights that is far stronger than usual.
+    """
+    if rows >= 10_000:
+        return Size((128, 128), 0.1, 128, 6000)
+    few = rows < 70 * features
+    if rows >= 1000:
+        return Size((64, 64), 1.0 if few else 0.3, 64, 2500)
+    return Size((32,), 1.0, 32, 1000) if rows < 35 * features else Size((64, 64), 1.0 if few else 0.3, 32, 1500)
+
+
+def experiment(found: Findings, data: Csv, rows: int, features: int) -> Experiment:
+    """The experiment for a table of so many rows to train on, and features after preprocessing."""
+    labels = found.target.kind == "labels"
+    of = size(rows, features)
+    hidden: list[Layer] = [layer for units in of.hidden for layer in (Dense(units), Relu())]
+    loss: Loss = SoftmaxCrossEntropy() if labels else MeanSquaredError()
+    return Experiment(
+        data=data,
+        model=serial(*hidden, head=Dense(len(found.counts) or 1)),
+        loss=loss,
+        metrics=_metrics(found),
+        optimizer=AdamW(Cosine(peak=0.01), weight_decay=of.weight_decay),
+        training=Training(
+            epochs=min(300, max(5, round(of.steps / -(-rows // of.batch_size)))),
+            batch_size=of.batch_size,
+            class_weight="balanced" if labels and unequal(found.counts) else None,
+        ),
+    )
+
+
+def unequal(counts: dict[str, int]) -> bool:
+    """Whether one class has far more rows than another."""
+    return max(counts.values()) >= UNEQUAL * min(counts.values())
+
+
+def _metrics(found: Findings) -> tuple[Metric, ...]:
+    if found.target.kind == "values":
+        return RMSE(), MAE(), R2()
+    balanced = (BalancedAccuracy(),) if unequal(found.counts) else ()
+    return Accuracy(), *balanced, *((RocAuc(),) if len(found.counts) == 2 else ())

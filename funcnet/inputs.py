@@ -1,0 +1,219 @@
+"""What comes in from outside: checked once per shape, cast to the params' dtype, and copied on its way out.
+
+Past these functions no raw NumPy message should ever reach a user.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funcnet import ops, tree
+from funcnet.data.lazy_array import Stream
+from funcnet.errors import DataError, FuncnetError, ShapeError
+from funcnet.key import Array
+from funcnet.layers.base import Layer, Params, State, reach
+from funcnet.shapes import Shape, Value, is_shape, shape_of
+
+
+def instance(value: Any, kind: type | tuple[type, ...], what: str, example: str) -> None:
+    """Refuse an argument of the wrong kind, a class in place of its instance, or a name in place of a spec.
+
+    Raises   FuncnetError with an example of the right one
+    """
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.60}"
+        raise FuncnetError(f"expected {what}, such as {example}, got {got}")
+
+
+def whole_number(value: Any, least: int, what: str) -> int:
+    """An integer of at least so much; no float, no boolean.
+
+    Raises   DataError
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise DataError(f"expected {what}, got {value!r}")
+    return int(value)
+
+
+def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None:
+    """The one float type of params and state; None for a network without floats, which takes inputs as they are.
+
+    Raises   ShapeError for a mixture, or for params that are not floats
+    """
+    flat = tree.flatten(params)
+    floats = {path: ops.array(leaf).dtype for path, leaf in flat.items()}
+    wide = {path: ops.array(leaf).dtype for path, leaf in tree.flatten(state or {}).items()}
+    floats |= {path: dtype for path, dtype in wide.items() if dtype.kind == "f"}
+    if len(set(floats.values())) > 1 or any(dtype.kind != "f" for dtype in floats.values()):
+        what = "params" if set(floats) <= set(flat) else "params and state"
+        found = ", ".join(sorted(f"{path} {dtype}" for path, dtype in floats.items()))
+        raise ShapeError(f"expected {what} of one float type, got {found}; convert them with tree.map")
+    return next(iter(floats.values()), None)
+
+
+def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
+    """Arrays of a value, its floats in the params' dtype; integers, booleans and streams stay what they are.
+
+    Raises   DataError for what is not an array of real numbers
+    """
+
+    def one(leaf: Any) -> Any:
+        if isinstance(leaf, Stream):
+            return leaf
+        array = numeric(leaf)
+        return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
+
+    return tree.map(one, value)
+
+
+def numeric(data: Any) -> Array:
+    """An array of real numbers from anything array-like.
+
+    Raises   DataError for ragged rows, text, objects and complex numbers
+    """
+    try:
+        array = ops.array(data)
+    except ValueError:
+        raise DataError(
+            "expected rows of one length, got rows that differ; pad or cut them, or give several inputs as a tuple"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
+    return array
+
+
+def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
+    """How params and state differ from the leaves that the network has at an input shape."""
+    expected = tree.flatten(net.leaves(in_shape))
+    found = []
+    for kind, given in (("param", params), ("state", state)):
+        flat = tree.flatten(given)
+        wanted = {path: leaf.shape for path, leaf in expected.items() if leaf.kind == kind}
+        for path, shape in wanted.items():
+            if path not in flat:
+                found.append(f"{path}: expected {kind} of shape {shape}, got none")
+            elif np.shape(flat[path]) != shape:
+                found.append(f"{path}: expected {kind} of shape {shape}, got {np.shape(flat[path])}")
+        surplus = [path for path in flat if path not in wanted]
+        found += [f"{path}: expected no such {kind}, got shape {np.shape(flat[path])}" for path in surplus]
+    return found
+
+
+def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
+    """Check that params, state and a batch of inputs fit the network and one another.
+
+    Raises   ShapeError naming every leaf that does not
+    """
+    in_shape = shape_of(x)
+    unbatched = tree.map(np.shape, x)
+    try:
+        if any(leaf.ndim == 0 for leaf in tree.leaves(x)):
+            raise ShapeError(f"expected a batch of samples, got a single number; wrap it: np.array([[{x}]])")
+        if len({len(leaf) for leaf in tree.leaves(x)}) != 1:
+            counts = ", ".join(str(len(leaf)) for leaf in tree.leaves(x)) or "none"
+            raise ShapeError(f"expected inputs with as many rows each, got {counts}; give every input the whole batch")
+        reach("", net, "out_shape", in_shape)
+        problems = mismatches(net, in_shape, params, state)
+    except FuncnetError:
+        _explain_input(net, params, state, in_shape, unbatched)
+        raise
+    if problems:
+        _explain_input(net, params, state, in_shape, unbatched)
+        raise ShapeError(
+            f"params and state do not fit the network for inputs of shape {in_shape}:\n  "
+            + "\n  ".join(problems)
+            + "\ngive inputs of the shape that the params were initialised for, or the params of this network"
+        )
+
+
+def _fits(net: Layer, params: Params, state: State, in_shape: Shape) -> bool:
+    try:
+        net.out_shape(in_shape)
+        return not mismatches(net, in_shape, params, state)
+    except FuncnetError:
+        return False
+
+
+def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, unbatched: Shape) -> None:
+    """Raise a plainer error where the input alone is at fault: one sample without a batch, or another width."""
+    if _fits(net, params, state, unbatched):
+        raise ShapeError(
+            f"expected a batch of samples, got one sample of shape {unbatched}; "
+            "give it a batch axis: x[None] (and y[None])"
+        ) from None
+    if is_shape(in_shape) and in_shape:
+        for width in sorted({length for leaf in tree.leaves(params) for length in np.shape(leaf)}):
+            fitting = (*in_shape[:-1], width)
+            if _fits(net, params, state, fitting):
+                raise ShapeError(
+                    f"expected inputs of shape {fitting}, which the params were made for, got {in_shape}; "
+                    "give the same features as in training"
+                ) from None
+
+
+def signature(*values: Any) -> tuple[Any, ...]:
+    """Structure, shapes (without the batch axis for the first value) and dtypes, to recognise what was checked."""
+    x, *rest = values
+    return (_form(x, 1), *(_form(value, 0) for value in rest))
+
+
+def _form(value: Any, skip: int) -> Any:
+    if isinstance(value, dict):
+        return tuple((name, _form(inner, skip)) for name, inner in value.items())
+    if isinstance(value, tuple):
+        return tuple(_form(inner, skip) for inner in value)
+    return value.ndim, value.shape[skip:], value.dtype.char
+
+
+def owned(value: Value, *others: Value) -> Value:
+    """A value whose arrays nobody else holds: views, repetitions and arrays from outside are copied."""
+    held = {ops.identity(leaf) for other in others for leaf in tree.leaves(other)}
+
+    def one(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        if ops.is_view(leaf) or ops.identity(leaf) in held:
+            leaf = leaf.copy()
+        held.add(ops.identity(leaf))
+        return leaf
+
+    return tree.map(one, value)
+
+
+def check_rows(x: Value, y: Value, weight: Array | None) -> None:
+    """Refuse inputs, targets and weights that differ in their number of rows."""
+    counts = {len(leaf) if leaf.ndim else 0 for value in (x, y, weight) for leaf in tree.leaves(value)}
+    if len(counts) > 1:
+        raise ShapeError(
+            f"expected as many targets (and weights) as inputs, got {len(tree.leaves(x)[0])} inputs "
+            f"and {', '.join(str(np.shape(leaf)) for leaf in tree.leaves((y, weight)))}; pair them row by row"
+        )
+
+
+def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
+    """``(x, y, weight)`` of a batch or data set given as ``(x, y)`` or ``(x, y, weight)``.
+
+    Raises   ShapeError for anything else
+    """
+    if not isinstance(batch, tuple) or len(batch) not in (2, 3):
+        size = f" of {len(batch)}" if isinstance(batch, tuple) else ""
+        raise ShapeError(f"expected data as a tuple (x, y) or (x, y, weight), got a {type(batch).__name__}{size}")
+    x, y, weight = batch if len(batch) == 3 else (*batch, None)
+    return x, y, weight
+
+
+def finite(array: Array) -> bool:
+    """Whether every entry is finite; integers always are."""
+    array = np.asarray(array)
+    if array.dtype.kind != "f" or math.isfinite(float(np.vdot(array, array))):
+        return True
+    return bool(np.isfinite(array).all())  # the sum of squares may overflow while every entry is finite
+
+
+def all_finite(value: Value) -> bool:
+    """Whether every entry of every array is finite."""
+    return all(map(finite, tree.leaves(value)))

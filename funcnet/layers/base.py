@@ -1,0 +1,417 @@
+"""The interface of every layer, and the one way by which a combinator reaches its children.
+
+A layer is a triple of pure functions:
+
+    init  (key, in_shape, dtype)        -> (params, state)
+    apply (params, state, x, ctx)       -> (y, state, residuals)
+    vjp   (params, residuals, dy)       -> (dparams, dx)
+
+``vjp`` is the vector-Jacobian product: given the cotangent ``dy`` (the gradient of some scalar with
+respect to ``y``) it returns the gradients with respect to the parameters and the input. ``residuals``
+is whatever ``apply`` wants to hand over to it. Two triples in sequence are a triple again, so a whole
+network has one forward and one backward function. Nothing that is received is ever written to.
+
+Shapes exclude the batch axis and nest like the values they describe: ``(28, 28, 1)`` for one array,
+a tuple of shapes for a tuple of arrays, a dict for a dict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from funcnet import tree
+from funcnet.errors import FuncnetError, KeyRequired, ShapeError
+from funcnet.initializers import Initializer
+from funcnet.key import Array, Key
+from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
+from funcnet.signatures import check_functions, returned
+from funcnet.spec.base import Spec
+from funcnet.spec.fields import frozen
+
+Params = dict[str, Any]
+State = dict[str, Any]
+
+MAX_PARAMETERS = 2**31  # 8 GB in float32: beyond it a size in the spec is far likelier a mistake
+
+
+class Leaf(NamedTuple):
+    """One array of a layer: its shape, how it starts, and whether it is trained."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+    kind: Literal["param", "state"] = "param"
+
+
+class Triple(NamedTuple):
+    """A layer as three bare functions."""
+
+    init: Callable[..., tuple[Params, State]]
+    apply: Callable[..., tuple[Value, State, Any]]
+    vjp: Callable[..., tuple[Params, Value]]
+
+
+@attrs.frozen
+class Context:
+    """How a forward pass runs: training or not, and the key of its random draws."""
+
+    train: bool = False
+    key: Key | None = None
+
+    def child(self, name: str) -> Context:
+        """The context of a child, whose key is folded by its name."""
+        if self.key is None or not name:
+            return self
+        return Context(self.train, self.key.fold(name))
+
+    def draw(self) -> Key:
+        """The key for this layer's random numbers. A wrapper, whose inner layer has the same path and so
+        the same key, folds a word of its own: ``ctx.draw().fold("wrapper")``.
+
+        Raises   KeyRequired when the context has none
+        """
+        if self.key is None:
+            raise KeyRequired(
+                "draws random numbers in training and the context has no key; "
+                "expected Context(train=True, key=fn.Key(seed)), got key=None"
+            )
+        check_key(self.key)
+        return self.key
+
+
+def check_key(key: Any) -> None:
+    """Refuse what is no key, such as a bare seed."""
+    if not isinstance(key, Key):
+        raise FuncnetError(f"expected a key, such as fn.Key(0), got {key!r:.60}")
+
+
+EVAL = Context()
+
+
+@frozen
+class Layer(Spec):
+    """Base of every layer. A subclass declares ``leaves`` and ``out_shape`` and writes ``apply`` and ``vjp``."""
+
+    kind: ClassVar[str] = "layer"
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        """``{name: Leaf}``, what the layer owns; nested by child in a combinator."""
+        return {}
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        """``{name: Layer}``. A wrapper's inner layer has the empty name, which adds no path segment."""
+        return {}
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """The shape of ``y`` for an input of shape ``in_shape``, or a ShapeError."""
+        raise TypeError(f"{type(self).__name__} does not define out_shape(in_shape)")
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        """What the arrays of an input hold, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
+        return kinds_like(in_shape, "f")
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
+        check_key(key)
+        self.out_shape(in_shape)
+        leaves = self.leaves(in_shape)
+        check_total(leaves)
+        made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
+        params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
+        state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
+        return params, state
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        """The forward pass: ``(y, state, residuals)``."""
+        raise TypeError(f"{type(self).__name__} does not define apply(params, state, x, ctx)")
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        """The backward pass: ``(dparams, dx)`` for the cotangent ``dy`` of ``y``."""
+        raise TypeError(f"{type(self).__name__} does not define vjp(params, residuals, dy)")
+
+    @property
+    def triple(self) -> Triple:
+        """The three functions on their own."""
+        return Triple(self.init, self.apply, self.vjp)
+
+    def __rshift__(self, other: Layer) -> Layer:
+        """``a >> b``: first ``a``, then ``b``."""
+        from funcnet.combinators.serial import chain
+
+        return chain(self, other)
+
+
+@frozen
+class Combinator(Layer):
+    """Base of layers made of layers. A subclass writes ``children``, ``wire``, ``apply`` and ``vjp``."""
+
+    def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
+        """``({child: its in_shape}, out_shape)``: how shapes flow from child to child."""
+        raise TypeError(f"{type(self).__name__} does not define wire(in_shape)")
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return self.wire(in_shape)[1]
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        shapes, _ = self.wire(in_shape)
+        kinds = kinds_like(in_shape, "f")
+        for name, layer in self.children.items():
+            if shapes[name] == in_shape:  # what the combinator takes is what this child takes
+                kinds = merged_kinds(kinds, layer.in_kinds(in_shape))
+        return kinds
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        shapes, _ = self.wire(in_shape)
+        return nest({name: reach(name, layer, "leaves", shapes[name]) for name, layer in self.children.items()})
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        check_key(key)
+        check_total(self.leaves(in_shape))
+        shapes, _ = self.wire(in_shape)
+        made = {
+            name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
+            for name, layer in self.children.items()
+        }
+        params, state = (nest({name: pair[i] for name, pair in made.items()}) for i in (0, 1))
+        return params, state
+
+
+# ----- reaching children ----------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """What a listener hears after each call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``."""
+
+    method: str
+    path: str
+    layer: Layer
+    args: tuple[Any, ...]
+    result: Any
+    depth: int
+
+
+class Caller(Protocol):
+    """What stands between ``reach`` and a layer's method."""
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        """The method's result."""
+
+
+_listener: ContextVar[Caller | None] = ContextVar("listener", default=None)
+
+
+class _Listener:
+    def __init__(self, notify: Callable[[Call], None]) -> None:
+        self.notify = notify
+        self.names: list[str] = []
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        self.names.append(name)
+        try:
+            result = getattr(layer, method)(*args)
+            self.notify(Call(method, path_of(self.names), layer, args, result, len(self.names) - 1))
+            return result
+        finally:
+            self.names.pop()
+
+
+def path_of(names: Sequence[str]) -> str:
+    """The path of a layer reached by these names, of which a wrapper's and the root's are empty."""
+    return "/".join(filter(None, names))
+
+
+def listen(notify: Callable[[Call], None]) -> contextlib.AbstractContextManager[None]:
+    """Tell ``notify`` of every call that goes through ``reach`` inside the block."""
+    return listen_with(_Listener(notify))
+
+
+@contextlib.contextmanager
+def listen_with(caller: Caller) -> Iterator[None]:
+    """Let ``caller`` make every call that goes through ``reach`` inside the block."""
+    token = _listener.set(caller)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextlib.contextmanager
+def listen_between(caller: Any) -> Iterator[None]:
+    """As ``listen_with``, for a caller that passes every call on to ``caller.outer``, who listened before."""
+    caller.outer = _listener.get()
+    with listen_with(caller):
+        yield
+
+
+def listening() -> bool:
+    """Whether somebody listens, so that layers must be reached one by one."""
+    return _listener.get() is not None
+
+
+def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
+    """Call a method of a child: errors get its path, listeners hear of it.
+
+    The root of a network is reached under the empty name.
+    """
+    try:
+        listener = _listener.get()
+        if listener is None:
+            return getattr(layer, method)(*args)
+        return listener.call(name, layer, method, args)
+    except FuncnetError as error:
+        error.locate(name, type(layer).__name__)
+        raise
+    except Exception as error:
+        error.add_note(f"in {method} of {name or 'the network'} ({type(layer).__name__})")
+        raise
+
+
+def out_shape_child(name: str, layer: Layer, in_shape: Shape) -> Shape:
+    """``out_shape`` of a child."""
+    return reach(name, layer, "out_shape", in_shape)
+
+
+def init_child(
+    name: str, layer: Layer, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32
+) -> tuple[Params, State]:
+    """``init`` of a child, with its own key."""
+    made: tuple[Params, State] = returned(layer, "init", reach(name, layer, "init", key, in_shape, dtype), name)
+    return made
+
+
+def apply_child(
+    name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
+) -> tuple[Value, State, Any]:
+    """``apply`` of a child, on its part of the params, the state and the key."""
+    if name:
+        params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
+    result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)
+    if type(result) is tuple and len(result) == 3 and type(result[1]) is dict:
+        return result
+    fitting: tuple[Value, State, Any] = returned(layer, "apply", result, name)
+    return fitting
+
+
+def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+    """``vjp`` of a child, on its part of the params. An absent cotangent gives zeros and stays absent."""
+    if name:
+        params = params.get(name, {})
+    if dy is None:
+        return tree.zeros_like(params), None
+    result: tuple[Params, Value] = reach(name, layer, "vjp", params, residuals, dy)
+    if type(result) is tuple and len(result) == 2 and type(result[0]) is dict:
+        return result
+    fitting: tuple[Params, Value] = returned(layer, "vjp", result, name)
+    return fitting
+
+
+def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
+    """One dict of the children's dicts: under their names, the unnamed one's spread out, empty ones omitted."""
+    whole: dict[str, Any] = {}
+    for name, part in parts.items():
+        entries = part if not name else {name: part} if part else {}
+        for entry, content in entries.items():
+            if entry in whole:
+                raise ShapeError(f"two parts are called {entry!r}; rename the child or parameter of that name")
+            whole[entry] = content
+    return whole
+
+
+# ----- shapes and leaves ---------------------------------------------------------------------------------
+
+
+def zeros_for(
+    layer: Layer, in_shape: Shape, rows: int, dtype: npt.DTypeLike, zeros: Callable[..., Array] = np.zeros
+) -> Value:
+    """A batch of zeros that a layer takes: floats of ``dtype``, integers or booleans; by ``zeros(shape, dtype)``."""
+    dtypes = {"f": dtype, "i": np.int64, "b": np.bool_}
+
+    def made(shapes: Any, kinds: Any) -> Value:
+        if isinstance(kinds, dict):
+            return {name: made(shapes[name], kind) for name, kind in kinds.items()}
+        if isinstance(kinds, tuple):
+            return tuple(made(shape, kind) for shape, kind in zip(shapes, kinds, strict=True))
+        return zeros(shapes, dtypes[kinds])
+
+    return made(batched(in_shape, rows), layer.in_kinds(in_shape))
+
+
+def count_parameters(leaves: Mapping[str, Any]) -> int:
+    """How many trained numbers the leaves hold, as a Python integer that cannot overflow."""
+    return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
+
+
+def check_total(leaves: Mapping[str, Any]) -> None:
+    """Refuse a network too large to allocate, before anything is.
+
+    Raises   ShapeError with the total
+    """
+    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf))
+    if total > MAX_PARAMETERS:
+        message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
+        raise ShapeError(message, layer="the network")
+
+
+# ----- three bare functions ---------------------------------------------------------------------------------
+
+
+@frozen
+class FunctionLayer(Layer):
+    """Three functions as a layer; made by ``fn.layer``."""
+
+    init_function: Callable[..., Any]
+    apply_function: Callable[..., Any]
+    vjp_function: Callable[..., Any]
+    out_shape_function: Callable[..., Any]
+
+    def leaves(self, in_shape: Shape) -> dict[str, Any]:
+        def described(kind: Literal["param", "state"], values: Any) -> dict[str, Any]:
+            return {
+                name: described(kind, node) if isinstance(node, dict) else Leaf(np.shape(node), Initializer(), kind)
+                for name, node in values.items()
+            }
+
+        params, state = self.init(Key(0), in_shape)
+        leaves = tree.flatten(described("param", params)) | tree.flatten(described("state", state))
+        return tree.unflatten(leaves)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        return self.out_shape_function(in_shape)
+
+    def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
+        made: tuple[Params, State] = returned(self, "init", self.init_function(key, in_shape, dtype))
+        return made
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        result: tuple[Value, State, Any] = self.apply_function(params, state, x, ctx)
+        return result
+
+    def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        result: tuple[Params, Value] = self.vjp_function(params, residuals, dy)
+        return result
+
+
+def layer(
+    init: Callable[..., tuple[Params, State]],
+    apply: Callable[..., tuple[Value, State, Any]],
+    vjp: Callable[..., tuple[Params, Value]],
+    out_shape: Callable[[Shape], Shape],
+) -> Layer:
+    """Three bare functions as a layer. It composes like any other; it refuses to serialise.
+
+    ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
+    residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
+    Raises   FuncnetError for functions of other parameters
+    """
+    check_functions(Layer, {"init": init, "apply": apply, "vjp": vjp, "out_shape": out_shape})
+    return FunctionLayer(init, apply, vjp, out_shape)

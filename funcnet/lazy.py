@@ -1,0 +1,49 @@
+"""Public names that load on first use. A package's stub, ``__init__.pyi``, lists each name once: the type checker
+reads it, and so does ``attach``, which is why importing funcnet costs little more than importing NumPy."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_IMPORT = re.compile(r"^from (funcnet[\w.]*) import (?:\(([^)]*)\)|(.*))$", re.MULTILINE)
+
+
+@functools.cache
+def public(package: str) -> dict[str, str]:
+    """``{name: module}`` of a package's public names, as its stub lists them."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    stub = Path(spec.origin).with_suffix(".pyi").read_text(encoding="utf-8")
+    places = {}
+    for module, several, one in _IMPORT.findall(stub):
+        for name in filter(None, (part.strip() for part in (several or one).split(","))):
+            places[name.partition(" as ")[0]] = module
+    return places
+
+
+def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package with a stub.
+
+    Raises   AttributeError, with the nearest name, for a name that the stub does not list
+    """
+    places = public(package)
+
+    def getattribute(name: str) -> Any:
+        if name not in places:
+            from funcnet.errors import did_you_mean  # a slip; whoever makes none does not wait for it
+
+            near = "" if name.startswith("__") else did_you_mean(name, places)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{near}")
+        module = importlib.import_module(places[name])
+        value = importlib.import_module(f"{package}.{name}") if places[name] == package else getattr(module, name)
+        setattr(importlib.import_module(package), name, value)
+        return value
+
+    return getattribute, lambda: sorted(places), sorted(places)

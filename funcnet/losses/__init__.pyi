@@ -1,0 +1,23 @@
+from funcnet.losses.base import (
+    ElementwiseLoss as ElementwiseLoss,
+    Loss as Loss,
+    share as share,
+    spread as spread,
+    total_weight as total_weight,
+)
+from funcnet.losses.classification import (
+    BinaryCrossEntropy as BinaryCrossEntropy,
+    NegativeLogLikelihood as NegativeLogLikelihood,
+    SigmoidCrossEntropy as SigmoidCrossEntropy,
+    SoftmaxCrossEntropy as SoftmaxCrossEntropy,
+)
+from funcnet.losses.combined import EachMember as EachMember, Multi as Multi
+from funcnet.losses.regression import (
+    HalfMeanSquaredError as HalfMeanSquaredError,
+    HalfSumSquaredError as HalfSumSquaredError,
+    Huber as Huber,
+    MeanAbsoluteError as MeanAbsoluteError,
+    MeanSquaredError as MeanSquaredError,
+    RootMeanSquaredError as RootMeanSquaredError,
+    SumSquaredError as SumSquaredError,
+)

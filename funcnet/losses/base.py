@@ -1,0 +1,159 @@
+"""Losses: a scalar from predictions and targets, and the cotangent of the predictions.
+
+Every loss is a sum over terms divided by ``divisor``: for a mean the number of terms, or the sum of
+their weights; for a sum 1. A term is an element of the prediction, or a row for softmax
+cross-entropy. Passing the whole batch's divisor to the parts of a batch makes their losses and
+gradients add up to the whole batch's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from funcnet import ops
+from funcnet.errors import ShapeError
+from funcnet.key import Array
+from funcnet.shapes import shape_of
+from funcnet.spec.base import Spec
+from funcnet.spec.fields import frozen
+
+
+@frozen
+class Loss(Spec):
+    """Base of every loss."""
+
+    kind: ClassVar[str] = "loss"
+    additive: ClassVar[bool] = True
+    """Whether the losses of a batch's parts, given the whole's divisor, add up to the whole's."""
+    probabilities: ClassVar[bool] = False
+    """Whether ``link`` gives probabilities: of each class, or of one"""
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        """What the sum over terms is divided by."""
+        raise TypeError(f"{type(self).__name__} does not define divisor(target, weight)")
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        """``(value of shape (), residuals)``; ``divisor`` defaults to that of the targets given."""
+        raise TypeError(f"{type(self).__name__} does not define apply(prediction, target, weight, divisor)")
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        """The cotangent of the prediction, in its shape."""
+        raise TypeError(f"{type(self).__name__} does not define vjp(residuals, dy)")
+
+    def link(self, prediction: Any) -> Any:
+        """Probabilities where the prediction is logits, else the prediction itself."""
+        return prediction
+
+
+def share(divisor: float) -> float:
+    """``1 / divisor``; 0 for an empty batch or weights that are all 0, whose loss is 0."""
+    return ops.scalar(reciprocal, divisor)
+
+
+def reciprocal(number: float) -> float:
+    """``1 / number``, and 0 for 0."""
+    return 1.0 / number if number else 0.0
+
+
+def one_array(value: Any, what: str, owner: Spec) -> Array:
+    """The value itself, where it is one array.
+
+    Raises   ShapeError for the several outputs of a network, or several targets
+    """
+    if isinstance(value, tuple | dict):
+        raise ShapeError(
+            f"expected one {what} to compare, got the shapes {shape_of(value)}; join outputs with Concat() or Sum()",
+            layer=type(owner).__name__,
+        )
+    array: Array = value
+    return array
+
+
+def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
+    """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as one.
+
+    Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
+    """
+    shapes = {one_array(prediction, "output", owner).shape, one_array(target, "target", owner).shape}
+    if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
+        raise ShapeError(
+            f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
+            "reshape one of them, or change the last layer's units",
+            layer=type(owner).__name__,
+        )
+    return target.reshape(prediction.shape).astype(prediction.dtype, copy=False)
+
+
+def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Array:
+    """A weight per sample, or per term, in a form that broadcasts over terms of the given shape.
+
+    Raises   ShapeError for a weight of another shape
+    """
+    if weight.shape == shape:
+        return weight.astype(dtype, copy=False)
+    if weight.shape != shape[:1]:
+        raise ShapeError(
+            f"expected a weight of shape {shape[:1]} or {shape}, got {weight.shape}; "
+            "give one weight per sample or term",
+            layer=type(owner).__name__,
+        )
+    return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
+
+
+def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
+    """The number of terms, or the sum of their weights; a sample's weight counts for each of its terms."""
+    size = math.prod(shape)
+    if weight is None:
+        return float(size)
+    total: float = ops.number(np.sum(weight, dtype=np.float64))
+    return total * (size / weight.size) if weight.size else 0.0
+
+
+# ----- one term an element ---------------------------------------------------------------------------
+
+
+@frozen
+class ElementwiseLoss(Loss):
+    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``.
+
+    Shapes   prediction and target equal, or (n,) and (n, 1); weight (batch,) or the prediction's
+    VJP      dp = dy · w / Σ w · slope(p, t)
+    """
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        """The loss of one element."""
+        raise TypeError(f"{type(self).__name__} does not define term(prediction, target)")
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        """∂term/∂prediction"""
+        raise TypeError(f"{type(self).__name__} does not define slope(prediction, target)")
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return total_weight(one_array(target, "target", self).shape, weight)
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        target = column_of(prediction, target, self)
+        terms = self.term(prediction, target)
+        if weight is not None:
+            weight = spread(weight, prediction.shape, prediction.dtype, self)
+            terms = weight * terms
+        return np.sum(terms) * share(divisor), (prediction, target, weight, divisor)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        prediction, target, weight, divisor = residuals
+        slope = self.slope(prediction, target) * (dy * share(divisor))
+        return slope if weight is None else weight * slope
+
+
+# ----- cross-entropy on logits --------------------------------------------------------------------------
+
+
+# ----- losses of several outputs ----------------------------------------------------------------------------

@@ -1,0 +1,187 @@
+"""Losses of classes: cross-entropies of probabilities, of logits, of log-probabilities."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops
+from funcnet.errors import DataError, ShapeError
+from funcnet.key import Array
+from funcnet.losses.base import ElementwiseLoss, Loss, one_array, share, spread, total_weight
+from funcnet.spec.base import Spec, register
+from funcnet.spec.fields import fraction, frozen
+
+
+def check_probabilities(values: Array, name: str, owner: Spec, advice: str) -> None:
+    """Raise DataError unless every value lies in [0, 1]."""
+
+    def error(values: Array) -> DataError:
+        bad = values[~((values >= 0.0) & (values <= 1.0))]
+        return DataError(f"expected {name} between 0 and 1, got {bad.flat[0]}; {advice}", layer=type(owner).__name__)
+
+    ops.check((values >= 0.0) & (values <= 1.0) | np.isnan(values), error, values)
+
+
+def check_labels(labels: Array, classes: int, owner: Spec) -> None:
+    """Raise DataError unless every label is one of the classes."""
+
+    def error(labels: Array) -> DataError:
+        where = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+        return DataError(
+            f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; "
+            "renumber the labels, or give the last layer one unit for each class",
+            layer=type(owner).__name__,
+        )
+
+    ops.check((labels >= 0) & (labels < classes), error, labels)
+
+
+@register("binary_cross_entropy")
+@frozen
+class BinaryCrossEntropy(ElementwiseLoss):
+    """On probabilities: the mean of ``-(t log p + (1 - t) log(1 - p))``.
+
+    At p = 0 and 1 it stays finite as PyTorch's does: the logarithms are clipped below at -100, and the
+    derivative ``(p - t) / (p (1 - p))`` has its denominator clipped below at 1e-12.
+    Raises   DataError for predictions or targets outside [0, 1]
+    """
+
+    probabilities: ClassVar[bool] = True
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
+        check_probabilities(prediction, "probabilities", self, "for logits use SigmoidCrossEntropy()")
+        zero, one = prediction == 0.0, prediction == 1.0
+        log_p = np.maximum(np.log(np.where(zero, 1.0, prediction)), -100.0)
+        log_q = np.maximum(np.log1p(-np.where(one, 0.0, prediction)), -100.0)
+        return -(target * np.where(zero, -100.0, log_p) + (1.0 - target) * np.where(one, -100.0, log_q))
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return (prediction - target) / np.maximum(prediction * (1.0 - prediction), 1e-12)
+
+
+@register("sigmoid_cross_entropy")
+@frozen
+class SigmoidCrossEntropy(ElementwiseLoss):
+    """On logits z: the mean of ``-(t log σ(z) + (1 - t) log(1 - σ(z))) = max(z, 0) - z t + log(1 + exp(-|z|))``.
+
+    The derivative is ``σ(z) - t``; where a confident prediction makes it too small to matter it is 0.
+    Raises   DataError for targets outside [0, 1]
+    """
+
+    probabilities: ClassVar[bool] = True
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
+        return np.maximum(prediction, 0.0) - prediction * target + np.log1p(np.exp(-np.abs(prediction)))
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        return ops.sigmoid(prediction) - target
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        return ops.flush(super().vjp(residuals, dy))
+
+    def link(self, prediction: Any) -> Any:
+        return ops.sigmoid(prediction)
+
+
+@register("softmax_cross_entropy")
+@frozen
+class SoftmaxCrossEntropy(Loss):
+    """On logits: the mean over rows of ``-Σ_k q_k log softmax(z)_k``.
+
+    The target is integer labels, ``(batch, …)`` beside logits ``(batch, …, classes)``, or probabilities
+    q in the logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
+    VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); values too small to matter are 0
+    Raises   DataError for labels outside 0 … classes - 1 or not integers, ShapeError for shapes that differ
+    Source   smoothing: Szegedy et al. (2016), as PyTorch's
+    """
+
+    probabilities: ClassVar[bool] = True
+
+    label_smoothing: float = field(default=0.0, validator=fraction)
+
+    def rows(self, target: Array) -> tuple[int, ...]:
+        """The shape of the terms: labels are one each, probabilities one a row."""
+        return target.shape[:-1] if target.dtype.kind == "f" else target.shape
+
+    def divisor(self, target: Any, weight: Array | None = None) -> float:
+        return total_weight(self.rows(one_array(target, "target", self)), weight)
+
+    def apply(
+        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
+    ) -> tuple[Any, Any]:
+        q, mass = self.distribution(prediction, target)
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        log_p = self.log_probabilities(prediction)
+        terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
+        if weight is not None:
+            weight = spread(weight, terms.shape, prediction.dtype, self)
+            terms = weight * terms
+        return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        log_p, q, mass, weight, divisor = residuals
+        slope = self.slope(log_p, q, mass)
+        slope = slope * (dy * share(divisor))
+        return ops.flush(slope if weight is None else weight[..., None] * slope)
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        """The logarithms of the probabilities that a prediction stands for."""
+        return ops.log_softmax(prediction)
+
+    def slope(self, log_p: Array, q: Array, mass: Any) -> Array:
+        """The cotangent of a prediction, but for weights; mass is the sum of q."""
+        return np.exp(log_p) * mass - q
+
+    def link(self, prediction: Any) -> Any:
+        return ops.softmax(prediction)
+
+    def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
+        """q, the target's probabilities in the prediction's shape and dtype, and their sum for each row"""
+        one_array(prediction, "output", self)
+        name, shape = type(self).__name__, prediction.shape
+        if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
+            raise ShapeError(
+                f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
+                f"got {target.shape}; reshape the target, or change the last layer's units",
+                layer=name,
+            )
+        if target.shape == shape:
+            if target.dtype.kind != "f":
+                message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
+                raise DataError(message, layer=name)
+            check_probabilities(target, "target probabilities", self, "for class labels give integers")
+            q, labels = target.astype(prediction.dtype, copy=False), False
+        else:
+            if target.dtype.kind == "f":
+                raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+            check_labels(target, shape[-1], self)
+            q, labels = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype), True
+        classes = shape[-1]
+        s = self.label_smoothing
+        q = (1.0 - s) * q + s / classes if s else q
+        return q, 1.0 if labels and not s else np.sum(q, axis=-1, keepdims=True)
+
+
+@register("negative_log_likelihood")
+@frozen
+class NegativeLogLikelihood(SoftmaxCrossEntropy):
+    """On log-probabilities, such as ``LogSoftmax`` gives: the mean over rows of ``-Σ_k q_k z_k``.
+
+    Targets as in ``SoftmaxCrossEntropy``, which takes the two steps in one.
+    VJP      dz = -dy · w / Σ w · q
+    Raises   as SoftmaxCrossEntropy
+    """
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        return prediction
+
+    def slope(self, log_p: Array, q: Array, mass: Any) -> Array:
+        return -q
+
+    def link(self, prediction: Any) -> Any:
+        return np.exp(prediction)

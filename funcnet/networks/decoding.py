@@ -1,0 +1,269 @@
+"""A network one time step at a time: recurrent layers with their carry, causal attention with its cache.
+
+An interpretation like the others: the network's own ``apply`` runs on sequences of one step, and what looks beyond
+its step (recurrent layers, attention, positions, causal convolution, pooling over time) is met on the way, by path,
+and given what it keeps from the steps before. A combinator needs nothing for it. A layer that treats every step by
+itself says so by ``one_step.register(MyLayer, each_step)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.combinators.branch import Concat, Multiply, Sum
+from funcnet.errors import ShapeError
+from funcnet.inputs import cast, dtype_of, instance, whole_number
+from funcnet.key import Array, Key
+from funcnet.layers.activations import Elementwise, Gated, Identity, LogSoftmax, PRelu, Softmax
+from funcnet.layers.attention import MultiHeadAttention
+from funcnet.layers.attention_kernels import attend
+from funcnet.layers.base import EVAL, Layer, Params, State, apply_child, listen_with, path_of
+from funcnet.layers.convolution import Conv1D
+from funcnet.layers.dense import Bias, Dense, Scale
+from funcnet.layers.embedding import Embedding, Positions
+from funcnet.layers.noise import GaussianNoise, Masking
+from funcnet.layers.normalization import BatchNorm, LayerNorm
+from funcnet.layers.recurrent import Recurrent
+from funcnet.layers.sequence import SequencePool
+from funcnet.ops import softmax
+from funcnet.shapes import Value
+
+Carry = dict[str, Any]
+Kept = Any
+"""What one layer keeps from step to step; None before the first"""
+
+
+class Stepper(NamedTuple):
+    """Two pure functions: ``start(batch, max_length)`` gives a carry, ``step(params, state, carry, x_t)`` the next."""
+
+    start: Callable[..., Carry]
+    step: Callable[[Params, State, Carry, Value], tuple[Value, Carry]]
+
+
+def stepper(net: Layer) -> Stepper:
+    """A network that runs step by step, equal at every step to what it gives for the whole sequence so far.
+
+    ``x_t`` is one step of the input without its time axis: (batch, features), or indices (batch,). ``y_t`` likewise.
+    ``max_length`` is how many steps there may be, as many as you like by default. The carry is a plain dict: keep it,
+    copy it, go back to it.
+    Raises   ShapeError for a layer that needs steps to come, or one that is not known to treat steps by themselves
+    """
+    instance(net, Layer, "a network", "fn.serial(fn.Embedding(96, 32), fn.LSTM(64), fn.Dense(96))")
+
+    def start(batch: int, max_length: int | None = None) -> Carry:
+        whole_number(batch, 0, "a batch of 0 or more")
+        if max_length is not None:
+            whole_number(max_length, 1, "a length of 1 or more")
+        return {"batch": batch, "position": 0, "max_length": max_length, "layers": {}}
+
+    def step(params: Params, state: State, carry: Carry, x_t: Value) -> tuple[Value, Carry]:
+        rows = {len(leaf) for leaf in tree.leaves(x_t)}
+        if rows != {carry["batch"]}:
+            got = ", ".join(map(str, sorted(rows)))
+            raise ShapeError(f"expected a step of the {carry['batch']} rows that it started with, got {got}")
+        if carry["position"] == carry["max_length"]:
+            raise ShapeError(f"expected at most {carry['max_length']} steps; start anew, or with a larger max_length")
+        x = tree.map(lambda leaf: np.expand_dims(leaf, 1), cast(x_t, dtype_of(params, state)))
+        caller = _Stepping(carry["layers"], carry["position"])
+        with listen_with(caller):
+            y, _, _ = apply_child("", net, params, state, x, EVAL)
+        y_t = y if caller.pooled else tree.map(lambda leaf: np.array(leaf[:, 0]), y)
+        return y_t, {**carry, "position": carry["position"] + 1, "layers": caller.kept}
+
+    return Stepper(start, step)
+
+
+class _Stepping:
+    """Stands where a listener stands, and runs what looks beyond its step."""
+
+    def __init__(self, before: dict[str, Kept], position: int) -> None:
+        self.before, self.kept, self.position = before, dict(before), position
+        self.names: list[str] = []
+        self.pooled = False
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        if method != "apply":
+            return getattr(layer, method)(*args)
+        self.names.append(name)
+        try:
+            if layer.children and not isinstance(layer, Recurrent):
+                return layer.apply(*args)
+            params, state, x, _ = args
+            path = path_of(self.names)
+            if self.pooled or _without_time(x):
+                return layer.apply(*args)
+            y, kept = one_step(layer, params, state, x, self.before.get(path), self.position)
+            if kept is not None:
+                self.kept[path] = kept
+            self.pooled = self.pooled or isinstance(layer, SequencePool) or not getattr(layer, "return_sequences", True)
+            return y, state, None
+        finally:
+            self.names.pop()
+
+
+def _without_time(x: Value) -> bool:
+    return any(leaf.ndim < 2 for leaf in tree.leaves(x))
+
+
+# ----- what a layer does with one step -----------------------------------------------------------------------
+
+
+@singledispatch
+def one_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    """``(y, what to keep)`` for x of one step, after ``position`` others."""
+    raise ShapeError(
+        f"{type(layer).__name__} cannot run step by step: it is not known to treat each step by itself; if it does, "
+        "say so: from funcnet.networks.decoding import each_step, one_step; "
+        f"one_step.register({type(layer).__name__}, each_step)"
+    )
+
+
+def each_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    """A layer that treats each step by itself."""
+    return layer.apply(params, state, x, EVAL)[0], None
+
+
+for _layer in (
+    Elementwise, Gated, Identity, Softmax, LogSoftmax, PRelu, Dense, Bias, Scale, Embedding, Masking, GaussianNoise,
+    BatchNorm, Sum, Multiply,
+):  # fmt: skip
+    one_step.register(_layer, each_step)
+
+
+@one_step.register
+def _(layer: Concat, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    if layer.axis != -1:
+        raise ShapeError(f"Concat along axis {layer.axis} joins steps; join features, axis=-1, to run step by step")
+    return each_step(layer, params, state, x, kept, position)
+
+
+@one_step.register
+def _(layer: LayerNorm, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    if layer.axes > 1 and x.ndim <= layer.axes + 1:
+        raise ShapeError(f"LayerNorm over {layer.axes} axes normalizes over time; give axes=1 to run step by step")
+    return each_step(layer, params, state, x, kept, position)
+
+
+@one_step.register
+def _(layer: Positions, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    layer.check((position + 1, x.shape[-1]))
+    return layer.marked(params, x, position), None
+
+
+@one_step.register
+def _(layer: Recurrent, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    if layer.reverse or layer.carry:
+        what = "runs from the end" if layer.reverse else "takes its carry as an input"
+        raise ShapeError(f"{type(layer).__name__} {what}, so it cannot run step by step")
+    cell = layer.cell
+    if kept is None:
+        zeros = np.zeros((x.shape[0], layer.units), x.dtype)
+        kept = (zeros, zeros) if cell.pair else zeros
+    (y, kept), _, _ = cell.apply(params, state, (x[:, 0], kept), EVAL)
+    return y[:, None] if layer.return_sequences else y, kept
+
+
+@one_step.register
+def _(
+    layer: MultiHeadAttention, params: Params, state: State, x: Value, kept: Kept, position: int
+) -> tuple[Value, Kept]:
+    if not layer.causal or layer.additive_bias:
+        raise ShapeError(
+            "MultiHeadAttention looks at steps to come; give causal=True, without bias, to run step by step"
+        )
+    q = layer.turned(layer.project(params, "query", x, layer.heads), position)
+    k = layer.turned(layer.project(params, "key", x, layer.shared_heads), position)
+    v = layer.project(params, "value", x, layer.shared_heads)
+    if kept is not None:
+        k, v = np.concatenate([kept[0], k], axis=1), np.concatenate([kept[1], v], axis=1)
+    y, _ = attend(q, k, v, None, None, None, 1.0 / float(np.sqrt(q.shape[-1])), False, 1.0)
+    return layer.combine(params, y), (k, v)
+
+
+@one_step.register
+def _(layer: Conv1D, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    if layer.padding != "causal" or layer.windows((1,))[0].stride != 1:
+        raise ShapeError("Conv1D sees steps to come; give padding='causal' and strides=1 to run step by step")
+    extent = layer.windows((1,))[0].extent
+    seen = x if kept is None else np.concatenate([kept, x], axis=1)[:, -extent:]
+    return layer.apply(params, state, seen, EVAL)[0][:, -1:], seen
+
+
+@one_step.register
+def _(layer: SequencePool, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    now = x[:, 0]
+    if kept is None or layer.by == "last":
+        return now, now
+    if layer.by == "max":
+        return (largest := np.maximum(kept, now)), largest
+    mean = kept + (now - kept) * (1.0 / (position + 1))
+    return mean, mean
+
+
+# ----- sampling ------------------------------------------------------------------------------------------------
+
+
+def generate(
+    net: Layer,
+    params: Params,
+    state: State,
+    prompt: Array,
+    length: int,
+    key: Key,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    context: int | None = None,
+) -> Array:
+    """Indices (batch, length) that the network continues a prompt (batch, time) by, one drawn after the other.
+
+    The network gives logits (batch, time, size) for indices (batch, time). An index is drawn from
+    ``softmax(logits / temperature)``, of the ``top_k`` largest alone if given; a temperature of 0 takes the largest.
+    After ``context`` steps it starts anew with the last half of them, for networks that know so many positions.
+    Raises   ShapeError, DataError for a prompt that is empty or not of indices, or other values out of range
+    """
+    instance(key, Key, "a key", "fn.Key(0)")
+    prompt = np.asarray(prompt)
+    if prompt.ndim != 2 or prompt.shape[1] == 0 or prompt.dtype.kind not in "iu":
+        raise ShapeError(
+            f"expected a prompt of indices (batch, time), time at least 1, got {prompt.dtype} of shape {prompt.shape}"
+        )
+    whole_number(length, 0, "a length of 0 or more")
+    if top_k is not None:
+        whole_number(top_k, 1, "top_k of 1 or more")
+    if context is not None:
+        whole_number(context, 2, "a context of 2 steps or more")
+    if not temperature >= 0.0:
+        raise ShapeError(f"expected a temperature of 0 or more, got {temperature}")
+    start, step = stepper(net)
+    known = prompt if context is None else prompt[:, -context:]
+    carry, fed = start(len(prompt), context), 0
+    for i in range(length):
+        if context is not None and known.shape[1] > context:
+            known = known[:, -(context // 2) :]
+            carry, fed = start(len(prompt), context), 0
+        for t in range(fed, known.shape[1]):
+            logits, carry = step(params, state, carry, known[:, t])
+        fed = known.shape[1]
+        drawn = draw(logits, key.fold("step", i), temperature, top_k)
+        known = np.concatenate([known, drawn[:, None]], axis=1)
+        prompt = np.concatenate([prompt, drawn[:, None]], axis=1)
+    return prompt[:, prompt.shape[1] - length :]
+
+
+def draw(logits: Array, key: Key, temperature: float, top_k: int | None) -> Array:
+    """One index for each row of logits."""
+    if temperature == 0.0:
+        return np.argmax(logits, axis=-1)
+    scaled = np.asarray(logits, np.float64) / temperature
+    if top_k is not None and top_k < scaled.shape[-1]:
+        least = np.sort(scaled, axis=-1)[:, -top_k][:, None]
+        scaled = np.where(scaled >= least, scaled, -np.inf)
+    ends = np.cumsum(softmax(scaled), axis=-1)
+    at = key.uniform((len(ends), 1)) * ends[:, -1:]
+    return np.argmax(ends > at, axis=-1)

@@ -1,0 +1,122 @@
+"""Networks and params taken apart: layers found and replaced by path, params carried over, two specs compared."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from funcnet.errors import FuncnetError, PathError, did_you_mean
+from funcnet.inputs import instance
+from funcnet.layers.base import Layer
+from funcnet.spec.base import Spec, evolve, fields
+from funcnet.spec.fields import FrozenDict
+
+# ----- layers by path ----------------------------------------------------------------------------------------
+
+
+def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """Every layer with its path, each before what is inside it; a wrapper and what it wraps share a path."""
+    yield path, layer
+    for name, child in layer.children.items():
+        yield from walk(child, _join(path, name))
+
+
+def _join(path: str, name: str) -> str:
+    return "/".join(filter(None, (path, name)))
+
+
+Kind = type[Layer] | tuple[type[Layer], ...]
+
+
+def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Layer]:
+    """``{path: layer}`` of the layers whose whole path a glob matches, and that are of a kind.
+
+    ``*`` crosses ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper and
+    what it wraps share a path, the outermost that is of the kind counts.
+    Raises   PathError for a pattern that matches nothing; FuncnetError for what is no pattern, or no class of layers
+    """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    instance(pattern, str, "a pattern of paths", "'encoder/*'")
+    for one in kind if isinstance(kind, tuple) else (kind,):
+        if not (isinstance(one, type) and issubclass(one, Layer)):
+            raise FuncnetError(f"expected a class of layers, such as kind=fn.Dropout, got {one!r}")
+    found: dict[str, Layer] = {}
+    for path, layer in _matching(net, pattern):
+        if isinstance(layer, kind):
+            found.setdefault(path, layer)
+    return found
+
+
+def _matching(net: Layer, pattern: str) -> list[tuple[str, Layer]]:
+    every, whole = list(walk(net)), re.compile(fnmatch.translate(pattern))
+    found = [(path, layer) for path, layer in every if whole.fullmatch(path)]
+    if not found:
+        paths = dict.fromkeys(path for path, _ in every if path)
+        near = did_you_mean(pattern, list(paths))
+        raise PathError(f"{pattern!r} matches no layer{near}; there are {', '.join(paths) or 'none with a path'}")
+    return found
+
+
+def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kind: Kind = Layer) -> Layer:
+    """A network with every layer that a glob matches replaced: by ``new``, or by ``new(layer)``.
+
+    All other layers keep their names, and so their starting values. Layers inside one that was replaced are not
+    looked at again.
+    Raises   PathError for a pattern that matches nothing, or layers that a combinator makes by itself
+    """
+    if not isinstance(new, Layer) and (not callable(new) or isinstance(new, type)):
+        instance(new, Layer, "a layer, or a function of the old one", "fn.Dense(7)")
+    chosen = set(select(net, pattern, kind))
+    if not chosen:
+        raise PathError(f"{pattern!r} matches no layer of the kind asked for")
+
+    def rebuilt(layer: Layer, path: str) -> Layer:
+        if path in chosen and isinstance(layer, kind):
+            changed = new if isinstance(new, Layer) else new(layer)
+            instance(changed, Layer, "a function that gives a layer", "lambda old: fn.Tanh()")
+            return changed
+        children = {name: rebuilt(child, _join(path, name)) for name, child in layer.children.items()}
+        if all(children[name] == child for name, child in layer.children.items()):
+            return layer
+        return with_children(layer, children, path)
+
+    return rebuilt(net, "")
+
+
+def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -> Layer:
+    """A combinator with other children, wherever in its fields they stand.
+
+    Raises   PathError for children that it makes by itself, such as the two directions of Bidirectional
+    """
+    old = layer.children
+    waiting = list(old)
+
+    def put(value: Any, name: str) -> Any:
+        """A field's value with the new layers in the place of the old: by its name, else the first that it is."""
+        if isinstance(value, Layer):
+            same = [name] if name in waiting and old[name] == value else [n for n in waiting if old[n] is value]
+            return children[waiting.pop(waiting.index(same[0]))] if same else value
+        if isinstance(value, FrozenDict):
+            return {key: put(item, key) for key, item in value.items()}
+        if _is_named(value):
+            return value[0], put(value[1], value[0])
+        return tuple(put(item, name) for item in value) if isinstance(value, tuple) else value
+
+    changes = {field.name: put(getattr(layer, field.name), field.name) for field in fields(type(layer))}
+    changed = evolve(layer, **changes)
+    for name, child in changed.children.items():
+        if child != children[name]:
+            raise PathError(f"{_join(path, name)!r} is made by {type(layer).__name__} itself; replace {path!r} instead")
+    return changed
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Spec)
+
+
+# ----- params from one network to another ----------------------------------------------------------------------
+
+
+# ----- two specs -------------------------------------------------------------------------------------------------

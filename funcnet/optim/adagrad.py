@@ -1,0 +1,108 @@
+"""Rules that divide by the size of past gradients, entry by entry, without Adam's average of the gradient itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.layers.base import Params
+from funcnet.optim.base import Optimizer, OptState, after, average, count, first_step, zeros_for
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, non_negative, positive
+
+
+@register("rmsprop")
+@frozen
+class RMSprop(Optimizer):
+    """``v ← decay · v + (1-decay) g²``, ``p ← p - η g / (√v + eps)``.
+
+    ``centered`` subtracts the square of the gradient's own average from v; with ``momentum`` m the
+    scaled gradient s goes through ``u ← m u + s``, ``p ← p - η u``.
+    State    step; square, like params; mean where centered; momentum where there is any
+    Source   Tieleman and Hinton (2012); centered: Graves (2013); eps outside the root, as PyTorch,
+             whose ``alpha`` is ``decay``
+    """
+
+    learning_rate: Number = field(default=1e-2, validator=non_negative)
+    decay: Number = field(default=0.99, validator=fraction)
+    eps: Number = field(default=1e-8, validator=positive)
+    momentum: Number = field(default=0.0, validator=fraction)
+    centered: bool = False
+
+    def init(self, params: Params) -> OptState:
+        kept = ["square", *(["mean"] if self.centered else []), *(["momentum"] if self.momentum != 0.0 else [])]
+        return {"step": first_step(), **{name: tree.zeros_like(params) for name in kept}}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
+        square = average(decay, opt_state["square"], grads, step, of=lambda g: g * g)
+        new: OptState = {"step": after(opt_state), "square": square}
+        variance = square
+        if self.centered:
+            new["mean"] = average(decay, opt_state["mean"], grads, step)
+            variance = tree.map(lambda v, m: np.maximum(v - m * m, 0.0), square, new["mean"])
+        scaled = tree.map(lambda g, v: g / (np.sqrt(v) + eps), grads, variance)
+        if self.momentum != 0.0:
+            m = value_at(self.momentum, step)
+            scaled = new["momentum"] = tree.map(lambda u, s: ops.settle(m * u + s, step), opt_state["momentum"], scaled)
+        return tree.map(lambda s: -rate * s, scaled), new
+
+
+@register("adagrad")
+@frozen
+class Adagrad(Optimizer):
+    """``s ← s + g²``, ``p ← p - η g / (√s + eps)``; s begins at ``initial``.
+
+    State    step; total (s), like params
+    Source   Duchi et al. (2011), as PyTorch: s begins at 0 and eps stands outside the root (in optax s begins at
+             0.1, and eps stands inside); ``initial`` is its ``initial_accumulator_value``, a schedule its ``lr_decay``
+    """
+
+    learning_rate: Number = field(default=1e-2, validator=non_negative)
+    initial: float = field(default=0.0, validator=non_negative)
+    eps: Number = field(default=1e-10, validator=positive)
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step(), "total": tree.map(lambda p: np.full_like(p, self.initial), params)}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, eps = value_at(self.learning_rate, step), value_at(self.eps, step)
+        total = tree.map(lambda s, g: ops.array(s + g * g), opt_state["total"], grads)
+        updates = tree.map(lambda g, s: -rate * (g / (np.sqrt(s) + eps)), grads, total)
+        return updates, {"step": after(opt_state), "total": total}
+
+
+@register("adadelta")
+@frozen
+class Adadelta(Optimizer):
+    """``v ← decay · v + (1-decay) g²``, ``d = g √(a + eps) / √(v + eps)``, ``p ← p - η d``.
+
+    ``a ← decay · a + (1-decay) d²`` afterwards: steps as large as those before, so that there is little to tune.
+    State    step; square (v) and change (a), like params
+    Source   Zeiler (2012); eps inside both roots, as PyTorch (whose ``rho`` is ``decay``) and optax
+    """
+
+    learning_rate: Number = field(default=1.0, validator=non_negative)
+    decay: Number = field(default=0.9, validator=fraction)
+    eps: Number = field(default=1e-6, validator=positive)
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "square", "change")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
+        square = average(decay, opt_state["square"], grads, step, of=lambda g: g * g)
+        moved = tree.map(lambda g, v, a: g * (np.sqrt(a + eps) / np.sqrt(v + eps)), grads, square, opt_state["change"])
+        change = average(decay, opt_state["change"], moved, step, of=lambda d: d * d)
+        return tree.map(lambda d: -rate * d, moved), {"step": after(opt_state), "square": square, "change": change}

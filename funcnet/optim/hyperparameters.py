@@ -1,0 +1,66 @@
+"""What an optimizer's hyperparameters are at a moment, read from its state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcnet import ops
+from funcnet.optim.base import Optimizer, OptState
+from funcnet.optim.schedules import Schedule, value_at
+from funcnet.optim.transforms.chain import Chain
+from funcnet.optim.transforms.plateau import ReduceOnPlateau
+from funcnet.spec.base import fields, specs_in
+
+
+def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:
+    """``{name: value}`` of all that changes along the way, as the next update uses it.
+
+    These are the hyperparameters that are schedules, and the ``scale`` of each ReduceOnPlateau as the last update
+    left it. A name is the path of the optimizer's state, then the field: ``"adamw_0/learning_rate"`` in a chain.
+    Raises   SpecError for a schedule whose length is that of the run: give the optimizer that ``fit`` bound
+    """
+    found = {}
+    for f in fields(type(optimizer)):
+        number = getattr(optimizer, f.name)
+        if isinstance(number, Schedule):
+            found[f.name] = value_at(number, step_of(opt_state))
+    if isinstance(optimizer, ReduceOnPlateau):
+        found["scale"] = float(opt_state["scale"])
+    for name, child in optimizer.children.items():
+        inner = current(child, opt_state.get(name, {}))
+        found |= {f"{name}/{path}": value for path, value in inner.items()}
+    return found
+
+
+def step_of(opt_state: OptState, otherwise: int = 0) -> int:
+    """The number of updates that a state counts."""
+    return int(opt_state["step"]) if "step" in opt_state else otherwise
+
+
+def learning_rate(optimizer: Optimizer, opt_state: OptState, step: int) -> float | None:
+    """The rate of the update that led to a state, number ``step``, times the scale of a plateau; None without a rate.
+
+    It is the optimizer's own, or the first one inside it.
+    """
+    if hasattr(optimizer, "learning_rate"):
+        return value_at(optimizer.learning_rate, max(step_of(opt_state, step + 1) - 1, 0))
+    inside: list[tuple[Any, OptState]]
+    inside = [(child, opt_state.get(name, {})) for name, child in optimizer.children.items()]
+    if not inside:  # a wrapper of a user's own
+        values = [getattr(optimizer, f.name) for f in fields(type(optimizer))]
+        inside = [(each, {}) for value in values for each in specs_in(value) if isinstance(each, Optimizer)]
+    rates = (learning_rate(child, state, step) for child, state in inside)
+    rate = next((rate for rate in rates if rate is not None), None)
+    if rate is None or not isinstance(optimizer, Chain):
+        return rate
+    for child, state in inside:
+        rate *= 1.0 if child.descends else scale_of(child, state)
+    return rate
+
+
+def scale_of(optimizer: Optimizer, opt_state: OptState) -> float:
+    """By what the plateaus in a transform multiply updates."""
+    own = ops.number(opt_state["scale"]) if isinstance(optimizer, ReduceOnPlateau) else 1.0
+    for name, child in optimizer.children.items():
+        own *= scale_of(child, opt_state.get(name, {}))
+    return float(own)

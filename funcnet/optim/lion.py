@@ -1,0 +1,43 @@
+"""Lion: steps of one size in every entry, whose sign alone depends on the gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import field
+
+from funcnet import tree
+from funcnet.layers.base import Params
+from funcnet.optim.base import Optimizer, OptState, after, average, count, zeros_for
+from funcnet.optim.schedules import Number, value_at
+from funcnet.spec.base import register
+from funcnet.spec.fields import fraction, frozen, non_negative
+
+
+@register("lion")
+@frozen
+class Lion(Optimizer):
+    """``p ← p - η (sign(b1 m + (1-b1) g) + weight_decay · p)``, then ``m ← b2 m + (1-b2) g``.
+
+    State    step; mean, like params
+    Source   Chen et al. (2023), with the names and defaults of optax; rates are 3 to 10 times smaller than AdamW's,
+             and weight decay as many times larger
+    """
+
+    learning_rate: Number = field(default=1e-4, validator=non_negative)
+    b1: Number = field(default=0.9, validator=fraction)
+    b2: Number = field(default=0.99, validator=fraction)
+    weight_decay: Number = field(default=1e-3, validator=non_negative)
+
+    def init(self, params: Params) -> OptState:
+        return zeros_for(params, "mean")
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        rate, b1, b2 = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2))
+        decay = rate * value_at(self.weight_decay, step)
+        updates = tree.map(
+            lambda g, m, p: -rate * np.sign(b1 * m + (1.0 - b1) * g) - decay * p, grads, opt_state["mean"], params
+        )
+        return updates, {"step": after(opt_state), "mean": average(b2, opt_state["mean"], grads, step)}

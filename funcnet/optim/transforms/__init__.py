@@ -1,0 +1,1 @@
+"""Transforms around optimizers: clipping, decay, averages, masks, plateaus, chains."""

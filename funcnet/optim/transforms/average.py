@@ -1,0 +1,165 @@
+"""Averages of the params along the way: what is evaluated and saved in place of the last ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.errors import Problem
+from funcnet.key import Array
+from funcnet.layers.base import Params
+from funcnet.optim.base import Optimizer, OptState, after, count, first_step, updated
+from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.transforms.chain import Chain, Transform, place_of
+from funcnet.spec.base import register
+from funcnet.spec.fields import Range, fraction, frozen, non_negative, positive
+
+share = Range("above 0 and at most 1", lambda value: 0 < value <= 1, exclusiveMinimum=0, maximum=1)
+
+
+def copy(params: Params) -> Params:
+    """The same values in memory of their own."""
+    copied: Params = tree.map(lambda p: ops.array(np.positive(p)), params)
+    return copied
+
+
+def toward(mean: Array, new: Array, weight: float, step: int) -> Array:
+    """``(1 - weight) · mean + weight · new``: exactly the one for 0, and the other for 1."""
+    return ops.array(ops.settle((1.0 - weight) * mean + weight * new, step))
+
+
+@frozen
+class Averaging(Transform):
+    """Base of transforms that leave the updates alone and average the params that these lead to.
+
+    They stand last in a chain. A subclass writes ``weight(step)``, that of the newest params.
+    State    step; average, like params: the params themselves at first
+    """
+
+    place: ClassVar[Literal["last"]] = "last"
+
+    def weight(self, step: int) -> float:
+        """The weight of the params after update number ``step``, from 0."""
+        raise TypeError(f"{type(self).__name__} does not define weight(step)")
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step(), "average": copy(params)}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        weight = self.weight(step)
+        average = tree.map(lambda a, p, u: toward(a, p + u, weight, step), opt_state["average"], params, grads)
+        return grads, {"step": after(opt_state), "average": average}
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        average: Params = opt_state["average"]
+        return average
+
+
+def unbiased(decay: float, step: int) -> float:
+    """The weight of the newest of step + 1 values in an average that weighs each by ``decay`` to its age."""
+    return (1.0 - decay) / (1.0 - decay ** (step + 1))
+
+
+@register("ema")
+@frozen
+class EMA(Averaging):
+    """``a ← decay · a + (1 - decay) · p``, without the bias of where it starts; a is evaluated and saved.
+
+    The params t updates ago weigh ``decay^t``, all weights together 1: after the first update a is p. Running
+    statistics, such as those of BatchNorm, are those of the last params. Stands last in a chain.
+    State    step; average, like params
+    Source   as optax.ema(debias=True) of the params
+    """
+
+    decay: Number = field(default=0.999, validator=fraction)
+
+    def weight(self, step: int) -> float:
+        return ops.scalar(unbiased, value_at(self.decay, step), step)
+
+
+def even(start: int, step: int) -> float:
+    """The weight of the newest in the mean of all values from update number ``start`` on."""
+    return 1.0 / max(1, step + 1 - start)
+
+
+@register("polyak_average")
+@frozen
+class PolyakAverage(Averaging):
+    """The mean of the params after each update from number ``start`` on, before it the params; evaluated and saved.
+
+    Running statistics, such as those of BatchNorm, are those of the last params. Stands last in a chain.
+    State    step; average, like params
+    Source   Polyak and Juditsky (1992); as PyTorch's AveragedModel
+    """
+
+    start: int = field(default=0, validator=non_negative)
+
+    def weight(self, step: int) -> float:
+        return ops.scalar(even, self.start, step)
+
+
+def due(every: int, step: int) -> float:
+    """1.0 for the last update of every so many, else 0.0."""
+    return 1.0 if (step + 1) % every == 0 else 0.0
+
+
+@register("lookahead")
+@frozen
+class Lookahead(Optimizer):
+    """After every so many updates of a rule, slow params go a part of the way, and the fast ones go back to them.
+
+    ``s ← s + rate · (p - s)``, ``p ← s``; the slow ones are evaluated and saved.
+    State    step; slow, like params; rule, the state of the rule
+    Source   Zhang et al. (2019), whose k is ``every`` and whose α is ``rate``; as optax.lookahead
+    """
+
+    rule: Optimizer
+    every: int = field(default=5, validator=positive)
+    rate: Number = field(default=0.5, validator=share)
+
+    def validate(self) -> Iterator[Problem]:
+        if not self.rule.descends:
+            yield Problem(".rule", f"expected a rule, or a chain with one, got {type(self.rule).__name__}")
+        if any(map(averages, inside(self.rule))):
+            yield Problem(".rule", "averages params that the slow ones replace; write chain(Lookahead(…), EMA())")
+
+    @property
+    def children(self) -> Mapping[str, Optimizer]:
+        return {"rule": self.rule}
+
+    def init(self, params: Params) -> OptState:
+        return {"step": first_step(), "slow": copy(params), "rule": self.rule.init(params)}
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        now, rate = ops.scalar(due, self.every, step), value_at(self.rate, step)
+        forth, back = now * rate, now * (1.0 - rate)
+        updates, rule = updated(self.rule, grads, opt_state["rule"], params, value)
+        slow = tree.map(lambda s, p, u: toward(s, p + u, forth, step), opt_state["slow"], params, updates)
+        pulled = tree.map(lambda u, p, s: u - back * ((p + u) - s), updates, params, opt_state["slow"])
+        return pulled, {"step": after(opt_state), "slow": slow, "rule": rule}
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        slow: Params = opt_state["slow"]
+        return slow
+
+
+def inside(optimizer: Optimizer) -> Iterator[Optimizer]:
+    """An optimizer and all those in it."""
+    yield optimizer
+    for child in optimizer.children.values():
+        yield from inside(child)
+
+
+def averages(optimizer: Optimizer) -> bool:
+    """Whether an optimizer gives other params to evaluate than those that it trains."""
+    return isinstance(optimizer, Lookahead) or (place_of(optimizer) == "last" and not isinstance(optimizer, Chain))

@@ -1,0 +1,114 @@
+"""Small changes of every gradient or update: weight decay in its two forms, centred gradients, noise."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from attrs import field
+
+from funcnet import ops, tree
+from funcnet.key import Array, Key
+from funcnet.layers.base import Params
+from funcnet.optim.base import OptState, after, count
+from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.transforms.chain import Transform
+from funcnet.spec.base import register
+from funcnet.spec.fields import frozen, non_negative
+
+
+@register("l2")
+@frozen
+class L2(Transform):
+    """``g ← g + weight_decay · p``: the gradient of the penalty ``½ · weight_decay · ‖p‖²``. Stands before the rule.
+
+    State    step
+    Source   as ``weight_decay`` of PyTorch's SGD and Adam
+    """
+
+    place: ClassVar[Literal["before"]] = "before"
+
+    weight_decay: Number = field(validator=non_negative)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        decay = value_at(self.weight_decay, count(opt_state))
+        return tree.map(lambda g, p: g + decay * p, grads, params), {"step": after(opt_state)}
+
+
+@register("decoupled_weight_decay")
+@frozen
+class DecoupledWeightDecay(Transform):
+    """``u ← u - rate · p``: the params shrink by ``rate`` a step besides what the rule does. Stands after the rule.
+
+    ``chain(Adam(η), DecoupledWeightDecay(η · λ))`` is ``AdamW(η, weight_decay=λ)``; give a schedule where η is one.
+    State    step
+    Source   Loshchilov and Hutter (2019), whose decay does not depend on the learning rate
+    """
+
+    place: ClassVar[Literal["after"]] = "after"
+
+    rate: Number = field(validator=non_negative)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        rate = value_at(self.rate, count(opt_state))
+        return tree.map(lambda u, p: u - rate * p, grads, params), {"step": after(opt_state)}
+
+
+@register("centralize")
+@frozen
+class Centralize(Transform):
+    """``g ← g - mean(g)``, over the weights that lead to one output. Stands before the rule.
+
+    The mean is over all axes but the last, which is the outputs'; leaves of fewer than two axes stay as they are.
+    State    step
+    Source   Yong et al. (2020), whose code, and optax.centralize, take it over all axes but the first, where
+             PyTorch keeps the outputs
+    """
+
+    place: ClassVar[Literal["before"]] = "before"
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        def centred(g: Array) -> Array:
+            return g if g.ndim < 2 else g - np.mean(g, axis=tuple(range(g.ndim - 1)), keepdims=True)
+
+        return tree.map(centred, grads), {"step": after(opt_state)}
+
+
+def deviation(eta: float, gamma: float, step: int) -> float:
+    """The standard deviation of the noise at a step."""
+    return float((eta / (1 + step) ** gamma) ** 0.5)
+
+
+@register("add_noise")
+@frozen
+class AddNoise(Transform):
+    """``g ← g + N(0, σ²)`` with ``σ² = eta / (1 + step)^gamma``. Stands before the rule.
+
+    The draws of a leaf come from ``Key(seed).fold("noise", step, path)``: the same step gives the same noise.
+    State    step
+    Source   Neelakantan et al. (2015), as optax.add_noise
+    """
+
+    place: ClassVar[Literal["before"]] = "before"
+
+    eta: Number = field(validator=non_negative)
+    gamma: Number = field(default=0.55, validator=non_negative)
+    seed: int = field(default=0, validator=non_negative)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        step = count(opt_state)
+        sigma = ops.scalar(deviation, value_at(self.eta, step), value_at(self.gamma, step), step)
+        key = ops.fold(Key(self.seed), "noise", step)
+        noisy = {
+            path: ops.array(g + sigma * key.fold(path).normal(g.shape, g.dtype))
+            for path, g in tree.flatten(grads).items()
+        }
+        return tree.unflatten(noisy), {"step": after(opt_state)}

@@ -1,0 +1,231 @@
+"""Optimizers for some of the leaves: chosen by glob patterns over their whole paths, whose ``*`` crosses ``/``."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from funcnet import tree
+from funcnet.errors import PathError, Problem, did_you_mean
+from funcnet.layers.base import Params, nest
+from funcnet.optim.base import Optimizer, OptState, updated
+from funcnet.spec.base import register
+from funcnet.spec.fields import Words, frozen
+
+Paths = tuple[str, ...]
+
+
+@lru_cache(256)
+def matching(patterns: Paths, paths: Paths) -> frozenset[str]:
+    """The paths that some pattern matches."""
+    wholes = [re.compile(fnmatch.translate(pattern)) for pattern in patterns]
+    return frozenset(path for path in paths if any(whole.fullmatch(path) for whole in wholes))
+
+
+def only(values: Params, paths: frozenset[str]) -> Params:
+    """The subtree of some paths."""
+    return tree.unflatten({path: leaf for path, leaf in tree.flatten(values).items() if path in paths})
+
+
+def together(like: Params, parts: Sequence[Params]) -> Params:
+    """The tree of which each part has some leaves, in the order of another of its structure."""
+    flat = {path: leaf for part in parts for path, leaf in tree.flatten(part).items()}
+    return tree.unflatten({path: flat[path] for path in tree.flatten(like)})
+
+
+def refuse_unmatched(name: str, patterns: Paths, params: Params) -> None:
+    """Raise for a pattern that matches no path.
+
+    Raises   PathError with the nearest one
+    """
+    paths = tuple(tree.flatten(params))
+    for pattern in patterns:
+        if not matching((pattern,), paths):
+            near = did_you_mean(pattern, paths)
+            raise PathError(f"{pattern!r} matches none of: {', '.join(paths)}{near}", layer=name)
+
+
+def some_patterns(patterns: Paths) -> Iterator[Problem]:
+    """What is wrong with no patterns."""
+    if not patterns:
+        yield Problem(".patterns", "expected at least one pattern, such as '*/bias'")
+
+
+@frozen
+class Chosen(Optimizer):
+    """Base of what applies an optimizer to some of the leaves; a subclass writes ``chosen``."""
+
+    rule: Optimizer
+    patterns: Words
+
+    def chosen(self, params: Params) -> frozenset[str]:
+        """The paths of the leaves that the optimizer sees."""
+        raise TypeError(f"{type(self).__name__} does not define chosen(params)")
+
+    def validate(self) -> Iterator[Problem]:
+        yield from some_patterns(self.patterns)
+
+    @property
+    def descends(self) -> bool:
+        return self.rule.descends
+
+    @property
+    def children(self) -> Mapping[str, Optimizer]:
+        return {"rule": self.rule}
+
+    def untouched(self, params: Params) -> frozenset[str]:
+        chosen = self.chosen(params)
+        rest = frozenset(tree.flatten(params)) - chosen if self.descends else frozenset()
+        return rest | self.rule.untouched(only(params, chosen))
+
+    def init(self, params: Params) -> OptState:
+        name = type(self).__name__
+        refuse_unmatched(name, self.patterns, params)
+        chosen = self.chosen(params)
+        if not chosen:
+            raise PathError(f"the patterns {', '.join(self.patterns)} leave nothing to train", layer=name)
+        return nest({"rule": self.rule.init(only(params, chosen))})
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        chosen = self.chosen(params)
+        inner, state = updated(self.rule, only(grads, chosen), opt_state.get("rule", {}), only(params, chosen), value)
+        rest = only(grads, frozenset(tree.flatten(params)) - chosen)
+        if self.descends:
+            rest = tree.zeros_like(rest)
+        return together(params, [inner, rest]), nest({"rule": state})
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        chosen = self.chosen(params)
+        inner = self.rule.eval_params(only(params, chosen), opt_state.get("rule", {}))
+        return together(params, [inner, only(params, frozenset(tree.flatten(params)) - chosen)])
+
+
+@register("masked")
+@frozen
+class Masked(Chosen):
+    """``rule``, which may be a transform, for the leaves alone that some pattern matches.
+
+    Through a transform the gradients of the others pass as they are; of a rule the others get update 0.
+    State    rule: its state, of those leaves
+    Raises   PathError from ``init`` for a pattern that matches nothing
+    """
+
+    def chosen(self, params: Params) -> frozenset[str]:
+        return matching(self.patterns, tuple(tree.flatten(params)))
+
+
+@register("freeze")
+@frozen
+class Freeze(Chosen):
+    """``rule`` for all leaves but those that some pattern matches, which get update 0 and have no state.
+
+    State    rule: its state, of the other leaves
+    Raises   SpecError for a transform; PathError from ``init`` for a pattern that matches nothing, or patterns
+             that leave nothing to train
+    """
+
+    def validate(self) -> Iterator[Problem]:
+        yield from super().validate()
+        if not self.rule.descends:
+            yield Problem(".rule", f"expected a rule, or a chain with one, got {type(self.rule).__name__}")
+
+    def chosen(self, params: Params) -> frozenset[str]:
+        paths = tuple(tree.flatten(params))
+        return frozenset(paths) - matching(self.patterns, paths)
+
+
+@register("partition")
+@frozen
+class Partition(Optimizer):
+    """A rule of its own for each part of the leaves: ``parts`` are pairs of patterns and a rule.
+
+    The first part with a pattern that matches a leaf counts; a last pattern ``"*"`` takes what is left. What a rule
+    does over all leaves, such as a global norm, it does over its part.
+
+        Partition((("*bias", SGD(0.1)), ("head/*", AdamW(1e-2)), ("*", AdamW(1e-3))))
+
+    State    part_0, part_1, …: that of each rule, of its leaves
+    Raises   SpecError for rules beside bare transforms; PathError from ``init`` for a leaf that no pattern
+             matches, a pattern that matches nothing, and a part of which earlier ones took all
+    """
+
+    parts: tuple[tuple[Words, Optimizer], ...]
+
+    def validate(self) -> Iterator[Problem]:
+        if not self.parts:
+            yield Problem(".parts", "expected at least one part, such as (('*', Adam()),)")
+        for i, (patterns, _) in enumerate(self.parts):
+            if not patterns:
+                yield Problem(f".parts[{i}][0]", "expected at least one pattern, such as '*/bias'")
+        bare = [type(rule).__name__ for _, rule in self.parts if not rule.descends]
+        if 0 < len(bare) < len(self.parts):
+            text = (
+                f"expected rules in all parts, got {', '.join(bare)}, which changes gradients; write chain(…, SGD(0.1))"
+            )
+            yield Problem(".parts", text)
+
+    @property
+    def descends(self) -> bool:
+        return all(rule.descends for _, rule in self.parts)
+
+    @property
+    def children(self) -> Mapping[str, Optimizer]:
+        return {f"part_{i}": rule for i, (_, rule) in enumerate(self.parts)}
+
+    def untouched(self, params: Params) -> frozenset[str]:
+        return frozenset().union(*(rule.untouched(only(params, mine)) for _, rule, mine in self._shared_out(params)))
+
+    def _shared_out(self, params: Params) -> Iterator[tuple[str, Optimizer, frozenset[str]]]:
+        """The name, the rule and the paths of each part."""
+        left = tuple(tree.flatten(params))
+        for (patterns, _), (name, rule) in zip(self.parts, self.children.items(), strict=True):
+            mine = matching(patterns, left)
+            left = tuple(path for path in left if path not in mine)
+            yield name, rule, mine
+
+    def init(self, params: Params) -> OptState:
+        for i, (patterns, _) in enumerate(self.parts):
+            refuse_unmatched(f"Partition.parts[{i}]", patterns, params)
+        left, states = dict.fromkeys(tree.flatten(params)), {}
+        for i, (name, rule, mine) in enumerate(self._shared_out(params)):
+            if not mine:
+                taken = ", ".join(self.parts[i][0])
+                raise PathError(
+                    f"earlier parts take all that {taken} matches; put this one before them",
+                    layer=f"Partition.parts[{i}]",
+                )
+            left = {path: None for path in left if path not in mine}
+            states[name] = rule.init(only(params, mine))
+        if left:
+            raise PathError(
+                f"no pattern matches {', '.join(left)}; add a last part such as ('*', Adam())", layer="Partition"
+            )
+        return nest(states)
+
+    def update(
+        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
+    ) -> tuple[Params, OptState]:
+        updates, states = [], {}
+        for name, rule, mine in self._shared_out(params):
+            state = opt_state.get(name, {})
+            part, states[name] = updated(rule, only(grads, mine), state, only(params, mine), value)
+            updates.append(part)
+        return together(params, updates), nest(states)
+
+    def eval_params(self, params: Params, opt_state: OptState) -> Params:
+        return together(
+            params,
+            [
+                rule.eval_params(only(params, mine), opt_state.get(name, {}))
+                for name, rule, mine in self._shared_out(params)
+            ],
+        )
+
+
+def partition(parts: Mapping[str, Optimizer]) -> Partition:
+    """``partition({"*bias": SGD(0.1), "*": AdamW(1e-3)})``: in the order given, the first match counts."""
+    return Partition(tuple((pattern, rule) for pattern, rule in parts.items()))  # type: ignore[misc]

@@ -1,0 +1,124 @@
+"""Shapes of values: one array, a tuple or a dict of them; and checks of what a layer is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funcnet.errors import ShapeError
+from funcnet.key import Array
+
+Shape = Any
+"""A tuple of integers, or a tuple or dict of shapes."""
+Value = Any
+"""An array, or a tuple or dict of values; ``None`` is the cotangent of an input that has none."""
+
+
+def is_shape(shape: Shape) -> bool:
+    """Whether this is the shape of one array, rather than a nest of shapes."""
+    return isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)
+
+
+def batched(shape: Shape, batch: int) -> Any:
+    """The nest of full shapes, with the batch axis, of a nest of shapes."""
+    if isinstance(shape, dict):
+        return {name: batched(inner, batch) for name, inner in shape.items()}
+    return (batch, *shape) if is_shape(shape) else tuple(batched(inner, batch) for inner in shape)
+
+
+def zeros_of(shapes: Any, dtype: npt.DTypeLike) -> Value:
+    """The value of zeros with a nest of full shapes."""
+    if isinstance(shapes, dict):
+        return {name: zeros_of(shape, dtype) for name, shape in shapes.items()}
+    return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(zeros_of(shape, dtype) for shape in shapes)
+
+
+def kinds_like(shape: Shape, kind: str) -> Any:
+    """One kind for every array of a nest of shapes."""
+    if isinstance(shape, dict):
+        return {name: kinds_like(inner, kind) for name, inner in shape.items()}
+    return kind if is_shape(shape) else tuple(kinds_like(inner, kind) for inner in shape)
+
+
+def merged_kinds(a: Any, b: Any) -> Any:
+    """The kinds of a value that two layers take: floats where neither asks for something else."""
+    if isinstance(a, dict):
+        return {name: merged_kinds(a[name], b[name]) for name in a}
+    if isinstance(a, tuple):
+        return tuple(merged_kinds(x, y) for x, y in zip(a, b, strict=True))
+    return b if a == "f" else a
+
+
+def shape_of(value: Value) -> Shape:
+    """The shape, without the batch axis, of a value; ``None`` for an array without a batch axis."""
+    if isinstance(value, dict):
+        return {name: shape_of(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(shape_of(inner) for inner in value)
+    return value.shape[1:] if value.ndim else None
+
+
+def array_shape(layer: object, in_shape: Shape, *, least_axes: int = 0) -> tuple[int, ...]:
+    """``in_shape`` as the shape of one array with at least some axes.
+
+    Raises   ShapeError for a tuple or dict of inputs, or too few axes
+    """
+    if isinstance(in_shape, int | np.integer | list):
+        raise ShapeError(f"expected a shape as a tuple, such as (784,), got {in_shape!r}", layer=type(layer).__name__)
+    if not is_shape(in_shape):
+        raise ShapeError(
+            f"expected one array, got the shapes {in_shape}; combine them with Concat() or Sum() first",
+            layer=type(layer).__name__,
+        )
+    shape: tuple[int, ...] = in_shape
+    if len(shape) < least_axes:
+        raise ShapeError(
+            f"expected an input with at least {least_axes} axis after the batch axis, got shape {shape}; "
+            "give each sample its features, such as x[:, None] for one feature",
+            layer=type(layer).__name__,
+        )
+    if 0 in shape:
+        raise ShapeError(f"expected axes of length 1 or more, got shape {shape}", layer=type(layer).__name__)
+    return shape
+
+
+def tuple_shapes(layer: object, in_shape: Shape) -> tuple[Any, ...]:
+    """``in_shape`` as a tuple of several inputs' shapes.
+
+    Raises   ShapeError for a single array
+    """
+    if is_shape(in_shape) or not isinstance(in_shape, tuple):
+        raise ShapeError(
+            f"expected a tuple of inputs, got one of shape {in_shape}; put a Branch before it, or pass a tuple",
+            layer=type(layer).__name__,
+        )
+    shapes: tuple[Any, ...] = in_shape
+    return shapes
+
+
+def floating(layer: object, x: Array) -> Array:
+    """``x`` itself when it holds floats.
+
+    Raises   ShapeError for integers, booleans and objects, which NumPy would promote to float64
+    """
+    if x.dtype.kind != "f":
+        raise ShapeError(
+            f"expected floating-point input, got {x.dtype}; convert it, such as x.astype(np.float32)",
+            layer=type(layer).__name__,
+        )
+    return x
+
+
+def integers(layer: object, x: Array) -> Array:
+    """``x`` itself when it holds integers.
+
+    Raises   ShapeError for floats and booleans, which are no indices
+    """
+    if x.dtype.kind not in "iu":
+        raise ShapeError(
+            f"expected integer input, got {x.dtype}; convert it, such as x.astype(np.int64)",
+            layer=type(layer).__name__,
+        )
+    return x

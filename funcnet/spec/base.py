@@ -1,0 +1,495 @@
+"""Specs: immutable data that compares by value, hashes, pickles and round-trips through JSON.
+
+A class becomes a spec by deriving from a kind (``Layer``, ``Loss``, ``Optimizer``, …), by the
+decorator ``frozen``, and, to be written to files, by ``register``. The annotations of its fields are
+the schema: the same walk checks a constructor's arguments and decodes a JSON document, and it reports
+every problem at once. A file can only name registered classes; it never causes an import of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import attrs
+import numpy as np
+
+from funcnet.errors import Problem, SpecError, did_you_mean
+from funcnet.spec.fields import NAMED, WORDS, FrozenDict, Range, T, frozen
+from funcnet.spec.kinds import KINDS, base_of, load
+
+MAX_DEPTH = 64  # specs inside specs; deeper ones overflow Python's stack in hash, repr and pickle
+MAX_NODES = 100_000  # specs in one spec
+HINTS = 20  # mistakes of one document that are told what was meant; looking for it takes longer than reading
+MAX_INTEGER = 2**53  # beyond it JSON readers in other languages lose digits
+
+
+_REGISTRY: dict[tuple[str, str], type[Spec]] = {}
+
+
+# ----- fields ---------------------------------------------------------------------------------------
+
+
+class _Field(NamedTuple):
+    name: str
+    hint: Any
+    default: Any  # attrs.NOTHING where the field must be given
+    range: Range | None
+
+
+_FIELDS: dict[type[Spec], tuple[_Field, ...]] = {}
+
+
+def fields(cls: type[Spec]) -> tuple[_Field, ...]:
+    """The fields of a spec class with their resolved types."""
+    if cls not in _FIELDS:
+        _FIELDS[cls] = tuple(_resolve(cls))
+    return _FIELDS[cls]
+
+
+def _resolve(cls: Any) -> Iterator[_Field]:
+    hints = get_type_hints(cls, include_extras=True)
+    for attribute in attrs.fields(cls):
+        default = attribute.default
+        if hasattr(default, "factory"):  # an attrs.Factory, such as that of field(factory=tuple)
+            default = default.factory()
+        constraint = attribute.validator if isinstance(attribute.validator, Range) else None
+        yield _Field(attribute.name, hints[attribute.name], default, constraint)
+
+
+# ----- the base class ---------------------------------------------------------------------------------
+
+
+@frozen
+class Spec:
+    """Base of every spec: fields are checked and normalised when one is made.
+
+    Raises   SpecError listing every field of the wrong type or out of range
+    """
+
+    kind: ClassVar[str] = "spec"
+    tag: ClassVar[str | None] = None
+
+    def __attrs_post_init__(self) -> None:
+        cls = type(self)
+        if "__attrs_attrs__" not in cls.__dict__:
+            raise SpecError(
+                [Problem("", "a spec class needs its own @frozen decorator, or its fields do not count in ==")],
+                root=cls.__name__,
+            )
+        problems: list[Problem] = []
+        depth, nodes = 1, 1
+        for name, hint, _, constraint in fields(cls):
+            value = convert(hint, getattr(self, name), f".{name}", problems, decode=False)
+            if constraint and value is not MISSING:
+                problems.extend(constraint.problems(f".{name}", value))
+            object.__setattr__(self, name, value)
+            for inner in specs_in(value):
+                depth = max(depth, 1 + inner.__dict__.get("_depth", 1))
+                nodes += inner.__dict__.get("_nodes", 1)
+        if depth > MAX_DEPTH:
+            problems.append(Problem("", f"specs are nested {depth} deep; the limit is {MAX_DEPTH}"))
+        if nodes > MAX_NODES:
+            problems.append(Problem("", f"holds {nodes} specs; the limit is {MAX_NODES}"))
+        if not problems:
+            problems.extend(self.validate())
+        if problems:
+            raise SpecError(problems, root=cls.__name__)
+        object.__setattr__(self, "_depth", depth)
+        object.__setattr__(self, "_nodes", nodes)
+
+    def _repr_html_(self) -> str:
+        from funcnet.views.html import outline  # what people look at knows specs, not the other way round
+
+        return outline(self)
+
+    def validate(self) -> Iterator[Problem]:
+        """What the types and ranges of the fields cannot say; subclasses yield their problems."""
+        return iter(())
+
+
+def specs_in(value: Any) -> Iterator[Spec]:
+    """The specs directly inside a field's value."""
+    if isinstance(value, Spec):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from specs_in(item)
+    elif isinstance(value, FrozenDict):
+        for item in value.values():
+            yield from specs_in(item)
+
+
+def evolve(spec: T, **changes: Any) -> T:
+    """A copy of a spec with some fields changed."""
+    changed: T = attrs.evolve(spec, **changes)  # type: ignore[misc]
+    return changed
+
+
+def rebuild(value: Any, change: Callable[[Spec], Spec]) -> Any:
+    """A copy of a spec with ``change`` applied to every spec inside it, innermost first."""
+    if isinstance(value, Spec):
+        inner = {field.name: rebuild(getattr(value, field.name), change) for field in fields(type(value))}
+        changed = {name: new for name, new in inner.items() if new is not getattr(value, name)}
+        return change(evolve(value, **changed) if changed else value)
+    if isinstance(value, tuple):
+        items = tuple(rebuild(item, change) for item in value)
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if isinstance(value, FrozenDict):
+        return FrozenDict({name: rebuild(item, change) for name, item in value.items()})
+    return value
+
+
+# ----- the registry ---------------------------------------------------------------------------------
+
+
+def register(tag: str) -> Callable[[type[T]], type[T]]:
+    """Class decorator that gives a spec class its tag in JSON: ``@fn.register("acme.gated")``.
+
+    Tags of the library have no dot, those of users have one. A tag is unique within its kind.
+    Raises   SpecError for a tag that is taken or malformed, or a class that is not a frozen spec
+    """
+
+    if not isinstance(tag, str):
+        message = "expected a tag in parentheses: @fn.register('yours.name')"
+        raise SpecError([Problem("", message)], root="register")
+
+    def decorate(cls: type[T]) -> type[T]:
+        def refuse(message: str) -> SpecError:
+            return SpecError([Problem("", message)], root=f"register({tag!r})")
+
+        if not (isinstance(cls, type) and issubclass(cls, Spec)):
+            raise refuse("expected a class derived from fn.Layer, fn.losses.Loss, fn.optim.Optimizer, …")
+        if "__attrs_attrs__" not in cls.__dict__:
+            raise refuse(f"{cls.__name__} needs its own @attrs.frozen below @fn.register, or its fields do not count")
+        own = cls.__module__.partition(".")[0] == "funcnet"
+        if not all(part.isidentifier() for part in tag.split(".")) or (not own and "." not in tag):
+            raise refuse("expected a tag with a dot between two names, such as 'acme.gated'")
+        taken = _REGISTRY.get((cls.kind, tag))
+        if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise refuse(f"this {cls.kind} tag is taken by {taken.__module__}.{taken.__qualname__}")
+        for field in attrs.fields(cls):  # type: ignore[arg-type]
+            if field.name in ("type", "name"):
+                raise refuse(f"a field cannot be called {field.name!r}: JSON uses that key for itself")
+        cls.tag = tag
+        _REGISTRY[cls.kind, tag] = cls
+        return cls
+
+    return decorate
+
+
+def lookup(kind: str, tag: str) -> type[Spec] | None:
+    """The class of a tag; the library's own modules are imported when a tag of theirs is met."""
+    if (kind, tag) not in _REGISTRY:
+        load(kind, tag)
+    return _REGISTRY.get((kind, tag))
+
+
+def own_tag(cls: type[Spec]) -> str | None:
+    """The tag that a class itself is registered under; one that it inherits belongs to its base."""
+    tag: str | None = cls.__dict__.get("tag")
+    return tag
+
+
+def tags(kind: str) -> dict[str, type[Spec]]:
+    """Every registered tag of a kind, the library's own all loaded."""
+    load(kind, None)
+    return {tag: cls for (of, tag), cls in sorted(_REGISTRY.items()) if of == kind}
+
+
+def stem(cls: type[Spec]) -> str:
+    """What automatic child names of a class begin with: the last part of its tag."""
+    return (cls.tag or cls.kind).rpartition(".")[2]
+
+
+def about(cls: type[Spec]) -> str:
+    """The first paragraph of a class's docstring on one line, without its markup."""
+    return (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "").rstrip(".")
+
+
+# ----- one walk for constructors and documents ------------------------------------------------------------
+
+
+class _Missing:
+    """What ``convert`` returns in place of a value that it reported."""
+
+
+MISSING = _Missing()
+
+
+def show(value: Any) -> str:
+    """A value as JSON would have it, shortened, for messages."""
+    try:
+        text = json.dumps(value) if isinstance(value, dict | list | str | bool | None) else repr(value)
+    except (TypeError, ValueError, RecursionError):  # not JSON, circular, or an integer of thousands of digits
+        text = _plain(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _plain(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+
+
+def is_spec(hint: Any) -> bool:
+    """Whether a field's type is a class of specs."""
+    return isinstance(hint, type) and issubclass(hint, Spec)
+
+
+def is_kind(cls: type[Spec]) -> bool:
+    """Whether a field of this type admits several classes, so that a node needs its ``type``."""
+    return own_tag(cls) is None
+
+
+def named_base(hint: Any) -> type[Spec]:
+    """``Layer`` of ``Named[Layer]``, which is ``Annotated[tuple[tuple[str, Layer], ...], NAMED]``."""
+    base: type[Spec] = get_args(get_args(get_args(hint)[0])[0])[1]
+    return base
+
+
+def describe(hint: Any) -> str:
+    """A field's type in words, for messages: ``a number or a schedule``."""
+    simple = {int: "an integer", float: "a number", bool: "true or false", str: "a string", type(None): "null"}
+    if hint in simple:
+        return simple[hint]
+    if is_spec(hint):
+        noun = {"data": "data source", "initial": "source of initial values"}.get(hint.kind, hint.kind)
+        if not is_kind(hint) and hint.kind in KINDS and hint is not base_of(hint.kind):
+            noun = hint.__name__  # a field that admits one class of its kind alone
+        return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return f"a list of {named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"
+    if origin is Literal:
+        return " or ".join(show(value) for value in args)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(arg) for arg in args)
+    if origin is tuple and args[-1] is not ...:
+        return f"a list of {len(args)} items"
+    if origin is tuple:
+        return f"a list, each item {describe(args[0])}"
+    return "a mapping"
+
+
+def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode: bool) -> Any:
+    """A field's value normalised to its type, or MISSING with the problems reported.
+
+    With ``decode``, specs are tagged JSON nodes; without, they are spec objects.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if is_spec(hint):
+        if isinstance(value, hint):
+            return value
+        if decode:
+            return _decode(hint, value, path, problems)
+    elif hint is bool or hint is str:
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            problems.append(Problem(path, f"expected text that UTF-8 can encode, got {show(value)}"))
+            return MISSING
+        if isinstance(value, hint):
+            return value
+    elif hint is type(None):
+        if value is None:
+            return value
+    elif hint is int:
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            if abs(int(value)) > MAX_INTEGER:
+                problems.append(Problem(path, f"integers go up to 2^53, got {show(value)}"))
+                return MISSING
+            return int(value)
+    elif hint is float:
+        if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+            with contextlib.suppress(OverflowError):
+                value = float(value)
+                if math.isfinite(value):
+                    return value + 0.0  # -0.0 equals 0.0, so it must be written alike
+            problems.append(Problem(path, f"expected a finite number, got {show(value)}"))
+            return MISSING
+    elif origin is Literal:
+        if any(type(value) is type(arg) and value == arg for arg in args):
+            return value
+        if isinstance(value, str):
+            near = did_you_mean(value, [arg for arg in args if isinstance(arg, str)])
+            problems.append(Problem(path, f"expected {describe(hint)}, got {show(value)}{near}"))
+            return MISSING
+    elif origin in (Union, types.UnionType):
+        return _convert_union(hint, value, path, problems, decode=decode)
+    elif origin is Annotated and args[1] == WORDS:
+        if isinstance(value, str | list | tuple):
+            return convert(args[0], (value,) if isinstance(value, str) else value, path, problems, decode=decode)
+    elif origin is Annotated and args[1] == NAMED:
+        if isinstance(value, list | tuple):
+            return _convert_named(named_base(hint), value, path, problems, decode=decode)
+    elif origin is tuple:
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        if isinstance(value, list | tuple) and (args[-1] is ... or len(args) == len(value)):
+            each = [args[0]] * len(value) if args[-1] is ... else args
+            return _whole(
+                tuple(
+                    convert(inner, item, f"{path}[{i}]", problems, decode=decode)
+                    for i, (inner, item) in enumerate(zip(each, value, strict=True))
+                )
+            )
+    elif origin is not None and issubclass(origin, Mapping):
+        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+            items = {
+                name: convert(args[1], item, f"{path}.{name}", problems, decode=decode) for name, item in value.items()
+            }
+            return MISSING if MISSING in items.values() else FrozenDict(items)
+    elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that refuse to serialise
+        return value
+    problems.append(Problem(path, f"expected {describe(hint)}, got {show(value)}"))
+    return MISSING
+
+
+def _whole(items: tuple[Any, ...]) -> Any:
+    return MISSING if any(item is MISSING for item in items) else items
+
+
+def _convert_union(hint: Any, value: Any, path: str, problems: list[Problem], *, decode: bool) -> Any:
+    nearest: list[Problem] = []
+    for option in get_args(hint):
+        found: list[Problem] = []
+        converted = convert(option, value, path, found, decode=decode)
+        if not found:
+            return converted
+        said_more = any(not problem.message.startswith("expected ") or problem.path != path for problem in found)
+        if said_more and not nearest:  # the value is of this option's form, with mistakes inside
+            nearest = found
+    problems.extend(nearest or [Problem(path, f"expected {describe(hint)}, got {show(value)}")])
+    return MISSING
+
+
+def _convert_named(base: type[Spec], items: Any, path: str, problems: list[Problem], *, decode: bool) -> Any:
+    """Children with names: a JSON node may hold ``name``; in Python an item may be a pair."""
+    given: list[tuple[str | None, Any]] = []
+    for i, item in enumerate(items):
+        name = None
+        if decode and isinstance(item, Mapping) and "name" in item:
+            name, item = item["name"], {key: value for key, value in item.items() if key != "name"}
+        elif not decode and isinstance(item, tuple) and len(item) == 2:
+            name, item = item
+        if name is not None and not _is_name(name):
+            problems.append(Problem(f"{path}[{i}].name", f"expected a name of letters, digits and _, got {show(name)}"))
+            name = None
+        given.append((name, convert(base, item, f"{path}[{i}]", problems, decode=decode)))
+    if any(item is MISSING for _, item in given):
+        return MISSING
+    named = name_children(given)
+    seen: dict[str, int] = {}
+    for i, (name, _) in enumerate(named):
+        if name in seen:
+            problems.append(
+                Problem(f"{path}[{i}].name", f"{name!r} is the name of item {seen[name]} too; names must differ")
+            )
+        seen.setdefault(name, i)
+    return named
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.isidentifier() and name.isascii()
+
+
+def automatic_names(items: Any) -> list[str]:
+    """What each child would be called without a name: its class's stem and a counter, ``dense_0``, ``dense_1``.
+
+    The counter of a class counts its children without a name of their own, so that a child inserted
+    with a name leaves the names, and with them the initial weights, of all others as they were.
+    """
+    counts: dict[str, int] = {}
+    automatic = []
+    for name, item in items:
+        start = stem(type(item))
+        automatic.append(f"{start}_{counts.get(start, 0)}")
+        if name is None or name == automatic[-1]:
+            counts[start] = counts.get(start, 0) + 1
+    return automatic
+
+
+def name_children(items: Any) -> tuple[tuple[str, Any], ...]:
+    """Children with the names given, or their automatic ones."""
+    return tuple(
+        (name or automatic, item) for (name, item), automatic in zip(items, automatic_names(items), strict=True)
+    )
+
+
+def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) -> Any:
+    """The spec that a tagged node describes."""
+    node = {"type": value} if isinstance(value, str) else value
+    if not isinstance(node, Mapping):
+        problems.append(Problem(path, f"expected {describe(base)}, got {show(value)}"))
+        return MISSING
+    where = path if isinstance(value, str) else f"{path}.type"
+    cls: type[Spec] | None = base
+    if "type" in node:
+        tag = node["type"]
+        if not isinstance(tag, str):
+            problems.append(Problem(where, f"expected the tag of {describe(base)}, got {show(tag)}"))
+            return MISSING
+        cls = lookup(base.kind, tag)
+        if cls is None:
+            near = did_you_mean(tag, tags(base.kind)) if len(problems) < HINTS else ""
+            if "." in tag:
+                near = near or "; import the module that registers it first"
+            if len(problems) < HINTS:
+                near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
+            problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
+            return MISSING
+        if not issubclass(cls, base):
+            problems.append(Problem(where, f"expected {base.tag!r}, got {tag!r}"))
+            return MISSING
+    elif is_kind(base):
+        known = ", ".join(tags(base.kind))
+        problems.append(Problem(where, f"missing; it says which {base.kind} this is, one of {known}"))
+        return MISSING
+    assert cls is not None
+    return decode_fields(cls, node, path, problems)
+
+
+def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems: list[Problem]) -> Any:
+    """The spec of a class from a JSON node's fields; the node's ``type`` has been read."""
+    before = len(problems)
+    known = fields(cls)
+    names = [field.name for field in known]
+    for key in node:
+        if key not in names and key != "type":
+            allowed = f"it has {', '.join(names)}" if names else "it has no fields"
+            near = did_you_mean(key, names) if len(problems) < HINTS else ""
+            problems.append(Problem(f"{path}.{key}", f"unknown field of {stem(cls)!r}{near}; {allowed}"))
+    values = {}
+    for name, hint, default, constraint in known:
+        if name in node:
+            value = convert(hint, node[name], f"{path}.{name}", problems, decode=True)
+            if value is not MISSING:
+                values[name] = value
+                if constraint:
+                    problems.extend(constraint.problems(f"{path}.{name}", value))
+        elif default is attrs.NOTHING:
+            problems.append(Problem(f"{path}.{name}", f"missing; {stem(cls)!r} needs {describe(hint)}"))
+    if len(problems) > before:
+        return MISSING
+    try:
+        return cls(**values)
+    except SpecError as error:
+        problems.extend(Problem(path + problem.path, problem.message) for problem in error.found)
+        return MISSING
+    except (TypeError, ValueError) as error:  # from a validator of attrs, or a post-init of the user's own
+        problems.append(Problem(path, f"{cls.__name__} refuses these values: {error}"))
+        return MISSING

@@ -1,0 +1,267 @@
+"""Specs as JSON: strict when read, canonical when written, addressed by a hash.
+
+A document is flat and tagged. Everything that is wrong with one is reported at once, each problem with
+its JSON path; what a file may cost to read is bounded before it is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import types
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import attrs
+
+from funcnet.errors import Problem, SpecError
+from funcnet.files import write_bytes
+from funcnet.spec.base import (
+    MAX_DEPTH,
+    MAX_NODES,
+    Spec,
+    automatic_names,
+    convert,
+    decode_fields,
+    fields,
+    is_kind,
+    own_tag,
+    show,
+)
+from funcnet.spec.fields import NAMED, FrozenDict
+from funcnet.spec.kinds import KINDS, base_of
+
+VERSION = 1
+MAX_BYTES = 2**20
+ALONE = 'a spec alone stands under its kind: {"version": 1, "model": {…}}'
+MAX_BRACKETS = 4 * MAX_DEPTH  # JSON brackets inside brackets, at most a few for each spec
+
+KEYS = {"layer": "model"}  # the key that a kind stands under, where it is not the kind's own name
+
+
+def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, Any]:
+    """The JSON node of a spec, defaults omitted, or all filled in with ``fill``.
+
+    Raises   SpecError for a spec that no file can describe: an unregistered class, bare functions
+    """
+    cls = type(spec)
+    if own_tag(cls) is None:
+        raise SpecError(
+            [Problem("", f"{cls.__name__} has no tag, so no file can hold it; give it one: @fn.register('your.tag')")],
+            root=cls.__name__,
+        )
+    node: dict[str, Any] = {"type": cls.tag} if tagged else {}
+    for name, hint, default, _ in fields(cls):
+        value = getattr(spec, name)
+        if fill or default is attrs.NOTHING or value != default:
+            node[name] = encode_value(hint, value, fill)
+    return node
+
+
+def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
+    """The JSON of a field's value, given the field's type."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if isinstance(value, Spec | tuple | FrozenDict):
+            return encode_value(next(arg for arg in args if _admits(arg, value)), value, fill)
+        return value
+    if isinstance(value, Spec):
+        return encode(value, fill=fill, tagged=type(value) is not hint or is_kind(hint))
+    if origin is Annotated and args[1] == NAMED:
+        nodes = []
+        for (name, item), automatic in zip(value, automatic_names(value), strict=True):
+            node = encode(item, fill=fill)
+            if fill or name != automatic:
+                node = {"type": node.pop("type"), "name": name, **node}
+            nodes.append(node)
+        return nodes
+    if isinstance(value, tuple):
+        inner = get_args(args[0]) if origin is Annotated else args
+        each = [inner[0]] * len(value) if inner[-1] is ... else inner
+        return [encode_value(hint, item, fill) for hint, item in zip(each, value, strict=True)]
+    if isinstance(value, FrozenDict):
+        return {name: encode_value(args[1], value[name], fill) for name in sorted(value)}
+    return value
+
+
+def _admits(hint: Any, value: Any) -> bool:
+    problems: list[Problem] = []
+    convert(hint, value, "", problems, decode=False)
+    return not problems
+
+
+def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
+    """The whole document of a spec: an experiment flat, any other spec under the key of its kind."""
+    if spec.kind == "experiment":
+        return {"version": VERSION, **encode(spec, fill=fill, tagged=False)}
+    return {"version": VERSION, KEYS.get(spec.kind, spec.kind): encode(spec, fill=fill)}
+
+
+def to_json(spec: Spec) -> str:
+    """The canonical JSON text of any spec: fixed key order, defaults omitted."""
+    return layout(to_dict(spec)) + "\n"
+
+
+def layout(node: Any, indent: str = "", width: int = 110) -> str:
+    """JSON text in which what fits on a line stays on it."""
+    line = json.dumps(node, ensure_ascii=False)
+    if not isinstance(node, dict | list) or (len(indent) + len(line) <= width and indent):
+        return line
+    deeper = indent + "  "
+    if isinstance(node, dict):
+        parts = [
+            f"{json.dumps(key, ensure_ascii=False)}: {layout(value, deeper, width)}" for key, value in node.items()
+        ]
+        opening, closing = "{", "}"
+    else:
+        parts = [layout(value, deeper, width) for value in node]
+        opening, closing = "[", "]"
+    return f"{opening}\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}{closing}"
+
+
+def spec_hash(spec: Spec) -> str:
+    """SHA-256 of the document with every default filled in: equal specs have equal hashes."""
+    text = json.dumps(to_dict(spec, fill=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def from_json(document: str | Mapping[str, Any]) -> Any:
+    """The spec that a JSON text, or the dict parsed from one, describes; a ``$schema`` in it is for editors.
+
+    Raises   SpecError with every problem: its JSON path, what was found, what is allowed
+    """
+    if isinstance(document, str):
+        document = _parse(document)
+    problems: list[Problem] = []
+    _check_document(document, problems)
+    if problems:
+        raise SpecError(problems)
+    assert isinstance(document, Mapping)
+    version = document.get("version", VERSION)
+    if type(version) is not int or version < 1:
+        raise SpecError([Problem(".version", f"expected an integer from 1, got {show(version)}")])
+    if version > VERSION:
+        message = f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade funcnet"
+        raise SpecError([Problem(".version", message)])
+    if not isinstance(document.get("$schema", ""), str):
+        raise SpecError([Problem(".$schema", f"expected a string, got {show(document['$schema'])}")])
+    body = {key: value for key, value in document.items() if key not in ("$schema", "version")}
+    if body.pop("type", "experiment") != "experiment":
+        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}; {ALONE}")])
+    kinds = {KEYS.get(kind, kind): kind for kind in KINDS}
+    (only,) = body if len(body) == 1 else (None,)
+    try:
+        if only in kinds and kinds[only] != "experiment":
+            spec = convert(base_of(kinds[only]), body[only], f".{only}", problems, decode=True)
+        else:
+            spec = decode_fields(base_of("experiment"), body, "", problems)
+    except RecursionError:
+        raise SpecError([Problem("", f"specs are nested too deep; the limit is {MAX_DEPTH}")]) from None
+    if problems:
+        raise SpecError(problems)
+    return spec
+
+
+def _parse(text: str) -> Any:
+    def refuse(message: str) -> SpecError:
+        return SpecError([Problem("", message)])
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        node = dict(items)
+        if len(node) < len(items):
+            twice = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
+            raise refuse(f"the key {twice!r} stands twice in one object")
+        return node
+
+    def constant(word: str) -> Any:
+        raise refuse(f"{word} is not JSON; every number must be finite")
+
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_BYTES:
+        raise refuse(f"the document has {size} bytes; the limit is {MAX_BYTES}")
+    try:
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        hint = "; to read a file use load_spec(path)" if text.strip().endswith(".json") else ""
+        raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}") from None
+    except SpecError:
+        raise
+    except RecursionError:
+        raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise refuse(f"a number cannot be read: {error}") from None
+
+
+def _check_document(document: Any, problems: list[Problem]) -> None:
+    """The limits of a document, whatever it describes; without recursion, since it may be deep."""
+    if not isinstance(document, Mapping):
+        problems.append(Problem("", f"expected an object with the fields of a spec, got {show(document)}"))
+        return
+    stack: list[tuple[str, Any, int]] = [("", document, 1)]
+    nodes = 0
+    while stack:
+        path, node, depth = stack.pop()
+        if depth > MAX_BRACKETS:
+            problems.append(Problem("", f"brackets are nested too deep; the limit is {MAX_BRACKETS}"))
+            return
+        if isinstance(node, Mapping):
+            nodes += 1
+            for key, value in node.items():
+                if not isinstance(key, str):
+                    problems.append(Problem(path, f"expected string keys, got {key!r}"))
+                stack.append((f"{path}.{key}", value, depth + 1))
+        elif isinstance(node, list | tuple):
+            stack.extend((f"{path}[{i}]", value, depth + 1) for i, value in enumerate(node))
+        elif isinstance(node, float) and not math.isfinite(node):
+            problems.append(Problem(path, f"expected a finite number, got {node}"))
+        elif not isinstance(node, str | bool | int | float | None):
+            problems.append(Problem(path, f"expected what JSON can hold, got {type(node).__name__}"))
+    if nodes > MAX_NODES:
+        problems.append(Problem("", f"the document has {nodes} objects; the limit is {MAX_NODES}"))
+
+
+def save_spec(spec: Spec, path: str | os.PathLike[str]) -> None:
+    """Write a spec's canonical JSON to a file, whole or not at all."""
+    write_bytes(Path(path), to_json(spec).encode())
+
+
+def load_document(path: str | os.PathLike[str]) -> Any:
+    """The JSON value in a file (UTF-8, a byte-order mark tolerated), within the limits of a spec.
+
+    Raises   SpecError whose problems begin with the file's name
+    """
+    path = Path(path)
+
+    def refuse(message: str) -> SpecError:
+        return SpecError([Problem("", message)], root=str(path))
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise refuse(f"the file has {path.stat().st_size} bytes; the limit is {MAX_BYTES}")
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise refuse("there is no such file") from None
+    except UnicodeDecodeError:
+        raise refuse("the file is not UTF-8 text") from None
+    except OSError as error:
+        raise refuse(f"the file cannot be read: {error.strerror}") from None
+    try:
+        return _parse(text)
+    except SpecError as error:
+        raise SpecError(error.found, root=str(path)) from None
+
+
+def load_spec(path: str | os.PathLike[str]) -> Any:
+    """The spec in a JSON file.
+
+    Raises   SpecError whose problems begin with the file's name
+    """
+    document = load_document(path)
+    try:
+        return from_json(document)
+    except SpecError as error:
+        raise SpecError(error.found, root=f"{path}: $") from None

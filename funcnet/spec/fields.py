@@ -1,0 +1,90 @@
+"""The fields of specs: ranges, names, and mappings that never change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    TypeVar,
+    dataclass_transform,
+)
+
+import attrs
+
+from funcnet.errors import Problem
+
+T = TypeVar("T")
+
+
+NAMED = "named"
+
+
+WORDS = "words"
+
+
+Named = Annotated[tuple[tuple[str, T], ...], NAMED]
+"""Field type of children: layers with unique names, given or automatic (``dense_0``)."""
+
+
+Words = Annotated[tuple[str, ...], WORDS]
+"""Field type of names, where one bare string stands for a tuple of one."""
+
+
+class Range:
+    """Constraint of a numeric field, for its check, its error text and its documentation.
+
+    Given as ``field(validator=positive)``; ``Spec`` applies it together with the type. ``keywords`` say the
+    same in JSON Schema: ``Range("positive", lambda value: value > 0, exclusiveMinimum=0)``.
+    """
+
+    def __init__(self, text: str, holds: Callable[[float], bool], **keywords: float) -> None:
+        self.text, self.holds, self.keywords = text, holds, keywords
+
+    def __call__(self, spec: Any, attribute: Any, value: Any) -> None:
+        """Nothing: ``Spec`` checks types first, then ranges, to report all problems together."""
+
+    def problems(self, path: str, value: Any) -> Iterator[Problem]:
+        if isinstance(value, tuple):
+            for i, item in enumerate(value):
+                yield from self.problems(f"{path}[{i}]", item)
+        elif isinstance(value, int | float) and not self.holds(value):
+            yield Problem(path, f"must be {self.text}, got {value!r}")
+
+
+positive = Range("positive", lambda value: value > 0, exclusiveMinimum=0)
+
+
+non_negative = Range("zero or more", lambda value: value >= 0, minimum=0)
+
+
+fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1, minimum=0, exclusiveMaximum=1)
+
+
+class FrozenDict(Mapping[str, T], Generic[T]):
+    """A mapping that never changes and has a hash."""
+
+    def __init__(self, items: Mapping[str, T]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, name: str) -> T:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def frozen(cls: type[T]) -> type[T]:
+    """The decorator of every spec class: a frozen ``attrs`` class."""
+    return attrs.frozen(cls, slots=False)  # slots would build each class twice, 0.2 ms apiece

@@ -1,0 +1,90 @@
+"""Params as a table: what is there, and whether its numbers look as they should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcnet.errors import PathError
+from funcnet.key import Array
+
+COLUMNS = ("path", "shape", "dtype", "mean", "deviation", "least", "largest", "note")
+
+
+class Shown:
+    """The table of a tree of arrays; as text it is the table, in a notebook too."""
+
+    def __init__(self, values: Any) -> None:
+        self.flat = {path: np.asarray(leaf) for path, leaf in _flat(values)}
+
+    def rows(self) -> list[list[str]]:
+        """The cells of the table, the last row the sum."""
+        rows = [[path, _shape(leaf), leaf.dtype.name, *_figures(leaf)] for path, leaf in self.flat.items()]
+        numbers, size = (sum(getattr(leaf, what) for leaf in self.flat.values()) for what in ("size", "nbytes"))
+        return [*rows, [f"{len(self.flat)} arrays", f"{numbers:,}", f"{size:,} B", "", "", "", "", ""]]
+
+    def __str__(self) -> str:
+        rows = [list(COLUMNS), *self.rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+
+        def line(row: list[str]) -> str:
+            placed = enumerate(zip(row, widths, strict=True))
+            return "  ".join(_side(cell, width, i) for i, (cell, width) in placed).rstrip()
+
+        text = list(map(line, rows))
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([text[0], rule, *text[1:]])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from funcnet.views.html import table
+
+        return table(COLUMNS, self.rows(), numbers=3)
+
+
+def show(values: Any) -> Shown:
+    """Params, state, gradients or any nest of arrays as a table: shape, dtype, mean, deviation, range of each.
+
+    Never a wall of digits; numbers that are not finite are counted and marked.
+    Raises   PathError for what is no nest of arrays
+    """
+    return Shown(values)
+
+
+def _flat(values: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(values, dict):
+        items = list(values.items())
+    elif isinstance(values, tuple | list):
+        items = [(str(i), inner) for i, inner in enumerate(values)]
+    elif values is None:
+        return []
+    elif isinstance(values, np.ndarray | np.generic | int | float):
+        return [(path or "value", values)]
+    else:
+        raise PathError(f"expected a nest of arrays, got a {type(values).__name__} at {path or 'the root'!r}")
+    return [leaf for name, inner in items for leaf in _flat(inner, f"{path}/{name}" if path else str(name))]
+
+
+def _shape(leaf: Array) -> str:
+    return str(leaf.shape).replace(",)", ")")
+
+
+def _side(cell: str, width: int, i: int) -> str:
+    return cell.ljust(width) if i < 3 or i == 7 else cell.rjust(width)
+
+
+def _figures(leaf: Array) -> list[str]:
+    if leaf.dtype.kind not in "fiub" or leaf.size == 0:
+        return ["", "", "", "", "empty" if leaf.size == 0 else ""]
+    wide = leaf.astype(np.float64).ravel()
+    finite = wide[np.isfinite(wide)]
+    counts = {"NaN": int(np.isnan(wide).sum()), "infinite": int(np.isinf(wide).sum())}
+    note = ", ".join(f"{n} {what}!" for what, n in counts.items() if n)
+    if not finite.size:
+        return ["", "", "", "", note]
+    if not note and leaf.size > 1 and not wide.any():
+        note = "all zero"
+    figures = (finite.mean(), finite.std(), finite.min(), finite.max())
+    return [*(f"{figure:.4g}" for figure in figures), note]

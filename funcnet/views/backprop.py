@@ -1,0 +1,31 @@
+"""Backpropagation to look at."""
+
+from __future__ import annotations
+
+from funcnet.layers.base import EVAL, Call, Context, Layer, Params, State, apply_child, listen, vjp_child
+from funcnet.shapes import Value
+
+
+def backprop_trace(
+    net: Layer, params: Params, state: State, x: Value, dy: Value, ctx: Context = EVAL
+) -> dict[str, tuple[Value, Value, Params]]:
+    """Watch backpropagation flow: ``{path: (output, cotangent of the output, dparams)}`` in forward order.
+
+    A network of one layer stands under the empty path, a wrapper's inner layer under the wrapper's.
+    """
+    outputs: dict[str, Value] = {}
+    backward: dict[str, tuple[Value, Params]] = {}
+
+    def notice(event: Call) -> None:
+        if event.method == "apply":
+            outputs.pop(event.path, None)  # the wrapper stands where its last inner layer stood
+            outputs[event.path] = event.result[0]
+        elif event.method == "vjp":
+            backward[event.path] = (event.args[2], event.result[0])
+
+    with listen(notice):
+        _, _, residuals = apply_child("", net, params, state, x, ctx)
+        vjp_child("", net, params, residuals, dy)
+    if len(outputs) > 1:
+        del outputs[""]  # the network as a whole
+    return {path: (output, *backward.get(path, (None, {}))) for path, output in outputs.items()}

@@ -1,0 +1,150 @@
+"""Elementwise arithmetic, and powers, whose bits and dtypes NumPy's shortcuts decide."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from tests.compiler.user_code.rows import BOOLS, BYTES, INTS, ODD, ODD_SINGLE, F, X, either, recorded
+
+recorded(
+    X,
+    operators=lambda x: -x + +x - abs(x) * x / 2.0 + x // 0.7 + x % 0.7 + 1.0 / x + 2.0 - x,
+    comparisons=lambda x: ((x > 0) & (x < 1)) | ((x >= 2) ^ (x <= -1)) | ~(x == x),
+    softmax=lambda x: (
+        np.exp(x - x.max(axis=1, keepdims=True)) / np.exp(x - x.max(axis=1, keepdims=True)).sum(1, keepdims=True)
+    ),
+    logsumexp=lambda x: np.log(np.sum(np.exp(x - np.max(x)), axis=1)) + np.max(x),
+    standardised=lambda x: (x - np.mean(x, axis=0)) / (np.std(x, axis=0) + 1e-8),
+    relu=lambda x: np.where(x > 0, x, 0.0) + np.maximum(x, 0) - (x > 0) * x,
+    many_ufuncs=lambda x: np.tanh(x) + np.sin(x) * np.cos(x) - np.arctan(x) + np.log1p(np.abs(x)) + np.expm1(x),
+    two_argument_ufuncs=lambda x: np.hypot(x, 1.0) + np.arctan2(x, 2.0) + np.copysign(x, -1.0) + np.logaddexp(x, 0.0),
+    predicates=lambda x: np.isfinite(x) & ~np.isnan(x) & np.signbit(x),
+    powers=lambda x: x**2 + x**3 - x**0 + x**1,
+    power_of_a_number=lambda x: 2.0**x,
+    polynomial=lambda x: ((0.5 * x + 1.0) * x - 2.0) * x + 3.0,
+    gram=lambda x: x @ x.T + (x.T @ x).sum(),
+    matmul_function=lambda x: np.matmul(x, x.T) + np.dot(x, x.T),
+    times_python_list=lambda x: x * np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+    closure_constant=lambda x: x * math.pi + np.e - np.float64(2.0),
+    pairwise_distances=lambda x: ((x[:, None, :] - x[None, :, :]) ** 2).sum(axis=-1),
+    outer_product=lambda x: x[0][:, None] * x[1][None, :],
+    finite_differences=lambda x: (x[:, 2:] - 2.0 * x[:, 1:-1] + x[:, :-2]) / 0.01,
+    euler_steps=lambda x: functools.reduce(lambda y, _: y + 0.1 * (np.sin(y) - y), range(5), x),
+)
+recorded(
+    F,
+    single_powers=lambda x: x**2 + x**2.0 + x**3,
+    single_root=lambda x: np.abs(x) ** 0.5 + np.sqrt(np.abs(x)),
+    single_reciprocal=lambda x: x**-1,
+    single_python_floats=lambda x: 2.0 * x + 1 - 0.5 / x,
+    single_with_double_array=lambda x: x * np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+    single_to_double=lambda x: x.astype(np.float64) * 2 + x,
+    single_mean_std=lambda x: (x - x.mean()) / np.std(x, axis=0),
+    single_sum_squared=lambda x: x.sum() ** 2,
+    single_scalar_and_array=lambda x: x.max() * x + x.sum() * 2.0,
+    single_loss=lambda x: np.mean((x - 1.0) ** 2),
+    single_sum_in_double=lambda x: np.sum(x, dtype=np.float64),
+    single_compare_sum=lambda x: (x > 0).sum(axis=0),
+    single_zeros_like=lambda x: np.zeros_like(x) + np.ones_like(x) * 3,
+)
+either(
+    F,
+    single_power_numpy_number=lambda x: x ** np.float64(2),
+    single_power_numpy_half=lambda x: np.abs(x) ** np.float32(0.5),
+    single_power_array=lambda x: np.abs(x) ** np.array(0.5),
+    single_power_negative_half=lambda x: np.abs(x) ** -0.5,
+    single_scalar_powers=lambda x: (x.sum() ** 3, np.abs(x).sum() ** 0.5, x.sum() ** -1, np.abs(x.sum()) ** -0.5),
+    single_scalar_floor_mod=lambda x: x.sum() // 0.1 + x.sum() % 0.1,
+    single_times_double_scalar=lambda x: x * np.float64(2.0),
+    single_square_function=lambda x: np.square(x) + np.power(x, 2) + np.float_power(x, 2),
+    single_dtype_argument=lambda x: np.add(x, 1, dtype=np.float64),
+    single_divmod=lambda x: np.divmod(x, 0.3),
+    single_modf=lambda x: np.modf(x),
+    single_frexp=lambda x: np.frexp(x),
+    single_ldexp=lambda x: np.ldexp(x, 2),
+    single_where_argument=lambda x: np.sqrt(x, where=x > 0, out=np.zeros_like(x)),
+    single_python_divmod=lambda x: divmod(x, 0.3),
+    single_round=lambda x: round(x.sum(), 2),
+    single_python_round_array=lambda x: np.round(x, 2) + np.around(x) + np.rint(x),
+    single_mean_half=lambda x: np.mean(x.astype(np.float16)),
+    single_var=lambda x: np.var(x, axis=0) + np.var(x, ddof=1),
+    single_longdouble=lambda x: x.astype(np.longdouble) * 2,
+    single_complex=lambda x: np.abs(x + 1j * x),
+    single_angle=lambda x: np.angle(x + 1j),
+)
+either(
+    INTS,
+    integer_square=lambda n: n**2,
+    integer_negative_power=lambda n: n**-1,
+    integer_root=lambda n: n**0.5,
+    integer_division=lambda n: n / 2 + n // 2 + n % 2,
+    integer_mean=lambda n: n.mean() + n.sum() + n.std(),
+    integer_shift=lambda n: (n << 1) ^ (n >> 1) | (n & 3),
+    integer_with_python_float=lambda n: n * 1.5,
+    integer_clip_float=lambda n: np.clip(n, 0, 1.5),
+    integer_cumsum=lambda n: np.cumsum(n.astype(np.int32)),
+    integer_sqrt=lambda n: np.sqrt(n),
+    integer_power_integer=lambda n: n**n,
+    integer_modular=lambda n: np.gcd(n, 6) + np.lcm(n, 4),
+)
+either(
+    BYTES,
+    bytes_overflow=lambda n: n * np.uint8(200),
+    bytes_clip_out_of_range=lambda n: np.clip(n, -1, 300),
+    bytes_minus=lambda n: -n,
+    bytes_sum=lambda n: n.sum() + n.mean(),
+    bytes_image=lambda n: n / 255.0,
+    bytes_image_single=lambda n: n.astype(np.float32) / 255,
+    bytes_to_float=lambda n: np.sqrt(n),
+)
+either(
+    BOOLS,
+    bool_square=lambda b: b**2,
+    bool_sum=lambda b: b + b,
+    bool_negative=lambda b: -b,
+    bool_difference=lambda b: b - b,
+    bool_mean=lambda b: b.mean() + b.sum() + b.any() + b.all(),
+    bool_invert=lambda b: ~b & (b | True) ^ b,
+    bool_times=lambda b: b * 2.5 + b * True,
+    bool_where=lambda b: np.where(b, 1, 0.5),
+    bool_astype=lambda b: b.astype(float) + b.astype(np.float32).sum(),
+    bool_argmax=lambda b: np.argmax(b),
+    bool_maximum=lambda b: np.maximum(b, 1),
+    bool_cumsum=lambda b: np.cumsum(b),
+)
+either(
+    ODD,
+    odd_clip=lambda x: np.clip(x, 0.0, 1.0),
+    odd_clip_negative_zero=lambda x: np.clip(x, -0.0, 1.0),
+    odd_maximum=lambda x: np.maximum(x, 0.0) + np.fmax(x, -0.0),
+    odd_minimum=lambda x: np.minimum(x, -0.0),
+    odd_sign=lambda x: np.sign(x) * np.signbit(x),
+    odd_powers=lambda x: (x**2, x**0.5, x**-1, x**3, x**0),
+    odd_where=lambda x: np.where(x > 0, x, 0.0),
+    odd_max=lambda x: np.max(x) + np.argmax(x),
+    odd_nanmax=lambda x: np.nanmax(x) - np.nanmin(x),
+    odd_nansum=lambda x: np.nansum(x[x.shape[0] - 3 :]),
+    odd_nan_to_num=lambda x: np.nan_to_num(x),
+    odd_nan_to_num_values=lambda x: np.nan_to_num(x, nan=1.0, posinf=2.0, neginf=3.0),
+    odd_sort=lambda x: np.sort(x) + np.argsort(x),
+    odd_integer_division=lambda x: (x // 2.0, x % 2.0),
+    odd_to_int=lambda x: np.nan_to_num(x, posinf=0, neginf=0).astype(np.int64),
+    odd_to_bool=lambda x: x.astype(bool),
+    odd_negative=lambda x: (-x, 0.0 - x, x * -1, np.negative(x)),
+    odd_add_zero=lambda x: (x + 0.0, x - 0.0, x * 1.0, x / 1.0, x * 0.0),
+    odd_logical=lambda x: np.logical_and(x, 1) | np.logical_not(x),
+    odd_equal=lambda x: (x == x) | (x != 0.0),
+    odd_cumulative=lambda x: (np.cumsum(x), np.maximum.accumulate(x)),
+    odd_copysign=lambda x: np.copysign(1.0, x),
+    odd_nextafter=lambda x: np.nextafter(x, 1.0) + np.spacing(x),
+    odd_sum_of_squares=lambda x: (x * x).sum(),
+)
+either(
+    ODD_SINGLE,
+    odd_single_clip=lambda x: np.clip(x, np.float64(0.1), np.float64(0.3)),
+    odd_single_powers=lambda x: (x**2, x**0.5, x**-1),
+    odd_single_exp=lambda x: np.exp(x) + np.log1p(x),
+)
