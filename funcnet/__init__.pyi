@@ -180,7 +180,8 @@ from funcnet.training.callbacks import (
     TargetReached as TargetReached,
     TimeBudget as TimeBudget,
 )
-from funcnet.training.fit import Fit as Fit, evaluate as evaluate, fit as fit
+from funcnet.training.evaluate import evaluate as evaluate
+from funcnet.training.fit import Fit as Fit, fit as fit
 from funcnet.training.jacobian import Residuals as Residuals, jacobian as jacobian, residuals as residuals
 from funcnet.training.minimize import minimize as minimize
 from funcnet.training.probabilities import predict_label as predict_label, predict_proba as predict_proba

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from funcnet.compiler.vmap import Members, MembersKey, each_member
 from funcnet.errors import FuncnetError
 from funcnet.key import Array, Key
 
@@ -40,6 +39,11 @@ def recorder(*values: Any) -> Any:
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
 
 
+def vectorizer(*values: Any) -> Any:
+    """What calls a function for each member of an ensemble whose values these are, if they are (``funcnet.vmap``)."""
+    return next((type(value).each_member for value in values if hasattr(type(value), "each_member")), None)
+
+
 def primitive(
     needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = None, fresh: bool = False
 ) -> Callable[[F], F]:
@@ -58,7 +62,8 @@ def primitive(
 
         @functools.wraps(function)
         def call(*values: Any) -> Any:
-            if members(values):
+            each_member = vectorizer(*values)
+            if each_member is not None:
                 return each_member(call, values, {})
             tracer = recorder(*values)
             return function(*values) if tracer is None else tracer.primitive(made, values)
@@ -76,14 +81,10 @@ def anew(*values: Any) -> Iterator[None]:
         yield
 
 
-def members(values: tuple[Any, ...]) -> bool:
-    """Whether some of the values are those of an ensemble's members (``funcnet.compiler.vmap``)."""
-    return any(isinstance(value, Members | MembersKey) for value in values)
-
-
 def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
     """Raise ``error(*values)`` unless every entry of ``ok`` is true: for errors that depend on values."""
-    if members((ok, *values)):
+    each_member = vectorizer(ok, *values)
+    if each_member is not None:
         each_member(lambda *one: check(one[0], error, *one[1:]), (ok, *values), {})
         return
     tracer = recorder(ok)
@@ -95,7 +96,7 @@ def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
 
 def array(x: Any) -> Array:
     """An array; NumPy makes scalars of results of shape ()."""
-    whole: Array = np.asarray(x) if recorder(x) is None and not members((x,)) else x
+    whole: Array = np.asarray(x) if recorder(x) is None and vectorizer(x) is None else x
     return whole
 
 

@@ -21,7 +21,8 @@ from funcnet.experiments.run import class_weights, fit_model, in_units, starting
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
-from funcnet.training.fit import batches, check_targets, evaluate
+from funcnet.training.batches import batches
+from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.step import value_and_grad
 
 

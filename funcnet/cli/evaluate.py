@@ -19,7 +19,7 @@ from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, 
 from funcnet.experiments.run import in_units
 from funcnet.key import Array, Key
 from funcnet.metrics import confusion_matrix, per_class
-from funcnet.training.fit import evaluate
+from funcnet.training.evaluate import evaluate
 from funcnet.training.probabilities import is_one, label_of
 from funcnet.training.step import predict
 

@@ -11,7 +11,6 @@ from attrs import field
 from funcnet import tree
 from funcnet.combinators.repeat import stack
 from funcnet.combinators.wrapper import Wrapper
-from funcnet.compiler.vmap import Members, MembersKey, Unvectorized, spread
 from funcnet.key import Key
 from funcnet.layers.base import (
     Context,
@@ -28,6 +27,7 @@ from funcnet.layers.base import (
 from funcnet.shapes import Shape, Value, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
+from funcnet.vmap import Members, MembersKey, Unvectorized, spread
 
 
 @register("ensemble")

@@ -17,10 +17,10 @@ from funcnet.compiler.foreign import from_signal, is_foreign, random_states, sam
 from funcnet.compiler.graph import Place, Struct
 from funcnet.compiler.standins import TracedArray, TracedObject
 from funcnet.compiler.tracer import Tracer, current
-from funcnet.compiler.vmap import members_in
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
 from funcnet.layers.base import Layer, path_of
 from funcnet.signatures import returned
+from funcnet.vmap import members_in
 
 
 class Unlike(Exception):

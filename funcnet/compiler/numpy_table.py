@@ -19,8 +19,8 @@ from funcnet.compiler import layout, standins, structure
 from funcnet.compiler.graph import Struct
 from funcnet.compiler.kinds import CAST, CONCAT, CONST, MATMUL, VIEW, WHERE
 from funcnet.compiler.standins import TracedArray, TracedKey, TracedNumber, TracedObject, normal_axes
-from funcnet.compiler.vmap import Members
 from funcnet.errors import TraceError
+from funcnet.vmap import Members
 
 if TYPE_CHECKING:
     from funcnet.compiler.tracer import Tracer

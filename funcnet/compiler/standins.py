@@ -16,8 +16,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from funcnet.compiler import layout
 from funcnet.compiler.graph import Node, Struct
 from funcnet.compiler.kinds import NUMBER
-from funcnet.compiler.vmap import Members
 from funcnet.key import Key
+from funcnet.vmap import Members
 
 if TYPE_CHECKING:
     from funcnet.compiler.tracer import Tracer

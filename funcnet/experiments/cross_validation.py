@@ -24,7 +24,8 @@ from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.shapes import Value
 from funcnet.spec.base import evolve
-from funcnet.training.fit import _arrays, evaluate, fit
+from funcnet.training.evaluate import arrays, evaluate
+from funcnet.training.fit import fit
 from funcnet.training.threads import limited
 
 
@@ -180,7 +181,7 @@ class _Arrays:
     """A network with its arrays."""
 
     def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any]) -> None:
-        self.net, self.data, self.training = net, _arrays(data, ""), training
+        self.net, self.data, self.training = net, arrays(data, ""), training
         self.targets = self.data[1]
         self.rows = np.arange(len(tree.leaves(self.targets)[0]))
 

@@ -42,7 +42,8 @@ from funcnet.shapes import Shape
 from funcnet.spec.codec import load_spec, spec_hash
 from funcnet.training.callbacks import Callback, Lines, Progress, Watcher, check_monitor, monitors
 from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
-from funcnet.training.fit import Fit, check_targets, evaluate, fit
+from funcnet.training.evaluate import check_targets, evaluate
+from funcnet.training.fit import Fit, fit
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.threads import limited
 

@@ -12,7 +12,7 @@ from funcnet import tree
 from funcnet.errors import PathError, did_you_mean
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params
-from funcnet.networks.surgery import _is_named
+from funcnet.networks.surgery import is_named
 from funcnet.shapes import Shape
 from funcnet.spec.base import Spec, fields, own_tag
 from funcnet.spec.fields import FrozenDict
@@ -186,7 +186,7 @@ def _keyed(value: Any) -> dict[Any, Any] | None:
     """The items of a collection of specs by name, or by place; None for anything else."""
     if isinstance(value, FrozenDict):
         return dict(value)
-    if isinstance(value, tuple) and value and all(_is_named(item) for item in value):
+    if isinstance(value, tuple) and value and all(is_named(item) for item in value):
         return dict(value)
     if isinstance(value, tuple) and any(isinstance(item, Spec) for item in value):
         return dict(enumerate(value))

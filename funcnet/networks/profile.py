@@ -22,7 +22,7 @@ from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import LONG, bind
 from funcnet.shapes import Shape, shape_of
-from funcnet.training.fit import batches
+from funcnet.training.batches import batches
 from funcnet.training.programs import training_step
 from funcnet.training.step import TrainState
 

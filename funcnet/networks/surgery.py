@@ -100,7 +100,7 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
             return children[waiting.pop(waiting.index(same[0]))] if same else value
         if isinstance(value, FrozenDict):
             return {key: put(item, key) for key, item in value.items()}
-        if _is_named(value):
+        if is_named(value):
             return value[0], put(value[1], value[0])
         return tuple(put(item, name) for item in value) if isinstance(value, tuple) else value
 
@@ -112,7 +112,8 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
     return changed
 
 
-def _is_named(item: Any) -> bool:
+def is_named(item: Any) -> bool:
+    """Whether a field's value is a name with its layer."""
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Spec)
 
 

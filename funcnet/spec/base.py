@@ -114,7 +114,7 @@ class Spec:
         object.__setattr__(self, "_nodes", nodes)
 
     def _repr_html_(self) -> str:
-        from funcnet.views.html import outline  # what people look at knows specs, not the other way round
+        from funcnet.spec.outline import outline  # which reads specs
 
         return outline(self)
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.combinators.ensemble import Ensemble
-from funcnet.compiler.vmap import Members, Unvectorized, spread
 from funcnet.errors import ShapeError
 from funcnet.inputs import cast, check_network, dtype_of, instance, numeric, unpack
 from funcnet.key import Array
@@ -20,6 +19,7 @@ from funcnet.shapes import Value, shape_of
 from funcnet.signatures import check_signatures
 from funcnet.spec.base import Spec, fields, specs_in
 from funcnet.training.step import predict
+from funcnet.vmap import Members, Unvectorized, spread
 
 
 def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:

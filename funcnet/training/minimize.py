@@ -22,7 +22,8 @@ from funcnet.optim.sgd import SGD
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
-from funcnet.training.fit import Fit, _arrays, _scores, check_targets, final_state
+from funcnet.training.evaluate import arrays, check_targets, scores
+from funcnet.training.fit import Fit, final_state
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
 
 METHODS = {
@@ -150,10 +151,10 @@ class _Problem:
         options: dict[str, Any],
     ) -> None:
         self.net, self.loss, self.metrics, self.callbacks = net, loss, metrics, callbacks
-        x, y, weight = _arrays(data, "")
+        x, y, weight = arrays(data, "")
         x = tree.map(lambda leaf: leaf[:] if isinstance(leaf, Stream) else leaf, x)
         self.data = cast(x, np.float64), cast(y, np.float64), weight
-        self.validation = None if validation is None else _arrays(validation, "validation")
+        self.validation = None if validation is None else arrays(validation, "validation")
         given = start if isinstance(start, TrainState) else TrainState(start, None, {}, key)  # type: ignore[arg-type]
         ts = train_state(net, SGD(0.0), given.key, shape_of(x), np.float64, given.params, given.state)
         self.ts = TrainState(ts.params, ts.state, {}, ts.key, given.step)
@@ -232,7 +233,7 @@ class _Problem:
             "seconds": time.perf_counter() - self.began,
         }
         parts = self.data, self.validation
-        row |= _scores(self.net, self.loss, self.metrics, self.ts.params, self.ts.state, *parts)
+        row |= scores(self.net, self.loss, self.metrics, self.ts.params, self.ts.state, *parts)
         self.history.append(row)
         event = Event(step, max(step, self.most or 0), float(step), value, self.ts, row, row["seconds"])
         enough = None

@@ -12,7 +12,7 @@ from funcnet import data, losses, optim, tree
 from funcnet.data import Stream, prepare
 from funcnet.data.lazy_array import Piece, order_of, pieces_of
 from funcnet.data.sources.arrays import npy_piece
-from funcnet.training.fit import batches
+from funcnet.training.batches import batches
 
 KEY = fn.Key(4)
 ROWS = 103

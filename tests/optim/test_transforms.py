@@ -9,7 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim, tree
-from funcnet.training.fit import evaluate
+from funcnet.training.evaluate import evaluate
 from tests.table import OPTIMIZERS, TRANSFORMS, same
 
 KEY = fn.Key(3)

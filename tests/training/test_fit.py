@@ -16,7 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim, tree
-from funcnet.training.fit import batches
+from funcnet.training.batches import batches
 from tests.table import same
 
 KEY = fn.Key(21)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -28,6 +28,7 @@ class Members(NDArrayOperatorsMixin):
 
     __slots__ = ("value",)
     __array_priority__ = 2000
+    each_member: ClassVar[Any]
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -212,6 +213,7 @@ class MembersKey(Key):
     """A key of each member; what it folds and draws is theirs."""
 
     keys: list[Key]
+    each_member: ClassVar[Any]
 
     def __init__(self, keys: list[Key]) -> None:
         object.__setattr__(self, "keys", keys)
@@ -245,6 +247,9 @@ class MembersKey(Key):
 
     def integers(self, high: int, shape: Any = ()) -> Any:
         return self._draw("integers", high, shape)
+
+
+Members.each_member = MembersKey.each_member = staticmethod(each_member)  # how ``ops`` meets them
 
 
 # ----- NumPy's functions ---------------------------------------------------------------------------------------

@@ -1,0 +1,107 @@
+"""The batches of an epoch, the weights of their samples, and the mean of their losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.data.lazy_array import WINDOW, Stream, order_of
+from funcnet.errors import DataError, ShapeError
+from funcnet.key import Array, Key
+from funcnet.layers.base import Context, Layer, apply_child
+from funcnet.shapes import Value
+from funcnet.training.step import TrainState
+
+
+def batches(
+    x: Value,
+    y: Value,
+    weight: Array | None,
+    size: int,
+    key: Key,
+    skip: int = 0,
+    drop: bool = False,
+    block: int | None = None,
+) -> Iterator[tuple[Value, Value, Array | None]]:
+    """The batches of one epoch in the order that its key gives, from batch number ``skip`` on.
+
+    ``drop`` leaves out a last one that is smaller. Of a stream, some blocks are read together.
+    """
+    rows = len(tree.leaves(x)[0])
+    if size >= rows:
+        yield tree.map(lambda a: a[:] if isinstance(a, Stream) else a, x), y, weight
+        return
+    order = order_of(rows, key, block)
+    end = rows - rows % size if drop else rows
+    ahead = size
+    if block is not None and any(isinstance(leaf, Stream) for leaf in tree.leaves(x)):
+        ahead = size * max(1, WINDOW * block // size)
+    for first in range(skip * size, end, ahead):
+        held = order[first : min(first + ahead, end)]
+        some = tree.map(lambda a: a[held], x)  # noqa: B023
+        for begin in range(0, len(held), size):
+            chosen = held[begin : begin + size]
+            yield (
+                some if ahead == size else tree.map(lambda a: a[begin : begin + size], some),  # noqa: B023
+                tree.map(lambda a: a[chosen], y),  # noqa: B023
+                None if weight is None else weight[chosen],
+            )
+
+
+def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -> None:
+    """Refuse, before training, a last batch that is too small for some layer, such as one row for BatchNorm.
+
+    Raises   ShapeError of that layer, with what to do
+    """
+    left = tree.map(lambda a: a[:rows], x)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
+    except ShapeError as error:
+        error.message += f" (the last batch of an epoch has {rows} of {size} rows; remainder='drop' leaves it out)"
+        raise
+
+
+def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+    """Sample weights from those of their classes; ``balanced`` gives each class the same total."""
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+        raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
+    if class_weight != "balanced" and not isinstance(class_weight, Mapping):
+        raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
+    labels, counts = np.unique(y, return_counts=True)
+    if class_weight == "balanced":
+        table = {int(k): y.size / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
+    else:
+        table = dict(class_weight)
+    missing = sorted(set(labels.tolist()) - set(table))
+    if missing:
+        raise DataError(f"expected a class_weight for every label, got none for {missing}")
+    if not all(isinstance(value, int | float | np.number) for value in table.values()):
+        raise DataError(f"expected numbers as class weights, got {class_weight!r}")
+    if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
+        raise DataError(f"expected class weights of 0 or more, some of them above 0, got {table!r:.200}")
+    weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
+    return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
+
+
+class Mean:
+    """A mean of batch losses, each weighted by its divisor, so that it is the mean over all terms.
+
+    For a loss of several outputs, whose divisors are several, it is that of batches of their sizes.
+    """
+
+    def __init__(self, total: float = 0.0, weight: float = 0.0) -> None:
+        self.total, self.weight = total, weight
+
+    def add(self, value: float, weight: float | tuple[float, ...]) -> None:
+        weight = sum(weight) if isinstance(weight, tuple) else weight  # of several outputs
+        self.total += value * weight
+        self.weight += weight
+
+    @property
+    def value(self) -> float:
+        return self.total / self.weight if self.weight else 0.0

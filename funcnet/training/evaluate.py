@@ -1,0 +1,108 @@
+"""Data sets as a whole: checked before training, and scored in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.data.lazy_array import Stream
+from funcnet.data.preprocess import check_finite
+from funcnet.errors import DataError, FuncnetError
+from funcnet.inputs import cast, dtype_of, numeric, unpack
+from funcnet.key import Array
+from funcnet.layers.base import Layer, Params, State, reach
+from funcnet.losses.base import Loss
+from funcnet.metrics import Metric
+from funcnet.shapes import Value, batched, shape_of, zeros_of
+from funcnet.training.callbacks import Row
+from funcnet.training.step import predict
+
+
+def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None]:
+    """The arrays of a data set, as many rows in each, every number finite.
+
+    Raises   DataError for no rows, parts of different length, NaN or infinity
+    """
+    x, y, weight = unpack(data)
+    x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf), x)
+    y = tree.map(numeric, y)
+    weight = None if weight is None else numeric(weight)
+    lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
+    if len(set(lengths)) != 1 or lengths[0] == 0:
+        message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
+        raise DataError(message, layer=name)
+    for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
+        for leaf in tree.leaves(part):
+            if not isinstance(leaf, Stream):  # whose rows are looked at when they are read
+                check_finite(leaf, what, name)
+    if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
+        message = f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least"
+        raise DataError(message, layer=name)
+    return x, y, weight
+
+
+def check_targets(
+    net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], part: str | None = None
+) -> None:
+    """Refuse targets that the loss or a metric cannot take, before training: tried at outputs of 0.
+
+    Raises   ShapeError, DataError as the loss and the metrics do, for the rows of the part as they were given
+    """
+    try:
+        _try_targets(net, loss, metrics, data)
+    except FuncnetError as error:
+        error.message += f" (in {part})" if part else ""
+        raise
+
+
+def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
+    x, y, weight = data
+    out_shape = reach("", net, "out_shape", shape_of(x))
+    dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
+    zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
+    loss.apply(zeros, y, None if weight is None else weight.astype(dtype))
+    for metric in metrics:
+        metric(loss.link(zeros), y, weight)
+
+
+def evaluate(
+    net: Layer,
+    loss: Loss,
+    params: Params,
+    state: State,
+    data: tuple[Any, ...],
+    metrics: Sequence[Metric] = (),
+    batch_size: int | None = 1024,
+) -> dict[str, float]:
+    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, never averaged over batches."""
+    x, y, weight = arrays(data, "")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
+        prediction = predict(net, params, state, x, batch_size)
+        y = cast(y, dtype_of(params, state))
+        dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
+        value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(dtype))
+        answer = loss.link(prediction)
+        return {"loss": float(value)} | {metric.name: metric(answer, y, weight) for metric in metrics}
+
+
+def scores(
+    net: Layer,
+    loss: Loss,
+    metrics: Sequence[Metric],
+    params: Params,
+    state: State,
+    train: tuple[Any, ...],
+    validation: tuple[Any, ...] | None,
+) -> Row:
+    """The figures of an epoch: metrics of the training part; loss and metrics of the validation part."""
+    found: Row = {}
+    if metrics:
+        found |= evaluate(net, loss, params, state, train, metrics)
+        del found["loss"]  # the history's loss is that of the batches, dropout and all
+    if validation is not None:
+        held_out = evaluate(net, loss, params, state, validation, metrics)
+        found |= {f"validation/{name}": value for name, value in held_out.items()}
+    return found
