@@ -26,11 +26,19 @@ from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.step import value_and_grad
 
 
-def check(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet check``."""
+    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder")
+    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
+    parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Validate an experiment: its spec, its data, shapes, the first batch forward and backward, and the laws."""
     path = spec_file(Path(options.spec))
     experiment = load_experiment(path, options.set)
-    base = base_of(path)
+    base = base_of(path, options.allow_outside)
     data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
     in_shape = data.train.x.shape[1:]
     fit_model(experiment, in_shape)

@@ -17,7 +17,19 @@ from funcnet.networks.compare import diff
 from funcnet.spec.codec import load_spec
 
 
-def print_difference(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet diff``."""
+    parser.add_argument("first", metavar="A", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("second", metavar="B", help="another")
+    parser.add_argument(
+        "--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1 (default: the data's)"
+    )
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
+    parser.add_argument("--json", action="store_true", help="print the difference as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print how two specs differ; with ``--exit-code`` the status is 1 if they do."""
     files = [spec_file(Path(name)) for name in (options.first, options.second)]
     first, second = (load_spec(file) for file in files)
@@ -25,7 +37,11 @@ def print_difference(options: argparse.Namespace) -> int:
     found = diff(first, second)
     if isinstance(first, Experiment) and isinstance(second, Experiment):
         nets = first.model, second.model
-        shape = input_shape(first.data, Key(first.seed), base_of(files[0])) if shape is None else shape
+        shape = (
+            input_shape(first.data, Key(first.seed), base_of(files[0], options.allow_outside))
+            if shape is None
+            else shape
+        )
         found = diff(*nets, in_shape=shape)._replace(changes=found.changes)
     elif isinstance(first, Layer) and isinstance(second, Layer):
         found = diff(first, second, in_shape=shape)

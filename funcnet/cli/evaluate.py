@@ -27,11 +27,24 @@ SHOWN = 20
 """The most classes whose confusion matrix is printed"""
 
 
-def print_scores(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet evaluate``."""
+    parser.add_argument("spec", metavar="RUN", help="the folder of a run")
+    parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
+    parser.add_argument("--part", choices=("train", "validation", "test"), help="one part alone (default: all)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the metrics of a run on its own data or another file, and for a classifier who was taken for whom."""
     folder = Path(options.spec)
     run = load_run(folder)
-    parts = {options.data: _file(run, Path(options.data))} if options.data else _parts(run, folder, options.part)
+    if options.data:
+        parts = {options.data: _file(run, Path(options.data))}
+    else:
+        base = base_of(folder / "spec.json", options.allow_outside)
+        parts = _parts(run, folder, base, options.part)
     experiment, state = run.experiment, run.train_state.state
     metrics = in_units(experiment.metrics, run.preprocess)
     scores = {
@@ -58,10 +71,10 @@ def _file(run: Run, path: Path) -> Dataset:
     return dataset(run.experiment.data, run.preprocess, path, run.experiment.dtype)
 
 
-def _parts(run: Run, folder: Path, wanted: str | None) -> dict[str, Dataset]:
+def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, Dataset]:
     """The parts of the run's own data, read again."""
     experiment = run.experiment
-    data = prepare(experiment.data, Key(experiment.seed), base_of(folder / "spec.json"), experiment.dtype)
+    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
     parts = data.parts_by_name()
     if data_digest(data) != read_object(folder / "run.json").get("data"):
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)

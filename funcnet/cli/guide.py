@@ -29,7 +29,14 @@ def title(name: str) -> str:
     return read(name).partition("\n")[0].removeprefix("# ")
 
 
-def print_guide(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet guide``."""
+    parser.add_argument("topic", nargs="?", help="a page, such as concept (default: the list of pages)")
+    parser.add_argument("--lang", metavar="LANG", help="the page's language: en, or zh where it is translated")
+    parser.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print a page of the guide, or the list of pages with a line each.
 
     Raises   SpecError for an unknown page; FuncnetError for one that the console cannot show

@@ -24,7 +24,19 @@ SHOWN = 40
 """Columns, and reasons, that are printed"""
 
 
-def init(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet init``."""
+    parser.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    parser.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
+    parser.add_argument(
+        "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
+    )
+    parser.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
+    parser.add_argument("--force", action="store_true", help="write over a spec that is there already")
+    parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """Look at a data file, write a spec to begin with, and say what was found and decided.
 
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already

@@ -15,7 +15,13 @@ from funcnet.spec.codec import encode, load_spec
 from funcnet.spec.kinds import KINDS
 
 
-def listing(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet list``."""
+    parser.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the specs in ``specs/`` and every registered tag by kind with its fields and defaults."""
     if options.kind is not None and options.kind not in KINDS:
         near = did_you_mean(options.kind, KINDS)

@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from funcnet.data.paths import base_folder
+
 
 def spec_file(path: Path) -> Path:
     """The spec itself, or that of a run folder."""
@@ -14,8 +16,12 @@ def spec_file(path: Path) -> Path:
     return inside if os.path.isfile(inside) else path
 
 
-def base_of(file: Path) -> Path:
-    """What paths in a spec are relative to: its own folder, or for a run the one that the run began from."""
+def base_of(file: Path, allow_outside: bool = False) -> Path:
+    """The folder that paths in a spec are relative to: its own, or for a run the one that the run began from."""
+    return base_folder(_base(file), allow_outside)
+
+
+def _base(file: Path) -> Path:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if file.name == "spec.json":
             return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])

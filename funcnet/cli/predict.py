@@ -23,7 +23,16 @@ from funcnet.key import Array
 from funcnet.training.probabilities import column, is_one, label_of, proba_of
 
 
-def print_predictions(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet predict``."""
+    parser.add_argument("spec", metavar="RUN", help="the folder of a run")
+    parser.add_argument("input", metavar="FILE", help="rows in the form of the training data, targets not needed")
+    parser.add_argument("-o", "--out", metavar="OUT", help="write the answers instead of printing them")
+    parser.add_argument("--json", action="store_true", help="answer in JSON lines instead of CSV")
+    parser.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
+
+
+def run(options: argparse.Namespace) -> int:
     """Answer raw rows, as CSV or JSON lines."""
     run = load_run(options.spec)
     raw = raw_inputs(run.experiment.data, run.preprocess, Path(options.input))

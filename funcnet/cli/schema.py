@@ -13,7 +13,12 @@ from funcnet.spec.codec import layout
 from funcnet.spec.json_schema import json_schema
 
 
-def print_schema(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet schema``."""
+    parser.add_argument("--out", metavar="FILE", help="write the schema instead of printing it")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the JSON Schema of every spec document, or write it."""
     text = layout(json_schema(), width=150) + "\n"  # wide enough for a tag's case to stay on its line
     if options.out is None:

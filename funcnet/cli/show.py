@@ -32,7 +32,18 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def show(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet show``."""
+    parser.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
+    parser.add_argument("--cost", action="store_true", help="print FLOPs, bytes moved and memory of a batch instead")
+    parser.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")
+    parser.add_argument("--diagram", metavar="FILE", help="write a picture too: .svg, or .mmd for Mermaid")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the table of a model's layers, from shapes alone."""
     if options.batch is not None and not options.cost:
         raise ShapeError("--batch: a batch is counted with --cost alone; add --cost")
@@ -42,7 +53,7 @@ def show(options: argparse.Namespace) -> int:
     if isinstance(spec, Experiment):
         model: Layer = spec.model
         in_shape: Shape = (
-            input_shape(spec.data, Key(spec.seed), base_of(file))
+            input_shape(spec.data, Key(spec.seed), base_of(file, options.allow_outside))
             if options.input is None
             else parse_shape(options.input)
         )
@@ -92,7 +103,7 @@ def _show_cost(spec: Any, file: Path, model: Layer, in_shape: Shape, options: ar
     dtype, batch = "float32", ROWS
     if isinstance(spec, Experiment):
         loss, optimizer, dtype = spec.loss, spec.optimizer, spec.dtype
-        batch = _batch_of(spec, file) if options.batch is None else batch
+        batch = _batch_of(spec, base_of(file, options.allow_outside)) if options.batch is None else batch
     if options.batch is not None:
         batch = parse_count(options.batch, "--batch")
     found = cost(model, in_shape, batch, loss, optimizer, dtype)
@@ -122,13 +133,13 @@ def _show_cost(spec: Any, file: Path, model: Layer, in_shape: Shape, options: ar
     table(["pass", "FLOPs", "bytes moved", "peak memory"], rows)
 
 
-def _batch_of(spec: Experiment, file: Path) -> int:
+def _batch_of(spec: Experiment, base: Path) -> int:
     """The rows of an experiment's batch; for the whole training part it must be read."""
     if spec.training.batch_size != "full":
         return spec.training.batch_size
     from funcnet.data.prepare import prepare
 
-    return len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)
+    return len(prepare(spec.data, Key(spec.seed), base, spec.dtype).train.x)
 
 
 def parse_count(text: str, option: str) -> int:

@@ -20,7 +20,22 @@ from funcnet.optim.schedules import LONG, bind
 from funcnet.spec.codec import load_spec
 
 
-def print_source(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet source``."""
+    parser.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
+    parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
+    parser.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
+    parser.add_argument(
+        "--inference",
+        action="store_true",
+        help="write a run as a program that answers raw rows, and its weights beside it (default: RUN/inference.py)",
+    )
+    parser.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print a network as one NumPy file, or write it."""
     if options.inference:
         return write_inference(options)
@@ -29,8 +44,10 @@ def print_source(options: argparse.Namespace) -> int:
     shape = None if options.input is None else parse_shape(options.input)
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
     if isinstance(spec, Experiment):
-        in_shape = input_shape(spec.data, Key(spec.seed), base_of(file)) if shape is None else shape
-        rows, total = _length(spec, file)
+        in_shape = (
+            input_shape(spec.data, Key(spec.seed), base_of(file, options.allow_outside)) if shape is None else shape
+        )
+        rows, total = _length(spec, base_of(file, options.allow_outside))
         optimizer = bind(spec.optimizer, total)
         text = source(
             spec.model, in_shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned
@@ -63,7 +80,10 @@ def write_inference(options: argparse.Namespace) -> int:
     if archive.exists() and "program" not in read_npz(archive):
         raise CheckpointError(f"{archive}: holds something else than a program's weights; choose another --out")
     preprocess, source = run.preprocess, run.experiment.data
-    shape = preprocess.get("shape", () if "columns" in preprocess else source.in_shape(base_of(folder / "spec.json")))
+    shape = preprocess.get(
+        "shape",
+        () if "columns" in preprocess else source.in_shape(base_of(folder / "spec.json", options.allow_outside)),
+    )
     if shape is None:
         raise DataError(f"{folder}: the run does not say what shape its inputs have; train it again")
     values = run.experiment, run.params, run.train_state.state, preprocess
@@ -74,13 +94,13 @@ def write_inference(options: argparse.Namespace) -> int:
     return 0
 
 
-def _length(spec: Experiment, file: Path) -> tuple[int, int]:
+def _length(spec: Experiment, base: Path) -> tuple[int, int]:
     """The rows of a batch and the steps of the run, for which the training part may have to be read."""
     training = spec.training
     open_ended = bind(spec.optimizer, LONG) != spec.optimizer and training.steps is None
     if training.batch_size != "full" and not open_ended:
         return training.batch_size, training.steps or 1
-    rows = len(prepare(spec.data, Key(spec.seed), base_of(file), spec.dtype).train.x)
+    rows = len(prepare(spec.data, Key(spec.seed), base, spec.dtype).train.x)
     size = rows if training.batch_size == "full" else training.batch_size
     per_epoch = rows // min(size, rows) if training.remainder == "drop" else -(-rows // size)
     return size, training.steps or per_epoch * (training.epochs or 1)

@@ -16,7 +16,7 @@ from funcnet.cli.paths import base_of, spec_file
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import Run, finite_json, next_folder
-from funcnet.experiments.run import Terminated, profiled, run
+from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
 
@@ -45,7 +45,30 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
     return experiment
 
 
-def train(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet train``."""
+    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
+    parser.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
+    parser.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="change the spec first, such as optimizer.learning_rate=0.01 or model.layers[0].units=32",
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "rich", "plain", "none"),
+        default="auto",
+        help="how to show progress (default: rich where it is installed and the output is a terminal)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
+    parser.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
+    parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Train, show how it goes, and end with the scores and where everything lies."""
     path = spec_file(Path(options.spec))
     name = path.resolve().parent.name if path.name == "spec.json" else path.stem
@@ -55,8 +78,12 @@ def train(options: argparse.Namespace) -> int:
     lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
     folder = folder_of(options, path, name)
     try:
-        result = run(
-            experiment, folder, options.resume, base_of(path), callbacks=[] if progress is None else [progress]
+        result = run_experiment(
+            experiment,
+            folder,
+            options.resume,
+            base_of(path, options.allow_outside),
+            callbacks=[] if progress is None else [progress],
         )
     except Terminated:
         print(f"funcnet: SIGTERM: a checkpoint is in {folder}; the same command with --resume goes on", file=sys.stderr)
@@ -78,12 +105,12 @@ def train(options: argparse.Namespace) -> int:
             "stopped": result.stopped,
         }
         if wanted:
-            facts["profile"] = profile_json(profiled(result, base_of(path)))
+            facts["profile"] = profile_json(profiled(result, base_of(path, options.allow_outside)))
         print(json.dumps(finite_json(facts)))
     else:
         report(result, folder)
         if wanted:
-            report_profile(profiled(result, base_of(path)))
+            report_profile(profiled(result, base_of(path, options.allow_outside)))
     return 130 if result.stopped == "interrupted" else 0
 
 

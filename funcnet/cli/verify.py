@@ -13,10 +13,17 @@ from funcnet.cli.console import number, table
 from funcnet.cli.paths import base_of
 from funcnet.errors import CheckpointError
 from funcnet.experiments.folder import digest, environment, finite_json, load_run, read_object
-from funcnet.experiments.run import run
+from funcnet.experiments.run import run as run_experiment
 
 
-def verify(options: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``funcnet verify``."""
+    parser.add_argument("spec", metavar="RUN", help="the folder of a run")
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+
+
+def run(options: argparse.Namespace) -> int:
     """Train a run's spec again from its data, and compare: a run is a claim that this checks.
 
     The exit status is 0 where weights and scores are the same to the last bit, and 1 where they are not.
@@ -28,7 +35,7 @@ def verify(options: argparse.Namespace) -> int:
         raise CheckpointError(
             f"{folder}: ended by {claimed.stopped!r} at step {facts['step']}, which cannot be repeated"
         )
-    again = run(claimed.experiment, base=base_of(folder / "spec.json"))
+    again = run_experiment(claimed.experiment, base=base_of(folder / "spec.json", options.allow_outside))
     weights = digest({"params": again.params, "state": again.train_state.state})
     same = {
         "steps": again.train_state.step == facts["step"],

@@ -1,34 +1,29 @@
-"""Where the files of a spec may lie: in its own folder, unless the user says otherwise."""
+"""Where the files of a spec may be: in its own folder, unless the user allows others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import os
 from pathlib import Path
 
 from funcnet.errors import DataError
 
-_outside: ContextVar[bool] = ContextVar("outside", default=False)
+
+class Trusted(type(Path())):  # type: ignore[misc]
+    """The folder of a spec that may name files outside it."""
 
 
-@contextmanager
-def outside(allowed: bool = True) -> Iterator[None]:
-    """Within it, specs may name files that lie outside their folder."""
-    token = _outside.set(allowed)
-    try:
-        yield
-    finally:
-        _outside.reset(token)
+def base_folder(base: str | os.PathLike[str] | None, allow_outside: bool = False) -> Path:
+    """The folder that a spec's paths are relative to, the current one by default."""
+    return (Trusted if allow_outside or isinstance(base, Trusted) else Path)(base or ".")
 
 
 def inside(base: Path, path: str) -> Path:
-    """A path of a spec, which is relative to ``base`` and must not lead out of it, by a link neither.
+    """A path of a spec, which is relative to ``base`` and must stay inside it, symlinks included.
 
-    Raises   DataError for a path outside, unless ``outside`` allows it
+    Raises   DataError for a path outside, unless ``base`` is ``Trusted``
     """
     whole = base / path
-    if not _outside.get():
+    if not isinstance(base, Trusted):
         try:
             real = whole.resolve()
         except (OSError, RuntimeError, ValueError) as error:  # a circle of links, or a name that no file can have

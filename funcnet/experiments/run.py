@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcnet.data.paths import outside
+from funcnet.data.paths import base_folder
 from funcnet.data.prepare import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
@@ -80,8 +80,8 @@ def run(
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
-    base, folder = Path(base or "."), None if out is None else Path(out)
-    with limited(experiment.training.threads), outside() if allow_outside else contextlib.nullcontext():
+    base, folder = base_folder(base, allow_outside), None if out is None else Path(out)
+    with limited(experiment.training.threads):
         if folder is None:
             return _run(experiment, None, base, callbacks, resume=False)
         if not (resume and os.path.exists(folder / "spec.json")):
@@ -271,8 +271,8 @@ def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
 def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
     """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
     experiment, ts = finished.experiment, finished.train_state
-    with limited(experiment.training.threads), outside(allow_outside):
-        data = prepare(experiment.data, Key(experiment.seed), Path(base or "."), experiment.dtype)
+    with limited(experiment.training.threads):
+        data = prepare(experiment.data, Key(experiment.seed), base_folder(base, allow_outside), experiment.dtype)
         parts = experiment.model, experiment.loss, experiment.optimizer
         return profile(*parts, ts, data.train, experiment.training.batch_size)
 

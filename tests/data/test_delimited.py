@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 import funcnet as fn
 from funcnet import data
 from funcnet.data import prepare
-from funcnet.data.paths import outside
+from funcnet.data.paths import Trusted
 
 KEY = fn.Key(3)
 
