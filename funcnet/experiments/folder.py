@@ -22,7 +22,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-import funcnet
 from funcnet import tree
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.prepare import Prepared
@@ -49,6 +48,7 @@ from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.step import TrainState, predict
 from funcnet.training.threads import blas
 from funcnet.training.weights import load, save
+from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
 
@@ -254,7 +254,7 @@ def environment() -> dict[str, Any]:
     threads = {name: os.environ[name] for name in os.environ if name.endswith("_NUM_THREADS")}
     return {
         "versions": {
-            "funcnet": funcnet.__version__,
+            "funcnet": __version__,
             "numpy": np.__version__,
             "attrs": version("attrs"),
             "python": platform.python_version(),

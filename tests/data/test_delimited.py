@@ -453,12 +453,8 @@ def test_a_file_outside_needs_a_permission(tmp_path):
             "--allow-outside, in Python allow_outside=True"
         )
         if not path.startswith("x/"):
-            with outside():
-                assert source.table(folder, KEY).y.tolist() == [0, 1]
-        with outside(), outside(False), pytest.raises(fn.DataError):
-            source.table(folder, KEY)
-    with pytest.raises(fn.DataError):  # the permission ended with its block
-        data.Csv(path="link.csv", target="y").table(folder, KEY)
+            assert source.table(Trusted(folder), KEY).y.tolist() == [0, 1]
+            assert prepare(source, KEY, Trusted(folder)).train.y.tolist() == [0, 1]
 
 
 def test_every_path_of_every_source_is_held_to_its_folder(tmp_path):
@@ -502,8 +498,7 @@ def test_paths_that_no_file_has(tmp_path, path, reason):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     source = data.Csv(path=path, target="y")
     assert reason in message(lambda: source.table(tmp_path, KEY))
-    with outside():
-        assert "cannot be" in message(lambda: source.table(tmp_path, KEY)) or path == "none.csv"
+    assert "cannot be" in message(lambda: source.table(Trusted(tmp_path), KEY)) or path == "none.csv"
 
 
 # ----- whatever the bytes --------------------------------------------------------------------------------------------
