@@ -167,7 +167,6 @@ from funcnet.spec.codec import (
     spec_hash as spec_hash,
     to_json as to_json,
 )
-from funcnet.spec.fields import frozen as frozen
 from funcnet.spec.json_schema import json_schema as json_schema
 from funcnet.training.callbacks import (
     Callback as Callback,
@@ -176,13 +175,13 @@ from funcnet.training.callbacks import (
     Event as Event,
     JsonLines as JsonLines,
     Norms as Norms,
-    Progress as Progress,
+    Snapshot as Snapshot,
     TargetReached as TargetReached,
     TimeBudget as TimeBudget,
 )
 from funcnet.training.evaluate import evaluate as evaluate
 from funcnet.training.fit import Fit as Fit, fit as fit
-from funcnet.training.jacobian import Residuals as Residuals, jacobian as jacobian, residuals as residuals
+from funcnet.training.jacobian import LeastSquares as LeastSquares, jacobian as jacobian, least_squares as least_squares
 from funcnet.training.minimize import minimize as minimize
 from funcnet.training.probabilities import predict_label as predict_label, predict_proba as predict_proba
 from funcnet.training.step import (
@@ -193,7 +192,7 @@ from funcnet.training.step import (
     value_and_grad as value_and_grad,
 )
 from funcnet.training.weights import load as load, save as save
-from funcnet.views.arrays import show as show
+from funcnet.views.arrays import describe as describe
 from funcnet.views.backprop import backprop_trace as backprop_trace
 from funcnet.views.diagram import diagram as diagram
 from funcnet.views.summary import summary as summary

@@ -315,7 +315,7 @@ SEVERAL: dict[str, Case] = {
 
 # ----- optimizers -------------------------------------------------------------------------------------
 
-CONSTANT, STEP = optim.Constant(0.05), optim.Step(0.1, every=2, factor=0.5)
+CONSTANT, STEP = optim.ConstantRate(0.05), optim.StepDecay(0.1, every=2, factor=0.5)
 COSINE, WARMUP = optim.Cosine(0.1, total_steps=3, end=0.02), optim.WarmupCosine(0.1, 2, total_steps=5, end=0.01)
 
 OPTIMIZERS: dict[str, optim.Optimizer] = {
@@ -327,15 +327,15 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "adam": optim.Adam(),
     "adam_unusual": optim.Adam(0.03, b1=0.5, b2=0.9, eps=1e-3),
     "adam_schedules": optim.Adam(
-        WARMUP, b1=optim.Constant(0.8), b2=optim.Cosine(0.99, total_steps=4, end=0.9), eps=optim.Step(0.1, 1)
+        WARMUP, b1=optim.ConstantRate(0.8), b2=optim.Cosine(0.99, total_steps=4, end=0.9), eps=optim.StepDecay(0.1, 1)
     ),
     "adamw": optim.AdamW(),
     "adamw_unusual": optim.AdamW(0.03, b1=0.5, b2=0.9, eps=1e-3, weight_decay=0.1),
     "adamw_schedules": optim.AdamW(
         COSINE,
-        b1=optim.Step(0.9, every=2, factor=0.5),
-        b2=optim.Constant(0.95),
-        eps=optim.Constant(1e-2),
+        b1=optim.StepDecay(0.9, every=2, factor=0.5),
+        b2=optim.ConstantRate(0.95),
+        eps=optim.ConstantRate(1e-2),
         weight_decay=optim.WarmupCosine(0.1, warmup_steps=1, total_steps=4),
     ),
     "rmsprop": optim.RMSprop(),
@@ -345,8 +345,8 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "rmsprop_schedules": optim.RMSprop(
         STEP,
         decay=optim.Cosine(0.99, total_steps=3, end=0.5),
-        eps=optim.Constant(1e-2),
-        momentum=optim.Step(0.9, every=1, factor=0.9),
+        eps=optim.ConstantRate(1e-2),
+        momentum=optim.StepDecay(0.9, every=1, factor=0.9),
         centered=True,
     ),
     "amsgrad": optim.AMSGrad(),
@@ -354,10 +354,10 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "amsgrad_schedules": optim.AMSGrad(WARMUP, b1=STEP, b2=optim.Cosine(0.9, total_steps=4, end=0.5), eps=STEP),
     "adamax": optim.Adamax(),
     "adamax_unusual": optim.Adamax(0.03, b1=0.5, b2=0.9, eps=1e-2),
-    "adamax_schedules": optim.Adamax(COSINE, b1=STEP, b2=optim.Constant(0.8), eps=STEP),
+    "adamax_schedules": optim.Adamax(COSINE, b1=STEP, b2=optim.ConstantRate(0.8), eps=STEP),
     "nadam": optim.NAdam(),
     "nadam_unusual": optim.NAdam(0.03, b1=0.5, b2=0.9, eps=1e-3, momentum_decay=0.5),
-    "nadam_schedules": optim.NAdam(WARMUP, b1=STEP, b2=optim.Constant(0.8), eps=STEP, momentum_decay=COSINE),
+    "nadam_schedules": optim.NAdam(WARMUP, b1=STEP, b2=optim.ConstantRate(0.8), eps=STEP, momentum_decay=COSINE),
     "radam": optim.RAdam(),
     "radam_unusual": optim.RAdam(0.03, b1=0.5, b2=0.9, eps=1e-3),
     "radam_never_rectified": optim.RAdam(b2=0.5),
@@ -371,14 +371,19 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "adafactor": optim.Adafactor(),
     "adafactor_unusual": optim.Adafactor(0.5, decay_power=0.3, eps=1e-2, floor=1.5, clip=0.7, weight_decay=0.1),
     "adafactor_schedules": optim.Adafactor(
-        WARMUP, decay_power=optim.Constant(0.6), eps=STEP, floor=optim.Step(3.0, 2), clip=STEP, weight_decay=STEP
+        WARMUP,
+        decay_power=optim.ConstantRate(0.6),
+        eps=STEP,
+        floor=optim.StepDecay(3.0, 2),
+        clip=STEP,
+        weight_decay=STEP,
     ),
     "lion": optim.Lion(),
     "lion_unusual": optim.Lion(0.03, b1=0.5, b2=0.7, weight_decay=0.1),
-    "lion_schedules": optim.Lion(WARMUP, b1=optim.Constant(0.8), b2=COSINE, weight_decay=STEP),
+    "lion_schedules": optim.Lion(WARMUP, b1=optim.ConstantRate(0.8), b2=COSINE, weight_decay=STEP),
     "lamb": optim.LAMB(),
     "lamb_unusual": optim.LAMB(0.03, b1=0.5, b2=0.9, eps=1e-2, weight_decay=0.1),
-    "lamb_schedules": optim.LAMB(WARMUP, b1=STEP, b2=optim.Constant(0.8), eps=STEP, weight_decay=COSINE),
+    "lamb_schedules": optim.LAMB(WARMUP, b1=STEP, b2=optim.ConstantRate(0.8), eps=STEP, weight_decay=COSINE),
     "lars": optim.LARS(1.0),
     "lars_unusual": optim.LARS(2.0, momentum=0.5, weight_decay=0.1, trust=0.01, nesterov=True),
     "lars_no_momentum": optim.LARS(2.0, momentum=0.0, trust=0.02),
@@ -391,7 +396,7 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "schedule_free_adamw": optim.ScheduleFreeAdamW(),
     "schedule_free_adamw_unusual": optim.ScheduleFreeAdamW(0.05, b1=0.6, b2=0.9, eps=1e-3, weight_decay=0.1),
     "schedule_free_adamw_schedules": optim.ScheduleFreeAdamW(
-        WARMUP, b1=optim.Cosine(0.9, total_steps=4, end=0.5), b2=optim.Constant(0.8), eps=STEP, weight_decay=STEP
+        WARMUP, b1=optim.Cosine(0.9, total_steps=4, end=0.5), b2=optim.ConstantRate(0.8), eps=STEP, weight_decay=STEP
     ),
     "clip_by_global_norm": optim.ClipByGlobalNorm(0.5),
     "clip_by_global_norm_high": optim.ClipByGlobalNorm(100.0),
@@ -455,9 +460,9 @@ TRANSFORMS = tuple(name for name, opt in OPTIMIZERS.items() if not opt.descends)
 
 SCHEDULES: dict[str, optim.Schedule] = {
     "constant": CONSTANT,
-    "constant_zero": optim.Constant(0.0),
+    "constant_zero": optim.ConstantRate(0.0),
     "step": STEP,
-    "step_default_factor": optim.Step(1.0, every=1),
+    "step_default_factor": optim.StepDecay(1.0, every=1),
     "cosine": COSINE,
     "cosine_of_the_run": optim.Cosine(1.0),
     "linear": optim.Linear(0.5, total_steps=5, end=0.1),
@@ -477,8 +482,8 @@ SCHEDULES: dict[str, optim.Schedule] = {
     "one_cycle": optim.OneCycle(0.5, total_steps=6, pct_start=0.5, div_factor=5.0, final_div_factor=10.0),
     "one_cycle_of_the_run": optim.OneCycle(1.0),
     "warmup": optim.Warmup(0.5, 3),
-    "warmup_before": optim.Warmup(optim.Step(0.1, every=2), 2, start=0.01),
-    "joined": optim.Joined((0.1, optim.Linear(0.5, 3), optim.Constant(0.2)), (2, 5)),
+    "warmup_before": optim.Warmup(optim.StepDecay(0.1, every=2), 2, start=0.01),
+    "joined": optim.Joined((0.1, optim.Linear(0.5, 3), optim.ConstantRate(0.2)), (2, 5)),
     "joined_of_the_run": optim.Joined((optim.Linear(0.5), optim.Cosine(0.3)), (4,)),
     "warmup_cosine": WARMUP,
     "warmup_cosine_of_the_run": optim.WarmupCosine(1.0, warmup_steps=0),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import funcnet
+from funcnet.lazy import public
 
 ROOT = Path(funcnet.__file__).parent
 ROOMS = """
@@ -128,3 +129,14 @@ def test_files_of_one_room_form_no_circle() -> None:
 
     for module in edges:
         visit(module, ())
+
+
+def test_no_public_name_is_that_of_a_module_beside_it() -> None:
+    """Importing the module would bind it over the name."""
+    for stub in ROOT.rglob("__init__.pyi"):
+        package = ".".join(("funcnet", *stub.parent.relative_to(ROOT).parts))
+        beside = {path.stem for path in stub.parent.glob("*.py")} | {
+            path.parent.name for path in stub.parent.glob("*/*.py")
+        }
+        names = {name for name, module in public(package).items() if module != package}
+        assert not names & beside

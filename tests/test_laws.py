@@ -146,7 +146,7 @@ def numeric_fields() -> Iterator[tuple[str, str]]:
 def test_a_constant_schedule_is_its_number(name: str, field: str) -> None:
     """Every numeric hyperparameter takes a schedule, and reads it."""
     opt = OPTIMIZERS[name]
-    scheduled = spec.evolve(opt, **{field: optim.Constant(getattr(opt, field))})
+    scheduled = spec.evolve(opt, **{field: optim.ConstantRate(getattr(opt, field))})
     numbers = [[step[0] for step in trajectory(each)] for each in (scheduled, opt)]
     assert same(tuple(numbers[0]), tuple(numbers[1]))
 
@@ -230,7 +230,7 @@ def test_a_coupled_layer_must_be_declared(name: str) -> None:
 # ----- mutants of every row -----------------------------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class Mutant(fn.Layer):
     """A layer with something between it and the world; unchanged as it stands."""
 
@@ -602,7 +602,7 @@ def test_misbehaviour_is_caught_in_every_row(what: str) -> None:
 # ----- planted bugs ---------------------------------------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class DenseTransposed(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -610,7 +610,7 @@ class DenseTransposed(fn.Dense):
         return {"weight": dy.T @ residuals, "bias": dy.sum(axis=0)}, dy @ params["weight"].T
 
 
-@fn.frozen
+@attrs.frozen
 class DenseNotTransposed(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -618,7 +618,7 @@ class DenseNotTransposed(fn.Dense):
         return {"weight": residuals.T @ dy, "bias": dy.sum(axis=0)}, dy @ params["weight"]
 
 
-@fn.frozen
+@attrs.frozen
 class DenseBiasOverTheWrongAxis(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -626,7 +626,7 @@ class DenseBiasOverTheWrongAxis(fn.Dense):
         return {"weight": residuals.T @ dy, "bias": dy.sum(axis=1)}, dy @ params["weight"].T
 
 
-@fn.frozen
+@attrs.frozen
 class DenseBiasMean(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -634,7 +634,7 @@ class DenseBiasMean(fn.Dense):
         return {"weight": residuals.T @ dy, "bias": dy.mean(axis=0)}, dy @ params["weight"].T
 
 
-@fn.frozen
+@attrs.frozen
 class DenseFirstStepOnly(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -643,7 +643,7 @@ class DenseFirstStepOnly(fn.Dense):
         return dparams, dy @ params["weight"].T
 
 
-@fn.frozen
+@attrs.frozen
 class ReluOpen(fn.Relu):
     tag: ClassVar[None] = None
 
@@ -651,7 +651,7 @@ class ReluOpen(fn.Relu):
         return np.ones_like(x)
 
 
-@fn.frozen
+@attrs.frozen
 class LeakyReluClosed(fn.LeakyRelu):
     tag: ClassVar[None] = None
 
@@ -659,7 +659,7 @@ class LeakyReluClosed(fn.LeakyRelu):
         return np.greater(x, 0.0)
 
 
-@fn.frozen
+@attrs.frozen
 class LeakyReluWrongSide(fn.LeakyRelu):
     tag: ClassVar[None] = None
 
@@ -667,7 +667,7 @@ class LeakyReluWrongSide(fn.LeakyRelu):
         return np.where(x < 0.0, np.ones_like(x), self.slope)
 
 
-@fn.frozen
+@attrs.frozen
 class SigmoidHalf(fn.Sigmoid):
     tag: ClassVar[None] = None
 
@@ -675,7 +675,7 @@ class SigmoidHalf(fn.Sigmoid):
         return 1.0 - y
 
 
-@fn.frozen
+@attrs.frozen
 class TanhNotSquared(fn.Tanh):
     tag: ClassVar[None] = None
 
@@ -683,7 +683,7 @@ class TanhNotSquared(fn.Tanh):
         return 1.0 - y
 
 
-@fn.frozen
+@attrs.frozen
 class TanhOfTheInput(fn.Tanh):
     tag: ClassVar[None] = None
 
@@ -691,7 +691,7 @@ class TanhOfTheInput(fn.Tanh):
         return 1.0 - x * x
 
 
-@fn.frozen
+@attrs.frozen
 class GeluWithoutDensity(fn.Gelu):
     tag: ClassVar[None] = None
 
@@ -699,7 +699,7 @@ class GeluWithoutDensity(fn.Gelu):
         return self.phi(x)
 
 
-@fn.frozen
+@attrs.frozen
 class GeluOtherForm(fn.Gelu):
     tag: ClassVar[None] = None
 
@@ -707,7 +707,7 @@ class GeluOtherForm(fn.Gelu):
         return fn.Gelu(not self.approximate).derivative(x, y)
 
 
-@fn.frozen
+@attrs.frozen
 class SoftmaxWithoutSum(fn.Softmax):
     tag: ClassVar[None] = None
 
@@ -715,7 +715,7 @@ class SoftmaxWithoutSum(fn.Softmax):
         return {}, residuals * dy
 
 
-@fn.frozen
+@attrs.frozen
 class SoftmaxDiagonal(fn.Softmax):
     tag: ClassVar[None] = None
 
@@ -723,7 +723,7 @@ class SoftmaxDiagonal(fn.Softmax):
         return {}, residuals * (1.0 - residuals) * dy
 
 
-@fn.frozen
+@attrs.frozen
 class SoftmaxWrongAxis(fn.Softmax):
     tag: ClassVar[None] = None
 
@@ -731,7 +731,7 @@ class SoftmaxWrongAxis(fn.Softmax):
         return {}, residuals * (dy - np.sum(residuals * dy, axis=1, keepdims=True))
 
 
-@fn.frozen
+@attrs.frozen
 class LogSoftmaxWithoutExp(fn.LogSoftmax):
     tag: ClassVar[None] = None
 
@@ -739,7 +739,7 @@ class LogSoftmaxWithoutExp(fn.LogSoftmax):
         return {}, dy - residuals * np.sum(dy, axis=-1, keepdims=True)
 
 
-@fn.frozen
+@attrs.frozen
 class LogSoftmaxMean(fn.LogSoftmax):
     tag: ClassVar[None] = None
 
@@ -747,7 +747,7 @@ class LogSoftmaxMean(fn.LogSoftmax):
         return {}, dy - np.exp(residuals) * np.mean(dy, axis=-1, keepdims=True)
 
 
-@fn.frozen
+@attrs.frozen
 class FlattenColumnMajor(fn.Flatten):
     tag: ClassVar[None] = None
 
@@ -755,7 +755,7 @@ class FlattenColumnMajor(fn.Flatten):
         return {}, dy.reshape(residuals, order="F")
 
 
-@fn.frozen
+@attrs.frozen
 class FlattenAsInMemory(fn.Flatten):
     tag: ClassVar[None] = None
 
@@ -763,7 +763,7 @@ class FlattenAsInMemory(fn.Flatten):
         return x.reshape(len(x), -1, order="A"), state, x.shape
 
 
-@fn.frozen
+@attrs.frozen
 class ReshapeColumnMajor(fn.Reshape):
     tag: ClassVar[None] = None
 
@@ -771,7 +771,7 @@ class ReshapeColumnMajor(fn.Reshape):
         return {}, dy.reshape(residuals, order="F")
 
 
-@fn.frozen
+@attrs.frozen
 class DropoutMaskIgnored(fn.Dropout):
     tag: ClassVar[None] = None
 
@@ -779,7 +779,7 @@ class DropoutMaskIgnored(fn.Dropout):
         return {}, dy if residuals is None else dy / (1.0 - self.rate)
 
 
-@fn.frozen
+@attrs.frozen
 class DropoutScaleForgotten(fn.Dropout):
     tag: ClassVar[None] = None
 
@@ -787,7 +787,7 @@ class DropoutScaleForgotten(fn.Dropout):
         return {}, dy if residuals is None else np.where(residuals, dy, 0.0)
 
 
-@fn.frozen
+@attrs.frozen
 class DropoutAnotherMask(fn.Dropout):
     tag: ClassVar[None] = None
 
@@ -795,7 +795,7 @@ class DropoutAnotherMask(fn.Dropout):
         return {}, dy if residuals is None else self.masked(dy, ops.bernoulli(KEY, 1.0 - self.rate, dy.shape))
 
 
-@fn.frozen
+@attrs.frozen
 class DropoutInEvaluation(fn.Dropout):
     tag: ClassVar[None] = None
 
@@ -803,7 +803,7 @@ class DropoutInEvaluation(fn.Dropout):
         return super().apply(params, state, x, fn.Context(True, KEY))
 
 
-@fn.frozen
+@attrs.frozen
 class DropoutKeyIgnored(fn.Dropout):
     tag: ClassVar[None] = None
 
@@ -827,7 +827,7 @@ def batch_norm_vjp(layer: fn.BatchNorm, params: Any, residuals: Any, dy: Any, *,
     return {"scale": np.sum(dscale, axis=axes), "bias": np.sum(dy, axis=axes)}, r * g
 
 
-@fn.frozen
+@attrs.frozen
 class BatchNormWithout(fn.BatchNorm):
     tag: ClassVar[None] = None
     without: str = "nothing"
@@ -836,7 +836,7 @@ class BatchNormWithout(fn.BatchNorm):
         return batch_norm_vjp(self, params, residuals, dy, without=self.without)
 
 
-@fn.frozen
+@attrs.frozen
 class BatchNormUnbiased(fn.BatchNorm):
     """Normalises by the unbiased variance, which the vjp does not know."""
 
@@ -852,7 +852,7 @@ class BatchNormUnbiased(fn.BatchNorm):
         return y, new, (x_hat, r, train)
 
 
-@fn.frozen
+@attrs.frozen
 class SumMean(fn.Sum):
     tag: ClassVar[None] = None
 
@@ -860,7 +860,7 @@ class SumMean(fn.Sum):
         return {}, (dy / residuals,) * residuals
 
 
-@fn.frozen
+@attrs.frozen
 class SumFirstOnly(fn.Sum):
     tag: ClassVar[None] = None
 
@@ -868,7 +868,7 @@ class SumFirstOnly(fn.Sum):
         return {}, (dy, *(np.zeros_like(dy),) * (residuals - 1))
 
 
-@fn.frozen
+@attrs.frozen
 class ConcatReversed(fn.Concat):
     tag: ClassVar[None] = None
 
@@ -876,7 +876,7 @@ class ConcatReversed(fn.Concat):
         return {}, super().vjp(params, residuals, dy)[1][::-1]
 
 
-@fn.frozen
+@attrs.frozen
 class SerialSkipsOne(fn.Serial):
     tag: ClassVar[None] = None
 
@@ -890,7 +890,7 @@ class SerialSkipsOne(fn.Serial):
         return dict(reversed(dparams.items())), dy
 
 
-@fn.frozen
+@attrs.frozen
 class SerialReversedGradients(fn.Serial):
     """The right gradients in an order of entries that nobody may rely on; no bug."""
 
@@ -901,7 +901,7 @@ class SerialReversedGradients(fn.Serial):
         return dict(reversed(dparams.items())), dx
 
 
-@fn.frozen
+@attrs.frozen
 class ResidualWithoutShortcut(fn.Residual):
     tag: ClassVar[None] = None
 
@@ -909,7 +909,7 @@ class ResidualWithoutShortcut(fn.Residual):
         return vjp_child("", self.layer, params, residuals[0], dy)
 
 
-@fn.frozen
+@attrs.frozen
 class ResidualInPlace(fn.Residual):
     tag: ClassVar[None] = None
 
@@ -919,7 +919,7 @@ class ResidualInPlace(fn.Residual):
         return dparams, dx
 
 
-@fn.frozen
+@attrs.frozen
 class ResidualShortcutOfProjection(fn.Residual):
     """Adds dy itself although a projection stands in the shortcut."""
 
@@ -931,7 +931,7 @@ class ResidualShortcutOfProjection(fn.Residual):
         return dparams, inner + dy if dy.shape == inner.shape else dx
 
 
-@fn.frozen
+@attrs.frozen
 class BranchLastOnly(fn.Branch):
     tag: ClassVar[None] = None
 
@@ -941,7 +941,7 @@ class BranchLastOnly(fn.Branch):
         return dparams, vjp_child(name, layer, params, residuals[-1], dy[-1])[1]
 
 
-@fn.frozen
+@attrs.frozen
 class BranchInPlace(fn.Branch):
     tag: ClassVar[None] = None
 
@@ -956,7 +956,7 @@ class BranchInPlace(fn.Branch):
         return {name: out[0] for name, out in outs.items() if out[0]}, dx
 
 
-@fn.frozen
+@attrs.frozen
 class ParallelSwapped(fn.Parallel):
     tag: ClassVar[None] = None
 
@@ -965,7 +965,7 @@ class ParallelSwapped(fn.Parallel):
         return dparams, dx[::-1]
 
 
-@fn.frozen
+@attrs.frozen
 class GraphOverwrites(fn.Graph):
     """A value used twice gets the cotangent of one use alone."""
 
@@ -983,7 +983,7 @@ class GraphOverwrites(fn.Graph):
         return {name: dparams[name] for name in self.order if name in dparams}, cotangents[self.inputs[0]]
 
 
-@fn.frozen
+@attrs.frozen
 class GraphInPlace(fn.Graph):
     tag: ClassVar[None] = None
 
@@ -1072,7 +1072,7 @@ PLANTED: dict[str, tuple[Row, str]] = {
 }
 
 
-@fn.frozen
+@attrs.frozen
 class DenseByPlace(fn.Dense):
     tag: ClassVar[None] = None
 
@@ -1081,7 +1081,7 @@ class DenseByPlace(fn.Dense):
         return x @ weight + bias, state, x
 
 
-@fn.frozen
+@attrs.frozen
 class SerialByPlace(fn.Serial):
     """Gives the gradients of a layer the names of its params one after the other."""
 
@@ -1093,7 +1093,7 @@ class SerialByPlace(fn.Serial):
         return named, dx
 
 
-@fn.frozen
+@attrs.frozen
 class BatchNormByPlace(fn.BatchNorm):
     tag: ClassVar[None] = None
 
@@ -1101,7 +1101,7 @@ class BatchNormByPlace(fn.BatchNorm):
         return super().apply(params, dict(zip(("running_mean", "running_var"), state.values(), strict=True)), x, ctx)
 
 
-@fn.frozen
+@attrs.frozen
 class ParallelByPlace(fn.Parallel):
     tag: ClassVar[None] = None
 
@@ -1128,7 +1128,7 @@ def test_what_pairs_by_place_is_caught(what: str) -> None:
     assert said.startswith(f"{type(row.layer).__name__}: breaks the law {ORDER!r}: "), said
 
 
-@fn.frozen
+@attrs.frozen
 class SGDByPlace(optim.SGD):
     tag: ClassVar[None] = None
 
@@ -1137,7 +1137,7 @@ class SGDByPlace(optim.SGD):
         return super().update(grads, opt_state | {"momentum": tree.unflatten(named)}, params, value)
 
 
-@fn.frozen
+@attrs.frozen
 class SGDFirst(optim.SGD):
     """Moves the first leaf twice as far."""
 
@@ -1178,7 +1178,7 @@ def test_what_is_no_bug_is_not_called_one(row: Row) -> None:
 def test_an_unregistered_subclass_is_not_written_as_its_base() -> None:
     """It would come back as another layer."""
 
-    @fn.frozen
+    @attrs.frozen
     class Doubled(fn.Dense):
         def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
             return super().apply(params, state, 2.0 * x, ctx)
@@ -1217,7 +1217,7 @@ def test_children_draw_from_the_key_folded_by_their_path(net: fn.Layer, x: int, 
 # ----- losses ---------------------------------------------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class LossMutant(losses.Loss):
     loss: losses.Loss
     forward: Callable[..., Any] = lambda loss, *args: loss.apply(*args)
@@ -1375,7 +1375,7 @@ def test_a_divisor_that_ignores_weights_is_caught() -> None:
 def slope_of(base: type[losses.ElementwiseLoss], slope: Callable[..., Any]) -> losses.Loss:
     """A loss with another derivative of its terms."""
 
-    @fn.frozen
+    @attrs.frozen
     class Planted(base):  # type: ignore[valid-type,misc]
         tag: ClassVar[None] = None
 
@@ -1383,7 +1383,7 @@ def slope_of(base: type[losses.ElementwiseLoss], slope: Callable[..., Any]) -> l
     return Planted()
 
 
-@fn.frozen
+@attrs.frozen
 class SoftmaxPlanted(losses.SoftmaxCrossEntropy):
     tag: ClassVar[None] = None
     bug: str = "none"
@@ -1404,7 +1404,7 @@ class SoftmaxPlanted(losses.SoftmaxCrossEntropy):
         return slope if weight is None or self.bug == "weight forgotten" else weight[..., None] * slope
 
 
-@fn.frozen
+@attrs.frozen
 class RootPlanted(losses.RootMeanSquaredError):
     """The root's own derivative forgotten."""
 
@@ -1483,7 +1483,7 @@ def test_a_loss_planted_with_nothing_obeys_the_laws() -> None:
 # ----- optimizers -----------------------------------------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class OptimizerMutant(optim.Optimizer):
     rule: optim.Optimizer
     change: Callable[..., Any] = lambda rule, *args: rule.update(*args)
@@ -1733,17 +1733,17 @@ def test_backprop_trace_in_training_draws_from_the_context() -> None:
 # ----- what is not registered, and what is no instance --------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class PlainDense(fn.Dense):
     """Its tag is its base's."""
 
 
-@fn.frozen
+@attrs.frozen
 class PlainAdam(optim.Adam):
     """Likewise."""
 
 
-@fn.frozen
+@attrs.frozen
 class PlainError(losses.MeanSquaredError):
     """Likewise."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -305,7 +306,7 @@ def test_a_loss_is_a_spec() -> None:
 
 
 def test_a_loss_without_definitions_says_what_it_lacks() -> None:
-    @fn.frozen
+    @attrs.frozen
     class Nothing(losses.Loss):
         """A loss that defines none of what it must."""
 

@@ -268,7 +268,7 @@ def elementwise(make):
     return lambda a, x: apply(make(a), x)
 
 
-def p_relu(a, x, slope):
+def prelu(a, x, slope):
     wide = np.broadcast_to(slope, x.shape).reshape(1, -1)
     return apply(fn.PRelu(), x.reshape(1, -1), {"slope": wide[0]}).reshape(x.shape)
 
@@ -347,7 +347,7 @@ OPERATORS = {
     "LogSoftmax": over_axis(fn.LogSoftmax()),
     "Relu": elementwise(lambda a: fn.Relu()),
     "LeakyRelu": elementwise(lambda a: fn.LeakyRelu(a.get("alpha", 0.01))),
-    "PRelu": p_relu,
+    "PRelu": prelu,
     "Elu": elementwise(lambda a: fn.Elu(a.get("alpha", 1.0))),
     "Celu": elementwise(lambda a: fn.Celu(a.get("alpha", 1.0))),
     "Selu": elementwise(lambda a: fn.Selu()),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.data.prepare import prepare
+from funcnet.data.preparation import prepare
 from funcnet.experiments.run import starting_state
 from funcnet.spec.base import evolve
 

@@ -392,7 +392,7 @@ def test_ranges_say_the_same_in_both_languages(limits):
 
 
 @fn.register("schema_test.gate")
-@fn.frozen
+@attrs.frozen
 class Gate(Spec):
     """Not a kind of the library."""
 
@@ -402,14 +402,14 @@ class Gate(Spec):
 
 
 @fn.register("schema_test.steep")
-@fn.frozen
+@attrs.frozen
 class Steep(Gate):
     """A gate that is steep."""
 
     slope: int = attrs.field(kw_only=True)
 
 
-@fn.frozen
+@attrs.frozen
 class Marked(fn.Layer):
     """A base between the kind's and the tagged classes."""
 
@@ -418,7 +418,7 @@ class Marked(fn.Layer):
 
 
 @fn.register("schema_test.größe")
-@fn.frozen
+@attrs.frozen
 class Größe(Marked):
     """``Tag`` with letters beyond ASCII.
 
@@ -431,7 +431,7 @@ even = Range("even", lambda value: value % 2 == 0)
 
 
 @fn.register("schema_test.all")
-@fn.frozen
+@attrs.frozen
 class All(fn.Layer):
     """Every type of field."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -26,13 +27,13 @@ def message(f: Any) -> str:
     return str(caught.value)
 
 
-@fn.frozen
+@attrs.frozen
 class Descent(optim.Optimizer):
     def update(self, grads, params):
         return grads
 
 
-@fn.frozen
+@attrs.frozen
 class Distance(losses.Loss):
     def divisor(self, target, weight=None):
         return 1.0
@@ -44,7 +45,7 @@ class Distance(losses.Loss):
         return residuals
 
 
-@fn.frozen
+@attrs.frozen
 class Gate(fn.Layer):
     def out_shape(self, in_shape):
         return in_shape
@@ -56,7 +57,7 @@ class Gate(fn.Layer):
         return {}, dy
 
 
-@fn.frozen
+@attrs.frozen
 class OnlyForward(fn.Layer):
     def out_shape(self, in_shape):
         return in_shape
@@ -120,7 +121,7 @@ def test_a_layer_without_a_backward_pass_predicts():
 
 
 def test_names_and_kinds_of_parameters_are_free():
-    @fn.frozen
+    @attrs.frozen
     class Free(fn.Layer):
         @staticmethod
         def out_shape(shape):
@@ -141,7 +142,7 @@ def test_names_and_kinds_of_parameters_are_free():
 
 
 def test_what_is_no_method_is_shown():
-    @fn.frozen
+    @attrs.frozen
     class Wrong(fn.Layer):
         apply = 3
 
@@ -169,7 +170,7 @@ def test_the_librarys_own_methods_take_what_they_are_called_with(kind):
 # ----- what methods return -------------------------------------------------------------------------------------
 
 
-@fn.frozen
+@attrs.frozen
 class Returning(fn.Layer):
     """Returns one of several things."""
 
@@ -188,19 +189,19 @@ class Returning(fn.Layer):
         return {"dx": dy, "dx first": (dy, {})}.get(self.what, ({}, dy))
 
 
-@fn.frozen
+@attrs.frozen
 class OnlyUpdates(optim.SGD):
     def update(self, grads, opt_state, params, value=None):
         return super().update(grads, opt_state, params, value)[0]
 
 
-@fn.frozen
+@attrs.frozen
 class OnlyValue(losses.MeanSquaredError):
     def apply(self, prediction, target, weight=None, divisor=None):
         return super().apply(prediction, target, weight, divisor)[0]
 
 
-@fn.frozen
+@attrs.frozen
 class NoState(optim.SGD):
     def init(self, params):
         return None
@@ -269,7 +270,7 @@ def test_functions_that_return_something_else_are_named():
 
 
 def test_gradients_of_another_structure_or_shape_are_refused():
-    @fn.frozen
+    @attrs.frozen
     class Wrong(fn.Dense):
         tag = None
         how: str = "lost"

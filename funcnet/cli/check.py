@@ -14,7 +14,7 @@ from funcnet.cli.console import number, table
 from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import shape_text
 from funcnet.cli.train import load_experiment
-from funcnet.data.prepare import Prepared, prepare
+from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import class_weights, fit_model, in_units, starting_state

@@ -9,7 +9,7 @@ from typing import Any
 
 from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import parse_shape
-from funcnet.data.prepare import input_shape
+from funcnet.data.preparation import input_shape
 from funcnet.experiments.experiment import Experiment
 from funcnet.key import Key
 from funcnet.layers.base import Layer

@@ -13,7 +13,7 @@ import numpy as np
 from funcnet.cli.console import number, table
 from funcnet.cli.paths import base_of
 from funcnet.data.new_rows import dataset
-from funcnet.data.prepare import Dataset, prepare
+from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, read_object
 from funcnet.experiments.run import in_units

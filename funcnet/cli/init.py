@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
-from funcnet.data.prepare import Prepared, prepare
+from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.sniff import DELIMITERS, Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv, to_number

@@ -10,7 +10,7 @@ from typing import Any
 
 from funcnet.cli.console import table
 from funcnet.cli.paths import base_of, spec_file
-from funcnet.data.prepare import input_shape
+from funcnet.data.preparation import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.key import Key
@@ -137,7 +137,7 @@ def _batch_of(spec: Experiment, base: Path) -> int:
     """The rows of an experiment's batch; for the whole training part it must be read."""
     if spec.training.batch_size != "full":
         return spec.training.batch_size
-    from funcnet.data.prepare import prepare
+    from funcnet.data.preparation import prepare
 
     return len(prepare(spec.data, Key(spec.seed), base, spec.dtype).train.x)
 

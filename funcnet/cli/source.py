@@ -9,7 +9,7 @@ from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.show import parse_count, parse_shape
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
-from funcnet.data.prepare import input_shape, prepare
+from funcnet.data.preparation import input_shape, prepare
 from funcnet.errors import CheckpointError, DataError, FuncnetError, Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import load_run

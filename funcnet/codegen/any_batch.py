@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.compiler.graph import Graph, Node, map_nodes
+from funcnet.compiler.graph import Node, NodeGraph, map_nodes
 from funcnet.compiler.kinds import CALL, CONST, VIEW, Arguments
 from funcnet.errors import FuncnetError
 
@@ -40,7 +40,7 @@ class Different(Exception):
     """Recordings that are not the same steps."""
 
 
-def for_any_rows(record: Callable[[int], Graph]) -> Graph:
+def for_any_rows(record: Callable[[int], NodeGraph]) -> NodeGraph:
     """The graph that ``record(rows)`` is for all numbers of rows, its lengths in terms of ``rows``.
 
     Raises   FuncnetError for a network that does something else for another number of rows
@@ -55,7 +55,7 @@ def for_any_rows(record: Callable[[int], Graph]) -> Graph:
 
 
 class _Merger:
-    def __init__(self, graphs: list[Graph], sizes: tuple[int, ...]) -> None:
+    def __init__(self, graphs: list[NodeGraph], sizes: tuple[int, ...]) -> None:
         self.sizes = sizes
         if len({len(graph.nodes) for graph in graphs}) > 1:
             raise Different("it takes other steps for another number of rows")
@@ -73,7 +73,7 @@ class _Merger:
             new.append(made[-1])
         by_old = dict(zip(first.nodes, new, strict=True))
         outputs = map_nodes(lambda node: by_old[node], first.outputs)
-        self.graph = Graph(nodes, [by_old[node] for node in first.inputs], outputs)
+        self.graph = NodeGraph(nodes, [by_old[node] for node in first.inputs], outputs)
 
     def node(self, same: tuple[Node, ...], args: tuple[Node, ...]) -> list[Node]:
         """The node that stands for those of all recordings, after what it needs."""

@@ -20,7 +20,7 @@ from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
 from funcnet.codegen.printer import Printer, ascii_text, helper_text
 from funcnet.codegen.source import leaves_of, margins, variables
-from funcnet.compiler.graph import Graph, Node, with_args
+from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
@@ -318,7 +318,7 @@ class _Writer:
         """The network as a function of the weights and the inputs."""
         net = self.net
 
-        def record(rows: int) -> Graph:
+        def record(rows: int) -> NodeGraph:
             def program(params: Params, state: State, x: Any) -> Any:
                 return apply_child("", net, params, state, x, EVAL)[0]
 
@@ -335,7 +335,7 @@ class _Writer:
             "forward", "weights, x", f"The network in evaluation mode, on prepared rows: {shapes}.", graph
         )
 
-    def tables(self, graph: Graph) -> Graph:
+    def tables(self, graph: NodeGraph) -> NodeGraph:
         """The graph with its larger constants among the inputs, which are in the archive."""
         known: dict[Any, Node] = {}
 
@@ -353,13 +353,13 @@ class _Writer:
             return known[identity]
 
         changed = graph.rebuilt(change)
-        return Graph(changed.nodes, [*graph.inputs, *known.values()], changed.outputs)
+        return NodeGraph(changed.nodes, [*graph.inputs, *known.values()], changed.outputs)
 
     def link(self) -> list[str]:
         """The loss's link as a function of the network's output; none where it is the identity."""
         loss: Loss = self.loss
 
-        def record(rows: int) -> Graph:
+        def record(rows: int) -> NodeGraph:
             def program(y: Any) -> Any:
                 with section("forward"):
                     return loss.link(y)
@@ -380,7 +380,7 @@ class _Writer:
     def link_name(self) -> str:
         return "probabilities" if self.loss.probabilities else "link"
 
-    def function(self, name: str, arguments: str, says: str, graph: Graph) -> str:
+    def function(self, name: str, arguments: str, says: str, graph: NodeGraph) -> str:
         """A recorded graph as a function."""
         names = variables([node.static for node in graph.inputs])
         printer = Printer(graph, names, {})

@@ -18,7 +18,7 @@ from funcnet import ops
 from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.fallback import Opaque
-from funcnet.compiler.graph import Graph, Node, fill, leaves, plain_text
+from funcnet.compiler.graph import Node, NodeGraph, fill, leaves, plain_text
 from funcnet.compiler.kind import ATOM, PLUS, UNARY, Text
 from funcnet.compiler.kinds import (
     CALL,
@@ -68,7 +68,7 @@ def equations(layer: Layer) -> tuple[str, str]:
     return " ".join(forward.split()), " ".join(parts[0].split()).rstrip(",.")
 
 
-def called_functions(graph: Graph) -> set[str]:
+def called_functions(graph: NodeGraph) -> set[str]:
     """Names of what the statements call, which no variable may have."""
     functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
     return {"flush", "settle", "float", "int", "bool", *(getattr(f, "__name__", "") for f in functions)}
@@ -77,7 +77,7 @@ def called_functions(graph: Graph) -> set[str]:
 class Printer:
     """Writes one graph as the body of a function."""
 
-    def __init__(self, graph: Graph, names: dict[str, str], finals: dict[Node, str]) -> None:
+    def __init__(self, graph: NodeGraph, names: dict[str, str], finals: dict[Node, str]) -> None:
         self.graph, self.finals = graph, finals
         self.helpers: dict[str, None] = {}
         self.lines: list[tuple[str, str]] = []

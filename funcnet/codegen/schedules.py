@@ -7,7 +7,7 @@ from functools import singledispatch
 from funcnet.errors import FuncnetError
 from funcnet.optim.joined_schedules import Joined, OneCycle, PiecewiseConstant, PiecewiseLinear, Warmup
 from funcnet.optim.schedules import (
-    Constant,
+    ConstantRate,
     Cosine,
     CosineRestarts,
     Exponential,
@@ -16,7 +16,7 @@ from funcnet.optim.schedules import (
     Number,
     Polynomial,
     Schedule,
-    Step,
+    StepDecay,
     WarmupCosine,
 )
 
@@ -45,7 +45,7 @@ def _piece(number: Number, step: str) -> Printed:
 
 
 @schedule_text.register
-def _(schedule: Constant, step: str) -> Printed:
+def _(schedule: ConstantRate, step: str) -> Printed:
     return f"float({schedule.value!r})", ()
 
 
@@ -68,7 +68,7 @@ def _(schedule: Exponential, step: str) -> Printed:
 
 
 @schedule_text.register
-def _(schedule: Step, step: str) -> Printed:
+def _(schedule: StepDecay, step: str) -> Printed:
     return f"float({schedule.initial!r} * {schedule.factor!r} ** ({step} // {schedule.every!r}))", ()
 
 

@@ -23,7 +23,7 @@ from funcnet.codegen.printer import (
     helper_text,
     shape_text,
 )
-from funcnet.compiler.graph import Graph, Node, leaves, map_nodes
+from funcnet.compiler.graph import Node, NodeGraph, leaves, map_nodes
 from funcnet.compiler.kinds import CALL, CONST, INPUT, PROBE, SETTLE, VIEW, dtype_text
 from funcnet.compiler.memory import ALIGNMENT
 from funcnet.compiler.plan import Plan
@@ -157,7 +157,7 @@ class _Program:
         text = "\n".join([parts[0], parts[1], *parts[2:]]) + "\n" + self.demonstration(title, given, back)
         return ascii_text(text)
 
-    def finals(self, graph: Graph, names: dict[str, str]) -> tuple[dict[Node, str], tuple[Any, ...]]:
+    def finals(self, graph: NodeGraph, names: dict[str, str]) -> tuple[dict[Node, str], tuple[Any, ...]]:
         """Names for what is returned: new params under their old names, gradients and the loss under theirs."""
         position = {node: i for i, node in enumerate(graph.nodes)}
         last = _last_uses(graph)
@@ -283,7 +283,7 @@ class _Program:
         return ascii_text("\n".join(parts) + "\n" + self.demonstration(title, given, results))
 
 
-def _last_uses(graph: Graph) -> dict[Node, int]:
+def _last_uses(graph: NodeGraph) -> dict[Node, int]:
     """Where a value is last looked at: an expression that may stand inside another is read where that is."""
     users: dict[Node, list[Node]] = {}
     for node in graph.nodes:
@@ -299,7 +299,7 @@ def _last_uses(graph: Graph) -> dict[Node, int]:
     return last
 
 
-def _by_leaf(graph: Graph) -> Graph:
+def _by_leaf(graph: NodeGraph) -> NodeGraph:
     """The update leaf by leaf, where it was recorded rule by rule."""
     update = {node for node in graph.nodes if node.place.section == "update" and node.kind is not PROBE}
     order = [node for node in graph.nodes if node not in update]
@@ -318,7 +318,7 @@ def _by_leaf(graph: Graph) -> Graph:
             add(node)
     for node in graph.nodes:
         add(node)
-    return Graph(order, graph.inputs, graph.outputs)
+    return NodeGraph(order, graph.inputs, graph.outputs)
 
 
 def _normal(x: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from funcnet.compiler import chains
-from funcnet.compiler.graph import Graph, Node, map_nodes, with_args
+from funcnet.compiler.graph import Node, NodeGraph, map_nodes, with_args
 from funcnet.compiler.kinds import CONST, INPUT, UFUNC, VIEW
 
 CHEAP = frozenset((np.add, np.subtract, np.multiply))
@@ -19,7 +19,7 @@ CALLS = 2
 """Calls that one array may take"""
 
 
-def again(graph: Graph) -> Graph:
+def again(graph: NodeGraph) -> NodeGraph:
     """The graph with cheap calls of the forward pass repeated where the backward pass first reads them."""
     return _Again(graph).graph()
 
@@ -27,7 +27,7 @@ def again(graph: Graph) -> Graph:
 class _Again:
     """Who reads what, and what was made again so far."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: NodeGraph) -> None:
         self.given = graph
         self.position = {node: i for i, node in enumerate(graph.nodes)}
         self.users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
@@ -40,7 +40,7 @@ class _Again:
                 self.last[arg] = max(self.last.get(arg, 0), self.last.get(node, i) if node.kind is VIEW else i)
         self.leaving = set(graph.roots())
 
-    def graph(self) -> Graph:
+    def graph(self) -> NodeGraph:
         """The new graph."""
         made: dict[Node, Node] = {}  # by what it is made instead of
         before: dict[Node, list[Node]] = {}  # by the call that it is made for
@@ -67,7 +67,7 @@ class _Again:
             args = (new[made[arg]] if late and arg in made else new.get(arg, arg) for arg in node.args)
             new[node] = with_args(node, tuple(args))
             nodes.append(new[node])
-        return Graph(nodes, self.given.inputs, map_nodes(lambda node: new[node], self.given.outputs))
+        return NodeGraph(nodes, self.given.inputs, map_nodes(lambda node: new[node], self.given.outputs))
 
     def _worth(self, node: Node) -> bool:
         size = chains.LARGE <= node.nbytes <= IN_CACHE

@@ -97,7 +97,7 @@ class Node:
         return f"<{self.kind} {name} {self.shape} {self.dtype}>"
 
 
-class Graph(NamedTuple):
+class NodeGraph(NamedTuple):
     """Nodes in an order in which they can run, and what leaves: a structure with nodes as leaves."""
 
     nodes: list[Node]
@@ -108,7 +108,7 @@ class Graph(NamedTuple):
         """What must be computed: outputs and effects."""
         return [*leaves(self.outputs), *(node for node in self.nodes if node.effect)]
 
-    def rebuilt(self, change: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
+    def rebuilt(self, change: Callable[[Node, tuple[Node, ...]], Node]) -> NodeGraph:
         """The graph with every node replaced by ``change(node, its new arguments)``.
 
         A replacement lies in memory as the node did, or it is not taken: the bits of what uses it depend on that.
@@ -138,9 +138,9 @@ class Graph(NamedTuple):
                     nodes.append(made)
                 else:
                     add(made)
-        return Graph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
+        return NodeGraph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
 
-    def used(self) -> Graph:
+    def used(self) -> NodeGraph:
         """The graph without what nobody uses."""
         needed: set[Node] = set()
         stack = self.roots()
@@ -150,7 +150,7 @@ class Graph(NamedTuple):
                 needed.add(node)
                 stack.extend(node.args)
         inputs = set(self.inputs)
-        return Graph([node for node in self.nodes if node in needed or node in inputs], self.inputs, self.outputs)
+        return NodeGraph([node for node in self.nodes if node in needed or node in inputs], self.inputs, self.outputs)
 
 
 def with_args(node: Node, args: tuple[Node, ...]) -> Node:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from funcnet.compiler import chains
 from funcnet.compiler.fallback import Opaque
-from funcnet.compiler.graph import Graph, Node, leaves
+from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kinds import CALL, CONCAT, SETTLE, VIEW, WHERE, is_elementwise
 
 ALIGNMENT = 64
@@ -46,7 +46,7 @@ class Memory:
     ``buffers``   scratch memory, ``nbytes`` in all
     """
 
-    def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, graph: NodeGraph, without: frozenset[str] = frozenset()) -> None:
         self.without = without
         self.outputs = leaves(graph.outputs)
         self.leaving = set(self.outputs)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from funcnet.compiler.graph import Graph, Node
+from funcnet.compiler.graph import Node, NodeGraph
 from funcnet.compiler.kinds import CONST, INPUT
 
 
-def ordered(graph: Graph) -> Graph:
+def ordered(graph: NodeGraph) -> NodeGraph:
     """Each update as soon as its gradient is there, while that is in cache; the rest in the order recorded.
 
     What an update needs besides the gradient waits until it is asked for.
@@ -47,4 +47,4 @@ def ordered(graph: Graph) -> Graph:
             emit(node)
     for node in graph.nodes:
         emit(node)
-    return Graph(order, graph.inputs, graph.outputs)
+    return NodeGraph(order, graph.inputs, graph.outputs)

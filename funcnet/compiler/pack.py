@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from funcnet import ops
-from funcnet.compiler.graph import Graph, Node, leaves, map_nodes, with_args
+from funcnet.compiler.graph import Node, NodeGraph, leaves, map_nodes, with_args
 from funcnet.compiler.kinds import CALL, CONCAT, PROBE, SETTLE, VIEW, is_elementwise
 from funcnet.compiler.simplify import constant
 
@@ -14,7 +14,7 @@ PACKED_SIZE = 4096
 """Leaves with at most this many entries are updated together"""
 
 
-def pack(graph: Graph) -> Graph:
+def pack(graph: NodeGraph) -> NodeGraph:
     """Do once, on one vector, what the update does alike to each of many small arrays.
 
     Goes back from dicts of outputs, and from ``ops.norms``: where all their small leaves come from the same
@@ -101,7 +101,7 @@ def _joined(nodes: tuple[Node, ...], args: list[Node | None]) -> Node | None:
     return CONCAT.node(nodes, None, first.place)
 
 
-def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, tuple[Node, ...]]) -> Graph:
+def _shared(graph: NodeGraph, outputs: Any, roots: list[Node], vectors: dict[Node, tuple[Node, ...]]) -> NodeGraph:
     """The graph with pieces of vectors in the place of what they hold, wherever the vector comes first.
 
     A vector comes right after the last thing that it is made of, in the order recorded. What comes later takes
@@ -147,10 +147,10 @@ def _shared(graph: Graph, outputs: Any, roots: list[Node], vectors: dict[Node, t
     outputs = map_nodes(lambda node: changed(node, len(index)), outputs)
     known = set(nodes)
     nodes += dict.fromkeys(node for node in leaves(outputs) if node not in known)  # constants
-    return Graph(nodes, graph.inputs, outputs)
+    return NodeGraph(nodes, graph.inputs, outputs)
 
 
-def _ways(graph: Graph) -> dict[Node, int]:
+def _ways(graph: NodeGraph) -> dict[Node, int]:
     """A number for the way in which each node is computed, the same for those computed alike from first to last.
 
     It is 0 unless the node is an elementwise call of the update, whose arguments are arrays of its own shape and

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from funcnet.compiler.again import again
-from funcnet.compiler.graph import Graph
+from funcnet.compiler.graph import NodeGraph
 from funcnet.compiler.order import ordered
 from funcnet.compiler.pack import pack
 from funcnet.compiler.simplify import apart, share, simplify, squeeze, widen
 
-Pass = Callable[[Graph], Graph]
+Pass = Callable[[NodeGraph], NodeGraph]
 PASSES: dict[str, Pass] = {
     "simplify": simplify,
     "share": share,
@@ -23,7 +23,7 @@ PASSES: dict[str, Pass] = {
 """By name, in order; each may be left out"""
 
 
-def optimized(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
+def optimized(graph: NodeGraph, without: frozenset[str] = frozenset()) -> NodeGraph:
     """The graph after all passes but those left out; what nobody uses is always left out."""
     graph = graph.used()
     for name, one in PASSES.items():

@@ -18,7 +18,7 @@ from funcnet import ops
 from funcnet.compiler import layout, structure
 from funcnet.compiler.block import Block
 from funcnet.compiler.chains import Chain
-from funcnet.compiler.graph import Graph, Node, Place, Ref, leaves, plain_text
+from funcnet.compiler.graph import Node, NodeGraph, Place, Ref, leaves, plain_text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, PART, SETTLE, UFUNC, VIEW
 from funcnet.compiler.memory import Memory, is_opaque
 from funcnet.compiler.passes import optimized
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 class Plan:
     """A program: its source, the memory it needs, and functions that run it."""
 
-    def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, graph: NodeGraph, without: frozenset[str] = frozenset()) -> None:
         self.without = without
         self.graph = optimized(graph, without)
         self.constants: dict[str, Any] = {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from funcnet.compiler import standins, structure
 from funcnet.compiler.fallback import LayerRecorder
-from funcnet.compiler.graph import Graph, Place
+from funcnet.compiler.graph import NodeGraph, Place
 from funcnet.compiler.tracer import Tracer, current, may_be_constant
 from funcnet.errors import TraceError
 from funcnet.key import Key
@@ -47,11 +47,11 @@ def is_input(value: Any) -> bool:
 class Recording(NamedTuple):
     """A graph and what its tracer noted on the way."""
 
-    graph: Graph
+    graph: NodeGraph
     tracer: Tracer
 
 
-def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False) -> Graph:
+def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False) -> NodeGraph:
     """The graph of ``f(*args)``: arrays, numbers and keys in the arguments are its inputs, in order.
 
     Raises   TraceError where something cannot be recorded
@@ -83,7 +83,7 @@ def record(
             outputs = structure.replaced(lambda leaf: _output(tracer, leaf), result)
     finally:
         current.reset(token)
-    return Recording(Graph(tracer.nodes, tracer.inputs, outputs), tracer)
+    return Recording(NodeGraph(tracer.nodes, tracer.inputs, outputs), tracer)
 
 
 def _output(tracer: Tracer, leaf: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.compiler.fallback import Opaque
-from funcnet.compiler.graph import Graph, Node, with_args
+from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import (
     CALL,
     CAST,
@@ -43,7 +43,7 @@ def is_one(node: Node) -> bool:
     return node.kind is CONST and node.shape == () and bool(node.static == 1)
 
 
-def seen_by_others(graph: Graph) -> set[Node]:
+def seen_by_others(graph: NodeGraph) -> set[Node]:
     """The arrays that opaque calls may write to, and that must not be merged with others."""
     return {
         other
@@ -54,7 +54,7 @@ def seen_by_others(graph: Graph) -> set[Node]:
     }
 
 
-def simplify(graph: Graph) -> Graph:
+def simplify(graph: NodeGraph) -> NodeGraph:
     """Fold constants, and leave out what does nothing: products with 1, views of views, casts to the same."""
     apart = seen_by_others(graph)
 
@@ -117,7 +117,7 @@ def _scalar_of(arg: Node, node: Node, args: tuple[Node, ...]) -> Node:
     return arg
 
 
-def share(graph: Graph) -> Graph:
+def share(graph: NodeGraph) -> NodeGraph:
     """Compute each expression once within its scope."""
     seen: dict[Any, Node] = {}
     numbers: dict[Node, int] = {}
@@ -162,7 +162,7 @@ def reshaped(node: Node, shape: tuple[int, ...]) -> Node:
     return node if node.shape == shape else VIEW.node(node, "reshape", shape, node.place)
 
 
-def squeeze(graph: Graph) -> Graph:
+def squeeze(graph: NodeGraph) -> NodeGraph:
     """Compute without axes of length 1 where that lets a ufunc run one plain loop, as for a batch of one."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
@@ -193,7 +193,7 @@ def squeeze(graph: Graph) -> Graph:
     return graph.rebuilt(change)
 
 
-def widen(graph: Graph) -> Graph:
+def widen(graph: NodeGraph) -> NodeGraph:
     """Cast before the ufunc, which would cast block by block in its buffer, slower."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
@@ -208,7 +208,7 @@ def widen(graph: Graph) -> Graph:
     return graph.rebuilt(change)
 
 
-def apart(graph: Graph) -> Graph:
+def apart(graph: NodeGraph) -> NodeGraph:
     """Keep the operands of a product in two arrays where NumPy has two: of one with itself BLAS adds otherwise."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:

@@ -7,7 +7,7 @@ from funcnet.data.augmentation import (
     RandomShift as RandomShift,
 )
 from funcnet.data.lazy_array import Stream as Stream
-from funcnet.data.prepare import (
+from funcnet.data.preparation import (
     Dataset as Dataset,
     Prepared as Prepared,
     prepare as prepare,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet.data.paths import Trusted
-from funcnet.data.prepare import Dataset, check
+from funcnet.data.preparation import Dataset, check
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz, loaded, members_of, npy_piece
 from funcnet.data.sources.base import Inputs, Source, Table

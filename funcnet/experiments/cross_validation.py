@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from funcnet import tree
-from funcnet.data.prepare import labelled, prepared
+from funcnet.data.preparation import labelled, prepared
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment

@@ -36,7 +36,7 @@ class Initial(Spec):
 
 @register("npz")
 @frozen
-class Npz(Initial):
+class InitialNpz(Initial):
     """Starting values from the members ``params/<path>`` and ``state/<path>`` of an archive."""
 
     path: str

@@ -24,7 +24,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.lazy_array import Stream, pieces_of
-from funcnet.data.prepare import Prepared
+from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import (
     check_finite,
     prepared_shape,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from funcnet.data.paths import base_folder
-from funcnet.data.prepare import Prepared, check_classes, input_shape, prepare
+from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
 from funcnet.experiments.experiment import Experiment
@@ -40,7 +40,7 @@ from funcnet.networks.compare import diff
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
 from funcnet.spec.codec import load_spec, spec_hash
-from funcnet.training.callbacks import Callback, Lines, Progress, Watcher, check_monitor, monitors
+from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
@@ -102,7 +102,7 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
     check_shapes(experiment, base)
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    start: TrainState | Progress = starting_state(experiment, key, data, base)
+    start: TrainState | Snapshot = starting_state(experiment, key, data, base)
     metrics = in_units(experiment.metrics, data.preprocess)
     check_parts(experiment, data, metrics)
     check_monitors(experiment, data.validation is not None)
@@ -120,9 +120,9 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
             saved = newest(saver.folder)
             if saved is not None:
                 check_facts(saved, facts, saver.folder)
-                there = saved.progress.train_state
+                there = saved.snapshot.train_state
                 check_weights(saver.folder, experiment, data.train.x.shape[1:], there.params, there.state)
-                start = saved.progress
+                start = saved.snapshot
         result: Fit | None = None
         try:
             if saver is not None:
@@ -182,7 +182,7 @@ def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callbac
 def train(
     experiment: Experiment,
     data: Prepared,
-    start: TrainState | Progress,
+    start: TrainState | Snapshot,
     metrics: Sequence[Metric],
     callbacks: Sequence[Watcher] = (),
 ) -> Fit:
@@ -199,7 +199,7 @@ def train(
         augment=experiment.training.augment,
         shards=experiment.training.shards,
         log_every=experiment.training.log_every,
-        key=(start.train_state if isinstance(start, Progress) else start).key,
+        key=(start.train_state if isinstance(start, Snapshot) else start).key,
         start=start,
         validation=data.validation,
         metrics=metrics,

@@ -384,7 +384,7 @@ class Softsign(Elementwise):
         return below * below
 
 
-@register("p_relu")
+@register("prelu")
 @frozen
 class PRelu(Layer):
     """``y = x`` where x > 0, else ``slope · x``, with a trained slope for each feature, or one for all.
@@ -456,7 +456,7 @@ class Glu(Gated):
     gate: ClassVar[Elementwise] = Sigmoid()
 
 
-@register("swi_glu")
+@register("swiglu")
 @frozen
 class SwiGlu(Gated):
     """``y = a silu(b)``, a and b the halves of the last axis. Shazeer (2020)."""
@@ -464,7 +464,7 @@ class SwiGlu(Gated):
     gate: ClassVar[Elementwise] = Silu()
 
 
-@register("ge_glu")
+@register("geglu")
 @frozen
 class GeGlu(Gated):
     """``y = a gelu(b)``, a and b the halves of the last axis. Shazeer (2020)."""

@@ -16,7 +16,7 @@ from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.convolution_kernels import Axes, correlate, correlate_input, correlate_weight
-from funcnet.layers.windows import Axis, Padding, Sizes, axes_of, each, padding_problems, size_problems
+from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -49,7 +49,7 @@ class Convolution(Layer):
         """The spatial lengths and the channels of an input."""
         return image_shape(self, in_shape, self.axes, self.groups)
 
-    def windows(self, lengths: tuple[int, ...]) -> tuple[Axis, ...]:
+    def windows(self, lengths: tuple[int, ...]) -> tuple[Window, ...]:
         """Where the windows lie over an input of these lengths."""
         return axes_of(self, lengths, self.kernel_size, self.strides, self.padding, self.dilation)
 
@@ -79,7 +79,7 @@ class Convolution(Layer):
         return dparams, correlate_input(dy, weight, x.shape[1:-1], axes, self.groups)
 
 
-def plain(axes: tuple[Axis, ...]) -> Axes:
+def plain(axes: tuple[Window, ...]) -> Axes:
     """The windows as the kernels take them."""
     return tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
@@ -195,7 +195,7 @@ class TransposedConvolution(Layer):
                 ".output_padding", "is settled by padding 'same'; leave it out, or give the padding in numbers"
             )
 
-    def windows(self, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Axis, ...]]:
+    def windows(self, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Window, ...]]:
         """The lengths of the output, and the windows over it of the convolution that this one transposes."""
         out, axes = [], []
         named = (
@@ -220,7 +220,7 @@ class TransposedConvolution(Layer):
                     layer=type(self).__name__,
                 )
             out.append(length)
-            axes.append(Axis(size, stride, gap, before, after, n))
+            axes.append(Window(size, stride, gap, before, after, n))
         return tuple(out), tuple(axes)
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:

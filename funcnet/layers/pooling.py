@@ -13,7 +13,7 @@ from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
-from funcnet.layers.windows import Axis, Padding, Sizes, axes_of, each, padding_problems, size_problems
+from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -147,7 +147,7 @@ class Pool(Layer):
                 yield from size_problems(f".{name}", getattr(self, name), self.axes)
         yield from padding_problems(".padding", self.padding, self.axes, causal=self.axes == 1)
 
-    def windows(self, lengths: tuple[int, ...]) -> tuple[Axis, ...]:
+    def windows(self, lengths: tuple[int, ...]) -> tuple[Window, ...]:
         """Where the windows lie over an input of these lengths; each must hold an entry of it."""
         strides = self.pool_size if self.strides is None else self.strides
         axes = axes_of(self, lengths, self.pool_size, strides, self.padding, self.dilation, self.ceil_mode)
@@ -164,13 +164,13 @@ class Pool(Layer):
         lengths, channels = image_shape(self, in_shape, self.axes, 1)
         return (*(axis.windows for axis in self.windows(lengths)), channels)
 
-    def plain(self, lengths: tuple[int, ...]) -> tuple[tuple[Axis, ...], Axes]:
+    def plain(self, lengths: tuple[int, ...]) -> tuple[tuple[Window, ...], Axes]:
         """The windows, and as the kernels take them."""
         axes = self.windows(lengths)
         return axes, tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
-def inside(axis: Axis, length: int, padding: int = 0) -> Array:
+def inside(axis: Window, length: int, padding: int = 0) -> Array:
     """For each window and tap along an axis, whether it lies in the input, or in so much of the padding after it."""
     starts = np.arange(axis.windows)[:, None] * axis.stride - axis.before
     at = starts + np.arange(axis.size) * axis.dilation
@@ -198,7 +198,7 @@ class AveragePool(Pool):
 
     count_padding: bool = True
 
-    def shares(self, axes: tuple[Axis, ...], lengths: tuple[int, ...], x: Array) -> Array:
+    def shares(self, axes: tuple[Window, ...], lengths: tuple[int, ...], x: Array) -> Array:
         """One over the entries that count in each window, in x's dtype: (windows, …, 1)."""
         counts = np.ones(())
         for axis, n in zip(axes, lengths, strict=True):

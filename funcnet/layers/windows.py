@@ -14,7 +14,7 @@ Padding = Literal["same", "valid", "causal"] | int | tuple[int | tuple[int, int]
 """A rule, one number for both ends of all axes, or for each axis a number or the pair ``(before, after)``"""
 
 
-class Axis(NamedTuple):
+class Window(NamedTuple):
     """The windows along one axis: window i covers ``i·stride - before + k·dilation`` for ``k < size``."""
 
     size: int
@@ -69,7 +69,7 @@ def axes_of(
     padding: Padding,
     dilation: Sizes = 1,
     ceil: bool = False,
-) -> tuple[Axis, ...]:
+) -> tuple[Window, ...]:
     """The windows along each axis of an input of these lengths.
 
     ``same`` gives ``⌈length / stride⌉`` windows, its padding as even as can be with the odd one after; ``causal``
@@ -102,5 +102,5 @@ def axes_of(
         count = room // stride + 1
         if ceil and room % stride and count * stride < length + before:
             count += 1
-        axes.append(Axis(size, stride, gap, before, after, count))
+        axes.append(Window(size, stride, gap, before, after, count))
     return tuple(axes)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from funcnet import tree
 from funcnet.compiler import layout, structure
-from funcnet.compiler.graph import Graph, Node, Place, map_nodes
+from funcnet.compiler.graph import Node, NodeGraph, Place, map_nodes
 from funcnet.compiler.kinds import CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
 from funcnet.compiler.plan import Plan
 from funcnet.compiler.record import trace as recorded
@@ -163,7 +163,7 @@ def cost(
 # ----- arguments without memory ------------------------------------------------------------------------------
 
 
-def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Graph:
+def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> NodeGraph:
     """The graph of a function of arrays without memory, which count as arrays in C order."""
 
     def laid(leaf: Any) -> Any:
@@ -291,7 +291,7 @@ def moved(plan: Plan, node: Node, near: set[Node]) -> int:
 
 def peak(plan: Plan) -> int:
     """The bytes of memory while a plan runs, its arguments included."""
-    graph: Graph = plan.graph
+    graph: NodeGraph = plan.graph
     constants: Iterable[Array] = (value for value in plan.constants.values() if isinstance(value, np.ndarray))
     arrays = sum(node.nbytes for node in [*graph.inputs, *plan.outputs]) + plan.most_made()
     return arrays + plan.scratch_bytes + sum(math.prod(a.shape) * a.itemsize for a in constants)

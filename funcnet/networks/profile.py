@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.compiler.graph import Graph, Node, Place
+from funcnet.compiler.graph import Node, NodeGraph, Place
 from funcnet.compiler.guard import Guard
 from funcnet.compiler.kinds import INPUT
 from funcnet.compiler.pack import PACKED_SIZE
@@ -145,7 +145,7 @@ def owner_of(path: str, layers: list[tuple[str, Layer]]) -> str:
     return max((own for own, _ in layers if not own or path.startswith(f"{own}/")), key=len)
 
 
-def by_owner(graph: Graph, owners: dict[str, str]) -> Graph:
+def by_owner(graph: NodeGraph, owners: dict[str, str]) -> NodeGraph:
     """Place the update of each large array with the layer that owns it, that of small ones with none."""
     owner: dict[Node, str] = {}
     for node in graph.nodes:

@@ -22,7 +22,7 @@ from funcnet.optim.lion import Lion as Lion
 from funcnet.optim.muon import Muon as Muon
 from funcnet.optim.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
 from funcnet.optim.schedules import (
-    Constant as Constant,
+    ConstantRate as ConstantRate,
     Cosine as Cosine,
     CosineRestarts as CosineRestarts,
     Exponential as Exponential,
@@ -30,7 +30,7 @@ from funcnet.optim.schedules import (
     Linear as Linear,
     Polynomial as Polynomial,
     Schedule as Schedule,
-    Step as Step,
+    StepDecay as StepDecay,
     WarmupCosine as WarmupCosine,
 )
 from funcnet.optim.sgd import SGD as SGD

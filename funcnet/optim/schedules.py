@@ -91,9 +91,9 @@ def restarting(peak: float, end: float, period: int, growth: int, factor: float,
     return half_cosine(end + (peak - end) * factor**cycle, end, at / length)
 
 
-@register("constant")
+@register("constant_rate")
 @frozen
-class Constant(Schedule):
+class ConstantRate(Schedule):
     """``value`` at every step."""
 
     value: float
@@ -152,9 +152,9 @@ class Exponential(Schedule):
         return max(self.end, self.initial * self.factor ** (step / self.every))
 
 
-@register("step")
+@register("step_decay")
 @frozen
-class Step(Schedule):
+class StepDecay(Schedule):
     """``initial · factor^⌊step / every⌋``: a drop by ``factor`` after every so many steps, for ever."""
 
     initial: float

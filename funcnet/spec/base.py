@@ -232,7 +232,7 @@ class _Missing:
 MISSING = _Missing()
 
 
-def show(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value as JSON would have it, shortened, for messages."""
     try:
         text = json.dumps(value) if isinstance(value, dict | list | str | bool | None) else repr(value)
@@ -278,7 +278,7 @@ def describe(hint: Any) -> str:
     if origin is Annotated:
         return f"a list of {named_base(hint).kind}s" if args[1] == NAMED else "a name or a list of names"
     if origin is Literal:
-        return " or ".join(show(value) for value in args)
+        return " or ".join(quote(value) for value in args)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(arg) for arg in args)
     if origin is tuple and args[-1] is not ...:
@@ -301,7 +301,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             return _decode(hint, value, path, problems)
     elif hint is bool or hint is str:
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            problems.append(Problem(path, f"expected text that UTF-8 can encode, got {show(value)}"))
+            problems.append(Problem(path, f"expected text that UTF-8 can encode, got {quote(value)}"))
             return MISSING
         if isinstance(value, hint):
             return value
@@ -311,7 +311,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
     elif hint is int:
         if isinstance(value, int | np.integer) and not isinstance(value, bool):
             if abs(int(value)) > MAX_INTEGER:
-                problems.append(Problem(path, f"integers go up to 2^53, got {show(value)}"))
+                problems.append(Problem(path, f"integers go up to 2^53, got {quote(value)}"))
                 return MISSING
             return int(value)
     elif hint is float:
@@ -320,14 +320,14 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
                 value = float(value)
                 if math.isfinite(value):
                     return value + 0.0  # -0.0 equals 0.0, so it must be written alike
-            problems.append(Problem(path, f"expected a finite number, got {show(value)}"))
+            problems.append(Problem(path, f"expected a finite number, got {quote(value)}"))
             return MISSING
     elif origin is Literal:
         if any(type(value) is type(arg) and value == arg for arg in args):
             return value
         if isinstance(value, str):
             near = did_you_mean(value, [arg for arg in args if isinstance(arg, str)])
-            problems.append(Problem(path, f"expected {describe(hint)}, got {show(value)}{near}"))
+            problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}{near}"))
             return MISSING
     elif origin in (Union, types.UnionType):
         return _convert_union(hint, value, path, problems, decode=decode)
@@ -355,7 +355,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             return MISSING if MISSING in items.values() else FrozenDict(items)
     elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that refuse to serialise
         return value
-    problems.append(Problem(path, f"expected {describe(hint)}, got {show(value)}"))
+    problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}"))
     return MISSING
 
 
@@ -373,7 +373,7 @@ def _convert_union(hint: Any, value: Any, path: str, problems: list[Problem], *,
         said_more = any(not problem.message.startswith("expected ") or problem.path != path for problem in found)
         if said_more and not nearest:  # the value is of this option's form, with mistakes inside
             nearest = found
-    problems.extend(nearest or [Problem(path, f"expected {describe(hint)}, got {show(value)}")])
+    problems.extend(nearest or [Problem(path, f"expected {describe(hint)}, got {quote(value)}")])
     return MISSING
 
 
@@ -387,7 +387,9 @@ def _convert_named(base: type[Spec], items: Any, path: str, problems: list[Probl
         elif not decode and isinstance(item, tuple) and len(item) == 2:
             name, item = item
         if name is not None and not _is_name(name):
-            problems.append(Problem(f"{path}[{i}].name", f"expected a name of letters, digits and _, got {show(name)}"))
+            problems.append(
+                Problem(f"{path}[{i}].name", f"expected a name of letters, digits and _, got {quote(name)}")
+            )
             name = None
         given.append((name, convert(base, item, f"{path}[{i}]", problems, decode=decode)))
     if any(item is MISSING for _, item in given):
@@ -434,14 +436,14 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
     """The spec that a tagged node describes."""
     node = {"type": value} if isinstance(value, str) else value
     if not isinstance(node, Mapping):
-        problems.append(Problem(path, f"expected {describe(base)}, got {show(value)}"))
+        problems.append(Problem(path, f"expected {describe(base)}, got {quote(value)}"))
         return MISSING
     where = path if isinstance(value, str) else f"{path}.type"
     cls: type[Spec] | None = base
     if "type" in node:
         tag = node["type"]
         if not isinstance(tag, str):
-            problems.append(Problem(where, f"expected the tag of {describe(base)}, got {show(tag)}"))
+            problems.append(Problem(where, f"expected the tag of {describe(base)}, got {quote(tag)}"))
             return MISSING
         cls = lookup(base.kind, tag)
         if cls is None:

@@ -30,7 +30,7 @@ from funcnet.spec.base import (
     fields,
     is_kind,
     own_tag,
-    show,
+    quote,
 )
 from funcnet.spec.fields import NAMED, FrozenDict
 from funcnet.spec.kinds import KINDS, base_of
@@ -143,15 +143,15 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
     assert isinstance(document, Mapping)
     version = document.get("version", VERSION)
     if type(version) is not int or version < 1:
-        raise SpecError([Problem(".version", f"expected an integer from 1, got {show(version)}")])
+        raise SpecError([Problem(".version", f"expected an integer from 1, got {quote(version)}")])
     if version > VERSION:
-        message = f"expected up to {VERSION}, which this funcnet reads, got {show(version)}; upgrade funcnet"
+        message = f"expected up to {VERSION}, which this funcnet reads, got {quote(version)}; upgrade funcnet"
         raise SpecError([Problem(".version", message)])
     if not isinstance(document.get("$schema", ""), str):
-        raise SpecError([Problem(".$schema", f"expected a string, got {show(document['$schema'])}")])
+        raise SpecError([Problem(".$schema", f"expected a string, got {quote(document['$schema'])}")])
     body = {key: value for key, value in document.items() if key not in ("$schema", "version")}
     if body.pop("type", "experiment") != "experiment":
-        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {show(document['type'])}; {ALONE}")])
+        raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {quote(document['type'])}; {ALONE}")])
     kinds = {KEYS.get(kind, kind): kind for kind in KINDS}
     (only,) = body if len(body) == 1 else (None,)
     try:
@@ -199,7 +199,7 @@ def _parse(text: str) -> Any:
 def _check_document(document: Any, problems: list[Problem]) -> None:
     """The limits of a document, whatever it describes; without recursion, since it may be deep."""
     if not isinstance(document, Mapping):
-        problems.append(Problem("", f"expected an object with the fields of a spec, got {show(document)}"))
+        problems.append(Problem("", f"expected an object with the fields of a spec, got {quote(document)}"))
         return
     stack: list[tuple[str, Any, int]] = [("", document, 1)]
     nodes = 0

@@ -31,7 +31,7 @@ log = logging.getLogger("funcnet")
 
 
 @attrs.frozen(eq=False)
-class Progress:
+class Snapshot:
     """Everything that the rest of a training depends on, at one moment."""
 
     train_state: TrainState
@@ -57,7 +57,7 @@ class Event:
     """Since training began, before an interruption too"""
     gradients: Callable[[], Params] = dict
     """Computes the gradients of the step once more"""
-    progress: Callable[[], Progress] | None = None
+    snapshot: Callable[[], Snapshot] | None = None
     """What a checkpoint holds, with the states of the callbacks before this one"""
 
 

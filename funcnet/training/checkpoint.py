@@ -1,6 +1,6 @@
 """Checkpoints: files from which a run goes on and ends, bit for bit, as if it had never stopped.
 
-A file is an ``.npz`` archive of the arrays of a ``Progress`` and one text member, ``meta``, with everything else. Its
+A file is an ``.npz`` archive of the arrays of a ``Snapshot`` and one text member, ``meta``, with everything else. Its
 name is the step and the SHA-256 of its bytes, so that one altered, cut short or renamed is known before it is read.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
-from funcnet.training.callbacks import Checkpoint, Event, Progress, is_better
+from funcnet.training.callbacks import Checkpoint, Event, Snapshot, is_better
 from funcnet.training.step import TrainState
 
 log = logging.getLogger("funcnet")
@@ -32,9 +32,9 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 
 
 class Saved(NamedTuple):
-    """What a checkpoint file holds: the progress, and facts about the run that wrote it."""
+    """What a checkpoint file holds: the Snapshot, and facts about the run that wrote it."""
 
-    progress: Progress
+    snapshot: Snapshot
     facts: dict[str, Any]
 
 
@@ -81,18 +81,18 @@ def unpack(node: Any, arrays: dict[str, Any]) -> Any:
 
 def content(saved: Saved) -> bytes:
     """The bytes of a checkpoint."""
-    progress, arrays = saved.progress, {}  # type: Progress, dict[str, Any]
-    ts = progress.train_state
+    snapshot, arrays = saved.snapshot, {}  # type: Snapshot, dict[str, Any]
+    ts = snapshot.train_state
     whole = {
         "params": ts.params,
         "state": ts.state,
         "opt_state": ts.opt_state,
         "key": ts.key.digest.hex(),
         "step": ts.step,
-        "history": progress.history,
-        "callbacks": progress.callbacks,
-        "recent": progress.recent,
-        "seconds": progress.seconds,
+        "history": snapshot.history,
+        "callbacks": snapshot.callbacks,
+        "recent": snapshot.recent,
+        "seconds": snapshot.seconds,
         "facts": saved.facts,
     }
     meta = json.dumps({name: pack(value, arrays, name) for name, value in whole.items()})
@@ -119,12 +119,12 @@ def read(path: Path) -> Saved:
         ts = TrainState(
             whole["params"], whole["state"], whole["opt_state"], Key(bytes.fromhex(whole["key"])), whole["step"]
         )
-        progress = Progress(ts, whole["history"], whole["callbacks"], whole["recent"], whole["seconds"])
+        snapshot = Snapshot(ts, whole["history"], whole["callbacks"], whole["recent"], whole["seconds"])
     except (KeyError, ValueError, TypeError, AttributeError, FuncnetError) as error:
         raise CheckpointError(f"{path}: is not a checkpoint of this funcnet ({error})") from None
     if int(named[1]) != ts.step:
         raise CheckpointError(f"{path}: is named for step {int(named[1])}, and holds step {ts.step}")
-    return Saved(progress, whole["facts"])
+    return Saved(snapshot, whole["facts"])
 
 
 # ----- a folder of them ------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def read(path: Path) -> Saved:
 def write(folder: Path, saved: Saved) -> Path:
     """Write a checkpoint, whole or not at all."""
     written = content(saved)
-    path = folder / f"{saved.progress.train_state.step:010d}-{hashlib.sha256(written).hexdigest()}.npz"
+    path = folder / f"{saved.snapshot.train_state.step:010d}-{hashlib.sha256(written).hexdigest()}.npz"
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, written)
     return path
@@ -180,9 +180,9 @@ class Saver:
     def update(self, state: None, event: Event) -> tuple[None, bool]:
         """Write one where it is due."""
         if self.terminate or self._due(event):
-            assert event.progress is not None
+            assert event.snapshot is not None
             value = None if event.row is None or self.policy is None else event.row.get(self.policy.monitor)
-            write(self.folder, Saved(event.progress(), {**self.facts, "value": value}))
+            write(self.folder, Saved(event.snapshot(), {**self.facts, "value": value}))
             self._prune()
         return None, self.terminate
 

@@ -24,7 +24,7 @@ from funcnet.optim.schedules import bind, too_short
 from funcnet.shapes import Shape, shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
-from funcnet.training.callbacks import Callback, Event, Progress, Row, Watcher, monitors
+from funcnet.training.callbacks import Callback, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
 
@@ -51,7 +51,7 @@ def fit(
     batch_size: int | Literal["full"] = USUAL_BATCH,
     remainder: Literal["keep", "drop"] = "keep",
     key: Key,
-    start: TrainState | Progress | Params | None = None,
+    start: TrainState | Snapshot | Params | None = None,
     validation: tuple[Any, ...] | None = None,
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Watcher] = (),
@@ -63,7 +63,7 @@ def fit(
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
-    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, the Progress of a
+    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, the Snapshot of a
     checkpoint, with which training ends as if it had never stopped, or params to
     begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
     in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains, or with a
@@ -98,7 +98,7 @@ def fit(
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
-    kept, start = (start, start.train_state) if isinstance(start, Progress) else (None, start)
+    kept, start = (start, start.train_state) if isinstance(start, Snapshot) else (None, start)
     ts = _start(net, optimizer, key, shape_of(x), start)
     step = train_step(net, loss, optimizer, shards=shards)
     dtype = dtype_of(ts.params, ts.state)
@@ -147,7 +147,7 @@ class _Record:
         per_epoch: int,
         total: int,
         log_every: int | None,
-        start: Progress | None,
+        start: Snapshot | None,
     ) -> None:
         known = monitors(metrics, parts[1] is not None)
         for callback in callbacks:
@@ -182,7 +182,7 @@ class _Record:
             row,
             seconds,
             partial(self.gradients, before, batch),
-            partial(self.progress, ts, seconds),
+            partial(self.snapshot, ts, seconds),
         )
         for i, callback in enumerate(self.callbacks):
             self.states[i], stop = callback.update(self.states[i], event)
@@ -210,10 +210,10 @@ class _Record:
         context = Context(True, before.key.fold("step", before.step, "shard", 0))
         return self.gradient(before.params, before.state, batch[0], batch[1], context, batch[2])[2]
 
-    def progress(self, ts: TrainState, seconds: float) -> Progress:
+    def snapshot(self, ts: TrainState, seconds: float) -> Snapshot:
         """What a checkpoint holds."""
         named = [(type(c).__name__, state) for c, state in zip(self.callbacks, self.states, strict=True)]
-        return Progress(ts, list(self.history), named, (self.recent.total, self.recent.weight), seconds)
+        return Snapshot(ts, list(self.history), named, (self.recent.total, self.recent.weight), seconds)
 
     def fit(self, ts: TrainState) -> Fit:
         """The result."""
@@ -239,7 +239,7 @@ def _check_arguments(
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
     if start is not None:
-        instance(start, (dict, TrainState, Progress), "params or a TrainState", "start=result.train_state")
+        instance(start, (dict, TrainState, Snapshot), "params or a TrainState", "start=result.train_state")
 
 
 def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) -> None:
@@ -253,7 +253,7 @@ def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) ->
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
 
 
-def _states(callbacks: Sequence[Watcher], start: Progress | None) -> list[Any]:
+def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
     """The state of each callback: that of its namesake in a checkpoint, in their order, or its first."""
     kept = [] if start is None else list(start.callbacks)
     states = []

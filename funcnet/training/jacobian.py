@@ -88,7 +88,7 @@ def _columns(params: Params, dparams: Params) -> Iterator[tuple[slice, Any]]:
         begin += np.size(leaf)
 
 
-class Residuals(NamedTuple):
+class LeastSquares(NamedTuple):
     """A least-squares problem as ``scipy.optimize.least_squares(fun, x0, jac)`` takes it, in float64."""
 
     fun: Callable[[Array], Array]
@@ -101,12 +101,12 @@ class Residuals(NamedTuple):
     """The params of a vector"""
 
 
-def residuals(net: Layer, params: Params, state: State, data: tuple[Any, ...]) -> Residuals:
+def least_squares(net: Layer, params: Params, state: State, data: tuple[Any, ...]) -> LeastSquares:
     """The residuals of a network on ``(x, y)`` or ``(x, y, weight)``, as functions of its params as a vector.
 
     Half the sum of their squares is the loss ``HalfSumSquaredError()``. To fit it by the Levenberg-Marquardt method::
 
-        problem = fn.residuals(net, *net.init(key, in_shape), (x, y))
+        problem = fn.least_squares(net, *net.init(key, in_shape), (x, y))
         done = scipy.optimize.least_squares(problem.fun, problem.x0, problem.jac, method="lm")
         params = problem.unravel(done.x)
 
@@ -135,4 +135,4 @@ def residuals(net: Layer, params: Params, state: State, data: tuple[Any, ...]) -
         matrix = jacobian(net, unravel(vector), state, x)
         return matrix if root is None else root[:, None] * matrix
 
-    return Residuals(fun, vector, jac, unravel)
+    return LeastSquares(fun, vector, jac, unravel)

@@ -12,7 +12,7 @@ from funcnet.key import Array
 COLUMNS = ("path", "shape", "dtype", "mean", "deviation", "least", "largest", "note")
 
 
-class Shown:
+class Description:
     """The table of a tree of arrays; as text it is the table, in a notebook too."""
 
     def __init__(self, values: Any) -> None:
@@ -44,13 +44,13 @@ class Shown:
         return table(COLUMNS, self.rows(), numbers=3)
 
 
-def show(values: Any) -> Shown:
+def describe(values: Any) -> Description:
     """Params, state, gradients or any nest of arrays as a table: shape, dtype, mean, deviation, range of each.
 
     Never a wall of digits; numbers that are not finite are counted and marked.
     Raises   PathError for what is no nest of arrays
     """
-    return Shown(values)
+    return Description(values)
 
 
 def _flat(values: Any, path: str = "") -> list[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 
+import attrs
 import numpy as np
 import pytest
 
@@ -101,7 +102,7 @@ def test_what_a_loop_over_blocks_keeps_in_cache_is_not_moved():
 
 
 @fn.register("acme.cost_sort")
-@fn.frozen
+@attrs.frozen
 class Sort(fn.Layer):
     """A user's layer by a function that is not looked into."""
 

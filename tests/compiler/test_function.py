@@ -555,7 +555,7 @@ def test_user_specs_of_equal_value_do_not_share_what_equality_does_not_see():
     assert losses[0] != losses[1]
 
 
-@fn.frozen
+@attrs.frozen
 class Scaled(fn.Layer):
     """A factor that does not take part in comparisons."""
 

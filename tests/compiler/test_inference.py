@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
 import numpy as np
 import pytest
 
@@ -429,7 +430,7 @@ def test_an_archive_of_another_program(tmp_path, capsys):
 
 
 @fn.register("test_inference.branching")
-@fn.frozen
+@attrs.frozen
 class Branching(fn.Layer):
     """A layer that no recording can follow"""
 

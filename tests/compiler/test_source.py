@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ import funcnet as fn
 from funcnet import tree
 from funcnet.cli import main
 from funcnet.codegen.printed_helpers import HELPERS
-from funcnet.data.prepare import input_shape
+from funcnet.data.preparation import input_shape
 from funcnet.optim.schedules import bind
 from tests.row import Row, random_like
 from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, same
@@ -139,7 +140,7 @@ def test_every_optimizer(name, planned):
     steps_agree(net, fn.losses.MeanSquaredError(), OPTIMIZERS[name], (2,), 6, x, y, np.float64, planned, steps=8)
 
 
-@fn.frozen
+@attrs.frozen
 class Trailing(fn.optim.Optimizer):
     """Its update reads the old state inside an expression that is printed after the new state."""
 
@@ -179,7 +180,7 @@ BRANCHING = fn.layer(
 
 
 @fn.register("test_source.own")
-@fn.frozen
+@attrs.frozen
 class Own(fn.optim.Schedule):
     """A schedule of a user's own"""
 

@@ -9,7 +9,7 @@ import pytest
 import funcnet as fn
 from funcnet import data
 from funcnet.cli import main
-from funcnet.data.prepare import prepare
+from funcnet.data.preparation import prepare
 from funcnet.data.sources.ring_images import picture
 
 KEY = fn.Key(3)

@@ -317,7 +317,7 @@ def test_fit_takes_a_stream_of_the_users_own(folder):
 
 def test_large_arrays_are_streamed_by_themselves(folder, monkeypatch):
     monkeypatch.setattr("funcnet.data.sources.arrays.LARGE", 100)
-    monkeypatch.setattr("funcnet.data.prepare.LARGE", 100)
+    monkeypatch.setattr("funcnet.data.preparation.LARGE", 100)
     found = prepare(data.Npy(x="c.npy", y="y.npy"), KEY, folder)
     assert isinstance(found.train.x, Stream)
     assert found.block == 1024

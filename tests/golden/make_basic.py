@@ -30,8 +30,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "softplus": lambda x: F.softplus(x, threshold=1e9),
     "softsign": F.softsign,
     "glu": F.glu,
-    "swi_glu": lambda x: x.chunk(2, -1)[0] * F.silu(x.chunk(2, -1)[1]),
-    "ge_glu": lambda x: x.chunk(2, -1)[0] * F.gelu(x.chunk(2, -1)[1]),
+    "swiglu": lambda x: x.chunk(2, -1)[0] * F.silu(x.chunk(2, -1)[1]),
+    "geglu": lambda x: x.chunk(2, -1)[0] * F.gelu(x.chunk(2, -1)[1]),
 }
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     for name, function in ACTIVATIONS.items():
         arrays |= run_layer(name, lambda x, p, s, f=function: f(x), x)
     rows = normal(3001, 3, 4, 5)
-    arrays |= run_layer("p_relu", channels_first(lambda x, p: F.prelu(x, p["slope"])), rows, {"slope": normal(3002, 5)})
+    arrays |= run_layer("prelu", channels_first(lambda x, p: F.prelu(x, p["slope"])), rows, {"slope": normal(3002, 5)})
     arrays |= run_layer("p_relu_shared", lambda x, p, s: F.prelu(x, p["slope"][None]), rows, {"slope": single(0.3)})
     x = normal(3003, 3, 4, 6, mean=2.0, std=3.0)
     image = normal(3004, 2, 3, 5, 6, mean=-1.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.layers.windows import Axis, axes_of
+from funcnet.layers.windows import Window, axes_of
 
 
 def line(layer: fn.Layer, x: list[float], kernel: list[float]) -> list[float]:
@@ -44,7 +44,7 @@ def test_windows(layer, expected):
 
 def test_an_even_kernel_with_same_padding_pads_the_odd_entry_after():
     assert line(conv(2), [1, 2, 3], [1, 10]) == [21, 32, 3]
-    assert axes_of(conv(4), (4,), 4, 3, "same") == (Axis(4, 3, 1, 1, 2, 2),)
+    assert axes_of(conv(4), (4,), 4, 3, "same") == (Window(4, 3, 1, 1, 2, 2),)
 
 
 @pytest.mark.parametrize(

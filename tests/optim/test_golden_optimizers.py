@@ -33,8 +33,8 @@ CASES: dict[str, optim.Optimizer] = {
     "torch/rmsprop_centered": optim.RMSprop(1e-2, decay=0.9, eps=1e-3, centered=True),
     "torch/rmsprop_momentum": optim.RMSprop(1e-2, decay=0.9, momentum=0.6),
     "torch/rmsprop_centered_momentum": optim.RMSprop(1e-2, decay=0.9, eps=1e-3, momentum=0.6, centered=True),
-    "torch/sgd_momentum_step": optim.SGD(optim.Step(0.1, every=40, factor=0.5), momentum=0.8),
-    "torch/adamw_step": optim.AdamW(optim.Step(0.1, every=90), weight_decay=0.2),
+    "torch/sgd_momentum_step": optim.SGD(optim.StepDecay(0.1, every=40, factor=0.5), momentum=0.8),
+    "torch/adamw_step": optim.AdamW(optim.StepDecay(0.1, every=90), weight_decay=0.2),
     "torch/adam_cosine": optim.Adam(optim.Cosine(0.1, total_steps=300, end=0.01)),
     "optax/sgd": optim.SGD(0.05),
     "optax/sgd_momentum": optim.SGD(0.05, momentum=0.8),
@@ -52,8 +52,8 @@ CASES: dict[str, optim.Optimizer] = {
 }
 
 SCHEDULES: dict[str, optim.Schedule] = {
-    "torch/step": optim.Step(0.1, every=40, factor=0.5),
-    "torch/step_default": optim.Step(0.1, every=90),
+    "torch/step": optim.StepDecay(0.1, every=40, factor=0.5),
+    "torch/step_default": optim.StepDecay(0.1, every=90),
     "torch/cosine": optim.Cosine(0.1, total_steps=300),
     "torch/cosine_end": optim.Cosine(0.1, total_steps=300, end=0.01),
     "optax/cosine": optim.Cosine(0.1, total_steps=250, end=0.01),

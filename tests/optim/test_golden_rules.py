@@ -28,8 +28,8 @@ NONE = 1e-300
 """An epsilon that is lost in rounding"""
 
 
-def steps(initial: float) -> optim.Step:
-    return optim.Step(initial, every=90, factor=0.5)
+def steps(initial: float) -> optim.StepDecay:
+    return optim.StepDecay(initial, every=90, factor=0.5)
 
 
 CASES: dict[str, optim.Optimizer] = {

@@ -11,14 +11,14 @@ from tests.golden import load_golden
 GOLDEN = tree.flatten(load_golden("schedules"))
 
 CASES: dict[str, optim.Schedule] = {
-    "optax/constant": optim.Constant(0.3),
+    "optax/constant": optim.ConstantRate(0.3),
     "optax/linear": optim.Linear(0.5, 200, 0.1),
     "optax/linear_up": optim.Linear(0.1, 200, 0.5),
     "optax/polynomial": optim.Polynomial(0.5, 2.5, 200, 0.1),
     "optax/polynomial_root": optim.Polynomial(0.5, 0.5, 250),
     "optax/exponential": optim.Exponential(0.5, 30, 0.3),
     "optax/exponential_end": optim.Exponential(0.5, 40, 0.7, end=0.1),
-    "optax/staircase": optim.Step(0.5, 40, 0.7),
+    "optax/staircase": optim.StepDecay(0.5, 40, 0.7),
     "optax/cosine": optim.Cosine(0.5, 250, 0.05),
     "optax/restarts": optim.CosineRestarts(0.5, 40, growth=2, factor=0.6),
     "optax/piecewise_constant": optim.PiecewiseConstant((0.5, 0.1, 0.05, 0.15), (50, 120, 210)),

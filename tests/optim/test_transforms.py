@@ -353,7 +353,7 @@ def test_current_values() -> None:
         optim.ClipByValue(optim.Linear(1.0, 4)),
         optim.partition(
             {
-                "*bias": optim.SGD(0.1, momentum=optim.Step(0.8, 2, 0.5)),
+                "*bias": optim.SGD(0.1, momentum=optim.StepDecay(0.8, 2, 0.5)),
                 "*": optim.Lookahead(optim.Adam(optim.Linear(0.4, 4, 0.2))),
             }
         ),

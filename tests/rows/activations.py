@@ -6,7 +6,7 @@ from tests.row import Row
 
 ROWS: dict[str, Row] = {
     "relu6": Row(fn.Relu6(), (4,), x=lambda key, rows: 5.0 * key.normal((rows, 4))),
-    "p_relu": Row(fn.PRelu(), (2, 3)),
+    "prelu": Row(fn.PRelu(), (2, 3)),
     "p_relu_shared": Row(fn.PRelu(shared=True), (2, 3)),
     "p_relu_init": Row(fn.PRelu(slope_init=initializers.Uniform(-1.0, 1.0)), (3,)),
     "elu": Row(fn.Elu(), (4,)),
@@ -25,6 +25,6 @@ ROWS: dict[str, Row] = {
     "softplus": Row(fn.Softplus(), (4,)),
     "softsign": Row(fn.Softsign(), (4,)),
     "glu": Row(fn.Glu(), (2, 4)),
-    "swi_glu": Row(fn.SwiGlu(), (6,)),
-    "ge_glu": Row(fn.GeGlu(), (2, 2)),
+    "swiglu": Row(fn.SwiGlu(), (6,)),
+    "geglu": Row(fn.GeGlu(), (2, 2)),
 }

@@ -224,8 +224,8 @@ def test_the_last_row_of_a_run_that_ends_within_an_epoch() -> None:
     ("opt", "expected"),
     [
         (optim.SGD(0.25), [0.25, 0.25]),
-        (optim.SGD(optim.Step(1.0, every=5)), [1.0, 0.1]),
-        (optim.chain(optim.ClipByGlobalNorm(1.0), rule=optim.RMSprop(optim.Constant(0.5))), [0.5, 0.5]),
+        (optim.SGD(optim.StepDecay(1.0, every=5)), [1.0, 0.1]),
+        (optim.chain(optim.ClipByGlobalNorm(1.0), rule=optim.RMSprop(optim.ConstantRate(0.5))), [0.5, 0.5]),
         (optim.chain(optim.chain(optim.ClipByGlobalNorm(1.0)), optim.chain(optim.Adam(0.125))), [0.125, 0.125]),
     ],
 )

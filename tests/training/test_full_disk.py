@@ -40,7 +40,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path):
     assert "cannot be written (File too large); choose a folder that can, or free some space" in done.stdout
     assert done.stdout.endswith(f"What was learnt is in {tmp_path / 'run' / 'checkpoints'}; go on with --resume\n")
     kept = checkpoint.listed(tmp_path / "run" / "checkpoints")
-    step = checkpoint.read(kept[0]).progress.train_state.step
+    step = checkpoint.read(kept[0]).snapshot.train_state.step
     assert step > 10
     assert not list((tmp_path / "run").rglob("*.tmp"))
     fn.run(spec, tmp_path / "run", resume=True)
@@ -57,7 +57,7 @@ def test_a_folder_that_became_read_only(tmp_path):
     try:
         with pytest.raises(fn.CheckpointError, match="cannot be written \\(Permission denied\\)"):
             fn.run(experiment(), folder, resume=True)
-        assert checkpoint.newest(folder / "checkpoints").progress.train_state.step == 8
+        assert checkpoint.newest(folder / "checkpoints").snapshot.train_state.step == 8
     finally:
         (folder / "checkpoints").chmod(0o700)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -23,7 +24,7 @@ KEEP = (1, 50, 99)
 RTOL = 1e-12
 
 
-@fn.frozen
+@attrs.frozen
 class Penalty(optim.Optimizer):
     """The gradient of the penalty: ``g ← g + alpha / n · W``, for weights alone."""
 
@@ -40,7 +41,7 @@ class Penalty(optim.Optimizer):
         return tree.unflatten(added), opt_state
 
 
-@fn.frozen
+@attrs.frozen
 class BeforeCorrection(optim.Schedule):
     """The epsilon that does after the correction of the bias what ``eps`` does before it: ``eps / √(1 - b2^t)``."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from funcnet.laws.values import slope
 KEY = fn.Key(11)
 
 
-@fn.frozen
+@attrs.frozen
 class Sorted(fn.Layer):
     """Looks at values, so that rows cannot go together: y = scale · x where x has a positive first entry."""
 
@@ -141,7 +142,7 @@ def test_half_their_squares_are_the_loss_and_their_jacobian_its_gradient(weight:
     net = fn.serial(fn.Dense(3), fn.Tanh(), fn.Dense(2))
     params, state, x = made(net, (2,), rows=12)
     y = KEY.fold("y").normal((12, 2))
-    problem = fn.residuals(net, params, state, (x, y, weight))
+    problem = fn.least_squares(net, params, state, (x, y, weight))
     value, _, grads = fn.value_and_grad(net, losses.HalfSumSquaredError())(params, state, x, y, fn.EVAL, weight)
     errors = problem.fun(problem.x0)
     assert 0.5 * errors @ errors == pytest.approx(value, rel=1e-12)
@@ -157,7 +158,7 @@ def test_a_gauss_newton_step_of_a_linear_network_is_least_squares() -> None:
     net = fn.Dense(1)
     params, state, x = made(net, (3,), rows=20)
     y = KEY.fold("y").normal((20,))
-    problem = fn.residuals(net, params, state, (x, y))
+    problem = fn.least_squares(net, params, state, (x, y))
     step = np.linalg.lstsq(problem.jac(problem.x0), -problem.fun(problem.x0))[0]
     found = problem.unravel(problem.x0 + step)
     answer = np.linalg.lstsq(np.concatenate([x, np.ones((20, 1))], axis=1), y)[0]
@@ -175,7 +176,7 @@ def test_a_curve_fit_by_levenberg_and_marquardt() -> None:
     x = np.linspace(-2.0, 2.0, 25)[:, None]
     y = fn.predict(net, truth, {}, x)
     start = tree.map(np.ones_like, truth)
-    problem = fn.residuals(net, start, {}, (x, y))
+    problem = fn.least_squares(net, start, {}, (x, y))
     done = optimize.least_squares(problem.fun, problem.x0, problem.jac, method="lm", xtol=1e-15, ftol=1e-15)
     np.testing.assert_allclose(done.x, tree.ravel(truth).vector, rtol=1e-10)
     assert done.cost < 1e-24
@@ -186,13 +187,13 @@ def test_a_curve_fit_by_levenberg_and_marquardt() -> None:
 def test_targets_that_do_not_fit() -> None:
     params, state, x = made(fn.Dense(1), (3,), rows=4)
     with pytest.raises(fn.ShapeError) as caught:
-        fn.residuals(fn.Dense(1), params, state, (x, np.ones((4, 2))))
+        fn.least_squares(fn.Dense(1), params, state, (x, np.ones((4, 2))))
     assert str(caught.value) == (
         "expected a target of the prediction's shape (4, 1), got (4, 2); "
         "reshape one of them, or change the last layer's units"
     )
     with pytest.raises(fn.ShapeError) as caught:
-        fn.residuals(fn.Dense(1), params, state, (x, np.ones(4), np.ones(3)))
+        fn.least_squares(fn.Dense(1), params, state, (x, np.ones(4), np.ones(3)))
     assert str(caught.value) == (
         "Dense: expected a weight of shape (4,) or (4, 1), got (3,); give one weight per sample or term"
     )

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -251,7 +252,7 @@ def test_an_error_of_a_callback_has_what_was_reached() -> None:
 def test_a_loss_that_becomes_infinite_in_the_course_has_the_last_good_state() -> None:
     """Without a line search to take it back: a trust region of any size, on a loss that explodes beyond 1."""
 
-    @fn.frozen
+    @attrs.frozen
     class Cliff(losses.MeanSquaredError):
         def term(self, prediction: Any, target: Any) -> Any:
             return prediction * np.where(prediction < -1.0, np.nan, 1.0)

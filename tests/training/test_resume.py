@@ -208,7 +208,7 @@ def test_no_damage_goes_unseen(tmp_path, saved):
     name, written = saved
     path = tmp_path / name
     path.write_bytes(written)
-    assert read(path).progress.train_state.step == 3
+    assert read(path).snapshot.train_state.step == 3
     tried = 0
     for what, content in damaged(written):
         path.write_bytes(content)
@@ -246,7 +246,7 @@ def test_a_damaged_checkpoint_is_left_for_the_one_before(tmp_path, whole, caplog
 
 def test_a_checkpoint_holds_every_bit(tmp_path):
     folder = crashed(experiment(), tmp_path / "run", 9)
-    before = newest(folder / "checkpoints").progress
+    before = newest(folder / "checkpoints").snapshot
     path = checkpoint.write(tmp_path, checkpoint.Saved(before, {"a": [1, None]}))
     again = read(path)
     assert again.facts == {"a": [1, None]}
@@ -425,7 +425,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_143(tmp_path):
     folder = os.path.join("run")
     assert process.returncode == 143
     assert err.decode() == f"funcnet: SIGTERM: a checkpoint is in {folder}; the same command with --resume goes on\n"
-    reached = newest(tmp_path / "run" / "checkpoints").progress.train_state.step
+    reached = newest(tmp_path / "run" / "checkpoints").snapshot.train_state.step
     with started(command, tmp_path) as process:
         assert process.wait(timeout=120) == 0
     assert reached > 0

@@ -1103,7 +1103,7 @@ def test_a_callback_that_breaks_does_not_cost_the_run(tmp_path):
 
 
 @fn.register("test_run.averaged")
-@fn.frozen
+@attrs.frozen
 class Averaged(optim.Adam):
     """Adam that evaluates the mean of all params so far."""
 

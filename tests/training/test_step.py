@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
 import pytest
 
@@ -611,7 +612,7 @@ def spoiled(*, forward: bool = False, backward: bool = False) -> fn.Layer:
 
 
 @fn.register("test_step.reciprocal")
-@fn.frozen
+@attrs.frozen
 class Reciprocal(fn.Layer):
     """1 / x, infinite where relu before it gave 0."""
 
@@ -705,7 +706,7 @@ def test_a_loss_that_overflows_comes_before_any_backward_pass(shards: int) -> No
 
 
 def test_a_loss_whose_cotangent_is_not_finite_is_to_blame_itself() -> None:
-    @fn.frozen
+    @attrs.frozen
     class Steep(losses.MeanSquaredError):
         def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
             return np.full_like(super().vjp(residuals, dy), np.inf)
@@ -755,7 +756,7 @@ def test_large_and_finite_is_no_error() -> None:
 
 
 @fn.register("test_step.affine")
-@fn.frozen
+@attrs.frozen
 class Affine(fn.Layer):
     """``(x * scale) @ weight``, whose gradients, state and params stand in orders of their own."""
 
@@ -780,7 +781,7 @@ class Affine(fn.Layer):
         return {"weight": (x * params["scale"]).T @ dy, "scale": np.sum(back * x, axis=0)}, back * params["scale"]
 
 
-@fn.frozen
+@attrs.frozen
 class Disordered(optim.SGD):
     """SGD with momentum whose updates and state stand in another order than the params."""
 
@@ -892,13 +893,13 @@ RULES: dict[str, optim.Optimizer] = {
     "sgd": optim.SGD(0.1),
     "sgd_momentum": optim.SGD(0.03, momentum=0.9),
     "sgd_nesterov": optim.SGD(0.03, momentum=0.9, nesterov=True),
-    "sgd_step": optim.SGD(optim.Step(0.2, every=40, factor=0.5)),
+    "sgd_step": optim.SGD(optim.StepDecay(0.2, every=40, factor=0.5)),
     "adam": optim.Adam(0.03),
     "adam_cosine": optim.Adam(optim.Cosine(0.05)),
     "adamw": optim.AdamW(optim.WarmupCosine(0.05, warmup_steps=10), weight_decay=1e-4),
     "rmsprop": optim.RMSprop(0.01),
     "rmsprop_centered": optim.RMSprop(0.01, centered=True, momentum=0.5),
-    "chain": optim.chain(optim.ClipByGlobalNorm(1.0), optim.SGD(optim.Constant(0.1))),
+    "chain": optim.chain(optim.ClipByGlobalNorm(1.0), optim.SGD(optim.ConstantRate(0.1))),
     "clipped": optim.chain(optim.ClipByValue(0.5), optim.ClipByBlockNorm(0.5), optim.AdaptiveClip(0.5), optim.SGD(0.3)),
     "penalised": optim.chain(optim.L2(1e-4), optim.Centralize(), optim.AddNoise(1e-4), optim.Adam(0.03)),
     "decayed": optim.chain(optim.Adam(0.03), optim.Masked(optim.DecoupledWeightDecay(1e-5), "*weight")),

@@ -12,7 +12,7 @@ def test_show():
         "count": np.array(3),
         "none": (np.ones((0, 2)), np.array([np.inf, 1.0])),
     }
-    assert str(fn.show(values)) == (
+    assert str(fn.describe(values)) == (
         "path          shape   dtype    mean  deviation  least  largest  note\n"
         "------------  ------  -------  ----  ---------  -----  -------  -----------\n"
         "layer/weight  (2, 2)  float64     2     0.8165      1        3  1 NaN!\n"
@@ -22,12 +22,12 @@ def test_show():
         "none/1        (2)     float64     1          0      1        1  1 infinite!\n"
         "5 arrays      9       64 B"
     )
-    assert "<table" in fn.show(values)._repr_html_()
+    assert "<table" in fn.describe(values)._repr_html_()
 
 
 def test_show_refuses_what_is_no_array():
     with pytest.raises(fn.PathError) as caught:
-        fn.show({"a": {"b": "text"}})
+        fn.describe({"a": {"b": "text"}})
     assert str(caught.value) == "expected a nest of arrays, got a str at 'a/b'"
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from funcnet.views.summary import Line, multiply_adds, summary
 
 
 @fn.register("acme.summary_gain")
-@fn.frozen
+@attrs.frozen
 class Gain(fn.Layer):
     """A user's layer, of whose cost nobody has said anything."""
 
@@ -23,7 +24,7 @@ class Gain(fn.Layer):
 
 
 @fn.register("acme.summary_mean")
-@fn.frozen
+@attrs.frozen
 class Mean(fn.Layer):
     """A user's layer without parameters."""
 
@@ -32,7 +33,7 @@ class Mean(fn.Layer):
 
 
 @fn.register("acme.summary_table")
-@fn.frozen
+@attrs.frozen
 class Table(fn.Layer):
     """A user's layer whose cost is told."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 
 import funcnet as fn
@@ -11,7 +12,7 @@ from tests.compiler.user_code.rows import FALLS_BACK, NO_LINE, RECORDED
 from tests.compiler.user_code.trained import Setup, trained
 
 
-@fn.frozen
+@attrs.frozen
 class Wrapped(Combinator):
     """Base of combinators of one layer."""
 
@@ -25,7 +26,7 @@ class Wrapped(Combinator):
         return {"inner": in_shape}, in_shape
 
 
-@fn.frozen
+@attrs.frozen
 class Gate(Wrapped):
     """``x · layer(x)``"""
 
@@ -39,7 +40,7 @@ class Gate(Wrapped):
         return {"inner": dparams} if dparams else {}, dx + dy * y
 
 
-@fn.frozen
+@attrs.frozen
 class Twice(Wrapped):
     """``layer(layer(x))`` with the same params"""
 
@@ -54,7 +55,7 @@ class Twice(Wrapped):
         return {"inner": fn.tree.map(np.add, first, second)}, dy
 
 
-@fn.frozen
+@attrs.frozen
 class Skipping(Wrapped):
     """Base of combinators that sometimes leave the layer out, without residuals then."""
 
@@ -65,7 +66,7 @@ class Skipping(Wrapped):
         return {"inner": dparams}, dx
 
 
-@fn.frozen
+@attrs.frozen
 class Router(Skipping):
     """The layer where the batch's mean is above zero, else nothing."""
 
@@ -76,7 +77,7 @@ class Router(Skipping):
         return x, {}, None
 
 
-@fn.frozen
+@attrs.frozen
 class Sometimes(Skipping):
     """The layer in half of the steps, by the key."""
 
@@ -87,7 +88,7 @@ class Sometimes(Skipping):
         return y, {}, residuals
 
 
-@fn.frozen
+@attrs.frozen
 class Spectral(Wrapped):
     """The layer with its weight divided by its largest singular value."""
 

@@ -10,6 +10,7 @@ import time
 import types
 from typing import ClassVar
 
+import attrs
 import numpy as np
 
 import funcnet as fn
@@ -48,7 +49,7 @@ def layer_reads_an_attribute():
 
 @trained(EITHER)
 def layer_has_a_class_attribute():
-    @fn.frozen
+    @attrs.frozen
     class Scaled(fn.Layer):
         factor: ClassVar[float] = 1.0
 
@@ -64,7 +65,7 @@ def layer_has_a_class_attribute():
     return Setup(Scaled(), change=lambda i: setattr(Scaled, "factor", 1.0 + i))
 
 
-@fn.frozen
+@attrs.frozen
 class TimesAlpha(fn.Layer):
     """``αx`` by a global α, which is no field"""
 

@@ -224,7 +224,7 @@ def bias_with_a_table():
 
 
 @fn.register("user_code.swish")
-@fn.frozen
+@attrs.frozen
 class Swish(fn.Layer):
     """``x · σ(βx)``"""
 
@@ -243,7 +243,7 @@ class Swish(fn.Layer):
 
 
 @fn.register("user_code.low_rank")
-@fn.frozen
+@attrs.frozen
 class LowRank(fn.Layer):
     """``x + (x U) V``"""
 
@@ -267,7 +267,7 @@ class LowRank(fn.Layer):
 
 
 @fn.register("user_code.hard_relu")
-@fn.frozen
+@attrs.frozen
 class HardRelu(fn.Layer):
     """A relu written in place."""
 

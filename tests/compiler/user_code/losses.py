@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import types
 
+import attrs
 import numpy as np
 
-import funcnet as fn
 from funcnet.losses.base import ElementwiseLoss, Loss
 from tests.compiler.user_code import hidden_in_layers as settings
 from tests.compiler.user_code.layers import HardRelu
@@ -14,7 +14,7 @@ from tests.compiler.user_code.rows import EITHER, FALLS_BACK, NO_LINE, RECORDED
 from tests.compiler.user_code.trained import Setup, trained
 
 
-@fn.frozen
+@attrs.frozen
 class LogCosh(ElementwiseLoss):
     """``log cosh (p - t)``"""
 
@@ -25,7 +25,7 @@ class LogCosh(ElementwiseLoss):
         return np.tanh(prediction - target)
 
 
-@fn.frozen
+@attrs.frozen
 class Pinball(ElementwiseLoss):
     """The loss of a quantile."""
 
@@ -46,7 +46,7 @@ class Whole(Loss):
         return float(target.size)
 
 
-@fn.frozen
+@attrs.frozen
 class PlainMean(Whole):
     """A mean of squares."""
 
@@ -58,7 +58,7 @@ class PlainMean(Whole):
         return 2.0 * e * (dy / e.size)
 
 
-@fn.frozen
+@attrs.frozen
 class Branching(Whole):
     """Squares, and absolute values where the mean is large."""
 
@@ -73,7 +73,7 @@ class Branching(Whole):
         return (np.sign(e) if large else 2.0 * e) * (dy / e.size)
 
 
-@fn.frozen
+@attrs.frozen
 class FloatValue(Whole):
     """A mean of squares as a Python number."""
 
@@ -85,7 +85,7 @@ class FloatValue(Whole):
         return 2.0 * e * (dy / e.size)
 
 
-@fn.frozen
+@attrs.frozen
 class InPlace(Whole):
     """A trimmed mean of squares, in place."""
 
@@ -98,7 +98,7 @@ class InPlace(Whole):
         return 2.0 * e * (dy / e.size)
 
 
-@fn.frozen
+@attrs.frozen
 class VjpBranching(Whole):
     """A mean of squares whose cotangent is clipped."""
 
@@ -111,7 +111,7 @@ class VjpBranching(Whole):
         return d / np.abs(d).max() if np.abs(d).max() > 0.2 else d
 
 
-@fn.frozen
+@attrs.frozen
 class KeepsPrediction(Whole):
     """A loss that keeps what it was given, in an object."""
 
@@ -122,7 +122,7 @@ class KeepsPrediction(Whole):
         return 2.0 * (kept.p - kept.t) * (dy / kept.p.size)
 
 
-@fn.frozen
+@attrs.frozen
 class MinedRows(Whole):
     """The mean of the larger half of the squares."""
 
@@ -138,7 +138,7 @@ class MinedRows(Whole):
         return (2.0 * e * mask / mask.sum() * dy)[:, None]
 
 
-@fn.frozen
+@attrs.frozen
 class Contrastive(Whole):
     """Softmax of all pairs of a batch."""
 
@@ -153,7 +153,7 @@ class Contrastive(Whole):
         return (p - np.eye(len(p), dtype=p.dtype)) @ target * (dy / len(p))
 
 
-@fn.frozen
+@attrs.frozen
 class Doubles(Whole):
     """A mean of squares, and its cotangent, in double precision."""
 
@@ -165,7 +165,7 @@ class Doubles(Whole):
         return 2.0 * e * (dy / e.size)
 
 
-@fn.frozen
+@attrs.frozen
 class GlobalWeight(Whole):
     """A mean of squares times a global number."""
 

@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 
 import funcnet as fn
@@ -33,7 +34,7 @@ class Rule(Optimizer):
 def rule(what: Callable[..., Any]) -> Optimizer:
     """An optimizer of a function ``(g, m, p, step, value) -> (update, m)`` of one leaf."""
 
-    @fn.frozen
+    @attrs.frozen
     class Own(Rule):
         def update(self, grads, opt_state, params, value=None):
             step = fn.ops.number(opt_state["step"])
@@ -153,7 +154,7 @@ def rule_counts_its_calls():
 
 @trained(EITHER)
 def rule_gives_a_kind_of_dict():
-    @fn.frozen
+    @attrs.frozen
     class Own(Rule):
         def update(self, grads, opt_state, params, value=None):
             kept = types.SimpleNamespace(grads=fn.tree.map(lambda g: -0.1 * g, grads))
@@ -207,7 +208,7 @@ def rule_gives_params_as_state():
 
 @trained(EITHER)
 def rule_swaps_its_state():
-    @fn.frozen
+    @attrs.frozen
     class Own(Optimizer):
         def init(self, params):
             return {"a": fn.tree.zeros_like(params), "b": fn.tree.zeros_like(params)}
@@ -243,7 +244,7 @@ def rule_raises_at_a_step():
 
 @trained(EITHER)
 def rule_without_a_step():
-    @fn.frozen
+    @attrs.frozen
     class Own(Optimizer):
         def update(self, grads, opt_state, params, value=None):
             return fn.tree.map(lambda g: -0.1 * g, grads), opt_state
@@ -263,7 +264,7 @@ def rule_inside_a_chain():
 def schedule(f: Callable[[Any], float]) -> Schedule:
     """A schedule of a function of the step."""
 
-    @fn.frozen
+    @attrs.frozen
     class Own(Schedule):
         def __call__(self, step):
             return f(step)
