@@ -19,7 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a narrow console must not turn a symbol into a crash
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    options = parser().parse_args(argv)
+    whole = parser()
+    options = whole.parse_args(argv)
+    if options.command is None:
+        whole.print_help()
+        return 0
     from funcnet.errors import FuncnetError
 
     try:
@@ -50,10 +54,10 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments; nothing heavier than argparse is imported for its help."""
     whole = argparse.ArgumentParser(prog="funcnet", description="Train and look at neural networks described in JSON.")
     whole.add_argument("--version", action="version", version=f"funcnet {funcnet.__version__}")
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
 
-    init = commands.add_parser("init", help="write a spec to begin with for a CSV file, and say what is in it")
-    init.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    init = commands.add_parser("init", help="write a spec to begin with: for a CSV file, or a copy of a shipped one")
+    init.add_argument("file", metavar="FILE", help="a table in text, or the name of a shipped experiment to copy here")
     init.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
     init.add_argument(
         "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
@@ -64,7 +68,12 @@ def parser() -> argparse.ArgumentParser:
     init.set_defaults(run=command("init", "init"))
 
     train = commands.add_parser("train", help="train an experiment and leave a run folder")
-    train.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
+    train.add_argument(
+        "spec",
+        nargs="?",
+        help="the experiment: a JSON file, a shipped one's name, or a run folder to train again "
+        "(default: list the shipped ones)",
+    )
     train.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
     train.add_argument(
         "--set",
@@ -85,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(run=command("train", "train"))
 
     check = commands.add_parser("check", help="validate an experiment down to shapes, the first batch and the laws")
-    check.add_argument("spec", help="the experiment, a JSON file, or a run folder")
+    check.add_argument("spec", help="the experiment: a JSON file, a shipped one's name, or a run folder")
     check.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
     check.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
     check.set_defaults(run=command("check", "check"))
@@ -111,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=command("verify", "verify"))
 
     show = commands.add_parser("show", help="print a model's layers, shapes, parameters and multiply-adds")
-    show.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    show.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     show.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     show.add_argument("--cost", action="store_true", help="print FLOPs, bytes moved and memory of a batch instead")
     show.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")
@@ -120,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     show.set_defaults(run=command("show", "show"))
 
     source = commands.add_parser("source", help="print a network as one NumPy file: forward, backward, update")
-    source.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    source.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     source.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     source.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
     source.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
@@ -133,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     source.set_defaults(run=command("source", "print_source"))
 
     diff = commands.add_parser("diff", help="compare two specs, field by field, and what becomes of the params")
-    diff.add_argument("first", metavar="A", help="an experiment or model in JSON, or a run folder")
+    diff.add_argument("first", metavar="A", help="an experiment or model, a shipped one's name, or a run folder")
     diff.add_argument("second", metavar="B", help="another")
     diff.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1 (default: the data's)")
     diff.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
@@ -167,12 +176,6 @@ def parser() -> argparse.ArgumentParser:
     for reads in (train, check, evaluate, verify, show, source, diff):
         reads.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
     return whole
-
-
-def _init(options: argparse.Namespace) -> int:
-    from funcnet.cli.init import init
-
-    return init(options)
 
 
 def command(module: str, name: str) -> Callable[[argparse.Namespace], int]:

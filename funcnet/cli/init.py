@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
+from funcnet.cli.shipped import copy, shipped
 from funcnet.codec import save_spec
 from funcnet.data.array_files import opened
 from funcnet.data.delimited import Csv, to_number
@@ -30,6 +31,9 @@ def init(options: argparse.Namespace) -> int:
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
     """
     path = Path(options.file)
+    example = shipped(options.file)
+    if example is not None and not options.target and not options.task:
+        return _copy(example, Path(example.name) if options.out is None else Path(options.out), options)
     opened(path).close()
     out = path.with_suffix(".json") if options.out is None else Path(options.out)
     inside = _relative(path, out)
@@ -47,6 +51,18 @@ def init(options: argparse.Namespace) -> int:
     else:
         _report(path, found, options.target is None, options.task is None, _decisions(spec, data, prepared))
         print(f"\nwritten   {out}\nnext      {follow}")
+    return 0
+
+
+def _copy(example: Path, out: Path, options: argparse.Namespace) -> int:
+    """Copy a shipped experiment, with the files that it names."""
+    if os.path.lexists(out) and not options.force:
+        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+    written = [str(file) for file in copy(example, out)]
+    if options.json:
+        print(json.dumps({"spec": str(out), "files": written, "next": f"funcnet train {out}"}))
+    else:
+        print(f"written   {', '.join(written)}\nnext      funcnet train {out}")
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.edit import apply_setting
 from funcnet.cli.files import base_of, spec_file
+from funcnet.cli.shipped import ABOUT
 from funcnet.codec import from_json, load_document
 from funcnet.errors import Problem, SpecError
 from funcnet.run_folder import Run, finite_json, next_folder
@@ -46,7 +47,9 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train, show how it goes, and end with the scores and where everything lies."""
+    """Train, show how it goes, and end with the scores and where everything lies; without a spec, list what ships."""
+    if options.spec is None:
+        return print_shipped(options.json)
     path = spec_file(Path(options.spec))
     name = path.resolve().parent.name if path.name == "spec.json" else path.stem
     experiment = load_experiment(path, options.set)
@@ -85,6 +88,18 @@ def train(options: argparse.Namespace) -> int:
         if wanted:
             report_profile(profiled(result, base_of(path)))
     return 130 if result.stopped == "interrupted" else 0
+
+
+def print_shipped(as_json: bool) -> int:
+    """Print the experiments that come with funcnet, a line each."""
+    if as_json:
+        print(json.dumps({"specs": ABOUT}))
+        return 0
+    width = max(map(len, ABOUT))
+    for name, about in ABOUT.items():
+        print(f"{name:{width}}  {about}")
+    print("\nfuncnet train NAME trains one; a file of your own goes in the same place")
+    return 0
 
 
 def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
