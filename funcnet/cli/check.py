@@ -28,7 +28,7 @@ from funcnet.training.step import value_and_grad
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet check``."""
-    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder")
+    parser.add_argument("spec", help="the experiment: a JSON file, a shipped one's name, or a run folder")
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
     parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")

@@ -19,7 +19,7 @@ from funcnet.spec.codec import load_spec
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet diff``."""
-    parser.add_argument("first", metavar="A", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("first", metavar="A", help="an experiment or model, a shipped one's name, or a run folder")
     parser.add_argument("second", metavar="B", help="another")
     parser.add_argument(
         "--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1 (default: the data's)"

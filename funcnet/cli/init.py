@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
+from funcnet.cli.shipped import copy, shipped
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.sniff import DELIMITERS, Column, Findings, look
 from funcnet.data.sources.arrays import opened
@@ -26,7 +27,9 @@ SHOWN = 40
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet init``."""
-    parser.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    parser.add_argument(
+        "file", metavar="FILE", help="a table in text, or the name of a shipped experiment to copy here"
+    )
     parser.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
     parser.add_argument(
         "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
@@ -42,6 +45,9 @@ def run(options: argparse.Namespace) -> int:
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
     """
     path = Path(options.file)
+    example = shipped(options.file)
+    if example is not None and not options.target and not options.task:
+        return _copy(example, Path(example.name) if options.out is None else Path(options.out), options)
     opened(path).close()
     out = path.with_suffix(".json") if options.out is None else Path(options.out)
     inside = _relative(path, out)
@@ -59,6 +65,18 @@ def run(options: argparse.Namespace) -> int:
     else:
         _report(path, found, options.target is None, options.task is None, _decisions(spec, data, prepared))
         print(f"\nwritten   {out}\nnext      {follow}")
+    return 0
+
+
+def _copy(example: Path, out: Path, options: argparse.Namespace) -> int:
+    """Copy a shipped experiment, with the files that it names."""
+    if os.path.lexists(out) and not options.force:
+        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+    written = [str(file) for file in copy(example, out)]
+    if options.json:
+        print(json.dumps({"spec": str(out), "files": written, "next": f"funcnet train {out}"}))
+    else:
+        print(f"written   {', '.join(written)}\nnext      funcnet train {out}")
     return 0
 
 

@@ -7,13 +7,17 @@ import json
 import os
 from pathlib import Path
 
+from funcnet.cli.shipped import shipped
 from funcnet.data.paths import base_folder
 
 
 def spec_file(path: Path) -> Path:
-    """The spec itself, or that of a run folder."""
+    """The spec itself, that of a run folder, or the shipped experiment of that name.
+
+    Raises   SpecError for a bare name that is none of these
+    """
     inside = path / "spec.json"
-    return inside if os.path.isfile(inside) else path
+    return inside if os.path.isfile(inside) else shipped(str(path)) or path
 
 
 def base_of(file: Path, allow_outside: bool = False) -> Path:

@@ -34,7 +34,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet show``."""
-    parser.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--cost", action="store_true", help="print FLOPs, bytes moved and memory of a batch instead")
     parser.add_argument("--batch", metavar="N", help="the rows of that batch (default: the experiment's, or 32)")

@@ -22,7 +22,7 @@ from funcnet.spec.codec import load_spec
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet source``."""
-    parser.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
     parser.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")

@@ -13,6 +13,7 @@ from typing import Any
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.paths import base_of, spec_file
+from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import Run, finite_json, next_folder
@@ -47,7 +48,12 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet train``."""
-    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
+    parser.add_argument(
+        "spec",
+        nargs="?",
+        help="the experiment: a JSON file, a shipped one's name, or a run folder to train again "
+        "(default: list the shipped ones)",
+    )
     parser.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
     parser.add_argument(
         "--set",
@@ -69,7 +75,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, show how it goes, and end with the scores and where everything lies."""
+    """Train, show progress, and end with the scores and the run's folder; without a spec, list the shipped ones."""
+    if options.spec is None:
+        return print_shipped(options.json)
     path = spec_file(Path(options.spec))
     name = path.resolve().parent.name if path.name == "spec.json" else path.stem
     experiment = load_experiment(path, options.set)
@@ -112,6 +120,18 @@ def run(options: argparse.Namespace) -> int:
         if wanted:
             report_profile(profiled(result, base_of(path, options.allow_outside)))
     return 130 if result.stopped == "interrupted" else 0
+
+
+def print_shipped(as_json: bool) -> int:
+    """Print the experiments that come with funcnet, a line each."""
+    if as_json:
+        print(json.dumps({"specs": ABOUT}))
+        return 0
+    width = max(map(len, ABOUT))
+    for name, about in ABOUT.items():
+        print(f"{name:{width}}  {about}")
+    print("\nfuncnet train NAME trains one; a file of your own goes in the same place")
+    return 0
 
 
 def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
