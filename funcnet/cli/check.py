@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def report(experiment: Experiment, data: Prepared) -> None:
-    """What the source held."""
+    """Print the columns, inputs and targets of the data."""
     found = data.found
     rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
     print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
@@ -108,7 +108,7 @@ def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[flo
 
 
 def obeys_laws(experiment: Experiment, data: Prepared) -> bool:
-    """Run the laws over the model; whether its rows depend on one another in training.
+    """Check the laws on the model; return whether its rows depend on one another in training.
 
     Raises   LawError
     """

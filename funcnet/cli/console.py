@@ -20,7 +20,7 @@ def has_rich() -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", total: bool = False) -> None:
-    """Print a table; columns that hold numbers stand to the right, the last row of a total below a line."""
+    """Print a table. Columns of numbers are right-aligned; with ``total`` the last row is below a rule."""
     right = [all(_numeric(row[i]) for row in rows) for i in range(len(columns))]
     if has_rich() and sys.stdout.isatty():
         _rich_table(columns, rows, title, right, total)
@@ -63,7 +63,7 @@ def number(value: float | None) -> str:
 
 @contextlib.contextmanager
 def unread() -> Iterator[None]:
-    """Go on when nobody reads the output any more, as after ``| head``: training is worth more than its lines."""
+    """Keep training when the reader of the output has gone, as after ``| head``."""
     try:
         yield
     except BrokenPipeError:
@@ -71,7 +71,7 @@ def unread() -> Iterator[None]:
 
 
 class Plain:
-    """Progress in lines: the history's rows, some forty of them at most, and a sign of life in between."""
+    """Progress in lines: about forty rows of the history at most, and a heartbeat in between."""
 
     every = 5.0  # seconds without a row after which a line says how far the run is
 
@@ -97,7 +97,7 @@ class Plain:
             self.last = now
 
     def _due(self, event: Event) -> bool:
-        """Rows are spread evenly, the last one always among them."""
+        """Whether a row is printed; rows are evenly spaced and include the last."""
         return event.step >= event.total_steps or event.step * 40 // event.total_steps >= self.shown
 
     def _row(self, row: Row) -> None:
@@ -143,5 +143,5 @@ class Bar:
         return None, False
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop updating the bar."""
         self.progress.stop()

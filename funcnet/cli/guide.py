@@ -29,7 +29,7 @@ def read(name: str) -> str:
 
 
 def title(name: str) -> str:
-    """What a page's first line calls it."""
+    """The title of a page, from its first line."""
     return read(name).partition("\n")[0].removeprefix("# ")
 
 
@@ -93,7 +93,7 @@ def _print_page(name: str, as_json: bool) -> None:
 
 
 def _render(text: str) -> None:
-    """Markdown as a terminal shows it best, in lines that an eye can follow."""
+    """Render Markdown for a terminal, at most 100 columns wide."""
     from rich.console import Console
     from rich.markdown import Markdown
 

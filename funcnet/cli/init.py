@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at a data file, write a spec to begin with, and say what was found and decided.
+    """Inspect a data file, write a first spec for it, and print the findings and decisions.
 
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
     """
@@ -83,7 +83,7 @@ def _copy(example: Path, out: Path, options: argparse.Namespace) -> int:
 def _relative(path: Path, out: Path) -> str:
     """The data file as the spec will name it.
 
-    Raises   DataError for a spec that lies neither beside the data nor in a folder around it
+    Raises   DataError unless the data is in the spec's folder or below it
     """
     whole, spec = Path(os.path.abspath(path)), Path(os.path.abspath(out))
     if whole == spec:
@@ -140,7 +140,7 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
 
 
 def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
-    """What the spec does, where it was a choice."""
+    """The choices that the spec makes."""
     lines = []
     missing = prepared.found.get("missing", {})
     if data.impute is not None:

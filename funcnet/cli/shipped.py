@@ -44,9 +44,9 @@ def folder() -> Path:
 def shipped(name: str) -> Path | None:
     """The file of a shipped experiment by its bare name, ``digits_mlp``.
 
-    A file of that name in the current folder wins, with or without ``.json``; the answer is then that file.
-    Anything but a bare name, and whatever is there under that very name, is None.
-    Raises   SpecError with the nearest name, and all of them, for a bare name that is neither
+    A file of that name in the current folder takes precedence, with or without ``.json``.
+    None for anything but a bare name, and for a name that exists as it is.
+    Raises   SpecError with the nearest name, and all names, for an unknown bare name
     """
     if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
         return None
@@ -78,7 +78,7 @@ def needs(document: Any) -> list[str]:
 
 
 def copy(file: Path, out: Path) -> list[Path]:
-    """Copy a shipped spec to a file of the user's, and the data it names beside it; return what was written."""
+    """Copy a shipped spec and its data files to the user's folder; return the files written."""
     text = file.read_bytes()
     copies = {out: text}
     for path in needs(json.loads(text)):

@@ -68,8 +68,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
-    parser.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the newest checkpoint; start from scratch if there is none"
+    )
+    parser.add_argument("--profile", action="store_true", help="print the time of a step, layer by layer")
     parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
 
@@ -135,7 +137,7 @@ def print_shipped(as_json: bool) -> int:
 
 
 def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
-    """Where the run goes: ``--out``, or the next free number; to go on, the run folder given, or the last one."""
+    """The run folder: ``--out``, or the next free number; with ``--resume`` the given or the latest run."""
     if options.out:
         return Path(options.out)
     if options.resume and path.name == "spec.json":
@@ -157,7 +159,7 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
 
 
 class Lines(logging.StreamHandler[Any]):
-    """Log lines on standard output, as long as somebody reads them."""
+    """Log lines on standard output, until its reader has gone."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         with unread():

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train a run's spec again from its data, and compare: a run is a claim that this checks.
+    """Train a run's spec again from its data and compare weights and scores.
 
     The exit status is 0 where weights and scores are the same to the last bit, and 1 where they are not.
     """

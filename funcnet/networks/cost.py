@@ -1,12 +1,12 @@
-"""What a network costs, from shapes alone: operations, bytes moved and memory, read off the plans that run it.
+"""The cost of a network, from shapes alone: operations, bytes moved and memory, read off the plans that run it.
 
 FLOPs    a product of (m, k) and (k, n) is 2 m k n; an elementwise call 1 for each entry of its result,
          ``exp`` like ``+``; a reduction 1 for each entry that goes in; a cast, a copy, a choice (``where``)
          and a random number 0
 Bytes    what calls read from memory and write to it; a view moves none, and neither does what only a loop
          over blocks of rows sees, which stays in cache
-Memory   the most that a call holds at once: arguments, results, scratch memory and constants, but not
-         Python's own objects, nor what a function that is not looked into (``ops.erf``) needs for itself
+Memory   the peak of a call: arguments, results, scratch memory and constants, without Python's own objects and
+         the scratch memory of opaque functions (``ops.erf``)
 
 What ``ops.settle`` does every 32nd step is left out.
 """
@@ -54,7 +54,7 @@ ROWS = 32
 
 
 class Work(NamedTuple):
-    """Operations and bytes; ``flops`` is None where something of unknown cost is among them."""
+    """Operations and bytes; ``flops`` is None if the cost of any part is unknown."""
 
     flops: int | None
     bytes: int
@@ -69,7 +69,7 @@ class Figures(NamedTuple):
 
 
 class LayerCost(NamedTuple):
-    """What one layer does itself; a combinator's own work is the little that it adds to its layers'."""
+    """The work of one layer; a combinator's excludes that of its layers."""
 
     path: str
     layer: Layer
@@ -78,7 +78,7 @@ class LayerCost(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """The account of a batch: ``predict``, the way back, the whole training step, and each layer, inner ones first."""
+    """The cost of a batch: ``predict``, the backward pass, the training step, and each layer, inner ones first."""
 
     batch: int
     forward: Figures
@@ -95,11 +95,11 @@ def cost(
     optimizer: Optimizer | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> Cost:
-    """What a network costs for ``batch`` rows of inputs of shape ``in_shape``; no array is allocated for it.
+    """The cost of a network for ``batch`` rows of inputs of shape ``in_shape``; no array is allocated.
 
     ``forward`` is ``predict``: in evaluation mode dropout costs nothing. ``backward`` is the layers' ``vjp``,
-    without the input's gradient, which nobody needs; its memory includes all that the forward pass leaves for
-    it. It runs in training mode, or in evaluation mode where so small a batch cannot be trained. ``step``, with a
+    without the input's gradient, which nobody needs; its memory includes the residuals of the forward
+    pass. It runs in training mode, or in evaluation mode if the batch is too small to train on. ``step``, with a
     loss and an optimizer, is everything: forward in training, loss, backward, update.
     Targets are labels where the loss takes them, else like the outputs.
     Raises   ShapeError for a network that does not fit the shape, or is too large
@@ -176,7 +176,7 @@ def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> NodeGra
 
 
 def abstract(shapes: Any, dtype: npt.DTypeLike) -> Value:
-    """A value with a nest of full shapes whose arrays take no memory, and hold nothing."""
+    """A value with a nest of full shapes, of arrays without memory."""
     if isinstance(shapes, dict):
         return {name: abstract(shape, dtype) for name, shape in shapes.items()}
     if not is_shape(shapes):
@@ -220,7 +220,7 @@ def target_of(loss: Loss, out_shape: Shape, rows: int, dtype: npt.DTypeLike) -> 
 
 
 def backward(net: Layer) -> Any:
-    """``(params, state, x, dy, ctx) -> grads``: there and back without a loss."""
+    """``(params, state, x, dy, ctx) -> grads``: forward and backward, without a loss."""
 
     def program(params: Params, state: State, x: Value, dy: Value, ctx: Context) -> Params:
         _, _, residuals = apply_child("", net, params, state, x, ctx)
@@ -234,7 +234,7 @@ def backward(net: Layer) -> Any:
 
 
 def account(plan: Plan) -> dict[Place, Work]:
-    """The work of a plan by section and layer; the copies of what leaves have no section."""
+    """The work of a plan by section and layer; copies of the results have no section."""
     found: dict[Place, Work] = {}
     cached: dict[Node, set[Node]] = {}  # what each loop over blocks has in cache, by the loop's first call
 
@@ -257,7 +257,7 @@ def account(plan: Plan) -> dict[Place, Work]:
 
 
 def total(works: Iterable[Work]) -> Work:
-    """The sum; of unknown operations where some are unknown."""
+    """The sum; ``flops`` is None if any is unknown."""
     works = list(works)
     flops = [work.flops for work in works]
     return Work(None if None in flops else sum(filter(None, flops)), sum(work.bytes for work in works))
