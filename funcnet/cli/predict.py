@@ -111,4 +111,6 @@ def range_report(run: Run, raw: Any) -> str:
     count = int(flags.sum())
     columns = ", ".join(f"{name} {n}" for name, n in found[0][1].items())
     where = f"; the first is row {int(np.flatnonzero(flags)[0])}, counted from 0" if count else ""
-    return f"{count} of {len(flags)} rows are outside the range of the training data{where}" + (f" ({columns})" if columns else "")
+    return f"{count} of {len(flags)} rows are outside the range of the training data{where}" + (
+        f" ({columns})" if columns else ""
+    )

@@ -35,6 +35,7 @@ from funcnet.compiler.watched import (
     set_contents,
 )
 from funcnet.spec.base import Spec
+from funcnet.spec.fields import FrozenDict
 
 IMPURE = frozenset(
     (
@@ -359,6 +360,9 @@ class Hidden:
                 self._look(root, name)
         elif attrs.has(type(value)):
             for part in own_fields(value):
+                self._look(part, name)
+        elif isinstance(value, FrozenDict):
+            for part in value.values():
                 self._look(part, name)
         elif not isinstance(value, (*CONTAINERS, tuple)):
             raise Unwatchable(f"reads {name}, a {type(value).__name__}, which cannot be watched")
