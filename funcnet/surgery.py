@@ -67,6 +67,10 @@ def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kin
     All other layers keep their names, and so their starting values. Layers inside one that was replaced are not
     looked at again.
     Raises   PathError for a pattern that matches nothing, or layers that a combinator makes by itself
+
+    >>> net = fn.serial(fn.Dense(8), head=fn.Dense(10))
+    >>> fn.replace(net, "head", fn.Dense(7)).children["head"] == fn.Dense(7)
+    True
     """
     if not isinstance(new, Layer) and (not callable(new) or isinstance(new, type)):
         instance(new, Layer, "a layer, or a function of the old one", "fn.Dense(7)")
@@ -246,6 +250,9 @@ def diff(a: Spec, b: Spec, in_shape: Shape = None) -> Difference:
     """Two specs field by field; layers and nodes with names are matched by name, not by place.
 
     With the shape of one input, for networks, also which params keep path and shape, and which do not.
+
+    >>> print(fn.diff(fn.serial(head=fn.Dense(10)), fn.serial(head=fn.Dense(7))))
+    ~ .layers[head].units: 10 -> 7
     """
     for spec in (a, b):
         instance(spec, Spec, "a spec", "fn.serial(fn.Dense(10))")

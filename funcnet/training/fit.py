@@ -82,6 +82,13 @@ def fit(
     Ctrl-C ends training and returns what was learnt.
     Raises   ShapeError and DataError for bad data, before training; NonFiniteError; whatever is raised in
              training has ``.fit``, the last good state and the history
+
+    >>> x = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
+    >>> net = fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(1))
+    >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.02)}
+    >>> done = fn.fit(net, (x, np.sin(x)), epochs=50, key=fn.Key(0), **how)
+    >>> done.train_state.step, done.history[-1]["loss"] < 0.01
+    (350, True)
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
