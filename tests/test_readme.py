@@ -1,6 +1,8 @@
 """The README: its Python blocks run as one program, its printed code is the real one, its two commands are whole."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,33 @@ def test_first_two_commands_are_one_self_contained_line_each():
         assert command.count("\n") == 1
     assert train.endswith(" && .venv/bin/funcnet train digits_mlp\n")
     assert tests.endswith(" && .venv/bin/python -m pytest -n auto\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the blocks are for bash")
+def test_blocks_of_a_page_are_run_as_asked(tmp_path):
+    """One alone as it is pasted, or the later ones and other pages with the environment's programs in reach."""
+    pages = {"a.md": ("echo one > one", "echo two > two", "program", "exit 3"), "b.md": ("echo four > four",)}
+    for name, blocks in pages.items():
+        (tmp_path / name).write_text("".join(f"```bash\n{block}\n```\ntext\n" for block in blocks), encoding="utf-8")
+    program = tmp_path / ".venv" / "bin" / "program"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho three > three\n", encoding="utf-8")
+    program.chmod(0o755)
+
+    def run(*args):
+        script = README.parent / ".ci" / "readme.py"
+        return subprocess.run(
+            [sys.executable, script, *args], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    def made():
+        return {file.name for file in tmp_path.iterdir()} - {"a.md", "b.md", ".venv"}
+
+    assert (run("a.md", "2").returncode, made()) == (0, {"two"})
+    failed = run("a.md", "3-", "b.md")
+    assert (failed.returncode, made()) == (1, {"two", "three"})
+    assert failed.stderr == "exit status 3 from this block of a.md:\nexit 3\n\n"
+    assert (run("b.md", "1-").returncode, made()) == (0, {"two", "three", "four"})
 
 
 def test_chinese_readme_has_the_same_commands():

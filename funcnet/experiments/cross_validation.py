@@ -90,6 +90,12 @@ def cross_validate(
     labels; other targets are only shuffled.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
              some class, or a split that keeps groups or an order; what ``fit`` and ``run`` raise
+
+    >>> x = fn.Key(0).normal((60, 2), np.float32)
+    >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.01), "epochs": 5}
+    >>> found = fn.cross_validate(fn.Dense(1), (x, x[:, :1]), folds=3, stratify=False, key=fn.Key(1), **how)
+    >>> len(found.scores)
+    3
     """
     whole_number(folds, 2, "folds of 2 or more")
     whole_number(repeats, 1, "repeats of 1 or more")

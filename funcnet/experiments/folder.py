@@ -270,6 +270,17 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """A run from its folder. Its train_state has the weights, not the optimizer's state.
 
     Raises   CheckpointError for a folder that is missing, incomplete or damaged
+
+    >>> experiment = fn.Experiment(
+    ...     data=fn.data.Moons(split=fn.data.Split(test=0.2)),
+    ...     model=fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(2)),
+    ...     loss=fn.losses.SoftmaxCrossEntropy(),
+    ...     optimizer=fn.optim.Adam(0.02),
+    ...     training=fn.Training(epochs=2),
+    ... )
+    >>> run = fn.run(experiment, out="moons")
+    >>> fn.load_run("moons").metrics == run.metrics
+    True
     """
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):

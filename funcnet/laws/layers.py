@@ -44,6 +44,9 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     random normal by default. ``batch_coupled`` says that in training rows depend on one another or on
     their place in the batch, as with batch statistics and noise, which is then checked to be so.
     Raises   LawError naming the law, and where there is one the leaf, that breaks it
+
+    >>> fn.check_layer(fn.serial(fn.Dense(3), fn.Tanh()), (4,))
+    >>> fn.check_layer(fn.BatchNorm(), (4,), batch_coupled=True)
     """
     instance(layer, Layer, "a layer", "fn.Dense(3)")
     check_signatures(layer)

@@ -30,6 +30,12 @@ class Adam(Optimizer):
     ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of starting at 0, t counted from 1.
     State    step; mean and square, like params
     Source   Kingma and Ba (2015); eps outside the root, as PyTorch and optax
+
+    >>> opt, params = fn.optim.Adam(0.1), {"w": np.array([1.0, 2.0])}
+    >>> opt_state = opt.init(params)
+    >>> updates, opt_state = opt.update({"w": np.array([3.0, -4.0])}, opt_state, params)
+    >>> updates["w"].round(6).tolist(), int(opt_state["step"])
+    ([-0.1, 0.1], 1)
     """
 
     learning_rate: Number = field(default=1e-3, validator=non_negative)

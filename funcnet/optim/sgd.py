@@ -23,6 +23,11 @@ class SGD(Optimizer):
     With ``nesterov``, ``p ← p - η (g + m v)``.
     State    step; momentum, like params, where there is any
     Source   Polyak (1964); Sutskever et al. (2013); as PyTorch, the rate outside the velocity
+
+    >>> opt, params = fn.optim.SGD(0.1), {"w": np.array([1.0])}
+    >>> updates, opt_state = opt.update({"w": np.array([3.0])}, opt.init(params), params)
+    >>> fn.apply_updates(params, updates)["w"].tolist()
+    [0.7]
     """
 
     learning_rate: Number = field(validator=non_negative)

@@ -102,7 +102,15 @@ def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
 
 
 def to_json(spec: Spec) -> str:
-    """The canonical JSON text of any spec: fixed key order, defaults omitted."""
+    """The canonical JSON text of any spec: fixed key order, defaults omitted.
+
+    >>> print(fn.to_json(fn.Dense(3)))
+    {
+      "version": 1,
+      "model": {"type": "dense", "units": 3}
+    }
+    <BLANKLINE>
+    """
     return layout(to_dict(spec)) + "\n"
 
 
@@ -124,7 +132,11 @@ def layout(node: Any, indent: str = "", width: int = 110) -> str:
 
 
 def spec_hash(spec: Spec) -> str:
-    """SHA-256 of the document with every default filled in: equal specs have equal hashes."""
+    """SHA-256 of the document with every default filled in: equal specs have equal hashes.
+
+    >>> fn.spec_hash(fn.Dropout(0)) == fn.spec_hash(fn.Dropout(0.0))
+    True
+    """
     text = json.dumps(to_dict(spec, fill=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -133,6 +145,9 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
     """The spec that a JSON text, or the dict parsed from one, describes; a ``$schema`` in it is for editors.
 
     Raises   SpecError with every problem: its JSON path, what was found, what is allowed
+
+    >>> fn.from_json('{"version": 1, "model": {"type": "dense", "units": 3}}') == fn.Dense(3)
+    True
     """
     if isinstance(document, str):
         document = _parse(document)
@@ -225,7 +240,12 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
 
 
 def save_spec(spec: Spec, path: str | os.PathLike[str]) -> None:
-    """Write a spec's canonical JSON to a file, whole or not at all."""
+    """Write a spec's canonical JSON to a file, whole or not at all.
+
+    >>> fn.save_spec(fn.serial(fn.Dense(3)), "net.json")
+    >>> fn.load_spec("net.json") == fn.serial(fn.Dense(3))
+    True
+    """
     write_bytes(Path(path), to_json(spec).encode())
 
 

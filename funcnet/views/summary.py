@@ -151,6 +151,9 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
     Each line tells what ``batch`` rows cost, forward and backward, as ``fn.cost`` counts it; with None it does not,
     which takes shapes alone and so less time.
     Raises   ShapeError with the path of the first layer that does not fit
+
+    >>> [(line.path, line.parameters) for line in fn.summary(fn.serial(fn.Dense(3), fn.Relu()), (2,))]
+    [('', 9), ('dense_0', 9), ('relu_0', 0)]
     """
     events: dict[tuple[str, int], Call] = {}  # some ask a layer more than once
 

@@ -122,7 +122,8 @@ def test_predict_prepares_as_training_did(place):
 
 
 def test_check_range_counts_what_training_never_saw(results):
-    expected = "1 of 3 rows are outside the range of the training data; the first is row 2, counted from 0 (city 1, income 1)\n"
+    rows = "1 of 3 rows are outside the range of the training data"
+    expected = f"{rows}; the first is row 2, counted from 0 (city 1, income 1)\n"
     assert results["predict"].err == expected
 
 

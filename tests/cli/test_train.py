@@ -450,9 +450,9 @@ def mistakes(tmp_path_factory):
     calls |= {f"out {out}": partial(train, "small.json", "--out", out) for out in FOLDERS}
     calls["json"] = partial(train, "tag.json", "--json")
     calls["json overflows"] = partial(train, "overflows.json", "--json", "--out", "overflows-json")
-    calls["usage"] = partial(train)
+    calls["usage"] = partial(train, "small.json", "--loud")
     calls["usage choice"] = partial(train, "small.json", "--progress", "loud")
-    calls["usage nothing"] = partial(funcnet, folder)
+    calls["usage nothing"] = partial(funcnet, folder, "show")
     calls["usage command"] = partial(funcnet, folder, "tran")
     return folder, together(calls)
 

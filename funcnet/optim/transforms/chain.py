@@ -83,7 +83,12 @@ class Chain(Optimizer):
 
 
 def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chain:
-    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass."""
+    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass.
+
+    >>> opt = fn.optim.chain(fn.optim.ClipByGlobalNorm(1.0), fn.optim.AdamW(1e-3))
+    >>> list(opt.children)
+    ['clip_by_global_norm_0', 'adamw_0']
+    """
     return Chain((*steps, *named.items()))  # type: ignore[arg-type]
 
 
