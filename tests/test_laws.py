@@ -1597,6 +1597,61 @@ def test_the_wrapper_of_optimizers_obeys_the_laws(name: str) -> None:
     assert optimizer_verdict(OptimizerMutant(OPTIMIZERS[name])) == "the laws hold"
 
 
+@fn.frozen
+class Decaying(optim.Optimizer):
+    """A rule with an average of a power of its gradients, settled or not."""
+
+    tag: ClassVar[None] = None
+    decay: float = 0.9
+    power: int = 1
+    settled: bool = False
+
+    def init(self, params: Any) -> Any:
+        return {"step": np.int64(0), "average": tree.zeros_like(params)}
+
+    def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
+        step = int(opt_state["step"])
+
+        def average(mean: Any, g: Any) -> Any:
+            new = self.decay * mean + (1.0 - self.decay) * g**self.power
+            return ops.settle(new, step) if self.settled else new
+
+        averaged = tree.map(average, opt_state["average"], grads)
+        updates = tree.map(lambda g: -0.1 * g, grads)
+        return updates, {"step": opt_state["step"] + 1, "average": averaged}
+
+
+SUBNORMAL = re.compile(
+    r"\w+: breaks the law 'no state decays into subnormal numbers': \d+ entries of [a-z_]\S+ do, "
+    r"which slows processors down; wrap it in fn\.ops\.settle\(\.\.\., step\)"
+)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("decay", [0.1, 0.5, 0.9, 0.999, 0.9999])
+def test_an_average_that_is_not_settled_is_caught(decay: float, power: int) -> None:
+    assert SUBNORMAL.fullmatch(optimizer_verdict(Decaying(decay, power)))
+    assert optimizer_verdict(Decaying(decay, power, settled=True)) == "the laws hold"
+
+
+BOUNDED = ("adagrad", "adafactor", "lars_no_momentum")
+"""Rows whose state does not decay: a sum of squares, averages of what is at least eps, zeros"""
+
+
+def holds_arrays(opt: optim.Optimizer) -> bool:
+    """Whether the state has arrays, like the params."""
+    state = opt.init({"a": {"weight": np.ones((3, 2))}, "bias": np.ones(2)})
+    return any(np.ndim(leaf) > 0 for leaf in tree.leaves(state))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, opt in OPTIMIZERS.items() if holds_arrays(opt) and not name.startswith(BOUNDED)]
+)
+def test_a_rule_whose_state_is_not_settled_any_more_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "settle", lambda x, step: x)
+    assert SUBNORMAL.fullmatch(optimizer_verdict(OPTIMIZERS[name]))
+
+
 # ----- gradients of any function --------------------------------------------------------------------------
 
 
