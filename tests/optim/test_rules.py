@@ -229,8 +229,7 @@ def test_muon_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
     u, s, v = np.linalg.svd(-updates["w"] / max(1.0, shape[1] / shape[0]) ** 0.5, full_matrices=False)
     assert np.all((s > 0.6) & (s < 1.3))
     left, _, right = np.linalg.svd(grads["w"], full_matrices=False)
-    np.testing.assert_allclose((u * np.sign(np.sum(u * left, 0))) @ np.diag(np.sign(np.sum(v * right, 1))) @ v,
-                               left @ right, atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(u @ v, left @ right, atol=1e-13)  # unlike u and v, known where singular values are equal
 
 
 def test_muon_leaves_the_rest_to_adamw() -> None:
