@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import funcnet as fn
 from funcnet import initializers, losses, optim
@@ -205,6 +207,40 @@ LAYERS: dict[str, Row] = {
 
 for _, module, _ in pkgutil.iter_modules([str(Path(__file__).with_name("rows"))]):
     LAYERS |= importlib.import_module(f"tests.rows.{module}").ROWS
+
+
+def shape_of(value: Any) -> str:
+    """An array, or a tuple or dict of such, two levels down."""
+    if isinstance(value, dict | tuple):
+        held = sorted({shape_of(inner).split()[0] for inner in (value.values() if isinstance(value, dict) else value)})
+        return f"{type(value).__name__} of {' and '.join(held)}"
+    return "array"
+
+
+def traits(row: Row) -> set[Any]:
+    """What tells one kind of row from another: the trees of inputs, outputs, params and state, and the coupling."""
+    params, state = row.layer.init(fn.Key(5), row.in_shape)
+    x = row.input(fn.Key(5))
+    y, _, _ = row.layer.apply(params, state, x, fn.Context(True, fn.Key(5)))
+    found: set[Any] = {("x", shape_of(x)), ("y", shape_of(y)), ("coupled", row.coupled)}
+    found |= {(of, a.dtype.kind, a.ndim == 1) for of, value in (("x", x), ("y", y)) for a in fn.tree.leaves(value)}
+    levels = {of: {path.count("/") for path in fn.tree.flatten(v)} for of, v in (("params", params), ("state", state))}
+    return found | {(of, *sorted(deep)) for of, deep in levels.items()}
+
+
+def of_every_kind(rows: dict[str, Row]) -> list[str]:
+    """The rows that have some trait which no row before them has."""
+    seen: set[Any] = set()
+    chosen = []
+    for name, row in rows.items():
+        new = traits(row) - seen
+        seen |= new
+        chosen += [name] if new else []
+    return chosen
+
+
+KINDS = of_every_kind(LAYERS)
+"""Rows of every kind: enough for what is a test of the laws, and not of the layers"""
 
 # ----- losses -----------------------------------------------------------------------------------------
 
@@ -450,6 +486,10 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "reduce_on_plateau_adam": optim.chain(optim.Adam(0.01), optim.ReduceOnPlateau(0.9, patience=3, rtol=0.5)),
 }
 
+RULES = ("sgd", "sgd_momentum", "adam", "rmsprop_unusual", "adafactor", "muon", "schedule_free_adamw", "chain",
+         "clip_by_value", "ema_adam", "lookahead", "masked_rule", "partition", "reduce_on_plateau")  # fmt: skip
+"""Rows with states of every kind, likewise"""
+
 TRANSFORMS = tuple(name for name, opt in OPTIMIZERS.items() if not opt.descends)
 """Rows that change gradients and are no rule by themselves: what they give is not a step downhill"""
 
@@ -483,6 +523,15 @@ SCHEDULES: dict[str, optim.Schedule] = {
     "warmup_cosine": WARMUP,
     "warmup_cosine_of_the_run": optim.WarmupCosine(1.0, warmup_steps=0),
 }
+
+# ----- what every run tries -----------------------------------------------------------------------------
+
+
+def of_those(names: Iterable[str], every_run: Iterable[str]) -> list[Any]:
+    """The names as parameters of a test; those that not every run tries are slow."""
+    chosen = set(every_run)
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
 
 # ----- values to try things on ----------------------------------------------------------------------------
 

@@ -14,7 +14,19 @@ import funcnet as fn
 from funcnet import losses, ops, optim, spec, tree
 from funcnet.layer import vjp_child
 from tests.row import Row, random_like
-from tests.table import GAIN, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, SEVERAL, TRANSFORMS, same
+from tests.table import (
+    GAIN,
+    KINDS,
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    RULES,
+    SCHEDULES,
+    SEVERAL,
+    TRANSFORMS,
+    of_those,
+    same,
+)
 
 KEY = fn.Key(5)
 
@@ -205,7 +217,7 @@ def test_each_leaf_draws_from_the_key_folded_by_its_path(name: str) -> None:
     assert given == {"param": {}, "state": {}}
 
 
-@pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if not row.coupled])
+@pytest.mark.parametrize("name", of_those([name for name, row in LAYERS.items() if not row.coupled], KINDS))
 def test_a_layer_that_is_not_coupled_is_not_called_so(name: str) -> None:
     layer, in_shape, *_ = LAYERS[name]
     with pytest.raises(fn.LawError) as caught:
@@ -286,13 +298,13 @@ WRONG_VALUES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", of_those(LAYERS, KINDS))
 def test_the_wrapper_itself_obeys_the_laws(name: str) -> None:
     """Without this, mutants might be caught for being mutants."""
     assert verdict(Mutant(LAYERS[name].layer), LAYERS[name]) == "the laws hold"
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", of_those(LAYERS, KINDS))
 def test_a_wrong_cotangent_of_the_input_is_caught(name: str) -> None:
     row = LAYERS[name]
     leaves = [leaf.dtype.kind for leaf in numbered(row.input(KEY))].count("f")
@@ -315,7 +327,10 @@ def without_effect(row: Row) -> set[str]:
     return {path for path, leaf in tree.flatten(gradients).items() if np.max(np.abs(leaf), initial=0.0) < 1e-14}
 
 
-@pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if row.layer.init(KEY, row.in_shape)[0]])
+WITH_PARAMS = [name for name, row in LAYERS.items() if row.layer.init(KEY, row.in_shape)[0]]
+
+
+@pytest.mark.parametrize("name", of_those(WITH_PARAMS, KINDS))
 def test_a_wrong_gradient_of_any_parameter_is_caught_and_named(name: str) -> None:
     row = LAYERS[name]
     unused = without_effect(row)
@@ -353,7 +368,7 @@ def test_a_cotangent_that_is_not_a_number_is_caught() -> None:
     assert re.fullmatch(r"Mutant: breaks the law 'adjoint': input: differences give \S+, vjp nan", said)
 
 
-@pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if row.layer.init(KEY, row.in_shape)[0]])
+@pytest.mark.parametrize("name", of_those(WITH_PARAMS, KINDS))
 def test_a_missing_gradient_is_caught(name: str) -> None:
     row = LAYERS[name]
     for path in tree.flatten(row.layer.init(KEY, row.in_shape)[0]):
@@ -585,15 +600,18 @@ def concerns(kind: str, row: Row) -> bool:
     return bool(holds[kind])
 
 
+@pytest.mark.parametrize(
+    "rows", [pytest.param(KINDS, id="kinds"), pytest.param(LAYERS, id="all", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("what", BEHAVIOURS)
-def test_misbehaviour_is_caught_in_every_row(what: str) -> None:
+def test_misbehaviour_is_caught_in_every_row(what: str, rows: Any) -> None:
     kind, changes = BEHAVIOURS[what]
-    rows = {name: row for name, row in LAYERS.items() if concerns(kind, row)}
+    rows = {name: LAYERS[name] for name in rows if concerns(kind, LAYERS[name])}
     if what == "residuals kept outside":
         rows = {name: row for name, row in rows.items() if depends_on_x(row)}
     if what == "residuals kept outside" or what.startswith("dx "):  # indices have no cotangent, and no other draw
         rows = {name: row for name, row in rows.items() if "f" in {a.dtype.kind for a in numbered(row.input(KEY))}}
-    assert len(rows) >= 4
+    assert len(rows) >= 3
     said = {name: verdict(Mutant(row.layer, **changes), row) for name, row in rows.items()}
     assert {name: text for name, text in said.items() if not text.startswith("Mutant: breaks the law ")} == {}
 
@@ -1584,15 +1602,18 @@ OPTIMIZER_BUGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "rows", [pytest.param(RULES, id="kinds"), pytest.param(OPTIMIZERS, id="all", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("what", OPTIMIZER_BUGS)
-def test_a_bug_in_any_optimizer_is_caught(what: str) -> None:
-    names = [name for name in OPTIMIZERS if what not in RULES_ONLY or name not in TRANSFORMS]
+def test_a_bug_in_any_optimizer_is_caught(what: str, rows: Any) -> None:
+    names = [name for name in rows if what not in RULES_ONLY or name not in TRANSFORMS]
     said = {name: optimizer_verdict(OptimizerMutant(OPTIMIZERS[name], **OPTIMIZER_BUGS[what])) for name in names}
     wrong = {name: text for name, text in said.items() if not text.startswith("OptimizerMutant: breaks the law ")}
     assert wrong == {}
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", of_those(OPTIMIZERS, RULES))
 def test_the_wrapper_of_optimizers_obeys_the_laws(name: str) -> None:
     assert optimizer_verdict(OptimizerMutant(OPTIMIZERS[name])) == "the laws hold"
 
