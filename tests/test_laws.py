@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
@@ -13,9 +14,10 @@ import pytest
 import funcnet as fn
 from funcnet import losses, ops, optim, spec, tree
 from funcnet.layer import vjp_child
+from tests import rows
 from tests.row import Row, random_like
+from tests.rows.core import GAIN
 from tests.table import (
-    GAIN,
     KINDS,
     LAYERS,
     LOSSES,
@@ -54,6 +56,14 @@ TABLE: dict[str, list[spec.Spec]] = {
 }
 
 
+HOMES = {
+    "layer": "a file of tests/rows",
+    "loss": "LOSSES in tests/table.py",
+    "optimizer": "OPTIMIZERS in tests/table.py",
+    "schedule": "SCHEDULES in tests/table.py",
+}
+
+
 def built_in(kind: str) -> list[type[spec.Spec]]:
     return [cls for tag, cls in spec.tags(kind).items() if "." not in tag]
 
@@ -61,7 +71,13 @@ def built_in(kind: str) -> list[type[spec.Spec]]:
 @pytest.mark.parametrize("kind", TABLE)
 def test_every_registered_class_has_a_row_of_its_own(kind: str) -> None:
     assert len(built_in(kind)) >= 4
-    assert {cls.__name__ for cls in built_in(kind)} - {type(row).__name__ for row in TABLE[kind]} == set()
+    missing = {cls.__name__ for cls in built_in(kind)} - {type(row).__name__ for row in TABLE[kind]}
+    assert not missing, f"no row for the {kind} {', '.join(sorted(missing))}: add one to {HOMES[kind]}"
+
+
+def test_every_file_of_rows_is_in_the_table() -> None:
+    files = {path.stem for path in Path(rows.__file__).parent.glob("[!_]*.py")}
+    assert files == set(rows.FAMILIES), f"tests/rows/__init__.py lists {rows.FAMILIES}, there are {sorted(files)}"
 
 
 FIELDS = [(cls, field) for kind in TABLE for cls in built_in(kind) for field in spec.fields(cls)]

@@ -16,7 +16,8 @@ import funcnet as fn
 from funcnet import losses, optim, spec, tree
 from funcnet.laws import values
 from funcnet.laws.values import frozen_copy, turned
-from tests.table import GAIN, LAYERS, same
+from tests.rows.core import GAIN
+from tests.table import LAYERS, same
 
 KEY = fn.Key(9)
 NET = fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(2))
