@@ -12,7 +12,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import optim, tree
-from tests.table import OPTIMIZERS, TRANSFORMS, of_those, same
+from tests.table import OPTIMIZERS, RULES as EVERY_RUN, TRANSFORMS, of_those, same
 
 RULES = [name for name in OPTIMIZERS if name not in TRANSFORMS]
 
@@ -162,7 +162,7 @@ def test_state_whose_gradient_has_died_does_not_become_subnormal(name: str) -> N
 # ----- compiled -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", of_those(RULES, EVERY_RUN))
 def test_a_compiled_step_is_the_plain_one_and_warns_of_nothing(name: str) -> None:
     net, loss, opt = fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(1)), fn.losses.MeanSquaredError(), OPTIMIZERS[name]
     x, y = fn.Key(1).normal((6, 3), np.float32), fn.Key(2).normal((6, 1), np.float32)
