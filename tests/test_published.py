@@ -103,6 +103,7 @@ def test_sine_losses_are_one_word_apart(sine, word, factor):
     assert grads["dense_2"]["bias"].item() == pytest.approx(5.108408 * factor, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_sine_with_tanh_learns():
     run = fn.run(fn.load_spec(SPECS / "sine_tanh.json"))
     assert run.metrics["test"]["r2"] >= 0.95
@@ -216,7 +217,7 @@ def test_half_plane_deep_equals_propagating_first():
 # ----- two layers, ReLU, summed squares --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [100, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [40, pytest.param(500, marks=pytest.mark.slow)])
 def test_two_layer_relu_agrees_with_the_loop(steps):
     experiment, data, ts = start("two_layer_relu")
     x, y = data.train.x, data.train.y
