@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.cli import ROOT, command, environment, funcnet, together
+from tests.cli import ROOT, called, command, environment, funcnet, together
 
 ENGLISH = {
     "concept": "Why three functions make a layer, and two layers make one",
@@ -51,25 +51,27 @@ def page(name):
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")  # pages are found wherever the command runs
-    calls = {name: partial(funcnet, empty, "guide", name) for name in PAGES}
-    calls |= {
+    guide = partial(called, empty, "guide")
+    results = {name: guide(name) for name in PAGES} | {
+        "zh": guide("--lang", "zh"),
+        "fr": guide("--lang", "fr"),
+        "concept zh": guide("concept", "--lang", "zh"),
+        "concept en": guide("concept", "--lang", "en"),
+        "concept.zh zh": guide("concept.zh", "--lang", "zh"),
+        "layer zh": guide("layer", "--lang", "zh"),
+        "unknown": guide("lops"),
+        "unknown json": guide("../data/ORIGIN", "--json"),
+    }
+    calls = {
         "": partial(funcnet, empty, "guide"),
         "json": partial(funcnet, empty, "guide", "--json"),
         "page json": partial(funcnet, empty, "guide", "loops.zh", "--json", encoding="ascii"),
-        "zh": partial(funcnet, empty, "guide", "--lang", "zh"),
-        "fr": partial(funcnet, empty, "guide", "--lang", "fr"),
-        "concept zh": partial(funcnet, empty, "guide", "concept", "--lang", "zh"),
-        "concept en": partial(funcnet, empty, "guide", "concept", "--lang", "en"),
-        "concept.zh zh": partial(funcnet, empty, "guide", "concept.zh", "--lang", "zh"),
-        "layer zh": partial(funcnet, empty, "guide", "layer", "--lang", "zh"),
-        "unknown": partial(funcnet, empty, "guide", "lops"),
-        "unknown json": partial(funcnet, empty, "guide", "../data/ORIGIN", "--json"),
     }
     for encoding in ENCODINGS:
         calls[encoding] = partial(funcnet, empty, "guide", encoding=encoding)
         calls[f"errors {encoding}"] = partial(funcnet, empty, "guide", "errors", encoding=encoding)
         calls[f"concept.zh {encoding}"] = partial(funcnet, empty, "guide", "concept.zh", encoding=encoding)
-    return together(calls)
+    return results | together(calls)
 
 
 def test_list_has_a_line_for_each_page(guide):

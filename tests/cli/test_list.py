@@ -1,5 +1,6 @@
 """``funcnet list``: what there is, complete and in whole lines."""
 
+import inspect
 import json
 import shutil
 from functools import partial
@@ -10,33 +11,6 @@ from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.cli import ROOT, SMALL, funcnet, together
 
-AVERAGE = '      average: "micro" or "macro" or "weighted" = "macro"'
-METRIC = f"""\
-metric
-  accuracy: The fraction of right answers
-  average_precision: Area under the steps of precision over recall: Σ_i (R_i - R_{{i-1}}) P_i, \
-the highest threshold first
-  balanced_accuracy: Mean recall of the classes, so that a rare one counts as much as a common one
-  brier: Mean squared error of the probabilities, (p - t)² for one a row and Σ_k (p_k - t_k)² for classes
-  explained_variance: 1 - Var(t - p) / Var(t), averaged over output columns: R2 but for a constant error, \
-which is forgiven
-  f1: Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 where there are none
-{AVERAGE}
-  log_loss: Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε], \
-ε the spacing of their dtype at 1, as in scikit-learn
-  mae: Mean absolute error, in the target's units
-  perplexity: exp of the mean negative log-probability of the right class: among how many equal choices it guesses
-  precision: Of the rows decided to be of a class, the fraction that are: TP / (TP + FP), 0 where there are none
-{AVERAGE}
-  r2: Coefficient of determination, 1 - Σ (t - p)² / Σ (t - mean t)², averaged over output columns
-  recall: Of the rows of a class, the fraction decided to be: TP / (TP + FN), 0 where there are none
-{AVERAGE}
-  rmse: Root of the mean squared error, in the target's units
-  roc_auc: The probability that a row of the class scores above another, ties counting half: \
-the area under the ROC curve
-  top_k_accuracy: The fraction of rows whose class is among the k likeliest
-      k: an integer = 2
-"""
 KINDS = ", ".join(KINDS_OF_SPECS)
 
 
@@ -56,7 +30,7 @@ def listed(tmp_path_factory):
         "unknown": partial(funcnet, bare, "list", "lyer"),
         "unknown json": partial(funcnet, bare, "list", "zzz", "--json"),
     }
-    calls |= {kind: partial(funcnet, full, "list", kind) for kind in KINDS_OF_SPECS}
+    calls |= {kind: partial(funcnet, full, "list", kind) for kind in ("layer", "metric")}
     for encoding in ("gbk", "cp1252", "ascii"):
         calls[f"specs {encoding}"] = partial(funcnet, full, "list", encoding=encoding)
     return together(calls)
@@ -85,10 +59,27 @@ def test_list_contains_every_registered_tag_by_kind(listed):
     assert {"dense", "batch_norm", "serial", "residual", "graph"} <= set(found["layer"])
 
 
-def test_list_of_one_kind_is_its_part_of_the_whole(listed):
-    assert listed["metric"] == (0, METRIC, "")
-    assert "".join(listed[kind].out for kind in KINDS_OF_SPECS) == listed["all"].out
-    assert {(listed[kind].status, listed[kind].err) for kind in KINDS_OF_SPECS} == {(0, "")}
+def part(listed, kind):
+    """The lines of one kind in the whole list."""
+    kinds = [*KINDS_OF_SPECS, None]
+    begin, end = f"{kind}\n", kinds[kinds.index(kind) + 1]
+    rest = "\n" + listed["all"].out
+    rest = rest[rest.index("\n" + begin) + 1 :]
+    return rest if end is None else rest[: rest.index(f"\n{end}\n") + 1]
+
+
+@pytest.mark.parametrize("kind", ["layer", "metric"])
+def test_list_of_one_kind_is_its_part_of_the_whole(listed, kind):
+    assert listed[kind] == (0, part(listed, kind), "")
+
+
+def test_list_says_what_the_docstring_says(listed):
+    lines = part(listed, "metric").split("\n")
+    for tag in own("metric"):
+        doc = " ".join(inspect.getdoc(spec.tags("metric")[tag]).split()).replace("``", "")
+        [about] = [line.removeprefix(f"  {tag}: ") for line in lines if line.startswith(f"  {tag}: ")]
+        assert doc.startswith(about), tag
+    assert '      average: "micro" or "macro" or "weighted" = "macro"' in lines
 
 
 @pytest.mark.parametrize(
@@ -112,7 +103,7 @@ def test_list_of_one_kind_is_its_part_of_the_whole(listed):
     ],
 )
 def test_list_shows_fields_and_defaults(listed, kind, lines):
-    assert lines in listed[kind].out
+    assert lines in part(listed, kind)
 
 
 def test_list_json_says_the_same(listed):

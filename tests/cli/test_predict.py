@@ -9,7 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.metrics import confusion_matrix, per_class
-from tests.cli import ROOT, funcnet, together
+from tests.cli import ROOT, called, funcnet
 
 CITIES = ("Bern", "Köln", "Ōsaka")
 
@@ -85,7 +85,8 @@ def results(place):
         "predict short": ("predict", "run", "short.csv"),
         "predict none": ("predict", "run", "nothing.csv"),
     }
-    return together({name: lambda args=args: funcnet(place, *args) for name, args in calls.items()})
+    real = ("predict", "predict out")
+    return {name: (funcnet if name in real else called)(place, *args) for name, args in calls.items()}
 
 
 def rows_of(text):

@@ -433,6 +433,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_143(tmp_path):
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGKILL")
 def test_kills_at_random_moments_lose_nothing(tmp_path):
     """A reduced form of tests/benchmarks/kills.py, which does it 200 times."""
