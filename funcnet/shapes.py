@@ -21,6 +21,15 @@ def is_shape(shape: Shape) -> bool:
     return isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)
 
 
+def shape_text(shape: Shape) -> str:
+    """``28 x 28 x 1``; a single number is ``()``; a nest ``(3, 4 x 2)`` or ``{a: 3, b: 4 x 2}``."""
+    if isinstance(shape, dict):
+        return "{" + ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items()) + "}"
+    if is_shape(shape):
+        return " x ".join(map(str, shape)) or "()"
+    return "(" + ", ".join(map(shape_text, shape)) + ")"
+
+
 def batched(shape: Shape, batch: int) -> Any:
     """The nest of full shapes, with the batch axis, of a nest of shapes."""
     if isinstance(shape, dict):

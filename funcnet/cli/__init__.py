@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "print a run's metrics, its confusion matrix and each class",
     "predict": "answer the raw rows of a file by what a run has learnt",
     "verify": "train a run's spec again and compare weights and scores",
-    "show": "print a model's layers, shapes, parameters and multiply-adds",
+    "show": "print a model's layers, shapes, parameters and FLOPs",
     "source": "print a network as one NumPy file: forward, backward, update",
     "diff": "compare two specs, field by field, and what becomes of the params",
     "generate": "continue a text by what a run has learnt",

@@ -12,7 +12,7 @@ from funcnet.errors import FuncnetError
 from funcnet.files import write_bytes
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
-from funcnet.shapes import Shape
+from funcnet.shapes import Shape, shape_text
 from funcnet.views.diagram_layout import (
     ARROW,
     GAP,
@@ -25,7 +25,6 @@ from funcnet.views.diagram_layout import (
     entries,
     form,
     line,
-    shape_text,
 )
 
 

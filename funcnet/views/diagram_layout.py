@@ -16,7 +16,7 @@ from funcnet.combinators.graph import Graph
 from funcnet.combinators.residual import SHORTCUT, Residual
 from funcnet.combinators.serial import Serial
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
-from funcnet.shapes import Shape, is_shape
+from funcnet.shapes import Shape, shape_text
 from funcnet.spec.base import Spec, fields
 
 GAP, PAD, LINE, LETTER, TITLE = 22, 12, 15, 7.3, 18
@@ -105,15 +105,6 @@ class Entry(NamedTuple):
 
 def _holds_specs(value: Any) -> bool:
     return isinstance(value, Spec) or (isinstance(value, tuple) and any(map(_holds_specs, value)))
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape, or a nest of them, in short."""
-    if isinstance(shape, dict):
-        return "{" + ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items()) + "}"
-    if is_shape(shape):
-        return " x ".join(map(str, shape)) or "scalar"
-    return "(" + ", ".join(map(shape_text, shape)) + ")"
 
 
 def entries(net: Layer, in_shape: Shape) -> Entry:
