@@ -50,7 +50,7 @@ def test_html():
         ("up_2 ConvTranspose2D", 18, ["up_2", "  ConvTranspose2D"]),  # between words before within one
         ("    multi_head_attention_0 X", 18, ["    multi_head_", "      attention_0", "      X"]),
         ("MultiHeadAttention", 12, ["MultiHead", "  Attention"]),
-        ("a 8 x 8 x 16", 11, ["a", "  8 x 8 x", "  16"]),
+        ("a 8 x 8 x 16", 11, ["a 8 x 8 x", "  16"]),
         ("abcdefgh", 4, ["abcd", "  ef", "  gh"]),
         ("first\nsecond line", 8, ["first", "second", "  line"]),
         ("", 3, [""]),
