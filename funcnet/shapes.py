@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ Shape = Any
 """A tuple of integers, or a tuple or dict of shapes."""
 Value = Any
 """An array, or a tuple or dict of values; ``None`` is the cotangent of an input that has none."""
+Output: TypeAlias = Array | tuple["Output", ...] | dict[str, "Output"]
+"""What a network gives: an array, or a tuple or dict of outputs"""
 
 
 def is_shape(shape: Shape) -> bool:

@@ -12,6 +12,7 @@ import attrs
 
 from funcnet.cli.console import print_table
 from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.experiments.experiment import Experiment
 from funcnet.spec.base import about, describe, fields, tags
 from funcnet.spec.codec import encode, load_spec
 from funcnet.spec.kinds import KINDS
@@ -64,9 +65,9 @@ def _specs() -> list[dict[str, str]]:
     found = []
     for path in sorted(Path("specs").glob("*.json")):
         try:
-            spec = load_spec(path)
+            spec = load_spec(path, Experiment)
             about = f"{spec.data.tag}, {spec.model.tag}, {spec.loss.tag}, {spec.optimizer.tag}"
-        except (FuncnetError, AttributeError):
+        except FuncnetError:
             about = "not an experiment that can be read"
         found.append({"path": str(path), "about": about})
     return found
