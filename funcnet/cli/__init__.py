@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "print a run's metrics, its confusion matrix and each class",
     "predict": "predict for the rows of a file with a trained model",
     "verify": "train a run's spec again and compare weights and scores",
-    "show": "print a model's layers, shapes, parameters and multiply-adds",
+    "show": "print a model's layers, shapes, parameters and FLOPs",
     "source": "print a network as one NumPy file: forward, backward, update",
     "diff": "compare two specs, field by field, and what becomes of the params",
     "generate": "continue a text with a model trained on text",

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from funcnet import tree
+from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of, spec_file
-from funcnet.cli.show import shape_text
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
@@ -21,6 +20,7 @@ from funcnet.experiments.run import class_weights, fit_model, in_units, starting
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
+from funcnet.shapes import shape_text
 from funcnet.training.batches import batches
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.step import value_and_grad

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.overrides import apply_setting
-from funcnet.cli.paths import base_of, spec_file
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.experiment import Experiment

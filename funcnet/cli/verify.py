@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from funcnet import tree
+from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of
 from funcnet.errors import CheckpointError
 from funcnet.experiments.folder import digest, environment, finite_json, load_run, read_object
 from funcnet.experiments.run import run as run_experiment

@@ -27,6 +27,7 @@ from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate
 from funcnet.training.fit import fit
 from funcnet.training.threads import limited
+from funcnet.views.table import Table
 
 
 @attrs.frozen(eq=False)
@@ -51,16 +52,13 @@ class CrossValidation:
 
     def __str__(self) -> str:
         names = list(self.scores[0])
-        rows = [["repeat", "fold", "rows", *names]]
+        rows = []
         for i, (one, held_out) in enumerate(zip(self.scores, self.held_out, strict=True)):
             repeat, fold = divmod(i, self.folds)
             rows.append([str(repeat + 1), str(fold + 1), str(len(held_out)), *(f"{one[name]:.5g}" for name in names)])
         for what, values in (("mean", self.mean), ("deviation", self.deviation)):
             rows.append([what, "", "", *(f"{values[name]:.5g}" for name in names)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join([lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
+        return str(Table(["repeat", "fold", "rows", *names], rows, totals=2))
 
 
 def cross_validate(

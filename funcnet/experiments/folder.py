@@ -40,7 +40,7 @@ from funcnet.files import write_bytes
 from funcnet.inputs import mismatches, numeric
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
-from funcnet.shapes import Shape
+from funcnet.shapes import Output, Shape
 from funcnet.spec.codec import load_spec, to_dict
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
@@ -75,7 +75,7 @@ class Run:
         """The names of the classes, in the order of their labels."""
         return self.preprocess["classes"]
 
-    def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
+    def predict(self, x: Any, batch_size: int | None = 1024) -> Output:
         """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values in their units.
 
         Prepares them as training did, and applies the loss's link to the network's output. The column of a

@@ -335,7 +335,7 @@ def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
     """A spec equals its copies by pickle and, if it is registered, by JSON, which compute the same."""
     copies = []
     try:
-        copies.append(from_json(to_json(layer)))
+        copies.append(from_json(to_json(layer), Layer))
     except SpecError:
         expect(not all(own_tag(cls) for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
     else:

@@ -32,6 +32,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import (
     EVAL,
     Call,
+    Caller,
     Context,
     Layer,
     Leaf,
@@ -40,6 +41,8 @@ from funcnet.layers.base import (
     apply_child,
     check_total,
     listen,
+    listen_between,
+    path_of,
     reach,
     vjp_child,
     zeros_for,
@@ -49,6 +52,7 @@ from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
 from funcnet.shapes import Shape, Value, batched, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
+from funcnet.vmap import Members
 
 ROWS = 32
 
@@ -69,12 +73,17 @@ class Figures(NamedTuple):
 
 
 class LayerCost(NamedTuple):
-    """The work of one layer; a combinator's excludes that of its layers."""
+    """The work of one layer, over all its runs; a combinator's excludes that of its layers.
+
+    ``activation_bytes`` is the memory of the layer's output, which the backward pass may need; 0 for a combinator,
+    whose output is that of a layer.
+    """
 
     path: str
     layer: Layer
     forward: Work
     backward: Work
+    activation_bytes: int
 
 
 class Cost(NamedTuple):
@@ -117,12 +126,13 @@ def cost(
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
     layers: list[Call] = []
-    with listen(layers.append):
+    with listen(lambda call: layers.append(call) if call.method == "out_shape" else None):
         out_shape = reach("", net, "out_shape", in_shape)
     check_total(net.leaves(in_shape))
     params, state = (abstract_leaves(net, in_shape, kind, dtype) for kind in ("param", "state"))
     x = zeros_for(net, in_shape, rows, dtype, abstract)
-    ahead = Plan(trace(prediction(net), (params, state, x), ("params", "state", "x")))
+    heard = Activations(layers, rows * np.dtype(dtype).itemsize)
+    ahead = Plan(trace(heard.during(prediction(net)), (params, state, x), ("params", "state", "x")))
     context = Context(True, Key(0))
     if loss is None:
         dy = abstract(batched(out_shape, rows), dtype)
@@ -154,6 +164,7 @@ def cost(
                 layer,
                 forward_work.get(Place("forward", path, layer), Work(0, 0)),
                 way_back.get(Place("backward", path, layer), Work(0, 0)),
+                heard.bytes_of(path, layer),
             )
             for path, layer in dict.fromkeys((call.path, call.layer) for call in layers)
         ],
@@ -228,6 +239,66 @@ def backward(net: Layer) -> Any:
         return grads
 
     return program
+
+
+class Activations:
+    """Counts the bytes that layers without children give while a program runs; whoever listens outside hears it all.
+
+    A layer that runs several times, as in Repeat, counts each time. One that is not reached, inside a call that is
+    not looked into, counts once, by its shape.
+    """
+
+    outer: Caller
+
+    def __init__(self, calls: Iterable[Call], bytes_an_entry: int) -> None:
+        self.expected = {(call.path, call.layer): bytes_an_entry * entries(call.result) for call in calls}
+        self.given: list[tuple[str, Layer, int]] = []
+        self.names: list[str] = []
+
+    def during(self, program: Any) -> Any:
+        """The program, listened to."""
+
+        def heard(*args: Any) -> Any:
+            with listen_between(self):
+                return program(*args)
+
+        return heard
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        """A layer's method; where it fails, what was given inside it is computed once more, and counts then."""
+        self.names.append(name)
+        before = len(self.given)
+        try:
+            result = self.outer.call(name, layer, method, args)
+        except BaseException:
+            del self.given[before:]
+            raise
+        else:
+            if method == "apply" and not layer.children:
+                self.given.append((path_of(self.names), layer, sum(map(bytes_of, tree.leaves(result[0])))))
+            return result
+        finally:
+            self.names.pop()
+
+    def bytes_of(self, path: str, layer: Layer) -> int:
+        """The bytes that a layer gave."""
+        if layer.children:
+            return 0
+        return sum(size for *place, size in self.given if place == [path, layer]) or self.expected[path, layer]
+
+
+def bytes_of(leaf: Any) -> int:
+    """The bytes of an array, or of those of all members."""
+    while isinstance(leaf, Members):
+        leaf = leaf.value
+    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+
+
+def entries(shape: Shape) -> int:
+    """The numbers in a value of a shape, or a nest of them."""
+    if isinstance(shape, dict):
+        return sum(map(entries, shape.values()))
+    return math.prod(shape) if is_shape(shape) else sum(map(entries, shape))
 
 
 # ----- the account of a plan ---------------------------------------------------------------------------------

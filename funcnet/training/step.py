@@ -37,7 +37,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
-from funcnet.shapes import Shape, Value
+from funcnet.shapes import Output, Shape, Value
 from funcnet.signatures import check_signatures, kinds
 from funcnet.training.programs import (
     compiled_gradients,
@@ -62,7 +62,7 @@ class TrainState:
 # ----- forward, backward -----------------------------------------------------------------------------------
 
 
-def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Value:
+def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Output:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
     ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read as it goes.
