@@ -122,7 +122,7 @@ def test_unknown_name(called, call, message):
 
 def test_an_installed_package_has_them_inside(tmp_path, monkeypatch):
     package = tmp_path / "funcnet"
-    monkeypatch.setattr(fn, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(shipped, "__file__", str(package / "cli" / "shipped.py"))
     assert shipped.folder() == tmp_path / "specs"
     shutil.copytree(ROOT / "specs", package / "specs")
     assert shipped.folder() == package / "specs"
