@@ -1,4 +1,4 @@
-"""Recognising arguments: what a plan was made for, and a quick test whether others are like that."""
+"""Guards: the signature of arguments that a plan was made for, and a fast test whether new arguments match it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from funcnet.key import Key
 from funcnet.layers.base import Context
 
 MISS: Any = object()
-"""A missing argument, or no result by a plan"""
+"""A missing argument, or the result of a plan that does not fit"""
 
 
 def signature(args: Any) -> Any:
-    """Structure, shapes, dtypes, strides and constants of arguments, to recognise those that a plan fits.
+    """The structure, shapes, dtypes, strides and constants of arguments: the key by which a plan is found.
 
-    None for arguments of which a part is neither an array, a number, a key, nor known to be a constant.
+    None if some part is not an array, a number, a key or a known constant.
     """
     inner = structure.parts(args)
     if inner is not None:
@@ -47,22 +47,22 @@ def alike_arrays(arrays: list[Any]) -> tuple[int, ...]:
 
 
 LEAVES = 200
-"""Leaves that one function looks at; a larger dict is looked at by several"""
+"""The most leaves that one function checks; larger dicts are split among several"""
 
 
 class Guard:
-    """Writes functions that give the flat inputs of arguments like some others, and None for any unlike them.
+    """Generates functions that return the flat inputs of matching arguments, and None for others.
 
-    They are written out, because a walk over the structure would cost more than a small network's step.
+    They are generated code, because a walk over the structure would cost more than a small network's step.
     """
 
     def __init__(self, exact: bool = False) -> None:
-        self.exact = exact  # user code may depend on the order of a dict, and on whether two arrays are one
+        self.exact = exact  # user code may depend on the order of a dict, or on two arguments being the same array
         self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
         self.same: tuple[int, ...] = ()
 
     def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        """The function for some arguments."""
+        """The function for arguments like these."""
         given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
         if self.exact:
             self.same = alike_arrays([leaf for leaf in structure.leaves(args) if type(leaf) is np.ndarray])
@@ -70,13 +70,13 @@ class Guard:
         return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
 
     def constant(self, value: Any) -> str:
-        """The name of a value that others are compared with."""
+        """The name of a value to compare with."""
         name = f"c{len(self.names)}"
         self.names[name] = value
         return name
 
     def function(self, given: str, first: str, parts: list[tuple[str, Any]]) -> Callable[..., Any]:
-        """A function that looks at some expressions, each of which is to be like a value."""
+        """A function that checks expressions against the given values."""
         body, flat = [first], list[str]()
         for text, value in parts:
             self.look(value, text, body, flat)
@@ -91,7 +91,7 @@ class Guard:
         return found
 
     def look(self, value: Any, text: str, body: list[str], flat: list[str]) -> None:
-        """Add the lines that compare an expression with a value."""
+        """Add the lines that check an expression against a value."""
         here = f"v{len(body)}"
         inner = structure.parts(value)
         if type(value) is Context:

@@ -1,9 +1,9 @@
 """The hidden inputs of user code: globals, closures, attributes, and their contents.
 
-A plan is right only as long as they stay as they were when it was recorded. So they are listed, looked at before
-every call, and put back where recording itself has changed them. Code that reads what cannot be watched (a
-generator, a clock, a file) is not recorded. Trusted are Python's own modules, NumPy, SciPy, attrs and the library;
-all else is looked into, and what is not known to be harmless counts as not watchable.
+A plan is valid only while they keep the values they had when it was recorded. So they are listed, checked before
+every call, and restored where recording itself has changed them. Code that reads something that cannot be watched
+(a generator, a clock, a file) is not recorded. Python's own modules, NumPy, SciPy, attrs and the library are
+trusted; all other code is inspected, and a value that is not known to be harmless counts as not watchable.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ IMPURE = frozenset(
         "importlib", "inspect", "gc", "ctypes", "queue", "timeit", "logging", "warnings", "decimal", "locale",
     )
 )  # fmt: skip
-"""Modules of Python whose functions give something else at each call"""
+"""Standard modules whose functions may return something different at each call"""
 IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "exec", "__import__"))
-"""Built-in functions of that kind"""
+"""Built-in functions that are impure, too"""
 FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
 """Names of functions that read files"""
 BY_NAME = frozenset(
@@ -55,9 +55,9 @@ BY_NAME = frozenset(
         "format", "format_map", "__getattribute__", "__setattr__",
     )
 )  # fmt: skip
-"""Names of functions that reach attributes without naming them in the code"""
+"""Names of functions that access attributes the code does not name"""
 GENERATORS = frozenset(("default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom"))
-"""Names of what makes a generator of random numbers, which may take its seed from the system"""
+"""Names that make random generators, whose seed may come from the system"""
 SETTINGS = frozenset(
     (
         "errstate", "seterr", "geterr", "seterrcall", "geterrcall", "catch_warnings", "printoptions",
@@ -66,9 +66,9 @@ SETTINGS = frozenset(
 )  # fmt: skip
 """Names of functions that read or change how errors are handled, or numbers printed"""
 MOST = 2000
-"""Things that are looked into, and entries that are compared, before code counts as too far-reaching"""
+"""The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
-"""Bytes of all arrays that are compared before every call; larger ones have to be read-only"""
+"""The most bytes of arrays to compare before every call; larger arrays must be immutable"""
 
 
 class Unwatchable(Exception):
@@ -76,9 +76,9 @@ class Unwatchable(Exception):
 
 
 class Hidden:
-    """All that the user code reachable from some functions and specs reads besides its arguments.
+    """The hidden inputs of all user code reachable from some functions and specs.
 
-    ``foreign`` says whether there is user code at all. ``problem`` names what cannot be watched, if there is something.
+    ``foreign`` says whether there is any user code. ``problem`` names the input that cannot be watched, if any.
     """
 
     def __init__(self, *roots: Any) -> None:
@@ -86,20 +86,20 @@ class Hidden:
         self.foreign = False
         self.problem = ""
         self.seen: dict[int, Any] = {}
-        self.names: set[str] = set()  # all that the code names
-        self.objects: list[tuple[Any, str, set[str]]] = []  # whose attributes are watched where the code names them
+        self.names: set[str] = set()  # all names in the code
+        self.objects: list[tuple[Any, str, set[str]]] = []  # their attributes are watched where the code names them
         self.nbytes = 0
         try:
             for root in roots:
                 self._look(root, "")
             while self._attributes():
-                pass  # what they hold may bring more code, and more names
+                pass  # attribute values may bring in more code and more names
         except Unwatchable as error:
             self.foreign, self.problem = True, str(error)
-        except Exception as error:  # of a user's own attribute access, comparison or iteration
+        except Exception as error:  # raised by user-defined attribute access, comparison or iteration
             if from_signal(error):
                 raise
-            self.foreign, self.problem = True, f"cannot be looked into ({type(error).__name__}: {error})"
+            self.foreign, self.problem = True, f"cannot be inspected ({type(error).__name__}: {error})"
         self.seen.clear()
         self.objects.clear()
 
@@ -108,11 +108,11 @@ class Hidden:
         return list(dict.fromkeys(name for one in self.watched if not one.same() for name in one.changed()))
 
     def unchanged(self) -> bool:
-        """Whether everything is as it was."""
+        """Whether no hidden input has changed."""
         return all(one.same() for one in self.watched)
 
     def restore(self) -> None:
-        """Put back what has changed."""
+        """Restore the hidden inputs that have changed."""
         for one in self.watched:
             if not one.same():
                 one.restore()
@@ -120,7 +120,7 @@ class Hidden:
     # ----- looking -----------------------------------------------------------------------------------------------
 
     def _look(self, value: Any, name: str) -> None:
-        """List what a value depends on."""
+        """List the hidden inputs that a value depends on."""
         if is_harmless(value) or value is MISSING or id(value) in self.seen:
             return
         self.seen[id(value)] = value
@@ -139,7 +139,7 @@ class Hidden:
                 self._look(part, name or "an argument of a partial")
         elif isinstance(value, types.ModuleType):
             if not is_trusted(value.__name__, getattr(value, "__file__", None)):
-                raise Unwatchable(f"hands on the module {value.__name__}")
+                raise Unwatchable(f"passes the module {value.__name__} around")
             self._trusted(value.__name__, value.__name__)
         elif isinstance(value, type):
             self._class(value)
@@ -156,7 +156,7 @@ class Hidden:
         elif type(value).__name__ in ("_ArrayFunctionDispatcher", "cython_function_or_method"):
             self._trusted(value.__module__ or "", name)
         elif isinstance(value, functools._lru_cache_wrapper):
-            raise Unwatchable(f"calls {name}, which is cached: what it gave may have been changed since")
+            raise Unwatchable(f"calls {name}, which is cached: its earlier results may have been changed since")
         else:
             self._object(value, name)
 
@@ -164,7 +164,7 @@ class Hidden:
         code = f.__code__
         trusted = is_trusted(f.__module__ or "", code.co_filename)
         cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
-        if trusted:  # a decorator, or one of the library's programs: it holds what it was given
+        if trusted:  # a decorator, or one of the library's programs, which may hold user code
             library = code.co_filename.startswith(LIBRARY)
             for cell, name in cells:
                 content = contents_of(cell)
@@ -206,7 +206,7 @@ class Hidden:
         self._contents(f.__dict__, f.__name__)
 
     def _refuse_code(self, code: types.CodeType) -> None:
-        """Refuse code that reads files, imports, or compares classes, which stand-ins cannot fake."""
+        """Refuse code that reads files, imports modules, or compares classes, which stand-ins cannot fake."""
         files = FILES & set(names_in(code))
         if files:
             raise Unwatchable(f"reads a file ({', '.join(sorted(files))})")
@@ -215,7 +215,7 @@ class Hidden:
             if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
                 raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
             if step.opname == "MATCH_CLASS":
-                self.names.add("getattr")  # it reads attributes that only a constant names
+                self.names.add("getattr")  # reads attributes that are named in a constant only
             if step.opname == "LOAD_GLOBAL" and step.argval == "type":
                 near = {one.opname for one in steps[i : i + 9]}
                 if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
@@ -244,7 +244,7 @@ class Hidden:
 
     def _trusted(self, module: str, name: str) -> None:
         if module.partition(".")[0] in IMPURE or module.startswith("numpy.random"):
-            raise Unwatchable(f"reads {module}, which gives something else at each call ({name})")
+            raise Unwatchable(f"reads {module}, which may give something different at each call ({name})")
 
     def _module(self, module: types.ModuleType, name: str, attributes: set[str]) -> None:
         file = getattr(module, "__file__", None)
@@ -259,7 +259,7 @@ class Hidden:
                         raise Unwatchable(f"calls {name}.{inner}, which gives something else at each call")
             return
         if "" in attributes:
-            raise Unwatchable(f"hands on the module {module.__name__}; name what it reads, such as {name}.rate")
+            raise Unwatchable(f"passes the module {module.__name__} around; read its attributes, such as {name}.rate")
         for inner in sorted(attributes):
             value = getattr(module, inner, MISSING)
             if isinstance(value, types.ModuleType) and not is_trusted(value.__name__, getattr(value, "__file__", None)):
@@ -301,7 +301,7 @@ class Hidden:
         self.watched.append(Contents(name, array))
 
     def _contents(self, holder: Any, name: str) -> None:
-        """Watch a container, and what it holds."""
+        """Watch a container and its entries."""
         if len(holder) > MOST:
             raise Unwatchable(f"reads {name}, which has {len(holder)} entries")
         self.watched.append(Contents(name, holder))
@@ -310,11 +310,11 @@ class Hidden:
             self._look(part, name)
 
     def _object(self, value: Any, name: str) -> None:
-        """An instance: its class, what it contains, and those of its attributes that the code names."""
+        """An instance: its class, its contents, and the attributes that the code names."""
         kind = type(value)
         name = name or kind.__name__
         if value is getattr(random, "_inst", None):
-            return  # whose state is looked at
+            return  # the global generator, whose state is compared
         if isinstance(value, CONTAINERS):
             self._contents(value, name)
             if type(value) in CONTAINERS:
@@ -368,7 +368,7 @@ class Hidden:
             raise Unwatchable(f"reads {name}, a {type(value).__name__}, which cannot be watched")
 
     def _attributes(self) -> bool:
-        """Watch the attributes of objects that the code names, and say whether there were new ones."""
+        """Watch the attributes that the code names; return whether there were new ones."""
         new = False
         by_name = bool(self.names & BY_NAME)
         for value, name, known in list(self.objects):
@@ -377,13 +377,13 @@ class Hidden:
             slots = {slot for base in type(value).__mro__ for slot in slots_of(base)}
             if every and isinstance(held, dict) and "" not in known:
                 known.add("")
-                self.watched.append(Contents(name, held))  # which names it has
+                self.watched.append(Contents(name, held))  # the names of all attributes
             wanted = self.names | slots | (held or {}).keys() if every else self.names
             for inner in sorted(wanted - known):
                 known.add(inner)
                 if inner in slots:
                     self._attribute(value, name, inner)
-                elif isinstance(held, dict) and not inner.startswith("__"):  # it may get one, or hide one of its class
+                elif isinstance(held, dict) and not inner.startswith("__"):  # set later, it would hide the class's
                     self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
                 else:
                     continue
@@ -413,7 +413,7 @@ HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
 
 
 def slots_of(kind: type) -> list[str]:
-    """The slots of a class for values."""
+    """The slots that a class declares for values."""
     slots = vars(kind).get("__slots__", ())
     names = [slots] if isinstance(slots, str) else list(slots)
     return [name for name in names if name not in ("__weakref__", "__dict__")]
@@ -423,7 +423,7 @@ FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
-    """All names that a function, and those inside it, look up; and its strings, which may be names, too."""
+    """All names that a function and the functions inside it look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -434,9 +434,9 @@ GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL")
 
 
 def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
-    """The names that are read or written as globals, or read in closures, and their attributes that are read directly.
+    """The globals that code reads or writes, or the closure variables it reads, each with the attributes read directly.
 
-    The attribute "" stands for any other use.
+    The attribute "" means any other use.
     """
     found: dict[str, set[str]] = {}
     wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else GLOBALS

@@ -1,8 +1,8 @@
-"""Recording: a pure function of arrays, numbers and keys, run once on stand-ins, becomes a graph.
+"""Recording: a pure function of arrays, numbers and keys is run once on stand-ins, which gives its graph.
 
-It goes through NumPy's own protocols, so a layer's code need not know. ``tracer.py`` collects the nodes,
-``standins.py`` is what the function sees, ``numpy_table.py`` has NumPy's functions, ``fallback.py`` makes one call of
-a layer that cannot be recorded.
+It uses NumPy's own protocols, so the code of layers needs no changes. ``tracer.py`` collects the nodes,
+``standins.py`` has the stand-ins, ``numpy_table.py`` handles NumPy's functions, and ``fallback.py`` turns a layer
+that cannot be recorded into a single call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from funcnet.layers.base import listen_with
 
 @contextlib.contextmanager
 def section(name: str) -> Iterator[None]:
-    """Mark the nodes recorded inside the block as those of the loss or the update."""
+    """Mark the nodes recorded inside the block as part of a section, such as the loss or the update."""
     tracer = current.get()
     if tracer is None:
         yield
@@ -48,7 +48,7 @@ def is_input(value: Any) -> bool:
 
 
 class Recording(NamedTuple):
-    """A graph and what its tracer noted on the way."""
+    """A graph and the tracer that recorded it."""
 
     graph: NodeGraph
     tracer: Tracer
@@ -57,7 +57,7 @@ class Recording(NamedTuple):
 def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False) -> NodeGraph:
     """The graph of ``f(*args)``: arrays, numbers and keys in the arguments are its inputs, in order.
 
-    Raises   TraceError where something cannot be recorded
+    Raises   TraceError for a function that cannot be recorded
     """
     return record(f, args, names, strict).graph
 
@@ -70,7 +70,7 @@ def record(
     foreign: bool = True,
     careful: bool = False,
 ) -> Recording:
-    """As ``trace``, with the tracer.
+    """The graph as by ``trace``, with its tracer.
 
     ``careful`` keeps user code's errors, and checks at every call that its primitives give the same shapes.
     """
@@ -114,11 +114,11 @@ def may_raise(node: Node) -> bool:
 
 
 def _output(tracer: Tracer, leaf: Any) -> Any:
-    """A node for what was recorded, and for arrays; anything else that holds no arrays as it is."""
+    """The node of a recorded value or an array; a constant stays itself."""
     if type(leaf) in standins.CLASSES or type(leaf) is np.ndarray or isinstance(leaf, np.generic):
         return tracer.node(leaf)
     if may_be_constant(leaf):
         return leaf
     raise TraceError(
-        f"the result holds a {type(leaf).__name__}; return arrays and numbers in dicts, tuples and lists of them"
+        f"the result contains a {type(leaf).__name__}; return arrays and numbers, in dicts, tuples and lists"
     )

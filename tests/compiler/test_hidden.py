@@ -205,7 +205,7 @@ PROBLEMS: dict[str, tuple[Callable[..., Any], str]] = {
 def test_what_cannot_be_watched(name: str) -> None:
     f, problem = PROBLEMS[name]
     assert problem in Hidden(f).problem
-    with pytest.raises(fn.TraceError, match="pass what it reads in as an argument"):
+    with pytest.raises(fn.TraceError, match="pass the value in as an argument"):
         fn.compile(f, strict=True)(np.ones(2))
 
 

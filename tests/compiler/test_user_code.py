@@ -29,7 +29,7 @@ from tests.compiler.user_code.hidden_in_layers import TimesAlpha, set_alpha
 from tests.compiler.user_code.rows import EITHER, FALLS_BACK, RECORDED, Row, With
 from tests.compiler.user_code.trained import Setup, elementwise, setup_of
 
-SLOWER = " is not compiled and runs as it is, slower: "
+SLOWER = " is not compiled and runs slower: "
 
 
 @pytest.fixture(autouse=True)
