@@ -77,7 +77,7 @@ INSTEAD = "use np.where(condition, a, b), fn.ops.number(x) for a number, fn.ops.
 WHEN = "while it is recorded, when arrays have no values yet"
 VALUE = f"branches on the value of an array, or turns it into a Python number {WHEN}; {INSTEAD}"
 NEEDS = (
-    f"needs the values of an array (a table that it indexes, np.asarray, a function outside NumPy) {WHEN}; "
+    f"needs the values of an array (to index a table, in np.asarray or in a function outside NumPy) {WHEN}; "
     "for a table use fn.ops.take(table, indices)"
 )
 REFUSED = {
