@@ -77,7 +77,11 @@ def _walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def flatten(tree: Tree) -> dict[str, Any]:
-    """``{"path/to/leaf": array}``, in the tree's own order."""
+    """``{"path/to/leaf": array}``, in the tree's own order.
+
+    >>> list(fn.tree.flatten({"body": {"weight": np.zeros(2)}, "head": np.ones(1)}))
+    ['body/weight', 'head']
+    """
     return dict(_walk(tree))
 
 
@@ -179,6 +183,10 @@ def at(tree: Tree, pattern: str) -> At:
     """``at(params, "head/weight").set(value)``: a new tree with one leaf, or a pattern's, replaced.
 
     Raises   PathError for a path or pattern that matches nothing
+
+    >>> params = {"head": {"bias": np.zeros(2)}}
+    >>> fn.tree.at(params, "head/bias").set(np.ones(2))["head"]["bias"].tolist()
+    [1.0, 1.0]
     """
     return At(tree, _matching(flatten(tree), pattern))
 

@@ -16,15 +16,12 @@ from funcnet import tree
 from funcnet.compiler.foreign import from_signal, is_foreign, random_states, same_states, set_random_states
 from funcnet.compiler.graph import Place, Struct
 from funcnet.compiler.standins import TracedArray, TracedObject
+from funcnet.compiler.steady import Unlike
 from funcnet.compiler.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
 from funcnet.layers.base import Layer, path_of
 from funcnet.signatures import returned
 from funcnet.vmap import members_in
-
-
-class Unlike(Exception):
-    """An opaque call returned a result of an unexpected structure."""
 
 
 class Opaque:
@@ -109,6 +106,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
     del tracer.warnings[said:], tracer.checked[checked:]
     for node in tracer.nodes[mark:]:
         node.effect = False  # the nodes of the failed attempt have no users
+    tracer.dropped.update(tracer.nodes[mark:])
     if reason is not None:
         tracer.warnings.append(runs_as_it_is(what, reason))
     tracer.opaque = True

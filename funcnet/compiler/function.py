@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from funcnet.compiler.compared import alike, culprits
-from funcnet.compiler.fallback import Unlike, runs_as_it_is, warn
+from funcnet.compiler.fallback import runs_as_it_is, warn
 from funcnet.compiler.foreign import from_signal, random_states, same_states, set_random_states
 from funcnet.compiler.guard import MISS, Guard, signature
 from funcnet.compiler.hidden import Hidden
 from funcnet.compiler.plan import Plan
 from funcnet.compiler.program import Program, Recycler
 from funcnet.compiler.record import Recording, record
+from funcnet.compiler.steady import Unlike
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.layers.base import listening
 
@@ -158,7 +159,7 @@ class Plans:
         states = random_states() if hidden.foreign else None
         try:
             with no_collections():
-                recording = record(self.f, args, self.names, self.strict, hidden.foreign)
+                recording = record(self.f, args, self.names, self.strict, hidden.foreign, careful=hidden.foreign)
                 recorded = Recorded(recording, args, self.without, hidden)
             if states is not None:
                 moved = random_states()
@@ -233,6 +234,11 @@ class Compiled:
         self.recyclers: dict[Any, Recycler] = {}
         self.by_name: dict[Any, Compiled] = {}
         functools.update_wrapper(self, f)
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """The functions and specs that it runs, whose hidden inputs it depends on."""
+        return self.plans.reads
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
@@ -401,5 +407,12 @@ def compile(f: Callable[..., Any], *, strict: bool = False) -> Callable[..., Any
     be recorded, because it branches on a value for instance, runs uncompiled after a warning that names the
     line; with ``strict`` it raises. The first three results for each shape are compared with the function's own.
     Raises   TraceError
+
+    >>> fast = fn.compile(lambda params, x: np.tanh(x @ params["w"]))
+    >>> params, x = {"w": np.ones((2, 3))}, np.zeros((4, 2))
+    >>> fast(params, x).shape  # recorded
+    (4, 3)
+    >>> fast(params, x + 1.0).shape  # replayed
+    (4, 3)
     """
     return Compiled(f, strict=strict)

@@ -8,6 +8,7 @@ trusted; all other code is inspected, and a value that is not known to be harmle
 
 from __future__ import annotations
 
+import builtins
 import dis
 import enum
 import functools
@@ -18,12 +19,14 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import numpy as np
 
 from funcnet.compiler.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
 from funcnet.compiler.watched import (
     CONTAINERS,
     MISSING,
+    ClassContents,
     Contents,
     Slot,
     contents_of,
@@ -32,12 +35,13 @@ from funcnet.compiler.watched import (
     set_contents,
 )
 from funcnet.spec.base import Spec
+from funcnet.spec.fields import FrozenDict
 
 IMPURE = frozenset(
     (
         "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
         "io", "tempfile", "shutil", "sys", "platform", "getpass", "glob", "sqlite3", "select", "signal", "asyncio",
-        "importlib", "inspect", "gc", "ctypes", "queue",
+        "importlib", "inspect", "gc", "ctypes", "queue", "timeit", "logging", "warnings", "decimal", "locale",
     )
 )  # fmt: skip
 """Standard modules whose functions may return something different at each call"""
@@ -45,8 +49,22 @@ IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "e
 """Built-in functions that are impure, too"""
 FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
 """Names of functions that read files"""
-BY_NAME = frozenset(("getattr", "setattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple"))
+BY_NAME = frozenset(
+    (
+        "getattr", "setattr", "delattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple",
+        "format", "format_map", "__getattribute__", "__setattr__",
+    )
+)  # fmt: skip
 """Names of functions that access attributes the code does not name"""
+GENERATORS = frozenset(("default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom"))
+"""Names that construct random generators, which may take their seed from the system"""
+SETTINGS = frozenset(
+    (
+        "errstate", "seterr", "geterr", "seterrcall", "geterrcall", "catch_warnings", "printoptions",
+        "set_printoptions", "get_printoptions", "localcontext", "getcontext", "setcontext",
+    )
+)  # fmt: skip
+"""Names of functions that read or change the settings of error handling or printing"""
 MOST = 2000
 """The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
@@ -64,7 +82,7 @@ class Hidden:
     """
 
     def __init__(self, *roots: Any) -> None:
-        self.watched: list[Slot | Contents] = []
+        self.watched: list[Slot | Contents | ClassContents] = []
         self.foreign = False
         self.problem = ""
         self.seen: dict[int, Any] = {}
@@ -87,7 +105,7 @@ class Hidden:
 
     def changed(self) -> list[str]:
         """The names of the hidden inputs that have changed."""
-        return list(dict.fromkeys(one.name for one in self.watched if not one.same()))
+        return list(dict.fromkeys(name for one in self.watched if not one.same() for name in one.changed()))
 
     def unchanged(self) -> bool:
         """Whether no hidden input has changed."""
@@ -116,7 +134,8 @@ class Hidden:
             self._look(value.__self__, name or type(value.__self__).__name__)
             self._look(value.__func__, name)
         elif isinstance(value, functools.partial):
-            for part in (value.func, *value.args, *value.keywords.values()):
+            self._contents(value.keywords, name or "the arguments of a partial")
+            for part in (value.func, *value.args):
                 self._look(part, name or "an argument of a partial")
         elif isinstance(value, types.ModuleType):
             if not is_trusted(value.__name__, getattr(value, "__file__", None)):
@@ -149,7 +168,7 @@ class Hidden:
             library = code.co_filename.startswith(LIBRARY)
             for cell, name in cells:
                 content = contents_of(cell)
-                if not library or isinstance(content, Spec | types.FunctionType | types.MethodType | functools.partial):
+                if not library or isinstance(content, HOLDERS) or hasattr(type(content), "roots"):
                     self._look(content, name)
             self._look(getattr(f, "__wrapped__", None), f.__name__)
             if not library:
@@ -158,6 +177,13 @@ class Hidden:
         self.foreign = True
         self.names |= set(names_in(code))
         self._refuse_code(code)
+        for names, what in (
+            (GENERATORS, "makes a random generator"),
+            (SETTINGS, "reads or changes settings"),
+        ):
+            named = self.names & names
+            if named:
+                raise Unwatchable(f"{what} ({', '.join(sorted(named))})")
         self.watched.append(Slot(f.__name__, functools.partial(FUNCTION, f), lambda parts: None))
         for name, attributes in loaded(code).items():
             value = f.__globals__.get(name, MISSING)
@@ -174,8 +200,9 @@ class Hidden:
                 self._module(content, name, loaded(code, closure=True).get(name, {""}))
             else:
                 self._look(content, name)
-        for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
+        for part in f.__defaults__ or ():
             self._look(part, f.__name__)
+        self._contents(f.__kwdefaults__ or {}, f.__name__)
         self._contents(f.__dict__, f.__name__)
 
     def _refuse_code(self, code: types.CodeType) -> None:
@@ -208,6 +235,8 @@ class Hidden:
 
     def _builtin(self, f: Any, name: str) -> None:
         owner = f.__self__
+        if f.__name__ in BY_NAME:  # the code may call it by another name
+            self.names.add(f.__name__)
         if isinstance(owner, types.ModuleType) or owner is None:
             self._trusted(f.__module__ or "", f.__name__)
         else:
@@ -222,6 +251,12 @@ class Hidden:
         if is_trusted(module.__name__, file):
             if module.__name__.partition(".")[0] in IMPURE:
                 raise Unwatchable(f"reads the module {module.__name__}")
+            for inner in attributes - {""}:
+                value = getattr(module, inner, None)
+                if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+                    impure = (value.__module__ or "").partition(".")[0] in IMPURE
+                    if impure and module.__name__.partition(".")[0] not in ("numpy", "random"):
+                        raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
             return
         if "" in attributes:
             raise Unwatchable(f"passes the module {module.__name__} around; read its attributes, such as {name}.rate")
@@ -238,42 +273,30 @@ class Hidden:
 
     def _class(self, kind: type) -> None:
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-        if is_trusted(kind.__module__, file):
+        made_by_exec = kind.__module__ == "builtins" and getattr(builtins, kind.__name__, None) is not kind
+        if is_trusted(kind.__module__, file) and not made_by_exec:
             return
         self.foreign = True
         if type(kind) is not type:
             self._look(type(kind), type(kind).__name__)
-        for name, value in list(vars(kind).items()):
-            if name.startswith("_abc_") or name in (
-                "__dict__",
-                "__weakref__",
-                "__doc__",
-                "__module__",
-                "__annotations__",
-            ):
-                continue
-            if name.startswith("__") and not callable(value):
-                continue
-            if not is_harmless(value) or type(value) in (bool, int, float, complex, str, bytes):
-                read = functools.partial(lambda kind, name: vars(kind).get(name, MISSING), kind, name)
-                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(set_attribute, kind, name)))
-                if type(value).__module__ not in ("_collections", "enum"):
-                    self._look(value, f"{kind.__name__}.{name}")
+        contents = ClassContents(kind)
+        self.watched.append(contents)
+        for name, value in contents.was.items():
+            if type(value).__module__ not in ("_collections", "enum"):
+                self._look(value, f"{kind.__name__}.{name}")
         for base in kind.__bases__:
             self._look(base, base.__name__)
 
     def _array(self, array: Any, name: str) -> None:
         if type(array) is not np.ndarray or array.dtype.hasobject:
             raise Unwatchable(f"reads {name}, which is not a plain array of numbers")
-        base = array.base
-        frozen = not array.flags.writeable and (base is None or not getattr(base, "flags", array.flags).writeable)
-        if frozen and array.nbytes > LARGE:
+        if array.nbytes > LARGE and is_immutable(array):
             return
         self.nbytes += array.nbytes
         if self.nbytes > LARGE:
             raise Unwatchable(
-                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, "
-                f"or make them read-only: {name}.flags.writeable = False"
+                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, or keep them "
+                f"in bytes: {name} = np.frombuffer({name}.tobytes(), {name}.dtype).reshape({name}.shape)"
             )
         self.watched.append(Contents(name, array))
 
@@ -308,9 +331,18 @@ class Hidden:
         if isinstance(value, np.vectorize):
             self._look(value.pyfunc, name)
             return
-        if isinstance(value, enum.Enum) or kind.__module__.partition(".")[0] in ("funcnet", "typing", "abc", "attr"):
+        if of_library(kind):
+            self._library_object(value, name)
+            return
+        fixed = isinstance(value, enum.Enum) and is_trusted(kind.__module__, None)
+        if fixed or kind.__module__.partition(".")[0] in ("typing", "abc", "attr"):
             self._look(getattr(value, "__wrapped__", None), name)
             return
+        state = next((base for base in kind.__mro__ if base is not kind and keeps_state(base)), None)
+        if state is not None:
+            raise Unwatchable(
+                f"reads {name}, a {kind.__name__}: the state of its base {state.__name__} cannot be watched"
+            )
         held = getattr(value, "__dict__", None)
         slots = [slot for base in kind.__mro__ for slot in slots_of(base)]
         builtin = isinstance(value, (*CONTAINERS, tuple, int, float, str, bytes))
@@ -321,11 +353,26 @@ class Hidden:
         self.watched.append(Slot(f"{name}.__class__", read, functools.partial(set_attribute, value, "__class__")))
         self.objects.append((value, name, set()))
 
+    def _library_object(self, value: Any, name: str) -> None:
+        """An object of the library other than a spec: a TrainState, a compiled function, a list of results."""
+        if hasattr(type(value), "roots"):
+            for root in value.roots:
+                self._look(root, name)
+        elif attrs.has(type(value)):
+            for part in own_fields(value):
+                self._look(part, name)
+        elif isinstance(value, FrozenDict):
+            for part in value.values():
+                self._look(part, name)
+        elif not isinstance(value, (*CONTAINERS, tuple)):
+            raise Unwatchable(f"reads {name}, a {type(value).__name__}, which cannot be watched")
+
     def _attributes(self) -> bool:
         """Watch the attributes that the code names; return whether there were new ones."""
         new = False
-        every = bool(self.names & BY_NAME)
+        by_name = bool(self.names & BY_NAME)
         for value, name, known in list(self.objects):
+            every = by_name or attrs.has(type(value)) or isinstance(value, types.SimpleNamespace)
             held = getattr(value, "__dict__", None)
             slots = {slot for base in type(value).__mro__ for slot in slots_of(base)}
             if every and isinstance(held, dict) and "" not in known:
@@ -342,6 +389,27 @@ class Hidden:
                     continue
                 new = True
         return new
+
+
+def is_immutable(array: Any) -> bool:
+    """Whether the memory of an array cannot be written to, because it belongs to a bytes object."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, bytes)
+
+
+def keeps_state(base: type) -> bool:
+    """Whether instances of a class of Python or NumPy have state besides the contents of a container."""
+    top = base.__module__.partition(".")[0]
+    if not is_trusted(base.__module__, None) or top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
+        return False
+    return base is not object and not issubclass(
+        base, (*CONTAINERS, tuple, int, float, str, bytes, frozenset, Exception)
+    )
+
+
+HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
+"""The types by which the library's own functions may hold user code"""
 
 
 def slots_of(kind: type) -> list[str]:
@@ -362,13 +430,16 @@ def names_in(code: types.CodeType) -> Iterator[str]:
             yield from names_in(constant)
 
 
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL")
+
+
 def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
-    """The globals, or the closure variables, that code reads, each with the attributes read directly from it.
+    """The globals that code reads or writes, or its closure variables, each with the attributes read directly from it.
 
     The attribute "" means any other use.
     """
     found: dict[str, set[str]] = {}
-    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else ("LOAD_GLOBAL", "LOAD_NAME")
+    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else GLOBALS
     steps = list(dis.get_instructions(code))
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if step.opname in wanted:

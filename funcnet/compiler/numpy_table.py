@@ -39,11 +39,34 @@ def call(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
                 return found
     if f in SHAPED and any(type(leaf) in standins.CLASSES for leaf in structure.leaves((args[1:], kwargs))):
         tracer.refuse(f"calls {name_of(f)} with counts or positions that depend on values", instead_of(f))
+    deciding = (*args, *kwargs.values()) if given is None else [given[name] for name in given.keys() - OPERANDS]
+    if any(map(holds_integer, deciding)):
+        tracer.refuse(f"calls {name_of(f)} with a number that may decide the result's shape", instead_of(f))
     if f is np.nan_to_num and given is not None and given.get("copy", True) is not True:
         tracer.refuse("writes into an array (copy=False)", "use the value that the function returns")
     if f not in PURE:
         tracer.refuse(f"calls {name_of(f)}, whose result or its shape depends on values", instead_of(f))
     return sampled(tracer, f, args, kwargs, fresh=PURE[f])
+
+
+OPERANDS = frozenset(
+    (
+        "a", "b", "x", "y", "z", "v", "m", "arr", "array", "arrays", "ary", "condition", "choicelist", "choices",
+        "values", "weights", "q", "indices", "fill_value", "x1", "x2", "xp", "fp", "left", "right", "test_elements",
+        "element", "default", "object", "nan", "posinf", "neginf", "prepend", "append", "to_begin", "to_end", "initial",
+        "rtol", "atol", "A", "B", "dx", "p", "tup", "matrix", "a_min", "a_max", "min", "max", "bins",
+    )
+)  # fmt: skip
+"""Parameters for operands; an unknown integer in any other parameter may decide a shape"""
+
+
+def holds_integer(value: Any) -> bool:
+    """Whether an argument contains an integer that is unknown until the plan runs."""
+    return any(
+        (type(leaf) is TracedNumber and leaf.node.dtype is not float)
+        or (type(leaf) is TracedArray and leaf.shape == () and leaf.dtype.kind in "iub")
+        for leaf in structure.leaves(value)
+    )
 
 
 UNUSUAL: Any = object()
@@ -463,6 +486,13 @@ FRESH = (
 """Functions whose result never shares memory with an argument"""
 
 
+RAISES = (
+    "take take_along_axis choose average quantile percentile nanquantile nanpercentile digitize linalg.det "
+    "linalg.slogdet linalg.multi_dot delete insert repeat"
+)
+"""Functions whose errors depend on values"""
+
+
 def _named(names: str, fresh: bool) -> dict[Any, bool]:
     found = {}
     for name in names.split():
@@ -481,5 +511,7 @@ PURE: dict[Any, bool] = {
     operator.pow: True,
     standins.scalar_power: True,
 }
-"""Functions without side effects whose results' shapes and dtypes depend only on those of their arguments, and which
-raise no errors that depend on values; True if the result is always new memory"""
+"""Functions without side effects whose results' shapes and dtypes depend only on those of their arguments; True if
+the result is always new memory"""
+
+RAISING = frozenset((*_named(RAISES, True), operator.getitem, operator.pow, standins.scalar_power))

@@ -15,7 +15,10 @@ import numpy as np
 
 from funcnet.compiler import standins, structure
 from funcnet.compiler.fallback import LayerRecorder
-from funcnet.compiler.graph import NodeGraph, Place
+from funcnet.compiler.foreign import of_library
+from funcnet.compiler.graph import Node, NodeGraph, Place
+from funcnet.compiler.kinds import CALL, NUMBER, UFUNC
+from funcnet.compiler.numpy_table import RAISING
 from funcnet.compiler.tracer import Tracer, current, may_be_constant
 from funcnet.errors import TraceError
 from funcnet.key import Key
@@ -65,9 +68,13 @@ def record(
     names: tuple[str, ...] = (),
     strict: bool = False,
     foreign: bool = True,
+    careful: bool = False,
 ) -> Recording:
-    """The graph as by ``trace``, with its tracer."""
-    tracer = Tracer(strict, foreign)
+    """The graph as by ``trace``, with its tracer.
+
+    ``careful`` keeps the errors of user code, and checks at every call that its primitives return the same shapes.
+    """
+    tracer = Tracer(strict, foreign, careful)
     token = current.set(tracer)
     try:
         names = names or tuple(str(i) for i in range(len(args)))
@@ -83,7 +90,27 @@ def record(
             outputs = structure.replaced(lambda leaf: _output(tracer, leaf), result)
     finally:
         current.reset(token)
-    return Recording(NodeGraph(tracer.nodes, tracer.inputs, outputs), tracer)
+    graph = NodeGraph(tracer.nodes, tracer.inputs, outputs)
+    if careful:
+        keep_errors(graph, tracer.dropped)
+    return Recording(graph, tracer)
+
+
+def keep_errors(graph: NodeGraph, dropped: set[Node]) -> None:
+    """Keep unused calls of user code that may raise an error, such as ``x[labels]``."""
+    used = set(graph.used().nodes)
+    for node in graph.nodes:
+        layer = node.place.layer
+        own = layer is None or not of_library(type(layer))
+        if own and node not in used and node not in dropped and may_raise(node):
+            node.effect = True
+
+
+def may_raise(node: Node) -> bool:
+    """Whether a call may raise an error that depends on values."""
+    if node.kind is CALL:
+        return getattr(node.f, "function", node.f) in RAISING
+    return node.kind is NUMBER or (node.kind is UFUNC and node.f is np.power and node.dtype.kind in "iu")
 
 
 def _output(tracer: Tracer, leaf: Any) -> Any:

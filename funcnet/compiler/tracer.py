@@ -36,6 +36,7 @@ from funcnet.compiler.kinds import (
     VIEW,
     Arguments,
 )
+from funcnet.compiler.steady import Steady
 from funcnet.errors import TraceError
 from funcnet.key import Key
 from funcnet.spec.base import Spec
@@ -44,12 +45,14 @@ from funcnet.spec.base import Spec
 class Tracer:
     """Collects nodes while a function runs."""
 
-    def __init__(self, strict: bool = False, foreign: bool = True) -> None:
+    def __init__(self, strict: bool = False, foreign: bool = True, careful: bool = False) -> None:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.place = Place()
         self.strict = strict
         self.foreign = foreign  # whether there is user code
+        self.careful = careful  # whether user code is checked at every call
+        self.dropped: set[Node] = set()  # nodes of failed attempts
         self.refusal: TraceError | None = None
         self.names: list[str] = []  # the layers that are being called, outermost first
         self.warnings: list[str] = []  # warnings to give once the plan has run
@@ -186,7 +189,9 @@ class Tracer:
 
     def primitive(self, known: ops.Primitive, values: tuple[Any, ...]) -> Any:
         """A call of a primitive (``ops.primitive``), recorded as one call."""
-        return numpy_table.sampled(self, known.function, values, {}, fresh=known.fresh, numbers=True)
+        own = self.careful and is_foreign(known.function)
+        function = Steady(known.function) if own else known.function
+        return numpy_table.sampled(self, function, values, {}, fresh=known.fresh, numbers=True)
 
     def check(self, ok: Any, error: Callable[..., Exception], values: tuple[Any, ...]) -> None:
         """An error that depends on values."""

@@ -43,6 +43,10 @@ class Slot:
         """Whether the variable has its earlier value."""
         return same(self.read(), self.was)
 
+    def changed(self) -> list[str]:
+        """The name of the variable, as a list."""
+        return [self.name]
+
     def restore(self) -> None:
         """Set the variable to its earlier value."""
         self.write(self.was)
@@ -67,6 +71,10 @@ class Contents:
         now, was = self.now(), self.was
         return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
 
+    def changed(self) -> list[str]:
+        """The name of the object, as a list."""
+        return [self.name]
+
     def restore(self) -> None:
         """Restore the earlier contents."""
         holder = self.holder
@@ -80,6 +88,48 @@ class Contents:
             holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
 
 
+class ClassContents:
+    """The attributes of a class, and its bases."""
+
+    def __init__(self, kind: type) -> None:
+        self.name, self.kind = kind.__name__, kind
+        self.bases, self.entries = kind.__bases__, dict(vars(kind))
+        self.was = self.now()
+
+    def now(self) -> dict[str, Any]:
+        """The attributes, without Python's internal ones."""
+        return {
+            name: value
+            for name, value in vars(self.kind).items()
+            if not name.startswith("_abc_") and (not name.startswith("__") or callable(value))
+        }
+
+    def same(self) -> bool:
+        """Whether the attributes and bases are unchanged."""
+        entries, held = self.entries, vars(self.kind)
+        if self.kind.__bases__ is self.bases and len(held) == len(entries):
+            get = held.get
+            if all(get(name, MISSING) is value for name, value in entries.items()):
+                return True
+        return not self.changed()
+
+    def changed(self) -> list[str]:
+        """The names of the changed attributes."""
+        now, was = self.now(), self.was
+        names = [name for name in {**was, **now} if not same(now.get(name, MISSING), was.get(name, MISSING))]
+        bases = [] if self.kind.__bases__ == self.bases else ["__bases__"]
+        return [f"{self.name}.{name}" for name in names + bases]
+
+    def restore(self) -> None:
+        """Restore the earlier attributes."""
+        now = self.now()
+        for name in now.keys() - self.was.keys():
+            delattr(self.kind, name)
+        for name, value in self.was.items():
+            if now.get(name, MISSING) is not value:
+                setattr(self.kind, name, value)
+
+
 def same(a: Any, b: Any) -> bool:
     """Whether two values are the same object, or harmless and equal to the last bit."""
     if a is b:
@@ -90,11 +140,13 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if type(a) is float:
         return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+    if type(a) is complex:
+        return repr(a) == repr(b)  # repr distinguishes -0.0 from 0.0
     if type(a) is slice:
-        return bool(a == b)
-    return (is_harmless(a) and not isinstance(a, np.generic) and bool(a == b)) or (
-        isinstance(a, np.generic) and a.tobytes() == b.tobytes()
-    )
+        return same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+    if isinstance(a, np.generic):
+        return bool(a.dtype == b.dtype) and a.tobytes() == b.tobytes()
+    return is_harmless(a) and bool(a == b)
 
 
 def contents_of(cell: Any) -> Any:

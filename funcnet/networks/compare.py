@@ -140,6 +140,9 @@ def diff(a: Spec, b: Spec, in_shape: Shape = None) -> Difference:
     """Two specs field by field; layers and nodes with names are matched by name, not by place.
 
     With the shape of one input, for networks, also which params keep path and shape, and which do not.
+
+    >>> print(fn.diff(fn.serial(head=fn.Dense(10)), fn.serial(head=fn.Dense(7))))
+    ~ .layers[head].units: 10 -> 7
     """
     for spec in (a, b):
         instance(spec, Spec, "a spec", "fn.serial(fn.Dense(10))")

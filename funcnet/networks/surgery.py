@@ -65,6 +65,10 @@ def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kin
     All other layers keep their names, and so their starting values. Layers inside one that was replaced are not
     looked at again.
     Raises   PathError for a pattern that matches nothing, or layers that a combinator makes by itself
+
+    >>> net = fn.serial(fn.Dense(8), head=fn.Dense(10))
+    >>> fn.replace(net, "head", fn.Dense(7)).children["head"] == fn.Dense(7)
+    True
     """
     if not isinstance(new, Layer) and (not callable(new) or isinstance(new, type)):
         instance(new, Layer, "a layer, or a function of the old one", "fn.Dense(7)")

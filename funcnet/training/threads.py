@@ -1,7 +1,7 @@
 """How many threads the matrix products use.
 
 The rest of a step runs on one core: measured, it is too small a part of a step for a second core to pay
-(README, "Speed"). NumPy has no function for its BLAS library's threads, so the library's own is called.
+(``funcnet guide speed``). NumPy has no function for its BLAS library's threads, so the library's own is called.
 """
 
 from __future__ import annotations

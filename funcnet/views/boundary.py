@@ -7,11 +7,13 @@ a hatching and a marker of its own for prints without colours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
 
+from funcnet.data.preprocess import sorted_labels
 from funcnet.errors import DataError
 from funcnet.key import Array, Key
 from funcnet.views import svg
@@ -219,11 +221,15 @@ def _axes(x_axis: Axis, y_axis: Axis, names: tuple[str, str]) -> list[str]:
 
 
 def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[str]:
-    """Each class by its region, marker and name, as many as there is room for."""
+    """Each class by its region, marker and name, as many as there is room for; names with numbers in their order."""
     parts, room = [], int(height - 20) // 22
     shown = len(classes) if len(classes) <= room else room - 1
-    for k, name in enumerate(classes[:shown]):
-        top, fill = y + 22 * k, f'fill="{COLOURS[k % len(COLOURS)]}" fill-opacity="0.3"'
+    order, ranks = list(range(len(classes))), sorted_labels(list(classes))
+    if all(re.search("[0-9]", name) for name in classes):
+        order.sort(key=lambda k: ranks.index(classes[k]))
+    for i, k in enumerate(order[:shown]):
+        top, name = y + 22 * i, classes[k]
+        fill = f'fill="{COLOURS[k % len(COLOURS)]}" fill-opacity="0.3"'
         parts.append(svg.rect(x, top, 26, 16, f'{fill} stroke="{INK}" stroke-width="0.7"'))
         if HATCHES[k % len(HATCHES)]:
             parts.append(svg.rect(x, top, 26, 16, f'fill="url(#fn-hatch{k})"'))

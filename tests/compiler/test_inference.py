@@ -19,7 +19,7 @@ from funcnet.codegen.inference import inference
 from funcnet.data.sources.base import Frame
 from funcnet.files import npz_bytes
 from tests.cli import ROOT
-from tests.table import LAYERS
+from tests.table import LAYERS, of_those
 
 CHILD = """
 import json, sys
@@ -173,7 +173,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", of_those(CASES, ("iris", "diabetes", "two_classes", "half_plane")))
 def test_a_process_without_the_library_gives_the_same(name, tmp_path, capsys):
     case = CASES[name]
     run = trained(tmp_path, case.data, case.model, case.loss, **case.other)
@@ -186,7 +186,9 @@ def test_a_process_without_the_library_gives_the_same(name, tmp_path, capsys):
         assert identical(found["labels"], run.predict_label(case.raw))
 
 
-@pytest.mark.parametrize("name", ["iris", "diabetes", "two_classes", "digits_unet", "half_plane"])
+@pytest.mark.parametrize(
+    "name", of_those(("iris", "diabetes", "two_classes", "digits_unet", "half_plane"), ("iris", "two_classes"))
+)
 def test_the_command_prints_what_predict_prints(name, tmp_path, capsys):
     case = CASES[name]
     trained(tmp_path, case.data, case.model, case.loss, **case.other)

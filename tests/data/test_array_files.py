@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import funcnet as fn
-from funcnet import data
+from funcnet import data, files
 from funcnet.data import Stream, prepare
 from funcnet.data.sources.arrays import npy_piece
 from funcnet.data.sources.hdf5 import hdf5_piece
@@ -373,8 +373,8 @@ HDF5 = {
     "z": "has no dataset 'z'; it has " + KNOWN,
     "grup/inner": "has no dataset 'grup/inner', did you mean 'group/inner'?; it has " + KNOWN,
     "x/inner": "has no dataset 'x/inner', did you mean 'group/inner'?; it has " + KNOWN,
-    "group": "'group' is no dataset; it has " + KNOWN,
-    "/": "'/' is no dataset; it has " + KNOWN,
+    "group": "'group' is not a dataset; it has " + KNOWN,
+    "/": "'/' is not a dataset; it has " + KNOWN,
     "external": OTHER,
     "door/x": OTHER,
     "soft": OTHER,
@@ -390,11 +390,22 @@ HDF5 = {
     "complex": "'complex' holds complex128, expected numbers or texts",
     "ragged": "'ragged' holds object, expected numbers or texts",
     "references": "'references' holds object, expected numbers or texts",
-    "unwritten": "'unwritten' is cut short: it says 32 bytes, the file has 0",
-    "zeros": "'zeros' says 10000000000 bytes, in a file of {size}; save it uncompressed",
-    "chunk": "'chunk' says 2147483648 bytes, in a file of {size}; save it uncompressed",
+    "unwritten": "'unwritten' declares 32 bytes, and the file has 0 of them; not all of it was written",
+    "zeros": "'zeros' declares 10000000000 bytes, and the file has 0 of them; not all of it was written",
+    "chunk": "'chunk' declares 4 bytes, and the file has 0 of them; not all of it was written",
     "wide": "'wide' holds nothing: float64 of shape (1000000000000, 0)",
 }
+
+
+def test_a_dataset_that_grows_too_much_is_refused(tmp_path, monkeypatch):
+    """The real limit is 256 MB; here it is a kilobyte."""
+    monkeypatch.setattr(files, "HARMLESS", 1000)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.zeros((10, 10**5)), chunks=(10, 10**5), compression="gzip")
+    size = (tmp_path / "a.h5").stat().st_size
+    assert message(lambda: hdf5_piece(tmp_path / "a.h5", "x")) == (
+        f"{tmp_path / 'a.h5'}: 'x' declares 8000000 bytes, in a file of {size}; save it uncompressed"
+    )
 
 
 @pytest.mark.parametrize("name", HDF5)

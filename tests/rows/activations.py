@@ -1,4 +1,4 @@
-"""Activations beyond those that stand in the table itself."""
+"""Activations beyond those of ``core.py``."""
 
 import funcnet as fn
 from funcnet import initializers

@@ -10,7 +10,7 @@ from functools import lru_cache
 from funcnet import tree
 from funcnet.errors import PathError, Problem, did_you_mean
 from funcnet.layers.base import Params, nest
-from funcnet.optim.base import Optimizer, OptState, updated
+from funcnet.optim.base import Optimizer, OptState, Update, updated
 from funcnet.spec.base import register
 from funcnet.spec.fields import Words, frozen
 
@@ -88,9 +88,7 @@ class Chosen(Optimizer):
             raise PathError(f"the patterns {', '.join(self.patterns)} leave nothing to train", layer=name)
         return nest({"rule": self.rule.init(only(params, chosen))})
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         chosen = self.chosen(params)
         inner, state = updated(self.rule, only(grads, chosen), opt_state.get("rule", {}), only(params, chosen), value)
         rest = only(grads, frozenset(tree.flatten(params)) - chosen)
@@ -206,9 +204,7 @@ class Partition(Optimizer):
             )
         return nest(states)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         updates, states = [], {}
         for name, rule, mine in self._shared_out(params):
             state = opt_state.get(name, {})
