@@ -1,7 +1,7 @@
-"""One graph for any number of rows, from recordings at three of them.
+"""One graph for any number of rows, merged from three recordings.
 
-A recording has the shapes of one batch. What differs between recordings of 11, 13 and 17 rows depends on the number
-of rows; the first two tell how (``a · rows + b``), and the third must agree.
+A recording has the shapes of one batch. The lengths that differ between recordings of 11, 13 and 17 rows depend on
+the number of rows: the first two recordings give the formula ``a · rows + b``, and the third must agree with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from funcnet.compiler.kinds import CALL, CONST, VIEW, Arguments
 from funcnet.errors import FuncnetError
 
 SIZES = ((11, 13, 17), (101, 103, 107), (1009, 1013, 1019))
-"""A length of the network may happen to be 11, so that steps are recorded otherwise; then it is not 101."""
+"""If the network has a length of 11 itself, the steps may be recorded differently; the later sizes avoid that."""
 
 
 class Rows(int):
@@ -37,13 +37,13 @@ class Rows(int):
 
 
 class Different(Exception):
-    """Recordings that are not the same steps."""
+    """The recordings have different steps."""
 
 
 def for_any_rows(record: Callable[[int], NodeGraph]) -> NodeGraph:
-    """The graph that ``record(rows)`` is for all numbers of rows, its lengths in terms of ``rows``.
+    """The graph of ``record(rows)`` for any number of rows; its lengths are expressions of ``rows``.
 
-    Raises   FuncnetError for a network that does something else for another number of rows
+    Raises   FuncnetError for a network whose steps depend on the number of rows
     """
     reason = Different("")
     for sizes in SIZES:
@@ -58,7 +58,7 @@ class _Merger:
     def __init__(self, graphs: list[NodeGraph], sizes: tuple[int, ...]) -> None:
         self.sizes = sizes
         if len({len(graph.nodes) for graph in graphs}) > 1:
-            raise Different("it takes other steps for another number of rows")
+            raise Different("its steps depend on the number of rows")
         first = graphs[0]
         position = [{node: i for i, node in enumerate(graph.nodes)} for graph in graphs]
         new: list[Node] = []
@@ -66,7 +66,7 @@ class _Merger:
         for same in zip(*(graph.nodes for graph in graphs), strict=True):
             args = [[at[arg] for arg in node.args] for at, node in zip(position, same, strict=True)]
             if any(other != args[0] for other in args) or len({(node.kind, str(node.dtype)) for node in same}) > 1:
-                raise Different(f"{where(same[0])} takes other steps for another number of rows")
+                raise Different(f"the steps of {where(same[0])} depend on the number of rows")
             made = self.node(same, tuple(new[i] for i in args[0]))
             made[-1].name = same[0].name
             nodes += made
@@ -76,7 +76,7 @@ class _Merger:
         self.graph = NodeGraph(nodes, [by_old[node] for node in first.inputs], outputs)
 
     def node(self, same: tuple[Node, ...], args: tuple[Node, ...]) -> list[Node]:
-        """The node that stands for those of all recordings, after what it needs."""
+        """The node that replaces those of all recordings, after the new nodes that it needs."""
         one = same[0]
         shape = self.value([node.shape for node in same], one)
         if one.kind is CONST and isinstance(one.static, np.ndarray) and len({node.shape for node in same}) > 1:
@@ -91,7 +91,7 @@ class _Merger:
         return [Node(one.kind, f, args, static, shape, one.dtype, one.place, None, one.effect)]
 
     def constant(self, one: Node, shape: tuple[int, ...]) -> list[Node]:
-        """An array of the batch's size that holds one number, or counts the rows."""
+        """A constant array of the batch's size, filled with one number or counting the rows."""
         array = one.static
         if array.size and np.all(array == array.flat[0]):
             number = np.array(array.flat[0])
@@ -102,7 +102,7 @@ class _Merger:
         raise Different(f"{where(one)} has a constant that depends on the number of rows")
 
     def value(self, values: list[Any], at: Node) -> Any:
-        """A static value of all recordings: integers that differ in terms of the rows, everything else alike."""
+        """One static value for all recordings: integers may depend on the rows, all other parts must be equal."""
         one = values[0]
         if any(type(other) is not type(one) for other in values):
             raise Different(f"{where(at)} depends on the number of rows")
@@ -118,7 +118,7 @@ class _Merger:
                 raise Different(f"{where(at)} depends on the number of rows")
             parts = [self.value(list(part), at) for part in zip(*values, strict=True)]
             return type(one)(*parts) if hasattr(one, "_fields") else type(one)(parts)
-        if callable(one):  # one that is made inside a layer is another object each time
+        if callable(one):  # a function defined inside a layer is a new object in each recording
             alike = all(other == one or named(other) == named(one) for other in values)
         else:
             alike = repr(values) == repr([one] * len(values))
@@ -133,17 +133,17 @@ class _Merger:
         a, rest = divmod(values[1] - values[0], self.sizes[1] - self.sizes[0])
         b = values[0] - a * self.sizes[0]
         if rest or any(a * rows + b != value for rows, value in zip(self.sizes, values, strict=True)):
-            raise Different(f"{where(at)} has a length that is no multiple of the number of rows")
+            raise Different(f"{where(at)} has a length that is not linear in the number of rows")
         product = "rows" if a == 1 else f"{a} * rows"
         return Rows(values[0], product if b == 0 else f"{product} {'+' if b > 0 else '-'} {abs(b)}")
 
 
 def named(f: Any) -> str:
-    """The name of a function, with the module and the function that it was made in."""
+    """The qualified name of a function, with its module."""
     return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}"
 
 
 def where(node: Node) -> str:
-    """The layer that a step belongs to."""
+    """The layer of a step, for messages."""
     layer = type(node.place.layer).__name__
     return f"{node.place.path} ({layer})" if node.place.path else "a step" if node.place.layer is None else layer

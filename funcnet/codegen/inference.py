@@ -1,6 +1,6 @@
-"""A trained network as one NumPy program that answers raw rows: what a run is deployed as.
+"""Deployment: a trained network as one NumPy program that predicts for raw rows.
 
-Beside the program lies an archive of the weights. Preprocessing, network, link and labels are those of
+The weights are in an archive beside the program. Preprocessing, network, link and labels are those of
 ``Run.predict`` and ``Run.predict_label``, and so are the numbers.
 """
 
@@ -35,15 +35,15 @@ from funcnet.shapes import Shape, batched, is_shape, zeros_of
 from funcnet.spec.codec import spec_hash
 
 SHORT = 16
-"""Constants with more entries stand in the archive"""
+"""Constants with more entries go into the archive"""
 GAPS = ["", "nan", "NaN", "NA"]
-"""What stands for a missing number where the source names no texts"""
+"""The texts of a missing number, if the source does not name any"""
 LISTED = 32
-"""Scales of more features stand in the archive"""
+"""Scales of more features go into the archive"""
 
 
 class Program(NamedTuple):
-    """The text of a file, and the members of the archive that belongs beside it."""
+    """The text of a program and the members of its archive."""
 
     text: str
     members: dict[str, Any]
@@ -58,10 +58,10 @@ def inference(
     name: str,
     origin: str = "",
 ) -> Program:
-    """The program of a run: ``name`` is that of its file without the ending, ``origin`` says where it comes from.
+    """The program of a run: ``name`` is its file name without the suffix, ``origin`` says where it comes from.
 
-    ``in_shape`` is the shape of one raw input; of a table, whose columns ``preprocess`` has, it is not looked at.
-    Raises   ShapeError for a network of several outputs; FuncnetError for a layer that cannot be recorded
+    ``in_shape`` is the shape of one raw input; it is ignored for tables, whose columns ``preprocess`` lists.
+    Raises   ShapeError for a network with several outputs; FuncnetError for a layer that cannot be recorded
     """
     return _Writer(experiment, params, state, preprocess, in_shape, name, origin).program()
 
@@ -90,7 +90,7 @@ class _Writer:
         self.out_shape = self.net.out_shape(self.in_shape)
         if not is_shape(self.out_shape):
             raise ShapeError(
-                f"expected a network of one output, got the shapes {self.out_shape}; print it by fn.source"
+                f"expected a network with one output, got the shapes {self.out_shape}; print it with fn.source"
             )
         self.helpers: dict[str, None] = {}
         self.members: dict[str, Any] = {}
@@ -101,7 +101,7 @@ class _Writer:
                 key = f"{root}/{path}" if path in self.members else path
                 self.keys[f"{root}/{path}"], self.members[key] = key, np.asarray(leaf)
 
-    # ----- what is known beforehand ------------------------------------------------------------------------------
+    # ----- shapes and names --------------------------------------------------------------------------------------
 
     def prepared_shape(self) -> tuple[int, ...]:
         """The shape of one input of the network."""
@@ -111,7 +111,7 @@ class _Writer:
         return (math.prod(shape),) if self.preprocess.get("flatten") else shape
 
     def feature_names(self) -> list[str]:
-        """What each number of an input is, where that is known."""
+        """The names of the numbers of an input, if known."""
         names: list[str] = []
         for column in self.columns:
             if column["kind"] == "one_hot":
@@ -123,17 +123,17 @@ class _Writer:
 
     @property
     def one(self) -> bool:
-        """Whether an answer is one number a row, rather than one a class."""
+        """Whether the network gives one number per row, rather than one per class."""
         return self.out_shape == () or self.out_shape[-1] == 1
 
     @property
     def exclusive(self) -> bool:
-        """Whether each row belongs to one class, rather than to several or none of many."""
+        """Whether each row belongs to exactly one class."""
         return self.loss.probabilities and (self.one or not isinstance(self.loss, SigmoidCrossEntropy))
 
     @property
     def labelled(self) -> bool:
-        """Whether answers have labels."""
+        """Whether predictions have labels."""
         return self.exclusive or (self.classes is not None and self.one)
 
     # ----- the file ----------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class _Writer:
             self.docstring(),
             "\n".join([*(f"import {module}" for module in modules), "from pathlib import Path"]),
             "import numpy as np",
-            "\n".join([f'PROGRAM = "{identity}"', *self.constants, "CHUNK = 1024  # rows that go through at once"]),
+            "\n".join([f'PROGRAM = "{identity}"', *self.constants, "CHUNK = 1024  # rows per forward pass"]),
         ]
         blocks = [
             rule("raw rows"),
@@ -176,14 +176,14 @@ class _Writer:
         return Program(text + "\n", self.members)
 
     def identity(self) -> str:
-        """A digest of everything that the program is made of."""
+        """A digest of everything in the program."""
         total = hashlib.sha256(json.dumps([spec_hash(self.experiment), self.preprocess], sort_keys=True).encode())
         for path, array in sorted(self.members.items()):
             total.update(f"{path} {array.dtype.str} {array.shape}\n".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
     def docstring(self) -> str:
-        """What the file is, and how to use it."""
+        """The docstring of the file: its contents and its use."""
         layers = " -> ".join([str(self.raw_shape if not self.columns else self.in_shape), *map(kind_of, self.layers())])
         count = sum(leaf.size for leaf in tree.leaves(self.params))
         by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
@@ -193,7 +193,7 @@ class _Writer:
             uses.append((f"labels({self.argument})", "the likeliest class of each row"))
         if not self.integers:
             file = "rows.csv" if self.columns else "rows.csv or rows.npy"
-            uses.append((f"python {self.name}.py {file.split()[0]}", f"answers the rows of a file{self.file_text()}"))
+            uses.append((f"python {self.name}.py {file.split()[0]}", f"predicts for a file of rows{self.file_text()}"))
         width = max(len(use) for use, _ in uses)
         lines = [f"    {use.ljust(width)}   {meaning}" for use, meaning in uses]
         made = f"From {self.origin or 'a trained run'}, whose spec has the hash\n{spec_hash(self.experiment)}."
@@ -212,21 +212,21 @@ class _Writer:
         return "table" if self.columns else "raw"
 
     def layers(self) -> list[Any]:
-        """The plain layers of the network, in order; those that do nothing in evaluation left out."""
+        """The plain layers of the network, in order, without those that are the identity in evaluation."""
         return [layer for layer in leaves_of(self.net) if kind_of(layer) not in ("Dropout", "Identity")]
 
     def raw_text(self) -> str:
         if self.columns:
-            return "A table is a dict of columns, {name: values}, as COLUMNS lists them."
+            return "A table is a dict {name: values} of the columns in COLUMNS."
         shape = f"(rows, {', '.join(map(str, self.raw_shape))})" if self.raw_shape else "(rows,)"
-        what = "indices from 0, as integers" if self.integers else "as they stand in the data, not scaled"
+        what = "indices from 0, as integers" if self.integers else "the values of the data, not scaled"
         return f"Raw rows are an array {shape}: {what}."
 
     def file_text(self) -> str:
         return ": CSV, columns found by name" if self.columns or self.features else ": CSV, or .npy"
 
     def answer_text(self) -> str:
-        """What predict gives."""
+        """The shape and meaning of predict's result."""
         shape = rows_text(self.out_shape)
         if not self.loss.probabilities:
             units = " in the units of the data" if self.preprocess.get("targets") else ""
@@ -240,7 +240,7 @@ class _Writer:
     # ----- raw rows ----------------------------------------------------------------------------------------------
 
     def prepare(self) -> list[str]:
-        """The functions from raw rows to inputs, and their constants."""
+        """The functions that turn raw rows into inputs; their constants are added."""
         pre, what = self.preprocess, f"{rows_text(self.in_shape)} {self.dtype.name}"
         if self.classes is not None:
             self.constants.append(assigned("CLASSES", [str(name) for name in self.classes]))
@@ -260,9 +260,7 @@ class _Writer:
         if pre.get("fill") is not None:
             fill = self.array("FILL", np.array(pre["fill"], np.float64).reshape(self.raw_shape))
             self.constants.append(assigned("MISSING", GAPS))
-            lines.append(
-                f'    if x.dtype.kind == "f":\n        x = np.where(np.isnan(x), {fill}, x)  # what is missing'
-            )
+            lines.append(f'    if x.dtype.kind == "f":\n        x = np.where(np.isnan(x), {fill}, x)  # missing values')
         if pre.get("flatten"):
             lines.append(f"    x = x.reshape(len(x), {math.prod(self.raw_shape)})")
         if pre.get("divide") is not None:
@@ -278,7 +276,7 @@ class _Writer:
         return [table, deployed.FILLED, library_text(to_number), deployed.NUMBER]
 
     def columns_text(self) -> str:
-        lines = ["COLUMNS = [  # name, kind, categories, what a missing value becomes (None: it is an error)"]
+        lines = ["COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error)"]
         for column in self.columns:
             categories = [str(category) for category in column["categories"]] if column["kind"] != "number" else None
             fill = column["fill"]
@@ -288,7 +286,7 @@ class _Writer:
         return "\n".join([*lines, "]"])
 
     def scale(self, scaler: dict[str, Any]) -> str:
-        """The line that scales, and its constants: a row for each feature where there are few."""
+        """The line that scales; its constants are added, one row per feature if there are few."""
         shift, factor = shift_and_factor(scaler)
         names = tuple(name.upper() for name in SCALES[scaler["scale"]])
         if shift.size == len(self.features) <= LISTED:
@@ -302,7 +300,7 @@ class _Writer:
         return f"    x = (x - {names[0]}) / {names[1]}"
 
     def array(self, name: str, value: Any) -> str:
-        """The expression of an array of the preprocessing: a constant, or in the archive."""
+        """The expression of an array of the preprocessing, a constant of the program or a member of the archive."""
         if value.size > LISTED:
             self.members[f"prepare/{name.lower()}"] = value
             return f'WEIGHTS["prepare/{name.lower()}"]'
@@ -336,7 +334,7 @@ class _Writer:
         )
 
     def tables(self, graph: NodeGraph) -> NodeGraph:
-        """The graph with its larger constants among the inputs, which are in the archive."""
+        """The graph with its large constants turned into inputs from the archive."""
         known: dict[Any, Node] = {}
 
         def change(node: Node, args: tuple[Node, ...]) -> Node:
@@ -356,7 +354,7 @@ class _Writer:
         return NodeGraph(changed.nodes, [*graph.inputs, *known.values()], changed.outputs)
 
     def link(self) -> list[str]:
-        """The loss's link as a function of the network's output; none where it is the identity."""
+        """The loss's link as a function of the network's output; empty if it is the identity."""
         loss: Loss = self.loss
 
         def record(rows: int) -> NodeGraph:
@@ -373,7 +371,7 @@ class _Writer:
             raise FuncnetError(f"cannot print the link of {type(loss).__name__}: {error}") from None
         if graph.outputs in graph.inputs:
             return []
-        says = f"What the network's output y stands for, by the link of {kind_of(loss)}."
+        says = f"The link of {kind_of(loss)}, applied to the network's output y."
         return [self.function(self.link_name, "y", says, graph)]
 
     @property
@@ -407,7 +405,7 @@ class _Writer:
         what = self.answer_text()
         result = f"{self.link_name}(y)" if linked else "y"
         scaler = self.preprocess.get("targets")
-        text = f"The answers to raw rows, {what}"
+        text = f"The predictions for raw rows, {what}"
         template = deployed.PREDICT
         if scaler is None:
             return template.substitute(what=text, result=result)
@@ -433,7 +431,7 @@ class _Writer:
     # ----- the command -------------------------------------------------------------------------------------------
 
     def command(self) -> list[str]:
-        """The functions by which the file is a command."""
+        """The functions of the command line."""
         data = self.experiment.data
         if self.columns:
             header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
@@ -461,7 +459,7 @@ class _Writer:
         return [*readers, deployed.MAIN.substitute(table=self.answers(), help=says)]
 
     def answers(self) -> str:
-        """The body of the function that makes the table of answers."""
+        """The body of the function that makes the table of predictions."""
         outputs = math.prod(self.out_shape)
         lines, columns = ["    p = predict(raw)"], "p"
         if self.exclusive and len(self.out_shape) <= 1:
@@ -469,7 +467,7 @@ class _Writer:
             labelled = True
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
-                lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # of either class")
+                lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")
                 columns = "both"
         else:
             given = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
@@ -486,7 +484,7 @@ class _Writer:
 
 
 def rule(title: str) -> str:
-    """A line that parts the file."""
+    """A heading of a section of the file."""
     return f"# ----- {title} {'-' * (100 - len(title))}"
 
 
@@ -496,17 +494,17 @@ def kind_of(layer: Any) -> str:
 
 
 def rows_text(shape: tuple[int, ...]) -> str:
-    """The shape of an array with a row for each raw row."""
+    """The shape of an array with one row per raw row."""
     return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
 
 
 def one_line(text: str) -> str:
-    """A text that may stand in a comment."""
+    """A text on one line, for a comment."""
     return repr(text)[1:-1] if not text.isprintable() else text
 
 
 def code(value: Any) -> str:
-    """A plain value as code, its texts in double quotes where they may be."""
+    """A plain value as code, with double quotes where possible."""
     if isinstance(value, list):
         return f"[{', '.join(map(code, value))}]"
     text = repr(value)
@@ -514,13 +512,13 @@ def code(value: Any) -> str:
 
 
 def assigned(name: str, values: list[Any]) -> str:
-    """A constant that is a list, in lines that are not too long."""
+    """The assignment of a list to a constant, wrapped."""
     whole = f"{name} = {code(values)}"
     return whole if len(whole) <= 112 else f"{name} = {filled_list(values)}"
 
 
 def filled_list(values: list[Any]) -> str:
-    """A list in lines that are not too long."""
+    """A list as code, wrapped."""
     lines, line = ["["], "   "
     for value in values:
         if len(line) + len(code(value)) > 108:

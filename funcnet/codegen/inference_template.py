@@ -1,10 +1,10 @@
-"""The parts of a deployed program that do not depend on the network, as templates: each plain NumPy to read."""
+"""The parts of a deployed program that do not depend on the network, as templates."""
 
 from string import Template
 
 ARRAY = Template('''
 def prepare(raw):
-    """Raw rows as the network takes them: $what."""
+    """The network's inputs for raw rows: $what."""
     x = np.asarray(raw)
     if x.dtype.kind not in "$kinds":
         raise ValueError(f"expected $numbers, got an array of {x.dtype}")
@@ -16,15 +16,15 @@ $steps
 
 TABLE = Template('''
 def prepare(table):
-    """A table, {column: values}, as the network takes it: $what.
+    """The network's inputs for a table, {column: values}: $what.
 
-    Values are numbers or texts, as they stand in the data; None, NaN and the texts in MISSING are missing.
+    Values are numbers or texts, as in the data; None, NaN and the texts in MISSING are missing values.
     """
     lost = [name for name, *_ in COLUMNS if name not in table]
     if lost:
         raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(table)}")
     if len({len(table[name]) for name, *_ in COLUMNS}) > 1:
-        raise ValueError("expected as many values in every column")
+        raise ValueError("expected columns of equal length")
     features = []
     for name, kind, categories, fill in COLUMNS:
         values = [filled(value, fill, name, row) for row, value in enumerate(table[name])]
@@ -37,23 +37,23 @@ $steps
 CATEGORIES = """            continue
         texts = np.array([str(value).strip() for value in values], dtype=str)
         same = texts[:, None] == np.array(categories)  # a row for each value, a column for each category
-        if kind == "one_hot":  # 1 in the column of its category; all 0 for one that training did not have
+        if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
             features.append(same.astype(np.float64))
-        else:  # "ordinal": the place of its category; -1 for an unknown one
+        else:  # "ordinal": the index of its category; -1 for an unknown category
             place = np.where(same.any(axis=1), same.argmax(axis=1), -1)
             features.append(place[:, None].astype(np.float64))
 """
 FILLED = '''
 def filled(value, fill, name, row):
-    """The value, or what stands for a missing one."""
+    """The value, or the replacement of a missing value."""
     missing = value is None or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
     if missing and fill is None:
-        raise BadValue(row, f"column {name!r}: the value is missing, and training had none missing there")
+        raise BadValue(row, f"column {name!r}: the value is missing; the training data had none missing here")
     return fill if missing else value
 '''
 NUMBER = '''
 def number(value, name, row):
-    """A finite number, from a text too."""
+    """A finite number, from a number or a text."""
     found = to_number(value)
     if found is None:
         raise BadValue(row, f"column {name!r}: expected a number, got {value!r}")
@@ -61,7 +61,7 @@ def number(value, name, row):
 '''
 BAD_VALUE = '''
 class BadValue(ValueError):
-    """A value that cannot be used, and its row, counted from 0."""
+    """A value that cannot be used, and its row, from 0."""
 
     def __init__(self, row, message):
         super().__init__(f"row {row}: {message}")
@@ -83,11 +83,11 @@ def load():
     here = Path(__file__)
     path = here.with_suffix(".npz")
     if not path.exists():
-        raise SystemExit(f"{path}: there is no such file; it has the weights and belongs beside {here.name}")
+        raise SystemExit(f"{path}: there is no such file; put the archive of the weights beside {here.name}")
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     if str(arrays.pop("program", "")) != PROGRAM:
-        raise SystemExit(f"{path}: belongs to another program than {here.name}; write both again")
+        raise SystemExit(f"{path}: is the archive of another program; write it and {here.name} together again")
     return arrays
 '''
 
@@ -106,13 +106,13 @@ def labels(raw):
 
 
 def classes_of(p):
-    """The class for what predict gives: $rule."""
+    """The class of each row of predict's result: $rule."""
     return $chosen
 ''')
 
 READ_TABLE = Template('''
 def read(path):
-    """The raw rows of a CSV file as {column: texts}, and the line that each begins in."""
+    """The raw rows of a CSV file as {column: texts}, and the line on which each begins."""
     names, rows, lines = read_csv(path, $delimiter, $header)
 $unnamed    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
 ''')
@@ -140,7 +140,7 @@ def read(path):
 ''')
 ORDER = '''
 def order_of(names):
-    """Where the features stand in a file with a header."""
+    """The positions of the features in a file with a header."""
     lost = [name for name in FEATURES if name not in names]
     if lost:
         raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(names)}")
@@ -149,15 +149,15 @@ def order_of(names):
 
 MAIN = Template('''
 def answers(raw):
-    """The answers as rows of a table, the names of its columns first."""
+    """The predictions as rows of a table; the first row has the column names."""
 $table
 
 
 def main():
-    """Answer the raw rows of a file."""
-    parser = argparse.ArgumentParser(description="Answer raw rows by a trained network; the answers are CSV.")
+    """Predict for the raw rows of a file."""
+    parser = argparse.ArgumentParser(description="Predict for raw rows with a trained network; the output is CSV.")
     parser.add_argument("rows", help="$help")
-    parser.add_argument("--out", help="the file to write (default: print the answers)")
+    parser.add_argument("--out", help="the file to write (default: print the predictions)")
     options = parser.parse_args()
     lines = None
     try:

@@ -1,13 +1,13 @@
-"""Functions that a printed program brings along: what NumPy does not have. Each uses NumPy alone."""
+"""Functions that a printed program defines because NumPy lacks them. Each uses only NumPy."""
 
 HELPERS: dict[str, tuple[tuple[str, ...], str]] = {}
-"""By name: the helpers that it needs itself, and its text"""
+"""By name: the helpers that a helper needs, and its text"""
 
 HELPERS["flush"] = (
     (),
     '''
 def flush(x):
-    """x with what is too small to matter rounded to zero, so that nothing in it is subnormal (and slow)."""
+    """x with negligible entries rounded to zero, so that none is subnormal (and slow)."""
     shift = float(np.finfo(x.dtype).tiny) / float(np.finfo(x.dtype).eps) ** 2
     return (x + shift) - shift
 ''',
@@ -16,7 +16,7 @@ HELPERS["settle"] = (
     ("flush",),
     '''
 def settle(x, step):
-    """x, every 32nd step flushed: a running average must not decay into subnormal numbers."""
+    """x, flushed at every 32nd step: a running average must not decay into subnormal numbers."""
     return flush(x) if step % 32 == 0 else x
 ''',
 )
@@ -37,7 +37,7 @@ HELPERS["reciprocal"] = (
     (),
     '''
 def reciprocal(number):
-    """1 / number, and 0 for 0."""
+    """1 / number, or 0 if the number is 0."""
     return 1.0 / number if number else 0.0
 ''',
 )
@@ -45,7 +45,7 @@ HELPERS["fold"] = (
     (),
     '''
 def blake2b(message, key):
-    """The first 24 bytes of BLAKE2b (RFC 7693) of a message under a key, both short."""
+    """The first 24 bytes of BLAKE2b (RFC 7693) of a short message under a short key."""
     mask = (1 << 64) - 1
     start = [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
              0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179]
@@ -87,7 +87,7 @@ HELPERS["bits"] = (
     (),
     '''
 class Digest(np.random.bit_generator.ISeedSequence):
-    """A seed that is the whole state of a generator."""
+    """A seed that gives a generator its whole state."""
 
     def __init__(self, key):
         self.words = np.frombuffer(key, "<u8").astype(np.uint64)
@@ -97,7 +97,7 @@ class Digest(np.random.bit_generator.ISeedSequence):
 
 
 def bits(key, shape, dtype=np.uint64):
-    """Random unsigned integers: the stream of SFC64 from a key."""
+    """Random unsigned integers: the stream of SFC64 seeded with a key."""
     dtype = np.dtype(dtype)
     count = int(np.prod(shape, dtype=np.int64))
     words = np.random.SFC64(Digest(key)).random_raw(-(-count * dtype.itemsize // 8))
@@ -118,7 +118,7 @@ HELPERS["normal"] = (
     ("uniform",),
     '''
 def normal(key, shape, dtype=np.float64):
-    """Standard normal floats, by the transform of Box and Muller."""
+    """Standard normal floats, by the Box-Muller transform."""
     count = int(np.prod(shape, dtype=np.int64))
     u, v = uniform(key, (2, -(-count // 2)))
     radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
@@ -130,7 +130,7 @@ HELPERS["check"] = (
     (),
     '''
 def check(*_):
-    """What happens when a value does not fit."""
+    """Raise the error for a value out of range."""
     raise ValueError("a value is out of range: a label, or a probability")
 ''',
 )

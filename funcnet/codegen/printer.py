@@ -42,25 +42,25 @@ from funcnet.optim.transforms.clip import clip_factor
 from funcnet.optim.transforms.decay import deviation
 
 WIDTH = 88
-"""Where the margin with the shapes begins, at the latest"""
+"""The rightmost column of the shape comments"""
 REPEATED = 44
-"""How long a view may be that is written out wherever it is used"""
+"""The longest view that is repeated at every use instead of named"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
-"""What is wrong where a check of values fails"""
+"""The errors of failed checks, by section"""
 LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
 LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
 LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
 
 
 def ascii_text(text: str) -> str:
-    """The text in plain ASCII, its mathematical letters spelt out."""
+    """The text in plain ASCII, with mathematical letters spelt out."""
     for letter, plain in LETTERS.items():
         text = text.replace(letter, plain)
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def equations(layer: Layer) -> tuple[str, str]:
-    """What a layer's docstring says of its forward and backward pass."""
+    """The equations of the forward and backward pass in a layer's docstring."""
     text = ascii_text(type(layer).__doc__ or "")
     forward = next(iter(re.findall(r"``([^`]*=[^`]*)``", text)), "")
     backward = re.search(r"VJP +((?:.|\n)*?)(?:\n\s*\n|\n *[A-Z][a-z]+ {2,}|\n *\"|\Z)", text)
@@ -69,7 +69,7 @@ def equations(layer: Layer) -> tuple[str, str]:
 
 
 def called_functions(graph: NodeGraph) -> set[str]:
-    """Names of what the statements call, which no variable may have."""
+    """The names of the called functions, which variables must not have."""
     functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
     return {"flush", "settle", "float", "int", "bool", *(getattr(f, "__name__", "") for f in functions)}
 
@@ -95,7 +95,7 @@ class Printer:
     # names
 
     def unique(self, wanted: str) -> str:
-        """A name that is not taken yet."""
+        """An unused name."""
         name = re.sub(r"\W", "_", wanted)
         n = 2
         while name in self.taken:
@@ -105,7 +105,7 @@ class Printer:
         return name
 
     def called(self, node: Node) -> str:
-        """What a value is called: by its path, else by what it is part of."""
+        """The variable name of a value: from its path, else a letter for its section and a number."""
         if node.name:
             return self.unique(node.name)
         letter = {"backward": "g", "update": "u"}.get(node.place.section, "t")
@@ -141,11 +141,11 @@ class Printer:
         return Text(f"np.array({value.tolist()!r}, {kind})", ATOM)
 
     def need(self, name: str) -> str:
-        """Note that a helper is used."""
+        """The name of a helper, which is added to the file."""
         return _need(name, self.helpers)
 
     def flushed(self, node: Node) -> Node | None:
-        """What ``ops.flush`` was called with, for the subtraction it ends in."""
+        """The argument of ``ops.flush`` if the node is its final subtraction, else None."""
         if node.kind is UFUNC and node.f is np.subtract and node.args[0].kind is UFUNC and node.args[0].f is np.add:
             inner, shift = node.args
             if shift.kind is CONST and inner.args[1] is shift and shift.static == ops.flush_shift(node.dtype):
@@ -192,7 +192,7 @@ class Printer:
     # statements
 
     def inlined(self, node: Node) -> bool:
-        """Whether the expression may stand inside the one that uses it."""
+        """Whether the expression is written inside the one that uses it."""
         if node.effect or node in self.finals or node.name or node.dtype is object:
             return False
         if node.kind is VIEW:
@@ -240,7 +240,7 @@ class Printer:
 
 
 class Quoted:
-    """An expression that stands for itself inside a printed structure."""
+    """An expression inside a printed structure; its repr is its text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -250,24 +250,24 @@ class Quoted:
 
 
 def key_text(key: Key) -> str:
-    """A key that is known, in a printed program its digest."""
+    """A known key as code: its digest."""
     return repr(key.digest)
 
 
 def shape_text(node: Node) -> str:
-    """What stands at the margin."""
+    """The shape comment of a statement."""
     if not node.is_array:
         return ""
     return str(node.shape) if node.shape else "a number"
 
 
 def library_text(*functions: Any) -> str:
-    """Functions of the library as they stand, without annotations, decorators and all that is not ASCII."""
+    """The source of the library's functions, in ASCII, without annotations and decorators."""
     return "\n\n\n".join(map(_plain, functions))
 
 
 def _plain(function: Any) -> str:
-    """The text of one function."""
+    """The source of one function, without annotations and decorators."""
     text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     (definition,) = ast.parse(text).body
     assert isinstance(definition, ast.FunctionDef)
@@ -290,7 +290,9 @@ def _plain(function: Any) -> str:
         lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][stop:]]
     kept = b"\n".join(lines[definition.lineno - 1 :]).decode()
     kept = re.sub(r"  # (type: ignore|noqa|fmt:).*", "", kept)
-    return ascii_text(re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept))  # a signature of one line now
+    return ascii_text(
+        re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept)
+    )  # a signature that fits on one line now
 
 
 def _end(node: ast.expr) -> tuple[int, int]:
@@ -308,7 +310,7 @@ def helper_text(name: str) -> str:
     return library_text(PLAIN[name][0]) if name in PLAIN else _NEEDED[name]
 
 
-_NEEDED: dict[str, str] = {}  # the texts of what primitives need
+_NEEDED: dict[str, str] = {}  # the texts of constants and functions that primitives need, by name
 
 
 def _need(name: str, helpers: dict[str, None]) -> str:
@@ -340,7 +342,7 @@ PLAIN: dict[str, tuple[Any, tuple[str, ...]]] = {
     "even": (even, ()),
     "due": (due, ()),
 }
-"""Functions of numbers that the file brings along as they stand, and those of them that each needs"""
+"""Functions of numbers whose source is printed unchanged, each with the helpers that it needs"""
 
 NAMED: dict[Any, str] = {
     **{function: name for name, (function, _) in PLAIN.items()},
@@ -350,13 +352,13 @@ NAMED: dict[Any, str] = {
     Key.normal: "normal",
     ops.check: "check",
 }
-"""Functions that the file brings along under these names, besides those of ``HELPERS`` called alike"""
+"""The printed names of the library's functions"""
 
 
 def helper_name(f: Any) -> str:
-    """The name under which a file brings a function along.
+    """The name of a function in a printed file.
 
-    Raises   FuncnetError for one that it cannot
+    Raises   FuncnetError for a function that cannot be printed
     """
     name = getattr(f, "__name__", type(f).__name__)
     if isinstance(f, np.ufunc) or getattr(np, name, None) is f:
@@ -366,10 +368,10 @@ def helper_name(f: Any) -> str:
     owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
     if isinstance(owner, Layer):
         raise FuncnetError(
-            f"cannot print {type(owner).__name__}: it is not recorded but runs as it is; "
-            "write it in NumPy functions of arrays, without decisions by their values"
+            f"cannot print {type(owner).__name__}: it cannot be recorded; "
+            "write it with NumPy functions, without branches on the values of arrays"
         )
-    raise FuncnetError(f"cannot print a call of {name}: only NumPy's functions and the library's own can be")
+    raise FuncnetError(f"cannot print a call of {name}: only NumPy's functions and the library's can be printed")
 
 
 def constant_text(value: Any, helpers: dict[str, None]) -> str:
@@ -395,6 +397,6 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
     if getattr(value, "__name__", "") == "take" and value is not np.take:
         return "lambda table, indices: np.take(table, indices, axis=0)"
     if getattr(value, "__qualname__", "").endswith("<locals>.error"):
-        return "None"  # the file says it in a sentence of its own
+        return "None"  # the printed check has its own message
     name = helper_name(value)
     return name if name.startswith("np.") else _need(name, helpers)

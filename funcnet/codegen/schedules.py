@@ -1,4 +1,4 @@
-"""Schedules as expressions of the step, for printed programs; equal to their values to the last bit."""
+"""Schedules as expressions of the step, for printed programs; they give the schedules' values to the last bit."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Printed = tuple[str, tuple[str, ...]]
 
 @singledispatch
 def schedule_text(schedule: Schedule, step: str) -> Printed:
-    """The expression of a schedule's value; where it holds an ``if``, it has no parentheses around it.
+    """The expression of a schedule's value; an expression with ``if`` has no parentheses around it.
 
-    Raises   FuncnetError for a schedule of a user's own
+    Raises   FuncnetError for a user-defined schedule
     """
     name = type(schedule).__name__
     raise FuncnetError(
-        f"cannot print the schedule {name}: only the library's own can be; use one of those, or a number"
+        f"cannot print the schedule {name}: only the library's own schedules can be printed; use one, or a number"
     )
 
 

@@ -1,4 +1,4 @@
-"""The recorded program as one readable NumPy file: forward, loss, backward and update, an expression a line."""
+"""The recorded program as one readable NumPy file: forward, loss, backward and update, one expression per line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from funcnet.shapes import Shape, batched, zeros_of
 from funcnet.training.programs import gradients, training_step
 
 LONGEST = 104
-"""A call that is longer is broken into lines"""
+"""Longer calls are broken into lines"""
 
 # ----- the file --------------------------------------------------------------------------------------------
 
@@ -56,12 +56,12 @@ def source(
     target: Any = None,
     planned: bool = False,
 ) -> str:
-    """A network as one NumPy file to read and to run: forward, backward, and with loss and optimizer a whole step.
+    """A network as one NumPy file to read and run: forward and backward, with loss and optimizer a training step.
 
     The file gives the library's numbers to the last bit. ``target`` is an example of the targets, by default
-    labels for ``SoftmaxCrossEntropy`` and else floats in the shape of the output. With ``planned`` it is the
-    program that really runs, with its memory.
-    Raises   ShapeError; FuncnetError for what cannot be printed, such as a layer that cannot be recorded
+    labels for ``SoftmaxCrossEntropy`` and otherwise floats in the shape of the output. ``planned`` prints the
+    program as it runs, with its memory.
+    Raises   ShapeError; FuncnetError for a program that cannot be printed, such as one with user code
 
     >>> "tanh_0 = np.tanh(dense_0)" in fn.source(fn.serial(fn.Dense(3), fn.Tanh()), (2,), batch=5)
     True
@@ -74,7 +74,7 @@ def source(
 
 
 class _Program:
-    """A recorded program and what its file says about it."""
+    """A recorded program and the texts of its file."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Program:
         return ascii_text(text)
 
     def finals(self, graph: NodeGraph, names: dict[str, str]) -> tuple[dict[Node, str], tuple[Any, ...]]:
-        """Names for what is returned: new params under their old names, gradients and the loss under theirs."""
+        """Names of the results: new params have the names of the old ones, gradients and the loss their own."""
         position = {node: i for i, node in enumerate(graph.nodes)}
         last = _last_uses(graph)
         by_name = {node.static: node for node in graph.inputs}
@@ -183,11 +183,11 @@ class _Program:
 
     def purpose(self) -> str:
         if self.optimizer is not None:
-            return f"One training step with {type(self.optimizer).__name__}: new values of all that it changes."
+            return f"One training step with {type(self.optimizer).__name__}: the loss and the new values."
         return "The loss and its gradients." if self.loss else "The output, and the gradients of sum(output * dy)."
 
     def header(self, given: list[str], back: list[str]) -> str:
-        """The docstring of the file: the network in a line, and how to use it."""
+        """The docstring of the file: the network in one line, and its use."""
         layers = [type(layer).__name__ for layer in leaves_of(self.net)]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
         extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
@@ -197,7 +197,7 @@ class _Program:
         trees = "params and opt_state" if self.optimizer else "params"
         about = (
             f"{trees} are nested dicts of arrays, as in the library. A batch has {rows}.\n"
-            "Nothing that is passed in is changed. Run the file to see it work."
+            "No argument is changed. Run the file to see it work."
         )
         return f'"""{wrapped}\n\n{self.call_text(given, returns)}\n\n{about}\n"""\n'
 
@@ -206,7 +206,7 @@ class _Program:
         return f"    {returns} = {title}({', '.join(given)})"
 
     def demonstration(self, title: str, given: list[str], back: list[str]) -> str:
-        """What the file does when it is run."""
+        """The demonstration that the file runs as a script."""
         lines = ["", "", 'if __name__ == "__main__":', "    rng = np.random.default_rng(0)"]
         kept = [name for name in self.results if name != "state" or len(back) == len(self.results)]
         for name in given:
@@ -222,7 +222,7 @@ class _Program:
         return "\n".join([*lines, f"        {call}", "        print(step_number, loss)"]) + "\n"
 
     def example(self, name: str) -> str:
-        """An expression for a value of an argument."""
+        """The expression of an example value for an argument."""
         value = self.args[name]
         if name == "params":
             return _tree_text(_named_map(lambda path, x: Quoted(_weights(path, x)), value))
@@ -287,7 +287,7 @@ class _Program:
 
 
 def _last_uses(graph: NodeGraph) -> dict[Node, int]:
-    """Where a value is last looked at: an expression that may stand inside another is read where that is."""
+    """The last read of each value; an expression that may be written inside another is read with it."""
     users: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         for arg in node.args:
@@ -303,7 +303,7 @@ def _last_uses(graph: NodeGraph) -> dict[Node, int]:
 
 
 def _by_leaf(graph: NodeGraph) -> NodeGraph:
-    """The update leaf by leaf, where it was recorded rule by rule."""
+    """The graph with the update ordered leaf by leaf."""
     update = {node for node in graph.nodes if node.place.section == "update" and node.kind is not PROBE}
     order = [node for node in graph.nodes if node not in update]
     done: set[Node] = set(order)
@@ -370,7 +370,7 @@ def _root(node: Node) -> str:
 
 
 def variables(paths: list[str]) -> dict[str, str]:
-    """Names of the inputs: a param's is its path, a moment's that in front of it, a count's is count."""
+    """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
     names: dict[str, str] = {}
     for path in paths:
         root, _, rest = path.partition("/")
@@ -393,7 +393,7 @@ def _lookup(path: str) -> str:
 
 
 def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
-    """A structure as code; one entry a line where it would be too long."""
+    """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
         inside = [f'"{name}": {_tree_text(inner, indent + 4, len(name) + 4)}' for name, inner in value.items()]
         whole = "{" + ", ".join(inside) + "}"
@@ -407,7 +407,7 @@ def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
 
 
 def margins(body: list[tuple[str, str]]) -> list[str]:
-    """Indented lines with their shapes in one column."""
+    """Indented lines with their shape comments aligned."""
     widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
     column = max(widths, default=0)
     lines = []
@@ -420,10 +420,10 @@ def margins(body: list[tuple[str, str]]) -> list[str]:
 
 
 def broken(text: str) -> str:
-    """A long assignment of a call with its arguments in lines of their own; anything else as it is."""
+    """A long assignment of a call with its arguments on wrapped lines; any other text unchanged."""
     try:
         statements = ast.parse(text).body
-    except SyntaxError:  # a part of a statement
+    except SyntaxError:  # part of a statement
         return text
     call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
     if not isinstance(call, ast.Call) or not call.args:

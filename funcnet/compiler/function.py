@@ -237,7 +237,7 @@ class Compiled:
 
     @property
     def roots(self) -> tuple[Any, ...]:
-        """The functions and specs that it runs, for those who ask what it reads."""
+        """The functions and specs that it runs, whose hidden inputs it depends on."""
         return self.plans.reads
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:

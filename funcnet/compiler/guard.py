@@ -31,17 +31,17 @@ def signature(args: Any) -> Any:
     if type(args) is np.ndarray:
         return args.shape, args.dtype, args.strides
     if isinstance(args, np.generic):
-        return type(args), args.dtype  # a time has units
+        return type(args), args.dtype  # a datetime64 has units
     if isinstance(args, Key) or type(args) in (int, float):
         return type(args)
     if type(args) is complex:
-        return complex, repr(args)  # which tells the signs of zeros apart
+        return complex, repr(args)  # repr distinguishes -0.0 from 0.0
     known = isinstance(args, CONSTANTS) and is_trusted(getattr(args, "__module__", type(args).__module__), None)
     return (type(args), args) if known else None
 
 
 def alike_arrays(arrays: list[Any]) -> tuple[int, ...]:
-    """Which of some arrays are one: for each the place of the first that it is."""
+    """Which arrays are the same object: for each, the index of its first occurrence."""
     first: dict[int, int] = {}
     return tuple([first.setdefault(id(array), i) for i, array in enumerate(arrays)])
 
@@ -104,7 +104,7 @@ class Guard:
             body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
             if self.exact and isinstance(value, dict):
                 body.append(f"if tuple({here}) != {self.constant(tuple(value))}: return None")
-                if any(type(key) is not str for key in value):  # 1 and 1.0 are equal
+                if any(type(key) is not str for key in value):  # 1 == 1.0, so the types are compared, too
                     kinds = self.constant(tuple(map(type, value)))
                     body.append(f"if tuple(map(type, {here})) != {kinds}: return None")
             steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]

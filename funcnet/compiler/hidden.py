@@ -57,14 +57,14 @@ BY_NAME = frozenset(
 )  # fmt: skip
 """Names of functions that access attributes the code does not name"""
 GENERATORS = frozenset(("default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom"))
-"""Names that make random generators, whose seed may come from the system"""
+"""Names that construct random generators, which may take their seed from the system"""
 SETTINGS = frozenset(
     (
         "errstate", "seterr", "geterr", "seterrcall", "geterrcall", "catch_warnings", "printoptions",
         "set_printoptions", "get_printoptions", "localcontext", "getcontext", "setcontext",
     )
 )  # fmt: skip
-"""Names of functions that read or change how errors are handled, or numbers printed"""
+"""Names of functions that read or change the settings of error handling or printing"""
 MOST = 2000
 """The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
@@ -178,7 +178,7 @@ class Hidden:
         self.names |= set(names_in(code))
         self._refuse_code(code)
         for names, what in (
-            (GENERATORS, "makes a generator of random numbers"),
+            (GENERATORS, "makes a random generator"),
             (SETTINGS, "reads or changes settings"),
         ):
             named = self.names & names
@@ -235,7 +235,7 @@ class Hidden:
 
     def _builtin(self, f: Any, name: str) -> None:
         owner = f.__self__
-        if f.__name__ in BY_NAME:  # under another name in the code
+        if f.__name__ in BY_NAME:  # the code may call it by another name
             self.names.add(f.__name__)
         if isinstance(owner, types.ModuleType) or owner is None:
             self._trusted(f.__module__ or "", f.__name__)
@@ -256,7 +256,7 @@ class Hidden:
                 if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
                     impure = (value.__module__ or "").partition(".")[0] in IMPURE
                     if impure and module.__name__.partition(".")[0] not in ("numpy", "random"):
-                        raise Unwatchable(f"calls {name}.{inner}, which gives something else at each call")
+                        raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
             return
         if "" in attributes:
             raise Unwatchable(f"passes the module {module.__name__} around; read its attributes, such as {name}.rate")
@@ -341,7 +341,7 @@ class Hidden:
         state = next((base for base in kind.__mro__ if base is not kind and keeps_state(base)), None)
         if state is not None:
             raise Unwatchable(
-                f"reads {name}, a {kind.__name__}: what its base {state.__name__} holds cannot be watched"
+                f"reads {name}, a {kind.__name__}: the state of its base {state.__name__} cannot be watched"
             )
         held = getattr(value, "__dict__", None)
         slots = [slot for base in kind.__mro__ for slot in slots_of(base)]
@@ -354,7 +354,7 @@ class Hidden:
         self.objects.append((value, name, set()))
 
     def _library_object(self, value: Any, name: str) -> None:
-        """An object of the library that is not a spec: a TrainState, a compiled function, a list of results."""
+        """An object of the library other than a spec: a TrainState, a compiled function, a list of results."""
         if hasattr(type(value), "roots"):
             for root in value.roots:
                 self._look(root, name)
@@ -392,14 +392,14 @@ class Hidden:
 
 
 def is_immutable(array: Any) -> bool:
-    """Whether nobody can write into the memory of an array: it is that of a bytes object."""
+    """Whether the memory of an array cannot be written to, because it belongs to a bytes object."""
     while isinstance(array, np.ndarray):
         array = array.base
     return isinstance(array, bytes)
 
 
 def keeps_state(base: type) -> bool:
-    """Whether a class of Python or NumPy has state of its own in its instances, beside what a container holds."""
+    """Whether instances of a class of Python or NumPy have state besides the contents of a container."""
     top = base.__module__.partition(".")[0]
     if not is_trusted(base.__module__, None) or top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
         return False
@@ -409,7 +409,7 @@ def keeps_state(base: type) -> bool:
 
 
 HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
-"""What the library's own functions hold of the user's"""
+"""The types by which the library's own functions may hold user code"""
 
 
 def slots_of(kind: type) -> list[str]:
@@ -434,7 +434,7 @@ GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL")
 
 
 def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
-    """The globals that code reads or writes, or the closure variables it reads, each with the attributes read directly.
+    """The globals that code reads or writes, or its closure variables, each with the attributes read directly from it.
 
     The attribute "" means any other use.
     """

@@ -57,11 +57,11 @@ OPERANDS = frozenset(
         "rtol", "atol", "A", "B", "dx", "p", "tup", "matrix", "a_min", "a_max", "min", "max", "bins",
     )
 )  # fmt: skip
-"""Parameters that hold the numbers a function computes with; an integer in another may decide a shape"""
+"""Parameters for operands; an unknown integer in any other parameter may decide a shape"""
 
 
 def holds_integer(value: Any) -> bool:
-    """Whether there is an integer in an argument that is not known until the plan runs."""
+    """Whether an argument contains an integer that is unknown until the plan runs."""
     return any(
         (type(leaf) is TracedNumber and leaf.node.dtype is not float)
         or (type(leaf) is TracedArray and leaf.shape == () and leaf.dtype.kind in "iub")
@@ -490,7 +490,7 @@ RAISES = (
     "take take_along_axis choose average quantile percentile nanquantile nanpercentile digitize linalg.det "
     "linalg.slogdet linalg.multi_dot delete insert repeat"
 )
-"""Functions that raise errors that depend on values"""
+"""Functions whose errors depend on values"""
 
 
 def _named(names: str, fresh: bool) -> dict[Any, bool]:
@@ -511,7 +511,7 @@ PURE: dict[Any, bool] = {
     operator.pow: True,
     standins.scalar_power: True,
 }
-"""Functions without side effects whose results' shapes and dtypes depend only on those of their arguments; True if the
-result is always new memory"""
+"""Functions without side effects whose results' shapes and dtypes depend only on those of their arguments; True if
+the result is always new memory"""
 
 RAISING = frozenset((*_named(RAISES, True), operator.getitem, operator.pow, standins.scalar_power))

@@ -72,7 +72,7 @@ def record(
 ) -> Recording:
     """The graph as by ``trace``, with its tracer.
 
-    ``careful`` keeps user code's errors, and checks at every call that its primitives give the same shapes.
+    ``careful`` keeps the errors of user code, and checks at every call that its primitives return the same shapes.
     """
     tracer = Tracer(strict, foreign, careful)
     token = current.set(tracer)
@@ -97,7 +97,7 @@ def record(
 
 
 def keep_errors(graph: NodeGraph, dropped: set[Node]) -> None:
-    """Keep the calls of user code whose results nobody uses, but which may raise an error, such as ``x[labels]``."""
+    """Keep unused calls of user code that may raise an error, such as ``x[labels]``."""
     used = set(graph.used().nodes)
     for node in graph.nodes:
         layer = node.place.layer

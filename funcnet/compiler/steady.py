@@ -1,4 +1,4 @@
-"""Calls that a plan does not look into, held to the shapes that the plan was made for."""
+"""User-defined primitives whose results must keep the shapes and dtypes of the plan."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from funcnet.compiler import structure
 
 
 class Unlike(Exception):
-    """A result that the rest of a plan was not made for."""
+    """A result whose structure, shape or dtype differs from the plan's."""
 
 
 class Steady:
-    """A user's primitive, whose every result has the structure, shapes and dtypes of its first."""
+    """A user-defined primitive; every result must have the structure, shapes and dtypes of the first."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -32,7 +32,7 @@ class Steady:
         if self.form is None:
             self.form = form
         elif form != self.form:
-            raise Unlike(f"the primitive {self.__name__} gives a shape or dtype that depends on values")
+            raise Unlike(f"the primitive {self.__name__} returns a shape or dtype that depends on values")
         return result
 
 

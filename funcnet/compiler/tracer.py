@@ -51,8 +51,8 @@ class Tracer:
         self.place = Place()
         self.strict = strict
         self.foreign = foreign  # whether there is user code
-        self.careful = careful  # whether what it promises is checked
-        self.dropped: set[Node] = set()  # nodes of attempts that failed
+        self.careful = careful  # whether user code is checked at every call
+        self.dropped: set[Node] = set()  # nodes of failed attempts
         self.refusal: TraceError | None = None
         self.names: list[str] = []  # the layers that are being called, outermost first
         self.warnings: list[str] = []  # warnings to give once the plan has run

@@ -44,7 +44,7 @@ class Slot:
         return same(self.read(), self.was)
 
     def changed(self) -> list[str]:
-        """Its name."""
+        """The name of the variable, as a list."""
         return [self.name]
 
     def restore(self) -> None:
@@ -72,7 +72,7 @@ class Contents:
         return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
 
     def changed(self) -> list[str]:
-        """Its name."""
+        """The name of the object, as a list."""
         return [self.name]
 
     def restore(self) -> None:
@@ -97,7 +97,7 @@ class ClassContents:
         self.was = self.now()
 
     def now(self) -> dict[str, Any]:
-        """The attributes, without those that Python keeps for itself."""
+        """The attributes, without Python's internal ones."""
         return {
             name: value
             for name, value in vars(self.kind).items()
@@ -105,7 +105,7 @@ class ClassContents:
         }
 
     def same(self) -> bool:
-        """Whether they are what they were."""
+        """Whether the attributes and bases are unchanged."""
         entries, held = self.entries, vars(self.kind)
         if self.kind.__bases__ is self.bases and len(held) == len(entries):
             get = held.get
@@ -114,14 +114,14 @@ class ClassContents:
         return not self.changed()
 
     def changed(self) -> list[str]:
-        """The names of the attributes that are others now."""
+        """The names of the changed attributes."""
         now, was = self.now(), self.was
         names = [name for name in {**was, **now} if not same(now.get(name, MISSING), was.get(name, MISSING))]
         bases = [] if self.kind.__bases__ == self.bases else ["__bases__"]
         return [f"{self.name}.{name}" for name in names + bases]
 
     def restore(self) -> None:
-        """Set them to that again."""
+        """Restore the earlier attributes."""
         now = self.now()
         for name in now.keys() - self.was.keys():
             delattr(self.kind, name)
@@ -141,7 +141,7 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is float:
         return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
     if type(a) is complex:
-        return repr(a) == repr(b)  # which tells the signs of zeros apart
+        return repr(a) == repr(b)  # repr distinguishes -0.0 from 0.0
     if type(a) is slice:
         return same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
     if isinstance(a, np.generic):

@@ -404,7 +404,7 @@ def test_a_value_that_is_missing_and_must_not_be(tmp_path, capsys):
     trained(tmp_path, fn.data.Csv("t.csv", "c"), fn.Dense(1), SQUARES)
     program = deployed(tmp_path, capsys)
     (program.parent / "rows.csv").write_text("b,a\n1,2\nNA,1\n")
-    message = "rows.csv: line 3: column 'b': the value is missing, and training had none missing there\n"
+    message = "rows.csv: line 3: column 'b': the value is missing; the training data had none missing here\n"
     assert called(program, "rows.csv") == (1, "", message)
 
 
@@ -448,10 +448,10 @@ def test_an_archive_of_another_program(tmp_path, capsys):
     archive = program.with_suffix(".npz")
     members = dict(np.load(archive))
     np.savez(archive, **(members | {"program": np.array("0")}))
-    message = f"{archive}: belongs to another program than program.py; write both again\n"
+    message = f"{archive}: is the archive of another program; write it and program.py together again\n"
     assert called(program, "rows.npy") == (1, "", message)
     archive.unlink()
-    message = f"{archive}: there is no such file; it has the weights and belongs beside program.py\n"
+    message = f"{archive}: there is no such file; put the archive of the weights beside program.py\n"
     assert called(program, "rows.npy") == (1, "", message)
 
 

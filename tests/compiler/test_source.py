@@ -198,12 +198,12 @@ class Own(fn.optim.Schedule):
     [
         (
             lambda: fn.source(BRANCHING, (3,)),
-            "cannot print FunctionLayer: it is not recorded but runs as it is; "
-            "write it in NumPy functions of arrays, without decisions by their values",
+            "cannot print FunctionLayer: it cannot be recorded; "
+            "write it with NumPy functions, without branches on the values of arrays",
         ),
         (
             lambda: fn.source(fn.Dense(1), (3,), 8, fn.losses.MeanSquaredError(), fn.optim.SGD(Own())),
-            "cannot print the schedule Own: only the library's own can be; use one of those, or a number",
+            "cannot print the schedule Own: only the library's own schedules can be printed; use one, or a number",
         ),
         (
             lambda: fn.source(fn.Dense(1), (3,), optimizer=fn.optim.SGD(0.1)),
