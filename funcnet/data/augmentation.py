@@ -1,7 +1,7 @@
 """Augmentation: batches changed at random before each step, by pure functions of a key.
 
-An augmentation takes a batch ``(x, y, weight)`` and a key, and gives a batch of the same shapes; the same key gives the
-same batch. ``fit`` folds the number of the step into its key, so that this number alone decides what is drawn.
+An augmentation takes a batch ``(x, y, weight)`` and a key, and returns a batch of the same shapes; the same key gives
+the same batch. ``fit`` folds the step number into its key, so the draws depend on that number alone.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Augmentation(Spec):
     kind: ClassVar[str] = "augmentation"
 
     def __call__(self, batch: Batch, key: Key) -> Batch:
-        """The batch ``(x, y, weight)``, changed."""
+        """The augmented batch ``(x, y, weight)``."""
         raise TypeError(f"{type(self).__name__} does not define __call__(batch, key)")
 
 
 def augmented(steps: Sequence[Callable[[Batch, Key], Batch]], batch: Batch, key: Key) -> Batch:
-    """A batch after several augmentations, one after the other; number i draws from ``key.fold(i)``."""
+    """A batch after several augmentations in turn; augmentation i draws from ``key.fold(i)``."""
     for i, step in enumerate(steps):
         batch = step(batch, key.fold(i))
     return batch
 
 
 def floats(x: Any, owner: Spec, what: str = "inputs") -> Array:
-    """The one array of floats that a batch has.
+    """The inputs or targets of a batch, which must be one array of floats.
 
     Raises   ShapeError for several arrays, DataError for integers
     """
@@ -60,15 +60,15 @@ def floats(x: Any, owner: Spec, what: str = "inputs") -> Array:
 
 @frozen
 class Geometric(Augmentation):
-    """Base of what moves entries of images (height, width, channels) or sequences (time, features) about.
+    """Base of augmentations that move the entries of images (height, width, channels) or sequences (time, features).
 
-    With ``targets`` it moves the targets alike: images beside images.
+    With ``targets`` the targets, images like the inputs, are moved in the same way.
     """
 
     targets: bool = field(default=False, kw_only=True)
 
     def moved(self, x: Array, key: Key) -> Array:
-        """Inputs (batch, …, features), every sample moved in its own way."""
+        """Inputs (batch, …, features), each sample moved independently."""
         raise TypeError(f"{type(self).__name__} does not define moved(x, key)")
 
     def __call__(self, batch: Batch, key: Key) -> Batch:
@@ -77,16 +77,16 @@ class Geometric(Augmentation):
         if self.targets:
             y = floats(y, self, "targets")
             if y.shape[:-1] != x.shape[:-1]:
-                message = f"expected targets in the places of the inputs, {x.shape[1:-1]}, got {y.shape[1:-1]}"
+                message = f"expected targets with the inputs' axes {x.shape[1:-1]}, got {y.shape[1:-1]}"
                 raise ShapeError(f"{message}; leave out targets=True", layer=type(self).__name__)
             y = self.moved(y, key)
         return self.moved(x, key), y, weight
 
 
 def spatial(x: Array, owner: Spec, axes: int | None = None) -> int:
-    """How many axes there are between that of the batch and that of the features.
+    """The number of axes between the batch axis and the feature axis.
 
-    Raises   ShapeError for inputs without any, or another number of them
+    Raises   ShapeError for inputs without such axes, or with a number other than ``axes``
     """
     found = x.ndim - 2
     if found < 1 or (axes is not None and found != axes):
@@ -96,14 +96,14 @@ def spatial(x: Array, owner: Spec, axes: int | None = None) -> int:
         }
         what = wanted.get(axes, f"inputs of {axes} axes and features")
         advice = (
-            "for plain features there are Jitter and Mixup" if found < 1 else "one channel is an axis too: x[..., None]"
+            "for plain features use Jitter or Mixup" if found < 1 else "a single channel needs an axis: x[..., None]"
         )
         raise ShapeError(f"expected {what}, got shape {x.shape[1:]}; {advice}", layer=type(owner).__name__)
     return found
 
 
 def shifted(x: Array, axis: int, offsets: Array, fill: Fill) -> Array:
-    """Sample i moved along an axis by ``offsets[i]`` places, to its end if positive; ``fill`` says what comes in."""
+    """Sample i moved along an axis by ``offsets[i]`` places, towards its end if positive, then filled by ``fill``."""
     n = x.shape[axis]
     source = np.arange(n) - offsets[:, None]
     place = {
@@ -118,16 +118,16 @@ def shifted(x: Array, axis: int, offsets: Array, fill: Fill) -> Array:
 
 
 def offsets_of(most: int, rows: int, key: Key) -> Array:
-    """A whole number from -most to most for each row."""
+    """A random integer from -most to most for each row."""
     return key.integers(2 * most + 1, (rows,)) - most
 
 
 @register("random_crop")
 @frozen
 class RandomCrop(Geometric):
-    """Images grow by ``padding`` on all sides, and a part of the old size is cut out of each at a random place.
+    """Random crops, in the old size, of images padded by ``padding`` on all sides.
 
-    ``fill`` says what the padding is: zeros, the nearest entry, or the image reflected at its edge or repeated.
+    ``fill`` sets the padding: zeros, the nearest entry, or the image reflected at its edge or repeated.
     Input    (batch, height, width, channels), or (batch, time, features)
     Source   He et al. (2016), for images of 32×32 with a padding of 4
     """
@@ -144,10 +144,10 @@ class RandomCrop(Geometric):
 @register("random_shift")
 @frozen
 class RandomShift(Geometric):
-    """Each sample is moved by a whole number of places along each axis: at most ``most[i]`` along axis i.
+    """Random shifts of each sample by a whole number of places along each axis, at most ``most[i]`` along axis i.
 
-    ``most`` has one number for each axis, or is one for all; what comes in at the other end is what ``fill`` says.
-    So ``most=(0, 2)`` moves images to the left or right, up to two columns.
+    ``most`` has one number for each axis, or is one for all; ``fill`` sets the vacated places.
+    So ``most=(0, 2)`` moves images to the left or right by up to two columns.
     Input    (batch, height, width, channels), or (batch, time, features)
     """
 
@@ -165,7 +165,7 @@ class RandomShift(Geometric):
 @register("random_flip")
 @frozen
 class RandomFlip(Geometric):
-    """Each image is turned over with a probability: left and right, or top and bottom, or each for itself.
+    """Random flips of each image with a probability: horizontal, vertical, or both independently.
 
     Input    (batch, height, width, channels)
     """
@@ -187,7 +187,7 @@ class RandomFlip(Geometric):
 @register("jitter")
 @frozen
 class Jitter(Augmentation):
-    """Normal noise of a deviation is added to the inputs, after they were scaled.
+    """Normal noise with standard deviation ``deviation``, added to the scaled inputs.
 
     Input    (batch, …), any floats
     Source   Sietsma and Dow (1991); as a regulariser: Bishop (1995)
@@ -204,14 +204,14 @@ class Jitter(Augmentation):
 @register("mixup")
 @frozen
 class Mixup(Augmentation):
-    """Each sample is mixed with another of its batch: ``x ← λ x + (1 - λ) x'``, and the targets and weights alike.
+    """Each sample is mixed with another of its batch: ``x ← λ x + (1 - λ) x'``, targets and weights likewise.
 
-    λ is drawn from Beta(alpha, alpha) for each sample, x' is the batch in random order. Targets that are floats are
-    mixed as they are: values, probabilities, one-hot rows. Integer labels cannot be mixed; with ``classes`` they
-    become one-hot rows of so many classes, or for ``classes`` of 1 the numbers 0.0 and 1.0 beside one probability.
+    λ is drawn from Beta(alpha, alpha) for each sample, x' is the batch in random order. Float targets are mixed
+    directly: values, probabilities, one-hot rows. Integer labels cannot be mixed; ``classes`` makes them one-hot
+    rows of that many classes, and ``classes=1`` the numbers 0.0 and 1.0, for a network with one probability.
     Input    (batch, …), any floats
-    Raises   DataError for labels without ``classes``, or beyond them
-    Source   Zhang et al. (2018), λ by sample
+    Raises   DataError for labels without ``classes``, or outside them
+    Source   Zhang et al. (2018), with λ per sample
     """
 
     alpha: float = field(default=0.2, validator=positive)
@@ -234,7 +234,7 @@ class Mixup(Augmentation):
             return floats(y, self, "targets")
         if self.classes is None:
             raise DataError(
-                f"expected targets as floats, got labels of {y.dtype}, which have no mean; give the number of classes, "
+                f"expected targets as floats, got labels of {y.dtype}, which cannot be mixed; give the classes, "
                 "Mixup(classes=10), or one-hot rows",
                 layer="Mixup",
             )
@@ -246,7 +246,7 @@ class Mixup(Augmentation):
 
 
 def beta(alpha: float, count: int, key: Key) -> Array:
-    """Draws from Beta(alpha, alpha): of two gamma variables, ``a / (a + b)``, in logarithms so that none is lost."""
+    """Draws from Beta(alpha, alpha): ``a / (a + b)`` of two gamma draws, in logarithms against underflow."""
     a, b = (log_gamma_draws(alpha, count, key.fold(i)) for i in (0, 1))
     share: Array = 1.0 / (1.0 + np.exp(np.clip(b - a, -700.0, 700.0)))
     return share
@@ -254,7 +254,7 @@ def beta(alpha: float, count: int, key: Key) -> Array:
 
 def log_gamma_draws(alpha: float, count: int, key: Key) -> Array:
     """Logarithms of draws from Gamma(alpha, 1), by rejection: Marsaglia and Tsang (2000)."""
-    d = alpha + 1.0 - 1.0 / 3.0  # of Gamma(alpha + 1), which the factor u^(1/alpha) turns into Gamma(alpha)
+    d = alpha + 1.0 - 1.0 / 3.0  # for Gamma(alpha + 1); the factor u^(1/alpha) turns it into Gamma(alpha)
     c = 1.0 / np.sqrt(9.0 * d)
     found = np.full(count, np.nan)
     attempt = 0

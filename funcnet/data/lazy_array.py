@@ -1,4 +1,4 @@
-"""Arrays that are larger than memory: rows of files, read when they are asked for."""
+"""Arrays larger than memory: rows of files, read on demand."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from funcnet.errors import DataError, place
 from funcnet.key import Array, Key
 
 LARGE = 2**28
-"""Bytes from which an array is read row by row, and shuffled in blocks, unless the spec says otherwise"""
+"""Bytes above which an array is read row by row and shuffled in blocks, unless the spec says otherwise"""
 BLOCK = 1024
-"""The most rows of a block, unless the spec says otherwise"""
+"""Maximum rows of a block, unless the spec says otherwise"""
 BLOCK_BYTES = 2**22
-"""The most bytes of a block, unless the spec says otherwise or a row has more"""
+"""Maximum bytes of a block, unless the spec says otherwise or a single row is larger"""
 WINDOW = 8
 """Blocks whose rows are shuffled together"""
 GAP = 2**18
-"""Bytes that are rather read than skipped"""
+"""Maximum bytes of a gap between rows that is read rather than skipped"""
 NUMBERS = 2**21
-"""Numbers that are looked at together where a whole array must be"""
+"""Numbers in a chunk when a whole array is scanned"""
 
 
 class Piece(NamedTuple):
@@ -36,9 +36,9 @@ class Piece(NamedTuple):
 
 
 class Stream:
-    """An array whose rows stay in files; ``stream[rows]`` reads some of them, a slice or row numbers.
+    """An array whose rows stay in files; ``stream[rows]`` reads some of them, by slice or row numbers.
 
-    Raises   DataError, when they are read, for NaN or infinity
+    Raises   DataError for NaN or infinity, when the rows are read
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Stream:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's, the rows first."""
+        """The shape of the whole array, rows first."""
         return (len(self), *self.form[0])
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is read."""
+        """The dtype of the rows."""
         return self.form[1]
 
     @property
@@ -76,7 +76,7 @@ class Stream:
         return Stream(self.pieces, chosen, self.changes, self.form)
 
     def map(self, change: Callable[[Array], Array]) -> Stream:
-        """A stream of what a function of several rows makes of them, each row by itself."""
+        """A stream with ``change`` applied; it takes several rows and treats each independently."""
         sample = change(self[:1])
         return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
 
@@ -95,7 +95,7 @@ class Stream:
         return self._changed(x) if self.changes else x
 
     def _changed(self, x: Array) -> Array:
-        """Some rows at a time, since what they become on the way may be wider than what they are at the end."""
+        """Apply the changes to some rows at a time, since intermediate rows may be wider than the final ones."""
         y = np.empty((len(x), *self.form[0]), self.form[1])
         size = rows_at_once(x)
         for begin in range(0, len(x), size):
@@ -106,7 +106,7 @@ class Stream:
         return y
 
     def _read(self, rows: Array) -> Array:
-        """Rows in any order, read from the files in theirs."""
+        """Read rows given in any order, in file order."""
         shape, dtype = self.raw
         x = np.empty((len(rows), *shape), dtype)
         order = np.argsort(rows, kind="stable")
@@ -127,17 +127,17 @@ class Stream:
 
 
 def take(x: Any, rows: Array) -> Any:
-    """Some rows: of an array as an array, of a stream as a stream."""
+    """Some rows of an array as an array, or of a stream as a stream."""
     return x.select(rows) if isinstance(x, Stream) else x[rows]
 
 
 def rows_at_once(x: Any) -> int:
-    """The rows that are looked at together."""
+    """The number of rows in a chunk."""
     return max(1, NUMBERS // max(1, math.prod(x.shape[1:])))
 
 
 def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
-    """All rows, or some, as arrays of at most so many numbers, which do not depend on where they come from."""
+    """All rows, or some, in chunks whose size is the same for arrays and streams."""
     count = len(x) if rows is None else len(rows)
     size = rows_at_once(x)
     for begin in range(0, count, size):
@@ -146,7 +146,7 @@ def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
 
 
 def look_through(x: Stream, rows: Array) -> None:
-    """Read rows once, so that what is wrong with them is known before training.
+    """Read rows once, so that errors in them show before training.
 
     Raises   DataError as the stream does
     """
@@ -156,8 +156,8 @@ def look_through(x: Stream, rows: Array) -> None:
 def order_of(rows: int, key: Key, block: int | None = None) -> Array:
     """The order in which an epoch visits rows.
 
-    With a ``block``, blocks of so many rows change places, and within every eight of them the rows do: all that is
-    read at a time lies in eight places.
+    With ``block``, rows are shuffled in two stages: the order of blocks, then the rows within each group of eight
+    blocks. So all rows read at a time lie in eight places of the file.
     """
     if block is None:
         return key.permutation(rows)

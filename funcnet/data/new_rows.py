@@ -1,4 +1,4 @@
-"""Raw rows from other files, in the form in which a source gave those that a network was trained on."""
+"""Raw rows from other files, in the form of the source that a network was trained on."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TEXT = (".csv", ".tsv", ".txt")
 def raw_inputs(source: Source, preprocess: Preprocess, path: Path) -> Inputs:
     """The inputs in a file, read by its ending: a table as text, ``.npy``, ``.npz``, HDF5 or IDX.
 
-    Of a table the columns are found by the names that they had in training, where they had any.
-    Raises   DataError for a file that is not of the form of the training data
+    The columns of a table are matched by their names in training, if they had any.
+    Raises   DataError for a file in another form than the training data
     """
     if source.integers:
         raise DataError(f"{path}: the run was trained on text; continue one with funcnet generate")
@@ -51,7 +51,7 @@ def raw_inputs(source: Source, preprocess: Preprocess, path: Path) -> Inputs:
 
 
 def _dataset_name(source: Source, path: Path) -> str:
-    """The dataset of a file that holds inputs: the one that the spec names, or as the source's own files call it."""
+    """The name of the input dataset in a file: from the spec, or as in the source's own files."""
     if isinstance(source, Hdf5):
         return source.x
     with opened_hdf5(path) as file:
@@ -60,7 +60,7 @@ def _dataset_name(source: Source, path: Path) -> str:
 
 
 def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
-    """A table of numbers, a row for each input, in the shape that inputs had in training."""
+    """A table of numbers, one row per input, in the shape that inputs had in training."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     grid = Grid(path, delimiter, header=False)
     names = grid.names
@@ -74,16 +74,16 @@ def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
     shape = tuple(preprocess["shape"])
     if len(names) != math.prod(shape):
         raise DataError(f"{path}: expected {math.prod(shape)} columns of inputs, as in training, got {len(names)}")
-    hint = "only inputs that are numbers are read"
+    hint = "all inputs must be numbers"
     missing = ("", "nan", "NaN", "NA") if preprocess.get("fill") else ()
     columns = [grid.numbers(name, missing, hint) for name in names]
     return np.stack(columns, axis=1).reshape(-1, *shape)
 
 
 def dataset(source: Source, preprocess: Preprocess, path: Path, dtype: npt.DTypeLike) -> Dataset:
-    """Inputs and targets of a file in the form of the training data, as the network takes them.
+    """Preprocessed inputs and targets of a file in the form of the training data.
 
-    Raises   DataError for a file of another form, or a class that training did not have
+    Raises   DataError for a file in another form, or a class that the training data lacks
     """
     table = _table(source, preprocess, path)
     name = type(source).__name__
@@ -95,7 +95,7 @@ def dataset(source: Source, preprocess: Preprocess, path: Path, dtype: npt.DType
         if unknown:
             near = did_you_mean(unknown[0], number)
             raise DataError(
-                f"{path}: has the class {unknown[0]!r}, which training did not{near}; it had {', '.join(number)}"
+                f"{path}: has the class {unknown[0]!r}, which the training data lacks{near}; it has {', '.join(number)}"
             )
         y = np.array([number[label] for label in y.tolist()], np.int64)
     if preprocess.get("targets") is not None:

@@ -26,7 +26,7 @@ def inside(base: Path, path: str) -> Path:
     if not isinstance(base, Trusted):
         try:
             real = whole.resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # a circle of links, or a name that no file can have
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or an impossible file name
             raise DataError(f"{whole}: cannot be a file: {error}") from None
         if not real.is_relative_to(base.resolve()):
             raise DataError(

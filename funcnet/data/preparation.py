@@ -1,4 +1,4 @@
-"""From a source to arrays that a network trains on: read, split, and preprocess by the training part."""
+"""From a source to training arrays: read, split, and fit the preprocessing on the training part."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """The parts of a data set, and how raw inputs became theirs: ``preprocess`` holds plain JSON values."""
+    """The parts of a data set and its fitted preprocessing; ``preprocess`` holds plain JSON values."""
 
     train: Dataset
     validation: Dataset | None
@@ -36,35 +36,35 @@ class Prepared(NamedTuple):
     preprocess: dict[str, Any]
     parts: Parts
     found: dict[str, Any]
-    """What the source held: rows, columns, classes with their counts, missing values"""
+    """A summary of the data: rows, columns, classes with their counts, missing values"""
     block: int | None = None
-    """Rows that are shuffled together, where they are read in blocks"""
+    """Rows of a block, if rows are read and shuffled in blocks"""
 
     def parts_by_name(self) -> dict[str, Dataset]:
-        """``{"train": …, "validation": …, "test": …}``, those that there are."""
+        """``{"train": …, "validation": …, "test": …}`` without the absent parts."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
 
 
 def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DTypeLike = np.float32) -> Prepared:
-    """Read a source, divide it, and fit its preprocessing on the training part.
+    """Read a source, split it, and fit its preprocessing on the training part.
 
-    Draws of the data come from ``key.fold("data")``, the division from ``key.fold("split")``.
-    Raises   DataError for data that cannot be used: no rows, NaN, inputs and targets of different length, a class
-             that the training part does not have
+    The data is drawn from ``key.fold("data")``, the split from ``key.fold("split")``.
+    Raises   DataError for unusable data: no rows, NaN, inputs and targets of different lengths, a class that the
+             training part lacks
     """
     table, classes = labelled(source, key, base)
     return prepared(source, table, classes, division(source, table, key), dtype)
 
 
 def labelled(source: Source, key: Key, base: Path | None = None) -> tuple[Table, list[str] | None]:
-    """The table of a source, checked, its labels as integers; and the names of its classes, if it has any."""
+    """The checked table of a source, with integer labels, and the names of its classes, if it has any."""
     table = read(source, base or Path(), key.fold("data"))
     return with_labels(table)
 
 
 def division(source: Source, table: Table, key: Key) -> Parts:
-    """The rows of each part, as the source's split says, or its files."""
+    """The rows of each part, from the source's split or its files."""
     if source.split is not None:
         return source.split.parts(table.y, key.fold("split"), table.columns, table.part)
     if table.part is not None:
@@ -75,7 +75,7 @@ def division(source: Source, table: Table, key: Key) -> Parts:
 def prepared(
     source: Source, table: Table, classes: list[str] | None, parts: Parts, dtype: npt.DTypeLike = np.float32
 ) -> Prepared:
-    """The parts of a table, its preprocessing fitted on the training part."""
+    """The preprocessed parts of a table; the preprocessing is fitted on the training part."""
     name = type(source).__name__
     x, y, weight = table.x, table.y, table.weight
     block = block_of(source, x)
@@ -87,7 +87,7 @@ def prepared(
     if table.outputs:
         preprocess["outputs"] = list(table.outputs)
     if isinstance(x, Stream):
-        for part in parts[1:]:  # those that train were looked at for their statistics
+        for part in parts[1:]:  # the training rows were already read for their statistics
             look_through(x, part)
     whole = transform(preprocess, x, dtype, name)
     if preprocess.get("targets") is not None:
@@ -102,7 +102,7 @@ def prepared(
 
 
 def input_shape(source: Source, key: Key, base: Path) -> Shape:
-    """The shape of one input after preprocessing; the data is read only where nothing less tells it."""
+    """The shape of one input after preprocessing; the data is read only if nothing else determines it."""
     raw = source.in_shape(base)
     if raw is None:
         return prepare(source, key, base).train.x.shape[1:]
@@ -110,9 +110,9 @@ def input_shape(source: Source, key: Key, base: Path) -> Shape:
 
 
 def block_of(source: Source, x: Any) -> int | None:
-    """How many rows are shuffled as a block: what the spec says, or so many where there is too much for memory.
+    """The rows of a block: from the spec, or by size for large inputs; None without blocks.
 
-    It does not depend on whether they are read from memory or from a file, so that batches do not either.
+    It does not depend on whether rows are read from memory or from a file, so the batches do not either.
     """
     if source.block is not None or isinstance(x, Frame):
         return source.block
@@ -124,7 +124,7 @@ def block_of(source: Source, x: Any) -> int | None:
 
 
 def read(source: Source, base: Path, key: Key) -> Table:
-    """The table of a source, with the parts that stand in files of their own below it.
+    """The table of a source, with the parts from separate files appended.
 
     Raises   DataError as ``check`` does for each of them
     """
@@ -155,13 +155,13 @@ def read(source: Source, base: Path, key: Key) -> Table:
     }
     classes = next((one.classes for one in tables if one.classes is not None), None)
     if any(one.classes not in (None, classes) for one in tables):
-        raise DataError("expected files of one set of classes, got several", layer=type(source).__name__)
+        raise DataError("expected the same classes in all files, got different ones", layer=type(source).__name__)
     weight = np.concatenate(weights) if len(weights) == len(tables) else None
     return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs)
 
 
 def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
-    """The columns of another file, which may stand in another order, beside others."""
+    """The columns by name, since another file may order them differently or have more."""
     if not isinstance(table.x, Frame):
         return {}
     targets = table.outputs[0] if len(table.outputs) == 1 else table.outputs
@@ -170,7 +170,7 @@ def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict
 
 
 def _joined(xs: list[Any], name: str) -> Any:
-    """The inputs of several files one below the other."""
+    """The inputs of several files, concatenated."""
     first = xs[0]
     if isinstance(first, Frame):
         columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
@@ -178,7 +178,7 @@ def _joined(xs: list[Any], name: str) -> Any:
     if any(isinstance(x, Stream) for x in xs):
         if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
             raise DataError(
-                "expected inputs of one shape in all files, all of them streams or none; set stream to true", layer=name
+                "expected inputs of one shape in all files, either all streams or none; set stream to true", layer=name
             )
         return Stream([piece for x in xs for piece in x.pieces])
     return _stacked(xs, "inputs", name)
@@ -197,7 +197,7 @@ def _stacked(arrays: list[Array], what: str, name: str) -> Array:
 
 
 def check(table: Table, name: str, missing: bool = False) -> None:
-    """The arrays of a table: numbers all of them, as many targets as inputs; NaN only where it is ``missing``."""
+    """Check a table: numeric arrays, as many targets as inputs, and NaN in inputs only if ``missing``."""
     x, y = table.x, table.y
     rows = x.rows if isinstance(x, Frame) else len(x) if x.ndim else 0
     for part, array in (("inputs", x), ("targets", y)):
@@ -220,12 +220,12 @@ def check(table: Table, name: str, missing: bool = False) -> None:
         check_finite(weight, "weights", name)
         if np.any(weight < 0) or not np.any(weight > 0):
             raise DataError(
-                f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least", layer=name
+                f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
             )
 
 
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:
-    """A table whose labels are integers, and the names of its classes, if it has any."""
+    """A table with integer labels, and the names of its classes, if it has any."""
     if table.y.dtype.kind != "U":
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     classes = sorted_labels(table.y.reshape(-1).tolist())
@@ -235,9 +235,9 @@ def with_labels(table: Table) -> tuple[Table, list[str] | None]:
 
 
 def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
-    """A table with the numbers of its classes as integers.
+    """A table with its class numbers as integers.
 
-    Raises   DataError for one that no class has
+    Raises   DataError for a number outside the classes
     """
     y = table.y
     wrong = (y != np.floor(y)) | (y < 0) | (y >= len(classes)) if y.dtype.kind == "f" else (y < 0) | (y >= len(classes))
@@ -248,7 +248,7 @@ def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
 
 
 def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name: str) -> None:
-    """Refuse a class that is held out and that the training part does not have; targets by part.
+    """Refuse a class in a held-out part that the training part lacks; ``targets`` are by part.
 
     Raises   DataError
     """
@@ -260,14 +260,14 @@ def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name:
         if len(unseen):
             label = str(unseen[0]) if classes is None else classes[int(unseen[0])]
             raise DataError(
-                f"the {part} part has the class {label!r}, which the training part does not have; "
+                f"the {part} part has the class {label!r}, which the training part lacks; "
                 "stratify the split, or use more rows of it",
                 layer=name,
             )
 
 
 def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str, Any]:
-    """What a source held, in plain JSON values."""
+    """A summary of the data in plain JSON values."""
     x = table.x
     found: dict[str, Any] = {"rows": {name: len(part) for name, part in parts._asdict().items() if len(part)}}
     if isinstance(x, Frame):

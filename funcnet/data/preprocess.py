@@ -1,13 +1,13 @@
-"""What is done to raw inputs and targets: fitted on the training part, kept as plain JSON values, applied everywhere.
+"""Preprocessing of inputs and targets: fitted on the training part, kept as plain JSON values, applied everywhere.
 
-Inputs go through these steps, in this order, each where the spec asks for it:
+Inputs go through these steps, in this order, each only if the spec asks for it:
 
-columns   a table's columns become numbers: a number itself, a category a column of 0 and 1 for each category that
-          the training part has (all 0 for one that it has not), an ordered category its place (-1 for one unknown)
-fill      what is missing becomes a value of the training part
-flatten   each input becomes one axis
-divide    by one number
-scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay what they are
+columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
+          category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown)
+fill      missing values become the mean, median or most frequent value of the training part, or a given number
+flatten   each input becomes a vector
+divide    inputs are divided by one number
+scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchanged
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Preprocess = dict[str, Any]
 SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
 """The names of shift and factor of each scale"""
 MOST_HOT = 2**27
-"""Numbers that a column of categories may become: a gigabyte"""
+"""Maximum numbers of one encoded column, rows times categories: a gigabyte"""
 
 
 def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
-    """Everything that the preprocessing of a source needs, from the rows of the training part.
+    """Fit the preprocessing of a source on the rows of the training part.
 
-    Raises   DataError for missing values without ``impute``, or what a stream cannot give
+    Raises   DataError for missing values without ``impute``, or a statistic that needs all rows of a stream at once
     """
     name = type(source).__name__
     rows = np.sort(rows)
@@ -86,19 +86,19 @@ def _scaler(scale: str, shift: Array, factor: Array) -> dict[str, Any]:
 
 
 def shift_and_factor(scaler: dict[str, Any]) -> tuple[Array, Array]:
-    """What a scale subtracts, and what it divides by."""
+    """The shift and the factor of a scale, in (x - shift) / factor."""
     shift, factor = (np.array(scaler[name], np.float64) for name in SCALES[scaler["scale"]])
     return shift, factor
 
 
 def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame) -> dict[str, Any]:
-    """What becomes of one column."""
+    """The fitted encoding of one column."""
     layer = type(source).__name__
     absent = values == "" if values.dtype.kind == "U" else np.isnan(values)
     if absent.any() and source.impute is None:
         line = int(x.lines[int(np.flatnonzero(absent)[0])])
         raise DataError(
-            f'line {line}, column {name!r}: the value is missing; say what it becomes, such as "impute": "median"',
+            f'line {line}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
             layer=layer,
         )
     known = values[rows][~absent[rows]]
@@ -129,7 +129,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
 
 
 def sorted_labels(labels: list[str]) -> list[str]:
-    """The distinct labels, sorted as numbers if all of them are numbers, else as text."""
+    """Distinct labels, in numeric order if all are numbers, else in alphabetical order."""
     different = sorted(set(labels))
     try:
         return sorted(different, key=float)
@@ -150,13 +150,13 @@ def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
 
 
 def _most_frequent(values: list[Any]) -> Any:
-    """The value that is there most often, the least of equals."""
+    """The most frequent value; ties go to the smallest."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value))
 
 
 def _one_hot(preprocess: Preprocess) -> list[bool]:
-    """Which features are columns of 0 and 1; empty for inputs that are no table."""
+    """Whether each feature is a column of 0 and 1; empty for inputs other than tables."""
     kinds: list[bool] = []
     for column in preprocess.get("columns", ()):
         one_hot = column["kind"] == "one_hot"
@@ -167,7 +167,7 @@ def _one_hot(preprocess: Preprocess) -> list[bool]:
 def _statistics(
     x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
 ) -> tuple[Array, Array, Array, Array]:
-    """Least, greatest, shift and factor of each feature; a constant keeps its size."""
+    """Minimum, maximum, shift and factor of each feature; the factor of a constant is 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = _moments(x, rows, scale, change)
     for statistic in found[2:] if scale is not None else ():
@@ -186,7 +186,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
         own_low, own_high = values.min(axis=0), values.max(axis=0)
         low = own_low if low is None else np.minimum(low, own_low)
         high = own_high if high is None else np.maximum(high, own_high)
-        if scale == "standard":  # of two sets: Chan, Golub and LeVeque (1979)
+        if scale == "standard":  # combine two sets: Chan, Golub and LeVeque (1979)
             own, n = values.mean(axis=0), len(values)
             between = own - mean
             squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
@@ -207,7 +207,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
 
 
 def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
-    """The shape of one input after the preprocessing; None for indices, of which it does not depend."""
+    """The shape of one input after the preprocessing; None for indices, whose shape is not recorded."""
     if preprocess.get("columns") is not None:
         return (len(_one_hot(preprocess)),)
     shape = preprocess.get("shape")
@@ -220,9 +220,9 @@ def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
 
 
 def encode(preprocess: Preprocess, frame: Frame) -> Array:
-    """A table's columns as numbers, one row each.
+    """A table's columns as one array of numbers, (rows, features).
 
-    Raises   DataError for a value that is missing where training had none
+    Raises   DataError for a missing value in a column without ``impute``
     """
     parts = []
     for column in preprocess["columns"]:
@@ -263,7 +263,7 @@ def _shaped(preprocess: Preprocess, x: Array) -> Array:
 
 
 def unscaled(preprocess: Preprocess, x: Inputs) -> Array:
-    """Inputs as they are before they are scaled, which is where ``range`` is told."""
+    """Inputs before scaling, in the units of ``range``."""
     assert not isinstance(x, Stream)
     if isinstance(x, Frame):
         return _shaped(preprocess, encode(preprocess, x))
@@ -271,7 +271,7 @@ def unscaled(preprocess: Preprocess, x: Inputs) -> Array:
 
 
 def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = "transform") -> Any:
-    """Raw inputs as the network was trained on them; a stream's when they are read.
+    """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
@@ -292,7 +292,7 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
 
 
 def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
-    """Inputs that were divided and scaled as they were before."""
+    """Preprocessed inputs in their original units: the scaling and the division undone."""
     raw = x.astype(np.float64)
     if preprocess["inputs"] is not None:
         shift, factor = shift_and_factor(preprocess["inputs"])
@@ -301,11 +301,11 @@ def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
 
 
 def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
-    """Refuse inputs that were not what the preprocessing was fitted on, where it depends on their shape."""
+    """Refuse inputs in another form than the preprocessing was fitted on, if it depends on their shape."""
     columns = preprocess.get("columns")
     if columns is not None:
         names = ", ".join(column["name"] for column in columns)
-        raise DataError(f"expected a table with the columns {names}, got an array; read it by its source", layer=name)
+        raise DataError(f"expected a table with the columns {names}, got an array; read it with its source", layer=name)
     shape = tuple(preprocess.get("shape", x.shape[1:]))
     if preprocess["inputs"] is None and not preprocess.get("fill") and not preprocess.get("flatten"):
         return
@@ -318,13 +318,13 @@ def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
 
 
 def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, int]]:
-    """Which rows have a value below or above what the training part had, or a category that it had not.
+    """Flags for rows with a value outside the training part's range, or a category that it lacks.
 
-    Beside the flags of the rows, the number of such values by column, for tables.
+    The second result is the number of such values by column, for tables.
     """
     seen = preprocess.get("range")
     if seen is None or isinstance(x, Stream):
-        raise DataError("the run has no range of its inputs, which are indices")
+        raise DataError("the run's inputs are indices, which have no range")
     values = unscaled(preprocess, x)
     out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
     if not isinstance(x, Frame):
@@ -346,7 +346,7 @@ def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, i
 
 
 def scale_targets(preprocess: Preprocess, y: Array) -> Array:
-    """Targets as the network learns them."""
+    """Targets, scaled as the network learns them."""
     return _linear(preprocess, y, forward=True)
 
 
@@ -369,7 +369,7 @@ def _linear(preprocess: Preprocess, y: Any, *, forward: bool) -> Any:
 
 
 def check_finite(array: Array, what: str, name: str = "") -> None:
-    """Refuse NaN and infinity, with the place of the first.
+    """Refuse NaN and infinity; the message gives the place of the first.
 
     Raises   DataError
     """

@@ -1,4 +1,4 @@
-"""What a table holds that nobody has described: its delimiter, its header, and what each column is good for."""
+"""Infer the delimiter, the header, and the type and role of each column of a table."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 INPUTS = ("number", "category")
 NUMBERING = "numbers the rows"
 SAMPLE = 1000
-"""Lines that the delimiter and the header are judged by"""
+"""Lines from which the delimiter and the header are inferred"""
 FEW = 50
-"""Categories that a column may have; each becomes a column of 0 and 1"""
+"""Maximum categories of a column; each becomes a column of 0 and 1"""
 LABELS = 10
-"""Whole numbers of so many values, each some five times there, are taken for labels"""
+"""Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
 OTHER_MISSING = ("-", "--", ".", "..", "n/a", "N.A.", "#N/A", "None", "none", "missing", "unknown")
-"""What else stands for a missing number, in a column of numbers"""
+"""Further texts for a missing number, in a column of numbers"""
 
 COMMA = re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 DATE = re.compile(
@@ -36,26 +36,26 @@ ID = re.compile(r"(.*[_ -])?(id|ID|Id)|.*[a-z](ID|Id)")
 
 
 class Column(NamedTuple):
-    """A column and what it is good for."""
+    """A column and its role."""
 
     name: str
     kind: Kind
     distinct: int
     missing: int
     example: str
-    """The first value that is there"""
+    """The first value that is not missing"""
     reason: str = ""
-    """Why it is left out"""
+    """Why the column is left out"""
 
 
 class Findings(NamedTuple):
-    """A table: how to read it, its columns, and what is to be predicted."""
+    """A table: how to read it, its columns, and its target."""
 
     grid: Grid
     delimiter: str
     header: bool
     missing: tuple[str, ...]
-    """The texts of a missing value, beyond the usual ones"""
+    """Texts for a missing value, beyond the usual ones"""
     columns: tuple[Column, ...]
     target: Column
     counts: dict[str, int]
@@ -68,34 +68,34 @@ class Findings(NamedTuple):
 
     @property
     def left_out(self) -> list[Column]:
-        """The columns that nothing can be learnt from."""
+        """The columns that are not inputs, each with a reason."""
         return [column for column in self.columns if column.kind == "left out"]
 
 
 def look(path: Path, target: str | None = None, task: Task | None = None) -> Findings:
-    """What a file holds, the last column being what is to be predicted, unless another is named.
+    """Describe the table in a file; the last column is the target unless another is named.
 
-    Raises   DataError for a file that cannot be read, a target that is not there or cannot be one, and a file
-             without a column to learn from
+    Raises   DataError for a file that cannot be read, a target that is absent or unsuitable, and a file without a
+             column to learn from
     """
     delimiter, header = form(path)
     grid = Grid(path, delimiter, header)
     if len(grid.names) == 1:
         raise DataError(
-            f"{path}: has one column only, {grid.names[0]!r}; a column to learn from and one to predict are needed, "
-            "with a comma, semicolon, tab or bar between them"
+            f"{path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to predict, "
+            "separated by a comma, semicolon, tab or bar"
         )
     name = _target_name(grid, target)
     odd = {text for other in grid.names if other != name for text in _odd_gaps(grid.texts(other))}
     missing = tuple(text for text in OTHER_MISSING if text in odd - set(grid.texts(name)))
-    found = _target(grid, name, task, "" if target is not None else "the last column, ")
+    found = _target(grid, name, task, "" if target is not None else "the last column ")
     labels = grid.texts(name) if found.kind == "labels" else []
     columns = [found if other == name else _input(grid, other, (*MISSING, *missing), labels) for other in grid.names]
-    if not any(column.kind in INPUTS for column in columns):  # then a number of the row is better than nothing
+    if not any(column.kind in INPUTS for column in columns):  # a row number is better than nothing
         columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
-        raise DataError(f"{path}: has no column to learn from, beside the target {name!r} ({reasons})")
+        raise DataError(f"{path}: has no column to learn from besides the target {name!r} ({reasons})")
     counts = Counter(labels)
     return Findings(grid, delimiter, header, missing, tuple(columns), found, dict(counts.most_common()))
 
@@ -104,7 +104,7 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
 
 
 def form(path: Path) -> tuple[str, bool]:
-    """The delimiter of a file, and whether its first line names the columns, judged by the first lines.
+    """The delimiter of a file, and whether its first line is a header, inferred from its first lines.
 
     Raises   DataError for a file that is missing, empty, or not text
     """
@@ -115,7 +115,7 @@ def form(path: Path) -> tuple[str, bool]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = list(islice(file, SAMPLE))
     except UnicodeDecodeError:
-        return ",", True  # what reads the whole file says what is wrong
+        return ",", True  # reading the whole file reports the error
     best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
     for delimiter in DELIMITERS:
         try:
@@ -136,7 +136,7 @@ def form(path: Path) -> tuple[str, bool]:
 
 
 def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: it is unlike what stands below it."""
+    """Whether the first row is a header: whether it differs in kind from the rows below."""
     first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return not any(map(_like_number, first))
@@ -154,7 +154,7 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 
 def _like_number(text: str) -> bool:
-    """Whether a text is a number, if perhaps with a comma."""
+    """Whether a text is a number, with a decimal comma or thousands separators too."""
     return to_number(text) is not None or COMMA.fullmatch(text) is not None
 
 
@@ -162,7 +162,7 @@ def _like_number(text: str) -> bool:
 
 
 def _target_name(grid: Grid, target: str | None) -> str:
-    if target is None:  # a comma at the end of every line makes a column that is empty
+    if target is None:  # a comma at the end of every line makes an empty column
         full = (name for name in reversed(grid.names) if not set(grid.texts(name)) <= set(MISSING))
         return next(full, grid.names[-1])
     if target not in grid.names and re.fullmatch(r"-?\d+", target):
@@ -171,9 +171,9 @@ def _target_name(grid: Grid, target: str | None) -> str:
 
 
 def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
-    """What the target is: labels or values.
+    """Classify the target as labels or values.
 
-    Raises   DataError where a value is missing, all are the same, or they are neither labels nor numbers
+    Raises   DataError for a missing value, a constant target, or one that fits neither labels nor values
     """
     texts = grid.texts(name)
     where = f"{grid.path}: {which}{name!r}"
@@ -181,29 +181,27 @@ def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
     gaps = [i for i, text in enumerate(texts) if text in MISSING]
     if gaps:
         more = f" and in {len(gaps) - 1} more rows" if len(gaps) > 1 else ""
-        raise DataError(
-            f"{grid.place(gaps[0], name)}: the target is missing here{more}; remove what has none, or {other}"
-        )
+        raise DataError(f"{grid.place(gaps[0], name)}: the target is missing here{more}; remove these rows, or {other}")
     distinct = len(set(texts))
     if distinct == 1:
-        raise DataError(f"{where}, is always {texts[0]!r}, which leaves nothing to predict; {other}")
+        raise DataError(f"{where} is always {texts[0]!r}, which leaves nothing to predict; {other}")
     numbers = {text: to_number(text) for text in set(texts)}
     strays = [i for i, text in enumerate(texts) if numbers[text] is None]
     if task is None:
         task = "labels" if distinct == 2 or not _numeric(texts, numbers, strays) else "values"
     if task == "values" and strays:
         text = texts[strays[0]]
-        hint = "write numbers with a point" if COMMA.fullmatch(text) else f"correct it, or {other}"
+        hint = "use a decimal point" if COMMA.fullmatch(text) else f"correct it, or {other}"
         raise DataError(f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; {hint}")
     if task == "labels" and distinct > max(2, len(texts) // 3):
         raise DataError(
-            f"{where}, has {distinct:,} different values in {len(texts):,} rows, which are no classes; {other}"
+            f"{where} has {distinct:,} different values in {len(texts):,} rows, too many for classes; {other}"
         )
     return Column(name, task, distinct, 0, texts[0])
 
 
 def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[int]) -> bool:
-    """Whether a target is values, rather than labels: numbers but for mistakes, and more than a few whole ones."""
+    """Whether a target is values rather than labels: numeric apart from mistakes, and not just a few whole numbers."""
     if len(strays) * 10 > len(texts) and not all(COMMA.fullmatch(texts[i]) for i in strays):
         return False
     known = [number for number in numbers.values() if number is not None]
@@ -215,7 +213,7 @@ def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[in
 
 
 def _odd_gaps(texts: list[str]) -> set[str]:
-    """The unusual texts of a missing value, in a column that is numbers but for them."""
+    """Unusual texts for a missing value, in a column that is numeric apart from them."""
     numbers = {text: to_number(text) for text in set(texts)}
     others = {text for text, number in numbers.items() if number is None and text not in MISSING}
     numeric = sum(numbers[text] is not None for text in texts)
@@ -223,7 +221,7 @@ def _odd_gaps(texts: list[str]) -> set[str]:
 
 
 def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -> Column:
-    """What a column is good for, as an input."""
+    """Classify a column as an input."""
     texts = grid.texts(name)
     there = [text for text in texts if text not in missing]
     distinct, gaps = len(set(there)), len(texts) - len(there)
@@ -231,12 +229,12 @@ def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -
     if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
         pairs = len(set(zip(texts, labels, strict=True)))
         if pairs == distinct:
-            kind, reason = "left out", "says the same as the target"
+            kind, reason = "left out", "is equivalent to the target"
     return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
 
 
 def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[Kind, str]:
-    """The kind of a column by its values, and the reason where it is left out."""
+    """The kind of a column by its values, and the reason if it is left out."""
     rows, distinct = len(texts), len(set(there))
     if not there:
         return "left out", "is empty"
@@ -257,10 +255,10 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
         at = texts.index(strays[0])
         return (
             "left out",
-            f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; write numbers with a point",
+            f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; use a decimal point",
         )
     if all(DATE.fullmatch(text) for text in there):
-        return "left out", "is dates or times, which are not read; make numbers of them"
+        return "left out", "holds dates or times, which are not read; convert them to numbers"
     limit = min(FEW, max(2, rows // 4))
     if distinct <= limit:
         return "category", ""
@@ -268,10 +266,10 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
         at = texts.index(strays[0])
         more = f" and {len(strays) - 1:,} more" if len(strays) > 1 else ""
         odd = f"{_short(strays[0])!r} in line {grid.lines[at]}{more}"
-        return "left out", f"is numbers but for {odd}; correct it, or list it in missing"
+        return "left out", f"is numeric except for {odd}; correct it, or list it in missing"
     if distinct * 2 > len(there):
-        return "left out", "is texts that nearly all differ, such as names or ids"
-    return "left out", f"has {distinct:,} different texts; up to {limit} are taken for categories"
+        return "left out", "holds texts that nearly all differ, such as names or ids"
+    return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
 
 
 def _short(text: str) -> str:

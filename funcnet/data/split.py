@@ -27,12 +27,12 @@ class Parts(NamedTuple):
 @register("split")
 @frozen
 class Split(Spec):
-    """Fractions of the rows, drawn at random, that are held out; the rest is the training part.
+    """Random fractions of the rows, held out for validation and testing; the rest is the training part.
 
     With ``stratify`` every class is divided in these proportions. With ``group``, the name of a column, rows of one
     group stay together, and the fractions are of groups. With ``time`` nothing is drawn: the last rows are the test
-    part, those before them the validation part, in the order of the column of that name, or with true as they stand.
-    ``given`` are parts that stand in files of their own, each by the source's fields that differ:
+    part, those before them the validation part, ordered by the column of that name, or in file order if true.
+    ``given`` describes parts in separate files, each by the source's fields that differ:
     ``{"test": {"path": "test.csv"}}``; fractions are then of the other rows. With ``bootstrap``, that many training
     rows are drawn with replacement and the rows never drawn are the test part.
     """
@@ -53,7 +53,7 @@ class Split(Spec):
         others = {"stratify": self.stratify, "group": self.group, "time": self.time}
         chosen = [name for name, value in others.items() if value]
         if self.bootstrap is not None and (self.validation or self.test or chosen or self.given):
-            yield Problem(".bootstrap", "is a division of its own; leave out validation, test and stratify")
+            yield Problem(".bootstrap", "already divides the rows; leave out the other fields")
         if len(chosen) > 1:
             yield Problem(f".{chosen[1]}", f"does not go with {chosen[0]}; choose one")
         if chosen and not (self.validation or self.test):
@@ -64,7 +64,7 @@ class Split(Spec):
             elif not self.given[name]:
                 yield Problem(f".given.{name}", 'expected the fields that differ, such as {"path": "test.csv"}')
             elif getattr(self, name):
-                yield Problem(f".{name}", f"stands in a file of its own; leave out the fraction or given.{name}")
+                yield Problem(f".{name}", f"is already in a separate file; leave out the fraction or given.{name}")
 
     @property
     def columns(self) -> list[str]:
@@ -72,11 +72,10 @@ class Split(Spec):
         return [name for name in (self.group, self.time) if isinstance(name, str)]
 
     def parts(self, y: Array, key: Key, columns: Mapping[str, Array] | None = None, part: Array | None = None) -> Parts:
-        """Row numbers, a pure function of the targets, the columns and the key.
+        """Row numbers of each part, a pure function of the targets, the columns and the key.
 
-        ``part`` has 1 and 2 for rows that belong to the validation or test part already, and 0 for all others.
-        Raises   DataError when a part comes out empty, for stratifying targets that are not labels, or for a column
-                 that is not there
+        ``part`` is 1 or 2 for rows that already belong to the validation or test part, and 0 for all others.
+        Raises   DataError for an empty part, stratified targets other than labels, or a column that is missing
         """
         rows = len(y)
         if self.bootstrap is not None:
@@ -123,11 +122,11 @@ class Split(Spec):
 def _column(name: str, what: str, columns: Mapping[str, Array] | None, rows: int) -> Array:
     """The values of a column.
 
-    Raises   DataError for one that the source does not have, or that is not one value a row
+    Raises   DataError for a column that the source lacks, or one without exactly one value per row
     """
     known = columns or {}
     if name not in known:
-        there = f"it has {', '.join(known)}" if known else "it has none to name"
+        there = f"it has {', '.join(known)}" if known else "it has no named columns"
         raise DataError(f"split.{what}: the source has no column {name!r}{did_you_mean(name, known)}; {there}")
     values = known[name]
     if values.shape != (rows,):

@@ -39,7 +39,7 @@ def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None
             if not isinstance(leaf, Stream):  # whose rows are looked at when they are read
                 check_finite(leaf, what, name)
     if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
-        message = f"expected weights of 0 or more, some of them above 0, got {weight.min()} as the least"
+        message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
         raise DataError(message, layer=name)
     return x, y, weight
 

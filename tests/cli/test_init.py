@@ -69,8 +69,8 @@ leaves       target, labels         2        0  no
 
 target    'leaves', the last column; --target NAME takes another: labels, no (480), yes (120)
 left out  'customer_id' is an id: whole numbers that all differ
-          'name' is texts that nearly all differ, such as names or ids
-          'since' is dates or times, which are not read; make numbers of them
+          'name' holds texts that nearly all differ, such as names or ids
+          'since' holds dates or times, which are not read; convert them to numbers
           'currency' is always 'EUR'
 missing   94 values, which become the median, or the most frequent category, of their column
 split     train 420, validation 60, test 120 rows, all classes in proportion
@@ -232,8 +232,8 @@ ERRORS = {
     "itself": "data.json: is the data itself; give the spec another name with --out",
     "missing": "no.csv: there is no such file",
     "folder": ".: cannot be read: Is a directory",
-    "one": "one.csv: has one column only, 'a'; a column to learn from and one to predict are needed, "
-    "with a comma, semicolon, tab or bar between them",
+    "one": "one.csv: has only one column, 'a'; expected at least one to learn from and one to predict, "
+    "separated by a comma, semicolon, tab or bar",
 }
 
 

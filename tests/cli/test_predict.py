@@ -179,7 +179,8 @@ def test_check_says_what_it_found(results):
 MISTAKES = {
     "predict short": "funcnet: short.csv: has no column 'city', 'income'; it has age, grade\n",
     "predict none": "funcnet: nothing.csv: there is no such file\n",
-    "evaluate class": "funcnet: {place}/unknown.csv: has the class 'perhaps', which training did not; it had no, yes\n",
+    "evaluate class": "funcnet: {place}/unknown.csv: has the class 'perhaps', which the training data lacks; "
+    "it has no, yes\n",
 }
 
 
@@ -293,8 +294,7 @@ def test_rows_without_a_header_and_of_another_width(tmp_path, iris_run):
     assert wide.err == "funcnet: wide.csv: expected 4 columns of inputs, as in training, got 5\n"
     text = funcnet(tmp_path, "predict", str(iris_run), "text.csv")
     assert text.err == (
-        "funcnet: text.csv: line 2, column 'column_2': expected a number, got 'long'; "
-        "only inputs that are numbers are read\n"
+        "funcnet: text.csv: line 2, column 'column_2': expected a number, got 'long'; all inputs must be numbers\n"
     )
 
 

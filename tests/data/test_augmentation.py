@@ -297,23 +297,23 @@ def test_an_experiment_trains_with_it() -> None:
     [
         (data.RandomCrop(1), (FEATURES, LABELS[:40], None), fn.ShapeError,
          "RandomCrop: expected images (height, width, channels) or sequences (time, features), got shape (3,); "
-         "for plain features there are Jitter and Mixup"),
+         "for plain features use Jitter or Mixup"),
         (data.RandomFlip(), (MANY[..., 0], LABELS, None), fn.ShapeError,
          "RandomFlip: expected images (height, width, channels), got shape (6, 5); "
-         "one channel is an axis too: x[..., None]"),
+         "a single channel needs an axis: x[..., None]"),
         (data.RandomShift((1, 2, 3)), (MANY, LABELS, None), fn.ShapeError,
          "RandomShift: expected inputs of 3 axes and features, got shape (6, 5, 2); "
-         "one channel is an axis too: x[..., None]"),
+         "a single channel needs an axis: x[..., None]"),
         (data.Jitter(0.1), (LABELS, LABELS, None), fn.DataError,
          "Jitter: expected inputs as floats, got int64; convert them: x.astype(np.float32)"),
         (data.Jitter(0.1), ((FEATURES, FEATURES), LABELS[:40], None), fn.ShapeError,
          "Jitter: expected one array of inputs, got the shapes ((3,), (3,)); augment them apart"),
         (data.RandomFlip(targets=True), (MANY, MANY[:, 1:], None), fn.ShapeError,
-         "RandomFlip: expected targets in the places of the inputs, (6, 5), got (5, 5); leave out targets=True"),
+         "RandomFlip: expected targets with the inputs' axes (6, 5), got (5, 5); leave out targets=True"),
         (data.RandomFlip(targets=True), (MANY, LABELS, None), fn.DataError,
          "RandomFlip: expected targets as floats, got int64; convert them: x.astype(np.float32)"),
         (data.Mixup(), (FEATURES, LABELS[:40], None), fn.DataError,
-         "Mixup: expected targets as floats, got labels of int64, which have no mean; give the number of classes, "
+         "Mixup: expected targets as floats, got labels of int64, which cannot be mixed; give the classes, "
          "Mixup(classes=10), or one-hot rows"),
         (data.Mixup(classes=2), (FEATURES, LABELS[:40], None), fn.DataError,
          "Mixup: expected labels from 0 to 1, got 2; give more classes"),

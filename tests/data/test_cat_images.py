@@ -302,15 +302,15 @@ WRONG = {
     ),
     "never filled": (
         {"train_set_x": never_filled},
-        "'train_set_x' declares 12288000000000 bytes, and the file has 0 of them; not all of it was written",
+        "'train_set_x' declares 12288000000000 bytes, but the file holds 0; it was not written completely",
     ),
     "hardly filled": (
         {"train_set_x": hardly_filled},
-        "'train_set_x' declares 614400 bytes, and the file has 12288 of them; not all of it was written",
+        "'train_set_x' declares 614400 bytes, but the file holds 12288; it was not written completely",
     ),
     "never written": (
         {"train_set_x": never_written},
-        "'train_set_x' declares 61440 bytes, and the file has 0 of them; not all of it was written",
+        "'train_set_x' declares 61440 bytes, but the file holds 0; it was not written completely",
     ),
     "floats": (
         {"train_set_x": X / 255.0},

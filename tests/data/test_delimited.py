@@ -212,7 +212,7 @@ def test_a_given_file_beside_groups(tmp_path):
         (
             "a,b,y\n1,2,0\n3,?,1\n",
             {"path": "test.csv"},
-            "{folder}/test.csv: line 3, column 'b': the value is missing; say what it becomes, "
+            "{folder}/test.csv: line 3, column 'b': the value is missing; choose a replacement, "
             'such as "impute": "median"',
         ),
         ("a,b,y\n1,2,2\n", {"path": "none.csv"}, "{folder}/none.csv: there is no such file"),
@@ -237,7 +237,7 @@ BAD = {
     "header-alone": ("a,y\n", {}, "has no rows below its header"),
     "short": ("a,b,y\n1,2,0\n3,1\n", {}, "line 3: expected 3 values, got 2"),
     "long": ("a,y\n1,2\n\n3,1,4\n", {}, "line 4: expected 2 values, got 3"),
-    "delimiter": ("a,y\n1;2\n", {}, "line 2: expected 2 values, got 1; is the delimiter another?"),
+    "delimiter": ("a,y\n1;2\n", {}, "line 2: expected 2 values, got 1; is the delimiter right?"),
     "short-after-lines": ('a,y\n"1\n\n2",2\n3,1,4\n', {}, "line 5: expected 2 values, got 3"),
     "text": (
         "a,y\n1,0\nmany,1\n",
@@ -278,12 +278,12 @@ BAD = {
     "missing": (
         "a,y\n1,0\n,1\n",
         {},
-        'line 3, column \'a\': the value is missing; say what it becomes, such as "impute": "median"',
+        'line 3, column \'a\': the value is missing; choose a replacement, such as "impute": "median"',
     ),
     "missing-category": (
         "a,y\nu,0\nNA,1\n",
         {"categorical": "a"},
-        'line 3, column \'a\': the value is missing; say what it becomes, such as "impute": "median"',
+        'line 3, column \'a\': the value is missing; choose a replacement, such as "impute": "median"',
     ),
     "missing-target": ("a,y\n1,0\n2,?\n", {}, "line 3, column 'y': the target is missing; leave the row out"),
     "mixed-target": (
@@ -299,12 +299,12 @@ BAD = {
     "target-number": ("a,y\n1,0\n", {"target": 2}, "has no column 2 (target); it has 2, from 0"),
     "target-negative": ("a,y\n1,0\n", {"target": -3}, "has no column -3 (target); it has 2, from 0"),
     "target-twice": ("a,y\n1,0\n", {"target": [-1, 1]}, "the column 'y' is named twice as a target"),
-    "target-alone": ("y\n1\n2\n", {}, "no column is left as an input, beside the target y"),
-    "target-input": ("a,y\n1,0\n", {"inputs": ["a", "y"]}, "the column 'y' is among the inputs and is the target"),
+    "target-alone": ("y\n1\n2\n", {}, "no column is left as an input besides the target y"),
+    "target-input": ("a,y\n1,0\n", {"inputs": ["a", "y"]}, "the column 'y' is both an input and the target"),
     "target-ordinal": (
         "a,y\n1,0\n",
         {"ordinal": {"y": ["0", "1"]}},
-        "'y' is the target and stands in ordinal; list it in categorical",
+        "'y' is the target and is listed in ordinal; list it in categorical",
     ),
     "label-targets": (
         "a,u,v\n1,p,q\n",
@@ -317,7 +317,7 @@ BAD = {
     "weight-missing": (
         "a,y,w\n1,0,\n",
         {"weight": "w"},
-        "line 2, column 'w': expected a number, got ''; a weight is never missing",
+        "line 2, column 'w': expected a number, got ''; weights must not be missing",
     ),
     "split": ("a,y\n1,0\n", {"split": data.Split(group="g", test=0.5)}, "has no column 'g' (split); it has a, y"),
     "group-missing": (
@@ -328,8 +328,8 @@ BAD = {
     "times": (
         "a,t,y\n1,1999,0\n1,2001-01-01,0\n",
         {"split": data.Split(time="t", test=0.5)},
-        "line 3, column 't': expected a number, got '2001-01-01'; to order rows, all are numbers, or all texts such as "
-        "2024-05-31",
+        "line 3, column 't': expected a number, got '2001-01-01'; use only numbers to order rows, or only texts "
+        "such as 2024-05-31",
     ),
     "twice": ("a,a,y\n1,2,0\n", {}, "two columns are called 'a'; rename one"),
     "open-quote": ('a,y\n1,0\n"2,1\n3,0\n', {}, "line 3: cannot be read: unexpected end of data"),
@@ -387,7 +387,7 @@ def test_a_bad_table_is_one_clear_error(tmp_path, name):
         (
             "a,y,w\n1,0,-1\n",
             {"weight": "w"},
-            "Csv: expected weights of 0 or more, some of them above 0, got -1.0 as the least",
+            "Csv: expected weights of 0 or more, at least one above 0, got a minimum of -1.0",
         ),
         (
             "a,y\n1e300,0\n-1e300,1\n",
@@ -416,13 +416,13 @@ def test_too_many_categories_are_refused_before_they_become_columns(tmp_path):
         ({"delimiter": "\n"}, "Csv.delimiter: expected one character, such as ',' or '\\t', got '\\n'"),
         ({"delimiter": '"'}, "Csv.delimiter: expected one character, such as ',' or '\\t', got '\"'"),
         ({"target": ()}, "Csv.target: expected a column to predict, got none"),
-        ({"inputs": ()}, "Csv.inputs: expected columns that differ, at least one"),
-        ({"inputs": ("a", "a")}, "Csv.inputs: expected columns that differ, at least one"),
+        ({"inputs": ()}, "Csv.inputs: expected distinct columns, at least one"),
+        ({"inputs": ("a", "a")}, "Csv.inputs: expected distinct columns, at least one"),
         (
             {"categorical": "a", "ordinal": {"a": ["u"]}},
             "Csv.ordinal: 'a' is in categorical too; a column is one or the other",
         ),
-        ({"ordinal": {"a": ["u", "u"]}}, "Csv.ordinal.a: expected categories that differ, at least one"),
+        ({"ordinal": {"a": ["u", "u"]}}, "Csv.ordinal.a: expected distinct categories, at least one"),
         ({"missing": [1]}, "Csv.missing[0]: expected a string, got 1"),
     ],
 )

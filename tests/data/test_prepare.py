@@ -177,7 +177,7 @@ def test_the_last_rows_in_time_are_held_out(times, order):
     [
         ({"grupp": np.zeros(4)}, "split.group: the source has no column 'group', did you mean 'grupp'?; it has grupp"),
         ({"a": np.zeros(4), "b": np.zeros(4)}, "split.group: the source has no column 'group'; it has a, b"),
-        ({}, "split.group: the source has no column 'group'; it has none to name"),
+        ({}, "split.group: the source has no column 'group'; it has no named columns"),
         ({"group": np.zeros(4)}, "split.train: gets no rows out of 4; use more data or other fractions"),
     ],
     ids=["near", "far", "none", "one-group"],
@@ -261,7 +261,7 @@ def test_files_that_do_not_fit_together(tmp_path, x, y, expected):
         ({"given": {"test": {}}}, 'Split.given.test: expected the fields that differ, such as {"path": "test.csv"}'),
         (
             {"given": {"test": {"path": "a"}}, "test": 0.1},
-            "Split.test: stands in a file of its own; leave out the fraction or given.test",
+            "Split.test: is already in a separate file; leave out the fraction or given.test",
         ),
     ],
 )
@@ -280,7 +280,7 @@ def test_splits_by_columns_and_files_that_contradict_themselves(fields, expected
         ),
         (
             {"bootstrap": 3, "test": 0.1},
-            "Split.bootstrap: is a division of its own; leave out validation, test and stratify",
+            "Split.bootstrap: already divides the rows; leave out the other fields",
         ),
         ({"test": 1.0}, "Split.test: must be at least 0 and below 1, got 1.0"),
         ({"validation": -0.1}, "Split.validation: must be at least 0 and below 1, got -0.1"),

@@ -342,7 +342,7 @@ def test_a_class_that_training_never_saw(tmp_path, labels, label):
     with pytest.raises(fn.DataError) as error:
         fn.run(experiment, tmp_path / "run", base=tmp_path)
     assert str(error.value) == (
-        f"Csv: the validation part has the class {label!r}, which the training part does not have; "
+        f"Csv: the validation part has the class {label!r}, which the training part lacks; "
         "stratify the split, or use more rows of it"
     )
     assert not (tmp_path / "run").exists()

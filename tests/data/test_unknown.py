@@ -60,18 +60,18 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
     "with odd gaps": (lambda i: "n/a" if i % 4 == 0 else i, ("number", 30, 10, "1", "")),
     "mostly none": (
         lambda i: "none" if i % 4 else i,
-        ("left out", 11, 0, "0", "has 11 different texts; up to 10 are taken for categories"),
+        ("left out", 11, 0, "0", "has 11 different texts; at most 10 are taken as categories"),
     ),
     "colour": (lambda i: "red" if i % 3 else "blue", ("category", 2, 0, "blue", "")),
     "up to ten": (lambda i: f"c{i % 10}", ("category", 10, 0, "c0", "")),
     "dependents": (lambda i: ["0", "1", "3+"][i % 7 % 3], ("category", 3, 0, "0", "")),
     "eleven": (
         lambda i: f"c{i % 11}",
-        ("left out", 11, 0, "c0", "has 11 different texts; up to 10 are taken for categories"),
+        ("left out", 11, 0, "c0", "has 11 different texts; at most 10 are taken as categories"),
     ),
     "name": (
         lambda i: f"{NAMES[i % 4]} {i}",
-        ("left out", 40, 0, "Ann Lee 0", "is texts that nearly all differ, such as names or ids"),
+        ("left out", 40, 0, "Ann Lee 0", "holds texts that nearly all differ, such as names or ids"),
     ),
     "row": (lambda i: i, ("left out", 40, 0, "0", "numbers the rows")),
     "from one": (lambda i: i + 1, ("left out", 40, 0, "1", "numbers the rows")),
@@ -87,15 +87,15 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
     "rare": (lambda i: i if i in (3, 9) else "NA", ("left out", 2, 38, "3", "is missing in 38 of 40 rows")),
     "date": (
         lambda i: f"2024-03-{i % 28 + 1:02d}",
-        ("left out", 28, 0, "2024-03-01", "is dates or times, which are not read; make numbers of them"),
+        ("left out", 28, 0, "2024-03-01", "holds dates or times, which are not read; convert them to numbers"),
     ),
     "clock": (
         lambda i: f"{i % 24}:30",
-        ("left out", 24, 0, "0:30", "is dates or times, which are not read; make numbers of them"),
+        ("left out", 24, 0, "0:30", "holds dates or times, which are not read; convert them to numbers"),
     ),
     "comma": (
         lambda i: f'"{i},5"',
-        ("left out", 40, 0, "0,5", "has numbers with a comma, such as '0,5' in line 2; write numbers with a point"),
+        ("left out", 40, 0, "0,5", "has numbers with a comma, such as '0,5' in line 2; use a decimal point"),
     ),
     "typing error": (
         lambda i: "12a" if i in (20, 30) else i / 4,
@@ -104,12 +104,12 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
             39,
             0,
             "0.0",
-            "is numbers but for '12a' in line 22 and 1 more; correct it, or list it in missing",
+            "is numeric except for '12a' in line 22 and 1 more; correct it, or list it in missing",
         ),
     ),
     "twin": (
         lambda i: "warm" if CLASS(i) == "red" else "cold",
-        ("left out", 2, 0, "cold", "says the same as the target"),
+        ("left out", 2, 0, "cold", "is equivalent to the target"),
     ),
 }
 
@@ -203,8 +203,8 @@ MISTAKES = {  # text, target and task to the message
         "price\n1\n2\n",
         None,
         None,
-        "has one column only, 'price'; a column to learn from and one to predict are needed, "
-        "with a comma, semicolon, tab or bar between them",
+        "has only one column, 'price'; expected at least one to learn from and one to predict, "
+        "separated by a comma, semicolon, tab or bar",
     ),
     "no such target": (
         "a,b,species\n1,2,x\n3,4,y\n",
@@ -217,19 +217,19 @@ MISTAKES = {  # text, target and task to the message
         "a,b,t\n1,2,x\n2,5,\n3,4,y\n4,9,?\n",
         None,
         None,
-        f"line 3, column 't': the target is missing here and in 1 more rows; remove what has none, or {OTHERWISE}",
+        f"line 3, column 't': the target is missing here and in 1 more rows; remove these rows, or {OTHERWISE}",
     ),
     "one target": (
         "a,b,t\n1,2,x\n2,5,x\n",
         None,
         None,
-        f"the last column, 't', is always 'x', which leaves nothing to predict; {OTHERWISE}",
+        f"the last column 't' is always 'x', which leaves nothing to predict; {OTHERWISE}",
     ),
     "names": (
         "t,a,b\nAnn,2,3\nBo,5,6\nCleo,1,1\n",
         "t",
         None,
-        f"'t', has 3 different values in 3 rows, which are no classes; {OTHERWISE}",
+        f"'t' has 3 different values in 3 rows, too many for classes; {OTHERWISE}",
     ),
     "words as values": (
         "a,t\n1.5,x\n2.5,y\n",
@@ -247,14 +247,14 @@ MISTAKES = {  # text, target and task to the message
         "a;t\n1.5;1,5\n2.5;2,5\n3.5;7,5\n",
         None,
         None,
-        "line 2, column 't': expected a number to predict, got '1,5'; write numbers with a point",
+        "line 2, column 't': expected a number to predict, got '1,5'; use a decimal point",
     ),
     "nothing to learn from": (
         rows(40, lambda i: "EUR", lambda i: f"{NAMES[i % 4]} {i}", NUMBER, header=["unit", "name", "t"]),
         None,
         None,
-        "has no column to learn from, beside the target 't' "
-        "('unit': is always 'EUR'; 'name': is texts that nearly all differ, such as names or ids)",
+        "has no column to learn from besides the target 't' "
+        "('unit': is always 'EUR'; 'name': holds texts that nearly all differ, such as names or ids)",
     ),
 }
 

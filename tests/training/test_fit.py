@@ -658,7 +658,7 @@ def test_a_real_sigint_in_a_real_process() -> None:
 def test_weights_that_make_no_mean_are_refused(weight: Any, least: str) -> None:
     with pytest.raises(fn.DataError) as caught:
         fit((X, LABELS, weight), epochs=1)
-    assert str(caught.value) == f"expected weights of 0 or more, some of them above 0, got {least} as the least"
+    assert str(caught.value) == f"expected weights of 0 or more, at least one above 0, got a minimum of {least}"
 
 
 def test_a_last_batch_that_is_too_small_is_found_before_training() -> None:

@@ -22,19 +22,19 @@ from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
 AT_ONCE = 2**20
-"""Bytes that are unpacked together"""
+"""Bytes unpacked at a time"""
 
 
 def loaded(piece: Piece, stream: bool | None) -> Array | Stream:
-    """A piece as a stream where that is asked for, or it is large, else as an array in memory."""
+    """A piece as a stream if ``stream`` asks for it, or by default if it is large, else as an array in memory."""
     size = piece.rows * math.prod(piece.shape) * piece.dtype.itemsize
     return Stream([piece]) if stream or (stream is None and size > LARGE) else piece.read(0, piece.rows)
 
 
 def opened(path: Path, mode: str = "rb") -> IO[Any]:
-    """A file.
+    """Open a file.
 
-    Raises   DataError for one that is missing, empty or cannot be read
+    Raises   DataError for a file that is missing, empty or unreadable
     """
     try:
         if os.path.getsize(path) == 0:
@@ -44,12 +44,12 @@ def opened(path: Path, mode: str = "rb") -> IO[Any]:
         raise DataError(f"{path}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # an impossible file name
         raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
 def check_form(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Refuse arrays that are no rows of numbers, before anything is allocated for them.
+    """Refuse arrays without rows or without entries, before any memory is allocated for them.
 
     Raises   DataError
     """
@@ -63,18 +63,18 @@ def check_form(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None
 
 
 def npy_piece(path: Path) -> Piece:
-    """An ``.npy`` file, looked at from its header alone.
+    """The rows of an ``.npy`` file, described by its header alone.
 
-    Raises   DataError for another kind of file, objects, a single number, or a size that the file does not have
+    Raises   DataError for another kind of file, objects, a single number, or a size that contradicts the header
     """
     with opened(path) as file:
         try:
             shape, fortran, dtype = npy_header(file)
-        except Exception as error:  # NumPy's reader of headers has half a dozen kinds
+        except Exception as error:  # NumPy's header reader raises half a dozen kinds
             raise DataError(f"{path}: is not an .npy file ({error}); np.save makes one") from None
         offset, size = file.tell(), os.path.getsize(path)
     if dtype.hasobject:
-        raise DataError(f"{path}: holds objects, which only a pickle can; save an array of numbers")
+        raise DataError(f"{path}: holds pickled objects, which are never loaded; save an array of numbers")
     check_form(f"{path}:", shape, dtype)
     expected = offset + math.prod(shape) * dtype.itemsize
     if size != expected:
@@ -96,10 +96,10 @@ def npy_piece(path: Path) -> Piece:
 @register("npy")
 @frozen
 class Npy(Source):
-    """Arrays in ``.npy`` files of their own: ``x`` (rows, …), ``y`` (rows,) or (rows, outputs), ``weight`` (rows,).
+    """Arrays in separate ``.npy`` files: ``x`` (rows, …), ``y`` (rows,) or (rows, outputs), ``weight`` (rows,).
 
-    With ``stream`` the rows of x stay in the file and are read in blocks; by default those of more than 256 MB do.
-    The columns that a split names are files of their own, too.
+    With ``stream`` the rows of x stay in the file and are read in blocks, the default above 256 MB.
+    The columns that a split names are separate files too.
     Raises   DataError for a file that is missing, damaged or of another kind
     """
 
@@ -141,7 +141,7 @@ class Npz(Source):
     weight: str | None = None
 
     def in_shape(self, base: Path) -> Shape | None:
-        """Read from the header of the member alone."""
+        """The shape from the member's header alone."""
         path = inside(base, self.path)
         with _as_data():
             return npz_shape(path, self.x)[1:]
@@ -159,12 +159,12 @@ class Npz(Source):
 def members_of(path: Path, *wanted: str) -> dict[str, Array]:
     """Arrays of an archive.
 
-    Raises   DataError as ``read_npz`` does, and for one that holds nothing
+    Raises   DataError as ``read_npz`` does, and for an array without entries
     """
     with _as_data():
         members = read_npz(path, wanted)
     for name, array in members.items():
-        if array.ndim:  # a single number is told of with the number of rows
+        if array.ndim:  # a single number is reported with the number of rows
             check_form(f"{path}: {name!r}", array.shape, array.dtype)
     return members
 

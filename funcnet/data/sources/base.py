@@ -1,4 +1,4 @@
-"""What a data source is: a spec that gives a table of inputs and targets. And arrays written out in the spec."""
+"""The base of data sources, specs that give a table of inputs and targets; and arrays written out in a spec."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Scale = Literal["standard", "minmax", "robust"]
 
 
 class Frame(NamedTuple):
-    """Inputs in columns of different kinds: numbers, NaN where one is missing, or texts, empty where one is missing."""
+    """Inputs in columns of different kinds: numbers, NaN if missing, or texts, empty if missing."""
 
     columns: dict[str, Array]
     lines: Array
-    """The line of the file that each row stands in"""
+    """The line number of each row in its file"""
 
     @property
     def rows(self) -> int:
@@ -37,7 +37,7 @@ Inputs = Array | Frame | Stream
 
 
 class Table(NamedTuple):
-    """Inputs and targets row by row, and what else a source knows of its rows."""
+    """Inputs and targets by row, with classes, weights and further columns."""
 
     x: Inputs
     y: Array
@@ -48,7 +48,7 @@ class Table(NamedTuple):
     columns: Mapping[str, Array] = {}
     """Further values of each row, by which a split may group or order them"""
     part: Array | None = None
-    """0 for a row that trains, 1 for one of the validation part, 2 of the test part, where the files say so"""
+    """The part of each row if the files define it: 0 for training, 1 for validation, 2 for testing"""
     outputs: tuple[str, ...] = ()
     """The names of the targets"""
 
@@ -58,14 +58,14 @@ class Source(Spec):
     """Base of every source. All have these fields:
 
     ``split``         how rows are divided into training, validation and test parts
-    ``impute``        what a missing number becomes: the "mean", "median" or "most_frequent" of the training part, or
-                      a number; a missing category the most frequent one. Without it nothing may be missing
-    ``flatten``       each input becomes one axis
-    ``divide``        inputs are divided by it, such as pixels by 255
+    ``impute``        the value for a missing number: the "mean", "median" or "most_frequent" of the training part, or
+                      a number; a missing category becomes the most frequent one. Without it missing values are errors
+    ``flatten``       each input becomes a vector
+    ``divide``        a number that inputs are divided by, such as 255 for pixels
     ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,
                       "minmax" to 0 and 1, "robust" to median 0 and an interquartile range of 1
     ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units
-    ``block``         rows are shuffled in blocks of so many, which is how more than fits into memory is read
+    ``block``         rows per block; rows are shuffled in blocks, so that data larger than memory can be read
     """
 
     kind: ClassVar[str] = "data"
@@ -85,7 +85,7 @@ class Source(Spec):
         return [] if self.split is None else self.split.columns
 
     def in_shape(self, base: Path) -> Shape | None:
-        """The shape of one input before preprocessing, where it is known before the data is read, else None."""
+        """The shape of one input before preprocessing; None if only the data determines it."""
         raise TypeError(f"{type(self).__name__} does not define in_shape(base)")
 
     def table(self, base: Path, key: Key) -> Table:

@@ -1,4 +1,4 @@
-"""Small real data sets that come with the package; ``ORIGIN.md`` beside them says from where, and the licences."""
+"""Small real data sets that come with the package; ``ORIGIN.md`` beside them lists origins and licences."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Digits(Source):
 @register("noisy_digits")
 @frozen
 class NoisyDigits(Source):
-    """The 1797 digits as images of 8×8×1 in 0 to 1: targets as they are, inputs with normal noise added to them."""
+    """The 1797 digits as 8×8×1 images in [0, 1]: the targets clean, the inputs with normal noise added."""
 
     deviation: float = field(default=0.4, validator=non_negative)
 
@@ -53,7 +53,7 @@ class NoisyDigits(Source):
 
 @frozen
 class Measurements(Source):
-    """Base of the sets whose columns are measurements with names."""
+    """Base of the data sets with named measurements as columns."""
 
     file: ClassVar[str]
     features: ClassVar[tuple[str, ...]]
@@ -100,7 +100,7 @@ NUCLEUS = (
 class BreastCancer(Measurements):
     """569 breast tumours, 0 malignant, 1 benign: 10 measurements of cell nuclei. Street, Wolberg, Mangasarian (1993).
 
-    Each measurement is there three times: its mean over the nuclei of an image, the standard error of that
+    Each measurement appears three times: its mean over the nuclei of an image, the standard error of that
     mean, and its worst, the mean of the three largest values.
     """
 
@@ -112,11 +112,11 @@ class BreastCancer(Measurements):
 @register("diabetes")
 @frozen
 class Diabetes(Measurements):
-    """442 diabetes patients: 10 baseline measurements and how far the disease was a year later. Efron et al. (2004).
+    """442 diabetes patients: 10 baseline measurements and disease progression a year later. Efron et al. (2004).
 
-    Everything is in its own units, nothing scaled; the target goes from 25 to 346. The measurements are
+    All values are in their original units, unscaled; the target ranges from 25 to 346. The measurements are
     age in years, sex (1 or 2), body mass index, mean blood pressure, and of the blood serum: total
-    cholesterol, LDL, HDL, total cholesterol / HDL, what is probably the log of triglycerides, and glucose.
+    cholesterol, LDL, HDL, total cholesterol / HDL, probably the log of triglycerides, and glucose.
     """
 
     file = "diabetes"

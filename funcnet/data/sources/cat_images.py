@@ -27,12 +27,12 @@ IMAGE = (SIDE, SIDE, 3)
 @register("cat_images")
 @frozen
 class CatImages(Source):
-    """Colour images of 64 x 64 pixels in two classes, 1 for what is looked for; training and test part are given.
+    """Colour images of 64 x 64 pixels in two classes, 1 for the positive one, with given training and test parts.
 
     ``folder`` holds ``train_catvnoncat.h5`` with the datasets train_set_x (m, 64, 64, 3) uint8, train_set_y (m,)
-    integers and list_classes (names as bytes), and ``test_catvnoncat.h5`` with the same, test_ in front. It needs
-    h5py, the extra hdf5. Without a folder, ``train`` and ``test`` images of shapes are drawn instead, and what is
-    looked for is a ring.
+    integers and list_classes (names as bytes), and ``test_catvnoncat.h5`` with the same but the prefix test_. It
+    needs h5py, the extra hdf5. Without a folder, ``train`` and ``test`` images of shapes are drawn instead, and rings
+    are the positive class.
     Inputs (64, 64, 3) uint8, targets labels.
     Raises   DataError for a file that is missing, damaged, or of another layout
     """
@@ -68,7 +68,7 @@ class CatImages(Source):
 
 
 class Images(NamedTuple):
-    """One file: images (m, 64, 64, 3) uint8, labels (m,) int64, and what the labels are called."""
+    """One file: images (m, 64, 64, 3) uint8, labels (m,) int64, and the names of the classes."""
 
     x: Array
     y: Array
@@ -76,7 +76,7 @@ class Images(NamedTuple):
 
 
 def read(path: Path, part: str) -> Images:
-    """The images of one file; ``part`` is the first word of its datasets' names.
+    """The images of one file; ``part`` is the prefix of its dataset names.
 
     Raises   DataError
     """
@@ -109,7 +109,7 @@ def read(path: Path, part: str) -> Images:
 def decoded(name: object, path: Path) -> str:
     """The name of a class from its bytes.
 
-    Raises   DataError for what is no UTF-8 text
+    Raises   DataError for a name other than UTF-8 bytes
     """
     if isinstance(name, bytes):
         with contextlib.suppress(UnicodeDecodeError):

@@ -20,9 +20,9 @@ from funcnet.spec.base import MAX_INTEGER, register
 from funcnet.spec.fields import Words, frozen
 
 MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
-"""What stands for a missing value, unless the spec says otherwise"""
+"""Texts for a missing value, unless the spec says otherwise"""
 LONGEST_WORD = 1000
-"""Characters of a label or category"""
+"""Maximum characters of a label or category"""
 
 
 # ----- what a deployed program brings along, which uses NumPy and the standard library alone --------------------------
@@ -47,7 +47,7 @@ def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str],
                     if header:
                         continue
                 if len(cells) != len(names):
-                    hint = "; is the delimiter another?" if len(cells) == 1 else ""
+                    hint = "; is the delimiter right?" if len(cells) == 1 else ""
                     raise ValueError(f"line {begins}: expected {len(names)} values, got {len(cells)}{hint}")
                 rows.append(cells)
                 lines.append(begins)
@@ -83,9 +83,9 @@ def to_number(value: Any) -> float | None:
 
 
 class Grid:
-    """The texts of a file: the names of its columns, its rows, and the line that each stands in.
+    """The texts of a file: the names of its columns, its rows, and the line number of each row.
 
-    Raises   DataError for a file that is missing, empty, not UTF-8 text, ragged, or has two columns of one name
+    Raises   DataError for a file that is missing, empty, not UTF-8 text, ragged, or has duplicate column names
     """
 
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
@@ -118,7 +118,7 @@ class Grid:
         return np.array(texts)
 
     def place(self, row: int, name: str) -> str:
-        """Where a value stands."""
+        """The file, line and column of a value."""
         return f"{self.path}: line {self.lines[row]}, column {name!r}"
 
     def column(self, wanted: str | int, what: str) -> str:
@@ -136,9 +136,9 @@ class Grid:
         return wanted
 
     def numbers(self, name: str, missing: Sequence[str], hint: str) -> Array:
-        """A column of numbers, NaN where one is missing.
+        """A column of numbers, NaN for missing ones.
 
-        Raises   DataError for a text that is no number, with its line and column
+        Raises   DataError for a text that is not a number, with its line and column
         """
         values = np.empty(len(self.rows))
         for i, text in enumerate(self.texts(name)):
@@ -165,13 +165,12 @@ def _not_text(path: Path) -> int:
 class Csv(Source):
     """A table in a text file: a header, then a row a line.
 
-    ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. A target whose
-    values are texts, or that stands in ``categorical``, is labels; whole numbers may be labels, others are values.
-    ``inputs`` are the columns to learn from, by default all others but ``weight`` and those that the split names.
-    Inputs are numbers, except those in ``categorical``, which become a column of 0 and 1 for each category of the
-    training part (one that it did not have: all 0), and those in ``ordinal``, which become 0, 1, 2, … in the order
-    that is given for each (one that is not in it: -1). ``missing`` are the texts of a missing value, which is an error
-    unless ``impute`` says what it becomes.
+    ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. Texts, and the
+    columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. ``inputs`` are the
+    columns to learn from, by default all others except ``weight`` and those that the split names. Inputs are numbers,
+    except those in ``categorical``, which become a column of 0 and 1 for each category of the training part (all 0
+    for an unknown one), and those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one).
+    ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
     Raises   DataError with the line and the column
     """
 
@@ -193,11 +192,11 @@ class Csv(Source):
                 yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
         for name, order in self.ordinal.items():
             if len(set(order)) < len(order) or not order:
-                yield Problem(f".ordinal.{name}", "expected categories that differ, at least one")
+                yield Problem(f".ordinal.{name}", "expected distinct categories, at least one")
         if self.target == ():
             yield Problem(".target", "expected a column to predict, got none")
         if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
-            yield Problem(".inputs", "expected columns that differ, at least one")
+            yield Problem(".inputs", "expected distinct columns, at least one")
 
     def in_shape(self, base: Path) -> Shape | None:
         """None: it depends on the categories."""
@@ -216,11 +215,11 @@ class Csv(Source):
             aside = {*targets, *self.split_columns(), self.weight}
             names = [name for name in grid.names if name not in aside]
             if not names:
-                raise DataError(f"{grid.path}: no column is left as an input, beside the target {listed(targets)}")
+                raise DataError(f"{grid.path}: no column is left as an input besides the target {listed(targets)}")
             return names
         for name in self.inputs:
             if grid.column(name, "inputs") in targets:
-                raise DataError(f"{grid.path}: the column {name!r} is among the inputs and is the target")
+                raise DataError(f"{grid.path}: the column {name!r} is both an input and the target")
         return list(self.inputs)
 
     def table(self, base: Path, key: Key) -> Table:
@@ -232,11 +231,11 @@ class Csv(Source):
                 grid.column(name, field_name)
         for name in targets:
             if name in self.ordinal:
-                raise DataError(f"{grid.path}: {name!r} is the target and stands in ordinal; list it in categorical")
+                raise DataError(f"{grid.path}: {name!r} is the target and is listed in ordinal; list it in categorical")
         columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
-            weight = grid.numbers(grid.column(self.weight, "weight"), (), "a weight is never missing")
+            weight = grid.numbers(grid.column(self.weight, "weight"), (), "weights must not be missing")
         ys = [self._target(grid, name) for name in targets]
         if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
             raise DataError(
@@ -255,7 +254,7 @@ class Csv(Source):
             return words
         if to_number(words[0]) is None and not any(to_number(text) is not None for text in words.tolist()):
             return words
-        return grid.numbers(name, (), "to order rows, all are numbers, or all texts such as 2024-05-31")
+        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31")
 
     def _target(self, grid: Grid, name: str) -> Array:
         """Labels as texts, whole numbers, or numbers."""
@@ -285,12 +284,12 @@ class Csv(Source):
             if self.impute is None and absent.any():
                 raise DataError(
                     f"{grid.place(int(np.argmax(absent)), name)}: the value is missing; "
-                    'say what it becomes, such as "impute": "median"'
+                    'choose a replacement, such as "impute": "median"'
                 )
         return Frame(columns, np.array(grid.lines))
 
     def read(self, path: Path, names: Sequence[str]) -> Frame:
-        """The inputs of another file of this form, found by their names; other columns are left alone."""
+        """The inputs of another file of this form, matched by name; other columns are ignored."""
         grid = Grid(path, self.delimiter, self.header)
         if self.header:
             lost = [name for name in names if name not in grid.names]

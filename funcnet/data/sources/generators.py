@@ -1,4 +1,4 @@
-"""Data that is drawn or counted out rather than read."""
+"""Synthetic data, generated rather than read."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class HalfPlaneGrid(Source):
         return Table(points.astype(np.float64), (points[:, 1] >= 0).astype(np.int64), ("below", "above"))
 
 
-MAX_NUMBERS = 2**31  # 16 GB: beyond it a size in the spec is far likelier a mistake
+MAX_NUMBERS = 2**31  # 16 GB; a larger size in a spec is most likely a mistake
 
 
 def check_size(path: str, rows: int, columns: int) -> Iterator[Problem]:
-    """A problem where a table would have more numbers than fit into memory."""
+    """A problem if a table would have more numbers than fit into memory."""
     if rows * columns > MAX_NUMBERS:
         yield Problem(path, f"gives {rows * columns} numbers; the limit is {MAX_NUMBERS}")
 
@@ -62,13 +62,13 @@ several = Range("2 or more", lambda value: value >= 2)
 
 
 def check_limits(low: float, high: float) -> Iterator[Problem]:
-    """A problem where an interval is empty."""
+    """A problem if an interval is empty."""
     if low >= high:
         yield Problem(".high", f"must be more than low, {low}, got {high}")
 
 
 def check_classes(rows: int, classes: int) -> Iterator[Problem]:
-    """A problem where some class would have no row."""
+    """A problem if some class would have no row."""
     if rows < classes:
         yield Problem(".rows", f"must be at least the number of classes, {classes}, got {rows}")
 
@@ -115,7 +115,7 @@ class Function(Source):
 @register("normal_noise")
 @frozen
 class NormalNoise(Source):
-    """Inputs and targets that are standard normal and have nothing to do with each other."""
+    """Standard normal inputs and targets, independent of each other."""
 
     rows: int = field(validator=positive)
     inputs: int = field(validator=positive)
@@ -182,9 +182,8 @@ class Circles(Source):
 class Spirals(Source):
     """Interleaved Archimedean spirals, one class each, with Gaussian noise of deviation ``noise``.
 
-    At the radius r the arm k has the angle ``2π (turns r + k / classes)``. Radii go from 0.1, where the arms
-    are apart, to 1, drawn so that points are equally dense all over the disc; ``turns`` below 0 turns the
-    other way.
+    At radius r, arm k has the angle ``2π (turns r + k / classes)``. Radii range from 0.1, where the arms are
+    apart, to 1, and are drawn for a uniform density over the disc; negative ``turns`` reverse the direction.
     """
 
     rows: int = field(default=600, validator=positive)

@@ -1,4 +1,4 @@
-"""HDF5 files, read with care: every link stays inside the file, and datasets hold what they declare."""
+"""HDF5 files, read safely: links must stay inside the file, and datasets must hold the size they declare."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
 MOST_LINKS = 64
-"""Links and groups on the way to a dataset"""
+"""Maximum links and groups on the path to a dataset"""
 
 PACKED = 1100
-"""The most that a filter compresses: deflate reaches 1032 to 1"""
+"""Maximum compression ratio of a filter; deflate reaches 1032 to 1"""
 
 
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[Any]:
-    """An HDF5 file to read from; needs h5py, the extra hdf5.
+    """Open an HDF5 file to read; needs h5py, the extra hdf5.
 
-    Raises   DataError for a file that is missing, of another kind, or damaged, even where the damage shows later
+    Raises   DataError for a file that is missing, of another kind, or damaged, even if the damage shows later
     """
     h5py = require("h5py", "hdf5", f"reading {path.name}")
     opened(path).close()
@@ -68,7 +68,7 @@ def dataset(file: Any, name: str) -> Any:
     filters = node.id.get_create_plist().get_nfilters()
     if node.dtype.kind != "O" and whole > stored * (PACKED if filters else 1):
         raise DataError(
-            f"{path}: {name!r} declares {whole} bytes, and the file has {stored} of them; not all of it was written"
+            f"{path}: {name!r} declares {whole} bytes, but the file holds {stored}; it was not written completely"
         )
     whole = max(whole, math.prod(node.chunks or ()) * node.dtype.itemsize)  # a chunk is unpacked as a whole
     if is_bomb(os.path.getsize(path), whole):
@@ -79,7 +79,7 @@ def dataset(file: Any, name: str) -> Any:
 
 
 def _follow(h5py: Any, file: Any, name: str) -> Any:
-    """The object of a name. Links inside the file are followed one by one, so that none leads out of it.
+    """The object with a name. Links are followed one by one, to check that each stays inside the file.
 
     Raises   DataError
     """
@@ -98,7 +98,7 @@ def _follow(h5py: Any, file: Any, name: str) -> Any:
             node, steps = file if link.path.startswith("/") else node, [*_steps(link.path), *steps]
         else:
             node = node[step]
-    raise DataError(f"{path}: {name!r} is a circle of links, or {MOST_LINKS} groups deep")
+    raise DataError(f"{path}: {name!r} is a loop of links, or {MOST_LINKS} groups deep")
 
 
 def _steps(name: str) -> list[str]:
@@ -112,7 +112,7 @@ def _names(h5py: Any, file: Any) -> list[str]:
 
 
 def hdf5_piece(path: Path, name: str) -> Piece:
-    """The rows of a dataset, read from the file when they are asked for.
+    """The rows of a dataset, read from the file on demand.
 
     Raises   DataError as ``opened_hdf5`` and ``dataset`` do
     """
@@ -136,7 +136,7 @@ def whole_dataset(path: Path, name: str) -> Array:
 
 
 def text_of(value: Any) -> str:
-    """A name that may be bytes."""
+    """A name as text, decoded if it is bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
@@ -146,8 +146,8 @@ class Hdf5(Source):
     """Datasets of an HDF5 file: ``x`` (rows, …), ``y`` (rows,) or (rows, outputs), ``weight`` (rows,).
 
     ``classes`` is a dataset with the names of the labels, as bytes or text; labels that are texts need none. The
-    columns that a split names are datasets, too. Needs h5py, the extra hdf5. With ``stream`` the rows of x stay in the
-    file and are read in blocks; by default those of more than 256 MB do.
+    columns that a split names are datasets too. The source needs h5py, the extra hdf5. With ``stream`` the rows of x
+    stay in the file and are read in blocks, the default above 256 MB.
     Raises   DataError as ``hdf5_piece`` does
     """
 

@@ -30,29 +30,29 @@ IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 def read_idx(path: Path) -> Array:
     """An array in the IDX format, plain or gzipped.
 
-    Layout   two zero bytes, the code of the type, the number of axes, each axis as four bytes, the numbers, all of
-             them with the high byte first
+    Layout   two zero bytes, the code of the type, the number of axes, each axis as four bytes, the numbers; all
+             big-endian
     Source   LeCun, Cortes and Burges, the MNIST database
-    Raises   DataError for another kind of file, or one whose size is not what its header says
+    Raises   DataError for another kind of file, or a size that contradicts the header
     """
     with _idx(path) as (file, shape, dtype, packed):
         expected, size = math.prod(shape) * dtype.itemsize, os.path.getsize(path)
         if packed and is_bomb(size, expected):
-            raise DataError(f"{path}: says that its {size} bytes become {expected}; unpack it first")
+            raise DataError(f"{path}: has {size} bytes and declares {expected} unpacked; unpack it first")
         content = bytearray()
         while (packed or expected <= size) and len(content) <= expected:
-            some = file.read(min(AT_ONCE, expected + 1 - len(content)))  # no more room than there are bytes
+            some = file.read(min(AT_ONCE, expected + 1 - len(content)))  # allocate only for bytes that exist
             if not some:
                 break
             content += some
     if len(content) != expected:
         found = "more" if len(content) > expected else str(len(content)) if content else "fewer"
-        raise DataError(f"{path}: its header says {' x '.join(map(str, shape))}, {expected} bytes, it has {found}")
+        raise DataError(f"{path}: its header says {' x '.join(map(str, shape))}, {expected} bytes, but it has {found}")
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:
-    """What the header of an IDX file says.
+    """The shape in the header of an IDX file.
 
     Raises   DataError for another kind of file
     """
@@ -62,7 +62,7 @@ def idx_shape(path: Path) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _idx(path: Path) -> Iterator[tuple[Any, tuple[int, ...], np.dtype[Any], bool]]:
-    """The file behind its header, the shape and dtype in that, and whether it is packed."""
+    """The open file, positioned after its header, with the shape and dtype from it, and whether it is gzipped."""
     with opened(path) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -86,7 +86,7 @@ def _idx(path: Path) -> Iterator[tuple[Any, tuple[int, ...], np.dtype[Any], bool
 class Idx(Source):
     """Images (rows, height, width) and labels (rows,) in the IDX format of MNIST, plain or gzipped.
 
-    The test part is two files of its own: ``split.given``. The columns that a split names are files, too.
+    The test part is two more files, given by ``split.given``. The columns that a split names are files too.
     Raises   DataError as ``read_idx`` does
     """
 

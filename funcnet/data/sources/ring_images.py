@@ -1,4 +1,4 @@
-"""Pictures of coloured shapes, drawn from a key: rings to be told from what is no ring."""
+"""Images of rings and of other coloured shapes, to classify; drawn from a key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ CLASSES = ("non-ring", "ring")
 def pictures(key: Key, count: int) -> tuple[Array, Array]:
     """Images (count, 64, 64, 3) uint8 and labels (count,): 1 for a ring, 0 for a disc, triangle, square or cross.
 
-    Every other one, in random order, is a ring. A shape is as likely lighter than its ground as darker, so both
-    classes have the same mean image, an even grey, and a logistic regression has nothing to go by. What tells a ring
-    is that its middle looks like its ground: whether two places are alike is no weighted sum of pixels, but a layer
-    of ReLUs can say it.
+    Half of them, in random order, are rings. A shape is lighter than its background as often as darker, so both
+    classes have the same mean image, a uniform grey, and a logistic regression has nothing to go by. The middle of a
+    ring looks like its background: whether two places are alike is not a weighted sum of pixels, but a layer of ReLUs
+    can compute it.
     """
     labels = key.fold("labels").permutation(count) % 2
     return np.stack([picture(key.fold("image", i), bool(label)) for i, label in enumerate(labels)]), labels
 
 
 def picture(key: Key, ring: bool) -> Array:
-    """One image (64, 64, 3) uint8: a shape near the middle; its size, turn, colours, light and grain are drawn."""
+    """One image (64, 64, 3) uint8: a shape near the middle with random size, rotation, colours, light and grain."""
     side = np.arange(SIDE) - (SIDE - 1) / 2
     down, across = np.meshgrid(side, side, indexing="ij")
     x0, y0 = key.fold("place").uniform(2, low=-3.0, high=3.0)
@@ -32,7 +32,7 @@ def picture(key: Key, ring: bool) -> Array:
     c, s, x, y = np.cos(angle), np.sin(angle), across - x0, down - y0
     solid = (_disc, _triangle, _square, _cross)[int(key.fold("solid").integers(4))]
     outside = (_ring if ring else solid)(c * x + s * y, c * y - s * x, radius)
-    cover = np.clip(0.5 - outside, 0.0, 1.0)[:, :, None]  # the outline covers its pixels in part
+    cover = np.clip(0.5 - outside, 0.0, 1.0)[:, :, None]  # the outline covers its pixels only partly
     contrast = key.fold("contrast").uniform(low=0.3, high=0.5) * (1.0 if key.fold("lighter").bits() & 1 else -1.0)
     tints = key.fold("tint").uniform((2, 3), low=-0.15, high=0.15)
     ground, paint = 0.5 - contrast / 2.0 + tints[0], 0.5 + contrast / 2.0 + tints[1]

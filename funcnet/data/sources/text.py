@@ -24,13 +24,13 @@ ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
 @register("text")
 @frozen
 class Text(Source):
-    """A text cut into pieces of ``length`` characters; each character's target is the one that follows it.
+    """A text cut into pieces of ``length`` characters; the target of each character is the next one.
 
-    ``path`` is a file in UTF-8, by default the reference pages on the language that come with Python itself
-    (``pydoc_data.topics``, some 460 000 characters; they differ a little from version to version). A character is
+    ``path`` is a file in UTF-8, by default the language reference that comes with Python itself
+    (``pydoc_data.topics``, about 460 000 characters; it differs slightly between versions). A character is
     its index in an alphabet of 96, the line feed and printable ASCII; all others are left out.
     Inputs (length,) integers, targets (length,) labels.
-    Raises   DataError for a file that cannot be read, or that is shorter than one piece
+    Raises   DataError for a file that cannot be read, or is shorter than one piece
     """
 
     integers: ClassVar[bool] = True
@@ -71,7 +71,7 @@ class Text(Source):
 
 
 def encode(text: str) -> Array:
-    """The indices of a text's characters; those that the alphabet lacks are left out."""
+    """The indices of a text's characters; characters outside the alphabet are left out."""
     known = {character: i for i, character in enumerate(ALPHABET)}
     return np.array([known[character] for character in text if character in known], np.int64)
 
