@@ -151,9 +151,3 @@ class ElementwiseLoss(Loss):
         prediction, target, weight, divisor = residuals
         slope = self.slope(prediction, target) * (dy * share(divisor))
         return slope if weight is None else weight * slope
-
-
-# ----- cross-entropy on logits --------------------------------------------------------------------------
-
-
-# ----- losses of several outputs ----------------------------------------------------------------------------

@@ -413,7 +413,7 @@ FAULTS = [
     ),
     Fault(
         "hidden.py",
-        "for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):",
+        "for part in f.__defaults__ or ():",
         "for part in ():",
         "a list that is a default is not watched",
     ),
@@ -426,7 +426,7 @@ FAULTS = [
     ),
     Fault(
         "hidden.py",
-        "        if frozen and array.nbytes > LARGE:",
+        "        if array.nbytes > LARGE and is_immutable(array):",
         "        if not array.flags.writeable:",
         "a read-only view of an array that changes is not watched",
     ),
