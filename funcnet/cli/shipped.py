@@ -50,15 +50,9 @@ def shipped(name: str) -> Path | None:
     """
     if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
         return None
-    here = Path(f"{name}.json")
-    try:
-        if not Path(name).is_dir():
-            os.stat(name)
-            return None
-    except FileNotFoundError:
-        pass
-    except OSError:
+    if _exists(name) and not os.path.isdir(name):
         return None
+    here = Path(f"{name}.json")
     for file in (here, folder() / here):
         if os.path.isfile(file):
             return file
@@ -67,6 +61,17 @@ def shipped(name: str) -> Path | None:
     known = ", ".join(ABOUT)
     message = f"there is no such file, and no experiment of that name comes with funcnet{did_you_mean(name, ABOUT)}"
     raise SpecError([Problem("", f"{message}; there are {known}")], root=name)
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a file of this name, readable or not."""
+    try:
+        os.stat(name)
+    except FileNotFoundError:
+        return False
+    except OSError:  # opening it will say what is wrong
+        return True
+    return True
 
 
 def needs(document: Any) -> list[str]:

@@ -118,7 +118,7 @@ class _Writer:
                 names += [f"{column['name']} = {category}" for category in column["categories"]]
             else:
                 names.append(column["name"])
-        given = list(getattr(self.experiment.data, "features", ()))
+        given = list(self.experiment.data.names_of_inputs())
         return names or (given if len(given) == math.prod(self.raw_shape) else [])
 
     @property

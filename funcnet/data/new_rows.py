@@ -66,7 +66,7 @@ def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
     names = grid.names
     if not all(map(is_number, grid.rows[0])):
         grid = Grid(path, delimiter)
-        names = list(getattr(source, "features", grid.names))
+        names = list(source.names_of_inputs() or grid.names)
         lost = [name for name in names if name not in grid.names]
         if lost:
             near = did_you_mean(lost[0], grid.names)

@@ -32,7 +32,8 @@ def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Laye
 
     ``*`` crosses ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper and
     what it wraps share a path, the outermost that is of the kind counts.
-    Raises   PathError for a pattern that matches nothing; FuncnetError for what is no pattern, or no class of layers
+    Raises   PathError for a pattern that matches nothing; FuncnetError for a pattern that is not text, or a kind
+             that is not a class of layers
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(pattern, str, "a pattern of paths", "'encoder/*'")

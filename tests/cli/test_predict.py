@@ -305,3 +305,21 @@ def test_the_plane_of_two_inputs_is_a_picture(tmp_path):
     assert picture.startswith("<svg")
     assert "upper" in picture
     assert funcnet(tmp_path, "check", str(ROOT / "specs" / "moons.json")).status == 0
+
+
+def test_blobs_whose_field_is_called_features(tmp_path):
+    """``features`` is a number there; columns of new rows are taken in their order."""
+    experiment = fn.Experiment(
+        data=fn.data.Blobs(rows=60, classes=3, features=2),
+        model=fn.Dense(3),
+        loss=fn.losses.SoftmaxCrossEntropy(),
+        optimizer=fn.optim.Adam(0.1),
+        training=fn.Training(epochs=2),
+    )
+    run = fn.run(experiment, out=tmp_path / "run")
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n-3,4\n", encoding="utf-8")
+    done = funcnet(tmp_path, "predict", "run", "new.csv")
+    assert (done.status, done.err) == (0, "")
+    labels = [line.split(",")[0] for line in done.out.splitlines()[1:]]
+    assert labels == [str(label) for label in run.predict_label(np.array([[1.0, 2.0], [-3.0, 4.0]]))]
+    assert funcnet(tmp_path, "source", "run", "--inference").status == 0

@@ -84,6 +84,10 @@ class Source(Spec):
         """The columns that the split names."""
         return [] if self.split is None else self.split.columns
 
+    def names_of_inputs(self) -> tuple[str, ...]:
+        """The names of an input's numbers, if the source fixes them."""
+        return ()
+
     def in_shape(self, base: Path) -> Shape | None:
         """The shape of one input before preprocessing; None if only the data determines it."""
         raise TypeError(f"{type(self).__name__} does not define in_shape(base)")

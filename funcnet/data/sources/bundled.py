@@ -59,6 +59,9 @@ class Measurements(Source):
     features: ClassVar[tuple[str, ...]]
     classes: ClassVar[tuple[str, ...] | None] = None
 
+    def names_of_inputs(self) -> tuple[str, ...]:
+        return self.features
+
     def in_shape(self, base: Path) -> Shape | None:
         return (len(self.features),)
 

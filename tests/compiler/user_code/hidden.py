@@ -645,7 +645,7 @@ def attribute_that_comes_to_a_class():
         rate = 1.0
 
     class Inner(Base):
-        pass
+        """Gets attributes of its own later."""
 
     inner = Inner()
 
@@ -740,7 +740,7 @@ def class_made_by_exec():
 @made(EITHER, X)
 def user_dict():
     class Options(collections.UserDict):
-        pass
+        """A class whose base keeps the entries."""
 
     options = Options(rate=1.0)
     return lambda x: x * options["rate"], lambda i: options.update(rate=float(i))
