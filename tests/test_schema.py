@@ -174,6 +174,11 @@ def test_schema_and_codec_agree(cls, examples):
     holds()
 
 
+@pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
+def test_every_range_is_in_the_schema_too(cls):
+    assert [field.name for field in spec.fields(cls) if field.range is not None and not field.range.keywords] == []
+
+
 SOME = [path for path in SPECS if path.stem in ("digits_mlp", "digits_conv", "sine_4_3_3_1", "two_layer_relu")]
 DOCUMENTS = [json.loads(CONTRACT), to_dict(NET), *[json.loads(path.read_text(encoding="utf-8")) for path in SOME]]
 

@@ -58,7 +58,7 @@ def sum_of_squares(x: Array) -> Array:
     return (x * x).sum(axis=1)
 
 
-several = Range("2 or more", lambda value: value >= 2)
+several = Range("2 or more", lambda value: value >= 2, minimum=2)
 
 
 def check_limits(low: float, high: float) -> Iterator[Problem]:
