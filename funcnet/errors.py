@@ -16,9 +16,6 @@ class FuncnetError(Exception):
     so that the message starts with the path of the layer: ``head/dense_1 (Dense): …``.
     """
 
-    fit: Any = None
-    """What training had reached, a ``Fit``, when it was training that failed."""
-
     def __init__(self, message: str, *, layer: str = "", path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message

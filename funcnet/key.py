@@ -49,6 +49,12 @@ class Key:
     Source   BLAKE2b (RFC 7693) for folding; SFC64 (Doty-Humphrey, PractRand) for the stream.
              Draws are made here from NumPy's raw integer stream, the only part of its random
              module that stays the same across versions.
+
+    >>> key = fn.Key(7)
+    >>> key.fold("dense_0", "weight") == key.fold("dense_0").fold("weight")
+    True
+    >>> bool((key.normal((2, 3)) == fn.Key(7).normal((2, 3))).all())
+    True
     """
 
     digest: bytes = attrs.field(converter=_digest, repr=lambda digest: digest.hex())

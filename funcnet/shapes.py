@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,22 @@ Shape = Any
 """A tuple of integers, or a tuple or dict of shapes."""
 Value = Any
 """An array, or a tuple or dict of values; ``None`` is the cotangent of an input that has none."""
+Output: TypeAlias = Array | tuple["Output", ...] | dict[str, "Output"]
+"""What a network gives: an array, or a tuple or dict of outputs"""
 
 
 def is_shape(shape: Shape) -> bool:
     """Whether this is the shape of one array, rather than a nest of shapes."""
     return isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)
+
+
+def shape_text(shape: Shape) -> str:
+    """``28 x 28 x 1``; a single number is ``()``; a nest ``(3, 4 x 2)`` or ``{a: 3, b: 4 x 2}``."""
+    if isinstance(shape, dict):
+        return "{" + ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items()) + "}"
+    if is_shape(shape):
+        return " x ".join(map(str, shape)) or "()"
+    return "(" + ", ".join(map(shape_text, shape)) + ")"
 
 
 def batched(shape: Shape, batch: int) -> Any:

@@ -252,7 +252,7 @@ def _verdict(bug: Bug) -> int:
     stem = bug.module.__name__.rpartition(".")[2]
     files = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if _names(path, bug.module, stem)]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        return 0 if not files else int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]) != 0)
+        return 0 if not files else int(pytest.main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *files]) != 0)
 
 
 def _names(path: Path, module: Any, stem: str) -> bool:

@@ -1,210 +1,66 @@
 """One table of everything that has laws: layers, losses and optimizers in every configuration.
 
 ``test_laws.py`` asserts that no registered class and no field is missing, that every field matters,
-and runs the laws, and mutants of every row against them. A new layer starts with a row here.
+and runs the laws, and mutants of every row against them. A new layer starts with a row in ``tests/rows``, a loss,
+optimizer or schedule with one here.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import funcnet as fn
-from funcnet import initializers, losses, optim
+from funcnet import losses, optim
 from tests.row import Row
+from tests.rows import FAMILIES
 
 Array = np.ndarray[Any, Any]
 
 
-# ----- three bare functions ---------------------------------------------------------------------------
-
-
-def gain_init(key: fn.Key, in_shape: Any, dtype: Any = np.float32) -> Any:
-    return {"gain": np.asarray(1.5 + key.uniform(()), dtype)}, {}
-
-
-def gain_apply(params: Any, state: Any, x: Any, ctx: fn.Context) -> Any:
-    return params["gain"] * x, state, x
-
-
-def gain_vjp(params: Any, residuals: Any, dy: Any) -> Any:
-    return {"gain": np.sum(residuals * dy)}, params["gain"] * dy
-
-
-def same_shape(in_shape: Any) -> Any:
-    return in_shape
-
-
-GAIN = fn.layer(gain_init, gain_apply, gain_vjp, same_shape)
-"""One number for all entries: a leaf of shape ()"""
-PAIR = fn.serial(fn.Dense(3), fn.BatchNorm())
-NESTED = fn.layer(*PAIR.triple, PAIR.out_shape)
-"""Nested params and state, under the same names in both"""
-
 # ----- layers -----------------------------------------------------------------------------------------
 
-NOISY = fn.serial(fn.Dense(4), fn.BatchNorm(), fn.Tanh(), fn.Dropout(0.4))
+LAYERS: dict[str, Row] = {}
+for _family in FAMILIES:
+    LAYERS |= importlib.import_module(f"tests.rows.{_family}").ROWS
 
-LAYERS: dict[str, Row] = {
-    "dense": Row(fn.Dense(3), (4,)),
-    "dense_square": Row(fn.Dense(3), (3,)),
-    "dense_one_to_one": Row(fn.Dense(1), (1,)),
-    "dense_time": Row(fn.Dense(3), (5, 2)),
-    "dense_image": Row(fn.Dense(2), (2, 3, 4)),
-    "dense_no_bias": Row(fn.Dense(3, use_bias=False), (4,)),
-    "dense_initializers": Row(
-        fn.Dense(3, weight_init=initializers.HeNormal(), bias_init=initializers.Normal(0.5)), (4,)
-    ),
-    "identity": Row(fn.Identity(), (4,)),
-    "identity_scalar": Row(fn.Identity(), ()),
-    "identity_tuple": Row(fn.Identity(), ((4,), (2, 3))),
-    "identity_dict": Row(fn.Identity(), {"a": (4,), "b": ((2,), ())}),
-    "relu": Row(fn.Relu(), (4,)),
-    "relu_scalar": Row(fn.Relu(), ()),
-    "relu_image": Row(fn.Relu(), (2, 3, 2)),
-    "leaky_relu": Row(fn.LeakyRelu(), (4,)),
-    "leaky_relu_slope": Row(fn.LeakyRelu(slope=0.3), (2, 3)),
-    "leaky_relu_flat": Row(fn.LeakyRelu(slope=0.0), (4,)),
-    "sigmoid": Row(fn.Sigmoid(), (4,)),
-    "sigmoid_image": Row(fn.Sigmoid(), (2, 3, 2)),
-    "tanh": Row(fn.Tanh(), (4,)),
-    "tanh_scalar": Row(fn.Tanh(), ()),
-    "gelu": Row(fn.Gelu(), (4,)),
-    "gelu_approximate": Row(fn.Gelu(approximate=True), (2, 3)),
-    "softmax": Row(fn.Softmax(), (5,)),
-    "softmax_time": Row(fn.Softmax(), (3, 2)),
-    "log_softmax": Row(fn.LogSoftmax(), (5,)),
-    "log_softmax_time": Row(fn.LogSoftmax(), (3, 2)),
-    "flatten": Row(fn.Flatten(), (2, 3, 4)),
-    "flatten_vector": Row(fn.Flatten(), (5,)),
-    "flatten_scalar": Row(fn.Flatten(), ()),
-    "reshape": Row(fn.Reshape((3, 2)), (6,)),
-    "reshape_rest": Row(fn.Reshape((2, -1, 2)), (3, 4)),
-    "reshape_to_scalar": Row(fn.Reshape(()), (1,)),
-    "dropout": Row(fn.Dropout(0.5), (6,), coupled=True),
-    "dropout_rare": Row(fn.Dropout(0.1), (4, 5), coupled=True),
-    "dropout_never": Row(fn.Dropout(0.0), (6,)),
-    "batch_norm": Row(fn.BatchNorm(), (3,), coupled=True),
-    "batch_norm_time": Row(fn.BatchNorm(momentum=0.5, eps=0.1), (4, 3), coupled=True),
-    "batch_norm_image": Row(fn.BatchNorm(0.0, 1e-3), (2, 3, 2), coupled=True),
-    "batch_norm_no_scale": Row(fn.BatchNorm(use_scale=False), (3,), coupled=True),
-    "batch_norm_no_bias": Row(fn.BatchNorm(momentum=1.0, use_bias=False), (3,), coupled=True),
-    "batch_norm_bare": Row(fn.BatchNorm(use_scale=False, use_bias=False), (2, 3), coupled=True),
-    "batch_norm_initializers": Row(
-        fn.BatchNorm(scale_init=initializers.Uniform(0.5, 2.0), bias_init=initializers.Constant(-1.0)),
-        (3,),
-        coupled=True,
-    ),
-    "sum": Row(fn.Sum(), ((3,), (3,))),
-    "sum_of_one": Row(fn.Sum(), ((3,),)),
-    "sum_of_three": Row(fn.Sum(), ((2, 3), (2, 3), (2, 3))),
-    "sum_scalars": Row(fn.Sum(), ((), ())),
-    "concat": Row(fn.Concat(), ((3,), (1,), (2,))),
-    "concat_of_one": Row(fn.Concat(), ((3,),)),
-    "concat_time": Row(fn.Concat(axis=-2), ((2, 3), (4, 3))),
-    "concat_rows_of_images": Row(fn.Concat(axis=-3), ((1, 2, 3), (2, 2, 3))),
-    "serial_empty": Row(fn.serial(), (4,)),
-    "serial": Row(fn.serial(fn.Dense(5), fn.Relu(), fn.Dense(2)), (4,)),
-    "serial_named": Row(fn.serial(("stem", fn.Dense(5)), fn.Tanh(), head=fn.Dense(2, use_bias=False)), (4,)),
-    "serial_nested": Row(fn.serial(fn.serial(fn.Dense(3), fn.Sigmoid()), body=fn.serial(fn.Dense(2))), (2, 4)),
-    "serial_state_and_noise": Row(fn.serial(fn.Flatten(), NOISY, fn.Dense(2)), (2, 3), coupled=True),
-    "serial_state": Row(fn.serial(fn.Dense(3), fn.BatchNorm(momentum=0.8), fn.Relu()), (4,), coupled=True),
-    "serial_on_tuple": Row(fn.serial(fn.Identity(), fn.Concat(), fn.Dense(2)), ((2,), (3,))),
-    "residual": Row(fn.Residual(fn.Dense(4)), (4,)),
-    "residual_identity": Row(fn.Residual(fn.Identity()), (4,)),
-    "residual_serial": Row(fn.Residual(fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(4))), (2, 4)),
-    "residual_projection": Row(fn.Residual(fn.serial(fn.Dense(3), fn.Tanh()), projection=fn.Dense(3)), (4,)),
-    "residual_plain_layer_projection": Row(fn.Residual(fn.Dense(3), fn.Dense(3, use_bias=False)), (4,)),
-    "residual_of_residual": Row(fn.Residual(fn.Residual(fn.serial(fn.Dense(4), fn.Sigmoid()))), (4,)),
-    "residual_tuple": Row(fn.Residual(fn.parallel(fn.Dense(3), fn.Tanh())), ((3,), (2,))),
-    "residual_state_and_noise": Row(fn.Residual(NOISY, projection=fn.Tanh()), (4,), coupled=True),
-    "residual_state_in_both": Row(
-        fn.Residual(fn.BatchNorm(), projection=fn.serial(fn.Dense(3), fn.BatchNorm(0.5))), (3,), coupled=True
-    ),
-    "branch": Row(fn.branch(fn.Dense(3), fn.Dense(2)), (4,)),
-    "branch_identity_first": Row(fn.branch(fn.Identity(), fn.Dense(4), fn.Identity()), (4,)),
-    "branch_named": Row(fn.branch(left=fn.Tanh(), right=fn.serial(fn.Dense(3), fn.Relu())), (2, 4)),
-    "branch_nested": Row(fn.branch(fn.branch(fn.Tanh(), fn.Identity()), fn.Dense(2)), (4,)),
-    "branch_on_tuple": Row(fn.branch(fn.Sum(), fn.Concat(), fn.Identity()), ((3,), (3,))),
-    "branch_on_dict": Row(
-        fn.branch(fn.parallel(a=fn.Dense(2), b=fn.Tanh()), fn.Identity()), {"a": (3,), "b": (2,)}
-    ),
-    "branch_state_and_noise": Row(fn.branch(NOISY, fn.Dropout(0.5), fn.BatchNorm()), (4,), coupled=True),
-    "branch_joined": Row(fn.serial(fn.branch(fn.Dense(3), fn.Dense(3)), fn.Sum(), fn.Tanh()), (4,)),
-    "parallel": Row(fn.parallel(fn.Dense(3), fn.Tanh()), ((4,), (2, 3))),
-    "parallel_dict": Row(fn.parallel(image=fn.Flatten(), text=fn.Dense(2)), {"text": (3,), "image": (2, 2)}),
-    "parallel_nested": Row(
-        fn.parallel(fn.parallel(fn.Dense(2), fn.Identity()), fn.Concat()), (((4,), (3,)), ((2,), (1,)))
-    ),
-    "parallel_state_and_noise": Row(fn.parallel(NOISY, fn.Dropout(0.5)), ((3,), (5,)), coupled=True),
-    "graph_chain": Row(
-        fn.Graph(inputs="x", nodes={"a": (fn.Dense(3), "x"), "b": (fn.Tanh(), "a")}, outputs="b"), (4,)
-    ),
-    "graph_diamond": Row(
-        fn.Graph(
-            inputs="x",
-            nodes={
-                "z_first": (fn.Dense(3), "x"),
-                "left": (fn.Tanh(), "z_first"),
-                "right": (fn.Dense(3), "z_first"),
-                "join": (fn.Sum(), ("left", "right", "z_first")),
-            },
-            outputs="join",
-        ),
-        (4,),
-    ),
-    "graph_same_source_twice": Row(
-        fn.Graph(inputs="x", nodes={"twice": (fn.Concat(), ("x", "x"))}, outputs=("twice", "x")), (3,)
-    ),
-    "graph_several_inputs": Row(
-        fn.Graph(
-            inputs=("image", "text"),
-            nodes={
-                "flat": (fn.Flatten(), "image"),
-                "words": (fn.Dense(4), "text"),
-                "join": (fn.Concat(), ("flat", "words")),
-                "head": (fn.Dense(2), "join"),
-            },
-            outputs=("head", "words"),
-        ),
-        ((2, 2), (3,)),
-    ),
-    "graph_dict_input": Row(
-        fn.Graph(
-            inputs=("a", "b"),
-            nodes={"sum": (fn.Sum(), ("a", "b")), "out": (fn.Dense(2), "sum")},
-            outputs=("out", "b"),
-        ),
-        {"b": (3,), "a": (3,)},
-    ),
-    "graph_dict_of_one": Row(fn.Graph(inputs="x", nodes={"y": (fn.Dense(2), "x")}, outputs="y"), {"x": (3,)}),
-    "graph_input_is_a_tuple": Row(
-        fn.Graph(inputs="pair", nodes={"sum": (fn.Sum(), "pair")}, outputs=("sum", "pair")), ((3,), (3,))
-    ),
-    "graph_of_combinators": Row(
-        fn.Graph(
-            inputs="x",
-            nodes={
-                "body": (fn.Residual(fn.serial(fn.Dense(4), fn.BatchNorm())), "x"),
-                "split": (fn.branch(fn.Dropout(0.5), fn.Tanh()), "body"),
-                "join": (fn.Concat(), "split"),
-            },
-            outputs=("join", "x"),
-        ),
-        (4,),
-        coupled=True,
-    ),
-    "function": Row(GAIN, (2, 3)),
-    "function_inside": Row(fn.serial(fn.Dense(3), GAIN, fn.Residual(GAIN)), (4,)),
-    "function_nested": Row(NESTED, (4,), coupled=True),
-}  # fmt: skip
 
-for _, module, _ in pkgutil.iter_modules([str(Path(__file__).with_name("rows"))]):
-    LAYERS |= importlib.import_module(f"tests.rows.{module}").ROWS
+def shape_of(value: Any) -> str:
+    """An array, or a tuple or dict of such, two levels down."""
+    if isinstance(value, dict | tuple):
+        held = sorted({shape_of(inner).split()[0] for inner in (value.values() if isinstance(value, dict) else value)})
+        return f"{type(value).__name__} of {' and '.join(held)}"
+    return "array"
+
+
+def traits(row: Row) -> set[Any]:
+    """What tells one kind of row from another: the trees of inputs, outputs, params and state, and the coupling."""
+    params, state = row.layer.init(fn.Key(5), row.in_shape)
+    x = row.input(fn.Key(5))
+    y, _, _ = row.layer.apply(params, state, x, fn.Context(True, fn.Key(5)))
+    found: set[Any] = {("x", shape_of(x)), ("y", shape_of(y)), ("coupled", row.coupled)}
+    found |= {(of, a.dtype.kind, a.ndim == 1) for of, value in (("x", x), ("y", y)) for a in fn.tree.leaves(value)}
+    levels = {of: {path.count("/") for path in fn.tree.flatten(v)} for of, v in (("params", params), ("state", state))}
+    return found | {(of, *sorted(deep)) for of, deep in levels.items()}
+
+
+def of_every_kind(rows: dict[str, Row]) -> list[str]:
+    """The rows that have some trait which no row before them has."""
+    seen: set[Any] = set()
+    chosen = []
+    for name, row in rows.items():
+        new = traits(row) - seen
+        seen |= new
+        chosen += [name] if new else []
+    return chosen
+
+
+KINDS = of_every_kind(LAYERS)
+"""Rows of every kind: enough for what is a test of the laws, and not of the layers"""
 
 # ----- losses -----------------------------------------------------------------------------------------
 
@@ -455,6 +311,10 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "reduce_on_plateau_adam": optim.chain(optim.Adam(0.01), optim.ReduceOnPlateau(0.9, patience=3, rtol=0.5)),
 }
 
+RULES = ("sgd", "sgd_momentum", "adam", "rmsprop_unusual", "adafactor", "muon", "schedule_free_adamw", "chain",
+         "clip_by_value", "ema_adam", "lookahead", "masked_rule", "partition", "reduce_on_plateau")  # fmt: skip
+"""Rows with states of every kind, likewise"""
+
 TRANSFORMS = tuple(name for name, opt in OPTIMIZERS.items() if not opt.descends)
 """Rows that change gradients and are no rule by themselves: what they give is not a step downhill"""
 
@@ -488,6 +348,15 @@ SCHEDULES: dict[str, optim.Schedule] = {
     "warmup_cosine": WARMUP,
     "warmup_cosine_of_the_run": optim.WarmupCosine(1.0, warmup_steps=0),
 }
+
+# ----- what every run tries -----------------------------------------------------------------------------
+
+
+def of_those(names: Iterable[str], every_run: Iterable[str]) -> list[Any]:
+    """The names as parameters of a test; those that not every run tries are slow."""
+    chosen = set(every_run)
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
 
 # ----- values to try things on ----------------------------------------------------------------------------
 

@@ -143,6 +143,7 @@ def test_five_steps_agree_with_the_written_out_loop(images, compiled):
 # ----- what is learnt ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_network_tells_rings_that_a_linear_classifier_does_not(images):
     net, loss, opt, training = parts("cat_classifier_momentum")
     train, test = flat(images, 0, np.float32), flat(images, 2, np.float32)

@@ -160,11 +160,12 @@ def arrays(draw):
 SCALES = st.sampled_from([None, "standard"])
 
 
+@pytest.mark.parametrize("examples", [3, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
-def test_every_spec_round_trips(cls):
+def test_every_spec_round_trips(cls, examples):
     seen = set()
 
-    @fixed(max_examples=25)
+    @fixed(max_examples=examples)
     @given(specs(cls, 2))
     def holds(spec):
         seen.add(spec)
@@ -181,12 +182,13 @@ def test_every_spec_round_trips(cls):
         assert text.endswith("}\n")
 
     holds()
-    assert len(seen) > (1 if fields(cls) else 0)
+    assert len(seen) > (1 if fields(cls) and examples > 4 else 0)
 
 
+@pytest.mark.parametrize("examples", [1, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cls", WITH_FIELDS.values(), ids=WITH_FIELDS)
-def test_hashes_differ_exactly_where_specs_do(cls):
-    @fixed(max_examples=10)
+def test_hashes_differ_exactly_where_specs_do(cls, examples):
+    @fixed(max_examples=examples)
     @given(st.data(), specs(cls, 2))
     def holds(data, spec):
         name, hint, _, constraint = data.draw(st.sampled_from(fields(cls)))
@@ -592,6 +594,7 @@ def test_no_nesting_within_the_limit_of_brackets_overflows(depth):
     assert refused(json.dumps(document)).endswith("the limit is 64")
 
 
+@pytest.mark.slow
 def test_a_document_has_100000_objects_and_no_more():
     layers = [{"type": "relu"}] * 99_998
     assert len(fn.from_json({"model": {"type": "serial", "layers": layers}}).layers) == 99_998
@@ -606,9 +609,9 @@ def test_a_document_has_100000_objects_and_no_more():
 def test_a_large_document_is_refused_quickly():
     """An object of 20 000 keys, the last one twice: finding it must not take the square of that."""
     text = "{" + ",".join(f'"{i}": 0' for i in [*range(20_000), 19_999]) + "}"
-    start = time.perf_counter()
+    start = time.process_time()  # others may have the processor meanwhile
     text = refused(text)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert "'19999' stands twice in one object" in text
 
 
@@ -943,9 +946,9 @@ def graph_of(count: int, source: str) -> dict:
     ],
 )
 def test_thousands_of_mistakes_are_told_in_seconds(document, first, count):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(fn.SpecError) as caught:
         fn.from_json(document)
-    assert time.perf_counter() - began < 20.0  # comparing each with each would take minutes
+    assert time.process_time() - began < 20.0  # comparing each with each would take minutes
     assert str(caught.value).startswith(first)
     assert len(caught.value.problems) == count

@@ -7,11 +7,18 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli.guide import pages
+from funcnet.cli.shipped import ABOUT
+from funcnet.spec import base as spec
+from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.pages import python_blocks
+from tests.table import of_those
 
 GUIDE = Path(fn.__file__).parent / "guide"
 PAGES = {name: GUIDE / f"{name}.md" for name in pages()}
-TRANSLATIONS = [name for name in PAGES if "." in name]
+TRANSLATIONS = [name for name in PAGES if name.partition(".")[0] in PAGES and "." in name]
+README = GUIDE.parents[1] / "README.md"
+ENGLISH = [name for name in PAGES if name not in TRANSLATIONS]
+"""Pages whose blocks every run of the tests executes; those of translations are the same"""
 
 
 def text(name):
@@ -19,15 +26,18 @@ def text(name):
 
 
 def test_pages_in_reading_order():
-    assert list(PAGES) == ["concept", "loops", "layer", "loss", "spec", "errors", "concept.zh", "loops.zh"]
+    assert list(PAGES) == [
+        *("concept", "loops", "data", "networks", "training", "optimizers", "layer", "loss", "spec", "deploy", "speed"),
+        *("experiments", "reference", "errors", "README.zh", "concept.zh", "loops.zh"),
+    ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "errors"])
+@pytest.mark.parametrize("name", of_those([name for name in PAGES if name not in ("errors", "reference")], ENGLISH))
 def test_blocks_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = python_blocks(PAGES[name])
-    assert len(blocks) >= 8
+    assert blocks
     space = {"__name__": f"guide_{name}"}
     for block in blocks:
         block.run(space)
@@ -65,7 +75,7 @@ def test_translations_have_the_same_code(name):
 def test_pages_fit_a_console(name):
     """Every page shows on a Chinese console, English ones on a Western one too."""
     text(name).encode("gbk")
-    if name not in TRANSLATIONS:
+    if "." not in name:
         text(name).encode("cp1252")
 
 
@@ -76,13 +86,41 @@ def test_pages_name_only_what_there_is(name):
     root = GUIDE.parents[1]
     for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
         assert (root / path).is_file(), path
-    for path in re.findall(r"\bfn((?:\.[A-Za-z_]\w*)+)", text(name)):
+    for shipped in re.findall(r"funcnet (?:train|show|source|diff|init) ([a-z]\w+)\b(?![/.])", text(name)):
+        assert shipped in ABOUT, shipped
+    assert_public_names(text(name))
+
+
+def assert_public_names(text):
+    """Every ``fn.…`` of a text exists."""
+    for path in re.findall(r"\bfn((?:\.[A-Za-z_]\w*)+)", text):
         found = fn
         for part in path[1:].split("."):
             found = getattr(found, part)
 
 
+def test_readme_names_only_what_there_is():
+    assert_public_names(README.read_text(encoding="utf-8"))
+    for path in re.findall(r"(?:\]\(|src=\")([^)\"]+)[)\"]", README.read_text(encoding="utf-8")):
+        assert (README.parent / path).is_file(), path
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SPECS)
+def test_reference_has_every_name(kind):
+    """What is registered is named, and what is named exists."""
+    named = set(re.findall(r"`([A-Z]\w+)`", text("reference")))
+    assert not {cls.__name__ for tag, cls in spec.tags(kind).items() if "." not in tag} - named - {"InitialNpz"}
+    every = {cls.__name__ for kind in KINDS_OF_SPECS for cls in spec.tags(kind).values()}
+    assert not named - every
+
+
+def test_experiments_has_every_shipped_spec():
+    rows = re.findall(r"^\| `funcnet train (\w+)` \|", text("experiments"), re.M)
+    assert sorted(rows) == sorted(ABOUT)
+    run = re.findall(r"^funcnet train (\w+) --progress none$", text("experiments"), re.M)
+    assert sorted([*run, "digits_mlp", "python_text_transformer"]) == sorted(ABOUT)
+
+
 def test_readme_links_every_page():
-    readme = (GUIDE.parents[1] / "README.md").read_text(encoding="utf-8")
-    linked = re.findall(r"\]\((funcnet/guide/[\w.]+)\)", readme)
+    linked = set(re.findall(r"\]\((funcnet/guide/[\w.]+)\)", README.read_text(encoding="utf-8")))
     assert sorted(linked) == sorted(f"funcnet/guide/{name}.md" for name in PAGES)

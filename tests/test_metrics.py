@@ -11,6 +11,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses, metrics
 from funcnet.metrics.base import ClassMetric
+from funcnet.spec.base import tags
 from tests.golden import load_golden
 
 P, T = np.array([2.5, 0.0, 2.0, 8.0]), np.array([3.0, -0.5, 2.0, 7.0])
@@ -75,7 +76,7 @@ SCORES = [
 def made(name: str) -> metrics.Metric:
     """``top_k_accuracy-3`` as a metric, whose only field is 3."""
     tag, _, value = name.partition("-")
-    return fn.spec.tags("metric")[tag](*([int(value) if value.isdigit() else value] if value else []))
+    return tags("metric")[tag](*([int(value) if value.isdigit() else value] if value else []))
 
 
 @pytest.mark.parametrize(("case", "name"), [pair for pair in SCORES if pair[1] not in ("confusion", "per_class")])
@@ -148,7 +149,7 @@ def named(metric: Any) -> str | None:
 
 
 def test_every_registered_metric_is_here() -> None:
-    classes = {cls for tag, cls in fn.spec.tags("metric").items() if "." not in tag}
+    classes = {cls for tag, cls in tags("metric").items() if "." not in tag}
     assert classes == {type(metric) for metric in EVERY}
 
 

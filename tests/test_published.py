@@ -103,6 +103,7 @@ def test_sine_losses_are_one_word_apart(sine, word, factor):
     assert grads["dense_2"]["bias"].item() == pytest.approx(5.108408 * factor, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_sine_with_tanh_learns():
     run = fn.run(fn.load_spec(SPECS / "sine_tanh.json"))
     assert run.metrics["test"]["r2"] >= 0.95
@@ -216,14 +217,15 @@ def test_half_plane_deep_equals_propagating_first():
 # ----- two layers, ReLU, summed squares --------------------------------------------------------------------
 
 
-def test_two_layer_relu_agrees_with_the_loop():
+@pytest.mark.parametrize("steps", [40, pytest.param(500, marks=pytest.mark.slow)])
+def test_two_layer_relu_agrees_with_the_loop(steps):
     experiment, data, ts = start("two_layer_relu")
     x, y = data.train.x, data.train.y
     assert (x.shape, y.shape) == ((64, 1000), (64, 10))
     w1, w2 = ts.params["dense_0"]["weight"], ts.params["dense_1"]["weight"]
     assert fn.tree.flatten(ts.params).keys() == {"dense_0/weight", "dense_1/weight"}
     losses = []
-    for _ in range(500):
+    for _ in range(steps):
         h = x @ w1
         relu = np.maximum(h, 0.0)
         p = relu @ w2
@@ -232,7 +234,9 @@ def test_two_layer_relu_agrees_with_the_loop():
         dw2 = relu.T @ dp
         dh = (dp @ w2.T) * (h > 0.0)
         w1, w2 = w1 - 1e-6 * (x.T @ dh), w2 - 1e-6 * dw2
-    ours = [row["loss"] for row in fn.run(experiment).history]
-    assert len(ours) == 500
+    assert experiment.training.steps == 500
+    training = evolve(experiment.training, steps=steps)
+    ours = [row["loss"] for row in fn.run(evolve(experiment, training=training)).history]
+    assert len(ours) == steps
     np.testing.assert_allclose(ours[:100], losses[:100], rtol=1e-9)
     np.testing.assert_allclose(ours, losses, rtol=1e-6)

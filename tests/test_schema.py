@@ -157,9 +157,10 @@ def mutated(document, name, draw):
     return whole(root["root"])
 
 
+@pytest.mark.parametrize("examples", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
-def test_schema_and_codec_agree(cls):
-    @fixed(max_examples=4)
+def test_schema_and_codec_agree(cls, examples):
+    @fixed(max_examples=examples)
     @given(specs(cls, 2), st.randoms(use_true_random=False))
     def holds(found, draw):
         document = to_dict(found)
@@ -177,6 +178,7 @@ SOME = [path for path in SPECS if path.stem in ("digits_mlp", "digits_conv", "si
 DOCUMENTS = [json.loads(CONTRACT), to_dict(NET), *[json.loads(path.read_text(encoding="utf-8")) for path in SOME]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_mutations_are_mostly_decided(name):
     """The agreement above is not an empty one."""
@@ -288,9 +290,10 @@ def test_a_mistake_is_one_error_at_its_place(document, where, message):
             {"data": {"type": "npz", "path": "\ud800"}},
             '$.data.path: expected text that UTF-8 can encode, got "\\ud800"',
         ),
-        (
+        pytest.param(
             {"model": {"type": "serial", "layers": ["relu"] * 100_000}},
             "$.model: holds 100001 specs; the limit is 100000",
+            marks=pytest.mark.slow,
         ),
     ],
 )

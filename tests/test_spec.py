@@ -376,7 +376,7 @@ def test_a_subclass_without_its_own_decorator_is_refused():
     )
 
 
-@pytest.mark.parametrize("decorator", [attrs.frozen, attrs.frozen, attrs.frozen(slots=False)])
+@pytest.mark.parametrize("decorator", [attrs.frozen, attrs.frozen(slots=False)])
 def test_any_frozen_decorator_will_do(decorator):
     Own = decorator(type("Own", (fn.Dense,), {"__annotations__": {"extra": int}, "extra": 3, "__module__": __name__}))
     assert Own(2) == Own(2, extra=3)
@@ -578,9 +578,9 @@ def test_arrows_have_an_identity():
         assert parts == layer or parts == fn.serial(layer)
 
 
-@pytest.mark.parametrize(("a", "b", "c"), list(itertools.product(POOL, repeat=3)))
-def test_arrows_are_associative(a, b, c):
-    assert (a >> b) >> c == a >> (b >> c)
+def test_arrows_are_associative():
+    for a, b, c in itertools.product(POOL, repeat=3):
+        assert (a >> b) >> c == a >> (b >> c), (a, b, c)
 
 
 def test_arrows_take_layers_alone():
@@ -629,7 +629,7 @@ class Gain(fn.Layer):
     """y = gain · x + offset, each feature with a gain of its own."""
 
     offset: float = 0.0
-    start: initializers.Initializer = initializers.Ones()
+    start: initializers.Initializer = initializers.Ones()  # noqa: RUF009  specs never change
 
     def leaves(self, in_shape):
         return {"gain": fn.Leaf(in_shape, self.start)}
@@ -679,7 +679,9 @@ class SignDescent(optim.Optimizer):
     def update(self, grads, opt_state, params, value=None):
         step, rate = int(opt_state["step"]), self.learning_rate
         rate = rate(step) if isinstance(rate, optim.Schedule) else rate
-        mean = tree.map(lambda m, g: self.decay * m + (1 - self.decay) * g, opt_state["mean"], grads)
+        mean = tree.map(
+            lambda m, g: fn.ops.settle(self.decay * m + (1 - self.decay) * g, step), opt_state["mean"], grads
+        )
         return tree.map(lambda m: -rate * np.sign(m), mean), {"step": np.asarray(step + 1), "mean": mean}
 
 
@@ -710,9 +712,7 @@ def test_specs_of_users_train_and_are_saved(tmp_path):
     net, loss, opt = (fn.from_json(fn.to_json(spec)) for spec in (net, loss, opt))
     ts = fn.train_state(net, opt, fn.Key(0), (3,), np.float64)
     step, values = fn.train_step(net, loss, opt), []
-    with pytest.warns(
-        fn.CompileWarning, match=r"^update of Chain is not compiled and runs as it is, slower: test_spec"
-    ):
+    with pytest.warns(fn.CompileWarning, match=r"^update of Chain is not compiled and runs slower: test_spec"):
         ts, _ = step(ts, (x, y))  # its int(step) has no value while it is recorded
     for _ in range(300):
         ts, found = step(ts, (x, y))

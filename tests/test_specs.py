@@ -18,6 +18,7 @@ def scores(name, metric, seeds=5):
     return [run.metrics["test"][metric] for run in runs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "metric", "least", "mean"),
     [

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from funcnet.version import __version__
 
 COMMANDS = {
-    "init": "write a spec to begin with for a CSV file, and say what is in it",
+    "init": "write a first spec for a CSV file, or copy a shipped one",
     "train": "train an experiment and leave a run folder",
     "check": "validate an experiment down to shapes, the first batch and the laws",
     "evaluate": "print a run's metrics, its confusion matrix and each class",
-    "predict": "answer the raw rows of a file by what a run has learnt",
+    "predict": "predict for the rows of a file with a trained model",
     "verify": "train a run's spec again and compare weights and scores",
-    "show": "print a model's layers, shapes, parameters and multiply-adds",
+    "show": "print a model's layers, shapes, parameters and FLOPs",
     "source": "print a network as one NumPy file: forward, backward, update",
     "diff": "compare two specs, field by field, and what becomes of the params",
-    "generate": "continue a text by what a run has learnt",
-    "list": "list the specs at hand, and every tag by kind with its fields",
+    "generate": "continue a text with a model trained on text",
+    "list": "list the experiments, and every tag by kind with its fields",
     "guide": "read about backpropagation, layers, losses, specs and errors",
     "schema": "print the JSON Schema of specs, for editors and validators",
 }
@@ -37,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     argv = sys.argv[1:] if argv is None else argv
-    options = parser(argv).parse_args(argv)
+    whole = parser(argv)
+    options = whole.parse_args(argv)
+    if options.command is None:
+        whole.print_help()
+        return 0
     from funcnet.errors import FuncnetError
 
     try:
@@ -63,7 +67,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for some arguments; only the module of the command that they name is imported."""
     whole = argparse.ArgumentParser(prog="funcnet", description="Train and look at neural networks described in JSON.")
     whole.add_argument("--version", action="version", version=f"funcnet {__version__}")
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     named = next((word for word in argv if not word.startswith("-")), None)
     for name, what in COMMANDS.items():
         own = commands.add_parser(name, help=what)

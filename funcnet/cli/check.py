@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from funcnet import tree
+from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of, spec_file
-from funcnet.cli.show import shape_text
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
@@ -21,6 +20,7 @@ from funcnet.experiments.run import class_weights, fit_model, in_units, starting
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
+from funcnet.shapes import shape_text
 from funcnet.training.batches import batches
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.step import value_and_grad
@@ -28,7 +28,7 @@ from funcnet.training.step import value_and_grad
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet check``."""
-    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder")
+    parser.add_argument("spec", help="the experiment: a JSON file, a shipped one's name, or a run folder")
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
     parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def report(experiment: Experiment, data: Prepared) -> None:
-    """What the source held."""
+    """Print the columns, inputs and targets of the data."""
     found = data.found
     rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
     print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
@@ -108,7 +108,7 @@ def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[flo
 
 
 def obeys_laws(experiment: Experiment, data: Prepared) -> bool:
-    """Run the laws over the model; whether its rows depend on one another in training.
+    """Check the laws on the model; return whether its rows depend on one another in training.
 
     Raises   LawError
     """

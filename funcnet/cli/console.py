@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,10 @@ from typing import Any
 
 from funcnet.errors import require
 from funcnet.training.callbacks import Event, Row
+from funcnet.views.table import GAP, Table
+
+EDGES = 2
+"""The characters that rich puts around a table"""
 
 
 def has_rich() -> bool:
@@ -20,40 +25,46 @@ def has_rich() -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", total: bool = False) -> None:
-    """Print a table; columns that hold numbers stand to the right, the last row of a total below a line."""
-    right = [all(_numeric(row[i]) for row in rows) for i in range(len(columns))]
-    if has_rich() and sys.stdout.isatty():
-        _rich_table(columns, rows, title, right, total)
-        return
-    widths = [max(len(column), *(len(row[i]) for row in rows)) for i, column in enumerate(columns)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)]
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    lines = [*([title] if title else []), line(columns), rule, *map(line, rows)]
-    if total:
-        lines.insert(-1, rule)
-    print("\n".join(lines))
+    """Print a table, with ``total`` the last row is below a rule."""
+    print_table(Table(columns, rows, title, int(total)))
 
 
-def _numeric(text: str) -> bool:
-    return text in ("", "?") or text.replace(",", "").replace(".", "").replace("e-", "").lstrip("-").isdigit()
+def print_table(table: Table, width: int | None = None) -> None:
+    """Print a table in ``width`` characters, by default those of the terminal; elsewhere lines have any length."""
+    width = room() if width is None else width
+    if sys.stdout.isatty() and has_rich():
+        _rich_table(table, width)
+    else:
+        print(table.text(width))
 
 
-def _rich_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, right: Sequence[bool], total: bool
-) -> None:
+def room() -> int | None:
+    """The characters in a line of the terminal; None where the output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fits(table: Table) -> bool:
+    """Whether no cell of a table has to be wrapped, its headers apart."""
+    width = room()
+    return width is None or table.fitted(width - EDGES * has_rich()).rows == table.rows
+
+
+def _rich_table(table: Table, width: int | None) -> None:
+    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Grid
+    from rich.text import Text
 
-    grid = Table(title=title or None, title_justify="left")
-    for column, numeric in zip(columns, right, strict=True):
-        grid.add_column(column, justify="right" if numeric else "left")
-    for i, row in enumerate(rows):
-        grid.add_row(*row, end_section=total and i == len(rows) - 2)
-    Console().print(grid)
+    if width is not None:
+        table = table.fitted(width - EDGES)
+        width = max(width, table.width + EDGES)  # else figures would be cut
+    title = Text(table.title) if table.title else None
+    grid = Grid(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    for column, figures in zip(table.columns, table.figures, strict=True):
+        grid.add_column(Text(column), justify="right" if figures else "left", no_wrap=True)
+    for i, row in enumerate(table.rows):
+        grid.add_row(*map(Text, row), end_section=i + 1 == len(table.rows) - table.totals)
+    Console(width=width).print(grid)
 
 
 def number(value: float | None) -> str:
@@ -63,7 +74,7 @@ def number(value: float | None) -> str:
 
 @contextlib.contextmanager
 def unread() -> Iterator[None]:
-    """Go on when nobody reads the output any more, as after ``| head``: training is worth more than its lines."""
+    """Keep training when the reader of the output has gone, as after ``| head``."""
     try:
         yield
     except BrokenPipeError:
@@ -71,7 +82,7 @@ def unread() -> Iterator[None]:
 
 
 class Plain:
-    """Progress in lines: the history's rows, some forty of them at most, and a sign of life in between."""
+    """Progress in lines: about forty rows of the history at most, and a heartbeat in between."""
 
     every = 5.0  # seconds without a row after which a line says how far the run is
 
@@ -97,7 +108,7 @@ class Plain:
             self.last = now
 
     def _due(self, event: Event) -> bool:
-        """Rows are spread evenly, the last one always among them."""
+        """Whether a row is printed; rows are evenly spaced and include the last."""
         return event.step >= event.total_steps or event.step * 40 // event.total_steps >= self.shown
 
     def _row(self, row: Row) -> None:
@@ -143,5 +154,5 @@ class Bar:
         return None, False
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop updating the bar."""
         self.progress.stop()

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the metrics of a run on its own data or another file, and for a classifier who was taken for whom."""
+    """Print the metrics of a run on its own data or another file, and a classifier's confusion matrix."""
     folder = Path(options.spec)
     run = load_run(folder)
     if options.data:
@@ -86,7 +86,7 @@ def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, 
 
 
 def _confusion(run: Run, part: Dataset) -> Array | None:
-    """The confusion matrix of a classifier with a label a row; None for any other network."""
+    """The confusion matrix of a classifier with one label per row; None for any other network."""
     y, experiment = part.y, run.experiment
     if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
         return None

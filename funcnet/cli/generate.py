@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Continue a prompt by what a run has learnt, and print both."""
+    """Continue a prompt with the trained model, and print both."""
     run = load_run(options.spec)
     source = run.experiment.data
     if not isinstance(source, Text):

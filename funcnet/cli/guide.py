@@ -7,10 +7,14 @@ import json
 import sys
 from importlib.resources import files
 
+from funcnet.cli.console import has_rich
 from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
 
 FOLDER = files("funcnet") / "guide"
-ORDER = ("concept", "loops", "layer", "loss", "spec", "errors")
+ORDER = (
+    *("README", "concept", "loops", "data", "networks", "training", "optimizers", "layer", "loss", "spec", "deploy"),
+    *("speed", "experiments", "reference", "errors"),
+)
 
 
 def pages() -> list[str]:
@@ -25,7 +29,7 @@ def read(name: str) -> str:
 
 
 def title(name: str) -> str:
-    """What a page's first line calls it."""
+    """The title of a page, from its first line."""
     return read(name).partition("\n")[0].removeprefix("# ")
 
 
@@ -82,7 +86,19 @@ def _print_page(name: str, as_json: bool) -> None:
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
         )
-    print(text, end="")
+    if has_rich() and sys.stdout.isatty():
+        _render(text)
+    else:
+        print(text, end="")
+
+
+def _render(text: str) -> None:
+    """Render Markdown for a terminal, at most 100 columns wide."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
 
 
 def _shows(text: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.console import table
+from funcnet.cli.shipped import copy, shipped
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.sniff import DELIMITERS, Column, Findings, look
 from funcnet.data.sources.arrays import opened
@@ -26,7 +27,9 @@ SHOWN = 40
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet init``."""
-    parser.add_argument("file", metavar="FILE", help="a table in text: comma, semicolon, tab or bar between the values")
+    parser.add_argument(
+        "file", metavar="FILE", help="a table in text, or the name of a shipped experiment to copy here"
+    )
     parser.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
     parser.add_argument(
         "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
@@ -37,11 +40,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at a data file, write a spec to begin with, and say what was found and decided.
+    """Inspect a data file, write a first spec for it, and print the findings and decisions.
 
     Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
     """
     path = Path(options.file)
+    example = shipped(options.file)
+    if example is not None and not options.target and not options.task:
+        return _copy(example, Path(example.name) if options.out is None else Path(options.out), options)
     opened(path).close()
     out = path.with_suffix(".json") if options.out is None else Path(options.out)
     inside = _relative(path, out)
@@ -62,10 +68,22 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _copy(example: Path, out: Path, options: argparse.Namespace) -> int:
+    """Copy a shipped experiment, with the files that it names."""
+    if os.path.lexists(out) and not options.force:
+        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+    written = [str(file) for file in copy(example, out)]
+    if options.json:
+        print(json.dumps({"spec": str(out), "files": written, "next": f"funcnet train {out}"}))
+    else:
+        print(f"written   {', '.join(written)}\nnext      funcnet train {out}")
+    return 0
+
+
 def _relative(path: Path, out: Path) -> str:
     """The data file as the spec will name it.
 
-    Raises   DataError for a spec that lies neither beside the data nor in a folder around it
+    Raises   DataError unless the data is in the spec's folder or below it
     """
     whole, spec = Path(os.path.abspath(path)), Path(os.path.abspath(out))
     if whole == spec:
@@ -122,7 +140,7 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
 
 
 def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
-    """What the spec does, where it was a choice."""
+    """The choices that the spec makes."""
     lines = []
     missing = prepared.found.get("missing", {})
     if data.impute is not None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from funcnet.cli.console import print_table
 from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.experiments.experiment import Experiment
 from funcnet.spec.base import about, describe, fields, tags
 from funcnet.spec.codec import encode, load_spec
 from funcnet.spec.kinds import KINDS
+from funcnet.views.table import Table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,16 +40,13 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"specs": specs, "kinds": described}))
         return 0
-    if specs:
-        print("specs")
-        for spec in specs:
-            print(f"  {spec['path']}  {spec['about']}")
+    tables = [Table(["spec", "what it is"], [[one["path"], one["about"]] for one in specs])] if specs else []
     for kind, found in described.items():
-        print(kind)
-        for tag, of in found.items():
-            print(f"  {tag}: {of['about']}")
-            for field in of["fields"]:
-                print(f"      {field}")
+        rows = [[tag, of["about"], "\n".join(of["fields"])] for tag, of in found.items()]
+        tables.append(Table([kind, "what it is", "fields"], rows))
+    for i, table in enumerate(tables):
+        print("\n" * (i > 0), end="")
+        print_table(table, shutil.get_terminal_size().columns)
     return 0
 
 
@@ -64,9 +65,9 @@ def _specs() -> list[dict[str, str]]:
     found = []
     for path in sorted(Path("specs").glob("*.json")):
         try:
-            spec = load_spec(path)
+            spec = load_spec(path, Experiment)
             about = f"{spec.data.tag}, {spec.model.tag}, {spec.loss.tag}, {spec.optimizer.tag}"
-        except (FuncnetError, AttributeError):
+        except FuncnetError:
             about = "not an experiment that can be read"
         found.append({"path": str(path), "about": about})
     return found

@@ -14,7 +14,7 @@ _STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")
 def apply_setting(document: Any, setting: str) -> None:
     """Change a document in place. VALUE is JSON where it parses as such, else a string.
 
-    Raises   SpecError for a path that leads nowhere; a last field that is new is left to the spec's own check
+    Raises   SpecError for a path that does not exist; a new last field is left to the check of the spec
     """
 
     def refuse(message: str) -> SpecError:

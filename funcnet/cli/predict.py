@@ -27,13 +27,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet predict``."""
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
     parser.add_argument("input", metavar="FILE", help="rows in the form of the training data, targets not needed")
-    parser.add_argument("-o", "--out", metavar="OUT", help="write the answers instead of printing them")
-    parser.add_argument("--json", action="store_true", help="answer in JSON lines instead of CSV")
-    parser.add_argument("--check-range", action="store_true", help="count rows outside what training saw")
+    parser.add_argument("-o", "--out", metavar="OUT", help="write the predictions to a file instead of printing them")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of CSV")
+    parser.add_argument("--check-range", action="store_true", help="count rows outside the range of the training data")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer raw rows, as CSV or JSON lines."""
+    """Predict for raw rows, as CSV or JSON lines."""
     run = load_run(options.spec)
     raw = raw_inputs(run.experiment.data, run.preprocess, Path(options.input))
     answer = run.predict(raw)
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
-    """The columns and the rows of a table of answers: the label and each probability, or values in their units."""
+    """The columns and rows of the predictions: the label and the class probabilities, or values in their units."""
     if not isinstance(answer, np.ndarray):
         raise DataError("expected a network of one output, got several; use Run.predict in Python")
     loss, classes = run.experiment.loss, run.classes
@@ -79,7 +79,7 @@ def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
 
 
 def _exclusive(run: Run, answer: Array) -> bool:
-    """Whether each row belongs to one class, rather than to several or none of many."""
+    """Whether each row belongs to exactly one class."""
     return is_one(answer) or run.experiment.loss.tag != "sigmoid_cross_entropy"
 
 
@@ -104,11 +104,13 @@ def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
 
 
 def range_report(run: Run, raw: Any) -> str:
-    """How many rows lie outside what training saw, and in which columns."""
+    """How many rows lie outside the range of the training data, and in which columns."""
     pieces = [raw] if not isinstance(raw, Stream) else (raw[i : i + 1024] for i in range(0, len(raw), 1024))
     found = [outside_range(run.preprocess, piece) for piece in pieces]
     flags = np.concatenate([rows for rows, _ in found])
     count = int(flags.sum())
     columns = ", ".join(f"{name} {n}" for name, n in found[0][1].items())
     where = f"; the first is row {int(np.flatnonzero(flags)[0])}, counted from 0" if count else ""
-    return f"{count} of {len(flags)} rows lie outside what training saw{where}" + (f" ({columns})" if columns else "")
+    return f"{count} of {len(flags)} rows are outside the range of the training data{where}" + (
+        f" ({columns})" if columns else ""
+    )

@@ -5,24 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from funcnet.cli.paths import base_of, spec_file
-from funcnet.cli.show import parse_count, parse_shape
+from funcnet.cli.arguments import base_of, given, parse_count
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
-from funcnet.data.preparation import input_shape, prepare
-from funcnet.errors import CheckpointError, DataError, FuncnetError, Problem, ShapeError, SpecError
+from funcnet.data.preparation import prepare
+from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
-from funcnet.layers.base import Layer
 from funcnet.optim.schedules import LONG, bind
-from funcnet.spec.codec import load_spec
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet source``."""
-    parser.add_argument("spec", help="an experiment or model in JSON, or a run folder")
+    parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
     parser.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
@@ -39,25 +36,15 @@ def run(options: argparse.Namespace) -> int:
     """Print a network as one NumPy file, or write it."""
     if options.inference:
         return write_inference(options)
-    file = spec_file(Path(options.spec))
-    spec = load_spec(file)
-    shape = None if options.input is None else parse_shape(options.input)
+    found = given(options.spec, options)
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
+    model, shape, spec = found.model, found.in_shape(), found.spec
     if isinstance(spec, Experiment):
-        in_shape = (
-            input_shape(spec.data, Key(spec.seed), base_of(file, options.allow_outside)) if shape is None else shape
-        )
-        rows, total = _length(spec, base_of(file, options.allow_outside))
+        rows, total = _length(spec, found.base)
         optimizer = bind(spec.optimizer, total)
-        text = source(
-            spec.model, in_shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned
-        )
-    elif isinstance(spec, Layer):
-        if shape is None:
-            raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
-        text = source(spec, shape, batch or 32, planned=options.planned)
+        text = source(model, shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned)
     else:
-        raise SpecError([Problem("", f"expected an experiment or a model, got a {spec.kind}")], root=str(file))
+        text = source(model, shape, batch or 32, planned=options.planned)
     if options.out is None:
         print(text, end="")
     else:

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.overrides import apply_setting
-from funcnet.cli.paths import base_of, spec_file
+from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import Run, finite_json, next_folder
@@ -47,7 +48,12 @@ def load_experiment(path: Path, settings: list[str]) -> Experiment:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet train``."""
-    parser.add_argument("spec", help="the experiment, a JSON file, or a run folder to train again")
+    parser.add_argument(
+        "spec",
+        nargs="?",
+        help="the experiment: a JSON file, a shipped one's name, or a run folder to train again "
+        "(default: list the shipped ones)",
+    )
     parser.add_argument("--out", metavar="DIR", help="the run folder to make (default: runs/NAME-N, the next free N)")
     parser.add_argument(
         "--set",
@@ -62,14 +68,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how to show progress (default: rich where it is installed and the output is a terminal)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on where a run stopped; begin where there is none")
-    parser.add_argument("--profile", action="store_true", help="print where the time of a step went, layer by layer")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the newest checkpoint; start from scratch if there is none"
+    )
+    parser.add_argument("--profile", action="store_true", help="print the time of a step, layer by layer")
     parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, show how it goes, and end with the scores and where everything lies."""
+    """Train, show progress, and end with the scores and the run's folder; without a spec, list the shipped ones."""
+    if options.spec is None:
+        return print_shipped(options.json)
     path = spec_file(Path(options.spec))
     name = path.resolve().parent.name if path.name == "spec.json" else path.stem
     experiment = load_experiment(path, options.set)
@@ -114,8 +124,20 @@ def run(options: argparse.Namespace) -> int:
     return 130 if result.stopped == "interrupted" else 0
 
 
+def print_shipped(as_json: bool) -> int:
+    """Print the experiments that come with funcnet, a line each."""
+    if as_json:
+        print(json.dumps({"specs": ABOUT}))
+        return 0
+    width = max(map(len, ABOUT))
+    for name, about in ABOUT.items():
+        print(f"{name:{width}}  {about}")
+    print("\nfuncnet train NAME trains one; a file of your own goes in the same place")
+    return 0
+
+
 def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
-    """Where the run goes: ``--out``, or the next free number; to go on, the run folder given, or the last one."""
+    """The run folder: ``--out``, or the next free number; with ``--resume`` the given or the latest run."""
     if options.out:
         return Path(options.out)
     if options.resume and path.name == "spec.json":
@@ -137,7 +159,7 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
 
 
 class Lines(logging.StreamHandler[Any]):
-    """Log lines on standard output, as long as somebody reads them."""
+    """Log lines on standard output, until its reader has gone."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         with unread():

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from funcnet import tree
+from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
-from funcnet.cli.paths import base_of
 from funcnet.errors import CheckpointError
 from funcnet.experiments.folder import digest, environment, finite_json, load_run, read_object
 from funcnet.experiments.run import run as run_experiment
@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train a run's spec again from its data, and compare: a run is a claim that this checks.
+    """Train a run's spec again from its data and compare weights and scores.
 
     The exit status is 0 where weights and scores are the same to the last bit, and 1 where they are not.
     """

@@ -62,6 +62,9 @@ def source(
     labels for ``SoftmaxCrossEntropy`` and else floats in the shape of the output. With ``planned`` it is the
     program that really runs, with its memory.
     Raises   ShapeError; FuncnetError for what cannot be printed, such as a layer that cannot be recorded
+
+    >>> "tanh_0 = np.tanh(dense_0)" in fn.source(fn.serial(fn.Dense(3), fn.Tanh()), (2,), batch=5)
+    True
     """
     if optimizer is not None and loss is None:
         raise FuncnetError("expected a loss with the optimizer, got none; give loss=fn.losses.MeanSquaredError()")

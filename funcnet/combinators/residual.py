@@ -25,6 +25,10 @@ class Residual(Combinator):
     VJP      dx = dx of the layer + dy: what flows back reaches x undiminished
     Raises   ShapeError when the two summands differ in shape
     Source   He et al. (2015), Deep Residual Learning
+
+    >>> net = fn.Residual(fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(8)))
+    >>> net.out_shape((8,))
+    (8,)
     """
 
     layer: Layer

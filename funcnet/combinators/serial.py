@@ -57,7 +57,14 @@ class Serial(Combinator):
 
 
 def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
-    """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, paired or counted."""
+    """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, paired or counted.
+
+    >>> net = fn.serial(fn.Dense(64), fn.Relu(), head=fn.Dense(10))
+    >>> list(net.children)
+    ['dense_0', 'relu_0', 'head']
+    >>> net.out_shape((784,))
+    (10,)
+    """
     if len(layers) == 1 and isinstance(layers[0], list):
         message = "expected layers one by one, got a list; write serial(*layers)"
         raise SpecError([Problem("", message)], root="serial")

@@ -1,1 +1,1 @@
-"""Recording, planning and printing: the same network as a straight line of NumPy calls."""
+"""The compiler: it records a pure function and runs it as a straight line of NumPy calls."""

@@ -1,7 +1,7 @@
-"""Cheap calls made again: what the forward pass leaves for the backward pass, where that can be had for little.
+"""Rematerialisation: cheap results of the forward pass are recomputed in the backward pass instead of being kept.
 
-A scaled and shifted activation, such as a normalisation gives, is read by the next layer and much later by that
-layer's gradient. Where its operands are kept anyway, it is computed again for the gradient instead of being kept.
+A scaled and shifted activation, such as a normalisation's output, is read by the next layer and much later by that
+layer's gradient. If its operands are kept anyway, the gradient recomputes it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from funcnet.compiler.kinds import CONST, INPUT, UFUNC, VIEW
 
 CHEAP = frozenset((np.add, np.subtract, np.multiply))
 IN_CACHE = 1 << 21
-"""Bytes of the largest array that is made again: a larger one would come from memory and go there"""
+"""The largest array to recompute, in bytes: a larger one does not fit in cache"""
 CALLS = 2
-"""Calls that one array may take"""
+"""The most calls that recompute one array"""
 
 
 def again(graph: NodeGraph) -> NodeGraph:
@@ -25,7 +25,7 @@ def again(graph: NodeGraph) -> NodeGraph:
 
 
 class _Again:
-    """Who reads what, and what was made again so far."""
+    """The pass: the users of each node and the last read of each array."""
 
     def __init__(self, graph: NodeGraph) -> None:
         self.given = graph
@@ -34,7 +34,7 @@ class _Again:
         for node in graph.nodes:
             for arg in node.args:
                 self.users[arg].append(node)
-        self.last: dict[Node, int] = {}  # when an array is read last, under any name
+        self.last: dict[Node, int] = {}  # the last read of an array, its views included
         for i, node in reversed(list(enumerate(graph.nodes))):
             for arg in node.args:
                 self.last[arg] = max(self.last.get(arg, 0), self.last.get(node, i) if node.kind is VIEW else i)
@@ -42,8 +42,8 @@ class _Again:
 
     def graph(self) -> NodeGraph:
         """The new graph."""
-        made: dict[Node, Node] = {}  # by what it is made instead of
-        before: dict[Node, list[Node]] = {}  # by the call that it is made for
+        made: dict[Node, Node] = {}  # the copy, by the original
+        before: dict[Node, list[Node]] = {}  # the copies, by their first reader
         for node in self.given.nodes:
             reads = self._late_reads(node) if self._worth(node) else []
             if reads:
@@ -85,11 +85,11 @@ class _Again:
         return count
 
     def _there(self, node: Node, until: int) -> bool:
-        """Whether an array is in memory until a call anyway, or small."""
+        """Whether an array is small, or in memory until a call anyway."""
         return node.kind is INPUT or node.kind is CONST or node.nbytes < chains.LARGE or self.last[node] >= until
 
     def _late_reads(self, node: Node) -> list[tuple[Node, tuple[Node, ...]]]:
-        """The calls after the forward pass that read an array, each with the views through which it does."""
+        """The calls after the forward pass that read an array, each with the views it reads through."""
         found: list[tuple[Node, tuple[Node, ...]]] = []
         stack: list[tuple[Node, tuple[Node, ...]]] = [(node, ())]
         while stack:
@@ -102,7 +102,7 @@ class _Again:
         return found
 
     def _copied(self, node: Node, first: Node, copies: list[Node]) -> Node:
-        """The call once more, for the call that reads it first, after what it needs."""
+        """A copy of a call, placed at its first reader, after copies of the arguments that are gone by then."""
         until, args = self.last.get(node, 0), []
         for arg in node.args:
             args.append(arg if self._there(arg, until) else self._copied(arg, first, copies))

@@ -19,7 +19,7 @@ BLOCK = 1 << 17
 
 
 class Block:
-    """The body of a loop over blocks of rows: a writer to which arrays are their rows of the block."""
+    """The body of a loop over blocks of rows: a Writer whose arrays are slices of one block."""
 
     def __init__(self, plan: Plan, chain: Chain) -> None:
         self.plan, self.inside = plan, set(chain.nodes)
@@ -31,11 +31,11 @@ class Block:
         self.setup: list[str] = []
         self.last = {arg: i for i, node in enumerate(chain.nodes) for arg in node.args}
         self.free: list[tuple[str, Any]] = []  # memory for a block, and its dtype
-        self.lies: dict[str, int] = {}  # how many nodes still lie there
+        self.lies: dict[str, int] = {}  # the number of live nodes, by buffer
         self.nbytes = 0
 
     def ref(self, node: Node) -> str:
-        """The rows of the block of an array that has as many rows; anything else whole."""
+        """The block's rows of an array with the chain's number of rows; any other value whole."""
         if node.kind is SETTLE and node in self.inside and self.plan.memory.in_place(node):
             return self.ref(node.args[0])
         if node not in self.names:
@@ -51,19 +51,19 @@ class Block:
         return self.plan.scalar(node, arg, dtype) if arg.is_number else self.ref(arg)
 
     def constant(self, value: Any, prefix: str = "k") -> str:
-        """As the plan's."""
+        """The plan's ``constant``."""
         return self.plan.constant(value, prefix)
 
     def filled(self, value: Any, dtype: Any, shape: Any) -> str:
-        """As the plan's."""
+        """The plan's ``filled``."""
         return self.plan.filled(value, dtype, shape)
 
     def bound(self, node: Node, method: str) -> str | None:
-        """Nothing is looked up beforehand."""
+        """None: a block looks no method up in advance."""
         return None
 
     def copied(self, node: Node) -> list[tuple[str, Node]] | None:
-        """No vector is put together in a block."""
+        """None: a block concatenates no vectors."""
         return None
 
     def emit(self, node: Node, i: int) -> None:
@@ -88,7 +88,7 @@ class Block:
             self._done(arg, i)
 
     def _outside(self, node: Node) -> str:
-        """The rows of an array used outside the chain, too; it is allocated before the loop."""
+        """The block's rows of an array that is also used outside the chain; it is allocated before the loop."""
         before = len(self.plan.lines)
         self.plan.out(node)
         self.setup += [line.text for line in self.plan.lines[before:]]
@@ -96,7 +96,7 @@ class Block:
         return self.ref(node)
 
     def _room(self, node: Node, i: int) -> str:
-        """Memory for a block: that of an argument which is not needed any more, or free, or new."""
+        """Memory for one block: taken over from a dead argument, or free, or new."""
         for arg in node.args:
             name = self.names.get(arg, "")
             alone = name in self.lies and self.lies[name] == 1 and self.last.get(arg) == i
@@ -120,7 +120,7 @@ class Block:
         return name
 
     def _done(self, arg: Node, i: int) -> None:
-        """Give memory for a block back after the last use of what lies there."""
+        """Free the memory of a block after its last use."""
         name = self.names.get(arg, "")
         if arg in self.plan.memory.interior and name in self.lies and self.last.get(arg) == i:
             self.lies[name] -= 1

@@ -1,8 +1,8 @@
 """Chains of elementwise calls on large arrays, which run as one loop over blocks of rows that stay in cache.
 
-A chain runs where its first call stands. A call joins the chain that it depends on, or in an update the chain that
-reads the same array, if all else that it needs is there by then and it belongs to the same pass: what the backward
-pass computes anew is not computed in the forward pass and kept.
+A chain runs at the position of its first call. A call joins the chain that it depends on, or in an update the chain
+that reads the same array, if its other arguments are computed before the chain and both belong to the same pass:
+an array that the backward pass recomputes must not be computed in the forward pass and kept.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from funcnet.compiler.graph import Node
 from funcnet.compiler.kinds import CONST, INPUT, PROBE, SETTLE, is_elementwise
 
 LARGE = 1 << 18
-"""Bytes, in float32, from which an array is worked on in blocks"""
+"""The smallest array to process in blocks, in bytes of float32"""
 
 
 def blockable(node: Node) -> bool:
-    """Whether a call may run on some rows of its arrays at a time."""
+    """Whether a call may process its arrays a few rows at a time."""
     if node.kind is SETTLE:
         return node.nbytes >= LARGE and len(node.shape) > 0 and node.strides is not None
     if not node.shape or node.shape[0] < 2 or not is_elementwise(node) or node.size * 4 < LARGE:
         return False
     if not node.row_major or not all(arg.row_major or not arg.shape for arg in node.args):
-        return False  # the rows of a block would lie apart
+        return False  # the rows of a block would not be contiguous
     return all(len(arg.shape) < len(node.shape) or arg.shape[0] in (1, node.shape[0]) for arg in node.args)
 
 
 class Chain:
-    """Elementwise calls that run together, block by block, at the place of their anchor.
+    """Elementwise calls that run together, block by block, at the position of their anchor.
 
     The anchor is the first of them that depends on more than inputs.
     """
@@ -41,7 +41,7 @@ class Chain:
 
 
 def chains(nodes: list[Node]) -> list[Chain]:
-    """The chains of two calls or more."""
+    """The chains of at least two calls."""
     found = _Chains(Counter(arg for node in nodes for arg in set(node.args)))
     for i, node in enumerate(nodes):
         found.add(node, i)
@@ -51,7 +51,7 @@ def chains(nodes: list[Node]) -> list[Chain]:
 
 
 def in_order(nodes: list[Node], chain_of: dict[Node, Chain]) -> list[Node]:
-    """All calls as they run, those of a chain one after another."""
+    """All calls in the order they run, the calls of a chain together."""
     order: list[Node] = []
     for node in nodes:
         chain = chain_of.get(node)
@@ -68,14 +68,14 @@ class _Chains:
     def __init__(self, users: Counter[Node]) -> None:
         self.users = users
         self.begun: list[Chain] = []
-        self.at: dict[Node, int] = {}  # when a call runs: its place, or that of its chain
+        self.at: dict[Node, int] = {}  # when a call runs: its position, or its chain's
         self.chain: dict[Node, Chain] = {}
         self.readers: dict[tuple[Node, str], Chain] = {}  # the last chain of an update that read an array
-        self.free: set[Node] = set()  # depends on inputs and numbers alone, and waits for the only one that wants it
-        self.after: dict[Node, int] = {}  # the last of those numbers
+        self.free: set[Node] = set()  # calls on inputs and numbers alone, which wait for their only user
+        self.after: dict[Node, int] = {}  # the position of the last number that such a call needs
 
     def add(self, node: Node, i: int) -> None:
-        """Go on to the next call."""
+        """Process the next call."""
         self.at[node] = i
         if not blockable(node):
             chain = self._fitting(node) if node.kind is PROBE else None
@@ -96,7 +96,7 @@ class _Chains:
         return arg.kind is INPUT or arg.kind is CONST or arg.is_number or arg in self.free
 
     def pin(self, node: Node) -> None:
-        """Let a call that waits run where it stands."""
+        """Let a waiting call run at its own position."""
         if node in self.free:
             self.free.discard(node)
             self._append(node, self._begin(node))

@@ -1,4 +1,4 @@
-"""Comparing what a plan gives with what its function gives, and finding whose code differs."""
+"""Compare a plan's results with its function's, and find the user code whose recording differs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from funcnet.compiler.watched import same
 
 
 def alike(a: Any, b: Any, made: Any = None) -> bool:
-    """Whether two results have the same structure, shapes, dtypes and bits; any NaN is like any other.
+    """Whether two results have the same structure, shapes, dtypes and bits; all NaNs are equal.
 
-    ``made`` has the nodes that the first was recorded as: of probes only the sum has a meaning.
+    ``made`` has the nodes that ``a`` was recorded as. Probes always agree: only their sum has a meaning.
     """
     if type(made) is Node and made.kind is PROBE:
         return True
@@ -44,7 +44,7 @@ def alike(a: Any, b: Any, made: Any = None) -> bool:
 
 
 def culprits(recording: Recording, flat: tuple[Any, ...]) -> str:
-    """The layers, losses and optimizers of a user's whose recorded results differ from their own."""
+    """The names of user-defined layers, losses and optimizers whose recorded results differ from their own."""
     given = [np.array(value) if isinstance(value, np.ndarray) else value for value in flat]
     values: dict[Node, Any] = dict(zip(recording.graph.inputs, given, strict=True))
     found = []

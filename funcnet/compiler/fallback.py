@@ -1,7 +1,7 @@
-"""Opaque calls: a method of a layer, a loss or an optimizer that cannot be recorded, and runs as it is.
+"""Opaque calls: a method of a layer, a loss or an optimizer that cannot be recorded is called unchanged.
 
-An opaque call may return views of its arguments, keep them, branch on values, and break the laws. So a plan gives it
-arrays that are never written again (``memory.py``), and checks the structure of its result.
+An opaque call may return views of its arguments, keep them, branch on values, and break the laws. So a plan passes
+it arrays that are never written again (``memory.py``), and checks the structure of its result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from funcnet import tree
 from funcnet.compiler.foreign import from_signal, is_foreign, random_states, same_states, set_random_states
 from funcnet.compiler.graph import Place, Struct
 from funcnet.compiler.standins import TracedArray, TracedObject
+from funcnet.compiler.steady import Unlike
 from funcnet.compiler.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
 from funcnet.layers.base import Layer, path_of
@@ -23,12 +24,8 @@ from funcnet.signatures import returned
 from funcnet.vmap import members_in
 
 
-class Unlike(Exception):
-    """A call that is not looked into gave something else than expected."""
-
-
 class Opaque:
-    """A call that is not looked into, with the structure that its result has to have."""
+    """An opaque call and the structure that its result must have."""
 
     def __init__(self, function: Callable[..., Any], like: Any, what: str) -> None:
         self.function, self.like, self.what = function, like, what
@@ -37,7 +34,7 @@ class Opaque:
     def __call__(self, *args: Any) -> Any:
         """The result.
 
-        Raises   Unlike for a structure, shape or dtype that the rest of the plan was not made for
+        Raises   Unlike for a structure, shape or dtype other than the plan's
         """
         result = self.function(*args)
         if not fits(result, self.like):
@@ -46,7 +43,7 @@ class Opaque:
 
 
 def fits(value: Any, like: Any) -> bool:
-    """Whether a result has a structure, its shapes and its dtypes."""
+    """Whether a result has the structure, shapes and dtypes of ``like``."""
     if isinstance(like, Struct):
         if like.dtype is object:
             return True
@@ -60,7 +57,7 @@ def fits(value: Any, like: Any) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """The shapes and dtypes of a result, or of what was expected."""
+    """The shapes and dtypes of a result or of a structure, for messages."""
     if isinstance(value, Struct):
         return "anything" if value.dtype is object else f"{value.dtype}{list(value.shape)}"
     if isinstance(value, np.ndarray | np.generic):
@@ -75,7 +72,7 @@ def text_of(value: Any) -> str:
 def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any], what: str) -> Any:
     """``f(*args)``, recorded, or an opaque call whose result has the structure ``like()``.
 
-    Raises   TraceError where the recording is strict; the library's own errors; what a signal handler raises
+    Raises   TraceError in a strict recording; the library's own errors; the errors of signal handlers
     """
     tracer = current.get()
     if tracer is None:
@@ -84,7 +81,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
     mark, said, checked, place = len(tracer.nodes), len(tracer.warnings), len(tracer.checked), tracer.place
     before = random_states() if own else None
     try:
-        if not any(type(arg) is TracedObject for arg in args):  # which a call that is not looked into left
+        if not any(type(arg) is TracedObject for arg in args):  # the residuals of an opaque call
             with tracer.attempted():
                 result = f(*args)
                 if before is not None and not same_states(before, random_states()):
@@ -108,7 +105,8 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
     tracer.place = place
     del tracer.warnings[said:], tracer.checked[checked:]
     for node in tracer.nodes[mark:]:
-        node.effect = False  # what was recorded on the way has no user
+        node.effect = False  # the nodes of the failed attempt have no users
+    tracer.dropped.update(tracer.nodes[mark:])
     if reason is not None:
         tracer.warnings.append(runs_as_it_is(what, reason))
     tracer.opaque = True
@@ -125,15 +123,15 @@ def structs(value: Any) -> Any:
 
 
 class LayerRecorder:
-    """A listener that marks nodes with their layer, and makes opaque calls of methods that cannot be recorded."""
+    """A listener that marks nodes with their layer, and turns methods that cannot be recorded into opaque calls."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self.names: list[str] = []
-        self.inputs: dict[str, Any] = {}  # what each layer took, which is what its vjp gives
+        self.inputs: dict[str, Any] = {}  # the structure of each layer's input, which its dx shares
 
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
-        """A layer's method."""
+        """Record the call of a layer's method."""
         if method not in ("apply", "vjp"):
             return getattr(layer, method)(*args)
         tracer, outer = self.tracer, self.tracer.place
@@ -161,7 +159,7 @@ class LayerRecorder:
             tracer.place = outer
 
     def outputs_of(self, layer: Layer, args: tuple[Any, ...]) -> Any:
-        """The result of ``apply`` by the laws: an array of shape ``out_shape``, and the state with its structure."""
+        """The result of ``apply`` by the laws: an array of shape ``out_shape``, and a state of the same structure."""
         _, state, x, _ = args
         out_shape = layer.out_shape(tree.map(lambda leaf: leaf.shape[1:], x))
         first = tree.leaves(x)[0]
@@ -177,7 +175,7 @@ class LayerRecorder:
 
 
 def name_nodes(name: str, value: Any) -> None:
-    """Call what a value is made of by a path; the first name stays."""
+    """Name the nodes of a value after a path, unless they have a name."""
     leaves = tree.leaves(value)
     for i, leaf in enumerate(leaves):
         if type(leaf) is TracedArray and not leaf.node.name:
@@ -190,12 +188,12 @@ _warned: set[str] = set()
 
 
 def warn(text: str) -> None:
-    """Warn, once for each text, that something is not compiled."""
+    """Warn that something is not compiled, once for each text."""
     if text not in _warned:
         _warned.add(text)
         warnings.warn(text, CompileWarning, stacklevel=2)
 
 
 def runs_as_it_is(what: str, reason: Any) -> str:
-    """The text of a warning."""
-    return f"{what} is not compiled and runs as it is, slower: {reason}"
+    """The text of the warning for a call that is not compiled."""
+    return f"{what} is not compiled and runs slower: {reason}"

@@ -1,4 +1,4 @@
-"""Code from outside the library: how it is told apart, the errors of its signal handlers, its global generators."""
+"""User code: how to recognise it, the errors of its signal handlers, and the global random generators it may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUSTED = ("numpy", "scipy", "attr", "attrs", "funcnet")
 
 
 def is_foreign(f: Any) -> bool:
-    """Whether a function, a layer's method, or an object that is called, runs code from outside the library."""
+    """Whether a function, a layer's method or a callable object runs code from outside the library."""
     owner = getattr(f, "__self__", None)
     if owner is not None and not isinstance(owner, type | types.ModuleType):
         if not of_library(type(owner)):
@@ -36,7 +36,7 @@ def is_foreign(f: Any) -> bool:
 
 
 def from_signal(error: BaseException) -> bool:
-    """Whether an error was raised by the handler of a signal, in the middle of whatever went on."""
+    """Whether an error was raised by a signal handler, which may interrupt any code."""
     handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
     frame = error.__traceback__
     while frame is not None:
@@ -52,7 +52,7 @@ def of_library(kind: type) -> bool:
 
 
 def is_trusted(module: str, file: str | None) -> bool:
-    """Whether code counts as fixed: Python's own, NumPy's and that of a few others."""
+    """Whether code counts as fixed: that of Python, NumPy, and the other packages in ``TRUSTED``."""
     top = str(module).partition(".")[0]
     if top in TRUSTED or (file or "").startswith((LIBRARY, "<attrs generated", "<frozen")):
         return True
@@ -79,7 +79,7 @@ def set_random_states(states: Any) -> None:
 
 
 def same_states(a: Any, b: Any) -> bool:
-    """Whether the generators are where they were."""
+    """Whether the states of the two global generators are equal."""
     first, second = a[0]["state"], b[0]["state"]
     return bool(
         first["pos"] == second["pos"] and np.array_equal(first["key"], second["key"]) and a[1] == b[1]

@@ -1,4 +1,4 @@
-"""``fn.compile``: a pure function recorded once for each structure, shape and dtype of its arguments."""
+"""``fn.compile``: a pure function, recorded once for each structure, shape and dtype of its arguments."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from typing import Any
 import numpy as np
 
 from funcnet.compiler.compared import alike, culprits
-from funcnet.compiler.fallback import Unlike, runs_as_it_is, warn
+from funcnet.compiler.fallback import runs_as_it_is, warn
 from funcnet.compiler.foreign import from_signal, random_states, same_states, set_random_states
 from funcnet.compiler.guard import MISS, Guard, signature
 from funcnet.compiler.hidden import Hidden
 from funcnet.compiler.plan import Plan
 from funcnet.compiler.program import Program, Recycler
 from funcnet.compiler.record import Recording, record
+from funcnet.compiler.steady import Unlike
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.layers.base import listening
 
 MOST_PLANS = 32
-"""Plans that one function keeps"""
+"""The most plans that one function keeps"""
 STALE = 10 * MOST_PLANS
-"""Changes of shape for which a plan was of no use before another takes its place"""
+"""A plan unused for this many changes of shape may be replaced"""
 FIRST_CALLS = 3
-"""Calls of a plan with user code that are compared with the function: the values of one may hide what differs"""
+"""The first calls of a plan with user code, which are compared with the function: one call may hide a difference"""
 MOST_CHANGES = 3
-"""Times that what user code reads may change before it is not recorded any more"""
+"""How often the hidden inputs of user code may change before the function is no longer recorded"""
 
 
 class Recorded:
-    """A program, and the test whether arguments fit it."""
+    """A program and the guard that tests whether arguments fit it."""
 
     def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], hidden: Hidden) -> None:
         self.program = Program(Plan(recording.graph, without))
         self.flat = Guard(hidden.foreign).of(args)
-        self.hidden = hidden if hidden.foreign else None  # what has to stay as it was
+        self.hidden = hidden if hidden.foreign else None  # the inputs that must not change
         self.recording = (
             recording if hidden.foreign else None
         )  # until its first calls have been compared with the function
@@ -51,7 +52,7 @@ class Recorded:
 
 
 class Plans:
-    """The plans of one function, and what they depend on besides its arguments."""
+    """The plans of one function, and the hidden inputs that they depend on."""
 
     def __init__(
         self,
@@ -66,20 +67,20 @@ class Plans:
         self.name = name or getattr(f, "__name__", "the function")
         self.f, self.names, self.strict, self.without = f, names, strict, without
         self.reads = reads or (f,)
-        self.seen: set[Any] | None = set() if patient else None  # what came once is recorded when it comes again
+        self.seen: set[Any] | None = set() if patient else None  # a form is recorded the second time it is seen
         self.known: OrderedDict[Any, Recorded | None] = OrderedDict()
-        self.plain = ""  # why the function is not recorded at all any more
+        self.plain = ""  # why the function is no longer recorded
         self.hidden: Hidden | None = None
         self.changes = self.asked = 0
-        self.lock = threading.RLock()  # of recording and comparing, which call the function and put things back
+        self.lock = threading.RLock()  # held to record and to compare: both call the function and undo its changes
 
     def find(self, args: tuple[Any, ...]) -> Recorded | None:
-        """The plan for the arguments, made if need be; None where the function runs as it is."""
+        """The plan for the arguments, made if needed; None where the function runs uncompiled."""
         if self.plain:
             return None
         form = signature(args)
         if form is None:
-            self._refuse(TraceError("an argument is neither an array, a number, a key, nor a dict or tuple of them"))
+            self._refuse(TraceError("expected arrays, numbers, keys and constants, in dicts and tuples, as arguments"))
             return None
         if self.known.get(form, MISS) is None or not self._watched():
             return None
@@ -94,7 +95,7 @@ class Plans:
         return found
 
     def _watched(self) -> bool:
-        """Whether all that the function reads can be watched; what has changed leads to plans anew."""
+        """Whether all hidden inputs of the function can be watched; plans whose hidden inputs changed are dropped."""
         hidden = self.hidden
         if hidden is None:
             hidden = self.hidden = Hidden(*self.reads)
@@ -108,7 +109,7 @@ class Plans:
                 self._refuse(TraceError(f"reads {names}, which changes from call to call; pass it in as an argument"))
                 return False
         if hidden.problem:
-            self._refuse(TraceError(f"{hidden.problem}; pass what it reads in as an argument"))
+            self._refuse(TraceError(f"{hidden.problem}; pass the value in as an argument"))
             return False
         return True
 
@@ -120,7 +121,7 @@ class Plans:
         warn(runs_as_it_is(self.name, error))
 
     def _make(self, form: Any, args: tuple[Any, ...]) -> bool:
-        """Record the function for arguments of a new form, if that is worth it."""
+        """Record the function for arguments of a new form, unless it is the first call of a patient function."""
         if self.seen is not None and form not in self.seen:
             if len(self.seen) >= MOST_PLANS:
                 self.seen.clear()
@@ -131,8 +132,8 @@ class Plans:
             recorded = self.known[oldest]
             if recorded is not None and self.asked - recorded.used < STALE:
                 warn(
-                    f"{self.name} is called with more than {MOST_PLANS} shapes and runs as it is for the others, "
-                    "slower: give batches or sequences one of a few lengths"
+                    f"{self.name} is called with more than {MOST_PLANS} shapes; it is not compiled for the others "
+                    "and runs slower: pad batches or sequences to a few lengths"
                 )
                 return False
             del self.known[oldest]
@@ -149,7 +150,7 @@ class Plans:
         return True
 
     def _record(self, args: tuple[Any, ...]) -> Recorded | None:
-        """Record the function, once and for all not if it changes what it reads.
+        """Record the function; a function that changes its hidden inputs is refused for good.
 
         Raises   TraceError where it cannot be recorded
         """
@@ -158,7 +159,7 @@ class Plans:
         states = random_states() if hidden.foreign else None
         try:
             with no_collections():
-                recording = record(self.f, args, self.names, self.strict, hidden.foreign)
+                recording = record(self.f, args, self.names, self.strict, hidden.foreign, careful=hidden.foreign)
                 recorded = Recorded(recording, args, self.without, hidden)
             if states is not None:
                 moved = random_states()
@@ -178,7 +179,7 @@ class Plans:
 
 @contextlib.contextmanager
 def no_collections() -> Iterator[None]:
-    """Put off the search for reference cycles while many objects are made that stay."""
+    """Pause the garbage collector while many long-lived objects are made."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -189,7 +190,7 @@ def no_collections() -> Iterator[None]:
 
 
 class Space(dict[Program, Callable[..., Any]]):
-    """Scratch memory for one call at a time, held at the largest that any plan wanted, and what runs in it."""
+    """Scratch memory for one call at a time, as large as the largest plan needs, and the programs bound to it."""
 
     def __init__(self, take: dict[Any, Recycler]) -> None:
         super().__init__()
@@ -202,7 +203,7 @@ class Space(dict[Program, Callable[..., Any]]):
             self.memory = np.empty(program.nbytes, np.uint8)
         count: dict[Any, int] = {}
         take = []
-        for form in program.new:  # results alike of all plans share their memory
+        for form in program.new:  # plans share the memory of results of one form
             count[form] = count.get(form, 0) + 1
             key = form, count[form]
             if key not in self.take:
@@ -215,8 +216,8 @@ class Space(dict[Program, Callable[..., Any]]):
 class Compiled:
     """A pure function of arrays, numbers, keys and dicts of them, run as a straight line of NumPy calls.
 
-    Anything else in the arguments (None, strings, booleans, specs) is a constant that a plan depends on. The plans
-    may be shared with others; scratch memory is this one's own, and goes with it.
+    Anything else in the arguments (None, strings, booleans, specs) is a constant that a plan depends on. Plans may
+    be shared; each instance has its own scratch memory.
     """
 
     def __init__(
@@ -229,16 +230,21 @@ class Compiled:
         self.plans = plans or Plans(f, strict=strict, without=without)
         self.f = f
         self.last: Recorded | None = None
-        self.idle: list[Space] = []  # a space is taken for the time of a call, so threads never share one
+        self.idle: list[Space] = []  # a call takes a space for as long as it runs, so threads never share one
         self.recyclers: dict[Any, Recycler] = {}
         self.by_name: dict[Any, Compiled] = {}
         functools.update_wrapper(self, f)
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """The functions and specs that it runs, for those who ask what it reads."""
+        return self.plans.reads
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
 
     def __reduce__(self) -> str:
-        name: str = self.f.__qualname__  # as a function is pickled, by its name
+        name: str = self.f.__qualname__  # pickled by name, like a function
         return name
 
     def __call__(self, *args: Any, **named: Any) -> Any:
@@ -249,7 +255,7 @@ class Compiled:
         return self.slowly(args) if result is MISS else result
 
     def quickly(self, *args: Any) -> Any:
-        """The result by the plan that ran last, if the arguments fit it, else MISS."""
+        """The result of the plan that ran last if the arguments fit it, else MISS."""
         last = self.last
         if last is None or listening():
             return MISS
@@ -268,7 +274,7 @@ class Compiled:
             self.idle.append(space)
 
     def _run(self, program: Program, flat: tuple[Any, ...]) -> Any:
-        """Run a program in a space that nobody else uses."""
+        """Run a program in an idle space."""
         try:
             space = self.idle.pop()
         except IndexError:
@@ -279,7 +285,7 @@ class Compiled:
             self.idle.append(space)
 
     def slowly(self, args: tuple[Any, ...]) -> Any:
-        """Find the plan for the arguments, or make it."""
+        """Find or make the plan for the arguments, and run it."""
         if listening():
             return self.f(*args)
         try:
@@ -287,7 +293,7 @@ class Compiled:
                 recorded = self.plans.find(args)
         except (FuncnetError, Warning):
             raise
-        except Exception as error:  # the function's own error, or one of recording it
+        except Exception as error:  # raised by the function itself, or by its recording
             if from_signal(error) or self.plans.strict:
                 raise
             result = self.f(*args)
@@ -303,10 +309,10 @@ class Compiled:
             return self._carefully(recorded, args, flat)
         return self._run(recorded.program, flat)
 
-    # ----- code that is not the library's ------------------------------------------------------------------------
+    # ----- user code ---------------------------------------------------------------------------------------------
 
     def _carefully(self, recorded: Recorded, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
-        """Run a plan in which there is user code; its first results are compared with the function's."""
+        """Run a plan with user code in it; its first results are compared with the function's."""
         if recorded.recording is not None:
             with self.plans.lock:
                 recording = recorded.recording
@@ -320,12 +326,12 @@ class Compiled:
         except Exception as error:
             if from_signal(error):
                 raise
-            result = self.f(*args)  # which raises the same, or catches it, and then it cannot be recorded
+            result = self.f(*args)  # raises the same error, or catches it and so cannot be recorded
             self._as_it_is(args, f"{type(error).__name__}: {error}")
             return result
 
     def _compared(self, recorded: Recorded, recording: Recording, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
-        """A first result of a plan, if it is that of the function, and that where they differ."""
+        """Run a plan and its function; return the plan's result if they agree, else the function's."""
         hidden = recorded.hidden
         assert hidden is not None
         states = random_states() if hidden.foreign else None
@@ -348,7 +354,7 @@ class Compiled:
             set_random_states(states)
         expected = self.f(*args)
         if not reason and not alike(found, expected, recording.graph.outputs):
-            reason = "recorded, it gives other values: it may read something that changes, or branch on a value"
+            reason = "its recording gives other values: it may read something that changes, or branch on a value"
         if reason:
             self._as_it_is(args, reason, self._undone(lambda: culprits(recording, flat)))
             return expected
@@ -360,7 +366,7 @@ class Compiled:
         return found
 
     def _undone(self, f: Callable[[], str]) -> str:
-        """``f()``, with the changes that user code makes put back."""
+        """The result of ``f()``, with all changes by user code undone."""
         hidden, states = Hidden(*self.plans.reads), random_states()
         try:
             return f()
@@ -369,13 +375,13 @@ class Compiled:
             set_random_states(states)
 
     def _as_it_is(self, args: tuple[Any, ...], reason: str, names: str = "") -> None:
-        """From now on, run the function as it is."""
+        """From now on, run the function uncompiled."""
         self.last = None
         self.plans.known.clear()
         self.plans._refuse(TraceError(f"{names}: {reason}" if names else reason))
 
     def _named(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """A call with keyword arguments, by position where the function takes them so."""
+        """A call with keyword arguments, passed by position where the function allows that."""
         bound = inspect.signature(self.f).bind(*args, **named)
         if not bound.kwargs:
             return self(*bound.args)
@@ -396,10 +402,17 @@ def compile(f: Callable[..., Any], *, strict: bool = False) -> Callable[..., Any
     """The same pure function of arrays and dicts, faster: recorded at the first call, and for each new shape.
 
     Arrays, floats, integers and keys in the arguments, and in dicts, tuples and Contexts among them, may
-    change from call to call; anything else is a constant. What the function reads from elsewhere (globals,
-    closures, attributes) is looked at before every call, and recorded anew when it has changed. A function that
-    cannot be recorded (it branches on a value) runs as it is, after a warning that names the line; with
-    ``strict`` it raises. The first three results for each shape are compared with the function's own.
+    change from call to call; anything else is a constant. Hidden inputs (globals, closures, attributes) are
+    checked before every call, and the function is recorded anew when they have changed. A function that cannot
+    be recorded, because it branches on a value for instance, runs uncompiled after a warning that names the
+    line; with ``strict`` it raises. The first three results for each shape are compared with the function's own.
     Raises   TraceError
+
+    >>> fast = fn.compile(lambda params, x: np.tanh(x @ params["w"]))
+    >>> params, x = {"w": np.ones((2, 3))}, np.zeros((4, 2))
+    >>> fast(params, x).shape  # recorded
+    (4, 3)
+    >>> fast(params, x + 1.0).shape  # replayed
+    (4, 3)
     """
     return Compiled(f, strict=strict)

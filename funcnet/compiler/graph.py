@@ -1,8 +1,8 @@
 """The recorded program: a graph of NumPy calls with known shapes, dtypes and strides, in the order they were made.
 
-A node is one call. Its arguments are nodes; whatever else it needs (axes, shapes, a function) is static. Its result
-is an array, a Python number, a key, or some other object, as ``dtype`` tells. What a kind of node means is in
-``kinds.py``, all of it in one place.
+A node is one call. Its arguments are nodes; everything else it needs (axes, shapes, a function) is static. Its
+``dtype`` says whether the result is an array, a Python number, a key or another object. ``kinds.py`` defines each
+kind of node in one place.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Ref(NamedTuple):
-    """Stands for the i-th argument node in the arguments of a call."""
+    """A placeholder for the i-th argument node in the arguments of a call."""
 
     i: int
 
 
 class Struct(NamedTuple):
-    """A result: its shape, its dtype (NumPy's, or float, int, Key, object), its strides, and if it is a scalar."""
+    """A result's shape, dtype (NumPy's, or float, int, Key, object) and strides, and whether it is a NumPy scalar."""
 
     shape: Any
     dtype: Any
@@ -41,7 +41,7 @@ class Place(NamedTuple):
     section: str = ""
     path: str = ""
     layer: Any = None
-    scope: int = 0  # common subexpressions are shared within one scope alone
+    scope: int = 0  # common subexpressions are shared within one scope only
 
 
 class Node:
@@ -65,7 +65,7 @@ class Node:
         self.shape, self.dtype, self.place, self.effect = shape, dtype, place, effect
         self.is_array = isinstance(dtype, np.dtype)
         self.strides = strides if shape else ()  # None where they are known only when the program runs
-        self.name = ""  # what a reader would call it
+        self.name = ""  # a readable name, for printing
 
     @property
     def is_number(self) -> bool:
@@ -89,7 +89,7 @@ class Node:
 
     @property
     def row_major(self) -> bool:
-        """Whether the array lies as a new one in C order does."""
+        """Whether the array is contiguous in C order."""
         return self.is_array and self.strides == layout.row_major(self.shape, self.dtype.itemsize)
 
     def __repr__(self) -> str:
@@ -98,27 +98,27 @@ class Node:
 
 
 class NodeGraph(NamedTuple):
-    """Nodes in an order in which they can run, and what leaves: a structure with nodes as leaves."""
+    """Nodes in an order in which they can run; the outputs are a structure with nodes as leaves."""
 
     nodes: list[Node]
     inputs: list[Node]
     outputs: Any
 
     def roots(self) -> list[Node]:
-        """What must be computed: outputs and effects."""
+        """The nodes that must be computed: outputs and effects."""
         return [*leaves(self.outputs), *(node for node in self.nodes if node.effect)]
 
     def rebuilt(self, change: Callable[[Node, tuple[Node, ...]], Node]) -> NodeGraph:
         """The graph with every node replaced by ``change(node, its new arguments)``.
 
-        A replacement lies in memory as the node did, or it is not taken: the bits of what uses it depend on that.
+        A replacement with other strides is ignored: the bits of later results depend on the memory layout.
         """
         new: dict[Node, Node] = {}
         nodes: list[Node] = []
         seen: set[Node] = set()
 
         def add(node: Node) -> None:
-            if node not in seen:  # nodes that a change puts in front come first
+            if node not in seen:  # a replacement may depend on new nodes, which go in front of it
                 seen.add(node)
                 for arg in node.args:
                     add(arg)
@@ -141,7 +141,7 @@ class NodeGraph(NamedTuple):
         return NodeGraph(nodes, [new[node] for node in self.inputs], map_nodes(lambda node: new[node], self.outputs))
 
     def used(self) -> NodeGraph:
-        """The graph without what nobody uses."""
+        """The graph without unused nodes."""
         needed: set[Node] = set()
         stack = self.roots()
         while stack:
@@ -166,7 +166,7 @@ def with_args(node: Node, args: tuple[Node, ...]) -> Node:
 
 
 def map_nodes(f: Callable[[Node], Any], value: Any) -> Any:
-    """A structure with ``f`` of each node in it; other leaves stay as they are."""
+    """The structure with ``f(node)`` in the place of each node; other leaves stay unchanged."""
     return structure.replaced(lambda leaf: f(leaf) if type(leaf) is Node else leaf, value)
 
 
@@ -189,5 +189,5 @@ def fill(value: Any, args: Iterable[Any]) -> Any:
 
 
 def plain_text(value: Any) -> str:
-    """A plain value as code."""
+    """The source text of a plain value."""
     return f'float("{value!r}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)

@@ -1,4 +1,4 @@
-"""Recognising arguments: what a plan was made for, and a quick test whether others are like that."""
+"""Guards: the signature of arguments that a plan was made for, and a fast test whether new arguments match it."""
 
 from __future__ import annotations
 
@@ -15,62 +15,74 @@ from funcnet.key import Key
 from funcnet.layers.base import Context
 
 MISS: Any = object()
-"""A missing argument, or no result by a plan"""
+"""A missing argument, or the result of a plan that does not fit"""
 
 
 def signature(args: Any) -> Any:
-    """Structure, shapes, dtypes, strides and constants of arguments, to recognise those that a plan fits.
+    """The structure, shapes, dtypes, strides and constants of arguments: the key by which a plan is found.
 
-    None for arguments of which a part is neither an array, a number, a key, nor known to be a constant.
+    None if some part is not an array, a number, a key or a known constant.
     """
     inner = structure.parts(args)
     if inner is not None:
         forms = [signature(part) for _, part in inner]
-        return None if None in forms else (type(args), tuple(step for step, _ in inner), tuple(forms))
+        steps = tuple(step if type(step) is str else (type(step), step) for step, _ in inner)
+        return None if None in forms else (type(args), steps, tuple(forms))
     if type(args) is np.ndarray:
         return args.shape, args.dtype, args.strides
-    if isinstance(args, np.generic | Key) or type(args) in (int, float):
+    if isinstance(args, np.generic):
+        return type(args), args.dtype  # a time has units
+    if isinstance(args, Key) or type(args) in (int, float):
         return type(args)
+    if type(args) is complex:
+        return complex, repr(args)  # which tells the signs of zeros apart
     known = isinstance(args, CONSTANTS) and is_trusted(getattr(args, "__module__", type(args).__module__), None)
     return (type(args), args) if known else None
 
 
+def alike_arrays(arrays: list[Any]) -> tuple[int, ...]:
+    """Which of some arrays are one: for each the place of the first that it is."""
+    first: dict[int, int] = {}
+    return tuple([first.setdefault(id(array), i) for i, array in enumerate(arrays)])
+
+
 LEAVES = 200
-"""Leaves that one function looks at; a larger dict is looked at by several"""
+"""The most leaves that one function checks; larger dicts are split among several"""
 
 
 class Guard:
-    """Writes functions that give the flat inputs of arguments like some others, and None for any unlike them.
+    """Generates functions that return the flat inputs of matching arguments, and None for others.
 
-    They are written out, because a walk over the structure would cost more than a small network's step.
+    They are generated code, because a walk over the structure would cost more than a small network's step.
     """
 
     def __init__(self, exact: bool = False) -> None:
-        self.exact = exact  # user code may depend on the order of a dict, and on whether two arrays are one
+        self.exact = exact  # user code may depend on the order of a dict, or on two arguments being the same array
         self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
-        self.distinct = 0
+        self.same: tuple[int, ...] = ()
 
     def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        """The function for some arguments."""
+        """The function for arguments like these."""
         given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
         if self.exact:
-            self.distinct = len({id(leaf) for leaf in structure.leaves(args) if type(leaf) is np.ndarray})
+            self.same = alike_arrays([leaf for leaf in structure.leaves(args) if type(leaf) is np.ndarray])
+            self.names["alike_arrays"] = alike_arrays
         return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
 
     def constant(self, value: Any) -> str:
-        """The name of a value that others are compared with."""
+        """The name of a value to compare with."""
         name = f"c{len(self.names)}"
         self.names[name] = value
         return name
 
     def function(self, given: str, first: str, parts: list[tuple[str, Any]]) -> Callable[..., Any]:
-        """A function that looks at some expressions, each of which is to be like a value."""
+        """A function that checks expressions against the given values."""
         body, flat = [first], list[str]()
         for text, value in parts:
             self.look(value, text, body, flat)
         if self.exact and given != "v":
             arrays = f"[x for x in ({''.join(name + ', ' for name in flat)}) if type(x) is ndarray]"
-            body.append(f"if len({{*map(id, {arrays})}}) != {self.distinct}: return None")
+            body.append(f"if alike_arrays({arrays}) != {self.same}: return None")
         lines = [f"def flat({given}):", "    try:", *(f"        {line}" for line in body)]
         lines.append(f"        return ({''.join(name + ', ' for name in flat)})")
         lines += ["    except (KeyError, TypeError, AttributeError):", "        return None"]
@@ -79,7 +91,7 @@ class Guard:
         return found
 
     def look(self, value: Any, text: str, body: list[str], flat: list[str]) -> None:
-        """Add the lines that compare an expression with a value."""
+        """Add the lines that check an expression against a value."""
         here = f"v{len(body)}"
         inner = structure.parts(value)
         if type(value) is Context:
@@ -92,6 +104,9 @@ class Guard:
             body.append(f"if type({here}) is not {kind} or len({here}) != {len(inner)}: return None")
             if self.exact and isinstance(value, dict):
                 body.append(f"if tuple({here}) != {self.constant(tuple(value))}: return None")
+                if any(type(key) is not str for key in value):  # 1 and 1.0 are equal
+                    kinds = self.constant(tuple(map(type, value)))
+                    body.append(f"if tuple(map(type, {here})) != {kinds}: return None")
             steps = [(repr(step) if isinstance(value, dict) else str(i), part) for i, (step, part) in enumerate(inner)]
             if len(steps) > LEAVES // 4:
                 for start in range(0, len(steps), LEAVES // 4):
@@ -115,9 +130,13 @@ class Guard:
         elif is_input(value):
             body.append(f"{here} = {text}")
             body.append(f"if type({here}) is not {self.constant(type(value))}: return None")
+            if isinstance(value, np.datetime64 | np.timedelta64):
+                body.append(f"if {here}.dtype != {self.constant(value.dtype)}: return None")
             flat.append(here)
         elif value is None or isinstance(value, bool):
             body.append(f"if {text} is not {value}: return None")
+        elif type(value) is complex:
+            body.append(f"if type({text}) is not complex or repr({text}) != {repr(value)!r}: return None")
         else:
             same, kind = self.constant(value), self.constant(type(value))
             body.append(f"{here} = {text}")

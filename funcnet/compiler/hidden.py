@@ -1,13 +1,14 @@
 """The hidden inputs of user code: globals, closures, attributes, and their contents.
 
-A plan is right only as long as they stay as they were when it was recorded. So they are listed, looked at before
-every call, and put back where recording itself has changed them. Code that reads what cannot be watched (a
-generator, a clock, a file) is not recorded. Trusted are Python's own modules, NumPy, SciPy, attrs and the library;
-all else is looked into, and what is not known to be harmless counts as not watchable.
+A plan is valid only while they keep the values they had when it was recorded. So they are listed, checked before
+every call, and restored where recording itself has changed them. Code that reads something that cannot be watched
+(a generator, a clock, a file) is not recorded. Python's own modules, NumPy, SciPy, attrs and the library are
+trusted; all other code is inspected, and a value that is not known to be harmless counts as not watchable.
 """
 
 from __future__ import annotations
 
+import builtins
 import dis
 import enum
 import functools
@@ -18,12 +19,14 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import numpy as np
 
 from funcnet.compiler.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
 from funcnet.compiler.watched import (
     CONTAINERS,
     MISSING,
+    ClassContents,
     Contents,
     Slot,
     contents_of,
@@ -32,25 +35,40 @@ from funcnet.compiler.watched import (
     set_contents,
 )
 from funcnet.spec.base import Spec
+from funcnet.spec.fields import FrozenDict
 
 IMPURE = frozenset(
     (
         "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
         "io", "tempfile", "shutil", "sys", "platform", "getpass", "glob", "sqlite3", "select", "signal", "asyncio",
-        "importlib", "inspect", "gc", "ctypes", "queue",
+        "importlib", "inspect", "gc", "ctypes", "queue", "timeit", "logging", "warnings", "decimal", "locale",
     )
 )  # fmt: skip
-"""Modules of Python whose functions give something else at each call"""
+"""Standard modules whose functions may return something different at each call"""
 IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "exec", "__import__"))
-"""Built-in functions of that kind"""
+"""Built-in functions that are impure, too"""
 FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
 """Names of functions that read files"""
-BY_NAME = frozenset(("getattr", "setattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple"))
-"""Names of functions that reach attributes without naming them in the code"""
+BY_NAME = frozenset(
+    (
+        "getattr", "setattr", "delattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple",
+        "format", "format_map", "__getattribute__", "__setattr__",
+    )
+)  # fmt: skip
+"""Names of functions that access attributes the code does not name"""
+GENERATORS = frozenset(("default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom"))
+"""Names that make random generators, whose seed may come from the system"""
+SETTINGS = frozenset(
+    (
+        "errstate", "seterr", "geterr", "seterrcall", "geterrcall", "catch_warnings", "printoptions",
+        "set_printoptions", "get_printoptions", "localcontext", "getcontext", "setcontext",
+    )
+)  # fmt: skip
+"""Names of functions that read or change how errors are handled, or numbers printed"""
 MOST = 2000
-"""Things that are looked into, and entries that are compared, before code counts as too far-reaching"""
+"""The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
-"""Bytes of all arrays that are compared before every call; larger ones have to be read-only"""
+"""The most bytes of arrays to compare before every call; larger arrays must be immutable"""
 
 
 class Unwatchable(Exception):
@@ -58,43 +76,43 @@ class Unwatchable(Exception):
 
 
 class Hidden:
-    """All that the user code reachable from some functions and specs reads besides its arguments.
+    """The hidden inputs of all user code reachable from some functions and specs.
 
-    ``foreign`` says whether there is user code at all. ``problem`` names what cannot be watched, if there is something.
+    ``foreign`` says whether there is any user code. ``problem`` names the input that cannot be watched, if any.
     """
 
     def __init__(self, *roots: Any) -> None:
-        self.watched: list[Slot | Contents] = []
+        self.watched: list[Slot | Contents | ClassContents] = []
         self.foreign = False
         self.problem = ""
         self.seen: dict[int, Any] = {}
-        self.names: set[str] = set()  # all that the code names
-        self.objects: list[tuple[Any, str, set[str]]] = []  # whose attributes are watched where the code names them
+        self.names: set[str] = set()  # all names in the code
+        self.objects: list[tuple[Any, str, set[str]]] = []  # their attributes are watched where the code names them
         self.nbytes = 0
         try:
             for root in roots:
                 self._look(root, "")
             while self._attributes():
-                pass  # what they hold may bring more code, and more names
+                pass  # attribute values may bring in more code and more names
         except Unwatchable as error:
             self.foreign, self.problem = True, str(error)
-        except Exception as error:  # of a user's own attribute access, comparison or iteration
+        except Exception as error:  # raised by user-defined attribute access, comparison or iteration
             if from_signal(error):
                 raise
-            self.foreign, self.problem = True, f"cannot be looked into ({type(error).__name__}: {error})"
+            self.foreign, self.problem = True, f"cannot be inspected ({type(error).__name__}: {error})"
         self.seen.clear()
         self.objects.clear()
 
     def changed(self) -> list[str]:
         """The names of the hidden inputs that have changed."""
-        return list(dict.fromkeys(one.name for one in self.watched if not one.same()))
+        return list(dict.fromkeys(name for one in self.watched if not one.same() for name in one.changed()))
 
     def unchanged(self) -> bool:
-        """Whether everything is as it was."""
+        """Whether no hidden input has changed."""
         return all(one.same() for one in self.watched)
 
     def restore(self) -> None:
-        """Put back what has changed."""
+        """Restore the hidden inputs that have changed."""
         for one in self.watched:
             if not one.same():
                 one.restore()
@@ -102,7 +120,7 @@ class Hidden:
     # ----- looking -----------------------------------------------------------------------------------------------
 
     def _look(self, value: Any, name: str) -> None:
-        """List what a value depends on."""
+        """List the hidden inputs that a value depends on."""
         if is_harmless(value) or value is MISSING or id(value) in self.seen:
             return
         self.seen[id(value)] = value
@@ -116,11 +134,12 @@ class Hidden:
             self._look(value.__self__, name or type(value.__self__).__name__)
             self._look(value.__func__, name)
         elif isinstance(value, functools.partial):
-            for part in (value.func, *value.args, *value.keywords.values()):
+            self._contents(value.keywords, name or "the arguments of a partial")
+            for part in (value.func, *value.args):
                 self._look(part, name or "an argument of a partial")
         elif isinstance(value, types.ModuleType):
             if not is_trusted(value.__name__, getattr(value, "__file__", None)):
-                raise Unwatchable(f"hands on the module {value.__name__}")
+                raise Unwatchable(f"passes the module {value.__name__} around")
             self._trusted(value.__name__, value.__name__)
         elif isinstance(value, type):
             self._class(value)
@@ -137,7 +156,7 @@ class Hidden:
         elif type(value).__name__ in ("_ArrayFunctionDispatcher", "cython_function_or_method"):
             self._trusted(value.__module__ or "", name)
         elif isinstance(value, functools._lru_cache_wrapper):
-            raise Unwatchable(f"calls {name}, which is cached: what it gave may have been changed since")
+            raise Unwatchable(f"calls {name}, which is cached: its earlier results may have been changed since")
         else:
             self._object(value, name)
 
@@ -145,11 +164,11 @@ class Hidden:
         code = f.__code__
         trusted = is_trusted(f.__module__ or "", code.co_filename)
         cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
-        if trusted:  # a decorator, or one of the library's programs: it holds what it was given
+        if trusted:  # a decorator, or one of the library's programs, which may hold user code
             library = code.co_filename.startswith(LIBRARY)
             for cell, name in cells:
                 content = contents_of(cell)
-                if not library or isinstance(content, Spec | types.FunctionType | types.MethodType | functools.partial):
+                if not library or isinstance(content, HOLDERS) or hasattr(type(content), "roots"):
                     self._look(content, name)
             self._look(getattr(f, "__wrapped__", None), f.__name__)
             if not library:
@@ -158,6 +177,13 @@ class Hidden:
         self.foreign = True
         self.names |= set(names_in(code))
         self._refuse_code(code)
+        for names, what in (
+            (GENERATORS, "makes a generator of random numbers"),
+            (SETTINGS, "reads or changes settings"),
+        ):
+            named = self.names & names
+            if named:
+                raise Unwatchable(f"{what} ({', '.join(sorted(named))})")
         self.watched.append(Slot(f.__name__, functools.partial(FUNCTION, f), lambda parts: None))
         for name, attributes in loaded(code).items():
             value = f.__globals__.get(name, MISSING)
@@ -174,12 +200,13 @@ class Hidden:
                 self._module(content, name, loaded(code, closure=True).get(name, {""}))
             else:
                 self._look(content, name)
-        for part in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
+        for part in f.__defaults__ or ():
             self._look(part, f.__name__)
+        self._contents(f.__kwdefaults__ or {}, f.__name__)
         self._contents(f.__dict__, f.__name__)
 
     def _refuse_code(self, code: types.CodeType) -> None:
-        """Refuse code that reads files, imports, or compares classes, which stand-ins cannot fake."""
+        """Refuse code that reads files, imports modules, or compares classes, which stand-ins cannot fake."""
         files = FILES & set(names_in(code))
         if files:
             raise Unwatchable(f"reads a file ({', '.join(sorted(files))})")
@@ -188,7 +215,7 @@ class Hidden:
             if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
                 raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
             if step.opname == "MATCH_CLASS":
-                self.names.add("getattr")  # it reads attributes that only a constant names
+                self.names.add("getattr")  # reads attributes that are named in a constant only
             if step.opname == "LOAD_GLOBAL" and step.argval == "type":
                 near = {one.opname for one in steps[i : i + 9]}
                 if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
@@ -208,6 +235,8 @@ class Hidden:
 
     def _builtin(self, f: Any, name: str) -> None:
         owner = f.__self__
+        if f.__name__ in BY_NAME:  # under another name in the code
+            self.names.add(f.__name__)
         if isinstance(owner, types.ModuleType) or owner is None:
             self._trusted(f.__module__ or "", f.__name__)
         else:
@@ -215,16 +244,22 @@ class Hidden:
 
     def _trusted(self, module: str, name: str) -> None:
         if module.partition(".")[0] in IMPURE or module.startswith("numpy.random"):
-            raise Unwatchable(f"reads {module}, which gives something else at each call ({name})")
+            raise Unwatchable(f"reads {module}, which may give something different at each call ({name})")
 
     def _module(self, module: types.ModuleType, name: str, attributes: set[str]) -> None:
         file = getattr(module, "__file__", None)
         if is_trusted(module.__name__, file):
             if module.__name__.partition(".")[0] in IMPURE:
                 raise Unwatchable(f"reads the module {module.__name__}")
+            for inner in attributes - {""}:
+                value = getattr(module, inner, None)
+                if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+                    impure = (value.__module__ or "").partition(".")[0] in IMPURE
+                    if impure and module.__name__.partition(".")[0] not in ("numpy", "random"):
+                        raise Unwatchable(f"calls {name}.{inner}, which gives something else at each call")
             return
         if "" in attributes:
-            raise Unwatchable(f"hands on the module {module.__name__}; name what it reads, such as {name}.rate")
+            raise Unwatchable(f"passes the module {module.__name__} around; read its attributes, such as {name}.rate")
         for inner in sorted(attributes):
             value = getattr(module, inner, MISSING)
             if isinstance(value, types.ModuleType) and not is_trusted(value.__name__, getattr(value, "__file__", None)):
@@ -238,47 +273,35 @@ class Hidden:
 
     def _class(self, kind: type) -> None:
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-        if is_trusted(kind.__module__, file):
+        made_by_exec = kind.__module__ == "builtins" and getattr(builtins, kind.__name__, None) is not kind
+        if is_trusted(kind.__module__, file) and not made_by_exec:
             return
         self.foreign = True
         if type(kind) is not type:
             self._look(type(kind), type(kind).__name__)
-        for name, value in list(vars(kind).items()):
-            if name.startswith("_abc_") or name in (
-                "__dict__",
-                "__weakref__",
-                "__doc__",
-                "__module__",
-                "__annotations__",
-            ):
-                continue
-            if name.startswith("__") and not callable(value):
-                continue
-            if not is_harmless(value) or type(value) in (bool, int, float, complex, str, bytes):
-                read = functools.partial(lambda kind, name: vars(kind).get(name, MISSING), kind, name)
-                self.watched.append(Slot(f"{kind.__name__}.{name}", read, functools.partial(set_attribute, kind, name)))
-                if type(value).__module__ not in ("_collections", "enum"):
-                    self._look(value, f"{kind.__name__}.{name}")
+        contents = ClassContents(kind)
+        self.watched.append(contents)
+        for name, value in contents.was.items():
+            if type(value).__module__ not in ("_collections", "enum"):
+                self._look(value, f"{kind.__name__}.{name}")
         for base in kind.__bases__:
             self._look(base, base.__name__)
 
     def _array(self, array: Any, name: str) -> None:
         if type(array) is not np.ndarray or array.dtype.hasobject:
             raise Unwatchable(f"reads {name}, which is not a plain array of numbers")
-        base = array.base
-        frozen = not array.flags.writeable and (base is None or not getattr(base, "flags", array.flags).writeable)
-        if frozen and array.nbytes > LARGE:
+        if array.nbytes > LARGE and is_immutable(array):
             return
         self.nbytes += array.nbytes
         if self.nbytes > LARGE:
             raise Unwatchable(
-                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, "
-                f"or make them read-only: {name}.flags.writeable = False"
+                f"reads {name}: arrays of more than {LARGE} bytes in all that may change; pass them in, or keep them "
+                f"in bytes: {name} = np.frombuffer({name}.tobytes(), {name}.dtype).reshape({name}.shape)"
             )
         self.watched.append(Contents(name, array))
 
     def _contents(self, holder: Any, name: str) -> None:
-        """Watch a container, and what it holds."""
+        """Watch a container and its entries."""
         if len(holder) > MOST:
             raise Unwatchable(f"reads {name}, which has {len(holder)} entries")
         self.watched.append(Contents(name, holder))
@@ -287,11 +310,11 @@ class Hidden:
             self._look(part, name)
 
     def _object(self, value: Any, name: str) -> None:
-        """An instance: its class, what it contains, and those of its attributes that the code names."""
+        """An instance: its class, its contents, and the attributes that the code names."""
         kind = type(value)
         name = name or kind.__name__
         if value is getattr(random, "_inst", None):
-            return  # whose state is looked at
+            return  # the global generator, whose state is compared
         if isinstance(value, CONTAINERS):
             self._contents(value, name)
             if type(value) in CONTAINERS:
@@ -308,9 +331,18 @@ class Hidden:
         if isinstance(value, np.vectorize):
             self._look(value.pyfunc, name)
             return
-        if isinstance(value, enum.Enum) or kind.__module__.partition(".")[0] in ("funcnet", "typing", "abc", "attr"):
+        if of_library(kind):
+            self._library_object(value, name)
+            return
+        fixed = isinstance(value, enum.Enum) and is_trusted(kind.__module__, None)
+        if fixed or kind.__module__.partition(".")[0] in ("typing", "abc", "attr"):
             self._look(getattr(value, "__wrapped__", None), name)
             return
+        state = next((base for base in kind.__mro__ if base is not kind and keeps_state(base)), None)
+        if state is not None:
+            raise Unwatchable(
+                f"reads {name}, a {kind.__name__}: what its base {state.__name__} holds cannot be watched"
+            )
         held = getattr(value, "__dict__", None)
         slots = [slot for base in kind.__mro__ for slot in slots_of(base)]
         builtin = isinstance(value, (*CONTAINERS, tuple, int, float, str, bytes))
@@ -321,22 +353,37 @@ class Hidden:
         self.watched.append(Slot(f"{name}.__class__", read, functools.partial(set_attribute, value, "__class__")))
         self.objects.append((value, name, set()))
 
+    def _library_object(self, value: Any, name: str) -> None:
+        """An object of the library that is not a spec: a TrainState, a compiled function, a list of results."""
+        if hasattr(type(value), "roots"):
+            for root in value.roots:
+                self._look(root, name)
+        elif attrs.has(type(value)):
+            for part in own_fields(value):
+                self._look(part, name)
+        elif isinstance(value, FrozenDict):
+            for part in value.values():
+                self._look(part, name)
+        elif not isinstance(value, (*CONTAINERS, tuple)):
+            raise Unwatchable(f"reads {name}, a {type(value).__name__}, which cannot be watched")
+
     def _attributes(self) -> bool:
-        """Watch the attributes of objects that the code names, and say whether there were new ones."""
+        """Watch the attributes that the code names; return whether there were new ones."""
         new = False
-        every = bool(self.names & BY_NAME)
+        by_name = bool(self.names & BY_NAME)
         for value, name, known in list(self.objects):
+            every = by_name or attrs.has(type(value)) or isinstance(value, types.SimpleNamespace)
             held = getattr(value, "__dict__", None)
             slots = {slot for base in type(value).__mro__ for slot in slots_of(base)}
             if every and isinstance(held, dict) and "" not in known:
                 known.add("")
-                self.watched.append(Contents(name, held))  # which names it has
+                self.watched.append(Contents(name, held))  # the names of all attributes
             wanted = self.names | slots | (held or {}).keys() if every else self.names
             for inner in sorted(wanted - known):
                 known.add(inner)
                 if inner in slots:
                     self._attribute(value, name, inner)
-                elif isinstance(held, dict) and not inner.startswith("__"):  # it may get one, or hide one of its class
+                elif isinstance(held, dict) and not inner.startswith("__"):  # set later, it would hide the class's
                     self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
                 else:
                     continue
@@ -344,8 +391,29 @@ class Hidden:
         return new
 
 
+def is_immutable(array: Any) -> bool:
+    """Whether nobody can write into the memory of an array: it is that of a bytes object."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, bytes)
+
+
+def keeps_state(base: type) -> bool:
+    """Whether a class of Python or NumPy has state of its own in its instances, beside what a container holds."""
+    top = base.__module__.partition(".")[0]
+    if not is_trusted(base.__module__, None) or top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
+        return False
+    return base is not object and not issubclass(
+        base, (*CONTAINERS, tuple, int, float, str, bytes, frozenset, Exception)
+    )
+
+
+HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
+"""What the library's own functions hold of the user's"""
+
+
 def slots_of(kind: type) -> list[str]:
-    """The slots of a class for values."""
+    """The slots that a class declares for values."""
     slots = vars(kind).get("__slots__", ())
     names = [slots] if isinstance(slots, str) else list(slots)
     return [name for name in names if name not in ("__weakref__", "__dict__")]
@@ -355,20 +423,23 @@ FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
-    """All names that a function, and those inside it, look up; and its strings, which may be names, too."""
+    """All names that a function and the functions inside it look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from names_in(constant)
 
 
-def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
-    """The names that are looked up as globals, or in closures, and their attributes that are read directly.
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL")
 
-    The attribute "" stands for any other use.
+
+def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
+    """The globals that code reads or writes, or the closure variables it reads, each with the attributes read directly.
+
+    The attribute "" means any other use.
     """
     found: dict[str, set[str]] = {}
-    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else ("LOAD_GLOBAL", "LOAD_NAME")
+    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else GLOBALS
     steps = list(dis.get_instructions(code))
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if step.opname in wanted:

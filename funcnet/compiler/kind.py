@@ -1,4 +1,4 @@
-"""A kind of node: the methods that say all about it, and those that a plan and a printer offer them."""
+"""The interface of a kind of node, and of the plan and the printer that its methods write to."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Writer(Protocol):
         """The expression for an argument of a ufunc, a number as an array of shape ()."""
 
     def constant(self, value: Any, prefix: str = "k") -> str:
-        """The name of something that the program finds in its surroundings."""
+        """The name of a constant of the program."""
 
     def filled(self, value: Any, dtype: Any, shape: Shape) -> str:
-        """The name of a constant array full of one number."""
+        """The name of a constant array filled with one number."""
 
     def bound(self, node: Node, method: str) -> str | None:
-        """The name of a method of a scratch array, looked up once; None for an array that is another at each call."""
+        """The name of a bound method of a scratch array; None for an array that is not the same at every call."""
 
     def copied(self, node: Node) -> list[tuple[str, Node]] | None:
-        """Where the pieces of a vector lie that have to be copied into it, None for all of them."""
+        """The slices and pieces of a vector that must be copied into it; None where all must be."""
 
 
 class Printer(Protocol):
@@ -37,7 +37,7 @@ class Printer(Protocol):
         """The expression for a value."""
 
     def need(self, name: str) -> str:
-        """The name of a function that the file has to bring along."""
+        """The name of a function, which the file then defines."""
 
     def function(self, f: Any) -> str:
         """The printed name of a function."""
@@ -53,13 +53,13 @@ class Printer(Protocol):
 
 
 class Text(NamedTuple):
-    """An expression and how strongly it holds together."""
+    """An expression and its operator precedence."""
 
     text: str
     strength: int
 
     def within(self, strength: int) -> str:
-        """The expression as an operand."""
+        """The expression as an operand, in parentheses if needed."""
         return self.text if self.strength >= strength else f"({self.text})"
 
 
@@ -71,9 +71,9 @@ class Kind:
 
     name = ""
     writes = False
-    """Whether a plan can tell it where to write its result"""
+    """Whether it can write its result into a given array"""
     folds = False
-    """Whether it may be computed beforehand where all its arguments are constants"""
+    """Whether it may be computed in advance if all its arguments are constants"""
 
     def __repr__(self) -> str:
         return self.name
@@ -83,7 +83,7 @@ class Kind:
         raise AssertionError(self)
 
     def aliases(self, node: Node) -> tuple[Node, ...]:
-        """The arguments that the result may share memory with."""
+        """The arguments whose memory the result may share."""
         return node.args
 
     def overwrites(self, node: Node, arg: Node) -> bool:
@@ -91,11 +91,11 @@ class Kind:
         return False
 
     def lines(self, node: Node, out: str, w: Writer) -> list[str]:
-        """The statements of a plan that write the value to ``out``, an array, for kinds that ``writes``."""
+        """The statements of a plan that write the value to the array ``out``, for a kind with ``writes``."""
         raise AssertionError(self)
 
     def value_text(self, node: Node, w: Writer) -> str:
-        """The expression of a plan that gives the value in new memory, as plain NumPy does."""
+        """The expression of a plan that computes the value in new memory, as plain NumPy does."""
         raise AssertionError(self)
 
     def expression(self, node: Node, printer: Printer) -> Text:
@@ -103,5 +103,5 @@ class Kind:
         raise AssertionError(self)
 
     def flops(self, node: Node) -> int | None:
-        """The floating-point operations, None if unknown."""
+        """The number of floating-point operations, None if unknown."""
         return 0

@@ -1,8 +1,8 @@
-"""The kinds of nodes: all that a kind means, in one place.
+"""The kinds of nodes, each defined in one place.
 
-A kind says how its nodes are made (shape, dtype and strides of the result), how they are evaluated, which arguments
-the result may alias (all, unless the kind overrides ``aliases``), how a plan runs them, how they are printed, and what
-they cost.
+A kind defines how its nodes are made (shape, dtype and strides of the result), how they are evaluated, which arguments
+the result may alias (all, unless the kind overrides ``aliases``), how a plan runs them, how they are printed, and how
+many operations they cost.
 
 A new kind is a subclass of ``Kind``, one instance of it, and a line in ``numpy_table.py`` that records it.
 """
@@ -58,7 +58,7 @@ class _Input(Kind):
 
 
 class _Const(Kind):
-    """A value that is known; static: an array or a number."""
+    """A known value; static: an array or a number."""
 
     name = "const"
 
@@ -80,7 +80,7 @@ class _Const(Kind):
 
 
 class _Ufunc(Kind):
-    """An elementwise ufunc of one result."""
+    """An elementwise ufunc with one result."""
 
     name = "ufunc"
     writes = folds = True
@@ -102,7 +102,7 @@ class _Ufunc(Kind):
         return ()
 
     def overwrites(self, node: Node, arg: Node) -> bool:
-        return node.f is not np.sign  # which takes ten times as long over its own argument
+        return node.f is not np.sign  # ten times slower when it overwrites its argument
 
     def lines(self, node: Node, out: str, w: Writer) -> list[str]:
         keyword = "out=" if node.f in (np.maximum, np.minimum) else ""  # a third position is deprecated there
@@ -127,9 +127,9 @@ class _Ufunc(Kind):
 
 
 class _Matmul(Kind):
-    """``np.matmul`` or ``np.dot``, which take other kernels for vectors and for matrices with gaps.
+    """``np.matmul`` or ``np.dot``, which use other kernels for vectors and for matrices that are not contiguous.
 
-    Static: whether both operands lie in the same memory, of which BLAS makes a product with itself.
+    Static: whether both operands share memory, since BLAS computes ``x @ x.T`` with another kernel.
     """
 
     name = "matmul"
@@ -148,7 +148,7 @@ class _Matmul(Kind):
         dtype = np.result_type(x.dtype, y.dtype)
         if len(core) == 2:
             strides = layout.of_product(x.form, y.form, shape, dtype.itemsize)
-        else:  # of vectors: known where there is no order of batches to keep
+        else:  # products with a vector: known where there is no order of batch axes to keep
             plain = len(shape) < 3 and (len(shape) < 2 or all(layout.contiguous(arg.form) for arg in args))
             strides = layout.row_major(shape, dtype.itemsize) if plain else None
         return Node(self, f, args, memory_of(x) is memory_of(y), shape, dtype, place, strides)
@@ -161,7 +161,7 @@ class _Matmul(Kind):
 
     def lines(self, node: Node, out: str, w: Writer) -> list[str]:
         a, b = node.args
-        if node.f is np.dot or self._one_kernel(node):  # the method is called faster
+        if node.f is np.dot or self._one_kernel(node):  # calling the method is faster
             return [f"{w.bound(a, 'dot') or f'{w.ref(a)}.dot'}({w.ref(b)}, {out})"]
         return [f"{w.constant(node.f)}({w.ref(a)}, {w.ref(b)}, {out})"]
 
@@ -170,9 +170,9 @@ class _Matmul(Kind):
 
     @staticmethod
     def _one_kernel(node: Node) -> bool:
-        """Whether ``dot`` and ``matmul`` hand the product to the same kernel: of two matrices without gaps.
+        """Whether ``dot`` and ``matmul`` use the same kernel, as they do for two contiguous matrices.
 
-        With a matrix of one entry they do not, and -0 comes out otherwise.
+        For a matrix of one entry they do not, and differ in the sign of zero.
         """
         a, b = node.args
         plain = all(
@@ -248,7 +248,7 @@ class _Reduce(Kind):
 
 
 class _View(Kind):
-    """Other entries, or another order of them, of the same memory.
+    """A view: a selection or another arrangement of the entries of the same memory.
 
     Static: ("reshape", shape), ("transpose", axes), ("index", a basic index without ``...``), ("broadcast", shape)
     """
@@ -257,7 +257,7 @@ class _View(Kind):
     folds = True
 
     def node(self, base: Node, method: str, how: Any, place: Place) -> Node:
-        """A view of an array; a reshape that NumPy could not make without a copy is one of the copy in C order."""
+        """A view of an array; a reshape that needs a copy is a view of a copy in C order."""
         itemsize = base.dtype.itemsize
         strides: Strides | None
         if method == "reshape":
@@ -285,7 +285,7 @@ class _View(Kind):
         return self.text_on(w.ref(node.args[0]), node, w)
 
     def text_on(self, base: str, node: Node, w: Writer) -> str:
-        """The expression of the view of what another expression gives."""
+        """The expression of the view of ``base``, an expression itself."""
         method, how = node.static
         if method == "broadcast":
             return f"{w.constant(np.broadcast_to)}({base}, {how})"
@@ -293,7 +293,7 @@ class _View(Kind):
             return f"{base}.reshape({how!r})"
         if method == "transpose":
             return f"{base}.T" if how == (1, 0) else f"{base}.transpose({how!r})"
-        return f"{base}[{', '.join([*map(item_text, how), '...'])}]"  # never a scalar, which would be a copy
+        return f"{base}[{', '.join([*map(item_text, how), '...'])}]"  # with ... it is never a scalar, which is a copy
 
     def expression(self, node: Node, printer: Printer) -> Text:
         method, how = node.static
@@ -308,7 +308,7 @@ class _View(Kind):
 
 
 class _Cast(Kind):
-    """A copy of an array in another dtype or another order of its axes; static: None, or "C" where it was asked for."""
+    """A copy of an array in another dtype or another memory order; static: None, or "C" for C order."""
 
     name = "cast"
     writes = folds = True
@@ -386,7 +386,7 @@ class _Where(Kind):
 
 
 class _Concat(Kind):
-    """``np.concatenate``; static: the axis, None for a vector of all entries."""
+    """``np.concatenate``; static: the axis, None to flatten all arrays into one vector."""
 
     name = "concat"
     writes = folds = True
@@ -428,7 +428,7 @@ class _Concat(Kind):
 
 
 class _Settle(Kind):
-    """``ops.settle``: every 32nd step small entries are flushed, in place where nobody else looks."""
+    """``ops.settle``: every 32nd step flushes small entries to zero, in place if the array has no other user."""
 
     name = "settle"
 
@@ -459,7 +459,7 @@ class _Settle(Kind):
 
 
 class _Probe(Kind):
-    """``ops.probe``: a Python float that is finite only if all entries of two arrays of one shape are."""
+    """``ops.probe``: a Python float that is finite only if all entries of two arrays of equal shape are."""
 
     name = "probe"
 
@@ -528,7 +528,7 @@ class _Number(Kind):
 
 
 class Arguments(NamedTuple):
-    """The arguments of a call, with a ``Ref`` for each node; ``fresh`` if the result shares memory with none."""
+    """The arguments of a call, with a ``Ref`` for each node; ``fresh`` if the result shares no memory with them."""
 
     values: tuple[Any, ...]
     fresh: bool = False
@@ -549,8 +549,9 @@ class _Call(Kind):
         return printer.call(node)
 
     def flops(self, node: Node) -> int | None:
-        if node.f in self.FLOPS:
-            return self.FLOPS[node.f] * sum(arg.size for arg in node.args if arg.is_array)
+        f = getattr(node.f, "function", node.f)  # one with keyword arguments stands in a Keywords
+        if f in self.FLOPS:
+            return self.FLOPS[f] * sum(arg.size for arg in node.args if arg.is_array)
         known = ops.PRIMITIVES.get(getattr(node.f, "__name__", ""))
         if known is None or known.function is not node.f or known.flops is None:
             return None
@@ -558,13 +559,13 @@ class _Call(Kind):
 
     FLOPS: dict[Any, int] = {
         **dict.fromkeys((Key.fold, Key.bits, Key.uniform, Key.normal, Key.permutation, Key.integers), 0),
-        ops.check: 1,
+        **dict.fromkeys((ops.check, np.cumsum, np.cumprod, np.argmax, np.argmin), 1),
     }
-    """Operations for each entry of the arguments, of functions that are not looked into"""
+    """Operations per entry of the arguments, for opaque functions"""
 
 
 class _Part(Kind):
-    """A part of what a call gives; static: the steps that lead to it."""
+    """A part of a call's result; static: the steps that lead to it."""
 
     name = "part"
 
@@ -587,14 +588,14 @@ PROBE, NUMBER, CALL, PART = _Probe(), _Number(), _Call(), _Part()
 
 
 def memory_of(node: Node) -> Node:
-    """The node whose memory a view is one of."""
+    """The node that owns the memory of a view; for any other node, the node itself."""
     while node.kind is VIEW:
         (node,) = node.args
     return node
 
 
 def number_of(node: Node) -> Any:
-    """The number that an array is known to be full of, as an array of shape (); None for any other."""
+    """The number that fills an array, as an array of shape (); None if the entries are not known to be equal."""
     if node.kind is CAST and node.args[0].dtype == node.dtype:
         node = node.args[0]
     if node.kind is VIEW and node.static[0] == "broadcast" and node.args[0].kind is CONST and node.args[0].shape == ():
@@ -607,7 +608,7 @@ def number_of(node: Node) -> Any:
 
 @lru_cache(maxsize=4096)
 def ufunc_dtypes(f: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The dtypes in which a ufunc of one result computes, inputs first; a Python number's kind is its type."""
+    """The dtypes in which a ufunc with one result computes, inputs first; the kind of a Python number is its type."""
     found: tuple[Any, ...] = f.resolve_dtypes((*kinds, None))
     return found
 
@@ -619,7 +620,7 @@ def reduced_dtype(f: Any, dtype: Any, wanted: Any) -> Any:
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """The shape of an elementwise call of arrays."""
+    """The shape of an elementwise call's result."""
     whole = [shape for shape in shapes if shape]
     if not whole:
         return ()
@@ -628,7 +629,7 @@ def broadcast(*shapes: Shape) -> Shape:
 
 
 def view_of(array: Any, method: str, how: Any) -> Any:
-    """The view of an array."""
+    """A view of an array: the evaluation of a ``_View`` node."""
     if method == "reshape":
         return array.reshape(how)
     if method == "transpose":
@@ -663,7 +664,7 @@ def infix(symbol: str, strength: int, x: Text, y: Text) -> Text:
 
 
 def is_elementwise(node: Node) -> bool:
-    """Whether each entry of the result comes from the entries at the same place, wherever that is."""
+    """Whether each entry of the result depends only on the entries at the same index, not on their position."""
     if node.kind is UFUNC:
-        return node.f is not np.fmax and node.f is not np.fmin  # of -0 and 0 they take one here, the other there
+        return node.f is not np.fmax and node.f is not np.fmin  # whether they pick -0 or 0 depends on the position
     return node.kind is CAST or node.kind is WHERE

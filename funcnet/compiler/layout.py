@@ -1,8 +1,8 @@
-"""How arrays lie in memory: the strides that NumPy gives to the results of its calls.
+"""Memory layout: the strides that NumPy gives to the results of its calls.
 
-The last bits of a sum, and the kernel that a matrix product takes, depend on the order in which entries lie in
-memory. A plan that gives plain NumPy's bits therefore knows the strides of every array. ``None`` stands for strides
-that are known only when the program runs.
+The last bits of a sum, and the kernel of a matrix product, depend on the order of the entries in memory. To give
+the same bits as plain NumPy, a plan therefore knows the strides of every array. ``None`` means strides that are
+known only when the program runs.
 
 Source   NumPy 2: results keep the order of their operands' strides (``order="K"``); where operands disagree, C order
 """
@@ -20,7 +20,7 @@ Strides = tuple[int, ...]
 
 
 class Form(NamedTuple):
-    """The shape, the strides and the bytes of an entry of an array; strides are None where they are not known."""
+    """The shape, the strides and the itemsize of an array; the strides are None if unknown."""
 
     shape: Shape
     strides: Strides | None
@@ -34,7 +34,7 @@ def row_major(shape: Shape, itemsize: int) -> Strides:
 
 
 def packed(shape: Shape, order: Sequence[int], itemsize: int) -> Strides:
-    """The strides of an array without gaps whose axes lie in the given order, the outermost first."""
+    """The strides of a contiguous array whose axes have the given order, outermost first."""
     strides, step = [0] * len(shape), itemsize
     for axis in reversed(order):
         strides[axis] = step
@@ -43,12 +43,12 @@ def packed(shape: Shape, order: Sequence[int], itemsize: int) -> Strides:
 
 
 def order_of(shape: Shape, strides: Strides) -> tuple[int, ...]:
-    """The order of the axes of an array without gaps, the outermost first."""
+    """The order of the axes of a contiguous array, outermost first."""
     return tuple(sorted(range(len(shape)), key=lambda axis: (-strides[axis], shape[axis] == 1)))
 
 
 def contiguous(form: Form) -> bool:
-    """Whether the entries lie row by row without gaps."""
+    """Whether an array is contiguous in C order."""
     shape, strides, step = form
     if strides is None:
         return False
@@ -67,7 +67,7 @@ def _reversed(form: Form) -> Form:
 
 
 def of_elementwise(forms: Iterable[Form], shape: Shape, itemsize: int, ufunc: bool = True) -> Strides | None:
-    """The strides of the result of a ufunc, or of ``np.where``."""
+    """The strides of the result of a ufunc or of ``np.where``."""
     forms = [form for form in forms if form.shape]
     if len(shape) < 2 or all(form.strides == row_major(form.shape, form.itemsize) for form in forms):
         return row_major(shape, itemsize)
@@ -79,7 +79,7 @@ def of_elementwise(forms: Iterable[Form], shape: Shape, itemsize: int, ufunc: bo
 
 
 def of_reduction(form: Form, axes: Shape | None, keepdims: bool, itemsize: int) -> Strides | None:
-    """The strides of a reduction's result over some axes, or all of them."""
+    """The strides of the result of a reduction over some axes, or all."""
     ndim = len(form.shape)
     gone = set(range(ndim) if axes is None else axes)
     kept = [axis for axis in range(ndim) if keepdims or axis not in gone]
@@ -92,7 +92,7 @@ def of_reduction(form: Form, axes: Shape | None, keepdims: bool, itemsize: int) 
 
 
 def of_copy(form: Form, itemsize: int) -> Strides | None:
-    """The strides of a copy that keeps the order of the axes, such as ``astype`` and ``zeros_like`` make."""
+    """The strides of a copy that keeps the order of the axes, as by ``astype`` and ``zeros_like``."""
     shape, strides, _ = form
     if len(shape) < 2 or contiguous(form):
         return row_major(shape, itemsize)
@@ -105,7 +105,7 @@ def of_copy(form: Form, itemsize: int) -> Strides | None:
 
 
 def of_concatenation(forms: Iterable[Form], shape: Shape, itemsize: int) -> Strides | None:
-    """The strides of joined arrays."""
+    """The strides of concatenated arrays."""
     forms = list(forms)
     if len(shape) < 2 or all(map(contiguous, forms)):
         return row_major(shape, itemsize)
@@ -114,12 +114,12 @@ def of_concatenation(forms: Iterable[Form], shape: Shape, itemsize: int) -> Stri
     lengths = [
         tuple(0 if n == 1 else abs(stride) + 1 for n, stride in zip(form.shape, form.strides or (), strict=True))
         for form in forms
-    ]  # a stride of 0 is the shortest here; only an axis with one entry does not count
+    ]  # unlike for ufuncs, a stride of 0 counts as the shortest; only axes of length 1 are ignored
     return packed(shape, _sorted_axes(range(len(shape)), lengths, outermost_first=True), itemsize)
 
 
 def of_product(a: Form, b: Form, shape: Shape, itemsize: int) -> Strides | None:
-    """The strides of ``a @ b``: a matrix in C order, for each of the batches in the order of the operands."""
+    """The strides of ``a @ b``: matrices in C order, with the batch axes in the operands' order."""
     batch = len(shape) - 2
     if batch < 2 or (contiguous(a) and contiguous(b)):
         return row_major(shape, itemsize)
@@ -162,28 +162,28 @@ def of_reshape(form: Form, shape: Shape) -> Strides | None:
         i, j = i + 1, j + 1
     full: list[int] = []
     outer = found[-1] if found else itemsize
-    for n in reversed(shape):  # an axis of length 1 gets what would lead to the axis inside it, the innermost the last
+    for n in reversed(shape):  # the stride of an axis of length 1 spans the axis inside it
         full.append(outer if n == 1 else found.pop())
         outer = outer if n == 1 else full[-1] * n
     return tuple(reversed(full))
 
 
 def abstract(form: Form, dtype: Any) -> Any:
-    """An array of a form whose entries may not be looked at: it has memory for one of them at most."""
+    """An array of a form for its shape and strides only: it has memory for a single entry."""
     if form.strides is None:
         return np.broadcast_to(np.zeros((), dtype), form.shape)
     return np.lib.stride_tricks.as_strided(np.zeros((), dtype), form.shape, form.strides)
 
 
 def empty(shape: Shape, dtype: Any, strides: Strides | None) -> Any:
-    """A new array that owns its memory, with the strides that ``packed`` gave."""
+    """A new array that owns its memory, with strides as by ``packed``."""
     if strides is None or strides == row_major(shape, np.dtype(dtype).itemsize):
         return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, strides=strides)
 
 
 def _effective(forms: Iterable[Form], ndim: int) -> list[Strides]:
-    """Strides over all axes of the result, 0 where an operand has but one entry."""
+    """The operands' strides over all axes of the result, 0 along axes of length 1."""
     whole = []
     for shape, strides, _ in forms:
         assert strides is not None
@@ -193,12 +193,12 @@ def _effective(forms: Iterable[Form], ndim: int) -> list[Strides]:
 
 
 def _kept(forms: Iterable[Form], ndim: int) -> tuple[int, ...]:
-    """The order of axes in which an iterator runs over operands, the outermost first."""
+    """The order in which NumPy's iterator runs over the operands' axes, outermost first."""
     return _sorted_axes(range(ndim)[::-1], _effective(forms, ndim), outermost_first=False)[::-1]
 
 
 def _sorted_axes(axes: Sequence[int], whole: list[Strides], outermost_first: bool) -> tuple[int, ...]:
-    """Axes by the length of their strides: a stable insertion sort, in which C order wins where operands disagree."""
+    """Axes sorted by stride: a stable insertion sort, in which C order wins where operands disagree."""
     order: list[int] = []
     for axis in axes:
         place = len(order)
@@ -213,7 +213,7 @@ def _sorted_axes(axes: Sequence[int], whole: list[Strides], outermost_first: boo
 
 
 def _moves(axis: int, other: int, whole: list[Strides], outermost_first: bool) -> bool | None:
-    """Whether an axis goes before another that comes first in C order; None where no operand tells."""
+    """Whether an axis moves in front of another that precedes it in C order; None if no operand decides."""
     verdict = None
     for strides in whole:
         mine, theirs = abs(strides[axis]), abs(strides[other])
@@ -225,7 +225,7 @@ def _moves(axis: int, other: int, whole: list[Strides], outermost_first: bool) -
 
 
 def full(form: Form, dtype: Any, value: Any) -> Any:
-    """An array with the shape and the strides of a form, full of one value."""
+    """An array with the shape and strides of a form, filled with one value."""
     if form.strides is None or contiguous(form):
         return np.full(form.shape, value, dtype)
     if 0 in form.shape:

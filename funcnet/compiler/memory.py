@@ -1,8 +1,8 @@
-"""Where the arrays of a program lie.
+"""Memory planning: a place for every array of a program.
 
-An array lies in one of four places. Most arrays lie in scratch memory, which arrays with disjoint lifetimes share.
-Results, and arrays passed to opaque calls, get new memory at each call. A piece of a packed vector lies in its slice
-of the vector. An array used only inside one chain of elementwise calls needs a single block of rows.
+An array has one of four places. Most arrays use scratch memory, which arrays with disjoint lifetimes share.
+Results, and arrays passed to opaque calls, get new memory at each call. A piece of a packed vector is a slice of the
+vector. An array used only inside one chain of elementwise calls needs a single block of rows.
 
 The lifetime of memory ends with the last use of any array that may alias it. ``Kind.aliases`` says which arguments a
 result may alias: all of them by default.
@@ -21,9 +21,9 @@ from funcnet.compiler.kinds import CALL, CONCAT, SETTLE, VIEW, WHERE, is_element
 
 ALIGNMENT = 64
 FEW_BYTES = 1 << 12
-"""Buffers below this size, in bytes, are not placed again by ``_closer``"""
+"""Buffers below this size, in bytes, are not moved by ``_closer``"""
 MOST_PLACED = 400
-"""The most buffers that ``_closer`` places: its time grows with their square"""
+"""The most buffers that ``_closer`` places: its time is quadratic in their number"""
 
 
 class Buffer:
@@ -38,11 +38,11 @@ class Buffer:
 class Memory:
     """The memory of a graph, by node.
 
-    ``chains``    chains of elementwise calls; ``chain_of`` by each of them
-    ``placed``    what is written straight into its slice of a vector, by the vector
+    ``chains``    chains of elementwise calls; ``chain_of`` gives the chain of a call
+    ``placed``    the vector into whose slice a node writes its result, by node
     ``interior``  arrays used inside one chain only
-    ``fresh``     results, allocated anew at each call
-    ``exposed``   arguments of opaque calls, which may keep them: allocated anew at each call, too
+    ``fresh``     results, allocated at each call
+    ``exposed``   arguments of opaque calls, which may keep them: also allocated at each call
     ``buffers``   scratch memory, ``nbytes`` in all
     """
 
@@ -66,23 +66,23 @@ class Memory:
         self.exposed = self._exposed()
         self.fresh = self._fresh()
         self.buffers: dict[Node, Buffer] = {}
-        self.taken: set[Node] = set()  # whose memory a call of the last chain that reads it has taken over
+        self.taken: set[Node] = set()  # arrays whose memory was taken over inside the last chain that reads them
         self.nbytes = self._share(self._spans())
 
-    # ----- who holds what ----------------------------------------------------------------------------------------
+    # ----- aliases -----------------------------------------------------------------------------------------------
 
     def writes(self, node: Node) -> bool:
-        """Whether a node writes its result where it is told to."""
+        """Whether a node can write its result into a given array."""
         return node.kind.writes and node.strides is not None
 
     def in_place(self, node: Node) -> bool:
-        """Whether an average may be settled where it lies."""
+        """Whether an average may be settled in place."""
         (x, _) = node.args
         alone = len(self.users[x]) == 1 and x not in self.leaving
         return self.writes(x) and alone and x.strides == node.strides and "reuse" not in self.without
 
     def root(self, node: Node) -> Node:
-        """The node in whose memory a node's array lies, as far as a plan writes it there."""
+        """The node that owns the memory of a node's array, as far as the plan decides it."""
         while True:
             if node.kind is VIEW or (node.kind is SETTLE and self.in_place(node)):
                 node = node.args[0]
@@ -104,7 +104,7 @@ class Memory:
         return held
 
     def _last_reads(self) -> dict[Node, int]:
-        """When a node's memory is read for the last time, under any name that it may have."""
+        """The last read of each node's memory, through any alias."""
         last: dict[Node, int] = {}
         for i, node in enumerate(self.nodes):
             for arg in node.args:
@@ -113,7 +113,7 @@ class Memory:
         return last
 
     def _placed(self) -> dict[Node, Node]:
-        """The vector in whose slice a node writes its result, by node."""
+        """The vector into whose slice a node writes its result, by node."""
         placed: dict[Node, Node] = {}
         for node in self.nodes:
             if node.kind is CONCAT and node.static is None and self._kept_inside(node):
@@ -125,12 +125,12 @@ class Memory:
         return placed
 
     def _kept_inside(self, node: Node) -> bool:
-        """Whether an array is no result, and no argument of a call that may keep it."""
+        """Whether an array neither leaves the program nor reaches a call that may keep it."""
         calls = (user for user in self._all_users(node) if user.kind is CALL)
         return node not in self.leaving and all(user.static.fresh for user in calls)
 
     def _interior(self) -> set[Node]:
-        """The arrays that are used, under any name, inside one chain only."""
+        """The arrays that are used, through any alias, inside one chain only."""
         leaving = {self.root(node) for node in self.outputs}
         interior = set()
         for chain in self.chains:
@@ -149,10 +149,10 @@ class Memory:
             for user in self.users[stack.pop()]:
                 yield user
                 if user.kind is VIEW or user in self.placed or (user.kind is SETTLE and self.in_place(user)):
-                    stack.append(user)  # under another name
+                    stack.append(user)  # an alias
 
     def _exposed(self) -> set[Node]:
-        """The memory that opaque calls may reach."""
+        """The nodes whose memory opaque calls may access."""
         exposed: set[Node] = set()
         for node in self.nodes:
             if is_opaque(node):
@@ -160,7 +160,7 @@ class Memory:
         return exposed
 
     def _fresh(self) -> set[Node]:
-        """The results that a plan writes itself and returns once."""
+        """The results that the plan writes itself and returns exactly once."""
         often = Counter(self.root(node) for node in self.outputs if node.is_array)
         fresh = set()
         for node in self.outputs:
@@ -170,12 +170,12 @@ class Memory:
                 fresh.add(root)
         return fresh
 
-    # ----- how long, and where ----------------------------------------------------------------------------------
+    # ----- lifetimes and buffers --------------------------------------------------------------------------------
 
     def _spans(self) -> dict[Node, tuple[int, int]]:
-        """The lifetime of each node's memory: its first write and its last use under any name.
+        """The lifetime of each node's memory: its first write and its last use through any alias.
 
-        All that a chain uses is in use until its last call: it runs again and again, block by block.
+        All arrays of a chain live until its last call, because the chain is repeated block by block.
         """
         first: dict[Node, int] = {}
         last: dict[Node, int] = {}
@@ -206,7 +206,7 @@ class Memory:
                 begins.setdefault(first, []).append(node)
                 ends.setdefault(last, []).append(node)
         space = Space()
-        owner: dict[Buffer, Node] = {}  # the last node that lies there
+        owner: dict[Buffer, Node] = {}  # the last node that uses the buffer
         since: dict[Buffer, int] = {}
         until: dict[Buffer, int] = {}
         for i in sorted(begins.keys() | ends.keys()):
@@ -222,13 +222,13 @@ class Memory:
         return self._closer(since, until, space.size)
 
     def _closer(self, since: dict[Buffer, int], until: dict[Buffer, int], size: int) -> int:
-        """Place the large buffers again, the largest first, each at the lowest offset free for its whole lifetime."""
+        """Place the large buffers anew, largest first, each at the lowest offset free for its whole lifetime."""
         large = sorted((buffer for buffer in since if buffer.nbytes >= FEW_BYTES), key=lambda buffer: -buffer.nbytes)
         if len(large) > MOST_PLACED or "reuse" in self.without:
             return size
         small = sum(-(-buffer.nbytes // ALIGNMENT) * ALIGNMENT for buffer in since if buffer.nbytes < FEW_BYTES)
         end = float(len(self.nodes))
-        placed: list[tuple[int, int, float, float]] = []  # begin and end in memory and in time
+        placed: list[tuple[int, int, float, float]] = []  # start and end in memory, start and end in time
         offsets: dict[Buffer, int] = {}
         for buffer in large:
             first, last = since[buffer], until.get(buffer, end)
@@ -252,7 +252,7 @@ class Memory:
         return whole
 
     def _inherited(self, node: Node, i: int, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
-        """The memory of an argument that an elementwise call uses for the last time."""
+        """The buffer of an argument whose last use is this elementwise call."""
         if not is_elementwise(node) or node.kind is WHERE:
             return None
         if node in self.chain_of:
@@ -266,7 +266,7 @@ class Memory:
         return None
 
     def _inherited_in_chain(self, node: Node, spans: dict[Node, tuple[int, int]]) -> Buffer | None:
-        """The memory of an array whose rows the chain has read for the last time when it writes those of the node."""
+        """The buffer of an array whose rows the chain has read for the last time when it writes the node's."""
         chain = self.chain_of[node].nodes
         at, end = self.position[node], self.position[chain[-1]]
         read = {name for member in chain for name in member.args}
@@ -275,7 +275,7 @@ class Memory:
                 if arg.shape != node.shape or arg.dtype != node.dtype or arg not in self.buffers or arg in self.taken:
                     continue
                 over = reader is not node or node.kind.overwrites(node, arg)
-                alone = not any(name is not arg and arg in self.held[name] for name in read)  # such as its first row
+                alone = not any(name is not arg and arg in self.held[name] for name in read)  # no view, such as arg[0]
                 if over and alone and spans[arg][1] <= end and self.read_until[arg] <= at:
                     self.taken.add(arg)
                     return self.buffers[arg]
@@ -287,12 +287,12 @@ class Memory:
 
 
 def is_opaque(node: Node) -> bool:
-    """Whether a node is a call that is not looked into."""
+    """Whether a node is an opaque call."""
     return node.kind is CALL and isinstance(node.f, Opaque)
 
 
 class Space:
-    """A stretch of memory from which pieces are taken and given back: the best fit is taken, neighbours are joined."""
+    """An allocator for one stretch of memory: best fit, and adjacent free ranges are merged."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -320,7 +320,7 @@ class Space:
         return buffer
 
     def give_back(self, buffer: Buffer) -> None:
-        """Let a piece be taken again."""
+        """Free a buffer."""
         start, length = buffer.offset, -(-max(buffer.nbytes, 1) // ALIGNMENT) * ALIGNMENT
         at = bisect_left(self.starts, start)
         if at < len(self.starts) and self.starts[at] == start + length:

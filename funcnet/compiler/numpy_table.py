@@ -1,8 +1,8 @@
-"""NumPy's functions: how those that layers use are recorded, and which others are known well enough to be called.
+"""NumPy's functions: handlers for those that layers use, and a list of others that may be recorded as calls.
 
-A handler's parameters are the arguments that it understands, under NumPy's own names. A call with others goes the
-general way: of a function in ``PURE`` a call is recorded as it is, and tried once on arrays of ones to learn the
-shapes. Everything else is refused: a function that nobody has looked at may depend on values, or write.
+A handler's parameters are the arguments that it supports, under NumPy's own names. A call with other arguments is
+handled in general: a call of a function in ``PURE`` is recorded whole, and tried once on arrays of ones to learn the
+shapes. All other functions are refused: they may depend on values, or write into an array.
 """
 
 from __future__ import annotations
@@ -38,12 +38,35 @@ def call(tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             if found is not UNUSUAL:
                 return found
     if f in SHAPED and any(type(leaf) in standins.CLASSES for leaf in structure.leaves((args[1:], kwargs))):
-        tracer.refuse(f"calls {name_of(f)} with counts or places that are not known", instead_of(f))
+        tracer.refuse(f"calls {name_of(f)} with counts or positions that depend on values", instead_of(f))
+    deciding = (*args, *kwargs.values()) if given is None else [given[name] for name in given.keys() - OPERANDS]
+    if any(map(holds_integer, deciding)):
+        tracer.refuse(f"calls {name_of(f)} with a number that may decide the result's shape", instead_of(f))
     if f is np.nan_to_num and given is not None and given.get("copy", True) is not True:
         tracer.refuse("writes into an array (copy=False)", "use the value that the function returns")
     if f not in PURE:
         tracer.refuse(f"calls {name_of(f)}, whose result or its shape depends on values", instead_of(f))
     return sampled(tracer, f, args, kwargs, fresh=PURE[f])
+
+
+OPERANDS = frozenset(
+    (
+        "a", "b", "x", "y", "z", "v", "m", "arr", "array", "arrays", "ary", "condition", "choicelist", "choices",
+        "values", "weights", "q", "indices", "fill_value", "x1", "x2", "xp", "fp", "left", "right", "test_elements",
+        "element", "default", "object", "nan", "posinf", "neginf", "prepend", "append", "to_begin", "to_end", "initial",
+        "rtol", "atol", "A", "B", "dx", "p", "tup", "matrix", "a_min", "a_max", "min", "max", "bins",
+    )
+)  # fmt: skip
+"""Parameters that hold the numbers a function computes with; an integer in another may decide a shape"""
+
+
+def holds_integer(value: Any) -> bool:
+    """Whether there is an integer in an argument that is not known until the plan runs."""
+    return any(
+        (type(leaf) is TracedNumber and leaf.node.dtype is not float)
+        or (type(leaf) is TracedArray and leaf.shape == () and leaf.dtype.kind in "iub")
+        for leaf in structure.leaves(value)
+    )
 
 
 UNUSUAL: Any = object()
@@ -52,7 +75,7 @@ UNUSUAL: Any = object()
 
 @cache
 def parameters(f: Any) -> dict[str, Any] | None:
-    """The parameters of a function and their defaults, where it tells them and takes no others."""
+    """The parameters of a function and their defaults; None without a signature, or with ``*args``."""
     try:
         known = inspect.signature(f).parameters.values()
     except (ValueError, TypeError):
@@ -63,12 +86,12 @@ def parameters(f: Any) -> dict[str, Any] | None:
 
 @cache
 def understood(handler: Callable[..., Any]) -> frozenset[str]:
-    """The arguments that a handler takes."""
+    """The arguments that a handler supports."""
     return frozenset(list(inspect.signature(handler).parameters)[1:])
 
 
 def arguments(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-    """Arguments by the function's own names for them, without those that are at their defaults."""
+    """Arguments by parameter name, without those equal to their defaults."""
     known = parameters(f)
     if known is None or len(args) > len(known) or not kwargs.keys() <= known.keys():
         return None
@@ -81,14 +104,14 @@ def arguments(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str
 
 
 def name_of(f: Any) -> str:
-    """``np.unique``"""
+    """The name of a function in messages, such as ``np.unique``."""
     module = getattr(f, "__module__", None) or "numpy"
     name = getattr(f, "__qualname__", getattr(f, "__name__", repr(f)))
     return f"{module.replace('numpy', 'np', 1)}.{name}"
 
 
 def instead_of(f: Any) -> str:
-    """The advice for a function that cannot be recorded."""
+    """What to write instead of a function that cannot be recorded."""
     name = getattr(f, "__name__", "")
     if name in ("copyto", "put_along_axis", "putmask", "place", "put", "fill_diagonal"):
         return "make a new array, such as np.where(mask, a, b); for one-hot labels (labels[:, None] == np.arange(n))"
@@ -103,12 +126,12 @@ def instead_of(f: Any) -> str:
 def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of a method of one."""
     if any(type(value) is Members for value in values):
-        return NotImplemented  # whose arrays are recorded one level further in
+        return NotImplemented  # the arrays inside Members are recorded one level deeper
     kwargs = {name: value for name, value in kwargs.items() if value is not None or name == "axis"}
     if "out" in kwargs or method == "at":
         tracer.refuse("writes into an array", "use the value that the function returns")
     if on_objects(f):
-        tracer.refuse(f"calls {f.__name__}, which works on objects", "use functions of NumPy on arrays of numbers")
+        tracer.refuse(f"calls {f.__name__}, which works on objects", "use NumPy's functions on arrays of numbers")
     if method == "__call__" and f is np.matmul and not kwargs:
         return tracer.add(MATMUL.node(f, tuple(map(tracer.node, values)), tracer.place), scalar=True)
     whole = f in COMPARISONS and not all(map(fits_beside, values, values[::-1]))
@@ -126,16 +149,16 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
 
 @cache
 def on_objects(f: Any) -> bool:
-    """Whether a ufunc computes with Python objects alone."""
+    """Whether a ufunc computes with Python objects only."""
     return all("O" in kind for kind in f.types)
 
 
 COMPARISONS = frozenset((np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal))
-"""Of arrays of integers, also with integers that these cannot hold"""
+"""Ufuncs that accept integers out of the range of an integer array's dtype"""
 
 
 def fits_beside(number: Any, array: Any) -> bool:
-    """Whether an operand is no integer beside an array of integers that may not hold it."""
+    """Whether an operand is within the range of the other, if that is an integer array."""
     if type(array) is not TracedArray or array.dtype.kind not in "iu":
         return True
     if type(number) is TracedNumber:
@@ -144,28 +167,28 @@ def fits_beside(number: Any, array: Any) -> bool:
 
 
 def converted(value: Any, dtype: Any) -> Any:
-    """An operand of a ufunc that is told the dtype to compute in."""
+    """An operand of a ufunc with a ``dtype`` argument, cast to that dtype."""
     return value.astype(dtype, copy=False) if type(value) is TracedArray else np.asarray(value).astype(dtype)
 
 
 def reduced(tracer: Tracer, f: Any, a: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
     """``f.reduce``"""
     ndim = len(tracer.node(a).shape)
-    nothing = axis is None or (not ndim and axis in (0, -1))  # which NumPy takes of an array of shape ()
+    nothing = axis is None or (not ndim and axis in (0, -1))  # axes that NumPy accepts for an array of shape ()
     axes = None if nothing else tuple(sorted(normal_axes(axis, ndim)))
     dtype = None if dtype is None else np.dtype(dtype)
     return tracer.reduce(f, a, axes, bool(keepdims), dtype)
 
 
-# ----- the general way -------------------------------------------------------------------------------------------
+# ----- the general case ------------------------------------------------------------------------------------------
 
 
 def sampled(
     tracer: Tracer, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: bool, numbers: bool = False
 ) -> Any:
-    """Record a call whose result has a shape that depends on shapes alone: arrays of ones tell which.
+    """Record a call whose result's shape depends on shapes only, found by a call on arrays of ones.
 
-    ``fresh`` says that the result shares memory with no argument; ``numbers`` that it may hold Python numbers.
+    ``fresh`` says that the result shares no memory with the arguments; ``numbers`` that it may hold Python numbers.
     """
     known = True
 
@@ -180,7 +203,7 @@ def sampled(
         if kind is TracedNumber:
             return leaf.node.dtype(1)
         if kind is TracedKey or kind is TracedObject:
-            raise TraceError(f"{name_of(f)} cannot be recorded with a key, or residuals, as its argument")
+            raise TraceError(f"{name_of(f)} cannot be recorded with a key or residuals as its argument")
         return leaf
 
     positional, keywords = (structure.replaced(sample, part) for part in (args, kwargs))
@@ -208,7 +231,7 @@ def sampled(
 
 
 class Keywords:
-    """A function that takes its keyword arguments as a dict."""
+    """A function called with a tuple of its arguments and a dict of its keyword arguments."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -242,7 +265,7 @@ def _max(f: Any) -> Callable[..., Any]:
 
 
 def _mean(tracer: Tracer, a: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    """The sum over the count, which NumPy divides by as a float of the array's own dtype where that holds it."""
+    """The sum over the count; like NumPy, divides in the array's dtype, which must hold the count exactly."""
     if type(a) is not TracedArray or a.dtype.kind != "f" or a.dtype.itemsize < 4:
         return UNUSUAL
     total = reduced(tracer, np.add, a, axis, None, keepdims)
@@ -252,7 +275,7 @@ def _mean(tracer: Tracer, a: Any, axis: Any = None, keepdims: Any = False) -> An
 
 def _where(tracer: Tracer, condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
-        tracer.refuse("asks where a condition holds", "use np.where(condition, a, b)")
+        tracer.refuse("asks for the indices where a condition holds", "use np.where(condition, a, b)")
     args = tuple(map(tracer.node, (condition, x, y)))
     return tracer.add(WHERE.node(args, tracer.place))
 
@@ -315,11 +338,11 @@ def _full(number: int) -> Callable[..., Any]:
 
 
 def filled(tracer: Tracer, a: Any, value: Any, dtype: Any) -> Any:
-    """An array like another, full of one number: its entries are the constant, in the order of the other's axes."""
+    """An array of the shape and memory order of another, filled with one number."""
     if type(a) is not TracedArray or (
         type(value) is not TracedNumber and (type(value) is TracedArray or np.shape(value))
     ):
-        tracer.refuse("fills an array with other arrays", "use np.zeros_like(x) + y")
+        tracer.refuse("fills an array with another array", "use np.zeros_like(x) + y")
     dtype = a.dtype if dtype is None else np.dtype(dtype)
     if type(value) is TracedNumber:
         one = sampled(tracer, np.full, ((), value, dtype), {}, fresh=True).node
@@ -384,7 +407,7 @@ def _broadcast_to(tracer: Tracer, array: Any, shape: Any) -> Any:
 def _dot(tracer: Tracer, a: Any, b: Any) -> Any:
     x, y = tracer.node(a), tracer.node(b)
     if not (x.shape and y.shape):
-        return UNUSUAL  # it adds the product to 0, which makes 0 of -0
+        return UNUSUAL  # np.dot adds the product to 0, which turns -0 into 0
     if len(x.shape) > 2 or len(y.shape) > 2 or x.dtype != y.dtype or x.dtype.kind != "f":
         return UNUSUAL
     return tracer.add(MATMUL.node(np.dot, (x, y), tracer.place), scalar=True)
@@ -441,7 +464,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 
 SHAPED = frozenset((np.repeat, np.delete, np.insert, np.tile, np.resize, np.pad, np.split, np.array_split,
                     np.hsplit, np.vsplit, np.dsplit, np.roll, np.rot90))  # fmt: skip
-"""Functions whose result has a shape that depends on their second argument"""
+"""Functions whose result's shape depends on the values of their second argument"""
 VIEWS = (
     "flip fliplr flipud rot90 diagonal array_split hsplit vsplit dsplit split unstack rollaxis atleast_1d "
     "atleast_2d atleast_3d broadcast_arrays real matrix_transpose permute_dims einsum astype nan_to_num diag "
@@ -460,7 +483,14 @@ FRESH = (
     "linalg.vector_norm linalg.det linalg.slogdet linalg.multi_dot linalg.outer linalg.trace linalg.cross "
     "linalg.matmul linalg.tensordot linalg.vecdot trapezoid count_nonzero"
 )
-"""Functions whose result shares memory with no argument"""
+"""Functions whose result never shares memory with an argument"""
+
+
+RAISES = (
+    "take take_along_axis choose average quantile percentile nanquantile nanpercentile digitize linalg.det "
+    "linalg.slogdet linalg.multi_dot delete insert repeat"
+)
+"""Functions that raise errors that depend on values"""
 
 
 def _named(names: str, fresh: bool) -> dict[Any, bool]:
@@ -477,9 +507,11 @@ def _named(names: str, fresh: bool) -> dict[Any, bool]:
 PURE: dict[Any, bool] = {
     **_named(FRESH, True),
     **_named(VIEWS, False),
-    operator.getitem: False,  # by an array of integers, which copies, or by one integer, which does not
+    operator.getitem: False,  # an array of integers as index copies, a single integer does not
     operator.pow: True,
     standins.scalar_power: True,
 }
-"""Functions without effects whose results have shapes and dtypes that depend on those of their arguments alone, and
-which raise no error that depends on values; and whether what they give is always new memory"""
+"""Functions without side effects whose results' shapes and dtypes depend only on those of their arguments; True if the
+result is always new memory"""
+
+RAISING = frozenset((*_named(RAISES, True), operator.getitem, operator.pow, standins.scalar_power))

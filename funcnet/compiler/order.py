@@ -1,4 +1,4 @@
-"""The order of calls: each update as soon as its gradient is there."""
+"""The order of calls: each update right after its gradient."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from funcnet.compiler.kinds import CONST, INPUT
 
 
 def ordered(graph: NodeGraph) -> NodeGraph:
-    """Each update as soon as its gradient is there, while that is in cache; the rest in the order recorded.
+    """Each update right after its gradient, while that is in cache; all other calls in the order recorded.
 
-    What an update needs besides the gradient waits until it is asked for.
+    The other arguments of an update are computed just before it.
     """
     users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
     lazy: set[Node] = set()
@@ -26,7 +26,7 @@ def ordered(graph: NodeGraph) -> NodeGraph:
         return all(arg in done or arg in lazy for arg in node.args)
 
     def emit(first: Node) -> None:
-        """A call, what it needs that is lazy before it, and the updates that it makes ready after it."""
+        """Emit a call, after its lazy arguments and before the updates that it makes ready."""
         stack = [first]
         while stack:
             node = stack[-1]

@@ -1,4 +1,4 @@
-"""Many small leaves as one vector: what an update does alike to each of them is done once."""
+"""Packing: small leaves with the same update become one vector, which is updated once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from funcnet.compiler.kinds import CALL, CONCAT, PROBE, SETTLE, VIEW, is_element
 from funcnet.compiler.simplify import constant
 
 PACKED_SIZE = 4096
-"""Leaves with at most this many entries are updated together"""
+"""The largest leaf to pack, in entries"""
 
 
 def pack(graph: NodeGraph) -> NodeGraph:
-    """Do once, on one vector, what the update does alike to each of many small arrays.
+    """Replace the same update of many small arrays by one update of their concatenation.
 
-    Goes back from dicts of outputs, and from ``ops.norms``: where all their small leaves come from the same
-    elementwise call, on arguments for which the same holds, the calls become one on the concatenated arguments. Leaves
-    of one rule go together, where an optimizer has several rules.
+    The pass works backwards from dicts of outputs, and from ``ops.norms``: if all their small leaves come from the same
+    elementwise call, and so do its arguments, the calls become one call on the concatenated arguments. Where an
+    optimizer has several rules, the leaves of each rule form one vector.
     """
     if not isinstance(graph.outputs, tuple):
         return graph
@@ -27,7 +27,7 @@ def pack(graph: NodeGraph) -> NodeGraph:
     vectors: dict[tuple[Node, ...], Node | None] = {}
 
     def vector(nodes: tuple[Node, ...]) -> Node | None:
-        """One node for the entries of several, whose arguments are made vectors first; None where they differ."""
+        """One node for the concatenation of several, built from its arguments up; None where the calls differ."""
         stack = [nodes]
         while stack:
             top = stack[-1]
@@ -45,7 +45,7 @@ def pack(graph: NodeGraph) -> NodeGraph:
     roots: list[Node] = []
 
     def joined(nodes: tuple[Node, ...]) -> bool:
-        """Whether leaves could be made one vector."""
+        """Join leaves into one vector; False where that is not possible."""
         flat = vector(nodes) if len(nodes) > 1 and _alike(nodes) else None
         roots.extend([] if flat is None else [flat])
         return flat is not None
@@ -82,7 +82,7 @@ def pack(graph: NodeGraph) -> NodeGraph:
 
 
 def _columns(nodes: tuple[Node, ...]) -> list[Any]:
-    """The arguments of calls alike: a number that they share as it is, of arrays one for each call."""
+    """The arguments of identical calls, by position: the number that they share, or one array for each call."""
     return [
         column[0] if column[0].shape == () and all(arg is column[0] for arg in column) else column
         for column in zip(*(node.args for node in nodes), strict=True)
@@ -90,7 +90,7 @@ def _columns(nodes: tuple[Node, ...]) -> list[Any]:
 
 
 def _joined(nodes: tuple[Node, ...], args: list[Node | None]) -> Node | None:
-    """The vector of all entries, by the same call on vectors, or put together where there are no arguments."""
+    """The vector of all entries: the same call on vectors, or a concatenation where there are no arguments."""
     first, size = nodes[0], sum(node.size for node in nodes)
     if any(node.dtype != first.dtype for node in nodes) or None in args:
         return None
@@ -102,10 +102,10 @@ def _joined(nodes: tuple[Node, ...], args: list[Node | None]) -> Node | None:
 
 
 def _shared(graph: NodeGraph, outputs: Any, roots: list[Node], vectors: dict[Node, tuple[Node, ...]]) -> NodeGraph:
-    """The graph with pieces of vectors in the place of what they hold, wherever the vector comes first.
+    """The graph with arrays replaced by slices of vectors, wherever the vector is computed before.
 
-    A vector comes right after the last thing that it is made of, in the order recorded. What comes later takes
-    pieces of it; what comes before computes an array by itself, so that nothing waits for itself.
+    In the order recorded, a vector comes right after the last of its arguments. Later calls read slices of it;
+    earlier calls keep the separate array, so that the graph has no cycles.
     """
     index = {node: i for i, node in enumerate(graph.nodes)}
     needed: set[Node] = set()
@@ -117,7 +117,7 @@ def _shared(graph: NodeGraph, outputs: Any, roots: list[Node], vectors: dict[Nod
             stack += [arg for arg in flat.args if arg not in index]
     place: dict[Node, int] = {}
     home: dict[Node, tuple[Node, int]] = {}
-    for flat in [*vectors, *roots]:  # inner ones were made first
+    for flat in [*vectors, *roots]:  # arguments come before their users
         if flat in needed and flat not in place:
             place[flat] = max((place.get(arg, index.get(arg, -1)) for arg in flat.args), default=-1)
             start = 0
@@ -151,10 +151,9 @@ def _shared(graph: NodeGraph, outputs: Any, roots: list[Node], vectors: dict[Nod
 
 
 def _ways(graph: NodeGraph) -> dict[Node, int]:
-    """A number for the way in which each node is computed, the same for those computed alike from first to last.
+    """A number for the expression that computes each node: equal numbers mean equal expressions.
 
-    It is 0 unless the node is an elementwise call of the update, whose arguments are arrays of its own shape and
-    numbers that other calls share.
+    It is 0 unless the node is an elementwise call of the update, on arrays of the node's shape and shared numbers.
     """
     uses = Counter(arg for node in graph.nodes for arg in set(node.args))
     known: dict[Any, int] = {}
@@ -173,7 +172,7 @@ def _ways(graph: NodeGraph) -> dict[Node, int]:
 
 
 def _alike(nodes: tuple[Node, ...]) -> bool:
-    """Whether the nodes are the same elementwise call, on arrays of their shapes and the same numbers."""
+    """Whether the nodes are the same elementwise call on arrays of their own shapes and the same numbers."""
     first = nodes[0]
     if len(set(nodes)) != len(nodes):
         return False

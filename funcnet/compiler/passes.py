@@ -20,11 +20,11 @@ PASSES: dict[str, Pass] = {
     "order": ordered,
     "again": again,
 }
-"""By name, in order; each may be left out"""
+"""The passes by name, in order; each is optional"""
 
 
 def optimized(graph: NodeGraph, without: frozenset[str] = frozenset()) -> NodeGraph:
-    """The graph after all passes but those left out; what nobody uses is always left out."""
+    """The graph after all passes except those in ``without``; unused nodes are always removed."""
     graph = graph.used()
     for name, one in PASSES.items():
         if name not in without:

@@ -1,9 +1,8 @@
 """From a graph to a straight line of NumPy calls into memory that was allocated once.
 
-A plan gives every array a place: scratch memory, shared by arrays that are not alive at the same time; memory
-of its own for what leaves; or a slice of a vector that is used as a whole. Then it writes the program as Python
-source, one call a line, and compiles that. Chains of elementwise calls on large arrays become one loop over
-blocks of rows that stay in cache.
+A plan gives every array a place: scratch memory, shared by arrays with disjoint lifetimes; new memory, for
+results; or a slice of a packed vector. Then it writes the program as Python source, one call per line, and
+compiles it. Chains of elementwise calls on large arrays become one loop over blocks of rows that stay in cache.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from funcnet.compiler.passes import optimized
 from funcnet.compiler.program import Program, Recycler, function_text, listed
 
 RECYCLED = 1 << 19
-"""Bytes from which the memory of a result is used again once nobody refers to it"""
+"""The smallest result, in bytes, whose memory is reused once nothing refers to it"""
 HELD = 1 << 12
-"""Bytes up to which an array made anew is held until the program returns"""
+"""New arrays below this size, in bytes, are held until the program returns"""
 FILLED = 1 << 18
-"""Bytes up to which a number is kept as a whole array where that is faster"""
+"""The largest array, in bytes, that replaces a number where that is faster"""
 PIECE = 500
-"""Lines of a function of a longer program; Python compiles long functions slowly"""
+"""Lines per function of a long program, because Python compiles long functions slowly"""
 DEEP = 40
-"""Containers inside one another that a result is written as at once"""
+"""The deepest nesting of containers in one expression of the result"""
 
 
 class Line(NamedTuple):
-    """A statement of the program and the place in the network it belongs to."""
+    """A statement of the program, and its place in the network."""
 
     text: str
     place: Place
@@ -51,17 +50,17 @@ class Plan:
         self.graph = optimized(graph, without)
         self.constants: dict[str, Any] = {}
         self.known: dict[Any, str] = {}
-        self.static: dict[str, str] = {}  # what an instance has, by name: scratch arrays, and what is made of them
+        self.static: dict[str, str] = {}  # expressions evaluated once per instance, by name: scratch arrays, views
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
         self.numbers: dict[tuple[Node, Any], str] = {}
         self.slots: dict[Node, dict[Node, int]] = {}
-        self.temporary: set[str] = set()  # names of arrays that are let go after their last use
+        self.temporary: set[str] = set()  # names of arrays that are dropped after their last use
         self.outputs = leaves(self.graph.outputs)
         self.memory = Memory(self.graph, without)
         self.nodes = self.memory.nodes
-        self.block_bytes = 0  # of the memory that all loops over blocks use, one after another
-        self.new: list[tuple[Any, Any, Any]] = []  # shape, dtype and strides of each array made anew
+        self.block_bytes = 0  # scratch memory of the loops over blocks, which share it
+        self.new: list[tuple[Any, Any, Any]] = []  # shape, dtype and strides of each array allocated at every call
         self._emit()
         self.result = self._result()
         self._let_go()
@@ -70,7 +69,7 @@ class Plan:
     # ----- names: a plan is a Writer --------------------------------------------------------------------------
 
     def constant(self, value: Any, prefix: str = "k") -> str:
-        """The name of something that the program finds in its surroundings."""
+        """The name of a constant of the program."""
         name = getattr(value, "__name__", "")
         if isinstance(value, np.ufunc) and getattr(np, name, None) is value:
             self.constants[name] = value
@@ -81,7 +80,7 @@ class Plan:
         return self.known[id(value)]
 
     def filled(self, value: Any, dtype: Any, shape: Any) -> str:
-        """The name of a constant array full of one number."""
+        """The name of a constant array filled with one number."""
         key = ("full", repr(value), np.dtype(dtype).str, shape)
         if key not in self.known:
             name = self.known[key] = f"k{len(self.known)}"
@@ -89,19 +88,19 @@ class Plan:
         return self.known[key]
 
     def remember(self, text: str, prefix: str) -> str:
-        """The name of something that is made once for each instance."""
+        """The name of an expression that is evaluated once per instance."""
         name = f"{prefix}{len(self.static)}"
         self.static[name] = text
         return name
 
     def bound(self, node: Node, method: str) -> str | None:
-        """The name of a method of a scratch array; None for an array that is another at each call."""
+        """The name of a bound method of a scratch array; None for an array that is not the same at every call."""
         if not self.is_static(node) or self.memory.root(node).kind is CONST:
             return None
         return self.remember(f"{self.ref(node)}.{method}", method)
 
     def copied(self, node: Node) -> list[tuple[str, Node]] | None:
-        """Where the pieces of a vector lie that were not written there; None if none was."""
+        """The slices and pieces of a vector that were not written in place; None if none was written in place."""
         if not any(self.memory.placed.get(arg) is node for arg in node.args):
             return None
         found, start = [], 0
@@ -113,7 +112,7 @@ class Plan:
         return found
 
     def is_static(self, node: Node) -> bool:
-        """Whether the array is the same memory at every call."""
+        """Whether the array has the same memory at every call."""
         root = self.memory.root(node)
         return root in self.memory.buffers or root.kind is CONST
 
@@ -123,15 +122,15 @@ class Plan:
         return self.memory.nbytes + self.block_bytes
 
     def most_made(self) -> int:
-        """The most bytes of arrays made anew that are held at once, besides those that leave."""
+        """The peak memory of arrays allocated at every call, without the results."""
         memory = self.memory
-        last: dict[Node, int] = {}  # when the array that a value lies in, or the call that it came from, is let go
+        last: dict[Node, int] = {}  # when the owner of a value's memory, or the call that returned it, is dropped
         for i, node in enumerate(self.nodes):
             for other in (node, *node.args):
                 while other.kind is VIEW or other.kind is PART:
                     (other,) = other.args
                 last[other] = i
-        made: dict[Node, int] = {}  # bytes by the call or array
+        made: dict[Node, int] = {}  # bytes by call or array
         for node in self.nodes:
             own = memory.root(node) is node and node.kind is not INPUT and node.kind is not VIEW
             if own and node not in memory.fresh and node not in memory.interior and not self.is_static(node):
@@ -187,7 +186,7 @@ class Plan:
         return f"{flat}.reshape({tuple(node.shape[axis] for axis in order)}).transpose({back})"
 
     def operand(self, node: Node, arg: Node, dtype: Any) -> str:
-        """An argument of a ufunc: numbers become arrays of shape (), which NumPy takes faster."""
+        """An argument of a ufunc: numbers become arrays of shape (), which NumPy handles faster."""
         if arg.kind is CONST and arg.shape == ():
             whole = node.f in (np.maximum, np.minimum) and node.kind is UFUNC and node.row_major
             if whole and node.nbytes <= FILLED:
@@ -214,7 +213,7 @@ class Plan:
         self.lines.append(Line(text, node.place))
 
     def out(self, node: Node) -> str:
-        """Where a node writes; memory of its own is taken first."""
+        """The array that a node writes to; new memory is allocated first where the node needs it."""
         if node in self.name or self.memory.root(node) is not node:
             return self.ref(node)
         if node in self.memory.fresh or node in self.memory.exposed:
@@ -225,7 +224,7 @@ class Plan:
         return self.ref(node)
 
     def _new(self, node: Node) -> str:
-        """An expression that gives new memory."""
+        """An expression that allocates new memory."""
         assert node.strides is not None
         self.new.append((node.shape, node.dtype, node.strides))
         if node.nbytes >= RECYCLED and "recycle" not in self.without:
@@ -263,7 +262,7 @@ class Plan:
         def text(value: Any) -> str:
             if type(value) is Ref:
                 arg = node.args[value.i]
-                own = is_opaque(node) and arg.kind is CONST and arg.is_array  # which the call may write to
+                own = is_opaque(node) and arg.kind is CONST and arg.is_array  # an opaque call may write to it
                 return f"{self.ref(arg)}.copy()" if own else self.ref(arg)
             if isinstance(value, bool | int | float | str | None):
                 return plain_text(value)
@@ -291,7 +290,7 @@ class Plan:
         self.say(f"{self.ref(node)} = {self.constant(node.f, 'f')}({args})", node)
 
     def _emit_blocks(self, chain: Chain) -> None:
-        """A loop over blocks of rows, in which the whole chain is computed for one block."""
+        """A loop over blocks of rows that computes the whole chain block by block."""
         block = Block(self, chain)
         for node in chain.nodes:
             for arg in node.args:
@@ -308,7 +307,7 @@ class Plan:
             self.say("    " + text, chain.anchor)
 
     def _let_go(self) -> None:
-        """Drop each temporary array after the line that looks at it last."""
+        """Drop each temporary array after the last line that reads it."""
         kept = set(NAME.findall(self.result))
         last: dict[str, int] = {}
         for i, line in enumerate(self.lines):
@@ -327,7 +326,7 @@ class Plan:
                 lines.append(Line(f"{' = '.join(after[i])} = None", line.place))
         self.lines = lines
 
-    # ----- the whole ------------------------------------------------------------------------------------------
+    # ----- the program ----------------------------------------------------------------------------------------
 
     def _result(self) -> str:
         """The expression of the result, a structure in which every array owns its memory."""
@@ -373,7 +372,7 @@ class Plan:
     def program(self, timed: bool = False) -> list[str]:
         """The source of an instance, in pieces that are compiled one by one: its arrays, then the function ``run``.
 
-        It finds ``arena``, its memory, and ``take``, which makes new arrays. With ``timed`` it has a clock in it.
+        It uses the globals ``arena``, its memory, and ``take``, which allocates arrays. ``timed`` adds a clock.
         """
         static = [f"{name} = {text}" for name, text in self.static.items()]
         pieces = ["\n".join(static[start : start + PIECE]) for start in range(0, len(static), PIECE)]
@@ -395,7 +394,7 @@ class Plan:
         return body
 
     def _in_pieces(self, body: list[str], inputs: list[str]) -> tuple[list[str], list[str]]:
-        """Functions of some lines each, and the calls of them: what one finds out another may need."""
+        """The body split into functions, and the calls that pass values between them."""
         cuts, start = [], 0
         while start < len(body):
             end = min(start + PIECE, len(body))
@@ -404,7 +403,7 @@ class Plan:
             cuts.append((start, end))
             start = end
         names = [set(NAME.findall("\n".join(body[start:end]))) for start, end in cuts]
-        wanted = [set(NAME.findall(self.result))]  # what is looked at after each piece, the last one first
+        wanted = [set(NAME.findall(self.result))]  # the names read after each piece, last piece first
         for piece in reversed(names[1:]):
             wanted.append(wanted[-1] | piece)
         parts, calls, known = [], [], set(inputs)
@@ -420,10 +419,10 @@ class Plan:
         return parts, calls
 
     def make(self, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
-        """A function that runs the plan in new scratch memory; timed if ``extra`` brings a clock."""
+        """A function that runs the plan in new scratch memory; timed if ``extra`` has a clock."""
         program = Program(self, self.program(timed=True), extra) if extra else Program(self)
         return program.bind(np.empty(program.nbytes, np.uint8), [Recycler(*form) for form in program.new])
 
 
 NAME = re.compile(r"\b[iorx]\d+\b")
-"""A name that may be another value at each call"""
+"""A name whose value may differ from call to call"""

@@ -1,4 +1,4 @@
-"""A plan's program: its compiled source, and the memory that it runs in."""
+"""A plan's program: its compiled source and the memory it runs in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Program:
         self.new = plan.new
 
     def bind(self, memory: Any, take: Any) -> Callable[..., Any]:
-        """A function that runs it, in some memory; ``take[i]()`` gives the i-th array that is made anew."""
+        """A function that runs the program in some memory; ``take[i]()`` allocates its i-th new array."""
         names = {"np": np, **self.names, "arena": memory[-memory.ctypes.data % ALIGNMENT :], "take": take}
         for code in self.code:
             exec(code, names)
@@ -45,7 +45,7 @@ def listed(names: list[str]) -> str:
 
 
 def unused(arrays: list[Any], references: int) -> Any:
-    """The first array with so many references; None if there is none."""
+    """The first array with the given reference count, or None."""
     for array in arrays:
         if sys.getrefcount(array) == references:
             return array
@@ -53,11 +53,11 @@ def unused(arrays: list[Any], references: int) -> Any:
 
 
 UNUSED = next(n for n in range(1, 9) if unused([np.empty(1)], n) is not None)
-"""The references that ``unused`` counts for an array that its list alone holds, which depends on the interpreter"""
+"""The reference count of an array that only its list refers to, which depends on the interpreter"""
 
 
 class Recycler:
-    """Memory for one result, used again once nobody refers to it."""
+    """Memory for one result, reused once nothing refers to it."""
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> None:
         self.shape, self.dtype, self.strides = shape, dtype, strides

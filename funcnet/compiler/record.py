@@ -1,8 +1,8 @@
-"""Recording: a pure function of arrays, numbers and keys, run once on stand-ins, becomes a graph.
+"""Recording: a pure function of arrays, numbers and keys is run once on stand-ins, which gives its graph.
 
-It goes through NumPy's own protocols, so a layer's code need not know. ``tracer.py`` collects the nodes,
-``standins.py`` is what the function sees, ``numpy_table.py`` has NumPy's functions, ``fallback.py`` makes one call of
-a layer that cannot be recorded.
+It uses NumPy's own protocols, so the code of layers needs no changes. ``tracer.py`` collects the nodes,
+``standins.py`` has the stand-ins, ``numpy_table.py`` handles NumPy's functions, and ``fallback.py`` turns a layer
+that cannot be recorded into a single call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import numpy as np
 
 from funcnet.compiler import standins, structure
 from funcnet.compiler.fallback import LayerRecorder
-from funcnet.compiler.graph import NodeGraph, Place
+from funcnet.compiler.foreign import of_library
+from funcnet.compiler.graph import Node, NodeGraph, Place
+from funcnet.compiler.kinds import CALL, NUMBER, UFUNC
+from funcnet.compiler.numpy_table import RAISING
 from funcnet.compiler.tracer import Tracer, current, may_be_constant
 from funcnet.errors import TraceError
 from funcnet.key import Key
@@ -24,7 +27,7 @@ from funcnet.layers.base import listen_with
 
 @contextlib.contextmanager
 def section(name: str) -> Iterator[None]:
-    """Mark the nodes recorded inside the block as those of the loss or the update."""
+    """Mark the nodes recorded inside the block as part of a section, such as the loss or the update."""
     tracer = current.get()
     if tracer is None:
         yield
@@ -45,7 +48,7 @@ def is_input(value: Any) -> bool:
 
 
 class Recording(NamedTuple):
-    """A graph and what its tracer noted on the way."""
+    """A graph and the tracer that recorded it."""
 
     graph: NodeGraph
     tracer: Tracer
@@ -54,7 +57,7 @@ class Recording(NamedTuple):
 def trace(f: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = (), strict: bool = False) -> NodeGraph:
     """The graph of ``f(*args)``: arrays, numbers and keys in the arguments are its inputs, in order.
 
-    Raises   TraceError where something cannot be recorded
+    Raises   TraceError for a function that cannot be recorded
     """
     return record(f, args, names, strict).graph
 
@@ -65,9 +68,13 @@ def record(
     names: tuple[str, ...] = (),
     strict: bool = False,
     foreign: bool = True,
+    careful: bool = False,
 ) -> Recording:
-    """As ``trace``, with the tracer."""
-    tracer = Tracer(strict, foreign)
+    """The graph as by ``trace``, with its tracer.
+
+    ``careful`` keeps user code's errors, and checks at every call that its primitives give the same shapes.
+    """
+    tracer = Tracer(strict, foreign, careful)
     token = current.set(tracer)
     try:
         names = names or tuple(str(i) for i in range(len(args)))
@@ -83,15 +90,35 @@ def record(
             outputs = structure.replaced(lambda leaf: _output(tracer, leaf), result)
     finally:
         current.reset(token)
-    return Recording(NodeGraph(tracer.nodes, tracer.inputs, outputs), tracer)
+    graph = NodeGraph(tracer.nodes, tracer.inputs, outputs)
+    if careful:
+        keep_errors(graph, tracer.dropped)
+    return Recording(graph, tracer)
+
+
+def keep_errors(graph: NodeGraph, dropped: set[Node]) -> None:
+    """Keep the calls of user code whose results nobody uses, but which may raise an error, such as ``x[labels]``."""
+    used = set(graph.used().nodes)
+    for node in graph.nodes:
+        layer = node.place.layer
+        own = layer is None or not of_library(type(layer))
+        if own and node not in used and node not in dropped and may_raise(node):
+            node.effect = True
+
+
+def may_raise(node: Node) -> bool:
+    """Whether a call may raise an error that depends on values."""
+    if node.kind is CALL:
+        return getattr(node.f, "function", node.f) in RAISING
+    return node.kind is NUMBER or (node.kind is UFUNC and node.f is np.power and node.dtype.kind in "iu")
 
 
 def _output(tracer: Tracer, leaf: Any) -> Any:
-    """A node for what was recorded, and for arrays; anything else that holds no arrays as it is."""
+    """The node of a recorded value or an array; a constant stays itself."""
     if type(leaf) in standins.CLASSES or type(leaf) is np.ndarray or isinstance(leaf, np.generic):
         return tracer.node(leaf)
     if may_be_constant(leaf):
         return leaf
     raise TraceError(
-        f"the result holds a {type(leaf).__name__}; return arrays and numbers in dicts, tuples and lists of them"
+        f"the result contains a {type(leaf).__name__}; return arrays and numbers, in dicts, tuples and lists"
     )

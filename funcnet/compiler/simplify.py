@@ -1,6 +1,6 @@
-"""Passes that leave out, share and replace calls. Each is a function from graph to graph.
+"""Passes that remove, share and replace calls. Each is a function from graph to graph.
 
-None of them changes a result by a single bit, or the way in which an array lies in memory.
+None of them changes a bit of any result, or the memory layout of an array.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from funcnet.compiler.kinds import (
 )
 
 FOLDED_BYTES = 1 << 16
-"""Constants above this are left to be computed"""
+"""The largest constant to fold"""
 
 
 def constant(value: Any, like: Node) -> Node:
@@ -44,7 +44,7 @@ def is_one(node: Node) -> bool:
 
 
 def seen_by_others(graph: NodeGraph) -> set[Node]:
-    """The arrays that opaque calls may write to, and that must not be merged with others."""
+    """The arrays that opaque calls may write to, which must not be shared."""
     return {
         other
         for node in graph.nodes
@@ -55,7 +55,7 @@ def seen_by_others(graph: NodeGraph) -> set[Node]:
 
 
 def simplify(graph: NodeGraph) -> NodeGraph:
-    """Fold constants, and leave out what does nothing: products with 1, views of views, casts to the same."""
+    """Fold constants, and remove calls without effect: products with 1, views of views, casts to the same dtype."""
     apart = seen_by_others(graph)
 
     def change(old: Node, args: tuple[Node, ...]) -> Node:
@@ -108,7 +108,7 @@ def _simpler_view(node: Node, base: Node) -> Node | None:
 
 
 def _scalar_of(arg: Node, node: Node, args: tuple[Node, ...]) -> Node:
-    """The single constant of an array full of it, where the other arguments have the shape of the result."""
+    """A scalar for an array filled with one number, if the other arguments have the shape of the result."""
     number = number_of(arg)
     if number is not None and arg.shape:
         others = [other.shape for other in args if other is not arg]
@@ -118,7 +118,7 @@ def _scalar_of(arg: Node, node: Node, args: tuple[Node, ...]) -> Node:
 
 
 def share(graph: NodeGraph) -> NodeGraph:
-    """Compute each expression once within its scope."""
+    """Compute each expression once within its scope (common subexpressions)."""
     seen: dict[Any, Node] = {}
     numbers: dict[Node, int] = {}
     apart = seen_by_others(graph)
@@ -163,7 +163,7 @@ def reshaped(node: Node, shape: tuple[int, ...]) -> Node:
 
 
 def squeeze(graph: NodeGraph) -> NodeGraph:
-    """Compute without axes of length 1 where that lets a ufunc run one plain loop, as for a batch of one."""
+    """Drop axes of length 1 where that lets a ufunc run a single loop, as for a batch of one."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
         node = with_args(node, args)
@@ -177,7 +177,7 @@ def squeeze(graph: NodeGraph) -> NodeGraph:
             and node.dtype.kind != "b"
         ):
             whole = reshaped(args[0], tuple(n for n in node.shape if n != 1))  # over axes of length 1
-            if node.f is np.add:  # a sum starts at 0, which makes 0 of -0
+            if node.f is np.add:  # a sum starts at 0, which turns -0 into 0
                 whole = UFUNC.node(np.add, (whole, constant(0 if node.dtype.kind in "iu" else 0.0, node)), node.place)
             return reshaped(whole, node.shape)
         alike = all(arg.shape in ((), node.shape) for arg in args) and (node.size != 1 or not node.shape)
@@ -194,7 +194,7 @@ def squeeze(graph: NodeGraph) -> NodeGraph:
 
 
 def widen(graph: NodeGraph) -> NodeGraph:
-    """Cast before the ufunc, which would cast block by block in its buffer, slower."""
+    """Cast before the ufunc: its own cast, block by block in a buffer, is slower."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
         if node.kind is UFUNC and is_elementwise(node):
@@ -209,7 +209,7 @@ def widen(graph: NodeGraph) -> NodeGraph:
 
 
 def apart(graph: NodeGraph) -> NodeGraph:
-    """Keep the operands of a product in two arrays where NumPy has two: of one with itself BLAS adds otherwise."""
+    """Keep the operands of a product apart where NumPy has two arrays: BLAS rounds ``x @ x.T`` differently."""
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
         if node.kind is MATMUL and not node.static:

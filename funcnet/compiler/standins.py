@@ -1,7 +1,7 @@
 """Stand-ins: the arrays, Python numbers and keys that a function sees while it is recorded.
 
-Every operation either does exactly what the real thing does, or refuses. ``isinstance`` answers as it would for the
-real thing, since code branches on that; ``type`` cannot be made to.
+Every operation either behaves exactly as for a real value, or raises a TraceError. ``isinstance`` answers as for a
+real value, since code branches on it; ``type`` cannot.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ BASICS = frozenset(dir(type("Empty", (), {}))) - {
     "__hash__",
 }
 BASICS -= {"__repr__", "__str__", "__format__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__"}
-"""Methods of every Python object, which a stand-in keeps"""
+"""Methods of every Python object that a stand-in keeps"""
 BUFFERS = frozenset(
     ("__array_struct__", "__array_interface__", "__buffer__", "__release_buffer__", "__array_finalize__")
 )
-"""Attributes that NumPy looks for before ``__array__``, which refuses"""
+"""Attributes that NumPy looks up before ``__array__``; they stay undefined, so that ``__array__`` refuses"""
 
 
 def refusing(what: str, instead: str) -> Callable[..., NoReturn]:
-    """A method that refuses."""
+    """A method that raises a TraceError."""
 
     def method(self: Any, *_: Any, **__: Any) -> NoReturn:
         raise self.tracer.refused(what, instead)
@@ -56,7 +56,7 @@ def refusing(what: str, instead: str) -> Callable[..., NoReturn]:
 
 
 def completed(cls: type, real: tuple[type, ...], what: str, instead: str) -> None:
-    """Let a stand-in refuse all that the real classes have and it has not, and register it."""
+    """Register a stand-in; every attribute of the real classes that it lacks refuses."""
     own = {name for base in cls.__mro__[:-1] for name in vars(base)}
     for name in {name for kind in real for name in dir(kind)} - own - BASICS - BUFFERS:
         method = refusing(f"{what} (.{name})" if not name.startswith("__") else what, instead)
@@ -75,7 +75,7 @@ CLASSES: set[type] = set()
 
 
 class TracedNumber:
-    """A Python number that is not known yet: a learning rate, the count of steps."""
+    """An unknown Python number, such as a learning rate or the step count."""
 
     __slots__ = ("node", "tracer")
 
@@ -83,7 +83,7 @@ class TracedNumber:
         self.tracer, self.node = tracer, node
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # what isinstance looks at
+    def __class__(self) -> Any:  # isinstance reads it
         return self.node.dtype
 
     def _apply(self, f: Any, *values: Any) -> Any:
@@ -96,7 +96,7 @@ class TracedNumber:
         if whole and f is operator.pow:
             exponent = values[1]
             if type(exponent) is TracedNumber:
-                self.tracer.refuse("raises an integer to a power whose sign is not known", ADVICE["number"])
+                self.tracer.refuse("raises an integer to a power of unknown sign", ADVICE["number"])
             whole = exponent >= 0
         return self.tracer.add(NUMBER.node(f, args, int if whole else float, self.tracer.place))
 
@@ -129,7 +129,7 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
 completed(
     TracedNumber,
     (float, int),
-    "takes a decision by a number, prints it, or hands it to a function outside NumPy",
+    "branches on a number, prints it, or passes it to a function outside NumPy",
     ADVICE["number"],
 )
 TracedNumber.__array__ = refusing("makes an array of a number", "use np.zeros_like(x) + number")  # type: ignore[attr-defined]
@@ -139,9 +139,9 @@ TracedNumber.__array__ = refusing("makes an array of a number", "use np.zeros_li
 
 
 class TracedArray(NDArrayOperatorsMixin):
-    """An array of known shape and dtype whose entries are not known yet.
+    """An array of known shape and dtype with unknown entries.
 
-    ``scalar`` says that NumPy would give a scalar here, as it does for results of shape ().
+    ``scalar`` marks a NumPy scalar, which NumPy returns for results of shape ().
     """
 
     __slots__ = ("node", "scalar", "tracer")
@@ -151,10 +151,10 @@ class TracedArray(NDArrayOperatorsMixin):
         self.tracer, self.node, self.scalar = tracer, node, scalar
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # what isinstance looks at
+    def __class__(self) -> Any:  # isinstance reads it
         return self.node.dtype.type if self.scalar else np.ndarray
 
-    # what is known
+    # shape and dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -218,12 +218,12 @@ class TracedArray(NDArrayOperatorsMixin):
 
     @property
     def mT(self) -> Any:
-        """The matrices transposed."""
+        """The transposed matrices of the last two axes."""
         return np.matrix_transpose(self)
 
     @property
     def real(self) -> Any:
-        """The real part: the array itself."""
+        """The real part; of a real array, the array itself."""
         return np.real(self) if self.dtype.kind == "c" else self
 
     def transpose(self, *axes: Any) -> Any:
@@ -276,7 +276,7 @@ class TracedArray(NDArrayOperatorsMixin):
         """As ``np.ndarray.astype``."""
         dtype = np.dtype(dtype)
         if order not in ("K", "C") or dtype.hasobject or dtype.kind in "SUV":
-            self.tracer.refuse("casts to another order or to no number", "leave order out, and use a number's dtype")
+            self.tracer.refuse("casts to order F or to a non-numeric dtype", "leave out order, and use a numeric dtype")
         if not np.can_cast(self.dtype, dtype, casting):  # type: ignore[arg-type]
             raise TypeError(
                 f"Cannot cast array data from {self.dtype!r} to {dtype!r} according to the rule {casting!r}"
@@ -288,7 +288,7 @@ class TracedArray(NDArrayOperatorsMixin):
         """As ``np.ndarray.copy``."""
         return self.astype(self.dtype, order=order)
 
-    # functions of NumPy that are methods, too
+    # methods that call NumPy's functions
 
     def dot(self, other: Any) -> Any:
         """As ``np.ndarray.dot``."""
@@ -330,7 +330,7 @@ class TracedArray(NDArrayOperatorsMixin):
         return self.tracer.array_function(scalar_power, (base, exponent), {})
 
     def __pow__(self, exponent: Any) -> Any:
-        """NumPy's own shortcuts: ``x ** 2`` is a square, ``x ** 0.5`` a root; scalars have a power of their own."""
+        """With NumPy's shortcuts: ``x ** 2`` is a square, ``x ** 0.5`` a square root; scalars use another power."""
         if type(exponent) is Members:
             return NotImplemented
         number = isinstance(exponent, int | float) or (isinstance(exponent, np.generic) and not np.shape(exponent))
@@ -355,7 +355,7 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def __getattr__(self, name: str) -> Any:
         if name in ARRAY_NAMES and name not in BUFFERS:
-            self.tracer.refuse(f"uses .{name} of an array", "use a function of NumPy")
+            self.tracer.refuse(f"uses .{name} of an array", "use a NumPy function")
         raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
 
     _value = refusing("branches on the value of an array, or turns it into a Python number", ADVICE["value"])
@@ -363,7 +363,7 @@ class TracedArray(NDArrayOperatorsMixin):
     __bool__ = __int__ = __float__ = __complex__ = __index__ = __contains__ = item = tolist = _value
     __repr__ = __str__ = __format__ = refusing("prints an array", "print what the compiled function returns")
     __array__ = refusing(
-        "needs the values of an array (a table that it indexes, np.asarray, a function outside NumPy)", ADVICE["table"]
+        "needs the values of an array (to index a table, in np.asarray or in a function outside NumPy)", ADVICE["table"]
     )
     sort = fill = put = resize = partition = itemset = setfield = __delitem__ = refusing(
         "writes into an array", ADVICE["write"]
@@ -371,7 +371,7 @@ class TracedArray(NDArrayOperatorsMixin):
 
 
 def _elementwise(f: Any, name: str) -> None:
-    """Let an operator record its ufunc at once where NumPy would ask for no more."""
+    """Let an operator record its ufunc directly where NumPy's dispatch is not needed."""
 
     def ahead(self: Any, other: Any) -> Any:
         plain = type(other) is TracedArray or type(other) is float
@@ -385,7 +385,7 @@ def _elementwise(f: Any, name: str) -> None:
 
 
 def _deferring(operator: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave an operator to the other operand where that asks for it."""
+    """Leave an operator to the other operand if that has priority."""
 
     def method(self: Any, other: Any) -> Any:
         defers = type(other) is Members or getattr(other, "__array_ufunc__", 0) is None
@@ -421,13 +421,13 @@ ARRAY_NAMES = frozenset(dir(np.ndarray)) | frozenset(dir(np.float64))
 completed(
     TracedArray,
     (np.ndarray, np.float64, np.int64, np.complex128),
-    "uses an array as it is in memory",
-    "use functions of NumPy",
+    "uses the memory of an array",
+    "use NumPy's functions",
 )
 
 
 def scalar_power(base: Any, exponent: Any) -> Any:
-    """``base ** exponent`` of scalars, which NumPy computes otherwise than that of arrays."""
+    """``base ** exponent`` of scalars, which NumPy computes differently from arrays."""
     base, exponent = (x[()] if isinstance(x, np.ndarray) else x for x in (base, exponent))
     return np.asarray(base**exponent)
 
@@ -440,7 +440,7 @@ def is_basic(item: Any) -> bool:
 
 
 def plain_item(item: Any) -> Any:
-    """An item of a basic index in Python's own integers."""
+    """An item of a basic index, with Python integers for NumPy's."""
     if isinstance(item, slice):
         return slice(*(None if part is None else operator.index(part) for part in (item.start, item.stop, item.step)))
     return None if item is None else operator.index(item)
@@ -463,7 +463,7 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def filled_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """A shape with its -1, if any, inferred from ``size``."""
+    """A shape whose -1, if it has one, is inferred from ``size``."""
     known = 1
     for n in shape:
         known *= 1 if n == -1 else n
@@ -475,11 +475,11 @@ def filled_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     return shape
 
 
-# ----- keys, and what passes through ---------------------------------------------------------------------------
+# ----- keys and other objects ----------------------------------------------------------------------------------
 
 
 class TracedKey(Key):
-    """A key that is not known yet; what it folds and draws is recorded."""
+    """An unknown key; its folds and draws are recorded."""
 
     tracer: Tracer
     node: Node
@@ -516,13 +516,13 @@ class TracedKey(Key):
         like = Struct(shape, np.dtype(np.int64), layout.row_major(shape, 8))
         return self.tracer.call(Key.integers, (self, high, shape), like, fresh=True)
 
-    _value = refusing("looks into a key", "use key.fold and what a key draws")
+    _value = refusing("reads the value of a key", "use key.fold and the key's draws")
     digest = property(_value, _value)
     __eq__ = __ne__ = __hash__ = __repr__ = __str__ = __format__ = __reduce__ = __reduce_ex__ = _value
 
 
 class TracedObject:
-    """Something that only passes through: the residuals of a layer that runs as it is."""
+    """An object that is only passed on: the residuals of a layer that is not compiled."""
 
     __slots__ = ("node", "tracer")
 
@@ -530,20 +530,20 @@ class TracedObject:
         self.tracer, self.node = tracer, node
 
     def __getattr__(self, name: str) -> NoReturn:
-        self.tracer.refuse("looks into what a function gave that runs as it is", "let that be recorded, too")
+        self.tracer.refuse("reads the residuals of a layer that is not compiled", "make that layer recordable, too")
 
 
 completed(
     TracedObject,
     (dict, np.ndarray),
-    "looks into what a function gave that runs as it is",
-    "let that be recorded, too",
+    "reads the residuals of a layer that is not compiled",
+    "make that layer recordable, too",
 )
 CLASSES.add(TracedKey)
 
 
 def of(tracer: Tracer, node: Node, scalar: bool = False) -> Any:
-    """The stand-in for a node; ``scalar`` if NumPy would return a scalar instead of an array of shape ()."""
+    """The stand-in for a node; ``scalar`` for a NumPy scalar instead of an array of shape ()."""
     if node.is_array:
         return TracedArray(tracer, node, scalar)
     if node.is_number:

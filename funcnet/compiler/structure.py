@@ -1,4 +1,4 @@
-"""One walk over what functions take and give: dicts, tuples, lists and contexts, with anything else as leaves."""
+"""Walks over arguments and results: dicts, tuples, lists and contexts are containers, any other value is a leaf."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from funcnet.layers.base import Context
 
 Step = Any
-"""The key, the index or the field that leads to a part"""
+"""The key, index or field that leads to a part"""
 
 
 def parts(value: Any) -> list[tuple[Step, Any]] | None:
-    """The parts of a container by the steps that lead to them; None for a leaf."""
+    """The parts of a container, each with its step; None for a leaf."""
     kind = type(value)
     if kind is dict or kind is OrderedDict:
         return list(value.items())
@@ -27,7 +27,7 @@ def parts(value: Any) -> list[tuple[Step, Any]] | None:
 
 
 def with_parts(value: Any, new: list[Any]) -> Any:
-    """A container like ``value`` that holds other parts."""
+    """A container like ``value`` with other parts."""
     kind = type(value)
     if kind is dict or kind is OrderedDict:
         return kind(zip(value, new, strict=True))

@@ -1,8 +1,8 @@
 """The tracer: it collects the nodes of a graph while a function runs on stand-ins.
 
-What depends on a value that is not there yet (an ``if`` on an array, ``float(x)``, a boolean mask as an index) is
-refused with a ``TraceError`` that names the line and says what to write instead. A refusal is remembered: a function
-that catches it is not recorded all the same.
+Code that depends on unknown values (an ``if`` on an array, ``float(x)``, a boolean mask as an index) is refused with
+a ``TraceError`` that names the line and says what to write instead. A refusal is remembered, so a function that
+catches it is refused all the same.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from funcnet.compiler.kinds import (
     VIEW,
     Arguments,
 )
+from funcnet.compiler.steady import Steady
 from funcnet.errors import TraceError
 from funcnet.key import Key
 from funcnet.spec.base import Spec
@@ -44,23 +45,25 @@ from funcnet.spec.base import Spec
 class Tracer:
     """Collects nodes while a function runs."""
 
-    def __init__(self, strict: bool = False, foreign: bool = True) -> None:
+    def __init__(self, strict: bool = False, foreign: bool = True, careful: bool = False) -> None:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.place = Place()
         self.strict = strict
         self.foreign = foreign  # whether there is user code
+        self.careful = careful  # whether what it promises is checked
+        self.dropped: set[Node] = set()  # nodes of attempts that failed
         self.refusal: TraceError | None = None
-        self.names: list[str] = []  # of the layers that are being called, outermost first
-        self.warnings: list[str] = []  # to be said once the plan has run
-        self.opaque = False  # whether something is called that is not looked into
-        self.checked: list[tuple[str, Callable[..., Any], Any, Any]] = []  # user code, with what it took and gave
+        self.names: list[str] = []  # the layers that are being called, outermost first
+        self.warnings: list[str] = []  # warnings to give once the plan has run
+        self.opaque = False  # whether there are opaque calls
+        self.checked: list[tuple[str, Callable[..., Any], Any, Any]] = []  # user code, with its arguments and results
         self.arrays: dict[int, tuple[Any, bytes, Node]] = {}
         self.numbers: dict[Any, Node] = {}
         self.errors, self.filters = np.geterr(), warnings.filters
 
     def add(self, node: Node, scalar: bool = False) -> Any:
-        """Record a call, and hand out the stand-in for its result, a NumPy scalar where that has the shape ()."""
+        """Record a call and return the stand-in for its result; ``scalar`` makes shape () a NumPy scalar."""
         self.nodes.append(node)
         return standins.of(self, node, scalar and not node.shape)
 
@@ -81,7 +84,7 @@ class Tracer:
         return self.add(node, scalar=isinstance(value, np.generic))
 
     def node(self, value: Any) -> Node:
-        """The node of a value: recorded, or a constant."""
+        """The node of a recorded value or a constant."""
         kind = type(value)
         if kind in standins.CLASSES:
             if value.tracer is not self:
@@ -100,13 +103,13 @@ class Tracer:
         if kind is list or kind is tuple:
             return self.node(np.asarray(value))
         raise TraceError(
-            f"{line_at_fault()}: a {kind.__name__} takes part in array arithmetic; make it an array, np.asarray(…)"
+            f"{line_at_fault()}: expected an array or a number, got a {kind.__name__}; make it an array, np.asarray(…)"
         )
 
     def _array(self, value: Any) -> Node:
-        """A constant array. It is copied, since code may write to its own arrays later on."""
+        """The node of a constant array, which is copied: the code may write to it later."""
         if value.dtype.hasobject:
-            raise TraceError(f"{line_at_fault()}: an array of objects takes part in arithmetic; use one of numbers")
+            raise TraceError(f"{line_at_fault()}: expected an array of numbers, got an array of objects")
         content = value.tobytes()
         known = self.arrays.get(id(value))
         if known is None or known[1] != content or known[2].shape != value.shape:
@@ -115,11 +118,11 @@ class Tracer:
         return known[2]
 
     def array_function(self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A function of NumPy."""
+        """Record a NumPy function."""
         return numpy_table.call(self, f, args, kwargs)
 
     def array_ufunc(self, f: Any, method: str, values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A ufunc of NumPy, or a method of one."""
+        """Record a ufunc, or a method of one."""
         return numpy_table.call_ufunc(self, f, method, values, kwargs)
 
     # ----- calls -------------------------------------------------------------------------------------------------
@@ -130,7 +133,7 @@ class Tracer:
         return self.add(UFUNC.node(f, tuple(map(self.node, values)), self.place), scalar=True)
 
     def view(self, x: Any, method: str, how: Any, scalar: bool = False) -> Any:
-        """A call that gives other entries, or another order of them, of the same memory."""
+        """A view of an array."""
         base = self.node(x)
         node = VIEW.node(base, method, how, self.place)
         if node.args[0] is not base:  # NumPy has to copy
@@ -138,7 +141,7 @@ class Tracer:
         return self.add(node, scalar)
 
     def reduce(self, f: Any, x: Any, axes: Any, keepdims: bool, dtype: Any) -> Any:
-        """``f.reduce`` over some axes, None for all."""
+        """``f.reduce`` over the given axes, None for all."""
         self.check_errors()
         return self.add(REDUCE.node(f, self.node(x), axes, keepdims, dtype, self.place), scalar=True)
 
@@ -160,7 +163,7 @@ class Tracer:
             inner = structure.parts(value)
             if inner is None:
                 if not may_be_constant(value) and not callable(value):
-                    raise TraceError(f"{type(value).__name__} is handed to what runs as it is; use a tuple or a dict")
+                    raise TraceError(f"a {type(value).__name__} is passed to uncompiled code; use a tuple or a dict")
                 return value
             return structure.with_parts(value, [stripped(part) for _, part in inner])
 
@@ -185,8 +188,10 @@ class Tracer:
         return parts(like, ())
 
     def primitive(self, known: ops.Primitive, values: tuple[Any, ...]) -> Any:
-        """A call of a function that is not looked into (``ops.primitive``)."""
-        return numpy_table.sampled(self, known.function, values, {}, fresh=known.fresh, numbers=True)
+        """A call of a primitive (``ops.primitive``), recorded as one call."""
+        own = self.careful and is_foreign(known.function)
+        function = Steady(known.function) if own else known.function
+        return numpy_table.sampled(self, function, values, {}, fresh=known.fresh, numbers=True)
 
     def check(self, ok: Any, error: Callable[..., Exception], values: tuple[Any, ...]) -> None:
         """An error that depends on values."""
@@ -197,12 +202,12 @@ class Tracer:
         return self.node(x).kind is VIEW
 
     def number(self, x: Any) -> Any:
-        """The Python number in an array of shape ()."""
+        """``ops.number``: the Python number in an array of shape ()."""
         node = self.node(x)
         if node.is_array and node.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
         if node.is_array and node.dtype.kind not in "fiu":
-            self.refuse("turns an array of " + str(node.dtype) + " into a Python number", "convert it to floats first")
+            self.refuse("turns an array of " + str(node.dtype) + " into a Python number", "cast it to floats first")
         integer = node.is_array and node.dtype.kind in "iu"
         return self.add(NUMBER.node(ops.number, (node,), int if integer else float, self.place))
 
@@ -228,7 +233,7 @@ class Tracer:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Nothing recorded inside the block is shared with what is outside it."""
+        """Nodes recorded inside the block are never shared with nodes outside it."""
         outer = self.place
         self.place = outer._replace(scope=len(self.nodes) + 1)
         try:
@@ -239,7 +244,7 @@ class Tracer:
     # ----- refusals ----------------------------------------------------------------------------------------------
 
     def refused(self, what: str, instead: str) -> TraceError:
-        """A TraceError that names the line at fault, and is remembered."""
+        """A TraceError that names the line at fault; it is remembered."""
         when = "while it is recorded, when arrays have no values yet"
         self.refusal = TraceError(f"{line_at_fault()}: {what} {when}; {instead}")
         return self.refusal
@@ -249,25 +254,25 @@ class Tracer:
         raise self.refused(what, instead)
 
     def check_errors(self) -> None:
-        """Refuse arithmetic whose floating-point errors are to be raised: nothing is computed yet."""
+        """Refuse code that handles floating-point errors or warnings: recording computes no values."""
         if not self.foreign:
             return
         if warnings.filters is not self.filters:
-            self.refuse("looks at warnings (warnings.catch_warnings)", "test the values, such as np.isfinite(x)")
+            self.refuse("handles warnings (warnings.catch_warnings)", "test the values, such as np.isfinite(x)")
         now = np.geterr()
         if now != self.errors and set(now.values()) - set(self.errors.values()) - {"ignore", "warn"}:
-            self.refuse("asks for floating-point errors (np.errstate)", "test the values, such as np.isfinite(x)")
+            self.refuse("handles floating-point errors (np.errstate)", "test the values, such as np.isfinite(x)")
 
     @contextlib.contextmanager
     def attempted(self) -> Iterator[None]:
-        """Refusals inside the block count for it alone."""
+        """Raise the refusals inside the block at its end, and forget them."""
         outer, self.refusal = self.refusal, None
         try:
             yield
         except TraceError:
             raise
         except Exception:
-            if self.refusal is not None:  # which NumPy, or user code, has turned into another error
+            if self.refusal is not None:  # NumPy or user code has turned the refusal into another error
                 raise self.refusal from None
             raise
         else:
@@ -278,19 +283,19 @@ class Tracer:
 
 
 class Float:
-    """A function of a user's own, whose result is made a float."""
+    """A user-defined function whose result is converted to a float."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *numbers: Any) -> float:
-        """The number."""
+        """The function's result as a float."""
         return float(self.function(*numbers))
 
 
 def may_be_constant(value: Any) -> bool:
-    """Whether a leaf of arguments or results holds no arrays: a string, a number, a spec."""
+    """Whether a leaf of arguments or results is a constant, which contains no arrays: a string, a number, a spec."""
     return isinstance(value, CONSTANTS) or type(value) in (int, float, Key, slice, range, type(...))
 
 
@@ -298,7 +303,7 @@ CONSTANTS = (type(None), bool, str, bytes, complex, np.dtype, type, Spec, np.ufu
 
 
 def line_at_fault() -> str:
-    """``file:line `the line's text` `` of the innermost frame that is neither NumPy's nor the library's own."""
+    """``file:line `the line's text` `` of the innermost frame of user code or of a layer."""
     frame: Any = sys._getframe(1)
     passed = str(Path(np.__file__).parent), str(Path(__file__).parent), str(Path(ops.__file__))
     while frame is not None:
@@ -311,4 +316,4 @@ def line_at_fault() -> str:
 
 
 current: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
-"""The recording that goes on, if any"""
+"""The tracer of the current recording, if any"""

@@ -1,4 +1,4 @@
-"""Places and containers that are compared with what they held, and put back."""
+"""Variables and containers that are compared with their earlier contents, and restored."""
 
 from __future__ import annotations
 
@@ -21,54 +21,62 @@ HARMLESS = frozenset(
         types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType,
     )
 )  # fmt: skip
-"""Classes of values that never change, and refer to nothing that does"""
+"""Classes of immutable values that refer to nothing mutable"""
 CONTAINERS = (list, dict, set, deque, bytearray, OrderedDict, types.MappingProxyType)
 MISSING: Any = object()
 
 
 def is_harmless(value: Any) -> bool:
-    """Whether a value never changes, and refers to nothing that does."""
+    """Whether a value is immutable and refers to nothing mutable."""
     kind = type(value)
     return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
 
 
 class Slot:
-    """A place that a name is bound in: a global, a cell, an attribute."""
+    """A variable: a global, a closure cell or an attribute."""
 
     def __init__(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
         self.name, self.read, self.write = name, read, write
         self.was = read()
 
     def same(self) -> bool:
-        """Whether the name is bound to what it was."""
+        """Whether the variable has its earlier value."""
         return same(self.read(), self.was)
 
+    def changed(self) -> list[str]:
+        """Its name."""
+        return [self.name]
+
     def restore(self) -> None:
-        """Bind it to that again."""
+        """Set the variable to its earlier value."""
         self.write(self.was)
 
 
 class Contents:
-    """The contents of something that may be changed: a list, a dict, a set, an array."""
+    """The contents of a mutable object: a list, a dict, a set, an array."""
 
     def __init__(self, name: str, holder: Any) -> None:
         self.name, self.holder = name, holder
         self.was: Any = self.now()
 
     def now(self) -> Any:
-        """A copy of the contents, one level deep, in their order."""
+        """A copy of the contents, one level deep, in order."""
         holder = self.holder
         if isinstance(holder, np.ndarray):
             return holder.shape, holder.strides, holder.dtype.str, holder.tobytes()
         return list(holder.items()) if isinstance(holder, dict | types.MappingProxyType) else list(holder)
 
     def same(self) -> bool:
-        """Whether it holds what it held."""
+        """Whether the contents are unchanged."""
         now, was = self.now(), self.was
         return bool(now == was) if isinstance(now, tuple) else len(now) == len(was) and all(map(same, now, was))
 
+    def changed(self) -> list[str]:
+        """Its name."""
+        return [self.name]
+
     def restore(self) -> None:
-        """Let it hold that again."""
+        """Restore the earlier contents."""
         holder = self.holder
         if isinstance(holder, np.ndarray):
             if holder.flags.writeable:
@@ -80,8 +88,50 @@ class Contents:
             holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
 
 
+class ClassContents:
+    """The attributes of a class, and its bases."""
+
+    def __init__(self, kind: type) -> None:
+        self.name, self.kind = kind.__name__, kind
+        self.bases, self.entries = kind.__bases__, dict(vars(kind))
+        self.was = self.now()
+
+    def now(self) -> dict[str, Any]:
+        """The attributes, without those that Python keeps for itself."""
+        return {
+            name: value
+            for name, value in vars(self.kind).items()
+            if not name.startswith("_abc_") and (not name.startswith("__") or callable(value))
+        }
+
+    def same(self) -> bool:
+        """Whether they are what they were."""
+        entries, held = self.entries, vars(self.kind)
+        if self.kind.__bases__ is self.bases and len(held) == len(entries):
+            get = held.get
+            if all(get(name, MISSING) is value for name, value in entries.items()):
+                return True
+        return not self.changed()
+
+    def changed(self) -> list[str]:
+        """The names of the attributes that are others now."""
+        now, was = self.now(), self.was
+        names = [name for name in {**was, **now} if not same(now.get(name, MISSING), was.get(name, MISSING))]
+        bases = [] if self.kind.__bases__ == self.bases else ["__bases__"]
+        return [f"{self.name}.{name}" for name in names + bases]
+
+    def restore(self) -> None:
+        """Set them to that again."""
+        now = self.now()
+        for name in now.keys() - self.was.keys():
+            delattr(self.kind, name)
+        for name, value in self.was.items():
+            if now.get(name, MISSING) is not value:
+                setattr(self.kind, name, value)
+
+
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are one, or equal to the last bit and harmless."""
+    """Whether two values are the same object, or harmless and equal to the last bit."""
     if a is b:
         return True
     if type(a) is not type(b):
@@ -90,15 +140,17 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if type(a) is float:
         return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+    if type(a) is complex:
+        return repr(a) == repr(b)  # which tells the signs of zeros apart
     if type(a) is slice:
-        return bool(a == b)
-    return (is_harmless(a) and not isinstance(a, np.generic) and bool(a == b)) or (
-        isinstance(a, np.generic) and a.tobytes() == b.tobytes()
-    )
+        return same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+    if isinstance(a, np.generic):
+        return bool(a.dtype == b.dtype) and a.tobytes() == b.tobytes()
+    return is_harmless(a) and bool(a == b)
 
 
 def contents_of(cell: Any) -> Any:
-    """The contents of a cell, MISSING for an empty one."""
+    """The contents of a closure cell, MISSING if it is empty."""
     try:
         return cell.cell_contents
     except ValueError:
@@ -106,7 +158,7 @@ def contents_of(cell: Any) -> Any:
 
 
 def set_contents(cell: Any, content: Any) -> None:
-    """Set the contents of a cell, or empty it."""
+    """Set the contents of a closure cell; MISSING empties it."""
     if content is MISSING:
         del cell.cell_contents
     else:
@@ -114,7 +166,7 @@ def set_contents(cell: Any, content: Any) -> None:
 
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
-    """Set an attribute, or delete it."""
+    """Set an attribute; MISSING deletes it."""
     if value is not MISSING:
         setattr(owner, name, value)
     elif hasattr(owner, name):

@@ -129,7 +129,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
 
 
 def sorted_labels(labels: list[str]) -> list[str]:
-    """Distinct labels, in numeric order if all are numbers, else in alphabetical order."""
+    """The distinct labels, sorted as numbers if all of them are numbers, else as text."""
     different = sorted(set(labels))
     try:
         return sorted(different, key=float)

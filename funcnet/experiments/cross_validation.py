@@ -27,6 +27,7 @@ from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate
 from funcnet.training.fit import fit
 from funcnet.training.threads import limited
+from funcnet.views.table import Table
 
 
 @attrs.frozen(eq=False)
@@ -51,16 +52,13 @@ class CrossValidation:
 
     def __str__(self) -> str:
         names = list(self.scores[0])
-        rows = [["repeat", "fold", "rows", *names]]
+        rows = []
         for i, (one, held_out) in enumerate(zip(self.scores, self.held_out, strict=True)):
             repeat, fold = divmod(i, self.folds)
             rows.append([str(repeat + 1), str(fold + 1), str(len(held_out)), *(f"{one[name]:.5g}" for name in names)])
         for what, values in (("mean", self.mean), ("deviation", self.deviation)):
             rows.append([what, "", "", *(f"{values[name]:.5g}" for name in names)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join([lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
+        return str(Table(["repeat", "fold", "rows", *names], rows, totals=2))
 
 
 def cross_validate(
@@ -90,6 +88,12 @@ def cross_validate(
     labels; other targets are only shuffled.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
              some class, or a split that keeps groups or an order; what ``fit`` and ``run`` raise
+
+    >>> x = fn.Key(0).normal((60, 2), np.float32)
+    >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.01), "epochs": 5}
+    >>> found = fn.cross_validate(fn.Dense(1), (x, x[:, :1]), folds=3, stratify=False, key=fn.Key(1), **how)
+    >>> len(found.scores)
+    3
     """
     whole_number(folds, 2, "folds of 2 or more")
     whole_number(repeats, 1, "repeats of 1 or more")

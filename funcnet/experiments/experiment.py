@@ -89,7 +89,19 @@ class Training(Spec):
 @register("experiment")
 @frozen
 class Experiment(Spec):
-    """What ``run`` and the command line train: every part a spec, and a seed for all that is random."""
+    """What ``run`` and the command line train: every part a spec, and a seed for all that is random.
+
+    >>> experiment = fn.Experiment(
+    ...     data=fn.data.Iris(split=fn.data.Split(test=0.2, stratify=True), scale="standard"),
+    ...     model=fn.serial(fn.Dense(16), fn.Relu(), fn.Dense(3)),
+    ...     loss=fn.losses.SoftmaxCrossEntropy(),
+    ...     metrics=(fn.metrics.Accuracy(),),
+    ...     optimizer=fn.optim.Adam(0.01),
+    ...     training=fn.Training(epochs=60),
+    ... )
+    >>> fn.from_json(fn.to_json(experiment)) == experiment
+    True
+    """
 
     kind: ClassVar[str] = "experiment"
 

@@ -40,7 +40,7 @@ from funcnet.files import write_bytes
 from funcnet.inputs import mismatches, numeric
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
-from funcnet.shapes import Shape
+from funcnet.shapes import Output, Shape
 from funcnet.spec.codec import load_spec, to_dict
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
@@ -75,7 +75,7 @@ class Run:
         """The names of the classes, in the order of their labels."""
         return self.preprocess["classes"]
 
-    def predict(self, x: Any, batch_size: int | None = 1024) -> Any:
+    def predict(self, x: Any, batch_size: int | None = 1024) -> Output:
         """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values in their units.
 
         Prepares them as training did, and applies the loss's link to the network's output. The column of a
@@ -270,6 +270,17 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """A run from its folder. Its train_state has the weights, not the optimizer's state.
 
     Raises   CheckpointError for a folder that is missing, incomplete or damaged
+
+    >>> experiment = fn.Experiment(
+    ...     data=fn.data.Moons(split=fn.data.Split(test=0.2)),
+    ...     model=fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(2)),
+    ...     loss=fn.losses.SoftmaxCrossEntropy(),
+    ...     optimizer=fn.optim.Adam(0.02),
+    ...     training=fn.Training(epochs=2),
+    ... )
+    >>> run = fn.run(experiment, out="moons")
+    >>> fn.load_run("moons").metrics == run.metrics
+    True
     """
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):

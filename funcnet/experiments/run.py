@@ -77,6 +77,20 @@ def run(
     and the folder before training starts.
     Raises   ShapeError, DataError; CheckpointError for a folder that is taken, of another spec, or cannot be written;
              NonFiniteError, after saving the last good state and the history; Terminated at SIGTERM
+
+    >>> experiment = fn.Experiment(
+    ...     data=fn.data.Iris(split=fn.data.Split(test=0.2, stratify=True), scale="standard"),
+    ...     model=fn.serial(fn.Dense(16), fn.Relu(), fn.Dense(3)),
+    ...     loss=fn.losses.SoftmaxCrossEntropy(),
+    ...     metrics=(fn.metrics.Accuracy(),),
+    ...     optimizer=fn.optim.Adam(0.01),
+    ...     training=fn.Training(epochs=60),
+    ... )
+    >>> run = fn.run(experiment, out="iris")
+    >>> run.metrics["test"]["accuracy"] > 0.9
+    True
+    >>> print(run.predict_label(np.array([[5.1, 3.5, 1.4, 0.2]]))[0])  # a raw row, in cm
+    setosa
     """
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")

@@ -18,6 +18,9 @@ def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) ->
     """Check ``grads`` as the gradient of a scalar function of a dict of float64 arrays.
 
     Raises   LawError naming the leaf and the entry that are wrong
+
+    >>> params = {"w": np.array([1.0, -2.0])}
+    >>> fn.check_gradient(lambda p: np.sum(p["w"] ** 2), params, {"w": 2 * params["w"]})
     """
     params = tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     flat, given = tree.flatten(params), tree.flatten(grads)

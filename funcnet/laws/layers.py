@@ -44,6 +44,9 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     random normal by default. ``batch_coupled`` says that in training rows depend on one another or on
     their place in the batch, as with batch statistics and noise, which is then checked to be so.
     Raises   LawError naming the law, and where there is one the leaf, that breaks it
+
+    >>> fn.check_layer(fn.serial(fn.Dense(3), fn.Tanh()), (4,))
+    >>> fn.check_layer(fn.BatchNorm(), (4,), batch_coupled=True)
     """
     instance(layer, Layer, "a layer", "fn.Dense(3)")
     check_signatures(layer)
@@ -332,7 +335,7 @@ def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
     """A spec equals its copies by pickle and, if it is registered, by JSON, which compute the same."""
     copies = []
     try:
-        copies.append(from_json(to_json(layer)))
+        copies.append(from_json(to_json(layer), Layer))
     except SpecError:
         expect(not all(own_tag(cls) for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import LawError
 from funcnet.inputs import instance
 from funcnet.key import Key
@@ -34,6 +34,8 @@ def check_optimizer(opt: Optimizer) -> None:
             check_updates(bound, opt, dtype)
         if opt.descends:
             check_descent(bound, opt)
+        for dtype in (np.float32, np.float64):
+            check_decay(bound, opt, dtype)
     if own_tag(type(opt)) is not None:
         expect(from_json(to_json(opt)) == opt, "a registered spec round-trips through JSON", opt)
 
@@ -103,3 +105,27 @@ def check_descent(bound: Optimizer, opt: Optimizer) -> None:
         before, after = (0.5 * float(np.sum(p[path] ** 2)) for p in (start, params))
         detail = f"{STEPS // 2} steps down a bowl lead {path} from {before} to {after}; updates are added to params"
         expect(after < before, "descends", opt, detail)
+
+
+def check_decay(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
+    """After gradients of zero, no entry of the state is a smaller number than before and subnormal.
+
+    The gradients before them, and the params, have every magnitude from 1 to the least normal number. So has a state
+    made of them, and by whatever factor it decays, some entries are soon subnormal. It is looked at after a step in
+    which ``ops.settle`` flushes.
+    """
+    ladder = np.geomspace(np.finfo(dtype).tiny, 1.0, 512, dtype=dtype)
+    values = frozen_copy({"a": {"weight": np.stack([ladder, -ladder], axis=1)}, "bias": ladder})
+    zeros = frozen_copy(tree.zeros_like(values))
+    opt_state = bound.init(values)
+    for _ in range(3):
+        _, opt_state = bound.update(values, opt_state, values, 1.0)
+    before = tree.flatten(opt_state)
+    for _ in range(3, ops.SETTLE_EVERY + 1):
+        _, opt_state = bound.update(zeros, opt_state, zeros, 1.0)
+    for path, leaf in tree.flatten(opt_state).items():
+        if leaf.dtype.kind == "f":
+            size, limit = np.abs(leaf), np.finfo(leaf.dtype).tiny
+            count = np.count_nonzero((size > 0.0) & (size < limit) & (size < np.abs(before[path])))
+            detail = f"{count} entries of {path} do, which slows processors down; wrap it in fn.ops.settle(..., step)"
+            expect(count == 0, "no state decays into subnormal numbers", opt, detail)

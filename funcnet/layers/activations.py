@@ -84,6 +84,10 @@ class Relu(Elementwise):
     passes nothing back. In code the whole derivative is the comparison ``y > 0``, which says the same as ``x > 0``
     and lets x be forgotten.
     Source   Nair and Hinton (2010)
+
+    >>> y, _, _ = fn.Relu().apply({}, {}, np.array([[-1.0, 0.0, 2.0]]), fn.EVAL)
+    >>> y.tolist()
+    [[0.0, 0.0, 2.0]]
     """
 
     def function(self, x: Array) -> Array:

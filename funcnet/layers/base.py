@@ -60,7 +60,14 @@ class Triple(NamedTuple):
 
 @attrs.frozen
 class Context:
-    """How a forward pass runs: training or not, and the key of its random draws."""
+    """How a forward pass runs: training or not, and the key of its random draws.
+
+    >>> fn.EVAL == fn.Context()
+    True
+    >>> ctx = fn.Context(train=True, key=fn.Key(0))
+    >>> ctx.child("dropout_0").key == fn.Key(0).fold("dropout_0")
+    True
+    """
 
     train: bool = False
     key: Key | None = None
@@ -412,6 +419,15 @@ def layer(
     ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
     residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
     Raises   FuncnetError for functions of other parameters
+
+    >>> double = fn.layer(
+    ...     init=lambda key, in_shape, dtype: ({}, {}),
+    ...     apply=lambda params, state, x, ctx: (2 * x, state, None),
+    ...     vjp=lambda params, residuals, dy: ({}, 2 * dy),
+    ...     out_shape=lambda in_shape: in_shape,
+    ... )
+    >>> fn.predict(double, {}, {}, np.ones((1, 2))).tolist()
+    [[2.0, 2.0]]
     """
     check_functions(Layer, {"init": init, "apply": apply, "vjp": vjp, "out_shape": out_shape})
     return FunctionLayer(init, apply, vjp, out_shape)

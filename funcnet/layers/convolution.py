@@ -138,6 +138,12 @@ class Conv2D(Convolution):
              dx[i s - p + k d, j s - p + l d] += dy[i, j] weight[k, l]ᵀ
     Raises   ShapeError for a kernel larger than the padded input, or channels that the groups do not divide
     Source   LeCun et al. (1989)
+
+    >>> fn.Conv2D(16, 3, strides=2).out_shape((28, 28, 1))
+    (14, 14, 16)
+    >>> params, _ = fn.Conv2D(16, 3).init(fn.Key(0), (28, 28, 1))
+    >>> params["weight"].shape
+    (3, 3, 1, 16)
     """
 
     axes: ClassVar[int] = 2

@@ -37,6 +37,10 @@ class Dense(Layer):
     y_j = Σ_i x_i w_ij + b_j depends on w_ij through y_j alone, so ∂L/∂w_ij = x_i dy_j; on b_j
     likewise, so ∂L/∂b_j = dy_j; and x_i reaches every y_j, so ∂L/∂x_i = Σ_j dy_j w_ij.
     Over a batch the first two are summed, which is what the matrix product and the sum do.
+
+    >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
+    >>> params["weight"].shape, params["bias"].shape
+    ((4, 3), (3,))
     """
 
     units: int = field(validator=positive)

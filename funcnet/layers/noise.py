@@ -53,6 +53,13 @@ class Dropout(Masking):
     VJP      dx = mask / (1 - rate) · dy, with the mask of the forward pass
     Raises   KeyRequired in training without a key
     Source   Srivastava et al. (2014), in the inverted form; probabilities are multiples of 2⁻¹⁶
+
+    >>> x = np.ones((2, 3))
+    >>> fn.predict(fn.Dropout(0.5), {}, {}, x).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    >>> y, _, _ = fn.Dropout(0.5).apply({}, {}, x, fn.Context(train=True, key=fn.Key(0)))
+    >>> set(y.ravel()) <= {0.0, 2.0}
+    True
     """
 
     def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

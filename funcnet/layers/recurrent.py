@@ -441,6 +441,11 @@ class LSTM(Recurrent):
 
     With ``reverse`` it runs from the end; outputs stay in the input's order. Steps that a mask leaves out keep the
     carry as it was and give 0.
+
+    >>> fn.LSTM(32).out_shape((20, 8))
+    (20, 32)
+    >>> fn.LSTM(32, return_sequences=False).out_shape((20, 8))
+    (32,)
     """
 
     cell_class: ClassVar[type[Cell]] = LSTMCell

@@ -98,6 +98,12 @@ class SoftmaxCrossEntropy(Loss):
     VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); values too small to matter are 0
     Raises   DataError for labels outside 0 … classes - 1 or not integers, ShapeError for shapes that differ
     Source   smoothing: Szegedy et al. (2016), as PyTorch's
+
+    >>> loss = fn.losses.SoftmaxCrossEntropy()
+    >>> logits, labels = np.zeros((2, 4)), np.array([0, 3])
+    >>> value, residuals = loss.apply(logits, labels)
+    >>> bool(np.isclose(value, np.log(4))), loss.vjp(residuals)[0].tolist()
+    (True, [-0.375, 0.125, 0.125, 0.125])
     """
 
     probabilities: ClassVar[bool] = True

@@ -16,7 +16,12 @@ from funcnet.spec.fields import frozen, positive
 @register("mean_squared_error")
 @frozen
 class MeanSquaredError(ElementwiseLoss):
-    """``Σ w (p - t)² / Σ w``; its derivative is ``2 (p - t) w / Σ w``."""
+    """``Σ w (p - t)² / Σ w``; its derivative is ``2 (p - t) w / Σ w``.
+
+    >>> value, residuals = fn.losses.MeanSquaredError().apply(np.array([[3.0], [5.0]]), np.array([[1.0], [5.0]]))
+    >>> float(value)
+    2.0
+    """
 
     def term(self, prediction: Array, target: Array) -> Array:
         error = prediction - target

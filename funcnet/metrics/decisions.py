@@ -26,6 +26,9 @@ class Accuracy(ClassMetric):
 
     For probabilities ``(…, classes)`` the answer is the likeliest class, the first of equals, beside
     labels or one-hot rows; for one probability a sample it is 1 from 0.5 up, beside 0 and 1.
+
+    >>> fn.metrics.Accuracy()(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0, 0]))
+    0.5
     """
 
     def score(self, split: Rows) -> float:

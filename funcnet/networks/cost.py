@@ -1,12 +1,12 @@
-"""What a network costs, from shapes alone: operations, bytes moved and memory, read off the plans that run it.
+"""The cost of a network, from shapes alone: operations, bytes moved and memory, read off the plans that run it.
 
 FLOPs    a product of (m, k) and (k, n) is 2 m k n; an elementwise call 1 for each entry of its result,
          ``exp`` like ``+``; a reduction 1 for each entry that goes in; a cast, a copy, a choice (``where``)
          and a random number 0
 Bytes    what calls read from memory and write to it; a view moves none, and neither does what only a loop
          over blocks of rows sees, which stays in cache
-Memory   the most that a call holds at once: arguments, results, scratch memory and constants, but not
-         Python's own objects, nor what a function that is not looked into (``ops.erf``) needs for itself
+Memory   the peak of a call: arguments, results, scratch memory and constants, without Python's own objects and
+         the scratch memory of opaque functions (``ops.erf``)
 
 What ``ops.settle`` does every 32nd step is left out.
 """
@@ -32,6 +32,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import (
     EVAL,
     Call,
+    Caller,
     Context,
     Layer,
     Leaf,
@@ -40,6 +41,8 @@ from funcnet.layers.base import (
     apply_child,
     check_total,
     listen,
+    listen_between,
+    path_of,
     reach,
     vjp_child,
     zeros_for,
@@ -49,12 +52,13 @@ from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
 from funcnet.shapes import Shape, Value, batched, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
+from funcnet.vmap import Members
 
 ROWS = 32
 
 
 class Work(NamedTuple):
-    """Operations and bytes; ``flops`` is None where something of unknown cost is among them."""
+    """Operations and bytes; ``flops`` is None if the cost of any part is unknown."""
 
     flops: int | None
     bytes: int
@@ -69,16 +73,21 @@ class Figures(NamedTuple):
 
 
 class LayerCost(NamedTuple):
-    """What one layer does itself; a combinator's own work is the little that it adds to its layers'."""
+    """The work of one layer, over all its runs; a combinator's excludes that of its layers.
+
+    ``activation_bytes`` is the memory of the layer's output, which the backward pass may need; 0 for a combinator,
+    whose output is that of a layer.
+    """
 
     path: str
     layer: Layer
     forward: Work
     backward: Work
+    activation_bytes: int
 
 
 class Cost(NamedTuple):
-    """The account of a batch: ``predict``, the way back, the whole training step, and each layer, inner ones first."""
+    """The cost of a batch: ``predict``, the backward pass, the training step, and each layer, inner ones first."""
 
     batch: int
     forward: Figures
@@ -95,11 +104,11 @@ def cost(
     optimizer: Optimizer | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> Cost:
-    """What a network costs for ``batch`` rows of inputs of shape ``in_shape``; no array is allocated for it.
+    """The cost of a network for ``batch`` rows of inputs of shape ``in_shape``; no array is allocated.
 
     ``forward`` is ``predict``: in evaluation mode dropout costs nothing. ``backward`` is the layers' ``vjp``,
-    without the input's gradient, which nobody needs; its memory includes all that the forward pass leaves for
-    it. It runs in training mode, or in evaluation mode where so small a batch cannot be trained. ``step``, with a
+    without the input's gradient, which nobody needs; its memory includes the residuals of the forward
+    pass. It runs in training mode, or in evaluation mode if the batch is too small to train on. ``step``, with a
     loss and an optimizer, is everything: forward in training, loss, backward, update.
     Targets are labels where the loss takes them, else like the outputs.
     Raises   ShapeError for a network that does not fit the shape, or is too large
@@ -117,12 +126,13 @@ def cost(
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
     layers: list[Call] = []
-    with listen(layers.append):
+    with listen(lambda call: layers.append(call) if call.method == "out_shape" else None):
         out_shape = reach("", net, "out_shape", in_shape)
     check_total(net.leaves(in_shape))
     params, state = (abstract_leaves(net, in_shape, kind, dtype) for kind in ("param", "state"))
     x = zeros_for(net, in_shape, rows, dtype, abstract)
-    ahead = Plan(trace(prediction(net), (params, state, x), ("params", "state", "x")))
+    heard = Activations(layers, rows * np.dtype(dtype).itemsize)
+    ahead = Plan(trace(heard.during(prediction(net)), (params, state, x), ("params", "state", "x")))
     context = Context(True, Key(0))
     if loss is None:
         dy = abstract(batched(out_shape, rows), dtype)
@@ -154,6 +164,7 @@ def cost(
                 layer,
                 forward_work.get(Place("forward", path, layer), Work(0, 0)),
                 way_back.get(Place("backward", path, layer), Work(0, 0)),
+                heard.bytes_of(path, layer),
             )
             for path, layer in dict.fromkeys((call.path, call.layer) for call in layers)
         ],
@@ -176,7 +187,7 @@ def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> NodeGra
 
 
 def abstract(shapes: Any, dtype: npt.DTypeLike) -> Value:
-    """A value with a nest of full shapes whose arrays take no memory, and hold nothing."""
+    """A value with a nest of full shapes, of arrays without memory."""
     if isinstance(shapes, dict):
         return {name: abstract(shape, dtype) for name, shape in shapes.items()}
     if not is_shape(shapes):
@@ -220,7 +231,7 @@ def target_of(loss: Loss, out_shape: Shape, rows: int, dtype: npt.DTypeLike) -> 
 
 
 def backward(net: Layer) -> Any:
-    """``(params, state, x, dy, ctx) -> grads``: there and back without a loss."""
+    """``(params, state, x, dy, ctx) -> grads``: forward and backward, without a loss."""
 
     def program(params: Params, state: State, x: Value, dy: Value, ctx: Context) -> Params:
         _, _, residuals = apply_child("", net, params, state, x, ctx)
@@ -230,11 +241,71 @@ def backward(net: Layer) -> Any:
     return program
 
 
+class Activations:
+    """Counts the bytes that layers without children give while a program runs; whoever listens outside hears it all.
+
+    A layer that runs several times, as in Repeat, counts each time. One that is not reached, inside a call that is
+    not looked into, counts once, by its shape.
+    """
+
+    outer: Caller
+
+    def __init__(self, calls: Iterable[Call], bytes_an_entry: int) -> None:
+        self.expected = {(call.path, call.layer): bytes_an_entry * entries(call.result) for call in calls}
+        self.given: list[tuple[str, Layer, int]] = []
+        self.names: list[str] = []
+
+    def during(self, program: Any) -> Any:
+        """The program, listened to."""
+
+        def heard(*args: Any) -> Any:
+            with listen_between(self):
+                return program(*args)
+
+        return heard
+
+    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
+        """A layer's method; where it fails, what was given inside it is computed once more, and counts then."""
+        self.names.append(name)
+        before = len(self.given)
+        try:
+            result = self.outer.call(name, layer, method, args)
+        except BaseException:
+            del self.given[before:]
+            raise
+        else:
+            if method == "apply" and not layer.children:
+                self.given.append((path_of(self.names), layer, sum(map(bytes_of, tree.leaves(result[0])))))
+            return result
+        finally:
+            self.names.pop()
+
+    def bytes_of(self, path: str, layer: Layer) -> int:
+        """The bytes that a layer gave."""
+        if layer.children:
+            return 0
+        return sum(size for *place, size in self.given if place == [path, layer]) or self.expected[path, layer]
+
+
+def bytes_of(leaf: Any) -> int:
+    """The bytes of an array, or of those of all members."""
+    while isinstance(leaf, Members):
+        leaf = leaf.value
+    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+
+
+def entries(shape: Shape) -> int:
+    """The numbers in a value of a shape, or a nest of them."""
+    if isinstance(shape, dict):
+        return sum(map(entries, shape.values()))
+    return math.prod(shape) if is_shape(shape) else sum(map(entries, shape))
+
+
 # ----- the account of a plan ---------------------------------------------------------------------------------
 
 
 def account(plan: Plan) -> dict[Place, Work]:
-    """The work of a plan by section and layer; the copies of what leaves have no section."""
+    """The work of a plan by section and layer; copies of the results have no section."""
     found: dict[Place, Work] = {}
     cached: dict[Node, set[Node]] = {}  # what each loop over blocks has in cache, by the loop's first call
 
@@ -257,7 +328,7 @@ def account(plan: Plan) -> dict[Place, Work]:
 
 
 def total(works: Iterable[Work]) -> Work:
-    """The sum; of unknown operations where some are unknown."""
+    """The sum; ``flops`` is None if any is unknown."""
     works = list(works)
     flops = [work.flops for work in works]
     return Work(None if None in flops else sum(filter(None, flops)), sum(work.bytes for work in works))

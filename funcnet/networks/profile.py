@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: the compiled step with a clock between its layers."""
+"""The time of a training step by layer: the compiled step with a clock between its layers."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def profile(
     data: tuple[Any, ...],
     batch_size: int | Literal["full"] = 32,
 ) -> Profile:
-    """Go on from ``ts`` for some steps with a clock in the plan, and tell where their time went.
+    """Time further steps from ``ts`` with a clock in the plan.
 
-    The means are those of the faster half of at most 60 steps, or of 3 seconds; nothing is kept of them.
-    A loop over blocks of rows counts for the layer it begins in. Small params are updated together as one
-    vector; the time of that is shared out among their layers by their number.
+    Means over the faster half of at most 60 steps, or of 3 seconds; the steps are discarded. A loop over blocks of
+    rows counts for its first layer. Small params are updated together as one vector, and that time is divided
+    among their layers by size.
     """
     x, y, weight = unpack(data)
     dtype = dtype_of(ts.params, ts.state)
@@ -141,7 +141,7 @@ def layers_of(net: Layer, in_shape: Shape) -> list[tuple[str, Layer]]:
 
 
 def owner_of(path: str, layers: list[tuple[str, Layer]]) -> str:
-    """The path of the layer to which a leaf belongs: the longest that leads to it."""
+    """The path of the layer that owns a leaf: the longest prefix."""
     return max((own for own, _ in layers if not own or path.startswith(f"{own}/")), key=len)
 
 

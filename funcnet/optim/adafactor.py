@@ -8,8 +8,8 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, after, count, decayed, first_step
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import Optimizer, OptState, Update, after, decayed, first_step, now
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, non_negative, positive
 
@@ -62,12 +62,9 @@ class Adafactor(Optimizer):
         }
         return {"step": first_step(), **{name: tree.unflatten(leaves) for name, leaves in kept.items() if leaves}}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, power, eps = (value_at(n, step) for n in (self.learning_rate, self.decay_power, self.eps))
-        floor, clip = value_at(self.floor, step), value_at(self.clip, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        numbers = self.learning_rate, self.decay_power, self.eps, self.floor, self.clip
+        step, rate, power, eps, floor, clip = now(opt_state, *numbers)
         share = (step + 1) ** -power
         old = {name: tree.flatten(opt_state.get(name, {})) for name in ("row", "column", "square")}
         new: dict[str, Params] = {name: {} for name in old}
@@ -92,4 +89,4 @@ class Adafactor(Optimizer):
         updates = tree.unflatten({path: -ops.number(alphas[i]) * u for i, (path, u) in enumerate(change.items())})
         updates = decayed(updates, params, self.weight_decay, step, -rate)
         kept = {name: tree.unflatten(leaves) for name, leaves in new.items() if leaves}
-        return updates, {"step": after(opt_state), **kept}
+        return updates, after(opt_state, **kept)

@@ -7,8 +7,19 @@ from attrs import field
 
 from funcnet import ops, tree
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, after, average, count, first_step, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import (
+    Optimizer,
+    OptState,
+    Update,
+    accelerated,
+    after,
+    average,
+    average_square,
+    first_step,
+    now,
+    zeros_for,
+)
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
@@ -33,23 +44,19 @@ class RMSprop(Optimizer):
 
     def init(self, params: Params) -> OptState:
         kept = ["square", *(["mean"] if self.centered else []), *(["momentum"] if self.momentum != 0.0 else [])]
-        return {"step": first_step(), **{name: tree.zeros_like(params) for name in kept}}
+        return zeros_for(params, *kept)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
-        square = average(decay, opt_state["square"], grads, step, of=lambda g: g * g)
-        new: OptState = {"step": after(opt_state), "square": square}
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, decay, eps, m = now(opt_state, self.learning_rate, self.decay, self.eps, self.momentum)
+        square = average_square(decay, opt_state["square"], grads, step)
+        new = after(opt_state, square=square)
         variance = square
         if self.centered:
             new["mean"] = average(decay, opt_state["mean"], grads, step)
             variance = tree.map(lambda v, m: np.maximum(v - m * m, 0.0), square, new["mean"])
         scaled = tree.map(lambda g, v: g / (np.sqrt(v) + eps), grads, variance)
         if self.momentum != 0.0:
-            m = value_at(self.momentum, step)
-            scaled = new["momentum"] = tree.map(lambda u, s: ops.settle(m * u + s, step), opt_state["momentum"], scaled)
+            new["momentum"], scaled = accelerated(m, opt_state["momentum"], scaled, step)
         return tree.map(lambda s: -rate * s, scaled), new
 
 
@@ -70,14 +77,11 @@ class Adagrad(Optimizer):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "total": tree.map(lambda p: np.full_like(p, self.initial), params)}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, eps = value_at(self.learning_rate, step), value_at(self.eps, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        _, rate, eps = now(opt_state, self.learning_rate, self.eps)
         total = tree.map(lambda s, g: ops.array(s + g * g), opt_state["total"], grads)
         updates = tree.map(lambda g, s: -rate * (g / (np.sqrt(s) + eps)), grads, total)
-        return updates, {"step": after(opt_state), "total": total}
+        return updates, after(opt_state, total=total)
 
 
 @register("adadelta")
@@ -97,12 +101,9 @@ class Adadelta(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "square", "change")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, decay, eps = (value_at(n, step) for n in (self.learning_rate, self.decay, self.eps))
-        square = average(decay, opt_state["square"], grads, step, of=lambda g: g * g)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, decay, eps = now(opt_state, self.learning_rate, self.decay, self.eps)
+        square = average_square(decay, opt_state["square"], grads, step)
         moved = tree.map(lambda g, v, a: g * (np.sqrt(a + eps) / np.sqrt(v + eps)), grads, square, opt_state["change"])
-        change = average(decay, opt_state["change"], moved, step, of=lambda d: d * d)
-        return tree.map(lambda d: -rate * d, moved), {"step": after(opt_state), "square": square, "change": change}
+        change = average_square(decay, opt_state["change"], moved, step)
+        return tree.map(lambda d: -rate * d, moved), after(opt_state, square=square, change=change)

@@ -7,8 +7,8 @@ from attrs import field
 
 from funcnet import ops, tree
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, after, average, count, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, average_square, now, zeros_for
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
@@ -22,6 +22,19 @@ def corrected(rate: float, b1: float, b2: float, eps: float, step: int) -> tuple
     return rate * root / (1.0 - b1 ** (step + 1)), eps * root
 
 
+def moments(opt_state: OptState, grads: Params, b1: float, b2: float, step: int) -> tuple[Params, Params]:
+    """``m ← b1 m + (1-b1) g`` and ``v ← b2 v + (1-b2) g²``, the next ``mean`` and ``square`` of a state."""
+    mean = average(b1, opt_state["mean"], grads, step)
+    return mean, average_square(b2, opt_state["square"], grads, step)
+
+
+def normalized(rate: float, mean: Params, square: Params, b1: float, b2: float, eps: float, step: int) -> Params:
+    """``rate · m̂ / (√v̂ + eps)``, leaf by leaf."""
+    scale, shift = corrected(rate, b1, b2, eps, step)
+    steps: Params = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+    return steps
+
+
 @register("adam")
 @frozen
 class Adam(Optimizer):
@@ -30,6 +43,12 @@ class Adam(Optimizer):
     ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of starting at 0, t counted from 1.
     State    step; mean and square, like params
     Source   Kingma and Ba (2015); eps outside the root, as PyTorch and optax
+
+    >>> opt, params = fn.optim.Adam(0.1), {"w": np.array([1.0, 2.0])}
+    >>> opt_state = opt.init(params)
+    >>> updates, opt_state = opt.update({"w": np.array([3.0, -4.0])}, opt_state, params)
+    >>> updates["w"].round(6).tolist(), int(opt_state["step"])
+    ([-0.1, 0.1], 1)
     """
 
     learning_rate: Number = field(default=1e-3, validator=non_negative)
@@ -40,16 +59,11 @@ class Adam(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        mean = average(b1, opt_state["mean"], grads, step)
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
-        scale, shift = corrected(-rate, b1, b2, eps, step)
-        updates = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
-        return updates, {"step": after(opt_state), "mean": mean, "square": square}
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
+        mean, square = moments(opt_state, grads, b1, b2, step)
+        updates = normalized(-rate, mean, square, b1, b2, eps, step)
+        return updates, after(opt_state, mean=mean, square=square)
 
 
 @register("adamw")
@@ -63,13 +77,11 @@ class AdamW(Adam):
 
     weight_decay: Number = field(default=0.01, validator=non_negative)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        decay = value_at(self.learning_rate, step) * value_at(self.weight_decay, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        _, rate, decay = now(opt_state, self.learning_rate, self.weight_decay)
+        shrink = rate * decay
         updates, opt_state = super().update(grads, opt_state, params, value)
-        return tree.map(lambda u, p: u - decay * p, updates, params), opt_state
+        return tree.map(lambda u, p: u - shrink * p, updates, params), opt_state
 
 
 @register("amsgrad")
@@ -85,17 +97,12 @@ class AMSGrad(Adam):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square", "largest")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        mean = average(b1, opt_state["mean"], grads, step)
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
+        mean, square = moments(opt_state, grads, b1, b2, step)
         largest = tree.map(lambda w, v: ops.array(np.maximum(w, v)), opt_state["largest"], square)
-        scale, shift = corrected(-rate, b1, b2, eps, step)
-        updates = tree.map(lambda m, w: scale * (m / (np.sqrt(w) + shift)), mean, largest)
-        return updates, {"step": after(opt_state), "mean": mean, "square": square, "largest": largest}
+        updates = normalized(-rate, mean, largest, b1, b2, eps, step)
+        return updates, after(opt_state, mean=mean, square=square, largest=largest)
 
 
 @register("adamax")
@@ -116,16 +123,13 @@ class Adamax(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "largest")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean = average(b1, opt_state["mean"], grads, step)
         largest = tree.map(lambda u, g: ops.array(np.maximum(b2 * u, np.abs(g) + eps)), opt_state["largest"], grads)
         scale = -rate / (1.0 - b1 ** (step + 1))
         updates = tree.map(lambda m, u: scale * (m / u), mean, largest)
-        return updates, {"step": after(opt_state), "mean": mean, "largest": largest}
+        return updates, after(opt_state, mean=mean, largest=largest)
 
 
 @register("nadam")
@@ -148,21 +152,17 @@ class NAdam(Optimizer):
     def init(self, params: Params) -> OptState:
         return {**zeros_for(params, "mean", "square"), "momentum_product": np.ones(())}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        decay = value_at(self.momentum_decay, step)
-        now, following = (b1 * (1.0 - 0.5 * 0.96 ** ((step + i) * decay)) for i in (1, 2))
-        product = ops.settle(ops.array(opt_state["momentum_product"] * now), step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        numbers = self.learning_rate, self.b1, self.b2, self.eps, self.momentum_decay
+        step, rate, b1, b2, eps, decay = now(opt_state, *numbers)
+        mu, mu_next = (b1 * (1.0 - 0.5 * 0.96 ** ((step + i) * decay)) for i in (1, 2))
+        product = ops.settle(ops.array(opt_state["momentum_product"] * mu), step)
         passed = ops.number(product)
-        mean = average(b1, opt_state["mean"], grads, step)
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+        mean, square = moments(opt_state, grads, b1, b2, step)
         scale, shift = corrected(-rate, 0.0, b2, eps, step)
-        of_g, of_m = scale * (1.0 - now) / (1.0 - passed), scale * following / (1.0 - passed * following)
+        of_g, of_m = scale * (1.0 - mu) / (1.0 - passed), scale * mu_next / (1.0 - passed * mu_next)
         updates = tree.map(lambda g, m, v: (of_g * g + of_m * m) / (np.sqrt(v) + shift), grads, mean, square)
-        return updates, {"step": after(opt_state), "mean": mean, "square": square, "momentum_product": product}
+        return updates, after(opt_state, mean=mean, square=square, momentum_product=product)
 
 
 def _length(b2: float, t: int) -> float:
@@ -197,15 +197,11 @@ class RAdam(Adam):
     Source   Liu et al. (2020), as PyTorch: eps beside √v, before the bias is undone (in optax after it)
     """
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        mean = average(b1, opt_state["mean"], grads, step)
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
+        mean, square = moments(opt_state, grads, b1, b2, step)
         scale = -rate * ops.scalar(rectification, b2, step) / (1.0 - b1 ** (step + 1))
         on = ops.scalar(trusted, b2, step)  # 1 or 0: the divisor is √v + eps, or 1
         shift = on * eps + (1.0 - on)
         updates = tree.map(lambda m, v: scale * (m / (on * np.sqrt(v) + shift)), mean, square)
-        return updates, {"step": after(opt_state), "mean": mean, "square": square}
+        return updates, after(opt_state, mean=mean, square=square)

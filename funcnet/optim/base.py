@@ -6,12 +6,13 @@ a number or a schedule, read at the count of updates so far, which is ``opt_stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from funcnet import ops, tree
+from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.schedules import Number, value_at
@@ -20,6 +21,8 @@ from funcnet.spec.base import Spec
 from funcnet.spec.fields import frozen
 
 OptState = dict[str, Any]
+Update = tuple[Params, OptState]
+"""What is added to the params, and the state after it"""
 
 
 @frozen
@@ -46,9 +49,7 @@ class Optimizer(Spec):
         """The state before the first update; {} for a rule without one."""
         return {}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         """``(updates, opt_state)``; ``value`` is the loss, for rules that look at it."""
         raise TypeError(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
 
@@ -63,14 +64,12 @@ def apply_updates(params: Params, updates: Params) -> Params:
     return summed
 
 
-def updated(
-    rule: Optimizer, grads: Params, opt_state: OptState, params: Params, value: float | None
-) -> tuple[Params, OptState]:
+def updated(rule: Optimizer, grads: Params, opt_state: OptState, params: Params, value: float | None) -> Update:
     """``update`` of an optimizer inside another.
 
     Raises   FuncnetError for what is not a pair
     """
-    pair: tuple[Params, OptState] = returned(rule, "update", rule.update(grads, opt_state, params, value))
+    pair: Update = returned(rule, "update", rule.update(grads, opt_state, params, value))
     return pair
 
 
@@ -85,9 +84,15 @@ def count(opt_state: OptState) -> int:
     return step
 
 
-def after(opt_state: OptState) -> Array:
-    """The count after one more update."""
-    return ops.array(opt_state["step"] + 1)
+def now(opt_state: OptState, *numbers: Number) -> tuple[Any, ...]:
+    """The number of updates made so far, and the values of hyperparameters at it."""
+    step = count(opt_state)
+    return step, *(value_at(number, step) for number in numbers)
+
+
+def after(opt_state: OptState, **parts: Any) -> OptState:
+    """The state after one more update: the count, and the other parts."""
+    return {"step": ops.array(opt_state["step"] + 1), **parts}
 
 
 def zeros_for(params: Params, *names: str) -> OptState:
@@ -95,10 +100,28 @@ def zeros_for(params: Params, *names: str) -> OptState:
     return {"step": first_step(), **{name: tree.zeros_like(params) for name in names}}
 
 
-def average(decay: float, mean: Params, new: Params, step: int, of: Callable[[Array], Array] = lambda g: g) -> Params:
-    """Exponential moving average, ``decay · mean + (1 - decay) · of(new)``, leaf by leaf."""
-    averaged: Params = tree.map(lambda m, g: ops.settle(decay * m + (1.0 - decay) * of(g), step), mean, new)
+def average(decay: float, mean: Params, new: Params, step: int) -> Params:
+    """Exponential moving average, ``decay · m + (1 - decay) · g``, leaf by leaf."""
+    averaged: Params = tree.map(lambda m, g: ops.settle(decay * m + (1.0 - decay) * g, step), mean, new)
     return averaged
+
+
+def average_square(decay: float, square: Params, new: Params, step: int) -> Params:
+    """Exponential moving average of squares, ``decay · v + (1 - decay) · g²``, leaf by leaf."""
+    averaged: Params = tree.map(lambda v, g: ops.settle(decay * v + (1.0 - decay) * (g * g), step), square, new)
+    return averaged
+
+
+def accelerated(m: float, velocity: Params, new: Params, step: int, nesterov: bool = False) -> tuple[Params, Params]:
+    """Momentum, ``v ← m v + d``, and where it leads: v, or with ``nesterov`` ``d + m v``, leaf by leaf."""
+    velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), velocity, new)
+    return velocity, tree.map(lambda d, v: d + m * v, new, velocity) if nesterov else velocity
+
+
+def needs_momentum(nesterov: bool, momentum: Number) -> Iterator[Problem]:
+    """The problem of Nesterov's look ahead without momentum."""
+    if nesterov and momentum == 0.0:
+        yield Problem(".nesterov", "needs a momentum above 0; give momentum=0.9, or leave nesterov out")
 
 
 def decayed(change: Params, params: Params, decay: Number, step: int, rate: float = 1.0) -> Params:

@@ -11,9 +11,19 @@ from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.adam import corrected
-from funcnet.optim.base import Optimizer, OptState, after, average, count, decayed, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.adam import moments, normalized
+from funcnet.optim.base import (
+    Optimizer,
+    OptState,
+    Update,
+    accelerated,
+    after,
+    decayed,
+    needs_momentum,
+    now,
+    zeros_for,
+)
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
@@ -51,18 +61,13 @@ class LAMB(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
-        mean = average(b1, opt_state["mean"], grads, step)
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
-        scale, shift = corrected(1.0, b1, b2, eps, step)
-        change = tree.map(lambda m, v: scale * (m / (np.sqrt(v) + shift)), mean, square)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
+        mean, square = moments(opt_state, grads, b1, b2, step)
+        change = normalized(1.0, mean, square, b1, b2, eps, step)
         change = decayed(change, params, self.weight_decay, step)
         updates = in_proportion(-rate, 1.0, change, params)
-        return updates, {"step": after(opt_state), "mean": mean, "square": square}
+        return updates, after(opt_state, mean=mean, square=square)
 
 
 @register("lars")
@@ -83,20 +88,14 @@ class LARS(Optimizer):
     nesterov: bool = False
 
     def validate(self) -> Iterator[Problem]:
-        if self.nesterov and self.momentum == 0.0:
-            yield Problem(".nesterov", "needs a momentum above 0; give momentum=0.9, or leave nesterov out")
+        return needs_momentum(self.nesterov, self.momentum)
 
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "momentum")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, m = value_at(self.learning_rate, step), value_at(self.momentum, step)
-        trust = value_at(self.trust, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, m, trust = now(opt_state, self.learning_rate, self.momentum, self.trust)
         change = decayed(grads, params, self.weight_decay, step)
         pace = in_proportion(rate, trust, change, params)
-        velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), opt_state["momentum"], pace)
-        ahead = tree.map(lambda d, v: d + m * v, pace, velocity) if self.nesterov else velocity
-        return tree.map(lambda v: -v, ahead), {"step": after(opt_state), "momentum": velocity}
+        velocity, ahead = accelerated(m, opt_state["momentum"], pace, step, self.nesterov)
+        return tree.map(lambda v: -v, ahead), after(opt_state, momentum=velocity)

@@ -7,8 +7,8 @@ from attrs import field
 
 from funcnet import tree
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, after, average, count, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, now, zeros_for
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative
 
@@ -31,13 +31,10 @@ class Lion(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean")
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2 = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2))
-        decay = rate * value_at(self.weight_decay, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, decay = now(opt_state, self.learning_rate, self.b1, self.b2, self.weight_decay)
+        shrink = rate * decay
         updates = tree.map(
-            lambda g, m, p: -rate * np.sign(b1 * m + (1.0 - b1) * g) - decay * p, grads, opt_state["mean"], params
+            lambda g, m, p: -rate * np.sign(b1 * m + (1.0 - b1) * g) - shrink * p, grads, opt_state["mean"], params
         )
-        return updates, {"step": after(opt_state), "mean": average(b2, opt_state["mean"], grads, step)}
+        return updates, after(opt_state, mean=average(b2, opt_state["mean"], grads, step))

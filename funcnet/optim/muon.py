@@ -8,8 +8,8 @@ from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.adam import AdamW
-from funcnet.optim.base import Optimizer, OptState, after, average, count, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, now, zeros_for
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
@@ -59,19 +59,16 @@ class Muon(Optimizer):
         state = zeros_for(matrices, "momentum") if matrices else zeros_for(matrices)
         return {**state, "rest": self.rest.init(others)} if others else state
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, m = value_at(self.learning_rate, step), value_at(self.momentum, step)
-        decay = rate * value_at(self.weight_decay, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, m, decay = now(opt_state, self.learning_rate, self.momentum, self.weight_decay)
+        shrink = rate * decay
         (matrices, others), (of_matrices, of_others) = split(params, params), split(grads, params)
-        new: OptState = {"step": after(opt_state)}
+        new = after(opt_state)
         updates: dict[str, Array] = {}
 
         def moved(p: Array, u: Array) -> Array:
             pace = -rate * max(1.0, p.shape[1] / max(p.shape[0], 1)) ** 0.5
-            return pace * orthogonalized(u, self.iterations) - decay * p
+            return pace * orthogonalized(u, self.iterations) - shrink * p
 
         if matrices:
             mean = new["momentum"] = average(m, opt_state["momentum"], of_matrices, step)

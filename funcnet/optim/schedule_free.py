@@ -7,9 +7,9 @@ from attrs import field
 
 from funcnet import ops, tree
 from funcnet.layers.base import Params
-from funcnet.optim.adam import corrected
-from funcnet.optim.base import Optimizer, OptState, after, average, count, decayed, zeros_for
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.adam import normalized
+from funcnet.optim.base import Optimizer, OptState, Update, after, average_square, decayed, now, zeros_for
+from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import Range, fraction, frozen, non_negative, positive
 
@@ -45,17 +45,13 @@ class ScheduleFreeAdamW(Optimizer):
         numbers = {name: np.zeros(()) for name in ("lead", "peak", "total")}
         return {**zeros_for(params, "square"), "fast": tree.map(np.array, params), **numbers}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        rate, b1, b2, eps = (value_at(n, step) for n in (self.learning_rate, self.b1, self.b2, self.eps))
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         peak = ops.array(np.maximum(opt_state["peak"], rate))
         total = ops.array(opt_state["total"] + peak * peak)
         c = ops.scalar(portion, ops.number(peak * peak), ops.number(total))
-        square = average(b2, opt_state["square"], grads, step, of=lambda g: g * g)
-        scale, shift = corrected(rate, 0.0, b2, eps, step)
-        change = tree.map(lambda g, v: scale * (g / (np.sqrt(v) + shift)), grads, square)
+        square = average_square(b2, opt_state["square"], grads, step)
+        change = normalized(rate, grads, square, 0.0, b2, eps, step)
         change = decayed(change, params, self.weight_decay, step, rate)
         fast = tree.map(lambda z, d: ops.array(z - d), opt_state["fast"], change)
         lead = ops.number(opt_state["lead"])
@@ -65,7 +61,7 @@ class ScheduleFreeAdamW(Optimizer):
         )
         ahead = np.zeros_like(opt_state["lead"]) + (1.0 - b1) / b1
         numbers = {"lead": ops.array(ahead), "peak": peak, "total": total}
-        return updates, {"step": after(opt_state), "square": square, "fast": fast, **numbers}
+        return updates, after(opt_state, square=square, fast=fast, **numbers)
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         lead = ops.number(opt_state["lead"])

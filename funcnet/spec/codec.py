@@ -14,7 +14,7 @@ import types
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, overload
 
 import attrs
 
@@ -102,7 +102,15 @@ def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
 
 
 def to_json(spec: Spec) -> str:
-    """The canonical JSON text of any spec: fixed key order, defaults omitted."""
+    """The canonical JSON text of any spec: fixed key order, defaults omitted.
+
+    >>> print(fn.to_json(fn.Dense(3)))
+    {
+      "version": 1,
+      "model": {"type": "dense", "units": 3}
+    }
+    <BLANKLINE>
+    """
     return layout(to_dict(spec)) + "\n"
 
 
@@ -124,16 +132,40 @@ def layout(node: Any, indent: str = "", width: int = 110) -> str:
 
 
 def spec_hash(spec: Spec) -> str:
-    """SHA-256 of the document with every default filled in: equal specs have equal hashes."""
+    """SHA-256 of the document with every default filled in: equal specs have equal hashes.
+
+    >>> fn.spec_hash(fn.Dropout(0)) == fn.spec_hash(fn.Dropout(0.0))
+    True
+    """
     text = json.dumps(to_dict(spec, fill=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def from_json(document: str | Mapping[str, Any]) -> Any:
+S = TypeVar("S", bound=Spec)
+
+
+@overload
+def from_json(document: str | Mapping[str, Any]) -> Spec: ...
+@overload
+def from_json(document: str | Mapping[str, Any], expected: type[S]) -> S: ...
+def from_json(document: str | Mapping[str, Any], expected: type[Spec] = Spec) -> Spec:
     """The spec that a JSON text, or the dict parsed from one, describes; a ``$schema`` in it is for editors.
 
+    ``expected`` is its class or one that this inherits from, such as ``Experiment`` or ``Layer``.
     Raises   SpecError with every problem: its JSON path, what was found, what is allowed
+
+    >>> fn.from_json('{"version": 1, "model": {"type": "dense", "units": 3}}') == fn.Dense(3)
+    True
     """
+    spec = _decoded(document)
+    if not isinstance(spec, expected):
+        raise SpecError(
+            [Problem("", f"expected {expected.__name__}, got {type(spec).__name__}, a spec of the kind {spec.kind}")]
+        )
+    return spec
+
+
+def _decoded(document: str | Mapping[str, Any]) -> Spec:
     if isinstance(document, str):
         document = _parse(document)
     problems: list[Problem] = []
@@ -156,14 +188,15 @@ def from_json(document: str | Mapping[str, Any]) -> Any:
     (only,) = body if len(body) == 1 else (None,)
     try:
         if only in kinds and kinds[only] != "experiment":
-            spec = convert(base_of(kinds[only]), body[only], f".{only}", problems, decode=True)
+            spec: Any = convert(base_of(kinds[only]), body[only], f".{only}", problems, decode=True)
         else:
             spec = decode_fields(base_of("experiment"), body, "", problems)
     except RecursionError:
         raise SpecError([Problem("", f"specs are nested too deep; the limit is {MAX_DEPTH}")]) from None
     if problems:
         raise SpecError(problems)
-    return spec
+    found: Spec = spec
+    return found
 
 
 def _parse(text: str) -> Any:
@@ -225,7 +258,12 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
 
 
 def save_spec(spec: Spec, path: str | os.PathLike[str]) -> None:
-    """Write a spec's canonical JSON to a file, whole or not at all."""
+    """Write a spec's canonical JSON to a file, whole or not at all.
+
+    >>> fn.save_spec(fn.serial(fn.Dense(3)), "net.json")
+    >>> fn.load_spec("net.json") == fn.serial(fn.Dense(3))
+    True
+    """
     write_bytes(Path(path), to_json(spec).encode())
 
 
@@ -255,13 +293,17 @@ def load_document(path: str | os.PathLike[str]) -> Any:
         raise SpecError(error.found, root=str(path)) from None
 
 
-def load_spec(path: str | os.PathLike[str]) -> Any:
-    """The spec in a JSON file.
+@overload
+def load_spec(path: str | os.PathLike[str]) -> Spec: ...
+@overload
+def load_spec(path: str | os.PathLike[str], expected: type[S]) -> S: ...
+def load_spec(path: str | os.PathLike[str], expected: type[Spec] = Spec) -> Spec:
+    """The spec in a JSON file; ``expected`` is its class or one that this inherits from.
 
     Raises   SpecError whose problems begin with the file's name
     """
     document = load_document(path)
     try:
-        return from_json(document)
+        return from_json(document, expected)
     except SpecError as error:
         raise SpecError(error.found, root=f"{path}: $") from None

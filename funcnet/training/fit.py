@@ -83,6 +83,13 @@ def fit(
     Ctrl-C ends training and returns the result so far.
     Raises   ShapeError and DataError for bad data, before training; NonFiniteError; any error raised during
              training has ``.fit``, the last good state and the history
+
+    >>> x = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
+    >>> net = fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(1))
+    >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.02)}
+    >>> done = fn.fit(net, (x, np.sin(x)), epochs=50, key=fn.Key(0), **how)
+    >>> done.train_state.step, done.history[-1]["loss"] < 0.01
+    (350, True)
     """
     _check_arguments(net, loss, optimizer, key, metrics, callbacks, start)
     _check_sizes(batch_size, log_every, block, remainder)

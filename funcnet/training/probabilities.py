@@ -21,6 +21,11 @@ def predict_proba(
 
     One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p.
     Raises   ShapeError for a loss without probabilities
+
+    >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
+    >>> x, loss = np.zeros((1, 4), np.float32), fn.losses.SoftmaxCrossEntropy()
+    >>> fn.predict_proba(fn.Dense(3), params, state, x, loss).shape
+    (1, 3)
     """
     return proba_of(loss, loss.link(predict(net, params, state, x, batch_size)))
 

@@ -37,7 +37,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
-from funcnet.shapes import Shape, Value
+from funcnet.shapes import Output, Shape, Value
 from funcnet.signatures import check_signatures, kinds
 from funcnet.training.programs import (
     compiled_gradients,
@@ -62,11 +62,16 @@ class TrainState:
 # ----- forward, backward -----------------------------------------------------------------------------------
 
 
-def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Value:
+def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Output:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
     ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read batch by batch.
     Raises   ShapeError when inputs, params or state do not fit the network
+
+    >>> net = fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(3))
+    >>> params, state = net.init(fn.Key(0), (4,))
+    >>> fn.predict(net, params, state, np.zeros((5, 4), np.float32)).shape
+    (5, 3)
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
@@ -108,6 +113,13 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
     It runs forward through the network and the loss, then backward through both: grads has the params' tree,
     shapes and dtypes. ``divisor`` overrides the loss's own, for a part of a larger batch.
     Raises   ShapeError, DataError for arguments that do not fit; KeyRequired; no errors from NumPy itself
+
+    >>> net = fn.Dense(1, use_bias=False)
+    >>> f = fn.value_and_grad(net, fn.losses.MeanSquaredError())
+    >>> params, x, y = {"weight": np.array([[3.0]])}, np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]])
+    >>> value, state, grads = f(params, {}, x, y, fn.EVAL)
+    >>> float(value), grads["weight"].tolist()
+    (2.5, [[5.0]])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
@@ -168,6 +180,10 @@ def train_state(
     """The initial state of a run: params and state drawn from ``key.fold("init")``, or the given ones as ``dtype``.
 
     Raises   ShapeError if given params or state do not fit the network at ``in_shape``
+
+    >>> ts = fn.train_state(fn.Dense(1), fn.optim.Adam(), fn.Key(0), in_shape=(2,))
+    >>> ts.step, ts.params["weight"].shape, sorted(ts.opt_state)
+    (0, (2, 1), ['mean', 'square', 'step'])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
@@ -209,6 +225,14 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     a straight line of NumPy calls: the same numbers, faster.
     Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer where it arose;
              SpecError for an optimizer that is only a transform, without a rule
+
+    >>> net, loss, opt = fn.Dense(1), fn.losses.MeanSquaredError(), fn.optim.SGD(0.1)
+    >>> step = fn.train_step(net, loss, opt)
+    >>> ts = fn.train_state(net, opt, fn.Key(0), in_shape=(2,))
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> ts, metrics = step(ts, (x, y))
+    >>> ts.step, sorted(metrics)
+    (1, ['loss'])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")

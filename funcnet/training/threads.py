@@ -1,7 +1,7 @@
 """The number of threads of the matrix products.
 
 The rest of a step runs on one core: measurements show that it is too small a part for a second core to pay
-(README, "Speed"). NumPy has no function for its BLAS library's threads, so the library's own is called.
+(``funcnet guide speed``). NumPy has no function for its BLAS library's threads, so the library's own is called.
 """
 
 from __future__ import annotations

@@ -19,6 +19,13 @@ def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State)
     """Write a network, its params and its state to one ``.npz`` file, atomically.
 
     Raises   SpecError for a network that has no JSON, CheckpointError for an unwritable path
+
+    >>> net = fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(3))
+    >>> params, state = net.init(fn.Key(0), (4,))
+    >>> fn.save("net.npz", net, params, state)
+    >>> again, params, state = fn.load("net.npz")
+    >>> again == net
+    True
     """
     members: dict[str, Any] = {"spec": np.array(to_json(net))}
     for kind, part in (("params", params), ("state", state)):
@@ -30,6 +37,12 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
     """``(net, params, state)`` from a file that ``save`` wrote.
 
     Raises   CheckpointError for a file that is missing, damaged or of another kind
+
+    >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
+    >>> fn.save("dense.npz", fn.Dense(3), params, state)
+    >>> net, params, state = fn.load("dense.npz")
+    >>> net == fn.Dense(3), params["weight"].shape
+    (True, (4, 3))
     """
     members = read_npz(Path(path))
     if "spec" not in members or members["spec"].dtype.kind != "U" or members["spec"].shape != ():

@@ -8,6 +8,8 @@ import numpy as np
 
 from funcnet.errors import PathError
 from funcnet.key import Array
+from funcnet.shapes import shape_text
+from funcnet.views.table import Table
 
 COLUMNS = ("path", "shape", "dtype", "mean", "deviation", "least", "largest", "note")
 
@@ -18,30 +20,21 @@ class Description:
     def __init__(self, values: Any) -> None:
         self.flat = {path: np.asarray(leaf) for path, leaf in _flat(values)}
 
-    def rows(self) -> list[list[str]]:
-        """The cells of the table, the last row the sum."""
-        rows = [[path, _shape(leaf), leaf.dtype.name, *_figures(leaf)] for path, leaf in self.flat.items()]
+    @property
+    def table(self) -> Table:
+        """The table, its last row the sum."""
+        rows = [[path, shape_text(leaf.shape), leaf.dtype.name, *_figures(leaf)] for path, leaf in self.flat.items()]
         numbers, size = (sum(getattr(leaf, what) for leaf in self.flat.values()) for what in ("size", "nbytes"))
-        return [*rows, [f"{len(self.flat)} arrays", f"{numbers:,}", f"{size:,} B", "", "", "", "", ""]]
+        total = [f"{len(self.flat)} arrays", f"{numbers:,}", f"{size:,} B", "", "", "", "", ""]
+        return Table(COLUMNS, [*rows, total], totals=1)
 
     def __str__(self) -> str:
-        rows = [list(COLUMNS), *self.rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-
-        def line(row: list[str]) -> str:
-            placed = enumerate(zip(row, widths, strict=True))
-            return "  ".join(_side(cell, width, i) for i, (cell, width) in placed).rstrip()
-
-        text = list(map(line, rows))
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join([text[0], rule, *text[1:]])
+        return str(self.table)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from funcnet.views.html import table
-
-        return table(COLUMNS, self.rows(), numbers=3)
+        return self.table.html()
 
 
 def describe(values: Any) -> Description:
@@ -65,14 +58,6 @@ def _flat(values: Any, path: str = "") -> list[tuple[str, Any]]:
     else:
         raise PathError(f"expected a nest of arrays, got a {type(values).__name__} at {path or 'the root'!r}")
     return [leaf for name, inner in items for leaf in _flat(inner, f"{path}/{name}" if path else str(name))]
-
-
-def _shape(leaf: Array) -> str:
-    return str(leaf.shape).replace(",)", ")")
-
-
-def _side(cell: str, width: int, i: int) -> str:
-    return cell.ljust(width) if i < 3 or i == 7 else cell.rjust(width)
 
 
 def _figures(leaf: Array) -> list[str]:

@@ -12,6 +12,14 @@ def backprop_trace(
     """Watch backpropagation flow: ``{path: (output, cotangent of the output, dparams)}`` in forward order.
 
     A network of one layer stands under the empty path, a wrapper's inner layer under the wrapper's.
+
+    >>> net = fn.serial(fn.Dense(3), fn.Tanh())
+    >>> params, state = net.init(fn.Key(0), (2,), np.float64)
+    >>> x, dy = np.ones((5, 2)), np.ones((5, 3))
+    >>> for path, (y, cotangent, dparams) in fn.backprop_trace(net, params, state, x, dy).items():
+    ...     print(path, y.shape, cotangent.shape, sorted(dparams))
+    dense_0 (5, 3) (5, 3) ['bias', 'weight']
+    tanh_0 (5, 3) (5, 3) []
     """
     outputs: dict[str, Value] = {}
     backward: dict[str, tuple[Value, Params]] = {}

@@ -7,7 +7,9 @@ a hatching and a marker of its own for prints without colours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -219,11 +221,15 @@ def _axes(x_axis: Axis, y_axis: Axis, names: tuple[str, str]) -> list[str]:
 
 
 def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[str]:
-    """Each class by its region, marker and name, as many as there is room for."""
+    """Each class by its region, marker and name, as many as there is room for; names with numbers in their order."""
     parts, room = [], int(height - 20) // 22
     shown = len(classes) if len(classes) <= room else room - 1
-    for k, name in enumerate(classes[:shown]):
-        top, fill = y + 22 * k, f'fill="{COLOURS[k % len(COLOURS)]}" fill-opacity="0.3"'
+    order, ranks = list(range(len(classes))), legend_order(list(classes))
+    if all(re.search("[0-9]", name) for name in classes):
+        order.sort(key=lambda k: ranks.index(classes[k]))
+    for i, k in enumerate(order[:shown]):
+        top, name = y + 22 * i, classes[k]
+        fill = f'fill="{COLOURS[k % len(COLOURS)]}" fill-opacity="0.3"'
         parts.append(svg.rect(x, top, 26, 16, f'{fill} stroke="{INK}" stroke-width="0.7"'))
         if HATCHES[k % len(HATCHES)]:
             parts.append(svg.rect(x, top, 26, 16, f'fill="url(#fn-hatch{k})"'))
@@ -231,3 +237,19 @@ def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[s
     if shown < len(classes):
         parts.append(svg.text(x, y + 22 * shown + 12, f"… and {len(classes) - shown} more", fill=QUIET))
     return parts
+
+
+def legend_order(labels: list[str]) -> list[str]:
+    """Labels as readers expect them: numbers by value, and ``c9`` before ``c10``."""
+    try:
+        return sorted(labels, key=float)
+    except ValueError:
+        return sorted(labels, key=by_numbers)
+
+
+def by_numbers(label: str) -> tuple[list[Any], str]:
+    """The key by which labels are sorted with the whole numbers in them as numbers."""
+    parts: list[Any] = re.split("([0-9]+)", label)  # texts at even places
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    parts[1::2] = [(len(number), number) for number in digits]  # a number of any length
+    return parts, label

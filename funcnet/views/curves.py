@@ -120,12 +120,9 @@ def _number(value: Any) -> float | None:
 
 
 def _positions(history: Sequence[Row]) -> tuple[str, list[float | None]]:
-    """The x axis, and where the rows stand on it: by epoch, or by step within one epoch.
-
-    An epoch may be a fraction, and belongs to the epoch that it is a part of.
-    """
+    """The x axis, and where the rows stand on it: by epoch, which may be a fraction, or by step without epochs."""
     epochs = [_number(row.get("epoch")) for row in history]
-    if len({math.ceil(epoch) for epoch in epochs if epoch is not None and abs(epoch) < 1e15}) > 1:
+    if any(epoch is not None and abs(epoch) < 1e15 for epoch in epochs):
         return "epoch", epochs
     return "step", [_number(row.get("step")) for row in history]
 
@@ -155,7 +152,8 @@ def _x_limits(xs: Sequence[float]) -> Point:
     """From 0 where that is not far, with room on both sides of a single place."""
     low, high = min(xs, default=0.0), max(xs, default=1.0)
     if low == high:
-        return low - 0.5, high + 0.5
+        half = min(0.5, low) if low > 0.0 else 0.5
+        return low - half, high + half
     return (0.0 if 0.0 < low <= 0.5 * high else low), high
 
 
@@ -195,7 +193,8 @@ def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
     for i, one in enumerate(panel.series):
         y = 43 + 16 * i
         parts += [svg.line(16, y - 4, 34, y - 4, one.colour, 2.5), svg.text(40, y, _numbers(one, x_name))]
-    for value, label in svg.ticks(x_axis, 6 if panel.width == CELL_WIDTH else 4, whole=True):
+    whole = limits[1] - limits[0] >= 2.0 or all(x.is_integer() for one in panel.series for x, _ in one.points)
+    for value, label in svg.ticks(x_axis, 6 if panel.width == CELL_WIDTH else 4, whole):
         at = x_axis(value)
         parts += [svg.line(at, TOP, at, BOTTOM), svg.text(at, BOTTOM + 14, label, 10, "middle", QUIET)]
     for value, label in svg.ticks(y_axis, 7):

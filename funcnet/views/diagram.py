@@ -12,11 +12,12 @@ from funcnet.errors import FuncnetError
 from funcnet.files import write_bytes
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
-from funcnet.shapes import Shape
+from funcnet.shapes import Shape, shape_text
 from funcnet.views.diagram_layout import (
     ARROW,
     GAP,
     PAD,
+    SMALL_LETTER,
     STYLE,
     Block,
     Entry,
@@ -25,7 +26,7 @@ from funcnet.views.diagram_layout import (
     entries,
     form,
     line,
-    shape_text,
+    text,
 )
 
 
@@ -45,22 +46,25 @@ class Diagram:
     def svg(self) -> str:
         """The picture."""
         drawn = self.block
-        width, height = drawn.width + 2 * PAD, drawn.height + 2 * PAD + 2 * GAP
-        x = PAD + (drawn.middle if drawn.port is not None or self.root.children else drawn.width / 2)
-        first = drawn.parts[0] if drawn.port is None and drawn.parts and form(self.root.layer).kind == "stack" else None
-        x = PAD + first[0] + first[2].middle if first is not None else x
-        top = first[1] if first is not None else 0.0
+        names = f"input {shape_text(self.in_shape)}", f"output {shape_text(self.root.out_shape)}"
+        (x, y), (end_x, end_y) = drawn.enters, drawn.leaves
+        half = max(map(len, names)) * SMALL_LETTER / 2
+        left = PAD + max(0.0, half - min(x, end_x))
+        width = left + max(drawn.width, x + half, end_x + half) + PAD
+        top, height = PAD + GAP, drawn.height + 2 * PAD + 2 * GAP
         size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
-        title = escape(f"input {shape_text(self.in_shape)}")
+        bottom = top + end_y
         return "".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
                 STYLE,
                 ARROW,
                 f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
-                f'<text class="t" x="{x:g}" y="16" text-anchor="middle">{title}</text>',
-                line((x, GAP), (x, PAD + GAP + top)),
-                *drawn.svg(PAD, PAD + GAP),
+                text(left + x, 16, names[0]),
+                line((left + x, GAP), (left + x, top + y), arrow=drawn.solid),
+                *drawn.svg(left, top),
+                line((left + end_x, bottom), (left + end_x, bottom + 16)),
+                text(left + end_x, bottom + 28, names[1]),
                 "</svg>\n",
             ]
         )
@@ -73,8 +77,9 @@ class Diagram:
         """A flowchart in Mermaid's language."""
         writer = _Mermaid(self.root)
         writer.node("input", f"input {shape_text(self.in_shape)}")
-        entry, _ = writer.flow(self.root, "  ")
-        writer.edges += [("input", one) for one in entry]
+        entry, leave = writer.flow(self.root, "  ")
+        writer.node("output", f"output {shape_text(self.root.out_shape)}")
+        writer.edges += [*(("input", one) for one in entry), *((one, "output") for one in leave)]
         lines = ["flowchart TD", *writer.lines, *(f"  {a} --> {b}" for a, b in dict.fromkeys(writer.edges))]
         return "\n".join(lines) + "\n"
 
@@ -150,7 +155,14 @@ class _Mermaid:
         for name, sources in how.sources.items():
             enter, leave[name] = self.flow(entry.children[name], indent)
             self.edges += [(a, b) for source in sources for a in leave[source] for b in enter]
-        return starts, [one for name in how.outputs for one in leave[name]]
+        if len(how.outputs) == 1:
+            return starts, leave[how.outputs[0]]
+        ends = []
+        for name in how.outputs:
+            ends.append(self.fresh())
+            self.node(ends[-1], f"output: {name}", indent=indent)
+            self.edges += [(one, ends[-1]) for one in leave[name]]
+        return starts, ends
 
 
 def diagram(net: Layer, in_shape: Shape) -> Diagram:

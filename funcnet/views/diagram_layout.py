@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from functools import singledispatch
 from html import escape
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import attrs
@@ -16,10 +17,12 @@ from funcnet.combinators.graph import Graph
 from funcnet.combinators.residual import SHORTCUT, Residual
 from funcnet.combinators.serial import Serial
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
-from funcnet.shapes import Shape, is_shape
+from funcnet.shapes import Shape, shape_text
 from funcnet.spec.base import Spec, fields
 
-GAP, PAD, LINE, LETTER, TITLE = 22, 12, 15, 7.3, 18
+GAP, PAD, LINE, LETTER, SMALL_LETTER, TITLE = 22, 12, 15, 7.3, 6.7, 18
+LONGEST = 44
+"""The letters of the longest line in a box"""
 COLUMN = 900
 """The least height from which a sequence goes on in another column"""
 FAMILIES = {
@@ -84,36 +87,41 @@ class Entry(NamedTuple):
     children: dict[str, Entry]
 
     @property
-    def title(self) -> str:
-        """Its name, its class, and the fields that are set, other than layers and starting values."""
+    def kind(self) -> str:
+        """Its name and its class."""
         kind = type(self.layer).__name__
-        set_ = [f for f in fields(type(self.layer)) if not f.name.endswith("_init")]
-        shown = [
-            f"{f.name}={getattr(self.layer, f.name)}".replace("'", "")
-            for f in set_
-            if getattr(self.layer, f.name) != f.default and not _holds_specs(getattr(self.layer, f.name))
-        ]
-        what = f"{kind}({', '.join(shown)})" if shown or not self.children else kind
-        what = what if len(what) <= 44 else what[:41] + "..."
-        return f"{self.name}: {what}" if self.name else what
+        return f"{self.name}: {kind}" if self.name else kind
+
+    @property
+    def settings(self) -> list[str]:
+        """The fields that are set, other than layers, wiring and starting values."""
+        own = [f for f in fields(type(self.layer)) if not f.name.endswith("_init")]
+        values = {f.name: getattr(self.layer, f.name) for f in own if getattr(self.layer, f.name) != f.default}
+        shown = {name: value for name, value in values.items() if not (self.children and _holds_names(value))}
+        return [f"{name}={value}".replace("'", "") for name, value in shown.items() if not _holds_specs(value)]
+
+    @property
+    def title(self) -> str:
+        """The line above its frame."""
+        return f"{self.kind}({', '.join(self.settings)})" if self.settings else self.kind
 
     def label(self) -> list[str]:
         """The lines of its box."""
         count = f", {self.parameters:,} params" if self.parameters else ""
-        return [self.title, shape_text(self.out_shape) + count]
+        whole = f"{self.kind}({', '.join(self.settings)})"
+        lines = [whole] if len(whole) <= LONGEST else [self.kind, *textwrap.wrap(", ".join(self.settings), LONGEST)]
+        return [*lines, shape_text(self.out_shape) + count]
 
 
 def _holds_specs(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
     return isinstance(value, Spec) or (isinstance(value, tuple) and any(map(_holds_specs, value)))
 
 
-def shape_text(shape: Shape) -> str:
-    """A shape, or a nest of them, in short."""
-    if isinstance(shape, dict):
-        return "{" + ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items()) + "}"
-    if is_shape(shape):
-        return " x ".join(map(str, shape)) or "scalar"
-    return "(" + ", ".join(map(shape_text, shape)) + ")"
+def _holds_names(value: Any) -> bool:
+    """Whether a combinator's field says how it is wired, which the picture shows."""
+    return isinstance(value, Mapping) or (isinstance(value, tuple) and any(isinstance(one, str) for one in value))
 
 
 def entries(net: Layer, in_shape: Shape) -> Entry:
@@ -145,7 +153,11 @@ def entries(net: Layer, in_shape: Shape) -> Entry:
 
 @attrs.define
 class Block:
-    """A rectangle of drawing: what goes in comes at the middle of its top, what comes out leaves at its bottom."""
+    """A rectangle of drawing: what goes in comes at the middle of its top, what comes out leaves at its bottom.
+
+    ``solid`` is one at whose top an arrow ends; into any other it goes on. Of a sequence in columns, ``end`` is the
+    place where the last column ends.
+    """
 
     width: float
     height: float
@@ -153,11 +165,24 @@ class Block:
     marks: list[str] = attrs.field(factory=list)
     box: Entry | None = None
     port: float | None = None
+    solid: bool = False
+    start: tuple[float, float] | None = None
+    end: tuple[float, float] | None = None
 
     @property
     def middle(self) -> float:
         """Where the flow enters and leaves."""
         return self.width / 2 if self.port is None else self.port
+
+    @property
+    def enters(self) -> tuple[float, float]:
+        """The place at which the flow enters."""
+        return self.start or (self.middle, 0.0)
+
+    @property
+    def leaves(self) -> tuple[float, float]:
+        """The place at which the flow leaves."""
+        return self.end or (self.middle, self.height)
 
     def boxes(self, x: float = 0.0, y: float = 0.0) -> Iterator[tuple[float, float, float, float, Entry]]:
         """Every layer's box: left, top, width, height."""
@@ -187,32 +212,52 @@ def _box(entry: Entry, x: float, y: float, width: float, height: float) -> Itera
         yield f'<text{kind} x="{x + width / 2:g}" y="{y + 16 + i * LINE:g}" text-anchor="middle">{escape(line)}</text>'
 
 
+def text(x: float, y: float, words: str) -> str:
+    """Words in small letters around a place."""
+    return f'<text class="t" x="{x:g}" y="{y:g}" text-anchor="middle">{escape(words)}</text>'
+
+
 def line(*points: tuple[float, float], arrow: bool = True) -> str:
     """A polyline, with an arrow at its end."""
     tip = ' marker-end="url(#a)"' if arrow else ""
     return f'<polyline class="e" points="{" ".join(f"{x:g},{y:g}" for x, y in points)}"{tip}/>'
 
 
+def curve(*points: tuple[float, float], arrow: bool = True) -> str:
+    """A line downwards from point to point, upright at each of them, with an arrow at its end."""
+    (x, y), *rest = points
+    path = [f"M{x:g},{y:g}"]
+    for to_x, to_y in rest:
+        half = (y + to_y) / 2
+        path.append(f"V{to_y:g}" if x == to_x else f"C{x:g},{half:g} {to_x:g},{half:g} {to_x:g},{to_y:g}")
+        x, y = to_x, to_y
+    tip = ' marker-end="url(#a)"' if arrow else ""
+    return f'<path class="e" d="{"".join(path)}"{tip}/>'
+
+
 def block(entry: Entry, top: bool = False) -> Block:
     """The drawing of a layer."""
     if not entry.children:
         lines = entry.label()
-        return Block(max(120.0, max(map(len, lines)) * LETTER + 20), 10.0 + LINE * len(lines), box=entry)
+        width = max(120.0, max(map(len, lines)) * LETTER + 20)
+        return Block(width, 10.0 + LINE * len(lines), box=entry, solid=True)
     inner = {"row": _row, "shortcut": _shortcut, "graph": _graph}.get(form(entry.layer).kind, _stack)(entry, top)
-    if top and isinstance(entry.layer, Serial):
+    if isinstance(entry.layer, Serial) and (top or not entry.name):  # a sequence inside a wrapper needs no frame
         return inner
     return _framed(entry, inner)
 
 
 def _framed(entry: Entry, inner: Block) -> Block:
-    width = max(inner.width, len(entry.title) * LETTER) + 2 * PAD
-    left = (width - inner.width) / 2
+    """A frame around a drawing, its title on the left of the line that comes in."""
+    title = 8 + len(entry.title) * SMALL_LETTER + 8
+    left = max(PAD, title - inner.middle)
+    width = max(left + inner.width, title) + PAD
     height = inner.height + 2 * PAD + TITLE
     port = left + inner.middle
     marks = [
         f'<rect class="f" x="0" y="0" width="{width:g}" height="{height:g}" rx="7"/>',
         f'<text class="t" x="8" y="14">{escape(entry.title)}</text>',
-        line((port, 0), (port, PAD + TITLE)),
+        line((port, 0), (port, PAD + TITLE), arrow=inner.solid),
         line((port, height - PAD), (port, height), arrow=False),
     ]
     return Block(width, height, [(left, PAD + TITLE, inner)], marks, port=port)
@@ -229,25 +274,30 @@ def _stack(entry: Entry, top: bool = False) -> Block:
             height = 0.0
         columns[-1].append(one)
         height += one.height + GAP
-    whole, left, previous = Block(0.0, 0.0), 0.0, None
+    whole, left, previous = Block(0.0, 0.0, solid=blocks[0].solid), 0.0, None
     for column in columns:
         port = max(one.middle for one in column)
         width = port + max(one.width - one.middle for one in column)
         y = GAP if len(columns) > 1 else 0.0
         start = left + port
-        if previous is not None:  # up through the gutter between two columns
+        if previous is None:
+            whole.start = start, y
+        else:  # up through the gutter between two columns
             x, end = previous
             gutter = left - GAP
             whole.marks.append(
-                line((x, end), (x, end + GAP / 2), (gutter, end + GAP / 2), (gutter, 6), (start, 6), (start, y))
+                line(
+                    *((x, end), (x, end + GAP / 2), (gutter, end + GAP / 2), (gutter, 6), (start, 6), (start, y)),
+                    arrow=column[0].solid,
+                )
             )
         for i, one in enumerate(column):
             whole.parts.append((start - one.middle, y, one))
             y += one.height
             if i + 1 < len(column):
-                whole.marks.append(line((start, y), (start, y + GAP)))
+                whole.marks.append(line((start, y), (start, y + GAP), arrow=column[i + 1].solid))
                 y += GAP
-        previous = start, y
+        previous = whole.end = start, y
         whole.width, whole.height = left + width, max(whole.height, y + (GAP if len(columns) > 1 else 0))
         left += width + 2 * GAP
     if len(columns) == 1:
@@ -258,17 +308,14 @@ def _stack(entry: Entry, top: bool = False) -> Block:
 def _row(entry: Entry, top: bool = False) -> Block:
     blocks = [block(child) for child in entry.children.values()]
     width = sum(one.width for one in blocks) + GAP * (len(blocks) - 1)
-    height = max(one.height for one in blocks)
-    whole, x = Block(width, height + 2 * GAP), 0.0
+    height = max(one.height for one in blocks) + 2 * GAP
+    whole, x, middle = Block(width, height), 0.0, width / 2
     for one in blocks:
         port = x + one.middle
         whole.parts.append((x, GAP, one))
         whole.marks += [
-            line((width / 2, 0), (width / 2, 5), (port, 5), (port, GAP)),
-            line(
-                (port, GAP + one.height), (port, height + 2 * GAP - 5), (width / 2, height + 2 * GAP - 5), arrow=False
-            ),
-            line((width / 2, height + 2 * GAP - 5), (width / 2, height + 2 * GAP), arrow=False),
+            line((middle, 0), (middle, 5), (port, 5), (port, GAP), arrow=one.solid),
+            line((port, GAP + one.height), (port, height - 5), (middle, height - 5), (middle, height), arrow=False),
         ]
         x += one.width + GAP
     return whole
@@ -288,69 +335,82 @@ def _shortcut(entry: Entry, top: bool = False) -> Block:
     arc = [(x, 6.0), (far, 6.0)]
     down = [(far, plus), (x + 9, plus)]
     whole.marks = [
-        line((x, 0), (x, GAP)),
+        line((x, 0), (x, GAP), arrow=body.solid),
         line((x, GAP + body.height), (x, plus - 9)),
         f'<circle class="e" cx="{x:g}" cy="{plus:g}" r="8"/>',
-        f'<text class="t" x="{x:g}" y="{plus + 4:g}" text-anchor="middle">+</text>',
+        text(x, plus + 4, "+"),
         line((x, plus + 8), (x, height), arrow=False),
     ]
     if beside is None:
         whole.marks.append(line(*arc, *down))
     else:
-        whole.marks += [line(*arc, (far, GAP)), line((far, GAP + beside.height), *down)]
+        whole.marks += [line(*arc, (far, GAP), arrow=beside.solid), line((far, GAP + beside.height), *down)]
     return whole
 
 
+# ----- graphs ------------------------------------------------------------------------------------------------------
+
+
 def _graph(entry: Entry, top: bool = False) -> Block:
+    """A graph by levels: inputs, nodes, each below its sources, and outputs; long edges run beside the boxes."""
     how = form(entry.layer)
     level = dict.fromkeys(how.inputs, 0)
     for name, sources in how.sources.items():
         level[name] = 1 + max(level[source] for source in sources)
-    bottom = max(level.values()) + 1
     edges = [(source, name) for name, sources in how.sources.items() for source in sources]
-    edges += [(name, OUT) for name in how.outputs]
-    level[OUT] = bottom
+    ends = {f"|{name}": f"output: {name}" if len(how.outputs) > 1 else "output" for name in how.outputs}
+    edges += [(name[1:], name) for name in ends]
+    level |= dict.fromkeys(ends, max(level.values()) + 1)
     blocks = {name: block(entry.children[name]) for name in how.sources}
-    blocks |= {name: _port(name) for name in how.inputs} | {OUT: _port("output")}
+    blocks |= {name: _port(text) for name, text in [*((name, name) for name in how.inputs), *ends.items()]}
     chains: list[list[str]] = []
     for n, (source, name) in enumerate(edges):  # a long edge runs through a gap of its own on every level
-        chain = [source]
-        for at in range(level[source] + 1, level[name]):
-            gap = f"{n}|{at}"
-            level[gap], blocks[gap] = at, Block(8.0, 0.0)
-            chain.append(gap)
-        chains.append([*chain, name])
-    rows: list[list[str]] = [[name for name in level if level[name] == i] for i in range(bottom + 1)]
-    links = [(a, b) for chain in chains for a, b in pairwise(chain)]
-    _untangle(rows, links)
-    widths = [sum(blocks[name].width for name in row) + GAP * (len(row) - 1) for row in rows]
-    whole, y, at_x, at_y = Block(max(widths), 0.0), 0.0, {}, {}  # type: Block, float, dict[str, float], dict[str, tuple[float, float]]
-    for row, width in zip(rows, widths, strict=True):
-        x, tall = (whole.width - width) / 2, max(blocks[name].height for name in row)
-        for name in row:
-            one = blocks[name]
-            if name in how.sources or name in (*how.inputs, OUT):
-                whole.parts.append((x, y, one))
-            at_x[name] = x + one.middle
-            at_y[name] = (y, y + (one.height if "|" not in name else tall))
-            x += one.width + GAP
-        y += tall + 2 * GAP
-    for chain in chains:
-        points: list[tuple[float, float]] = []
-        for i, name in enumerate(chain):
-            points += [(at_x[name], at_y[name][0])] * (i > 0) + [(at_x[name], at_y[name][1])] * (i + 1 < len(chain))
-        whole.marks.append(line(*points))
-    whole.height = y - 2 * GAP
+        between = [f"|{n}|{at}" for at in range(level[source] + 1, level[name])]
+        level |= {gap: level[source] + 1 + i for i, gap in enumerate(between)}
+        blocks |= {gap: Block(0.0, 0.0) for gap in between}
+        chains.append([source, *between, name])
+    rows: list[list[str]] = [[name for name in level if level[name] == i] for i in range(max(level.values()) + 1)]
+    _untangle(rows, [(a, b) for chain in chains for a, b in pairwise(chain)])
+    x = _places(rows, blocks, chains)
+    tops, y = [], float(GAP)
+    for row in rows:
+        tops.append(y)
+        y += max(blocks[name].height for name in row) + 2 * GAP
+    height = y - GAP
+    whole = Block(max(x[name] + one.width - one.middle for name, one in blocks.items()), height)
+    whole.port = x[how.inputs[0]] if len(how.inputs) == 1 else whole.width / 2
+    bottoms = [below - 2 * GAP for below in (*tops[1:], y)]
+    for name, one in blocks.items():
+        if one.width:
+            whole.parts.append((x[name] - one.middle, tops[level[name]], one))
+    for name in how.inputs:
+        whole.marks.append(curve((whole.port, 0.0), (x[name], float(GAP))))
+    arrivals = {
+        name: sorted((x[chain[-2]], n) for n, chain in enumerate(chains) if chain[-1] == name) for name in blocks
+    }
+    for n, chain in enumerate(chains):
+        first, *between, last = chain
+        start = tops[level[first]] + blocks[first].height
+        points = [(x[first], start), (x[first], bottoms[level[first]])]
+        for gap in between:
+            points += [(x[gap], tops[level[gap]]), (x[gap], bottoms[level[gap]])]
+        target, order = blocks[last], arrivals[last]
+        apart = min(18.0, (target.width - 16) / len(order)) if target.solid else 0.0
+        aside = apart * (order.index((x[chain[-2]], n)) - (len(order) - 1) / 2)
+        whole.marks.append(curve(*points, (x[last] + aside, tops[level[last]]), arrow=target.solid))
+    for name in ends:
+        bottom = tops[level[name]] + blocks[name].height
+        whole.marks.append(curve((x[name], bottom), (whole.port, height), arrow=False))
     return whole
 
 
-OUT = "|out"
-
-
 def _port(name: str) -> Block:
-    width = len(name) * LETTER + 12
-    text = f'<text class="t" x="{width / 2:g}" y="12" text-anchor="middle">{escape(name)}</text>'
-    return Block(width, 16.0, marks=[text])
+    width = len(name) * SMALL_LETTER + 14
+    marks = [
+        f'<rect class="f" style="stroke-dasharray:none" x="0" y="0" width="{width:g}" height="18" rx="9"/>',
+        text(width / 2, 13, name),
+    ]
+    return Block(width, 18.0, marks=marks, solid=True)
 
 
 def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
@@ -367,3 +427,61 @@ def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
                 return sum(near) / len(near) if near else 0.5
 
             rows[i].sort(key=mean)
+
+
+def _places(rows: list[list[str]], blocks: dict[str, Block], chains: list[list[str]]) -> dict[str, float]:
+    """The x of each block's middle, from 0 at the left: below its sources, and long edges upright.
+
+    In rows up and down, blocks move to the mean of those that they are linked to, but not past one another; the gaps
+    of a long edge to that of them which lies outermost.
+    """
+    near: dict[str, list[str]] = {name: [] for name in blocks}
+    for first, *between, last in chains:
+        if not between:
+            near[first].append(last)
+            near[last].append(first)
+    for first, *between, last in chains:  # those that are linked by long edges alone
+        for one, gap in ((first, between[:1]), (last, between[-1:])):
+            near[one] += gap if not any(other in blocks and blocks[other].width for other in near[one]) else []
+    x: dict[str, float] = {}
+    for row in rows:
+        at = 0.0
+        for name in row:
+            x[name] = at + blocks[name].middle
+            at += blocks[name].width + GAP
+        for name in row:
+            x[name] -= (at - GAP) / 2
+    for sweep in range(400):
+        upright: dict[str, float] = {}
+        before = dict(x)
+        for _, *between, _ in chains:
+            far = [x[gap] for gap in between]
+            upright |= dict.fromkeys(between, max(far) if sum(far) >= 0 else min(far)) if between else {}
+        for row in rows if sweep % 2 else reversed(rows):
+            wanted = [
+                (upright[name], 100.0)
+                if name in upright
+                else (sum(x[other] for other in near[name]) / len(near[name]) if near[name] else x[name], 1.0)
+                for name in row
+            ]
+            least = [blocks[a].width - blocks[a].middle + GAP + blocks[b].middle for a, b in pairwise(row)]
+            x |= dict(zip(row, _apart(wanted, least), strict=True))
+        if max(abs(x[name] - before[name]) for name in x) < 0.005:
+            break
+    left = min(x[name] - one.middle for name, one in blocks.items())
+    return {name: round(at - left, 1) for name, at in x.items()}
+
+
+def _apart(wanted: list[tuple[float, float]], least: list[float]) -> list[float]:
+    """The places nearest to those wanted, by squares with weights, that keep their order and the least distances."""
+    offsets = list(accumulate(least, initial=0.0))
+    groups: list[tuple[float, float, int]] = []  # mean, weight, members
+    for (place, weight), offset in zip(wanted, offsets, strict=True):
+        mean, members = place - offset, 1
+        while groups and groups[-1][0] > mean:
+            before, its_weight, count = groups.pop()
+            mean = (before * its_weight + mean * weight) / (its_weight + weight)
+            weight, members = weight + its_weight, members + count
+        groups.append((mean, weight, members))
+    means = [mean for mean, _, members in groups for _ in range(members)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]

@@ -1,5 +1,7 @@
 """The real command in real processes: what the tests of the command line share."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -7,6 +9,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
+
+from funcnet.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,3 +62,18 @@ def together(calls: Mapping[str, Callable[[], Result]]) -> dict[str, Result]:
     with ThreadPoolExecutor(2) as pool:
         futures = {name: pool.submit(call) for name, call in calls.items()}
         return {name: future.result() for name, future in futures.items()}
+
+
+def called(cwd: Path, *args: str) -> Result:
+    """Run the command in this process, which takes a tenth of the time: for tables of messages."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir(cwd))
+        stack.enter_context(mock.patch.dict(os.environ, {"COLUMNS": "80"}))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        try:
+            status = main(args)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Result(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))

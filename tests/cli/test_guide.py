@@ -1,31 +1,47 @@
 """``funcnet guide``: every page, whole, on wide consoles and narrow ones."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from functools import partial
 
 import pytest
 
-from tests.cli import ROOT, funcnet, together
+from tests.cli import ROOT, called, command, environment, funcnet, together
 
-LIST = """\
-concept     Why three functions make a layer, and two layers make one
-loops       Your loop here, the same in funcnet there
-layer       Writing a layer
-loss        Writing a loss
-spec        The spec format
-errors      Errors by their text
-"""
-CHINESE = """\
-concept.zh  一个层为什么只需三个函数，两个层又怎样合成一个层
-loops.zh    你手写的循环，用 funcnet 怎么写
-"""
-NARROW = """\
-concept.zh  in the language 'zh'
-loops.zh    in the language 'zh'
-"""
-PAGES = [line.split()[0] for line in (LIST + CHINESE).splitlines()]
+ENGLISH = {
+    "concept": "Why three functions make a layer, and two layers make one",
+    "loops": "Your loop here, the same in funcnet there",
+    "data": "Your own data",
+    "networks": "Networks: graphs, blocks, surgery, steps",
+    "training": "Training: a pure step, and what goes around it",
+    "optimizers": "Optimizers: choosing, combining, writing one",
+    "layer": "Writing a layer",
+    "loss": "Writing a loss",
+    "spec": "The spec format",
+    "deploy": "A trained network elsewhere",
+    "speed": "Speed, and what compiling promises",
+    "experiments": "The shipped experiments",
+    "reference": "Reference: every name by kind",
+    "errors": "Errors by their text",
+}
+CHINESE = {
+    "README.zh": "funcnet 中文说明",
+    "concept.zh": "一个层为什么只需三个函数，两个层又怎样合成一个层",
+    "loops.zh": "你手写的循环，用 funcnet 怎么写",
+}
+NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
+PAGES = [*ENGLISH, *CHINESE]
 KNOWN = ", ".join(PAGES)
 ENCODINGS = ("ascii", "cp1252", "gbk")
+
+
+def lines(titles):
+    """The list of pages as it is printed."""
+    width = max(map(len, titles))
+    return "".join(f"{name:{width}}  {title}\n" for name, title in titles.items())
 
 
 def page(name):
@@ -35,32 +51,33 @@ def page(name):
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")  # pages are found wherever the command runs
-    calls = {name: partial(funcnet, empty, "guide", name) for name in PAGES}
-    calls |= {
+    guide = partial(called, empty, "guide")
+    results = {name: guide(name) for name in PAGES} | {
+        "zh": guide("--lang", "zh"),
+        "fr": guide("--lang", "fr"),
+        "concept zh": guide("concept", "--lang", "zh"),
+        "concept en": guide("concept", "--lang", "en"),
+        "concept.zh zh": guide("concept.zh", "--lang", "zh"),
+        "layer zh": guide("layer", "--lang", "zh"),
+        "unknown": guide("lops"),
+        "unknown json": guide("../data/ORIGIN", "--json"),
+    }
+    calls = {
         "": partial(funcnet, empty, "guide"),
         "json": partial(funcnet, empty, "guide", "--json"),
         "page json": partial(funcnet, empty, "guide", "loops.zh", "--json", encoding="ascii"),
-        "zh": partial(funcnet, empty, "guide", "--lang", "zh"),
-        "fr": partial(funcnet, empty, "guide", "--lang", "fr"),
-        "concept zh": partial(funcnet, empty, "guide", "concept", "--lang", "zh"),
-        "concept en": partial(funcnet, empty, "guide", "concept", "--lang", "en"),
-        "concept.zh zh": partial(funcnet, empty, "guide", "concept.zh", "--lang", "zh"),
-        "layer zh": partial(funcnet, empty, "guide", "layer", "--lang", "zh"),
-        "unknown": partial(funcnet, empty, "guide", "lops"),
-        "unknown json": partial(funcnet, empty, "guide", "../data/ORIGIN", "--json"),
     }
     for encoding in ENCODINGS:
         calls[encoding] = partial(funcnet, empty, "guide", encoding=encoding)
         calls[f"errors {encoding}"] = partial(funcnet, empty, "guide", "errors", encoding=encoding)
         calls[f"concept.zh {encoding}"] = partial(funcnet, empty, "guide", "concept.zh", encoding=encoding)
-    return together(calls)
+    return results | together(calls)
 
 
 def test_list_has_a_line_for_each_page(guide):
-    assert guide[""] == (0, LIST + CHINESE, "")
-    assert guide["zh"] == (0, CHINESE, "")
-    lines = (LIST + CHINESE).splitlines()
-    assert json.loads(guide["json"].out) == {"pages": dict(line.split(maxsplit=1) for line in lines)}
+    assert guide[""] == (0, lines(ENGLISH | CHINESE), "")
+    assert guide["zh"] == (0, lines(CHINESE), "")
+    assert json.loads(guide["json"].out) == {"pages": ENGLISH | CHINESE}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -77,7 +94,7 @@ def test_language(guide):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_narrow_console(guide, encoding):
     """What is missing of an English page are three dots; a Chinese one without its characters is refused."""
-    assert guide[encoding] == (0, LIST + (CHINESE if encoding == "gbk" else NARROW), "")
+    assert guide[encoding] == (0, lines(ENGLISH | (CHINESE if encoding == "gbk" else NARROW)), "")
     assert guide[f"errors {encoding}"] == (0, page("errors").encode(encoding, "replace").decode(encoding), "")
     result = guide[f"concept.zh {encoding}"]
     if encoding == "gbk":
@@ -105,3 +122,32 @@ def test_unknown_page_as_json(guide):
     message = f"guide: unknown page '../data/ORIGIN'; there are {KNOWN}"
     assert (result.status, result.out) == (1, "")
     assert json.loads(result.err) == {"error": "SpecError", "message": message}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
+def test_terminal_gets_the_page_set_in_type(tmp_path):
+    pytest.importorskip("rich")  # an extra; without it a terminal shows the Markdown
+    import pty
+
+    outside, inside = pty.openpty()
+    env = environment(PYTHONIOENCODING="utf-8", TERM="xterm", NO_COLOR="1", COLUMNS="200")
+    process = subprocess.Popen(command("guide", "deploy"), cwd=tmp_path, env=env, stdout=inside)
+    os.close(inside)
+    text = b""
+    while part := _read(outside):
+        text += part
+    os.close(outside)
+    assert process.wait(timeout=60) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+    assert "A trained network elsewhere" in shown
+    assert "fn.save" in shown
+    assert "`" not in shown
+    assert "## " not in shown
+    assert max(len(line.rstrip()) for line in shown.split("\n")) <= 100
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux's way of saying that nobody writes any more
+        return b""

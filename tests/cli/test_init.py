@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from tests.cli import ROOT, funcnet, together
+from tests.cli import ROOT, called, funcnet, together
 
 SOURCES = {
     "iris": fn.data.Iris,
@@ -177,29 +177,28 @@ def asked(tmp_path_factory):
     (folder / "none.csv").write_text("1,2\n3,4.5\n5,6.5\n", encoding="utf-8")
     (folder / "rare.csv").write_text(FEW + "5,a\n6,a\n", encoding="utf-8")
     write(folder / "wide.csv", [f"x{i}" for i in range(50)], [[i * j % 41 / 2 for j in range(50)] for i in range(40)])
-    init = partial(funcnet, folder, "init")
-    calls = {
-        "few": partial(init, "few.csv"),
-        "values": partial(init, "few.csv", "--task", "values", "--out", "values.json"),
-        "labels": partial(init, "few.csv", "--task", "labels", "--out", "labels.json"),
-        "first": partial(init, "few.csv", "--target", "0", "--out", "first.json"),
-        "spaces": partial(init, "some data/few.csv"),
-        "above": partial(init, "some data/few.csv", "--out", "above.json"),
-        "aside": partial(init, "few.csv", "--out", "other/few.json"),
-        "kept": partial(init, "kept.csv"),
-        "force": partial(init, "old.csv", "--force"),
-        "itself": partial(init, "data.json", "--force"),
-        "json": partial(init, "few.csv", "--out", "as.json", "--json"),
-        "json error": partial(init, "few.csv", "--out", "x.json", "--target", "grad", "--json"),
-        "missing": partial(init, "no.csv"),
-        "folder": partial(init, "."),
-        "one": partial(init, "one.csv"),
-        "none": partial(init, "none.csv"),
-        "rare": partial(init, "rare.csv"),
-        "wide": partial(init, "wide.csv"),
-        "nowhere": partial(init, "one.csv", "--task", "numbers"),
+    init = partial(called, folder, "init")
+    return folder, {
+        "few": init("few.csv"),
+        "values": init("few.csv", "--task", "values", "--out", "values.json"),
+        "labels": init("few.csv", "--task", "labels", "--out", "labels.json"),
+        "first": init("few.csv", "--target", "0", "--out", "first.json"),
+        "spaces": init("some data/few.csv"),
+        "above": init("some data/few.csv", "--out", "above.json"),
+        "aside": init("few.csv", "--out", "other/few.json"),
+        "kept": init("kept.csv"),
+        "force": init("old.csv", "--force"),
+        "itself": init("data.json", "--force"),
+        "json": init("few.csv", "--out", "as.json", "--json"),
+        "json error": init("few.csv", "--out", "x.json", "--target", "grad", "--json"),
+        "missing": init("no.csv"),
+        "folder": init("."),
+        "one": init("one.csv"),
+        "none": init("none.csv"),
+        "rare": init("rare.csv"),
+        "wide": init("wide.csv"),
+        "nowhere": init("one.csv", "--task", "numbers"),
     }
-    return folder, together(calls)
 
 
 def test_a_guess_says_how_to_have_it_otherwise(asked):

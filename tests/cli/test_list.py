@@ -1,6 +1,7 @@
 """``funcnet list``: what there is, complete and in whole lines."""
 
 import json
+import re
 import shutil
 from functools import partial
 
@@ -10,32 +11,65 @@ from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS as KINDS_OF_SPECS
 from tests.cli import ROOT, SMALL, funcnet, together
 
-AVERAGE = '      average: "micro" or "macro" or "weighted" = "macro"'
-METRIC = f"""\
-metric
-  accuracy: The fraction of right answers
-  average_precision: Area under the steps of precision over recall: Σ_i (R_i - R_{{i-1}}) P_i, \
-the highest threshold first
-  balanced_accuracy: Mean recall of the classes, so that a rare one counts as much as a common one
-  brier: Mean squared error of the probabilities, (p - t)² for one a row and Σ_k (p_k - t_k)² for classes
-  explained_variance: 1 - Var(t - p) / Var(t), averaged over output columns: R2 but for a constant error, \
-which is forgiven
-  f1: Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 where there are none
-{AVERAGE}
-  log_loss: Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε], \
-ε the spacing of their dtype at 1, as in scikit-learn
-  mae: Mean absolute error, in the target's units
-  perplexity: exp of the mean negative log-probability of the right class: among how many equal choices it guesses
-  precision: Of the rows decided to be of a class, the fraction that are: TP / (TP + FP), 0 where there are none
-{AVERAGE}
-  r2: Coefficient of determination, 1 - Σ (t - p)² / Σ (t - mean t)², averaged over output columns
-  recall: Of the rows of a class, the fraction decided to be: TP / (TP + FN), 0 where there are none
-{AVERAGE}
-  rmse: Root of the mean squared error, in the target's units
-  roc_auc: The probability that a row of the class scores above another, ties counting half: \
-the area under the ROC curve
-  top_k_accuracy: The fraction of rows whose class is among the k likeliest
-      k: an integer = 2
+METRIC = """\
+metric              what it is                     fields
+------------------  -----------------------------  ---------------------------
+accuracy            The fraction of right answers
+average_precision   Area under the steps of
+                      precision over recall: Σ_i
+                      (R_i - R_{i-1}) P_i, the
+                      highest threshold first
+balanced_accuracy   Mean recall of the classes,
+                      so that a rare one counts
+                      as much as a common one
+brier               Mean squared error of the
+                      probabilities, (p - t)² for
+                      one a row and Σ_k (p_k -
+                      t_k)² for classes
+explained_variance  1 - Var(t - p) / Var(t),
+                      averaged over output
+                      columns: R2 but for a
+                      constant error, which is
+                      forgiven
+f1                  Harmonic mean of precision     average: "micro" or "macro"
+                      and recall: 2 TP / (2 TP +     or "weighted" = "macro"
+                      FP + FN), 0 where there are
+                      none
+log_loss            Mean negative log-probability
+                      of the right class;
+                      probabilities are clipped
+                      to [ε, 1 - ε], ε the
+                      spacing of their dtype at
+                      1, as in scikit-learn
+mae                 Mean absolute error, in the
+                      target's units
+perplexity          exp of the mean negative
+                      log-probability of the
+                      right class: among how many
+                      equal choices it guesses
+precision           Of the rows decided to be of   average: "micro" or "macro"
+                      a class, the fraction that     or "weighted" = "macro"
+                      are: TP / (TP + FP), 0
+                      where there are none
+r2                  Coefficient of determination,
+                      1 - Σ (t - p)² / Σ (t -
+                      mean t)², averaged over
+                      output columns
+recall              Of the rows of a class, the    average: "micro" or "macro"
+                      fraction decided to be: TP     or "weighted" = "macro"
+                      / (TP + FN), 0 where there
+                      are none
+rmse                Root of the mean squared
+                      error, in the target's
+                      units
+roc_auc             The probability that a row of
+                      the class scores above
+                      another, ties counting
+                      half: the area under the
+                      ROC curve
+top_k_accuracy      The fraction of rows whose     k: an integer = 2
+                      class is among the k
+                      likeliest
 """
 KINDS = ", ".join(KINDS_OF_SPECS)
 
@@ -67,80 +101,103 @@ def own(kind):
     return [tag for tag in spec.tags(kind) if "." not in tag]
 
 
+def tables(text):
+    """The rows of every table by its first header, each a list of cells whose lines are joined again."""
+    found = {}
+    for part in text.rstrip("\n").split("\n\n"):
+        head, rule, *lines = part.split("\n")
+        assert set(rule) == {"-", " "}
+        ends = [match.span() for match in re.finditer("-+", rule)]
+        rows = found[head.split()[0]] = []
+        for line in lines:
+            cells = [line[start:end].rstrip() for start, end in ends]
+            if cells[0] and not cells[0].startswith("  "):
+                rows.append([[cell] if cell else [] for cell in cells])
+                continue
+            for row, cell in zip(rows[-1], cells, strict=True):
+                if cell.startswith("  "):
+                    row[-1] += ("" if row[-1][-1] in "_/" else " ") + cell.strip()
+                elif cell:
+                    row.append(cell)
+    return found
+
+
 def test_list_contains_every_registered_tag_by_kind(listed):
     assert (listed["all"].status, listed["all"].err) == (0, "")
-    found, kind = {}, ""
-    for line in listed["all"].out.rstrip("\n").split("\n"):
-        if line.startswith("      "):
-            assert ": " in line
-        elif line.startswith("  "):
-            tag, _, about = line[2:].partition(": ")
-            found[kind].append(tag)
-            assert about
-        else:
-            kind = line
-            found[kind] = []
+    assert max(map(len, listed["all"].out.split("\n"))) <= 80
+    found = tables(listed["all"].out)
     assert list(found) == list(KINDS_OF_SPECS)
-    assert found == {kind: own(kind) for kind in KINDS_OF_SPECS}
-    assert {"dense", "batch_norm", "serial", "residual", "graph"} <= set(found["layer"])
+    assert {kind: [row[0][0] for row in rows] for kind, rows in found.items()} == {
+        kind: own(kind) for kind in KINDS_OF_SPECS
+    }
+    assert all(
+        len(about) == 1 and all(": " in one for one in fields) for rows in found.values() for _, about, fields in rows
+    )
+    assert {"dense", "batch_norm", "serial", "residual", "graph"} <= {row[0][0] for row in found["layer"]}
 
 
 def test_list_of_one_kind_is_its_part_of_the_whole(listed):
     assert listed["metric"] == (0, METRIC, "")
-    assert "".join(listed[kind].out for kind in KINDS_OF_SPECS) == listed["all"].out
+    assert {kind: tables(listed[kind].out)[kind] for kind in KINDS_OF_SPECS} == tables(listed["all"].out)
     assert {(listed[kind].status, listed[kind].err) for kind in KINDS_OF_SPECS} == {(0, "")}
 
 
 @pytest.mark.parametrize(
-    ("kind", "lines"),
+    ("kind", "tag", "fields"),
     [
         (
             "layer",
-            """\
-  dense: Affine map of the last axis: y = x @ weight + bias
-      units: an integer
-      use_bias: true or false = true
-      weight_init: an initializer = glorot_uniform
-      bias_init: an initializer = zeros
-""",
+            "dense",
+            [
+                "units: an integer",
+                "use_bias: true or false = true",
+                "weight_init: an initializer = glorot_uniform",
+                "bias_init: an initializer = zeros",
+            ],
         ),
-        ("layer", "      layer: a layer\n      projection: a layer or null = null\n"),
-        ("optimizer", "      learning_rate: a number or a schedule\n      momentum: a number or a schedule = 0.0\n"),
-        ("schedule", "      peak: a number\n      total_steps: an integer or null = null\n      end: a number = 0.0\n"),
-        ("training", '      batch_size: an integer or "full" = 32\n'),
-        ("data", '      scale: "standard" or "minmax" or "robust" or null = null\n'),
+        ("layer", "residual", ["layer: a layer", "projection: a layer or null = null"]),
+        ("optimizer", "sgd", ["learning_rate: a number or a schedule", "momentum: a number or a schedule = 0.0"]),
+        ("schedule", "one_cycle", ["peak: a number", "total_steps: an integer or null = null"]),
+        ("training", "training", ['batch_size: an integer or "full" = 32']),
+        ("data", "iris", ['scale: "standard" or "minmax" or "robust" or null = null']),
     ],
 )
-def test_list_shows_fields_and_defaults(listed, kind, lines):
-    assert lines in listed[kind].out
+def test_list_shows_fields_and_defaults(listed, kind, tag, fields):
+    (row,) = [row for row in tables(listed[kind].out)[kind] if row[0] == [tag]]
+    assert set(fields) <= set(row[2])
 
 
 def test_list_json_says_the_same(listed):
     assert (listed["all json"].status, listed["all json"].err) == (0, "")
     table = json.loads(listed["all json"].out)
     assert table["specs"] == []
-    lines = []
+
+    def unwrapped(cells):
+        return ["".join(cell.split()) for cell in cells]
+
     for kind, tags in table["kinds"].items():
-        lines.append(kind)
-        for tag, of in tags.items():
-            lines += [f"  {tag}: {of['about']}", *(f"      {field}" for field in of["fields"])]
-    assert lines == listed["all"].out.rstrip("\n").split("\n")
+        expected = [[[tag], [of["about"]], of["fields"]] for tag, of in tags.items()]
+        found = tables(listed["all"].out)[kind]
+        assert [list(map(unwrapped, row)) for row in found] == [list(map(unwrapped, row)) for row in expected]
 
 
 def test_list_begins_with_the_specs_at_hand(listed):
     assert (listed["specs"].status, listed["specs"].err) == (0, "")
     begin = [
-        "specs",
-        "  specs/broken.json  not an experiment that can be read",
-        "  specs/digits_mlp.json  digits, serial, softmax_cross_entropy, adamw",
-        "  specs/größe→.json  iris, serial, softmax_cross_entropy, sgd",
-        "  specs/iris.json  iris, serial, softmax_cross_entropy, sgd",
-        "  specs/model.json  not an experiment that can be read",
+        "spec                   what it is",
+        "---------------------  --------------------------------------------",
+        "specs/broken.json      not an experiment that can be read",
+        "specs/digits_mlp.json  digits, serial, softmax_cross_entropy, adamw",
+        "specs/größe→.json      iris, serial, softmax_cross_entropy, sgd",
+        "specs/iris.json        iris, serial, softmax_cross_entropy, sgd",
+        "specs/model.json       not an experiment that can be read",
     ]
     assert listed["specs"].out.replace("\\", "/").split("\n")[: len(begin)] == begin
     assert listed["specs"].out.endswith(listed["all"].out)
     table = json.loads(listed["specs json"].out)["specs"]
-    assert [f"  {one['path']}  {one['about']}".replace("\\", "/") for one in table] == begin[1:]
+    assert [[one["path"].replace("\\", "/"), one["about"]] for one in table] == [
+        line.split(None, 1) for line in begin[2:]
+    ]
 
 
 def test_list_can_read_every_shipped_spec(listed):

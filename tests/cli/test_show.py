@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from tests.cli import ROOT, SMALL, command, environment, funcnet, together
+from tests.cli import ROOT, SMALL, called, command, environment, funcnet, together
 
 DIGITS = """\
-input 64
-layer      type     output  parameters  multiply-adds
----------  -------  ------  ----------  -------------
-dense_0    Dense        64       4,160          4,096
-relu_0     Relu         64           0              0
-dropout_0  Dropout      64           0              0
-dense_1    Dense        64       4,160          4,096
-relu_1     Relu         64           0              0
-dropout_1  Dropout      64           0              0
-head       Dense        10         650            640
----------  -------  ------  ----------  -------------
-total                   10       8,970          8,832
+input 64, batch of 1, float32
+layer      type     output  parameters  forward FLOPs  backward FLOPs  activations
+---------  -------  ------  ----------  -------------  --------------  -----------
+dense_0    Dense        64       4,160          8,256           8,256        256 B
+relu_0     Relu         64           0             64             128        256 B
+dropout_0  Dropout      64           0              0              64        256 B
+dense_1    Dense        64       4,160          8,256          16,448        256 B
+relu_1     Relu         64           0             64             128        256 B
+dropout_1  Dropout      64           0              0              64        256 B
+head       Dense        10         650          1,290           2,570         40 B
+---------  -------  ------  ----------  -------------  --------------  -----------
+total                   10       8,970         17,930          27,658      1.58 kB
 """
 NESTED = {
     "version": 1,
@@ -44,38 +44,38 @@ NESTED = {
     },
 }
 NESTED_TABLE = """\
-input 2 x 5
-layer             type       output            parameters  multiply-adds
-----------------  ---------  ----------------  ----------  -------------
-stem              Dense      2 x 1000               6,000         10,000
-residual_0        Residual   2 x 1000           1,003,000      2,002,000
-  residual_0      Serial     2 x 1000           1,003,000      2,002,000
-    dense_0       Dense      2 x 1000           1,001,000      2,000,000
-    gelu_0        Gelu       2 x 1000                   0              0
-    batch_norm_0  BatchNorm  2 x 1000               2,000          2,000
-fork              Branch     2 x 3 | 2 x 1000       3,003          6,000
-  dense_0         Dense      2 x 3                  3,003          6,000
-  identity_0      Identity   2 x 1000                   0              0
-concat_0          Concat     2 x 1003                   0              0
-head              Dense      2 x 2                  2,008          4,012
-----------------  ---------  ----------------  ----------  -------------
-total                        2 x 2              1,014,011      2,022,012
+input 2 x 5, batch of 1, float32
+layer             type       output             parameters  forward FLOPs  backward FLOPs  activations
+----------------  ---------  -----------------  ----------  -------------  --------------  -----------
+stem              Dense      2 x 1000                6,000         22,000          22,000      8.00 kB
+residual_0        Residual   2 x 1000            1,003,000      4,071,000       8,042,000     24.00 kB
+  residual_0      Serial     2 x 1000            1,003,000      4,069,000       8,040,000     24.00 kB
+    dense_0       Dense      2 x 1000            1,001,000      4,002,000       8,002,000      8.00 kB
+    gelu_0        Gelu       2 x 1000                    0         56,000          14,000      8.00 kB
+    batch_norm_0  BatchNorm  2 x 1000                2,000         11,000          24,000      8.00 kB
+fork              Branch     (2 x 3, 2 x 1000)       3,003         12,006          26,006      8.02 kB
+  dense_0         Dense      2 x 3                   3,003         12,006          24,006         24 B
+  identity_0      Identity   2 x 1000                    0              0               0      8.00 kB
+concat_0          Concat     2 x 1003                    0              0               0      8.02 kB
+head              Dense      2 x 2                   2,008          8,028          16,052         16 B
+----------------  ---------  -----------------  ----------  -------------  --------------  -----------
+total                        2 x 2               1,014,011      4,113,034       8,106,058     48.06 kB
 """
 SINGLE = """\
-input 28 x 28 x 1
-layer    type     output  parameters  multiply-adds
--------  -------  ------  ----------  -------------
-network  Flatten     784           0              0
--------  -------  ------  ----------  -------------
-total                784           0              0
+input 28 x 28 x 1, batch of 1, float32
+layer    type     output  parameters  forward FLOPs  backward FLOPs  activations
+-------  -------  ------  ----------  -------------  --------------  -----------
+network  Flatten     784           0              0               0      3.14 kB
+-------  -------  ------  ----------  -------------  --------------  -----------
+total                784           0              0               0      3.14 kB
 """
 RUN = """\
-input 6
-layer    type   output  parameters  multiply-adds
--------  -----  ------  ----------  -------------
-network  Dense       3          21             18
--------  -----  ------  ----------  -------------
-total                3          21             18
+input 6, batch of 1, float32
+layer    type   output  parameters  forward FLOPs  backward FLOPs  activations
+-------  -----  ------  ----------  -------------  --------------  -----------
+network  Dense       3          21             39              39         12 B
+-------  -----  ------  ----------  -------------  --------------  -----------
+total                3          21             39              39         12 B
 """
 DIGITS_COST = """\
 input 64, batch of 32, float32
@@ -91,9 +91,9 @@ head       Dense        10         650         41,280         14,632          82
 ---------  -------  ------  ----------  -------------  -------------  --------------  --------------
 total                   10       8,970        573,760        146,216         885,056         300,328
 
-pass      FLOPs         bytes moved  peak memory
+pass             FLOPs  bytes moved  peak memory
 --------  ------------  -----------  -----------
-forward   573.76 kFLOP  146.22 kB     69.93 kB
+forward   573.76 kFLOP    146.22 kB     69.93 kB
 """
 FLAT_COST = """\
 input 28 x 28, batch of 7, float32
@@ -103,10 +103,10 @@ network  Flatten     784           0              0              0              
 -------  -------  ------  ----------  -------------  -------------  --------------  --------------
 total                784           0              0              0               0               0
 
-pass      FLOPs   bytes moved  peak memory
+pass       FLOPs  bytes moved  peak memory
 --------  ------  -----------  -----------
-forward   0 FLOP  43.90 kB     43.90 kB
-backward  0 FLOP      0 B      43.90 kB
+forward   0 FLOP     43.90 kB     43.90 kB
+backward  0 FLOP          0 B     43.90 kB
 """
 HINT = "such as --input 28,28,1"
 ERRORS = {  # arguments to the whole message
@@ -171,14 +171,6 @@ def shown(tmp_path_factory):
     show = partial(funcnet, folder, "show")
     calls = {
         "digits_mlp": partial(show, "digits_mlp.json"),
-        "digits_mlp input": partial(show, "digits_mlp.json", "--input", "10,64"),
-        "nested": partial(show, "nested.json", "--input", "2x5"),
-        "nested json": partial(show, "nested.json", "--input", "2,5", "--json"),
-        "single": partial(show, "flat.json", "--input", "(28, 28, 1)"),
-        "cost": partial(show, "digits_mlp.json", "--cost"),
-        "cost json": partial(show, "digits_mlp.json", "--cost", "--batch", "100", "--json"),
-        "cost of a model": partial(show, "flat.json", "--input", "28,28", "--cost", "--batch", "7"),
-        "cost of all rows": partial(show, os.path.join("data", "full.json"), "--cost"),
         "run": partial(show, os.path.join("runs", "run-1")),
         "error json": partial(show, "missing.json", "--json"),
         "help": partial(funcnet, folder, "--help"),
@@ -189,9 +181,19 @@ def shown(tmp_path_factory):
     for encoding in ("gbk", "cp1252", "ascii"):
         calls[f"{encoding} digits_mlp"] = partial(show, "digits_mlp.json", encoding=encoding)
         calls[f"{encoding} error"] = partial(show, "flat.json", "--input", "größe→", encoding=encoding)
-    calls |= {f"error {' '.join(args)}": partial(show, *args) for args in ERRORS}
     calls |= {f"unclear {name}": partial(show, *args) for name, args in UNCLEAR.items()}
-    return together(calls)
+    results, show = together(calls), partial(called, folder, "show")
+    results |= {
+        "digits_mlp input": show("digits_mlp.json", "--input", "10,64"),
+        "nested": show("nested.json", "--input", "2x5"),
+        "nested json": show("nested.json", "--input", "2,5", "--json"),
+        "single": show("flat.json", "--input", "(28, 28, 1)"),
+        "cost": show("digits_mlp.json", "--cost"),
+        "cost json": show("digits_mlp.json", "--cost", "--batch", "100", "--json"),
+        "cost of a model": show("flat.json", "--input", "28,28", "--cost", "--batch", "7"),
+        "cost of all rows": show(os.path.join("data", "full.json"), "--cost"),
+    }
+    return results | {f"error {' '.join(args)}": show(*args) for args in ERRORS}
 
 
 def test_show_prints_the_table_of_an_experiment(shown):
@@ -201,9 +203,9 @@ def test_show_prints_the_table_of_an_experiment(shown):
 def test_show_takes_another_input(shown):
     lines = shown["digits_mlp input"].out.split("\n")
     assert (shown["digits_mlp input"].status, shown["digits_mlp input"].err) == (0, "")
-    assert lines[0] == "input 10 x 64"
-    assert lines[3].split() == ["dense_0", "Dense", "10", "x", "64", "4,160", "40,960"]
-    assert lines[-2].split() == ["total", "10", "x", "10", "8,970", "88,320"]
+    assert lines[0] == "input 10 x 64, batch of 1, float32"
+    assert lines[3].split() == ["dense_0", "Dense", "10", "x", "64", "4,160", "82,560", "82,560", "2.56", "kB"]
+    assert lines[-2].split() == ["total", "10", "x", "10", "8,970", "179,300", "276,580", "15.76", "kB"]
 
 
 def test_show_prints_nested_layers_indented(shown):
@@ -214,8 +216,8 @@ def test_show_json_has_the_same_figures(shown):
     result = shown["nested json"]
     assert (result.status, result.err) == (0, "")
     table = json.loads(result.out)
-    expected = fn.summary(fn.from_json(NESTED), (2, 5), None)
-    assert table["input"] == [2, 5]
+    expected = fn.summary(fn.from_json(NESTED), (2, 5))
+    assert [table["input"], table["batch"], table["dtype"]] == [[2, 5], 1, "float32"]
     assert table["layers"] == [json.loads(json.dumps(line._asdict())) for line in expected]
     assert table["layers"][0] == {
         "path": "",
@@ -223,12 +225,11 @@ def test_show_json_has_the_same_figures(shown):
         "depth": 0,
         "out_shape": [2, 2],
         "parameters": 1_014_011,
-        "multiply_adds": 2_022_012,
-        "forward_flops": None,
-        "forward_bytes": None,
-        "backward_flops": None,
-        "backward_bytes": None,
-        "activation_bytes": None,
+        "forward_flops": 4_113_034,
+        "forward_bytes": 4_352_276,
+        "backward_flops": 8_106_058,
+        "backward_bytes": 8_564_276,
+        "activation_bytes": 48_064,
     }
 
 
@@ -304,16 +305,20 @@ def test_show_on_a_narrow_console(shown, encoding):
     assert shown[f"{encoding} error"] == (1, "", expected.encode(encoding, "replace").decode(encoding))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
-def test_show_on_a_terminal_draws_the_table_with_rich(tmp_path):
-    pytest.importorskip("rich")  # an extra; without it a terminal shows the plain table
+def on_a_terminal(cwd, width, *args, rich=True):
+    """What the command prints on a terminal of some width, without colours."""
+    import fcntl
     import pty
+    import struct
     import subprocess
+    import termios
 
-    shutil.copy(ROOT / "specs" / "digits_mlp.json", tmp_path)
     outside, inside = pty.openpty()
-    env = environment(PYTHONIOENCODING="utf-8", TERM="xterm", NO_COLOR="1", COLUMNS="100")
-    process = subprocess.Popen(command("show", "digits_mlp.json"), cwd=tmp_path, env=env, stdout=inside)
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    env = environment(PYTHONIOENCODING="utf-8", TERM="xterm", NO_COLOR="1")
+    del env["COLUMNS"]
+    whole = command(*args) if rich else [sys.executable, "-c", WITHOUT_RICH, *args]
+    process = subprocess.Popen(whole, cwd=cwd, env=env, stdout=inside)
     os.close(inside)
     text = b""
     while True:
@@ -326,14 +331,60 @@ def test_show_on_a_terminal_draws_the_table_with_rich(tmp_path):
         text += part
     os.close(outside)
     assert process.wait(timeout=60) == 0
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
-    assert plain.startswith("input 64")
-    cells = [re.split(r"\s*[│┃]\s*", line)[1:-1] for line in plain.split("\n") if line[:1] in "│┃" and line]
-    assert cells == [
-        *(re.split(r"\s\s+", line) for line in DIGITS.split("\n")[1:2]),
-        *(re.split(r"\s\s+", line) for line in DIGITS.split("\n")[3:10]),
-        ["total", "", "10", "8,970", "8,832"],
-    ]
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+
+
+WITHOUT_RICH = """
+import sys
+from funcnet.cli import console, main
+console.has_rich = lambda: False
+sys.exit(main(sys.argv[1:]))
+"""
+terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
+
+
+def cells(text, marks="-─"):
+    """The words of every line, rules and empty lines left out."""
+    return [line.split() for line in text.split("\n") if line.strip() and line.strip()[0] not in marks]
+
+
+@terminal
+def test_show_on_a_terminal_draws_the_table_with_rich():
+    pytest.importorskip("rich")  # an extra; without it a terminal shows the plain table
+    found = on_a_terminal(ROOT / "specs", 100, "show", "digits_mlp.json")
+    assert "─" in found
+    assert cells(found) == cells(DIGITS)
+
+
+@terminal
+@pytest.mark.parametrize("rich", [True, False])
+def test_show_wraps_headers_first_where_the_terminal_is_narrow(rich):
+    if rich:
+        pytest.importorskip("rich")
+    found = on_a_terminal(ROOT / "specs", 80, "show", "digits_mlp.json", rich=rich)
+    assert max(map(len, found.split("\n"))) <= 80
+    assert ("─" in found) is rich
+    assert cells(found)[3:] == cells(DIGITS)[2:]
+    first, second = cells(found)[1:3]
+    assert sorted(first + second) == sorted(cells(DIGITS)[1])
+
+
+@terminal
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_show_cuts_no_name_where_the_terminal_is_narrow(width, rich):
+    """Name and type stand in one column then, wrapped between words; every figure is there."""
+    if rich:
+        pytest.importorskip("rich")
+    found = on_a_terminal(ROOT / "specs", width, "show", "digits_denoise_unet.json", rich=rich)
+    assert "…" not in found
+    assert "2,196,768" in found
+    assert "59,409" in found
+    if width == 80:
+        assert max(map(len, found.split("\n"))) <= 80
+        words = found.split()
+        for line in fn.summary(fn.load_spec(ROOT / "specs" / "digits_denoise_unet.json").model, (8, 8, 1))[1:]:
+            assert {line.path.rpartition("/")[2], line.layer, f"{line.forward_flops:,}"} <= set(words)
 
 
 # ----- help and version -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.spec.base import tags
-from tests.cli import ROOT, SMALL, command, environment, funcnet, together
+from tests.cli import ROOT, SMALL, called, command, environment, funcnet, together
 
 LOSSES = ", ".join(tag for tag in tags("loss") if "." not in tag)
 FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
@@ -420,6 +420,8 @@ SETTINGS = {  # VALUE of --set to the whole message
     "loss=huberr": "small.json: $.loss: unknown loss 'huberr', did you mean 'huber'?",
 }
 DEEP = "seed=" + "[" * 100_000
+REAL = ("brackets", "several", "diverges", "overflows", "too-many-rows")
+"""Specs that are tried in processes of their own"""
 FOLDERS = {  # --out to the whole message
     "small.json": "small.json: expected a folder, got a file; choose another --out",
     "finished": "finished: holds a finished run already; choose another --out, or delete it first",
@@ -432,7 +434,7 @@ FOLDERS = {  # --out to the whole message
 
 @pytest.fixture(scope="module")
 def mistakes(tmp_path_factory):
-    """Every mistake, made once; all of them in one folder."""
+    """Every mistake, made once; all of them in one folder. A few are made in processes of their own."""
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "small.json").write_text(SMALL, encoding="utf-8")
     (folder / "latin.json").write_bytes('{"größe": 1}'.encode("latin-1"))
@@ -442,19 +444,22 @@ def mistakes(tmp_path_factory):
         (folder / name).mkdir()
     for path in ("finished/metrics.json", "finished/spec.json", "half/spec.json", "other/notes.txt"):
         (folder / path).write_text("{}", encoding="utf-8")
-    train = partial(funcnet, folder, "train")
-    quiet = ("--progress", "none")
-    calls = {f"spec {name}": partial(train, f"{name}.json", "--out", name, *quiet) for name in SPECS}
-    calls |= {f"spec {name}": partial(train, f"{name}.json") for name in ("missing", "latin", "folder")}
-    calls |= {f"set {setting}": partial(train, "small.json", "--set", setting) for setting in [*SETTINGS, DEEP]}
-    calls |= {f"out {out}": partial(train, "small.json", "--out", out) for out in FOLDERS}
+    train, quiet = partial(funcnet, folder, "train"), ("--progress", "none")
+    calls = {f"spec {name}": partial(train, f"{name}.json", "--out", name, *quiet) for name in REAL}
     calls["json"] = partial(train, "tag.json", "--json")
     calls["json overflows"] = partial(train, "overflows.json", "--json", "--out", "overflows-json")
-    calls["usage"] = partial(train)
+    calls["usage"] = partial(train, "small.json", "--loud")
     calls["usage choice"] = partial(train, "small.json", "--progress", "loud")
-    calls["usage nothing"] = partial(funcnet, folder)
+    calls["usage nothing"] = partial(funcnet, folder, "show")
     calls["usage command"] = partial(funcnet, folder, "tran")
-    return folder, together(calls)
+    calls[f"set {DEEP}"] = partial(train, "small.json", "--set", DEEP)
+    results = together(calls)
+    train = partial(called, folder, "train")
+    results |= {f"spec {n}": train(f"{n}.json", "--out", n, *quiet) for n in SPECS if n not in REAL}
+    results |= {f"spec {name}": train(f"{name}.json") for name in ("missing", "latin", "folder")}
+    results |= {f"set {setting}": train("small.json", "--set", setting) for setting in SETTINGS}
+    results |= {f"out {out}": train("small.json", "--out", out) for out in FOLDERS}
+    return folder, results
 
 
 @pytest.mark.parametrize("name", [name for name, (_, expected) in SPECS.items() if expected is not None])

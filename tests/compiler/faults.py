@@ -547,7 +547,8 @@ def caught(fault: Fault, folder: Path) -> str:
             if not names:
                 continue
             files = [f"tests/compiler/test_{name}.py" for name in names]
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", SKIPPED, *files]
+            options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "", "-k", SKIPPED]
+            command = [sys.executable, "-m", "pytest", *options, *files]
             found = subprocess.run(
                 command, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=SECONDS, check=False
             )

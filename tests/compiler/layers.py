@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import funcnet as fn
-from tests.table import GAIN
+from tests.rows.core import GAIN
 
 Shape = tuple[int, ...]
 Make = Callable[[random.Random, Shape], Any]

@@ -10,7 +10,7 @@ from funcnet.compiler.function import Compiled
 from funcnet.layers.base import apply_child, vjp_child
 from tests.compiler import comparison
 from tests.row import random_like
-from tests.table import LAYERS, LOSSES, OPTIMIZERS, same
+from tests.table import KINDS, LAYERS, LOSSES, OPTIMIZERS, RULES, same
 
 SMALL = comparison.SMALL[0]
 WAYS = [
@@ -27,18 +27,26 @@ def thresholds():
         yield lambda sizes: stack.enter_context(comparison.thresholds(sizes))
 
 
+WHOLE = [pytest.param(False, id="some"), pytest.param(True, id="all", marks=pytest.mark.slow)]
+"""Whether a test tries all that it can, or what every run has the time for"""
+
+
+@pytest.mark.parametrize("whole", WHOLE)
 @pytest.mark.parametrize(("sizes", "without"), WAYS)
-def test_layers(thresholds, sizes, without):
+def test_layers(thresholds, sizes, without, whole):
     thresholds(sizes)
     names = list(LAYERS)
-    if without:  # every fourth in each of these ways
-        names = names[[way.values for way in WAYS].index((sizes, without)) % 4 :: 4]
+    if without:  # every fourth or sixteenth in each of these ways
+        every = 4 if whole else 16
+        names = names[[way.values for way in WAYS].index((sizes, without)) % every :: every]
+    elif not sizes and not whole:
+        names = KINDS
     for name in names:
         row = LAYERS[name]
-        for dtype in (np.float32, np.float64):
+        for dtype in (np.float32, np.float64) if whole else (np.float32,):
             params, state = row.layer.init(fn.Key(0), row.in_shape, dtype)
             x = row.input(fn.Key(1), 4, dtype)
-            for train in (False, True):
+            for train in (False, True) if whole else (True,):
                 ctx = fn.Context(train, fn.Key(5))
                 dy = random_like(row.layer.apply(params, state, x, ctx)[0], fn.Key(3))
 
@@ -52,11 +60,14 @@ def test_layers(thresholds, sizes, without):
                 assert same(again, both(params, state, x, ctx, dy)), (name, dtype, train)
 
 
+@pytest.mark.parametrize("whole", WHOLE)
 @pytest.mark.parametrize(("sizes", "without"), WAYS)
-def test_losses(thresholds, sizes, without):
+def test_losses(thresholds, sizes, without, whole):
     thresholds(sizes)
-    for name, case in LOSSES.items():
-        for dtype in (np.float32, np.float64):
+    names = list(LOSSES)[:: 4 if without and not whole else 1]
+    for name in names:
+        case = LOSSES[name]
+        for dtype in (np.float32, np.float64) if whole else (np.float32,):
             p = case.prediction.astype(dtype)
             t = case.target.astype(dtype) if case.target.dtype.kind == "f" else case.target
             for weight in (None, np.arange(1, len(p) + 1).astype(dtype)):
@@ -68,15 +79,19 @@ def test_losses(thresholds, sizes, without):
                 assert same(Compiled(both, strict=True, without=without)(p, t, weight), both(p, t, weight)), name
 
 
+@pytest.mark.parametrize("whole", WHOLE)
 @pytest.mark.parametrize(("sizes", "without"), WAYS)
-def test_optimizers(thresholds, sizes, without):
+def test_optimizers(thresholds, sizes, without, whole):
     thresholds(sizes)
     names = list(OPTIMIZERS)
-    if sizes or without:  # every third in each of these ways, others in each
-        names = names[[way.values for way in WAYS].index((sizes, without)) % 3 :: 3]
+    if sizes or without:  # every third or twelfth in each of these ways, others in each
+        every = 3 if whole else 12
+        names = names[[way.values for way in WAYS].index((sizes, without)) % every :: every]
+    elif not whole:
+        names = RULES
     for name in names:
         opt = OPTIMIZERS[name]
-        for dtype in (np.float32, np.float64):
+        for dtype in (np.float32, np.float64) if whole else (np.float32,):
             params = {
                 "a": {"weight": fn.Key(1).normal((3, 4), dtype), "bias": fn.Key(2).normal((4,), dtype)},
                 "bias": fn.Key(3).normal((2,), dtype),

@@ -4,6 +4,7 @@ import gc
 import math
 import multiprocessing
 import pickle
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -76,7 +77,7 @@ INSTEAD = "use np.where(condition, a, b), fn.ops.number(x) for a number, fn.ops.
 WHEN = "while it is recorded, when arrays have no values yet"
 VALUE = f"branches on the value of an array, or turns it into a Python number {WHEN}; {INSTEAD}"
 NEEDS = (
-    f"needs the values of an array (a table that it indexes, np.asarray, a function outside NumPy) {WHEN}; "
+    f"needs the values of an array (to index a table, in np.asarray or in a function outside NumPy) {WHEN}; "
     "for a table use fn.ops.take(table, indices)"
 )
 REFUSED = {
@@ -111,7 +112,7 @@ def test_a_layer_that_cannot_be_recorded_runs_as_it_is(f):
         fast(new, (X[:3], Y[:3]))  # recorded again, without another warning
     line, advice = REFUSED[f]
     (message,) = [str(warning.message) for warning in heard if warning.category is fn.CompileWarning]
-    start = "apply of FunctionLayer is not compiled and runs as it is, slower: test_function.py:"
+    start = "apply of FunctionLayer is not compiled and runs slower: test_function.py:"
     assert message.startswith(start)
     assert message.partition(" `")[2] == f"{line}`: {advice}"
     plain, expected = fn.train_step(net, LOSS, opt, compile=False)(ts, (X, Y))
@@ -168,7 +169,7 @@ def test_a_function_that_cannot_be_recorded_at_all():
     def f(x):
         return math.exp(x[0, 0]) * x
 
-    with pytest.warns(fn.CompileWarning, match=r"^f is not compiled and runs as it is, slower: test_function"):
+    with pytest.warns(fn.CompileWarning, match=r"^f is not compiled and runs slower: test_function"):
         assert same(fn.compile(f)(X), f(X))
 
 
@@ -434,7 +435,7 @@ def test_plans_are_bounded():
     fast = Compiled(lambda x: x * 2.0)
     for n in range(function.MOST_PLANS):
         assert len(fast(np.ones(n))) == n
-    with pytest.warns(fn.CompileWarning, match=r"^<lambda> is called with more than 32 shapes and runs as it is"):
+    with pytest.warns(fn.CompileWarning, match=r"^<lambda> is called with more than 32 shapes; it is not compiled"):
         fast(np.ones(function.MOST_PLANS))
     for n in range(function.MOST_PLANS, function.MOST_PLANS + 10):
         assert len(fast(np.ones(n))) == n
@@ -461,7 +462,7 @@ def test_forty_layers_and_a_short_last_batch():
 
 def test_thirty_three_shapes_are_not_recorded_again_and_again(monkeypatch):
     made = []
-    monkeypatch.setattr(function, "record", lambda *args: made.append(1) or record.record(*args))
+    monkeypatch.setattr(function, "record", lambda *args, **how: made.append(1) or record.record(*args, **how))
     fast = Compiled(lambda x: np.tanh(x) * 2.0)
     for n in range(1, 33):
         fast(np.ones(n))
@@ -569,3 +570,151 @@ class Scaled(fn.Layer):
 
     def vjp(self, params, residuals, dy):
         return {}, dy * self.factor
+
+
+Z = np.arange(12.0).reshape(3, 4) ** 2
+DECIDING = {
+    "diff n": (lambda x, k: np.diff(x, n=k).mean(), Z[2], 1, 2),
+    "diff n, shape": (lambda x, k: np.diff(x, n=k) * 2.0, Z[2][:3], 1, 2),
+    "std axis": (lambda x, k: np.std(x, axis=k).mean(), Z, 1, 0),
+    "median axis": (lambda x, k: np.median(x, axis=k).mean(), Z, 1, 0),
+    "norm axis": (lambda x, k: np.linalg.norm(x, axis=k).mean(), Z, 1, 0),
+    "take axis": (lambda x, k: np.take(x, [0, 1], axis=k).mean(), Z, 1, 0),
+    "diagonal offset": (lambda x, k: np.diagonal(x, offset=k).mean(), np.outer(Z[0], Z[0]), 1, 0),
+    "diag k": (lambda x, k: np.diag(x, k).mean(), Z[0], 1, 2),
+    "vander N": (lambda x, k: np.vander(x, k).mean(), Z[0], 1, 3),
+    "tensordot axes": (
+        lambda a, k: np.tensordot(a, a.swapaxes(0, 2), k).mean(),
+        np.arange(27.0).reshape(3, 3, 3),
+        1,
+        2,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+@pytest.mark.parametrize(("f", "a", "first", "later"), DECIDING.values(), ids=DECIDING)
+def test_a_number_that_decides_a_shape_is_not_recorded(f: Any, a: Any, first: Any, later: Any) -> None:
+    for kind in (int, np.int64, np.array):
+        g = fn.compile(f)
+        for i in range(4):
+            assert np.array_equal(g(a + i, kind(first)), f(a + i, first))
+        assert np.array_equal(g(a, kind(later)), f(a, later))
+
+
+def looked_up(t: Any, labels: Any) -> Any:
+    t[labels]  # a check: IndexError for labels out of range
+    return t * 2.0
+
+
+def weighted(t: Any, weights: Any) -> Any:
+    try:
+        np.average(t, weights=weights)
+    except ZeroDivisionError:
+        return t * 0.0
+    return t * 1.0
+
+
+def divided(t: Any, k: Any) -> Any:
+    try:
+        1 / k
+    except ZeroDivisionError:
+        return t * 0.0
+    return t * 1.0
+
+
+T = np.array([1.0, 2.0, 3.0])
+RAISES = {
+    "index": (looked_up, np.array([0, 1]), np.array([0, 9])),
+    "average": (weighted, T + 1, T * 0),
+    "division": (divided, 2.0, 0.0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+@pytest.mark.parametrize(("f", "good", "bad"), RAISES.values(), ids=RAISES)
+def test_an_unused_call_still_raises(f: Any, good: Any, bad: Any) -> None:
+    def outcome(h: Any) -> Any:
+        try:
+            return h(T, bad).tolist()
+        except Exception as error:
+            return repr(error)
+
+    g = fn.compile(f)
+    for _ in range(4):
+        assert np.array_equal(g(T, good), f(T, good))
+    assert outcome(g) == outcome(f)
+
+
+@ops.primitive()
+def inliers(x: Any) -> Any:
+    return x[np.abs(x) < 10]
+
+
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+def test_a_primitive_whose_shape_depends_on_values_is_found_out() -> None:
+    def f(x: Any) -> Any:
+        return x - inliers(x).mean()
+
+    x, g = np.arange(5.0), fn.compile(f)
+    for _ in range(4):
+        assert np.array_equal(g(x), f(x))
+    x[0] = 100.0
+    assert np.array_equal(g(x), f(x))
+
+
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+def test_arguments_that_are_equal_and_not_alike() -> None:
+    def three(q: Any, k: Any, v: Any) -> Any:
+        return q - v if q is k else q + k + v
+
+    def keys(d: Any) -> Any:
+        return [np.arange(2) * k for k in d]
+
+    def sign(x: Any, c: Any) -> Any:
+        return x * math.copysign(1.0, c.imag)
+
+    g, a, b = fn.compile(three), np.arange(3.0), np.arange(3.0) * 10
+    for _ in range(4):
+        assert np.array_equal(g(a, b, b), three(a, b, b))
+    assert np.array_equal(g(a, a, b), three(a, a, b))
+    g = fn.compile(keys)
+    for _ in range(4):
+        g({1: a})
+    assert g({1.0: a})[0].dtype == np.float64
+    g = fn.compile(sign)
+    for _ in range(4):
+        g(a, complex(1, 0.0))
+    assert np.array_equal(g(a, complex(1, -0.0)), sign(a, complex(1, -0.0)))
+    g = fn.compile(lambda dt: dt * 2)
+    for _ in range(4):
+        g(np.timedelta64(3, "s"))
+    assert g(np.timedelta64(3, "m")) == np.timedelta64(6, "m")
+
+
+@attrs.frozen
+class Loss(fn.losses.ElementwiseLoss):
+    """A loss that reads a global."""
+
+    def term(self, prediction: Any, target: Any) -> Any:
+        return GAIN * (prediction - target) ** 2
+
+    def slope(self, prediction: Any, target: Any) -> Any:
+        return GAIN * 2.0 * (prediction - target)
+
+
+GAIN = 1.0
+
+
+@pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
+def test_a_compiled_function_inside_another_tells_what_it_reads(monkeypatch: Any) -> None:
+    net = fn.Dense(1)
+    params, state = net.init(fn.Key(0), (3,), np.float64)
+    inner = fn.value_and_grad(net, Loss())
+    g = fn.compile(lambda params, x, y: inner(params, state, x, y, fn.EVAL)[0])
+    x, y = np.ones((4, 3)), np.zeros((4, 1))
+    first = float(g(params, x, y))
+    for _ in range(3):
+        g(params, x, y)
+    monkeypatch.setattr(sys.modules[__name__], "GAIN", 100.0)
+    assert float(g(params, x, y)) == pytest.approx(100.0 * first)

@@ -130,7 +130,7 @@ def test_what_changes_is_seen_and_put_back(name: str) -> None:
     assert hidden.unchanged()
     change(3.0)
     assert not hidden.unchanged()
-    assert len(hidden.changed()) == 1
+    assert hidden.changed()
     if name not in ("a default", "a view that cannot be written to"):
         hidden.restore()
         assert hidden.unchanged()
@@ -205,15 +205,19 @@ PROBLEMS: dict[str, tuple[Callable[..., Any], str]] = {
 def test_what_cannot_be_watched(name: str) -> None:
     f, problem = PROBLEMS[name]
     assert problem in Hidden(f).problem
-    with pytest.raises(fn.TraceError, match="pass what it reads in as an argument"):
+    with pytest.raises(fn.TraceError, match="pass the value in as an argument"):
         fn.compile(f, strict=True)(np.ones(2))
 
 
 def test_a_large_array_that_cannot_be_written_to() -> None:
-    table = np.zeros(1 << 18)
-    table.flags.writeable = False
-    hidden = Hidden(lambda x: x * table[0])
-    assert not hidden.problem
+    table = np.frombuffer(np.zeros(1 << 18).tobytes()).reshape(-1, 2)
+    assert not Hidden(lambda x: x * table[0]).problem
+    locked = np.zeros(1 << 18)
+    locked.flags.writeable = False  # which can be undone
+    assert (
+        "or keep them in bytes: locked = np.frombuffer(locked.tobytes(), locked.dtype)"
+        in Hidden(lambda x: x * locked[0]).problem
+    )
 
 
 def test_the_library_reads_constants_alone() -> None:

@@ -4,9 +4,10 @@ import pytest
 
 from tests.compiler.comparison import Difference
 from tests.compiler.networks import FIXED, network
+from tests.table import of_those
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", of_those(range(6), (0,)))
 def test_random(part):
     failures = []
     for seed in range(part * 10, part * 10 + 10):
@@ -18,6 +19,9 @@ def test_random(part):
     assert not failures, "\n".join([*failures, f"{command} prints a smaller network"])
 
 
-@pytest.mark.parametrize("name", FIXED)
+EVERY_RUN = [name for name in FIXED if name.endswith("float32") and name != "lstm states float32"]
+
+
+@pytest.mark.parametrize("name", of_those(FIXED, EVERY_RUN))
 def test_fixed(name):
     assert FIXED[name].check(steps=3) == "equal"

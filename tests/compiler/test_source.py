@@ -19,9 +19,11 @@ from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.data.preparation import input_shape
 from funcnet.optim.schedules import bind
 from tests.row import Row, random_like
-from tests.table import LAYERS, LOSSES, OPTIMIZERS, TRANSFORMS, same
+from tests.table import KINDS, LAYERS, LOSSES, OPTIMIZERS, RULES, TRANSFORMS, of_those, same
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.json"))
+EVERY_RUN = [path for path in SPECS if path.stem in ("digits_mlp", "sine_tanh", "two_layer_relu")]
+"""Specs that every run of the tests prints"""
 TEACHER = fn.serial(fn.Dense(100, use_bias=False), fn.Relu(), fn.Dense(10, use_bias=False))
 
 
@@ -58,7 +60,7 @@ def steps_agree(net, loss, opt, in_shape, batch, x, y, dtype, planned, steps=3):
 
 
 @pytest.mark.parametrize("planned", [False, True])
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", of_those(SPECS, EVERY_RUN), ids=lambda path: path.stem)
 def test_every_spec(path, planned):
     e = fn.load_spec(path)
     in_shape, dtype = input_shape(e.data, fn.Key(e.seed), path.parent), np.dtype(e.dtype)
@@ -71,7 +73,7 @@ def test_every_spec(path, planned):
 
 
 @pytest.mark.parametrize("planned", [[], ["--planned"]])
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", of_those(SPECS, EVERY_RUN), ids=lambda path: path.stem)
 def test_every_file_runs(path, planned, tmp_path, capsys):
     file = tmp_path / "model.py"
     assert main(["source", str(path), "--out", str(file), *planned]) == 0
@@ -104,7 +106,9 @@ def test_a_teacher_would_write_it_so():
 
 
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if isinstance(row.in_shape, tuple)])
+@pytest.mark.parametrize(
+    "name", of_those([name for name, row in LAYERS.items() if isinstance(row.in_shape, tuple)], KINDS)
+)
 def test_every_layer(name, train):
     row = LAYERS[name]
     params, state = row.layer.init(fn.Key(0), row.in_shape, np.float64)
@@ -134,7 +138,7 @@ def test_every_loss(name):
 
 
 @pytest.mark.parametrize("planned", [False, True])
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in TRANSFORMS])
+@pytest.mark.parametrize("name", of_those([name for name in OPTIMIZERS if name not in TRANSFORMS], RULES))
 def test_every_optimizer(name, planned):
     net, x, y = fn.serial(fn.Dense(3), fn.Tanh(), fn.Dense(1)), fn.Key(1).normal((6, 2)), fn.Key(2).normal((6, 1))
     steps_agree(net, fn.losses.MeanSquaredError(), OPTIMIZERS[name], (2,), 6, x, y, np.float64, planned, steps=8)

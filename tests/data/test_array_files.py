@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import funcnet as fn
-from funcnet import data
+from funcnet import data, files
 from funcnet.data import Stream, prepare
 from funcnet.data.sources.arrays import npy_piece
 from funcnet.data.sources.hdf5 import hdf5_piece
@@ -398,6 +398,17 @@ HDF5 = {
     "chunk": "'chunk' declares 4 bytes, but the file holds 0; it was not written completely",
     "wide": "'wide' holds nothing: float64 of shape (1000000000000, 0)",
 }
+
+
+def test_a_dataset_that_grows_too_much_is_refused(tmp_path, monkeypatch):
+    """The real limit is 256 MB; here it is a kilobyte."""
+    monkeypatch.setattr(files, "HARMLESS", 1000)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.zeros((10, 10**5)), chunks=(10, 10**5), compression="gzip")
+    size = (tmp_path / "a.h5").stat().st_size
+    assert message(lambda: hdf5_piece(tmp_path / "a.h5", "x")) == (
+        f"{tmp_path / 'a.h5'}: 'x' declares 8000000 bytes, in a file of {size}; save it uncompressed"
+    )
 
 
 @pytest.mark.parametrize("name", HDF5)

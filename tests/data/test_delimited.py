@@ -111,6 +111,11 @@ def test_labels_that_are_numbers_are_ordered_as_numbers(tmp_path):
     assert found.train.y.tolist() == [2, 1, 0]
 
 
+def test_labels_with_numbers_in_them_are_ordered_by_those(tmp_path):
+    found = prepared(tmp_path, "a,y\n1,c10\n2,c9\n3,c2\n4,b\n5,c02\n", categorical="y")
+    assert found.preprocess["classes"] == ["b", "c02", "c2", "c9", "c10"]
+
+
 def test_several_targets_and_a_weight(tmp_path):
     found = table(tmp_path, "a,u,v,w\n1,2,3,0.5\n4,5,6,2\n", target=["v", "u"], weight="w")
     assert list(found.x.columns) == ["a"]

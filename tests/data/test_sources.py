@@ -41,6 +41,18 @@ def test_digits_are_the_published_ones(tmp_path):
     assert y[:10].tolist() == list(range(10))
 
 
+def test_noisy_digits_are_the_digits_and_normal_noise(tmp_path):
+    x, y = data.NoisyDigits(deviation=0.3).table(tmp_path, KEY)[:2]
+    assert x.shape == y.shape == (1797, *data.NoisyDigits().in_shape(tmp_path)) == (1797, 8, 8, 1)
+    assert np.array_equal(y.reshape(1797, 64) * 16.0, data.Digits().table(tmp_path, KEY).x)
+    noise = (x - y) / 0.3
+    assert abs(noise.mean()) < SIGMAS / noise.size**0.5
+    assert abs(noise.var() - 1.0) < SIGMAS * (2.0 / noise.size) ** 0.5
+    assert np.array_equal(data.NoisyDigits(0.0).table(tmp_path, KEY).x, y)
+    assert np.array_equal(data.NoisyDigits(0.3).table(tmp_path, KEY).x, x)
+    assert not np.array_equal(data.NoisyDigits(0.3).table(tmp_path, KEY.fold(1)).x, x)
+
+
 def test_iris_is_fishers(tmp_path):
     x, y, classes = data.Iris().table(tmp_path, KEY)[:3]
     assert (x.shape, y.shape) == ((150, 4), (150,))

@@ -12,7 +12,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import optim, tree
-from tests.table import OPTIMIZERS, TRANSFORMS, same
+from tests.table import OPTIMIZERS, RULES as EVERY_RUN, TRANSFORMS, of_those, same
 
 RULES = [name for name in OPTIMIZERS if name not in TRANSFORMS]
 
@@ -142,7 +142,7 @@ FAST = ("unusual", "chain_named")
 """Rows with decays below 0.6, for which ``ops.settle`` is too seldom by a few steps, once"""
 
 
-@pytest.mark.parametrize("name", [name for name in RULES if "schedules" not in name])
+@pytest.mark.parametrize("name", of_those([name for name in RULES if "schedules" not in name], ("adam", "nadam")))
 def test_state_whose_gradient_has_died_does_not_become_subnormal(name: str) -> None:
     found = 0
     opt, key = OPTIMIZERS[name], fn.Key(3)
@@ -162,7 +162,7 @@ def test_state_whose_gradient_has_died_does_not_become_subnormal(name: str) -> N
 # ----- compiled -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", of_those(RULES, EVERY_RUN))
 def test_a_compiled_step_is_the_plain_one_and_warns_of_nothing(name: str) -> None:
     net, loss, opt = fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(1)), fn.losses.MeanSquaredError(), OPTIMIZERS[name]
     x, y = fn.Key(1).normal((6, 3), np.float32), fn.Key(2).normal((6, 1), np.float32)
@@ -229,8 +229,7 @@ def test_muon_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
     u, s, v = np.linalg.svd(-updates["w"] / max(1.0, shape[1] / shape[0]) ** 0.5, full_matrices=False)
     assert np.all((s > 0.6) & (s < 1.3))
     left, _, right = np.linalg.svd(grads["w"], full_matrices=False)
-    np.testing.assert_allclose((u * np.sign(np.sum(u * left, 0))) @ np.diag(np.sign(np.sum(v * right, 1))) @ v,
-                               left @ right, atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(u @ v, left @ right, atol=1e-13)  # unlike u and v, known where singular values are equal
 
 
 def test_muon_leaves_the_rest_to_adamw() -> None:

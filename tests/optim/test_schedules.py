@@ -35,7 +35,10 @@ BY_HAND: dict[str, tuple[optim.Schedule, dict[int, float]]] = {
         {0: 0.25, 2: 0.625, 4: 1.0, 7: 0.525, 10: 0.05, 99: 0.05},
     ),
     "one_cycle_at_once": (optim.OneCycle(1.0, 2, pct_start=0.1), {0: 1.0, 2: 4e-6}),
-    "warmup": (optim.Warmup(optim.StepDecay(1.0, 2, 0.5), 4, start=0.2), {0: 0.2, 2: 0.6, 4: 1.0, 5: 1.0, 6: 0.5, 8: 0.25}),
+    "warmup": (
+        optim.Warmup(optim.StepDecay(1.0, 2, 0.5), 4, start=0.2),
+        {0: 0.2, 2: 0.6, 4: 1.0, 5: 1.0, 6: 0.5, 8: 0.25},
+    ),
     "joined": (
         optim.Joined((3.0, optim.Linear(2.0, 2, 1.0), optim.Warmup(5.0, 2)), (2, 6)),
         {0: 3.0, 1: 3.0, 2: 2.0, 3: 1.5, 4: 1.0, 5: 1.0, 6: 0.0, 7: 2.5, 8: 5.0, 99: 5.0},

@@ -1,1 +1,13 @@
-"""Rows of the table of layers, one family a file: each defines ``ROWS``."""
+"""Rows of the table of layers, a file for each family, which defines ``ROWS``."""
+
+FAMILIES = (
+    "core",
+    "activations",
+    "attention",
+    "basic",
+    "combinators",
+    "convolution",
+    "ensemble",
+    "pooling",
+    "recurrent",
+)

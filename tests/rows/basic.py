@@ -1,4 +1,4 @@
-"""Rearranging, affine layers, normalizations and noise beyond those that stand in the table itself."""
+"""Rearranging, affine layers, normalizations and noise beyond those of ``core.py``."""
 
 import funcnet as fn
 from funcnet import initializers

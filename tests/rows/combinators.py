@@ -1,4 +1,4 @@
-"""Wrappers and other combinators beyond those that stand in the table itself."""
+"""Wrappers and other combinators beyond those of ``core.py``."""
 
 import funcnet as fn
 from tests.row import Row

@@ -250,12 +250,12 @@ def test_a_checkpoint_holds_every_bit(tmp_path):
     path = checkpoint.write(tmp_path, checkpoint.Saved(before, {"a": [1, None]}))
     again = read(path)
     assert again.facts == {"a": [1, None]}
-    ts, old = again.progress.train_state, before.train_state
+    ts, old = again.snapshot.train_state, before.train_state
     for part in ("params", "state", "opt_state"):
         assert digest(getattr(ts, part)) == digest(getattr(old, part))
         assert list(tree.flatten(getattr(ts, part))) == list(tree.flatten(getattr(old, part)))
     assert (ts.key, ts.step) == (old.key, 8)
-    assert (again.progress.history, again.progress.recent) == (before.history, before.recent)
+    assert (again.snapshot.history, again.snapshot.recent) == (before.history, before.recent)
     assert ts.opt_state["adamw_0"]["step"].dtype == np.int64
 
 
@@ -281,7 +281,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
     spec = experiment(checkpoint=fn.Checkpoint(every_epochs=1, keep_last=2, keep_best=2, monitor="validation/accuracy"))
     run = fn.run(spec, tmp_path / "run")
     kept = [read(path) for path in checkpoint.listed(tmp_path / "run" / "checkpoints")]
-    steps = [one.progress.train_state.step for one in kept]
+    steps = [one.snapshot.train_state.step for one in kept]
     assert steps[:2] == [72, 66]
     assert len(steps) <= 4
     best = max(row["validation/accuracy"] for row in run.history)
@@ -433,6 +433,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_143(tmp_path):
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGKILL")
 def test_kills_at_random_moments_lose_nothing(tmp_path):
     """A reduced form of tests/benchmarks/kills.py, which does it 200 times."""

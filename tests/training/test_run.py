@@ -23,7 +23,7 @@ import funcnet as fn
 import funcnet.experiments.run as run_module
 from funcnet import data, initializers, losses, metrics, optim, tree
 from funcnet.data import prepare
-from funcnet.experiments.experiment import Npz as Initial
+from funcnet.experiments.experiment import InitialNpz as Initial
 from funcnet.spec.codec import to_dict
 
 FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]

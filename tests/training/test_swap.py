@@ -14,7 +14,7 @@ LINES = {
     "sgd": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
     "adam": "adam",
     "adamw": {"type": "adamw", "learning_rate": {"type": "cosine", "peak": 0.003}},
-    "rmsprop": {"type": "rmsprop", "learning_rate": {"type": "step", "initial": 0.001, "every": 60}},
+    "rmsprop": {"type": "rmsprop", "learning_rate": {"type": "step_decay", "initial": 0.001, "every": 60}},
     "clip_by_global_norm": {
         "type": "chain",
         "steps": [{"type": "clip_by_global_norm", "max_norm": 1.0}, {"type": "sgd", "learning_rate": 0.1}],

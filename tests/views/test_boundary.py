@@ -190,6 +190,24 @@ def test_many_classes_are_counted_where_the_legend_ends():
     assert texts(root)[-1] == "… and 19 more"
 
 
+@pytest.mark.parametrize(
+    ("classes", "legend"),
+    [
+        (sorted(map(str, range(12))), [str(i) for i in range(12)]),
+        (sorted(f"c{i}" for i in range(12)), [f"c{i}" for i in range(12)]),
+        (("1", "-1", "0.5"), ["-1", "0.5", "1"]),
+        (("low", "middle", "high"), ["low", "middle", "high"]),  # words stay in the order of the labels
+        (("v2 b", "v10 a", "v2 a"), ["v2 a", "v2 b", "v10 a"]),
+    ],
+)
+def test_the_legend_sorts_numbers_as_numbers(classes, legend):
+    """Each name with the marker of its label."""
+    root = parse(UNIT, np.zeros(35, int), *NOWHERE, classes)
+    names = [text.text for text in root.findall(f"{SVG}text") if text.get("font-size") == "11"]
+    assert names[-len(legend) :] == legend
+    assert [label for label, _, _ in points(root)] == [list(classes).index(name) for name in legend]
+
+
 def test_classes_differ_in_colour_and_without_it():
     assert len(set(COLOURS)) == 7
     assert len(set(HATCHES)) == len(set(MARKERS)) == 8

@@ -151,11 +151,30 @@ def test_missing_values_leave_no_gap():
     assert not any("not finite" in text for text in texts(panel))
 
 
-def test_rows_of_one_epoch_stand_by_step():
-    history = [{"step": step, "epoch": step / 100, "loss": 1.0 / step} for step in (20, 40, 60, 100)]
+@pytest.mark.parametrize(
+    ("steps", "labels"),
+    [
+        ((20, 40, 60, 100), {"0": 60, "0.2": 116, "0.4": 172, "0.6": 228, "0.8": 284, "1.0": 340}),
+        ((5, 10, 20), {"0": 60, "0.05": 130, "0.10": 200, "0.15": 270, "0.20": 340}),
+        ((40,), {"0": 60, "0.2": 130, "0.4": 200, "0.6": 270, "0.8": 340}),
+        ((100,), {"1": 200}),
+        ((100, 200), {"0": 60, "1": 200, "2": 340}),
+    ],
+)
+def test_rows_stand_by_epoch_even_within_one(steps, labels):
+    history = [{"step": step, "epoch": step / 100, "loss": 1.0 / step} for step in steps]
     panel = panels(parse(history))["loss"]
+    assert "epoch" in texts(panel)
+    assert "step" not in texts(panel)
+    assert ticks(panel, "middle") == labels
+    places = [x for line in lines(panel) for x, _ in line] or [x for x, _, _ in circles(panel, "point")]
+    high = max(float(label) for label in labels) if len(steps) > 1 else 0.8
+    assert places == pytest.approx([60 + 280 * step / 100 / high for step in steps] if steps != (100,) else [200])
+
+
+def test_rows_without_epochs_stand_by_step():
+    panel = panels(parse([{"step": step, "loss": 1.0 / step} for step in (20, 40, 60, 100)]))["loss"]
     assert "step" in texts(panel)
-    assert "epoch" not in texts(panel)
     assert [x for x, _ in lines(panel)[0]] == [116, 172, 228, 340]
 
 
@@ -163,7 +182,7 @@ def test_a_single_row_is_a_point():
     panel = panels(parse([{"step": 100, "epoch": 1, "loss": 0.5, "validation/loss": 0.5}]))["loss"]
     assert lines(panel) == lines(panel, VALIDATION) == circles(panel, "best") == []
     assert circles(panel, "point") == [(200, 145, TRAINING), (200, 145, VALIDATION)]
-    assert ticks(panel, "middle") == {"100": 200}
+    assert ticks(panel, "middle") == {"1": 200}
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, -3.0, 1e-12, -1e200])
@@ -224,7 +243,7 @@ def test_thousands_of_rows_are_thinned_and_keep_extremes(holes):
     values = 2.0 + np.sin(np.arange(6000) / 50.0)
     values[1234], values[4321] = 9.0, -7.0
     values[3000 : 3000 + holes] = np.nan
-    panel = panels(parse([{"step": i, "epoch": 1, "loss": v} for i, v in enumerate(values)]))["loss"]
+    panel = panels(parse([{"step": i, "loss": v} for i, v in enumerate(values)]))["loss"]
     found = lines(panel)
     points = [point for line in found for point in line]
     assert len(found) == (2 if holes else 1)

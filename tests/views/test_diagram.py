@@ -1,5 +1,6 @@
 """Pictures of networks: every layer in a box of its own, no box on another, lines from box to box."""
 
+import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,19 @@ NETS = {
         ),
         ((3,), (3,)),
     ),
+    "two outputs": (
+        fn.Graph(
+            inputs=("image", "text"),
+            nodes={
+                "flat": (fn.serial(fn.Flatten(), fn.Dense(4)), "image"),
+                "words": (fn.Dense(3), "text"),
+                "both": (fn.Concat(), ("flat", "words")),
+            },
+            outputs=("both", "words"),
+        ),
+        ((2, 2), (5,)),
+    ),
+    "long titles": (fn.serial(a_name_longer_than_its_layers=fn.Residual(fn.Residual(fn.Relu()))), (2,)),
     "wrappers": (fn.serial(fn.Remat(fn.Frozen(fn.Dense(2))), fn.Bidirectional(fn.GRU(2))), (3, 2)),
 }
 
@@ -85,17 +99,128 @@ def test_two_directions_stand_side_by_side():
     assert drawn.mermaid.count("input -->") == 2
 
 
-def test_long_edges_of_a_graph_run_around_the_boxes():
-    drawn = fn.diagram(*NETS["unet"])
-    boxes = [box[:4] for box in drawn.block.parts[0][2].boxes()]
-    lines = [mark for mark in drawn.block.parts[0][2].marks if "polyline" in mark]
-    assert len(lines) == 15  # an edge each, the output's among them
-    for mark in lines:
-        points = [tuple(map(float, point.split(","))) for point in mark.split('"')[3].split()]
-        for (ax, ay), (bx, by) in pairwise(points):
-            for t in (0.02, 0.25, 0.5, 0.75, 0.98):
-                x, y = ax + t * (bx - ax), ay + t * (by - ay)
-                assert not any(left < x < left + w and top < y < top + h for left, top, w, h in boxes)
+class Picture:
+    """What stands in an SVG, in its own coordinates: lines as points close together, boxes, and texts."""
+
+    def __init__(self, svg):
+        self.lines, self.tips, self.solid, self.frames, self.texts = [], [], [], [], []
+        self.read(ET.fromstring(svg), 0.0, 0.0)
+
+    def read(self, element, x, y):
+        for node in element:
+            tag, get = node.tag.rpartition("}")[2], lambda name, node=node: float(node.get(name))
+            if tag == "g":
+                left, top = map(float, re.findall(r"[-\d.]+", node.get("transform")))
+                self.read(node, x + left, y + top)
+            elif tag in ("polyline", "path") and node.get("class") == "e":
+                points = [(x + a, y + b) for a, b in (polyline(node) if tag == "polyline" else path(node))]
+                self.lines.append(points)
+                if node.get("marker-end"):
+                    self.tips.append(points[-1])
+            elif tag == "rect" and node.get("class"):
+                box = x + get("x"), y + get("y"), get("width"), get("height")
+                pill = node.get("style") is not None
+                (self.solid if node.get("class") == "b" or pill else self.frames).append(box)
+            elif tag == "circle":
+                self.solid.append((x + get("cx") - 8, y + get("cy") - 8, 16.0, 16.0))
+            elif tag == "text":
+                wide = 6.6 * len(node.text)
+                left = x + get("x") - (wide / 2 if node.get("text-anchor") == "middle" else 0)
+                self.texts.append((left, y + get("y") - 9, wide, 10.0, node.text))
+
+
+def between(points):
+    """Points on the straight lines through some points, at most 2 apart."""
+    for (ax, ay), (bx, by) in pairwise(points):
+        n = 1 + int(max(abs(bx - ax), abs(by - ay)) / 2)
+        yield from ((ax + i / n * (bx - ax), ay + i / n * (by - ay)) for i in range(n))
+    yield points[-1]
+
+
+def polyline(node):
+    return list(between([tuple(map(float, point.split(","))) for point in node.get("points").split()]))
+
+
+def path(node):
+    points = []
+    for command, numbers in re.findall(r"([MVC])([^MVC]+)", node.get("d")):
+        n = list(map(float, re.split("[ ,]", numbers)))
+        if command == "M":
+            points.append((n[0], n[1]))
+        elif command == "V":
+            points.append((points[-1][0], n[0]))
+        else:
+            (x, y), steps = points[-1], [i / 20 for i in range(1, 21)]
+            for t in steps:
+                f = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+                points.append(
+                    tuple(sum(w * v for w, v in zip(f, (s, *n[i::2]), strict=True)) for i, s in ((0, x), (1, y)))
+                )
+    return list(between(points))
+
+
+def inside(x, y, box, margin=0.5):
+    left, top, width, height = box[:4]
+    return left + margin < x < left + width - margin and top + margin < y < top + height - margin
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_lines_run_around_the_boxes_and_the_words(name):
+    drawn = Picture(fn.diagram(*NETS[name]).svg)
+    assert drawn.lines
+    for points in drawn.lines:
+        for x, y in points:
+            assert not any(inside(x, y, box) for box in drawn.solid)
+            assert not [text for *text, words in drawn.texts if inside(x, y, text) and words != "+"]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_an_arrow_ends_at_a_box_and_not_at_a_frame(name):
+    """On the top of a box or a name, at the side of the circle of a sum, or above the word output."""
+    drawn = Picture(fn.diagram(*NETS[name]).svg)
+    words = [(left, top - 4, wide, 10.0) for left, top, wide, _, text in drawn.texts if text.startswith("output ")]
+    for x, y in drawn.tips:
+        tops = [box for box in [*drawn.solid, *words] if abs(box[1] - y) < 1.5 and box[0] <= x <= box[0] + box[2]]
+        sides = [box for box in drawn.solid if box[2] == 16.0 and abs(box[0] + 17 - x) < 1.5]
+        assert tops or sides
+    assert len(set(drawn.tips)) == len(drawn.tips)  # two lines into one box end beside one another
+
+
+def test_frames_of_graphs_say_no_more_than_their_class():
+    graph = fn.diagram(*NETS["siamese"])
+    assert ">Graph<" in graph.svg
+    assert "inputs=" not in graph.svg
+
+
+def test_every_output_of_a_graph_is_named():
+    nodes = {"one": (fn.Dense(2), "x"), "two": (fn.Dense(3), "one")}
+    drawn = fn.diagram(fn.Graph(inputs="x", nodes=nodes, outputs=("two", "one")), (4,))
+    texts = [text for *_, text in Picture(drawn.svg).texts]
+    assert {"x", "output: one", "output: two", "output (3, 2)"} <= set(texts)
+    assert drawn.mermaid.count("output: ") == 2
+    assert '  output["output (3, 2)"]' in drawn.mermaid
+
+
+def test_the_main_column_of_a_unet_and_its_skips_are_upright():
+    drawn = Picture(fn.diagram(*NETS["unet"]).svg)
+    middles = [left + width / 2 for left, _, width, _ in drawn.solid]
+    assert max(middles) - min(middles) < 1.5
+    skips = [points for points in drawn.lines if max(x for x, _ in points) > max(middles) + 50]
+    assert len(skips) == 2
+    for points in skips:
+        far = max(x for x, _ in points)
+        ways = [y for x, y in points if x > far - 0.2]
+        assert max(ways) - min(ways) > 400
+
+
+def test_long_settings_are_wrapped_and_not_cut():
+    (box,) = fn.diagram(fn.Conv2D(16, 3, use_bias=False, padding="valid", strides=2), (9, 9, 1)).block.boxes()
+    assert box[-1].label() == [
+        "Conv2D",
+        "filters=16, kernel_size=3, strides=2,",
+        "padding=valid, use_bias=False",
+        "4 x 4 x 16, 144 params",
+    ]
 
 
 def test_mermaid():
@@ -112,12 +237,14 @@ def test_mermaid():
         '    n6(("+"))\n'
         "  end\n"
         '  n7["head: Dense(units=1)<br/>1, 4 params"]\n'
+        '  output["output 1"]\n'
         "  n5 --> n4\n"
         "  n4 --> n6\n"
         "  n5 --> n6\n"
         "  n1 --> n5\n"
         "  n6 --> n7\n"
         "  input --> n1\n"
+        "  n7 --> output\n"
     )
 
 

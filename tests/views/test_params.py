@@ -13,14 +13,15 @@ def test_show():
         "none": (np.ones((0, 2)), np.array([np.inf, 1.0])),
     }
     assert str(fn.describe(values)) == (
-        "path          shape   dtype    mean  deviation  least  largest  note\n"
-        "------------  ------  -------  ----  ---------  -----  -------  -----------\n"
-        "layer/weight  (2, 2)  float64     2     0.8165      1        3  1 NaN!\n"
-        "layer/bias    (2)     float32     0          0      0        0  all zero\n"
-        "count         ()      int64       3          0      3        3\n"
-        "none/0        (0, 2)  float64                                   empty\n"
-        "none/1        (2)     float64     1          0      1        1  1 infinite!\n"
-        "5 arrays      9       64 B"
+        "path          shape  dtype    mean  deviation  least  largest  note\n"
+        "------------  -----  -------  ----  ---------  -----  -------  -----------\n"
+        "layer/weight  2 x 2  float64     2     0.8165      1        3  1 NaN!\n"
+        "layer/bias    2      float32     0          0      0        0  all zero\n"
+        "count         ()     int64       3          0      3        3\n"
+        "none/0        0 x 2  float64                                   empty\n"
+        "none/1        2      float64     1          0      1        1  1 infinite!\n"
+        "------------  -----  -------  ----  ---------  -----  -------  -----------\n"
+        "5 arrays      9      64 B"
     )
     assert "<table" in fn.describe(values)._repr_html_()
 
@@ -36,10 +37,11 @@ def test_a_summary_is_a_table():
     assert str(fn.summary(net, (3,))) == (
         "layer  type   output  parameters  forward FLOPs  backward FLOPs  activations\n"
         "-----  -----  ------  ----------  -------------  --------------  -----------\n"
-        "stem   Dense  (4)             16             28              28         16 B\n"
-        "act    Relu   (4)              0              4               8         16 B\n"
-        "head   Dense  (2)             10             18              34          8 B\n"
-        "total         (2)             26             50              70         40 B"
+        "stem   Dense       4          16             28              28         16 B\n"
+        "act    Relu        4           0              4               8         16 B\n"
+        "head   Dense       2          10             18              34          8 B\n"
+        "-----  -----  ------  ----------  -------------  --------------  -----------\n"
+        "total              2          26             50              70         40 B"
     )
     assert "forward FLOPs" not in str(fn.summary(net, (3,), None))
     assert "<td" in fn.summary(net, (3,))._repr_html_()

@@ -12,7 +12,7 @@ from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, after, count, first_step, updated
+from funcnet.optim.base import Optimizer, OptState, Update, after, count, first_step, now, updated
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Chain, Transform, place_of
 from funcnet.spec.base import register
@@ -49,13 +49,11 @@ class Averaging(Transform):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "average": copy(params)}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step = count(opt_state)
         weight = self.weight(step)
         average = tree.map(lambda a, p, u: toward(a, p + u, weight, step), opt_state["average"], params, grads)
-        return grads, {"step": after(opt_state), "average": average}
+        return grads, after(opt_state, average=average)
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         average: Params = opt_state["average"]
@@ -137,16 +135,14 @@ class Lookahead(Optimizer):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "slow": copy(params), "rule": self.rule.init(params)}
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        now, rate = ops.scalar(due, self.every, step), value_at(self.rate, step)
-        forth, back = now * rate, now * (1.0 - rate)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, rate = now(opt_state, self.rate)
+        turn = ops.scalar(due, self.every, step)
+        forth, back = turn * rate, turn * (1.0 - rate)
         updates, rule = updated(self.rule, grads, opt_state["rule"], params, value)
         slow = tree.map(lambda s, p, u: toward(s, p + u, forth, step), opt_state["slow"], params, updates)
         pulled = tree.map(lambda u, p, s: u - back * ((p + u) - s), updates, params, opt_state["slow"])
-        return pulled, {"step": after(opt_state), "slow": slow, "rule": rule}
+        return pulled, after(opt_state, slow=slow, rule=rule)
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         slow: Params = opt_state["slow"]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from funcnet.errors import Problem
 from funcnet.layers.base import Params, nest
-from funcnet.optim.base import Optimizer, OptState, first_step, updated
+from funcnet.optim.base import Optimizer, OptState, Update, first_step, updated
 from funcnet.spec.base import register
 from funcnet.spec.fields import Named, frozen
 
@@ -68,9 +68,7 @@ class Chain(Optimizer):
     def init(self, params: Params) -> OptState:
         return nest({name: step.init(params) for name, step in self.steps})
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         states = {}
         for name, step in self.steps:
             grads, states[name] = updated(step, grads, opt_state.get(name, {}), params, value)
@@ -83,7 +81,12 @@ class Chain(Optimizer):
 
 
 def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chain:
-    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass."""
+    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass.
+
+    >>> opt = fn.optim.chain(fn.optim.ClipByGlobalNorm(1.0), fn.optim.AdamW(1e-3))
+    >>> list(opt.children)
+    ['clip_by_global_norm_0', 'adamw_0']
+    """
     return Chain((*steps, *named.items()))  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, after, count
+from funcnet.optim.base import OptState, Update, after, count, now
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
@@ -30,12 +30,10 @@ class ClipByValue(Transform):
 
     max_value: Number = field(validator=positive)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_value, count(opt_state))
         clipped = tree.map(lambda g: ops.array(np.clip(g, -limit, limit)), grads)
-        return clipped, {"step": after(opt_state)}
+        return clipped, after(opt_state)
 
 
 @register("clip_by_global_norm")
@@ -49,12 +47,10 @@ class ClipByGlobalNorm(Transform):
 
     max_norm: Number = field(validator=positive)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_norm, count(opt_state))
         factor = ops.scalar(clip_factor, limit, ops.norm(*tree.by_path(grads)))
-        return tree.map(lambda g: factor * g, grads), {"step": after(opt_state)}
+        return tree.map(lambda g: factor * g, grads), after(opt_state)
 
 
 @register("clip_by_block_norm")
@@ -68,12 +64,10 @@ class ClipByBlockNorm(Transform):
 
     max_norm: Number = field(validator=positive)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_norm, count(opt_state))
         clipped = tree.map(lambda g: ops.scalar(clip_factor, limit, ops.norm(g)) * g, grads)
-        return clipped, {"step": after(opt_state)}
+        return clipped, after(opt_state)
 
 
 def unit_norm(x: Array) -> Array:
@@ -98,14 +92,11 @@ class AdaptiveClip(Transform):
     clipping: Number = field(validator=positive)
     eps: Number = field(default=1e-3, validator=positive)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        clipping, eps = value_at(self.clipping, step), value_at(self.eps, step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        _, clipping, eps = now(opt_state, self.clipping, self.eps)
 
         def clip(g: Array, p: Array) -> Array:
             norm, limit = unit_norm(g), clipping * np.maximum(unit_norm(p), eps)
             return ops.array(g * np.where(norm < limit, 1.0, limit / np.maximum(norm, 1e-6)))
 
-        return tree.map(clip, grads, params), {"step": after(opt_state)}
+        return tree.map(clip, grads, params), after(opt_state)

@@ -10,7 +10,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, after, count
+from funcnet.optim.base import OptState, Update, after, count, now
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
@@ -30,11 +30,9 @@ class L2(Transform):
 
     weight_decay: Number = field(validator=non_negative)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         decay = value_at(self.weight_decay, count(opt_state))
-        return tree.map(lambda g, p: g + decay * p, grads, params), {"step": after(opt_state)}
+        return tree.map(lambda g, p: g + decay * p, grads, params), after(opt_state)
 
 
 @register("decoupled_weight_decay")
@@ -51,11 +49,9 @@ class DecoupledWeightDecay(Transform):
 
     rate: Number = field(validator=non_negative)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         rate = value_at(self.rate, count(opt_state))
-        return tree.map(lambda u, p: u - rate * p, grads, params), {"step": after(opt_state)}
+        return tree.map(lambda u, p: u - rate * p, grads, params), after(opt_state)
 
 
 @register("centralize")
@@ -71,13 +67,11 @@ class Centralize(Transform):
 
     place: ClassVar[Literal["before"]] = "before"
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         def centred(g: Array) -> Array:
             return g if g.ndim < 2 else g - np.mean(g, axis=tuple(range(g.ndim - 1)), keepdims=True)
 
-        return tree.map(centred, grads), {"step": after(opt_state)}
+        return tree.map(centred, grads), after(opt_state)
 
 
 def deviation(eta: float, gamma: float, step: int) -> float:
@@ -101,14 +95,12 @@ class AddNoise(Transform):
     gamma: Number = field(default=0.55, validator=non_negative)
     seed: int = field(default=0, validator=non_negative)
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
-        step = count(opt_state)
-        sigma = ops.scalar(deviation, value_at(self.eta, step), value_at(self.gamma, step), step)
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        step, eta, gamma = now(opt_state, self.eta, self.gamma)
+        sigma = ops.scalar(deviation, eta, gamma, step)
         key = ops.fold(Key(self.seed), "noise", step)
         noisy = {
             path: ops.array(g + sigma * key.fold(path).normal(g.shape, g.dtype))
             for path, g in tree.flatten(grads).items()
         }
-        return tree.unflatten(noisy), {"step": after(opt_state)}
+        return tree.unflatten(noisy), after(opt_state)

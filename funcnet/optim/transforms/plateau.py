@@ -11,8 +11,8 @@ from funcnet import ops, tree
 from funcnet.errors import FuncnetError
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, after, count, first_step
-from funcnet.optim.schedules import Number, value_at
+from funcnet.optim.base import OptState, Update, after, first_step, now
+from funcnet.optim.schedules import Number
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
 from funcnet.spec.fields import Range, fraction, frozen, non_negative, positive
@@ -83,21 +83,17 @@ class ReduceOnPlateau(Transform):
             **{name: np.zeros((), np.int64) for name in ("seen", "bad", "pause")},
         }
 
-    def update(
-        self, grads: Params, opt_state: OptState, params: Params, value: float | None = None
-    ) -> tuple[Params, OptState]:
+    def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         if value is None:
             raise FuncnetError(
                 "expected the loss of the step, got none; call update(grads, opt_state, params, value=loss)",
                 layer="ReduceOnPlateau",
             )
-        step = count(opt_state)
-        factor, rtol, least = (value_at(n, step) for n in (self.factor, self.rtol, self.min_scale))
+        _, factor, rtol, least = now(opt_state, self.factor, self.rtol, self.min_scale)
         names = "best", "mean", "seen", "bad", "pause", "scale"
         numbers = (ops.number(opt_state[name]) for name in names)
         rules = factor, self.patience, rtol, self.every, self.cooldown, least
         found = plateau(*(value, *numbers, *rules))
         new = dict(zip(names, found, strict=True))
         scale = ops.number(new["scale"])
-        state = {name: after(opt_state) if name == "step" else new[name] for name in opt_state}
-        return tree.map(lambda u: scale * u, grads), state
+        return tree.map(lambda u: scale * u, grads), tree.ordered(opt_state, after(opt_state, **new))

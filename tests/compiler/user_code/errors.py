@@ -10,10 +10,10 @@ import warnings
 import numpy as np
 
 import funcnet as fn
-from tests.compiler.user_code.rows import STEPS, ZEROS_AMONG, X, either, falls_back, recorded
+from tests.compiler.user_code.rows import NO_LINE, STEPS, ZEROS_AMONG, X, either, falls_back, recorded
 
 
-@falls_back(ZEROS_AMONG)
+@falls_back(ZEROS_AMONG, NO_LINE)
 def divide_or_zero(x):
     with np.errstate(divide="raise", invalid="raise"):
         try:
@@ -22,7 +22,7 @@ def divide_or_zero(x):
             return np.zeros_like(x)
 
 
-@falls_back(ZEROS_AMONG)
+@falls_back(ZEROS_AMONG, NO_LINE)
 def log_raises(x):
     with np.errstate(all="raise"):
         return np.log(x)

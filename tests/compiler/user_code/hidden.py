@@ -9,14 +9,17 @@ import collections
 import contextvars
 import enum
 import functools
+import math
 import operator
 import threading
 import types
 import weakref
 from typing import Any
 
+import attrs
 import numpy as np
 
+import funcnet as fn
 from tests.compiler.user_code.rows import EITHER, X, made
 from tests.compiler.user_code.structures import Config, Holder
 
@@ -606,3 +609,180 @@ def numpy_error_state():
 @made(EITHER, X)
 def print_options():
     return (lambda x: x * np.get_printoptions()["precision"]), None
+
+
+# Classes, writes, and what the library's own objects hold.
+
+
+@made(EITHER, X)
+def class_attribute_none():
+    class Config:
+        scale = None
+        act = np.tanh
+        gain = np.float32(1)
+
+    def change(i):
+        Config.scale, Config.act, Config.gain = (None, 2.0)[i % 2], (np.tanh, np.sin)[i // 2 % 2], np.float32(i)
+
+    return lambda x: Config.act(x) * Config.gain * (1.0 if Config.scale is None else Config.scale), change
+
+
+@made(EITHER, X)
+def class_attribute_counted():
+    class Count:
+        n = None
+
+    def f(x):
+        Count.n = 1 if Count.n is None else Count.n + 1
+        return x * Count.n
+
+    return f
+
+
+@made(EITHER, X)
+def attribute_that_comes_to_a_class():
+    class Base:
+        rate = 1.0
+
+    class Inner(Base):
+        pass
+
+    inner = Inner()
+
+    def change(i):
+        if i == 4:
+            Inner.rate = 5.0
+
+    return lambda x: x * inner.rate * getattr(Inner, "gain", 1.0), change
+
+
+LAST = None
+
+
+@made(EITHER, X)
+def global_only_written():
+    def f(x):
+        global LAST
+        LAST = x.sum()
+        return x * 2
+
+    def check(x):
+        y = f(x)
+        return y, LAST
+
+    return check
+
+
+@made(EITHER, X)
+def params_of_a_train_state():
+    net = fn.Dense(5)
+    ts = fn.train_state(net, fn.optim.SGD(0.1), fn.Key(0), (5,), np.float64)
+
+    def change(i):
+        ts.params["weight"][0] = float(i)
+
+    return lambda x: x.sum() * ts.params["weight"].sum(), change
+
+
+@made(EITHER, X)
+def attrs_object_compared():
+    @attrs.define
+    class Options:
+        rate: float = 1.0
+
+    options, usual = Options(), Options()
+
+    def change(i):
+        options.rate = 1.0 + i // 3
+
+    return lambda x: x if options == usual else x * 9.0, change
+
+
+@made(EITHER, X)
+def namespace_printed():
+    options = types.SimpleNamespace(rate=1.0)
+
+    def change(i):
+        options.rate = 1.0 + i // 3
+
+    return lambda x: x * len(repr(options)) if repr(options) == "namespace(rate=1.0)" else x, change
+
+
+@made(EITHER, X)
+def keywords_of_a_partial():
+    part = functools.partial(lambda x, k: x * k, k=1.0)
+    return lambda x: part(x), lambda i: part.keywords.update(k=float(i))
+
+
+@made(EITHER, X)
+def attribute_of_an_enum_member():
+    class Mode(enum.Enum):
+        A = 1
+
+    Mode.A.scale = 1.0
+    return lambda x: x * Mode.A.scale, lambda i: setattr(Mode.A, "scale", float(i))
+
+
+@made(EITHER, X)
+def getattr_by_another_name():
+    get, model = getattr, types.SimpleNamespace(rate=1.0)
+    return lambda x: x * get(model, "ra" + "te"), lambda i: setattr(model, "rate", float(i))
+
+
+@made(EITHER, X)
+def class_made_by_exec():
+    names: dict[str, Any] = {"__name__": "builtins"}
+    exec("class C: k = 1.0", names)
+    kind = names["C"]
+    return lambda x: x * kind.k, lambda i: setattr(kind, "k", float(i))
+
+
+@made(EITHER, X)
+def user_dict():
+    class Options(collections.UserDict):
+        pass
+
+    options = Options(rate=1.0)
+    return lambda x: x * options["rate"], lambda i: options.update(rate=float(i))
+
+
+@made(EITHER, X)
+def complex_zero():
+    held = {"c": complex(1, 0.0)}
+
+    def change(i):
+        held["c"] = complex(1, -0.0 if i % 2 else 0.0)
+
+    return lambda x: x * math.copysign(1.0, held["c"].imag), change
+
+
+@made(EITHER, X)
+def time_units():
+    held = {"dt": np.timedelta64(1, "h")}
+
+    def change(i):
+        held["dt"] = np.timedelta64(1, "hD"[i % 2])
+
+    return lambda x: x * (held["dt"] / np.timedelta64(1, "s")), change
+
+
+@made(EITHER, X)
+def large_array_unlocked():
+    w = np.ones((400, 400))
+    view = w[:]
+    w.flags.writeable = False
+
+    def change(i):
+        view[...] = i
+
+    return lambda x: x * w[:5, 0], change
+
+
+@made(EITHER, X)
+def a_rare_draw():
+    drawn = []
+
+    def f(x):
+        return x * (0.0 if np.random.default_rng(len(drawn)).random() < 0.5 else 1.0)
+
+    return f, lambda i: drawn.append(i)

@@ -7,6 +7,7 @@ import math
 import types
 from typing import Any, NamedTuple
 
+import attrs
 import numpy as np
 import scipy.special
 from attrs import field

@@ -1,0 +1,106 @@
+"""What the arguments that commands share stand for: a spec or a run, its model, the shape of an input, a count."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from funcnet.cli.shipped import shipped
+from funcnet.data.paths import base_folder
+from funcnet.data.preparation import input_shape
+from funcnet.errors import Problem, ShapeError, SpecError
+from funcnet.experiments.experiment import Experiment
+from funcnet.key import Key
+from funcnet.layers.base import Layer
+from funcnet.shapes import Shape
+from funcnet.spec.codec import load_spec
+
+
+@attrs.frozen
+class Given:
+    """A spec from a file or a run folder. ``shape`` is that of ``--input``."""
+
+    file: Path
+    spec: Any
+    base: Path
+    shape: Shape | None
+
+    @property
+    def model(self) -> Layer:
+        """The model itself, or that of the experiment.
+
+        Raises   SpecError for a spec that has none
+        """
+        model = self.spec.model if isinstance(self.spec, Experiment) else self.spec
+        if not isinstance(model, Layer):
+            problem = Problem("", f"expected an experiment or a model, got a {self.spec.kind}")
+            raise SpecError([problem], root=str(self.file))
+        return model
+
+    def in_shape(self) -> Shape:
+        """The shape of one input: ``--input``, or that of the experiment's data, which may have to be read.
+
+        Raises   ShapeError for a model alone without ``--input``
+        """
+        if self.shape is not None:
+            return self.shape
+        if not isinstance(self.spec, Experiment):
+            raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
+        return input_shape(self.spec.data, Key(self.spec.seed), self.base)
+
+
+def given(name: str, options: argparse.Namespace) -> Given:
+    """The spec that an argument names, with ``--input`` and ``--allow-outside``."""
+    file = spec_file(Path(name))
+    shape = None if options.input is None else parse_shape(options.input)
+    return Given(file, load_spec(file), base_of(file, options.allow_outside), shape)
+
+
+def spec_file(path: Path) -> Path:
+    """The spec itself, that of a run folder, or the shipped experiment of that name.
+
+    Raises   SpecError for a bare name that is none of these
+    """
+    inside = path / "spec.json"
+    return inside if os.path.isfile(inside) else shipped(str(path)) or path
+
+
+def base_of(file: Path, allow_outside: bool = False) -> Path:
+    """The folder that paths in a spec are relative to: its own, or for a run the one that the run began from."""
+    return base_folder(_base(file), allow_outside)
+
+
+def _base(file: Path) -> Path:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if file.name == "spec.json":
+            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
+    return file.parent
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """``28,28,1`` or ``28x28x1``; an empty text is one number per sample.
+
+    Raises   ShapeError for anything else
+    """
+    inside = text.strip("() ").removesuffix(",")
+    parts = re.split(r"[,x]", inside) if inside else []
+    if not all(re.fullmatch(r" *[0-9]{1,18} *", part) and int(part) > 0 for part in parts):
+        raise ShapeError(f"--input: expected a shape such as 28,28,1, got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def parse_count(text: str, option: str) -> int:
+    """A whole number of 1 or more.
+
+    Raises   ShapeError for anything else
+    """
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
+        raise ShapeError(f"{option}: expected a whole number of 1 or more, got {text!r}")
+    return int(text)
