@@ -425,10 +425,10 @@ REAL = ("brackets", "several", "diverges", "overflows", "too-many-rows")
 FOLDERS = {  # --out to the whole message
     "small.json": "small.json: expected a folder, got a file; choose another --out",
     "finished": "finished: holds a finished run already; choose another --out, or delete it first",
-    "half": "half: holds a run that did not end; go on with --resume, or choose another --out",
+    "half": "half: holds an unfinished run; continue with --resume, or choose another --out",
     "other": "other: is not empty; choose a new folder for --out",
-    "small.json/inside": "small.json/inside: cannot be made (Not a directory); choose a folder that can for --out",
-    "a" * 300: f"{'a' * 300}: cannot be made (File name too long); choose a folder that can for --out",
+    "small.json/inside": "small.json/inside: cannot be created (Not a directory); choose another --out",
+    "a" * 300: f"{'a' * 300}: cannot be created (File name too long); choose another --out",
 }
 
 

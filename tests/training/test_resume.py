@@ -310,8 +310,8 @@ def test_another_spec_is_refused_with_its_differences(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(experiment(epochs=13), folder, resume=True)
     assert str(error.value) == (
-        f"{folder}: holds a run of another spec, which differs in\n~ .training.epochs: 12 -> 13\n"
-        "go on with that spec, or choose another --out"
+        f"{folder}: holds a run of another spec, with these differences:\n~ .training.epochs: 12 -> 13\n"
+        "continue with that spec, or choose another --out"
     )
 
 
@@ -327,9 +327,7 @@ def test_other_data_is_refused(tmp_path):
     np.savez(tmp_path / "t.npz", x=x, y=x[:, 1])
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(spec, tmp_path / "run", resume=True, base=tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path / 'run' / 'checkpoints'}: the data is not what the run began with; it has changed since"
-    )
+    assert str(error.value) == (f"{tmp_path / 'run' / 'checkpoints'}: the data has changed since the run began")
 
 
 def test_another_build_is_warned_of(tmp_path, whole, caplog, monkeypatch):
@@ -337,7 +335,7 @@ def test_another_build_is_warned_of(tmp_path, whole, caplog, monkeypatch):
     monkeypatch.setattr("funcnet.experiments.folder.platform.platform", lambda: "another")
     fn.run(experiment(), folder, resume=True)
     assert caplog.messages == [
-        f"{folder / 'checkpoints'}: going on with other platform than it was written with; the last bits may differ"
+        f"{folder / 'checkpoints'}: resuming with other platform than before; the last bits may differ"
     ]
     assert outcome(folder)[0] == outcome(whole)[0]
 
