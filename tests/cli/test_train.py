@@ -303,7 +303,7 @@ SPECS = {  # file name to content and the whole message
     "empty": ("", "empty.json: not JSON: Expecting value at line 1, column 1"),
     "cut": ('{\n  "seed": ', "cut.json: not JSON: Expecting value at line 2, column 11"),
     "list": ("[]", "list.json: $: expected an object with the fields of a spec, got []"),
-    "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' stands twice in one object"),
+    "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' appears twice in one object"),
     "nan": ('{"seed": NaN}', "nan.json: NaN is not JSON; every number must be finite"),
     "brackets": ("[" * 100_000, "brackets.json: brackets are nested too deep; the limit is 256"),
     "large": (" " * 2**20 + "{}", "large.json: the file has 1048578 bytes; the limit is 1048576"),
