@@ -494,7 +494,7 @@ def test_save_replaces_a_file_whole_or_not_at_all(tmp_path, monkeypatch):
         fn.save(tmp_path / "net.npz", net, tree.zeros_like(params), state)
     assert str(error.value) == (
         f"{tmp_path / 'net.npz'}: cannot be written (No space left on device); "
-        "choose a folder that can, or free some space"
+        "choose a writable folder, or free some space"
     )
     assert files(tmp_path) == ["net.npz"]
     assert (tmp_path / "net.npz").read_bytes() == before
@@ -505,7 +505,7 @@ def test_save_into_no_folder(tmp_path):
         fn.save(tmp_path / "a" / "net.npz", fn.Relu(), {}, {})
     assert str(error.value) == (
         f"{tmp_path / 'a' / 'net.npz'}: cannot be written (No such file or directory); "
-        "choose a folder that can, or free some space"
+        "choose a writable folder, or free some space"
     )
 
 
