@@ -172,7 +172,7 @@ def _form(value: Any, skip: int) -> Any:
 
 
 def owned(value: Value, *others: Value) -> Value:
-    """A value with arrays of its own: views, repeated arrays and arrays of ``others`` are copied."""
+    """A value that shares no memory: views, repeated arrays and arrays of ``others`` are copied."""
     held = {ops.identity(leaf) for other in others for leaf in tree.leaves(other)}
 
     def one(leaf: Any) -> Any:

@@ -78,7 +78,7 @@ def cross_validate(
     ``cross_validate(net, (x, y), loss=…, optimizer=…, epochs=…, metrics=…, key=…)``.
 
     The preprocessing of an experiment is fitted on the training rows of each fold. Its test fraction is ignored; its
-    validation fraction is drawn, as its split says, from the training rows of a fold. Rows that the source assigns to
+    validation fraction is drawn by its split from the training rows of a fold. Rows that the source assigns to
     the validation or test part are not used. The default key is that of the seed.
     Arrays are used unchanged; preprocessing that must be fitted on the training rows needs an experiment.
 

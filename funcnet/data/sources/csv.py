@@ -106,7 +106,7 @@ class Grid:
     def words(self, name: str) -> Array:
         """The texts of a column as an array, in which each takes as much room as the longest.
 
-        Raises   DataError for one that is too long for a label or a category
+        Raises   DataError for a text that is too long for a label or a category
         """
         texts = self.texts(name)
         long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
