@@ -1,4 +1,4 @@
-"""Errors: each says where, which layer, what was expected, what was got, and what to do."""
+"""Errors: each tells the place, the layer, the expected and the actual value, and what to do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 class FuncnetError(Exception):
     """Base of every error that a user's mistake can cause.
 
-    A combinator that sees one pass through prepends the name of the child it came from,
-    so that the message starts with the path of the layer: ``head/dense_1 (Dense): …``.
+    Each combinator on the way out prepends the name of the child that raised it, so that
+    the message starts with the path of the layer: ``head/dense_1 (Dense): …``.
     """
 
     def __init__(self, message: str, *, layer: str = "", path: tuple[str, ...] = ()) -> None:
@@ -23,7 +23,7 @@ class FuncnetError(Exception):
         self.path = path
 
     def locate(self, name: str, layer: str) -> None:
-        """Record that the error came out of the child ``name``, whose class is ``layer``."""
+        """Record that the error was raised by the child ``name``, of the class ``layer``."""
         self.path = (name, *self.path) if name else self.path
         self.layer = self.layer or layer
 
@@ -34,19 +34,19 @@ class FuncnetError(Exception):
 
 
 class ShapeError(FuncnetError):
-    """Layers, inputs, targets or parameters that do not fit one another."""
+    """Layers, inputs, targets or parameters whose shapes do not fit one another."""
 
 
 class KeyRequired(FuncnetError):
-    """A layer draws random numbers in training and the context has no key."""
+    """A layer draws random numbers in training, but the context has no key."""
 
 
 class PathError(FuncnetError):
-    """A path or pattern that names nothing in a tree, or trees of different structure."""
+    """A path or pattern that matches nothing in a tree, or trees of different structure."""
 
 
 class NonFiniteError(FuncnetError):
-    """A NaN or infinity, with the first layer it came out of, forward or backward."""
+    """A NaN or infinity, with the first layer where it arose, forward or backward."""
 
 
 class CheckpointError(FuncnetError):
@@ -58,15 +58,15 @@ class DataError(FuncnetError):
 
 
 class ExtraRequired(FuncnetError):
-    """An optional dependency that is asked for and not installed."""
+    """An optional dependency that is needed but not installed."""
 
 
 class TraceError(FuncnetError):
-    """A function does something that cannot be recorded."""
+    """A function contains an operation that cannot be recorded."""
 
 
 class CompileWarning(UserWarning):
-    """Something runs as it is, slower than it could."""
+    """Code that runs uncompiled, slower than it could."""
 
 
 class LawError(FuncnetError, AssertionError):
@@ -74,7 +74,7 @@ class LawError(FuncnetError, AssertionError):
 
 
 class Problem(NamedTuple):
-    """One mistake in a spec: where (``.layers[0].units``) and what is wrong with it."""
+    """One mistake in a spec: its path (``.layers[0].units``) and a message."""
 
     path: str
     message: str
@@ -98,17 +98,17 @@ class SpecError(FuncnetError, ValueError):
 
 
 MOST_KNOWN, LONGEST = 1000, 200
-"""Of how many words the nearest is looked for, and up to which length"""
+"""Limits of the search for the nearest word: the number of known words, the length of the word"""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``", did you mean 'dense'?"`` when something near is known, else an empty string."""
+    """``", did you mean 'dense'?"`` if a similar word is known, else an empty string."""
     near = difflib.get_close_matches(word[:LONGEST], list(itertools.islice(known, MOST_KNOWN)), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
-    """Names after one another, the first of many."""
+    """Names separated by commas, at most ``most`` of them."""
     every = list(names)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return (", ".join(every[:most]) or "none") + more
@@ -120,9 +120,9 @@ def place(at: tuple[int, ...]) -> str:
 
 
 def require(module: str, extra: str, purpose: str) -> Any:
-    """Import an optional dependency, or say which extra brings it.
+    """Import an optional dependency.
 
-    Raises   ExtraRequired when the module is not installed
+    Raises   ExtraRequired, naming the extra to install, if the module is not installed
     """
     try:
         return importlib.import_module(module)

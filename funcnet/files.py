@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and arrays in ``.npz`` archives."""
+"""Atomic writing of files, and arrays in ``.npz`` archives."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from funcnet.errors import CheckpointError, FuncnetError, did_you_mean, listed
 from funcnet.key import Array
 
 HARMLESS = 2**28
-"""Bytes that anything may become when it is unpacked"""
+"""Unpacked bytes that are always allowed"""
 MOST = 100
-"""Times its size that a file may become beyond that"""
+"""Maximum ratio of unpacked to packed size beyond that"""
 LONGEST_HEADER = 10_000
-"""Bytes of an ``.npy`` header, as NumPy has it"""
+"""Maximum bytes of an ``.npy`` header, as in NumPy"""
 MOST_AXES = 32
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file in one step: temporary file beside it, flush, fsync, rename, fsync the folder.
 
-    Raises   CheckpointError when the folder cannot be written; the old file is then as it was
+    Raises   CheckpointError if the folder cannot be written; the old file is then unchanged
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
@@ -51,14 +51,14 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.close(folder)
     except OSError as error:
         raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder that can, or free some space"
+            f"{path}: cannot be written ({error.strerror}); choose a writable folder, or free some space"
         ) from None
 
 
 def npz_bytes(members: Mapping[str, Any]) -> bytes:
     """An uncompressed ``.npz`` archive of arrays.
 
-    Raises   CheckpointError for objects, which only a pickle could hold
+    Raises   CheckpointError for arrays of objects, which would need pickle
     """
     arrays = {name: np.asarray(member) for name, member in members.items()}
     for name, array in arrays.items():
@@ -70,19 +70,18 @@ def npz_bytes(members: Mapping[str, Any]) -> bytes:
 
 
 def is_bomb(packed: int, unpacked: int) -> bool:
-    """Whether so many packed bytes are refused because of what they say they become.
+    """Whether the declared unpacked size is suspiciously large for the compressed size.
 
-    Numbers that mean something pack two to ten times; deflate's best is a thousand, which is how a small file could
-    fill a memory.
+    Real data compresses two- to tenfold; deflate can reach a thousandfold, so a small file could fill the memory.
     """
     return unpacked > max(HARMLESS, MOST * packed)
 
 
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype of an ``.npy`` file, which is left at its first number.
+    """Shape, Fortran order and dtype of an ``.npy`` file; the file is then positioned at its first number.
 
     Source   NumPy Enhancement Proposal 1
-    Raises   ValueError for another kind of file, a long header, or a shape that no array has
+    Raises   ValueError for another kind of file, a long header, or an impossible shape
     """
     start = file.read(8)
     version = (start[6], start[7]) if len(start) == 8 else None
@@ -90,7 +89,7 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"it begins with the bytes {start.hex(' ')}" if start else "it is empty")
     length = file.read(2 if version == (1, 0) else 4)
     if int.from_bytes(length, "little") > LONGEST_HEADER:
-        raise ValueError(f"its header says that it is {int.from_bytes(length, 'little')} bytes long")
+        raise ValueError(f"its header declares a length of {int.from_bytes(length, 'little')} bytes")
     rest = io.BytesIO(length + file.read(int.from_bytes(length, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(rest)
@@ -100,10 +99,11 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, Array]:
-    """The arrays of an archive, all or those named; objects are refused, checksums verified.
+    """The arrays of an archive, all or the named ones; objects are refused, checksums verified.
 
-    What headers and the directory say is held against the file's size before anything is allocated.
-    Raises   CheckpointError for a file that is missing, truncated, altered, no archive of arrays, or without a name
+    The headers and the directory are checked against the file's size before any memory is allocated.
+    Raises   CheckpointError for a file that is missing, truncated, altered, or not an archive of arrays, and for a
+             missing name
     """
     with _archive(path) as archive:
         members = _members(archive)
@@ -125,7 +125,7 @@ def npz_shape(path: Path, name: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive in a file; whatever goes wrong while it is open is one kind of error."""
+    """The archive in a file; every error while it is open becomes a CheckpointError."""
     try:
         with open(path, "rb") as file:
             start = file.read(6)
@@ -139,18 +139,18 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
                 total = sum(info.file_size for info in archive.infolist())
                 size = os.path.getsize(path)
                 if is_bomb(size, total):
-                    raise ValueError(f"{size} bytes that say they become {total}; save it uncompressed: np.savez")
+                    raise ValueError(f"{size} bytes that declare {total} unpacked; save it uncompressed: np.savez")
                 yield archive
     except FuncnetError:
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file") from None
-    except Exception as error:  # zipfile, zlib, tokenize and NumPy's reader have a dozen kinds between them
+    except Exception as error:  # zipfile, zlib, tokenize and NumPy's reader raise a dozen kinds
         raise CheckpointError(f"{path}: not a whole .npz archive of numbers ({error})") from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """What the archive holds, by the names of the arrays."""
+    """The members of an archive by array name."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
@@ -168,23 +168,23 @@ def _check_names(path: Path, names: Sequence[str], known: Mapping[str, Any]) -> 
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of a member, whose size is what they say.
+    """Shape and dtype of a member, checked against its size.
 
     Raises   ValueError
     """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{info.filename!r} is compressed in a way that np.savez does not know")
+        raise ValueError(f"{info.filename!r} uses a compression that np.savez does not")
     with archive.open(info) as member:
         try:
             shape, _, dtype = npy_header(member)
         except ValueError as error:
-            raise ValueError(f"{info.filename!r} is no array: {error}") from None
+            raise ValueError(f"{info.filename!r} is not an array: {error}") from None
         begin = member.tell()
     if dtype.hasobject:
-        raise ValueError(f"{info.filename!r} holds objects, which only a pickle can")
+        raise ValueError(f"{info.filename!r} holds pickled objects, which are never loaded")
     expected = begin + math.prod(shape) * dtype.itemsize
     if info.file_size != expected:
-        raise ValueError(f"{info.filename!r} says that it is {expected} bytes, and is {info.file_size}")
+        raise ValueError(f"{info.filename!r} declares {expected} bytes, but has {info.file_size}")
     return shape, dtype
 
 
@@ -192,5 +192,5 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     _header(archive, info)
     with archive.open(info) as member:
         array: Array = np.lib.format.read_array(member, allow_pickle=False)
-        member.read(1)  # the end, where the checksum is compared
+        member.read(1)  # reach the end, where the checksum is compared
     return array

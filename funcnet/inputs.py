@@ -1,6 +1,6 @@
-"""What comes in from outside: checked once per shape, cast to the params' dtype, and copied on its way out.
+"""User input: checked once per shape, cast to the params' dtype, and copied in results.
 
-Past these functions no raw NumPy message should ever reach a user.
+These functions keep raw NumPy messages from reaching a user.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def instance(value: Any, kind: type | tuple[type, ...], what: str, example: str)
 
 
 def whole_number(value: Any, least: int, what: str) -> int:
-    """An integer of at least so much; no float, no boolean.
+    """An integer of at least ``least``, not a float or a boolean.
 
     Raises   DataError
     """
@@ -40,9 +40,9 @@ def whole_number(value: Any, least: int, what: str) -> int:
 
 
 def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None:
-    """The one float type of params and state; None for a network without floats, which takes inputs as they are.
+    """The common float type of params and state; None for a network without floats, which does not cast inputs.
 
-    Raises   ShapeError for a mixture, or for params that are not floats
+    Raises   ShapeError for several float types, or for params that are not floats
     """
     flat = tree.flatten(params)
     floats = {path: ops.array(leaf).dtype for path, leaf in flat.items()}
@@ -56,9 +56,9 @@ def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None
 
 
 def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
-    """Arrays of a value, its floats in the params' dtype; integers, booleans and streams stay what they are.
+    """The arrays of a value, with floats in the params' dtype; integers, booleans and streams stay unchanged.
 
-    Raises   DataError for what is not an array of real numbers
+    Raises   DataError for a leaf that is not an array of real numbers
     """
 
     def one(leaf: Any) -> Any:
@@ -79,7 +79,7 @@ def numeric(data: Any) -> Array:
         array = ops.array(data)
     except ValueError:
         raise DataError(
-            "expected rows of one length, got rows that differ; pad or cut them, or give several inputs as a tuple"
+            "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
         ) from None
     if array.dtype.kind not in "fiub":
         raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
@@ -87,7 +87,7 @@ def numeric(data: Any) -> Array:
 
 
 def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
-    """How params and state differ from the leaves that the network has at an input shape."""
+    """The differences of params and state from the network's leaves at an input shape."""
     expected = tree.flatten(net.leaves(in_shape))
     found = []
     for kind, given in (("param", params), ("state", state)):
@@ -106,7 +106,7 @@ def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> lis
 def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
     """Check that params, state and a batch of inputs fit the network and one another.
 
-    Raises   ShapeError naming every leaf that does not
+    Raises   ShapeError naming every leaf that does not fit
     """
     in_shape = shape_of(x)
     unbatched = tree.map(np.shape, x)
@@ -115,7 +115,9 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
             raise ShapeError(f"expected a batch of samples, got a single number; wrap it: np.array([[{x}]])")
         if len({len(leaf) for leaf in tree.leaves(x)}) != 1:
             counts = ", ".join(str(len(leaf)) for leaf in tree.leaves(x)) or "none"
-            raise ShapeError(f"expected inputs with as many rows each, got {counts}; give every input the whole batch")
+            raise ShapeError(
+                f"expected inputs with equal numbers of rows, got {counts}; give each of them the whole batch"
+            )
         reach("", net, "out_shape", in_shape)
         problems = mismatches(net, in_shape, params, state)
     except FuncnetError:
@@ -139,7 +141,7 @@ def _fits(net: Layer, params: Params, state: State, in_shape: Shape) -> bool:
 
 
 def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, unbatched: Shape) -> None:
-    """Raise a plainer error where the input alone is at fault: one sample without a batch, or another width."""
+    """Raise a plainer error if only the input is wrong: one sample without a batch axis, or another width."""
     if _fits(net, params, state, unbatched):
         raise ShapeError(
             f"expected a batch of samples, got one sample of shape {unbatched}; "
@@ -156,7 +158,7 @@ def _explain_input(net: Layer, params: Params, state: State, in_shape: Shape, un
 
 
 def signature(*values: Any) -> tuple[Any, ...]:
-    """Structure, shapes (without the batch axis for the first value) and dtypes, to recognise what was checked."""
+    """Structure, shapes (without the batch axis for the first value) and dtypes, to recognise checked arguments."""
     x, *rest = values
     return (_form(x, 1), *(_form(value, 0) for value in rest))
 
@@ -170,7 +172,7 @@ def _form(value: Any, skip: int) -> Any:
 
 
 def owned(value: Value, *others: Value) -> Value:
-    """A value whose arrays nobody else holds: views, repetitions and arrays from outside are copied."""
+    """A value that shares no memory: views, repeated arrays and arrays of ``others`` are copied."""
     held = {ops.identity(leaf) for other in others for leaf in tree.leaves(other)}
 
     def one(leaf: Any) -> Any:

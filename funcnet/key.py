@@ -20,29 +20,29 @@ _DIGEST = 24  # bytes: three 64-bit words, the whole state of an SFC64 generator
 
 
 def _encode(word: Word) -> bytes:
-    """Bytes that no other word shares: a letter for the type, the length, the content."""
+    """Unique bytes for a word: a letter for the type, the length, the content."""
     if isinstance(word, str):
         text = word.encode()
         return b"s%d:%b" % (len(text), text)
     if isinstance(word, bool | np.bool_) or not hasattr(word, "__index__"):
-        raise FuncnetError(f"a key is folded by strings and integers, got {word!r}")
+        raise FuncnetError(f"expected a string or an integer to fold into a key, got {word!r}")
     return b"i%d:" % operator.index(word)
 
 
 def _digest(seed: int | bytes) -> bytes:
     if isinstance(seed, bytes):
         if len(seed) != _DIGEST:
-            raise FuncnetError(f"the digest of a key has {_DIGEST} bytes, got {len(seed)}")
+            raise FuncnetError(f"expected a key digest of {_DIGEST} bytes, got {len(seed)}")
         return seed
     return blake2b(b"funcnet" + _encode(seed), digest_size=_DIGEST).digest()
 
 
 @attrs.frozen
 class Key:
-    """A source of random numbers that is a value: the same key gives the same draws, always.
+    """A source of random numbers as a value: the same key always gives the same draws.
 
     ``Key(7)`` starts from an integer (or from the ``digest`` of another key). ``fold`` derives an
-    independent key from words, so every layer, epoch and step has its own without any counting:
+    independent key from words, so every layer, epoch and step has its own key without a counter:
     ``key.fold("dense_0", "weight")``, ``key.fold("step", 12)``. Folding words one by one or
     together gives the same key.
 
@@ -80,13 +80,13 @@ class Key:
         low: float = 0.0,
         high: float = 1.0,
     ) -> Array:
-        """Uniform floats in [low, high): the same numbers in every dtype, but for their rounding."""
+        """Uniform floats in [low, high): the same numbers in every dtype, up to rounding."""
         unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         floats = np.asarray(low + (high - low) * unit, dtype)
         return np.asarray(np.minimum(floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))))
 
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
-        """Standard normal floats, by the transform of Box and Muller (1958) in float64."""
+        """Standard normal floats, by the Box-Muller transform (1958) in float64."""
         shape = _shape(shape)
         count = math.prod(shape)
         u, v = self.uniform((2, -(-count // 2)))
@@ -109,11 +109,11 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @cache
 def _seed_class() -> tuple[type, type]:
-    """SFC64 and a seed sequence that hands it a digest as it is; made on the first draw."""
+    """SFC64 and a seed sequence that passes a digest to it unchanged; made on the first draw."""
     from numpy.random import SFC64
     from numpy.random.bit_generator import ISeedSequence
 
-    class Digest(ISeedSequence):  # 1.4 µs a stream, where NumPy's own SeedSequence takes 9
+    class Digest(ISeedSequence):  # 1.4 µs per stream; NumPy's SeedSequence takes 9
         def __init__(self, digest: bytes) -> None:
             self.words = np.frombuffer(digest, "<u8").astype(np.uint64)
 

@@ -1,5 +1,5 @@
-"""Public names that load on first use. A package's stub, ``__init__.pyi``, lists each name once: the type checker
-reads it, and so does ``attach``, which is why importing funcnet costs little more than importing NumPy."""
+"""Public names that load on first use. A package's stub, ``__init__.pyi``, lists each name once, for the type checker
+and for ``attach``; so importing funcnet costs little more than importing NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IMPORT = re.compile(r"^from (funcnet[\w.]*) import (?:\(([^)]*)\)|(.*))$", re.M
 
 @functools.cache
 def public(package: str) -> dict[str, str]:
-    """``{name: module}`` of a package's public names, as its stub lists them."""
+    """``{name: module}`` of a package's public names, from its stub."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
@@ -37,7 +37,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     def getattribute(name: str) -> Any:
         if name not in places:
-            from funcnet.errors import did_you_mean  # a slip; whoever makes none does not wait for it
+            from funcnet.errors import did_you_mean  # only imported for a mistake
 
             near = "" if name.startswith("__") else did_you_mean(name, places)
             raise AttributeError(f"module {package!r} has no attribute {name!r}{near}")

@@ -1,4 +1,4 @@
-"""Trees: parameters as nested plain dicts of arrays, and the few functions everybody needs on them.
+"""Trees: parameters as nested plain dicts of arrays, and the functions on them.
 
 Values (inputs, outputs, cotangents) nest in the same way and may also hold tuples; ``map`` and
 ``leaves`` take both. A path joins the keys with ``/``: ``"head/dense_0/weight"``.
@@ -24,7 +24,7 @@ T = TypeVar("T")
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply ``f`` leaf by leaf to trees of equal structure.
 
-    Raises   PathError naming the first path at which a tree differs
+    Raises   PathError naming the first path where a tree differs
     """
     return _map(f, tree, rest, "")
 
@@ -54,7 +54,7 @@ def _map(f: Callable[..., Any], tree: Any, rest: tuple[Any, ...], path: str) -> 
 
 
 def leaves(tree: Any) -> list[Any]:
-    """The leaves of a tree or value, in order; an absent one (``None``) is left out."""
+    """The leaves of a tree or value, in order, without absent ones (``None``)."""
     if isinstance(tree, dict):
         return [leaf for node in tree.values() for leaf in leaves(node)]
     if isinstance(tree, tuple):
@@ -63,7 +63,7 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def leaves_of(tree: Any, kind: type[T]) -> list[T]:
-    """The leaves of a tree whose leaves are of one class, a tuple class perhaps."""
+    """The leaves of a tree with leaves of one class, which may be a tuple class."""
     if isinstance(tree, kind):
         return [tree]
     return [leaf for node in tree.values() for leaf in leaves_of(node, kind)]
@@ -89,7 +89,7 @@ def flatten(tree: Tree) -> dict[str, Any]:
 def unflatten(flat: Mapping[str, Any]) -> Tree:
     """The nested tree of a flat one: the inverse of ``flatten``.
 
-    Raises   PathError where one path runs through another's leaf
+    Raises   PathError if one path runs through the leaf of another
     """
     tree: Tree = {}
     for path, leaf in flat.items():
@@ -98,7 +98,7 @@ def unflatten(flat: Mapping[str, Any]) -> Tree:
         for step in above:
             node = node.setdefault(step, {})
             if not isinstance(node, dict):
-                raise PathError(f"{path!r} runs through {step!r}, which is a leaf itself")
+                raise PathError(f"{path!r} runs through {step!r}, which is a leaf")
         if name in node:
             raise PathError(f"{path!r} is both a leaf and the beginning of other paths")
         node[name] = leaf
@@ -106,14 +106,14 @@ def unflatten(flat: Mapping[str, Any]) -> Tree:
 
 
 class Ravel(NamedTuple):
-    """A tree as one vector, and the way back."""
+    """A tree as one vector, and the inverse function."""
 
     vector: Array
     unravel: Callable[[Array], Tree]
 
 
 def ravel(tree: Tree) -> Ravel:
-    """All leaves as one vector, ordered by path, so that equal trees ravel alike however built."""
+    """All leaves as one vector, ordered by path, so that the order of dict entries does not matter."""
     flat = flatten(tree)
     paths = sorted(flat)
     shapes = [np.shape(flat[path]) for path in paths]
@@ -136,13 +136,13 @@ def ravel(tree: Tree) -> Ravel:
 
 @lru_cache(256)
 def matching(patterns: tuple[str, ...], paths: tuple[str, ...]) -> frozenset[str]:
-    """The paths that some glob matches: ``*`` any run (``/`` too), ``?`` one character, ``[ab]`` a set."""
+    """The paths that match a glob: ``*`` matches any text (``/`` too), ``?`` one character, ``[ab]`` a set."""
     globs = [re.compile(fnmatch.translate(pattern)) for pattern in patterns]
     return frozenset(path for path in paths if any(glob.fullmatch(path) for glob in globs))
 
 
 def matched(patterns: tuple[str, ...], paths: Iterable[str], layer: str = "") -> tuple[str, ...]:
-    """The paths that some glob matches, in order; each must match one.
+    """The paths that match a glob, in order; every glob must match one.
 
     Raises   PathError with the nearest path
     """
@@ -155,7 +155,7 @@ def matched(patterns: tuple[str, ...], paths: Iterable[str], layer: str = "") ->
 
 
 def unmatched(pattern: str, paths: Iterable[str], layer: str = "") -> PathError:
-    """The error of a pattern that matches none of the paths."""
+    """The error for a pattern that matches none of the paths."""
     named = [path for path in paths if path]
     there = ", ".join(named) or "no paths"
     return PathError(f"{pattern!r} matches none of: {there}{did_you_mean(pattern, named)}", layer=layer)
@@ -177,7 +177,7 @@ class At(NamedTuple):
     paths: tuple[str, ...]
 
     def get(self) -> Any:
-        """The leaf itself, or a tree of them for a pattern with several."""
+        """The leaf, or a tree of the leaves if the pattern matches several."""
         flat = flatten(self.tree)
         return flat[self.paths[0]] if len(self.paths) == 1 else unflatten({path: flat[path] for path in self.paths})
 
@@ -211,7 +211,7 @@ def at(tree: Tree, pattern: str) -> At:
 
 
 def ordered(like: Any, tree: Any) -> Any:
-    """A tree with the keys of each dict in the order of another's; a dict of other keys stays as it is."""
+    """A tree with the keys of each dict in the order of ``like``; a dict with other keys is unchanged."""
     if isinstance(tree, dict) and isinstance(like, dict) and tree.keys() == like.keys():
         return {name: ordered(node, tree[name]) for name, node in like.items()}
     if isinstance(tree, tuple) and isinstance(like, tuple) and len(tree) == len(like):
@@ -220,12 +220,12 @@ def ordered(like: Any, tree: Any) -> Any:
 
 
 def by_path(tree: Tree) -> list[Any]:
-    """The leaves in the order of their paths, which is the same however the tree was built."""
+    """The leaves in the order of their paths, whatever the order of dict entries."""
     return [leaf for _, leaf in sorted(flatten(tree).items(), key=lambda item: item[0])]
 
 
 def add(a: Any, b: Any) -> Any:
-    """Sum of two cotangents of one value; ``None`` counts as zero."""
+    """The sum of two cotangents of one value; ``None`` counts as zero."""
     if a is None or b is None:
         return b if a is None else a
     if isinstance(a, dict):

@@ -612,16 +612,16 @@ def test_a_large_document_is_refused_quickly():
     start = time.process_time()  # others may have the processor meanwhile
     text = refused(text)
     assert time.process_time() - start < 1.0
-    assert "'19999' stands twice in one object" in text
+    assert "'19999' appears twice in one object" in text
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{"seed": 1, "seed": 1}', "$: the key 'seed' stands twice in one object"),
+        ('{"seed": 1, "seed": 1}', "$: the key 'seed' appears twice in one object"),
         (
             '{"model": {"type": "dense", "units": 3, "type": "relu", "units": 4}}',
-            "$: the key 'type' stands twice in one object",
+            "$: the key 'type' appears twice in one object",
         ),
         ('{"seed": NaN}', "$: NaN is not JSON; every number must be finite"),
         ('{"seed": [Infinity]}', "$: Infinity is not JSON; every number must be finite"),
@@ -695,7 +695,7 @@ def test_integers_beyond_every_float(digits):
         ({"model": 3}, "$.model: expected a layer, got 3"),
         ({"model": ["relu"]}, '$.model: expected a layer, got ["relu"]'),
         ({"model": None}, "$.model: expected a layer, got null"),
-        ({"initial": {}}, "$.initial.type: missing; it says which initial this is, one of npz"),
+        ({"initial": {}}, "$.initial.type: missing; expected the tag of this initial, one of npz"),
         ({"model": "dense"}, "$.model.units: missing; 'dense' needs an integer"),
         (
             {"model": {"type": "dense", "unit": 3}},
@@ -838,9 +838,9 @@ def test_the_type_of_a_document_is_checked_like_any_other():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (object(), "$.model.units: expected what JSON can hold, got object"),
-        ({1, 2}, "$.model.units: expected what JSON can hold, got set"),
-        (b"3", "$.model.units: expected what JSON can hold, got bytes"),
+        (object(), "$.model.units: expected a JSON value, got object"),
+        ({1, 2}, "$.model.units: expected a JSON value, got set"),
+        (b"3", "$.model.units: expected a JSON value, got bytes"),
         (float("nan"), "$.model.units: expected a finite number, got nan"),
         ({3: 1}, "$.model.units: expected string keys, got 3"),
     ],
@@ -893,7 +893,7 @@ def test_a_byte_order_mark_is_tolerated(tmp_path):
         (b"\xff\xfe{\x00}\x00", "the file is not UTF-8 text"),
         (b'{"model": "\xe9"}', "the file is not UTF-8 text"),
         (b"[" * 100_000, "brackets are nested too deep; the limit is 256"),
-        (b'{"a": 1, "a": 1}', "the key 'a' stands twice in one object"),
+        (b'{"a": 1, "a": 1}', "the key 'a' appears twice in one object"),
     ],
 )
 def test_files_that_are_no_documents(tmp_path, content, text):

@@ -227,11 +227,11 @@ def test_mean_and_deviation_and_the_table() -> None:
     ("call", "error", "message"),
     [
         (lambda: fn.cross_validate(IRIS, (X, Y), epochs=3, batch_size=2), fn.FuncnetError,
-         "an experiment says how it is trained; leave out data, batch_size, epochs, or evolve it"),
+         "an experiment defines its own training; leave out data, batch_size, epochs, or evolve it"),
         (lambda: fn.cross_validate(LINEAR, (X, Y), loss=MSE, optimizer=optim.SGD(0.1), epochs=1), fn.FuncnetError,
-         "expected data and a key beside a network: cross_validate(net, (x, y), key=fn.Key(0), …)"),
+         "expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)"),
         (lambda: fn.cross_validate(LINEAR, **RECIPE), fn.FuncnetError,
-         "expected data and a key beside a network: cross_validate(net, (x, y), key=fn.Key(0), …)"),
+         "expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)"),
         (lambda: fn.cross_validate(LINEAR, (X, Y), key=KEY, optimizer=optim.SGD(0.1)), fn.FuncnetError,
          "expected a loss, such as fn.losses.MeanSquaredError(), got None"),
         (lambda: fn.cross_validate(LINEAR, (X, Y), key=KEY, loss=MSE), fn.FuncnetError,
@@ -243,9 +243,9 @@ def test_mean_and_deviation_and_the_table() -> None:
         (lambda: fn.cross_validate(IRIS, key=3), fn.FuncnetError,  # type: ignore[arg-type]
          "expected a key, such as fn.Key(0), got 3"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(test=0.2, time=True)))), fn.DataError,
-         "split.time: folds are drawn row by row, which does not go with it; leave it out"),
+         "split.time: cannot be used with folds, which are drawn row by row; leave it out"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(bootstrap=9)))), fn.DataError,
-         "split.bootstrap: folds are drawn row by row, which does not go with it; leave it out"),
+         "split.bootstrap: cannot be used with folds, which are drawn row by row; leave it out"),
         (lambda: fn.cross_validate(evolve(IRIS, model=fn.Dense(2))), fn.DataError,
          "SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row 80; "
          "renumber the labels, or give the last layer one unit for each class (in the training part)"),

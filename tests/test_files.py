@@ -81,7 +81,7 @@ def test_a_path_that_cannot_be_written(tmp_path, name, reason):
     (tmp_path / "folder").mkdir()
     path = tmp_path / name
     assert message(lambda: write_bytes(path, b"new")) == (
-        f"{path}: cannot be written ({reason}); choose a folder that can, or free some space"
+        f"{path}: cannot be written ({reason}); choose a writable folder, or free some space"
     )
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
     assert (tmp_path / "file").read_bytes() == b"old"
@@ -97,7 +97,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, function)
 
     monkeypatch.setattr(os, function, full)
     assert message(lambda: write_bytes(path, b"new")) == (
-        f"{path}: cannot be written (No space left on device); choose a folder that can, or free some space"
+        f"{path}: cannot be written (No space left on device); choose a writable folder, or free some space"
     )
     assert os.listdir(tmp_path) == ["a.bin"]
     assert path.read_bytes() == b"old"
@@ -196,7 +196,7 @@ def test_pickles_are_refused_and_never_run(tmp_path):
     path, mark = tmp_path / "a.npz", tmp_path / "ran"
     np.savez(path, allow_pickle=True, fine=np.ones(2), bad=np.array([Dangerous(mark)], object))
     assert message(lambda: read_npz(path)) == (
-        f"{path}: not a whole .npz archive of numbers ('bad.npy' holds objects, which only a pickle can)"
+        f"{path}: not a whole .npz archive of numbers ('bad.npy' holds pickled objects, which are never loaded)"
     )
     assert not mark.exists()
 

@@ -121,14 +121,14 @@ def test_numpy_integers_are_integers_of_any_width(kind):
 def test_other_words_are_refused(word, shown):
     with pytest.raises(FuncnetError) as caught:
         KEY.fold("a", word)
-    assert str(caught.value) == f"a key is folded by strings and integers, got {shown}"
+    assert str(caught.value) == f"expected a string or an integer to fold into a key, got {shown}"
 
 
 @pytest.mark.parametrize("seed", [True, 1.5, None])
 def test_other_seeds_are_refused(seed):
     with pytest.raises(FuncnetError) as caught:
         Key(seed)
-    assert str(caught.value) == f"a key is folded by strings and integers, got {seed}"
+    assert str(caught.value) == f"expected a string or an integer to fold into a key, got {seed}"
 
 
 def test_a_digest_makes_the_key_again():
@@ -136,7 +136,7 @@ def test_a_digest_makes_the_key_again():
     assert Key(key.digest) == key
     with pytest.raises(FuncnetError) as caught:
         Key(b"short")
-    assert str(caught.value) == "the digest of a key has 24 bytes, got 5"
+    assert str(caught.value) == "expected a key digest of 24 bytes, got 5"
 
 
 # ----- values

@@ -251,7 +251,7 @@ def test_a_coupled_layer_must_be_declared(name: str) -> None:
         fn.check_layer(layer, in_shape, x=given(LAYERS[name]))
     assert str(caught.value) == (
         f"{type(layer).__name__}: breaks the law 'splitting a batch changes nothing': "
-        "if batch statistics or noise are meant, pass batch_coupled=True"
+        "if batch statistics or noise are intended, pass batch_coupled=True"
     )
 
 
@@ -1040,7 +1040,7 @@ class GraphInPlace(fn.Graph):
 DIAMOND, TWICE = LAYERS["graph_diamond"], LAYERS["graph_same_source_twice"]
 ADJOINT_X, ADJOINT = "'adjoint': input: ", "'adjoint': "
 WRONG_ROWS = "'splitting a batch changes nothing'"
-READ_ONLY = "'pure': writes to what it was given"
+READ_ONLY = "'pure': writes to its arguments"
 
 PLANTED: dict[str, tuple[Row, str]] = {
     "dense: weight gradient transposed": (Row(DenseTransposed(3), (3,)), ADJOINT + "weight: "),

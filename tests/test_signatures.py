@@ -255,7 +255,7 @@ def test_losses_and_optimizers_that_return_something_else_are_named(compile):
     )
     assert message(lambda: step(opt=NoState(0.1))) == (
         "NoState: expected init to return opt_state, a dict of arrays, got one NoneType; "
-        "return {} for a rule without one"
+        "return {} for a rule without state"
     )
 
 

@@ -363,7 +363,7 @@ def test_a_subclass_has_the_fields_of_both():
 def test_a_subclass_without_a_tag_of_its_own_is_not_written_as_its_base():
     """Read back, it would be another network."""
     assert message(lambda: fn.to_json(Scaled(3, factor=2.0))) == (
-        "Scaled: Scaled has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+        "Scaled: Scaled has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
     )
 
 
@@ -372,7 +372,7 @@ def test_a_subclass_without_its_own_decorator_is_refused():
         extra: int = 3
 
     assert message(lambda: Bare(3)) == (
-        "Bare: a spec class needs its own @frozen decorator, or its fields do not count in =="
+        "Bare: decorate the class with @frozen; without it new fields are ignored by == and JSON"
     )
 
 
@@ -608,7 +608,7 @@ def test_only_frozen_specs_are_registered():
     assert message(lambda: fn.register("test_spec.x")(Plain)) == f"register('test_spec.x'): {text}"
     assert message(lambda: fn.register("test_spec.x")(3)) == f"register('test_spec.x'): {text}"
     assert message(lambda: fn.register("test_spec.x")(Bare)) == (
-        "register('test_spec.x'): Bare needs its own @attrs.frozen below @fn.register, or its fields do not count"
+        "register('test_spec.x'): Bare needs @attrs.frozen below @fn.register; without it new fields are ignored"
     )
     assert "test_spec.x" not in tags("layer")
 
@@ -617,7 +617,7 @@ def test_only_frozen_specs_are_registered():
 def test_no_field_is_called_like_a_key_of_json(name):
     Bad = attrs.frozen(type("Bad", (fn.Layer,), {"__annotations__": {name: int}, name: 3}))
     assert message(lambda: fn.register("test_spec.bad")(Bad)) == (
-        f"register('test_spec.bad'): a field cannot be called {name!r}: JSON uses that key for itself"
+        f"register('test_spec.bad'): a field cannot be called {name!r}: specs in JSON use that key"
     )
     assert "test_spec.bad" not in tags("layer")
     assert Bad.tag is None
@@ -755,7 +755,7 @@ def test_three_bare_functions_compose_and_refuse_to_serialise():
     )
     net = double >> fn.Relu()
     assert fn.predict(net, {}, {}, np.array([[-1.0, 3.0]])).tolist() == [[0.0, 6.0]]
-    text = "FunctionLayer has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+    text = "FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
     assert message(lambda: fn.to_json(double)) == f"FunctionLayer: {text}"
     assert message(lambda: fn.to_json(net)) == f"FunctionLayer: {text}"
     assert message(lambda: fn.spec_hash(net)) == f"FunctionLayer: {text}"

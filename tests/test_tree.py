@@ -128,8 +128,8 @@ def test_unflatten_is_the_inverse_of_flatten():
 @pytest.mark.parametrize(
     ("flat", "text"),
     [
-        ({"a": 1, "a/b": 2}, "'a/b' runs through 'a', which is a leaf itself"),
-        ({"x/a": 1, "x/a/b/c": 2}, "'x/a/b/c' runs through 'a', which is a leaf itself"),
+        ({"a": 1, "a/b": 2}, "'a/b' runs through 'a', which is a leaf"),
+        ({"x/a": 1, "x/a/b/c": 2}, "'x/a/b/c' runs through 'a', which is a leaf"),
         ({"a/b": 2, "a": 1}, "'a' is both a leaf and the beginning of other paths"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Experiments: the spec of a whole training, its run, its folder, cross-validation, a first spec for new data."""
+"""Experiments: their spec, the run, its folder, cross-validation, and a starter spec for new data."""

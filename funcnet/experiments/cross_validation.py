@@ -1,4 +1,4 @@
-"""k-fold cross-validation: every row is held out once, and the scores of the folds say how much they vary."""
+"""k-fold cross-validation: every row is held out once, and the folds show how much the scores vary."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from funcnet.views.table import Table
 
 @attrs.frozen(eq=False)
 class CrossValidation:
-    """The scores of every fold on the rows that it held out; as text, a table of them."""
+    """The scores of each fold on its held-out rows; ``str`` gives a table."""
 
     scores: list[dict[str, float]]
     """``[{"loss": …, <metric>: …}]``, the folds of the first repeat first"""
     held_out: list[Array]
-    """The rows that each fold held out, in ascending order"""
+    """The held-out rows of each fold, in ascending order"""
     folds: int
 
     @property
@@ -47,7 +47,7 @@ class CrossValidation:
 
     @property
     def deviation(self) -> dict[str, float]:
-        """The standard deviation of each score, ``np.std``: that of the folds there are, not of a larger set."""
+        """The standard deviation of each score over these folds, ``np.std`` (not the sample estimate)."""
         return {name: float(np.std([one[name] for one in self.scores])) for name in self.scores[0]}
 
     def __str__(self) -> str:
@@ -72,22 +72,22 @@ def cross_validate(
     base: str | os.PathLike[str] | None = None,
     **training: Any,
 ) -> CrossValidation:
-    """Train once for each fold, on all other rows, and score the rows that it holds out; ``repeats`` times over.
+    """Train once for each fold, on all other rows, and score the fold's held-out rows; do this ``repeats`` times.
 
-    ``what`` is an experiment, or a network with ``data`` ``(x, y)`` or ``(x, y, weight)`` and what ``fit`` takes:
+    ``what`` is an experiment, or a network with ``data`` ``(x, y)`` or ``(x, y, weight)`` and the arguments of ``fit``:
     ``cross_validate(net, (x, y), loss=…, optimizer=…, epochs=…, metrics=…, key=…)``.
 
-    Of an experiment, the preprocessing is fitted on the training rows of every fold. Its test fraction is not used;
-    its validation fraction is drawn, as its split says, from the rows that a fold trains on. Rows to which the
-    source gives a part of their own, and are no training rows, take no part. The key is that of the seed by default.
-    Arrays are taken as they are: what must be fitted to the training rows belongs into an experiment.
+    The preprocessing of an experiment is fitted on the training rows of each fold. Its test fraction is ignored; its
+    validation fraction is drawn by its split from the training rows of a fold. Rows that the source assigns to
+    the validation or test part are not used. The default key is that of the seed.
+    Arrays are used unchanged; preprocessing that must be fitted on the training rows needs an experiment.
 
-    Repeat r divides the rows by ``key.fold("repeat", r)``, and fold f of it trains by
-    ``key.fold("repeat", r, "fold", f)``, so that the same key gives the same scores to the bit. The sizes of folds
-    differ by one row at most, and with ``stratify`` so do those of each class in them, where the targets are class
-    labels; other targets are only shuffled.
+    Repeat r divides the rows with ``key.fold("repeat", r)``, and its fold f trains with
+    ``key.fold("repeat", r, "fold", f)``, so the same key gives the same scores to the bit. Fold sizes differ by at
+    most one row. With ``stratify`` and class labels as targets, so do the counts of each class; other targets are
+    only shuffled.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
-             some class, or a split that keeps groups or an order; what ``fit`` and ``run`` raise
+             some class, or a split that keeps groups or an order; the errors of ``fit`` and ``run``
 
     >>> x = fn.Key(0).normal((60, 2), np.float32)
     >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.01), "epochs": 5}
@@ -103,14 +103,12 @@ def cross_validate(
     if isinstance(what, Experiment):
         if data is not None or training:
             given = ["data"] * (data is not None) + sorted(training)
-            raise FuncnetError(f"an experiment says how it is trained; leave out {', '.join(given)}, or evolve it")
+            raise FuncnetError(f"an experiment defines its own training; leave out {', '.join(given)}, or evolve it")
         key = Key(what.seed) if key is None else key
         run: Any = _Experiment(what, Path(base or "."), key)
     else:
         if key is None or data is None:
-            raise FuncnetError(
-                "expected data and a key beside a network: cross_validate(net, (x, y), key=fn.Key(0), …)"
-            )
+            raise FuncnetError("expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)")
         instance(training.get("loss"), Loss, "a loss", "fn.losses.MeanSquaredError()")
         instance(training.get("optimizer"), Optimizer, "an optimizer", "fn.optim.Adam()")
         run = _Arrays(what, data, training)
@@ -124,10 +122,10 @@ def cross_validate(
 
 
 def folds_of(y: Value, folds: int, key: Key, stratify: bool = True) -> list[Array]:
-    """The row numbers that each fold holds out; all together are every row once.
+    """The held-out row numbers of each fold; together they contain every row once.
 
-    Rows in random order, with ``stratify`` those of one class after those of another, are dealt out in turn. So fold
-    i has ``⌈(n - i) / folds⌉`` rows, and the classes are divided as in scikit-learn's StratifiedKFold.
+    Rows in random order, sorted by class with ``stratify``, are dealt out to the folds in turn. So fold i has
+    ``⌈(n - i) / folds⌉`` rows, and the classes are divided as in scikit-learn's StratifiedKFold.
     Raises   DataError for more folds than rows, or than rows of a class
     """
     rows = len(tree.leaves(y)[0])
@@ -154,7 +152,7 @@ class _Experiment:
         split = experiment.data.split
         for name in ("group", "time", "bootstrap"):
             if split is not None and getattr(split, name):
-                raise DataError(f"split.{name}: folds are drawn row by row, which does not go with it; leave it out")
+                raise DataError(f"split.{name}: cannot be used with folds, which are drawn row by row; leave it out")
         self.table, self.classes = labelled(experiment.data, key, base)
         part = self.table.part
         self.rows = np.arange(len(self.table.y)) if part is None else np.flatnonzero(part == 0)

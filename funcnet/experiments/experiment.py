@@ -25,7 +25,7 @@ from funcnet.training.weights import split_members
 
 @frozen
 class Initial(Spec):
-    """Base of what gives starting values other than the layers' own initializers."""
+    """Base of sources of initial values other than the layers' initializers."""
 
     kind: ClassVar[str] = "initial"
 
@@ -37,7 +37,7 @@ class Initial(Spec):
 @register("npz")
 @frozen
 class InitialNpz(Initial):
-    """Starting values from the members ``params/<path>`` and ``state/<path>`` of an archive."""
+    """Initial values from the members ``params/<path>`` and ``state/<path>`` of an archive."""
 
     path: str
 
@@ -48,21 +48,21 @@ class InitialNpz(Initial):
 @register("training")
 @frozen
 class Training(Spec):
-    """How long and in what batches: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
+    """Length and batches of a training: ``epochs`` or ``steps``; ``batch_size`` rows, or ``"full"``.
 
-    Rows that remain at the end of an epoch make a smaller batch, or with a ``remainder`` of "drop" wait for the next.
-    ``shards`` cuts each batch into so many parts whose gradients are added, for batches larger than memory.
+    Rows that remain at the end of an epoch form a smaller batch, or are left out if ``remainder`` is "drop".
+    ``shards`` cuts each batch into that many parts whose gradients are added, for batches larger than memory.
 
-    ``class_weight`` weighs the loss of each sample by its class, by name or label: ``{"ill": 5.0, "well": 1.0}``;
+    ``class_weight`` weights the loss of each sample by its class, by name or label: ``{"ill": 5.0, "well": 1.0}``;
     "balanced" gives every class the same total.
 
     ``early_stopping`` and other ``callbacks`` watch the history and may end the training; ``checkpoint`` writes files
-    to go on from.
+    to resume from.
 
-    ``augment`` are augmentations of each batch, one after the other, in training alone.
+    ``augment`` lists augmentations of each batch, applied in turn, only in training.
 
-    ``log_every`` logs a line and keeps a row of the history at every so many steps. ``threads`` is how many
-    the matrix products use: FUNCNET_THREADS, or what the machine and the container allow, unless given.
+    Every ``log_every`` steps, a line is logged and a row is added to the history. ``threads`` is the number of threads
+    of the matrix products, by default FUNCNET_THREADS, else as many as the machine and the container allow.
     """
 
     kind: ClassVar[str] = "training"
@@ -89,7 +89,7 @@ class Training(Spec):
 @register("experiment")
 @frozen
 class Experiment(Spec):
-    """What ``run`` and the command line train: every part a spec, and a seed for all that is random.
+    """A whole training for ``run`` and the command line: every part is a spec, and one seed decides all draws.
 
     >>> experiment = fn.Experiment(
     ...     data=fn.data.Iris(split=fn.data.Split(test=0.2, stratify=True), scale="standard"),
@@ -117,4 +117,4 @@ class Experiment(Spec):
     def validate(self) -> Iterator[Problem]:
         tags = [metric.name for metric in self.metrics]
         if len(set(tags)) < len(tags) or "loss" in tags:
-            yield Problem(".metrics", f"expected metrics that differ, got {', '.join(map(str, tags))}")
+            yield Problem(".metrics", f"expected distinct metrics, got {', '.join(map(str, tags))}")

@@ -1,8 +1,8 @@
-"""The folder that a run leaves, and what it gives back.
+"""The folder of a run, and the run read from it.
 
-A run folder holds ``spec.json`` (every default filled in), ``run.json`` (where, with what, digests),
+A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
 ``weights.npz``, ``preprocess.json``, ``history.csv``, ``curves.svg`` and, written last, ``metrics.json``:
-a folder without it belongs to a run that did not end.
+a folder without it belongs to an unfinished run.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ CHECKPOINTS = "checkpoints"
 
 @attrs.frozen(eq=False)
 class Run:
-    """What a run gave: the final state, the history, and ``{"train": {…}, "validation": {…}, "test": {…}}``."""
+    """The result of a run: the final state, the history, and ``{"train": {…}, "validation": {…}, "test": {…}}``."""
 
     train_state: TrainState
     history: list[Row]
@@ -67,7 +67,7 @@ class Run:
     experiment: Experiment
     preprocess: dict[str, Any]
     params: Params
-    """What was evaluated and saved: those of the final state, or an average that the optimizer keeps."""
+    """The params that were evaluated and saved: those of the final state, or the optimizer's average of them"""
     stopped: str | None = None
 
     @property
@@ -76,10 +76,10 @@ class Run:
         return self.preprocess["classes"]
 
     def predict(self, x: Any, batch_size: int | None = 1024) -> Output:
-        """The answer for raw inputs (rows, …), as they stand in the data: probabilities, or values in their units.
+        """Predictions for raw inputs (rows, …), in the form of the data: probabilities, or values in their units.
 
-        Prepares them as training did, and applies the loss's link to the network's output. The column of a
-        class has the number of its label, and its name in ``classes``.
+        The inputs are preprocessed as in training, and the loss's link is applied to the network's output.
+        Column k is the class with label k, named ``classes[k]``.
         """
         experiment = self.experiment
         if not isinstance(x, Frame | Stream):
@@ -93,22 +93,22 @@ class Run:
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The probability of each class for raw inputs, (rows, classes).
 
-        Raises   ShapeError for a loss that gives no probabilities
+        Raises   ShapeError for a loss without probabilities
         """
         return proba_of(self.experiment.loss, self.predict(x, batch_size))
 
     def predict_label(self, x: Any, batch_size: int | None = 1024) -> Array:
-        """The likeliest class of each raw input, by name where the data has names."""
+        """The likeliest class of each raw input, by name if the data has names."""
         labels = label_of(self.predict(x, batch_size))
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that holds something, before any work is done.
+    """Refuse a folder that is not empty, before any work is done.
 
-    Raises   CheckpointError that says whether a run ended there, was cut short, or it is something else
+    Raises   CheckpointError that tells a finished run, an unfinished run and other contents apart
     """
-    if not os.path.exists(folder):  # nor where it cannot be known, which making it will tell
+    if not os.path.exists(folder):  # False also if the folder cannot be accessed; making it will tell
         return
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
@@ -119,23 +119,21 @@ def check_free(folder: Path) -> None:
     if LAST in inside:
         raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
     if "spec.json" in inside:
-        raise CheckpointError(f"{folder}: holds a run that did not end; go on with --resume, or choose another --out")
+        raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another --out")
     if inside:
         raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
 
 
 def claim(folder: Path, experiment: Experiment, base: Path) -> None:
-    """Make the folder and write the spec and its base into it, so that an unwritable one is found out now."""
+    """Make the folder and write the spec and its base into it, so that an unwritable folder fails now."""
     document = to_dict(experiment, fill=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CheckpointError(
-            f"{folder}: cannot be made ({error.strerror}); choose a folder that can for --out"
-        ) from None
-    check_free(folder)  # again: another run may have taken it meanwhile
+        raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
+    check_free(folder)  # again: another run may have taken it in the meantime
     try:
-        (folder / "spec.json").open("xb").close()  # of two runs that come this far at once, one
+        (folder / "spec.json").open("xb").close()  # only one of two concurrent runs succeeds
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
     write_json(folder / "spec.json", document)
@@ -143,7 +141,7 @@ def claim(folder: Path, experiment: Experiment, base: Path) -> None:
 
 
 def release(folder: Path) -> None:
-    """Undo ``claim`` for a run that ended by a mistake in its spec or data, with nothing learnt to keep."""
+    """Undo ``claim`` for a run that failed on its spec or data before it had results to keep."""
     with contextlib.suppress(OSError):
         for name in ("spec.json", "run.json", LOCK):
             (folder / name).unlink(missing_ok=True)
@@ -151,7 +149,7 @@ def release(folder: Path) -> None:
 
 
 def next_folder(runs: Path, name: str) -> Path:
-    """``runs/<name>-<n>``, the next free number, taken by making the empty folder."""
+    """``runs/<name>-<n>`` with the next free number, claimed by creating the empty folder."""
     n = 1
     while True:
         folder = runs / f"{name}-{n}"
@@ -161,11 +159,11 @@ def next_folder(runs: Path, name: str) -> Path:
         except FileExistsError:
             n += 1
         except OSError as error:
-            raise CheckpointError(f"{folder}: cannot be made ({error.strerror}); choose a folder with --out") from None
+            raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
 
 
 def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
-    """All files of a run; the scores last."""
+    """Write all files of a run, the scores last."""
     ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
     write_json(folder / "preprocess.json", finished.preprocess)
@@ -189,7 +187,7 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
 
 
 def boundary(finished: Run, data: Prepared) -> str | None:
-    """The decisions of a classifier of two inputs as a picture, the training part on it; None for any other run."""
+    """A picture of a two-input classifier's decisions with the training part; None for any other run."""
     preprocess = finished.preprocess
     columns = preprocess.get("columns")
     plain = preprocess.get("shape") == [2] if columns is None else [one["kind"] for one in columns] == ["number"] * 2
@@ -207,19 +205,19 @@ def boundary(finished: Run, data: Prepared) -> str | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values; a number that is not finite, which JSON cannot hold, becomes null."""
+    """Write plain values; non-finite numbers, which JSON cannot hold, become null."""
     write_bytes(path, (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def finite_json(value: Any) -> Any:
-    """A value with null for every number that is not finite."""
+    """A value with null for every non-finite number."""
     if isinstance(value, dict):
         return {name: finite_json(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def history_csv(history: list[Row]) -> str:
-    """The rows of a history as CSV; a row without some figure leaves its field empty."""
+    """The rows of a history as CSV; missing figures are empty fields."""
     scores = {name: None for row in history for name in row if name not in ("learning_rate", "seconds")}
     first = ["step", "epoch", "loss", "validation/loss"]
     metrics = [name for name in scores if name not in first]
@@ -244,12 +242,12 @@ def digest(arrays: dict[str, Any]) -> str:
 
 
 def data_digest(data: Prepared) -> str:
-    """The digest of all parts of a data set, as they were trained on."""
+    """The digest of all preprocessed parts of a data set."""
     return digest({name: part._asdict() for name, part in data.parts_by_name().items()})
 
 
 def environment() -> dict[str, Any]:
-    """What the last bits of a result depend on besides the spec: versions, threads, BLAS."""
+    """Versions, threads and BLAS, which affect the last bits of a result."""
     built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     threads = {name: os.environ[name] for name in os.environ if name.endswith("_NUM_THREADS")}
     return {
@@ -284,7 +282,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):
-        what = "holds a run that did not end" if os.path.exists(folder / "spec.json") else "is not a run folder"
+        what = "holds an unfinished run" if os.path.exists(folder / "spec.json") else "is not a run folder"
         raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
     name = "spec.json"
     try:
@@ -296,7 +294,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         facts = read_object(folder / name)
         key, step, stopped = Key(bytes.fromhex(facts["key"])), int(facts["step"]), facts["stopped"]
         if digest({"params": params, "state": state}) != facts["weights"]:
-            raise CheckpointError(f"{folder}: weights.npz is not the file that the run wrote")
+            raise CheckpointError(f"{folder}: weights.npz has changed since the run wrote it")
         name = "preprocess.json"
         preprocess = read_object(folder / name)
         _ = preprocess["classes"]

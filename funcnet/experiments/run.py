@@ -1,4 +1,4 @@
-"""Running an experiment: check, prepare, train, score, and leave a run folder; go on where one stopped."""
+"""Running an experiment: check, prepare, train, score, and write a run folder; resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -67,15 +67,14 @@ def run(
     callbacks: Sequence[Watcher] = (),
     allow_outside: bool = False,
 ) -> Run:
-    """Train an experiment; with ``out``, leave a run folder there.
+    """Train an experiment; with ``out``, write a run folder there.
 
-    With ``resume`` a run in that folder that did not end goes on from its newest whole checkpoint, and ends as if it
-    had never stopped; one that did end is given back, and where there is none it begins. ``base`` is the folder that
-    paths in the spec are relative to, the current one by default, and that they must
-    not leave without ``allow_outside``. The same
-    experiment gives the same run, bit for bit on one machine. Shapes are checked before data is read,
-    and the folder before training starts.
-    Raises   ShapeError, DataError; CheckpointError for a folder that is taken, of another spec, or cannot be written;
+    With ``resume``, an unfinished run in that folder continues from its newest valid checkpoint and ends as if it had
+    never stopped; a finished run is returned, and without a run a new one starts. Paths in the spec are relative to
+    ``base``, by default the current folder, and must stay inside it without ``allow_outside``. The same experiment
+    gives the same run, bit for bit on one machine. Shapes are checked before data is read, and the folder before
+    training starts.
+    Raises   ShapeError, DataError; CheckpointError for a folder that is taken, of another spec, or not writable;
              NonFiniteError, after saving the last good state and the history; Terminated at SIGTERM
 
     >>> experiment = fn.Experiment(
@@ -111,7 +110,7 @@ def run(
 
 
 def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Sequence[Watcher], *, resume: bool) -> Run:
-    """Train; a folder is free, or with ``resume`` this process's."""
+    """Train; the folder is free, or locked by this process with ``resume``."""
     training = experiment.training
     check_shapes(experiment, base)
     key = Key(experiment.seed)
@@ -155,7 +154,7 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
             reached: Fit | None = result or getattr(error, "fit", None)
             if folder is not None and not isinstance(error, NonFiniteError) and listed(folder / CHECKPOINTS):
                 if isinstance(error, FuncnetError):
-                    error.message += f". What was learnt is in {folder / CHECKPOINTS}; go on with --resume"
+                    error.message += f". The checkpoints are in {folder / CHECKPOINTS}; continue with --resume"
                 raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
                 write(folder, finish(experiment, data, reached, failed=True), data, base)
@@ -172,11 +171,11 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
 
 
 def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
-    """Refuse targets of any part that the loss or a metric cannot take, and classes that training does not have.
+    """Refuse targets of any part that the loss or a metric cannot take, and classes that the training part lacks.
 
     Raises   ShapeError, DataError
     """
-    if experiment.loss.probabilities and not experiment.data.integers:  # then integers are classes, named or not
+    if experiment.loss.probabilities and not experiment.data.integers:  # integers are classes, with or without names
         targets = {name: part.y for name, part in data.parts_by_name().items()}
         check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
     for name, part in data.parts_by_name().items():
@@ -185,7 +184,7 @@ def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric
 
 
 def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callback]:
-    """The callbacks that a spec names; those that write files only where there is a folder."""
+    """The callbacks of a spec; those that write files only if there is a folder."""
     early = experiment.training.early_stopping
     named = [*([] if early is None else [early]), *experiment.training.callbacks]
     if folder is None:
@@ -200,7 +199,7 @@ def train(
     metrics: Sequence[Metric],
     callbacks: Sequence[Watcher] = (),
 ) -> Fit:
-    """Train on prepared data as the experiment says."""
+    """Train on prepared data with the experiment's settings."""
     return fit(
         experiment.model,
         data.train,
@@ -225,7 +224,7 @@ def train(
 
 @contextlib.contextmanager
 def terminable(saver: Saver) -> Iterator[None]:
-    """Within it SIGTERM makes a training write a checkpoint and stop; before it trains it ends at once."""
+    """Inside the block, SIGTERM makes training write a checkpoint and stop; before training it ends the run at once."""
 
     def handle(number: int, frame: Any) -> None:
         saver.terminate = True
@@ -243,47 +242,45 @@ def terminable(saver: Saver) -> Iterator[None]:
 
 
 def check_monitors(experiment: Experiment, validation: bool) -> None:
-    """Refuse a checkpoint's monitor that no row of the history will have, before training."""
+    """Refuse, before training, a checkpoint's monitor that no row of the history will have."""
     policy = experiment.training.checkpoint
     if policy is not None and policy.keep_best:
         check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
 
 
 def check_same(folder: Path, experiment: Experiment) -> None:
-    """Refuse to go on in the folder of another experiment.
+    """Refuse to resume in the folder of another experiment.
 
     Raises   CheckpointError with every difference
     """
     try:
         there = load_spec(folder / "spec.json")
     except FuncnetError as error:
-        if not listed(folder / CHECKPOINTS):  # it was killed before it wrote its spec
+        if not listed(folder / CHECKPOINTS):  # killed before it wrote its spec
             return
-        raise CheckpointError(f"{folder}: its spec cannot be read, so it cannot go on: {error}") from None
+        raise CheckpointError(f"{folder}: cannot be resumed, because its spec cannot be read: {error}") from None
     if spec_hash(there) != spec_hash(experiment):
         raise CheckpointError(
-            f"{folder}: holds a run of another spec, which differs in\n{diff(there, experiment)}\n"
-            "go on with that spec, or choose another --out"
+            f"{folder}: holds a run of another spec, with these differences:\n{diff(there, experiment)}\n"
+            "continue with that spec, or choose another --out"
         )
 
 
 def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with other data; warn where another machine may give other last bits.
+    """Refuse to resume with other data; warn if another machine may change the last bits.
 
     Raises   CheckpointError
     """
     if saved.facts["data"] != facts["data"]:
-        raise CheckpointError(f"{folder}: the data is not what the run began with; it has changed since")
+        raise CheckpointError(f"{folder}: the data has changed since the run began")
     same = json.loads(json.dumps(facts))
     differ = [name for name in ("versions", "platform", "threads", "blas") if saved.facts.get(name) != same[name]]
     if differ:
-        log.warning(
-            "%s: going on with other %s than it was written with; the last bits may differ", folder, ", ".join(differ)
-        )
+        log.warning("%s: resuming with other %s than before; the last bits may differ", folder, ", ".join(differ))
 
 
 def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
-    """Where the time of a training step goes, from some steps beyond the end of a run, which they do not change."""
+    """Profile the training step with some steps beyond the end of a run, which they do not change."""
     experiment, ts = finished.experiment, finished.train_state
     with limited(experiment.training.threads):
         data = prepare(experiment.data, Key(experiment.seed), base_folder(base, allow_outside), experiment.dtype)
@@ -318,7 +315,7 @@ def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metr
 def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
     """The class weights of a spec by label.
 
-    Raises   DataError for a name that no class has
+    Raises   DataError for an unknown class name
     """
     given = experiment.training.class_weight
     if given is None or given == "balanced":
@@ -346,7 +343,7 @@ def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path)
 
 
 def finish(experiment: Experiment, data: Prepared, result: Fit, *, failed: bool = False) -> Run:
-    """The scores of the final state on every part; after a failure, of those that can be scored."""
+    """The scores of the final state on every part; after a failure, only on parts that can be scored."""
     ts = result.train_state
     params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
     metrics = {}

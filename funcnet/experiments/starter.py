@@ -1,4 +1,4 @@
-"""An experiment to begin with, for a table that nobody has described: reasonable, not the best."""
+"""A first experiment for a new table: reasonable, not the best."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from funcnet.optim.adam import AdamW
 from funcnet.optim.schedules import Cosine
 
 UNEQUAL = 5
-"""Where the largest class has so many times the rows of the smallest, classes weigh the same"""
+"""Ratio of the largest to the smallest class from which class weights are balanced"""
 LEAST = 10
-"""Rows below which none are held out"""
+"""Minimum rows for held-out parts"""
 FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
-"""Of the validation and the test part; the second is for classes of three to five rows"""
+"""Fractions of the validation and the test part; the second is for classes of three to five rows"""
 
 
 def source(found: Findings, path: str) -> Csv:
-    """The table as a data source; ``path`` is as it will stand in the spec."""
+    """The table as a data source; ``path`` is the one to write into the spec."""
     categorical = [column.name for column in found.inputs if column.kind == "category"]
     if found.target.kind == "labels" and any(to_number(label) is not None for label in found.counts):
-        categorical.append(found.target.name)  # labels that are numbers
+        categorical.append(found.target.name)  # numeric labels
     return Csv(
         path=path,
         target=found.target.name,
@@ -51,7 +51,7 @@ def source(found: Findings, path: str) -> Csv:
 
 
 def split(rows: int, counts: dict[str, int]) -> Split | None:
-    """Fractions that leave every class in every part where that can be; none for a handful of rows."""
+    """Fractions that leave every class in every part if possible; None for few rows."""
     if rows < LEAST:
         return None
     if not counts:
@@ -64,7 +64,7 @@ def split(rows: int, counts: dict[str, int]) -> Split | None:
 
 
 class Size(NamedTuple):
-    """How large a network, and how long it is trained."""
+    """The size of a network and of its training."""
 
     hidden: tuple[int, ...]
     weight_decay: float
@@ -73,9 +73,9 @@ class Size(NamedTuple):
 
 
 def size(rows: int, features: int) -> Size:
-    """By the rows to train on, and by how many there are for each feature.
+    """The size for a number of training rows, also by their ratio to the features.
 
-    Few rows ask for a small network that is held back, by a decay of the weights that is far stronger than usual.
+    Few rows call for a small network, regularised by a weight decay far stronger than usual.
     """
     if rows >= 10_000:
         return Size((128, 128), 0.1, 128, 6000)
@@ -86,7 +86,7 @@ def size(rows: int, features: int) -> Size:
 
 
 def experiment(found: Findings, data: Csv, rows: int, features: int) -> Experiment:
-    """The experiment for a table of so many rows to train on, and features after preprocessing."""
+    """The experiment for a table, given its training rows and its features after preprocessing."""
     labels = found.target.kind == "labels"
     of = size(rows, features)
     hidden: list[Layer] = [layer for units in of.hidden for layer in (Dense(units), Relu())]

@@ -17,7 +17,7 @@ from funcnet.layers.base import Params
 def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) -> None:
     """Check ``grads`` as the gradient of a scalar function of a dict of float64 arrays.
 
-    Raises   LawError naming the leaf and the entry that are wrong
+    Raises   LawError naming the wrong leaf and entry
 
     >>> params = {"w": np.array([1.0, -2.0])}
     >>> fn.check_gradient(lambda p: np.sum(p["w"] ** 2), params, {"w": 2 * params["w"]})
@@ -38,7 +38,7 @@ def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) ->
 
         if agree(slope(lambda t: along(t, u)), inner(given[path], u), scale):  # noqa: B023
             continue
-        for entry in np.ndindex(leaf.shape):  # one by one, now that one of them is known to be wrong
+        for entry in np.ndindex(leaf.shape):  # at least one entry is wrong; find it
             e = np.zeros_like(leaf)
             e[entry] = 1.0
             numeric, analytic = slope(lambda t: along(t, e)), float(given[path][entry])  # noqa: B023

@@ -40,10 +40,10 @@ DIRECTIONS = 3
 def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled: bool = False) -> None:
     """Run every law on a layer, in training and evaluation mode.
 
-    ``x`` is a batch to try it on (float64, or integers where the layer takes them), at least two rows;
-    random normal by default. ``batch_coupled`` says that in training rows depend on one another or on
-    their place in the batch, as with batch statistics and noise, which is then checked to be so.
-    Raises   LawError naming the law, and where there is one the leaf, that breaks it
+    ``x`` is the batch for the checks, with at least two rows (float64, or integers if the layer takes them);
+    random normal by default. ``batch_coupled`` declares that in training rows depend on one another or on
+    their place in the batch, as with batch statistics and noise; this is checked too.
+    Raises   LawError naming the broken law and, if any, the leaf
 
     >>> fn.check_layer(fn.serial(fn.Dense(3), fn.Tanh()), (4,))
     >>> fn.check_layer(fn.BatchNorm(), (4,), batch_coupled=True)
@@ -55,7 +55,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     x = frozen_copy(random_input(layer, in_shape, key.fold("x")) if x is None else x)
     contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}
     params, state = (frozen_copy(part) for part in layer.init(key.fold("init"), in_shape, np.float64))
-    params = frozen_copy(moved(params, random_like(params, key.fold("shake")), 0.1))  # no bias stays exactly 0
+    params = frozen_copy(moved(params, random_like(params, key.fold("shake")), 0.1))  # so that no bias is exactly 0
     check_leaves(layer, in_shape)
     with guarded(layer):
         for mode, ctx in contexts.items():
@@ -87,7 +87,7 @@ def _backward(layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[
 
 
 def _frozen_residuals(residuals: Any) -> Any:
-    """The residuals with views in place of their arrays that nobody can write to."""
+    """The residuals with read-only views of their arrays."""
     if isinstance(residuals, np.ndarray):
         view = residuals.view()
         view.flags.writeable = False
@@ -100,7 +100,7 @@ def _frozen_residuals(residuals: Any) -> Any:
 
 
 def check_leaves(layer: Layer, in_shape: Shape) -> None:
-    """``init`` gives exactly the leaves, in every dtype, and the same ones for the same key."""
+    """``init`` returns exactly the leaves, in every dtype, and the same values for the same key."""
     for dtype in (np.float32, np.float64):
         params, state = layer.init(Key(1), in_shape, dtype)
         expected = tree.flatten(layer.leaves(in_shape))
@@ -125,7 +125,7 @@ def check_shapes(layer: Layer, in_shape: Shape, params: Params, state: State, x:
         shape_of(y) == layer.out_shape(in_shape),
         "out_shape agrees with apply",
         layer,
-        f"out_shape says {layer.out_shape(in_shape)}, apply gives {shape_of(y)}",
+        f"out_shape returns {layer.out_shape(in_shape)}, apply gives {shape_of(y)}",
     )
     expect(form(new_state) == form(state), "state keeps keys, shapes and dtypes", layer)
     expect(ctx.train or same(new_state, state), "evaluation keeps the state", layer)
@@ -175,7 +175,7 @@ def check_adjoint(layer: Layer, params: Params, state: State, x: Value, ctx: Con
 
 
 def _worst(loss: Callable[[Params], float], params: Params, path: str, gradient: Array) -> str:
-    """The entry of one leaf whose derivative is off the most, among the first few hundred."""
+    """The entry of a leaf with the largest error of its derivative, among the first few hundred."""
     flat = tree.flatten(params)
 
     def numeric(entry: tuple[int, ...]) -> float:
@@ -190,7 +190,7 @@ def _worst(loss: Callable[[Params], float], params: Params, path: str, gradient:
 
 
 def check_linear(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
-    """``vjp`` is linear in the cotangent, and gives exact zeros for zeros."""
+    """``vjp`` is linear in the cotangent, and a zero cotangent gives exact zeros."""
     y, _, residuals = _forward(layer, params, state, x, ctx)
     a, b = random_like(y, key.fold("a")), random_like(y, key.fold("b"))
     both = _backward(layer, params, residuals, moved(tree.map(lambda v: None if v is None else 2.0 * v, a), b, -3.0))
@@ -206,7 +206,7 @@ def _none_to_zero(value: Value) -> Value:
 
 
 def check_pure(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
-    """Nothing received or returned is written to, and nothing is remembered: the same call gives the same bits."""
+    """A layer does not write to its arguments or results and keeps no memory: the same call gives the same bits."""
     received = tree.map(np.array, (params, state, x))
     y, new_state, residuals = _forward(layer, params, state, x, ctx)
     kept = tree.map(np.array, (y, new_state))
@@ -215,8 +215,8 @@ def check_pure(layer: Layer, params: Params, state: State, x: Value, ctx: Contex
     _forward(layer, params, state, random_like(x, key.fold("other")) if _all_floats(x) else x, ctx)
     second = _backward(layer, params, residuals, dy)
     expect(same(first, second), "vjp is a function of its arguments alone", layer, "a second call gives other bits")
-    expect(same((y, new_state), kept), "pure", layer, "writes to what apply returned")
-    expect(same((params, state, x), received), "pure", layer, "changes what it was given")
+    expect(same((y, new_state), kept), "pure", layer, "writes to the results of apply")
+    expect(same((params, state, x), received), "pure", layer, "changes its arguments")
     again = _forward(layer, params, state, x, ctx)
     expect(same(again[:2], kept), "the same call gives the same bits", layer)
 
@@ -248,7 +248,7 @@ def check_precision(layer: Layer, params: Params, state: State, x: Value, ctx: C
 
 
 def check_layouts(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
-    """Arrays that are transposed, strided or reversed in memory give the same values."""
+    """Transposed, strided or reversed memory layouts give the same values."""
     y, _, residuals = _forward(layer, params, state, x, ctx)
     dy = random_like(y, key)
     expected = (y, _backward(layer, params, residuals, dy))
@@ -271,7 +271,7 @@ def _reversed(array: Array) -> Array:
 
 
 def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key, *, coupled: bool) -> None:
-    """Each row is treated by itself, so that halves of a batch give the whole's results; or, coupled, not."""
+    """Rows are independent, so halves of a batch give the results of the whole; if ``coupled``, they must not."""
     y, _, residuals = _forward(layer, params, state, x, ctx)
     dy = random_like(y, key)
     dparams, dx = _backward(layer, params, residuals, dy)
@@ -293,12 +293,12 @@ def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Contex
             other = _forward(layer, params, state, x, Context(True, ctx.key.fold("other")))[0]
             expect(not same(other, y), "noise depends on the key", layer)
     else:
-        hint = "if batch statistics or noise are meant, pass batch_coupled=True" if ctx.train else ""
+        hint = "if batch statistics or noise are intended, pass batch_coupled=True" if ctx.train else ""
         expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer, hint)
 
 
 class _Turning:
-    """Makes every call, and turns round the order of keys in what a layer gives, inner ones' included."""
+    """Calls every layer, inner ones included, and reverses the order of keys in its results."""
 
     outer: Caller | None = None
 
@@ -311,8 +311,9 @@ class _Turning:
 
 
 def check_order(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
-    """Dicts are read by key: their order changes nothing, be it that of what a layer receives or of what its children
-    return. One is turned round at a time, since two that are turned alike still pair by place.
+    """Dicts are read by key: their order changes nothing, in a layer's arguments or in its children's results.
+
+    One is reversed at a time, since two reversed dicts would still pair by place.
     """
     y, new_state, residuals = _forward(layer, params, state, x, ctx)
     dy = random_like(y, key)
@@ -325,21 +326,21 @@ def check_order(layer: Layer, params: Params, state: State, x: Value, ctx: Conte
             with listen_between(_Turning()) if what.startswith("what") else contextlib.nullcontext():
                 y, new_state, residuals = _forward(layer, p, s, a, ctx)
                 got = (y, new_state, *_backward(layer, p, residuals, b))
-        except Exception as error:  # arrays of other shapes meet
+        except Exception as error:  # arrays of different shapes are combined
             message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
             raise LawError(message, layer=type(layer).__name__) from error
         expect(same(got, expected, 1e-12), law, layer, f"that of {what} does; pair leaves and values by name")
 
 
 def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
-    """A spec equals its copies by pickle and, if it is registered, by JSON, which compute the same."""
+    """Copies of a spec by pickle and, if it is registered, by JSON are equal to it and compute the same."""
     copies = []
     try:
         copies.append(from_json(to_json(layer), Layer))
     except SpecError:
         expect(not all(own_tag(cls) for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
     else:
-        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function has no address
+        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function cannot be pickled
             copies.append(pickle.loads(pickle.dumps(layer)))
     for copy in copies:
         expect(copy == layer and hash(copy) == hash(layer), "a copy is equal", layer)

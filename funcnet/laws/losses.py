@@ -22,7 +22,7 @@ DIRECTIONS = 3
 def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
     """Run every law on a loss, at a prediction (float64, two rows or more) where it is differentiable.
 
-    Raises   LawError naming the law that breaks
+    Raises   LawError naming the broken law
     """
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
     check_signatures(loss)
@@ -61,7 +61,7 @@ def check_value(loss: Loss, prediction: Array, target: Array, weight: Array | No
     fits = shape_of(slope_at) == shape_of(prediction) and rows_of(slope_at) == rows_of(prediction)
     expect(fits, "the cotangent has the prediction's shape", loss)
     expect(same(loss.vjp(residuals), slope_at), "vjp may be called twice with the same result", loss)
-    expect(same((prediction, target), received), "pure", loss, "changes what it was given")
+    expect(same((prediction, target), received), "pure", loss, "changes its arguments")
 
 
 def check_adjoint(loss: Loss, prediction: Array, target: Array, weight: Array | None, key: Key, name: str) -> None:
@@ -81,7 +81,7 @@ def check_adjoint(loss: Loss, prediction: Array, target: Array, weight: Array | 
 
 
 def check_parts(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:
-    """The losses and cotangents of a batch's parts, given the whole's divisor, make up the whole's."""
+    """The losses of a batch's parts, with the whole's divisor, add up to the whole's; the cotangents join to it."""
     if not loss.additive:
         return
     value, residuals = loss.apply(prediction, target, weight)
@@ -98,7 +98,7 @@ def check_parts(loss: Loss, prediction: Array, target: Array, weight: Array | No
 
 
 def check_weights(loss: Loss, prediction: Array, target: Array) -> None:
-    """Weights of 1 change nothing; rows of weight 0 might as well not be there."""
+    """Weights of 1 change nothing; rows of weight 0 count as absent."""
     rows = rows_of(prediction)
     ones, whole = loss.divisor(target, np.ones(rows)), loss.divisor(target)
     expect(ones == whole, "weights of 1 change nothing", loss, f"divisor {ones}, not {whole}")
@@ -106,7 +106,7 @@ def check_weights(loss: Loss, prediction: Array, target: Array) -> None:
     value, _ = loss.apply(prediction, target, frozen_copy((np.arange(rows) < half).astype(np.float64)))
     alone, _ = loss.apply(part_of(prediction, slice(half)), part_of(target, slice(half)))
     close = same(np.asarray(float(value)), np.asarray(float(alone)), 1e-12)
-    expect(close, "rows of weight 0 might as well not be there", loss, f"{value}, not {alone}")
+    expect(close, "rows of weight 0 count as absent", loss, f"{value}, not {alone}")
 
 
 def check_precision(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:

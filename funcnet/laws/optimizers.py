@@ -22,9 +22,9 @@ STEPS = 40
 
 
 def check_optimizer(opt: Optimizer) -> None:
-    """Run every law on an optimizer; one that ``descends``, as all but bare transforms do, must lower a loss.
+    """Run every law on an optimizer; if it ``descends``, as all but bare transforms do, it must lower a loss.
 
-    Raises   LawError naming the law that breaks
+    Raises   LawError naming the broken law
     """
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     check_signatures(opt)
@@ -41,7 +41,7 @@ def check_optimizer(opt: Optimizer) -> None:
 
 
 def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
-    """Updates like the params, a state that keeps its form and counts its steps, nothing written to."""
+    """Updates match the params, the state keeps its form and counts steps, and the arguments are not changed."""
     key = Key(0).fold("laws")
     weight, bias = key.fold("w").normal((3, 2), dtype), key.fold("b").normal((2,), dtype)
     params = frozen_copy({"a": {"weight": weight}, "bias": bias})
@@ -60,7 +60,7 @@ def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
         expect(form(new_state) == expected, "the state keeps keys, shapes and dtypes", opt)
         again = bound.update(grads, opt_state, params, 1.0)
         expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
-        expect(same((grads, opt_state, params), received), "pure", opt, "changes what it was given")
+        expect(same((grads, opt_state, params), received), "pure", opt, "changes its arguments")
         check_order(bound, opt, grads, opt_state, params, (updates, new_state))
         opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
     evaluated = bound.eval_params(params, opt_state)
@@ -72,7 +72,7 @@ def check_order(
 ) -> None:
     """Leaves are paired by path: the order of keys in gradients, state or params changes nothing.
 
-    One is turned round at a time, since two that are turned alike still pair by place.
+    One is reversed at a time, since two reversed dicts would still pair by place.
     """
     law, rounding = "the order of keys changes nothing", 4.0 * float(np.finfo(tree.leaves(params)[0].dtype).eps)
     given = {"grads": grads, "opt_state": opt_state, "params": params}
@@ -80,7 +80,7 @@ def check_order(
         try:
             g, s, p = (turned(part) if name == what else part for name, part in given.items())
             got = bound.update(g, s, p, 1.0)
-        except Exception as error:  # arrays of other shapes meet
+        except Exception as error:  # arrays of different shapes are combined
             message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
             raise LawError(message, layer=type(opt).__name__) from error
         expect(
@@ -90,7 +90,7 @@ def check_order(
 
 
 def check_descent(bound: Optimizer, opt: Optimizer) -> None:
-    """Steps down the bowl ``½ ‖p‖²``, whose gradient is p, lead every leaf lower than it began."""
+    """Steps down the bowl ``½ ‖p‖²``, whose gradient is p, lower the loss of every leaf."""
     key = Key(0).fold("bowl")
     start = params = {"weight": 1.0 + key.fold("w").uniform((3, 2)), "bias": 1.0 + key.fold("b").uniform((2,))}
     opt_state = bound.init(params)
@@ -99,7 +99,7 @@ def check_descent(bound: Optimizer, opt: Optimizer) -> None:
         params = apply_updates(params, updates)
     still = bound.untouched(start)
     for path in still:
-        expect(same(params[path], start[path]), "what is left untouched stays as it is", opt, path)
+        expect(same(params[path], start[path]), "untouched leaves do not change", opt, path)
     expect(len(still) < len(start), "descends", opt, f"leaves {', '.join(sorted(still))} untouched")
     for path in start.keys() - still:
         before, after = (0.5 * float(np.sum(p[path] ** 2)) for p in (start, params))
@@ -110,9 +110,9 @@ def check_descent(bound: Optimizer, opt: Optimizer) -> None:
 def check_decay(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
     """After gradients of zero, no entry of the state is a smaller number than before and subnormal.
 
-    The gradients before them, and the params, have every magnitude from 1 to the least normal number. So has a state
-    made of them, and by whatever factor it decays, some entries are soon subnormal. It is looked at after a step in
-    which ``ops.settle`` flushes.
+    The earlier gradients and the params have every magnitude from 1 to the smallest normal number, and so does the
+    state. Whatever its decay factor, some entries are soon subnormal. The state is checked after a step in which
+    ``ops.settle`` flushes.
     """
     ladder = np.geomspace(np.finfo(dtype).tiny, 1.0, 512, dtype=dtype)
     values = frozen_copy({"a": {"weight": np.stack([ladder, -ladder], axis=1)}, "bias": ladder})

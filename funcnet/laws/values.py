@@ -1,4 +1,4 @@
-"""Values to try the laws on, and how they are compared."""
+"""Values for the laws, and their comparison."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def expect(holds: Any, law: str, subject: Any, detail: str = "") -> None:
 
 @contextlib.contextmanager
 def guarded(subject: Any) -> Iterator[None]:
-    """Turn an attempt to write to what is not the subject's into a LawError."""
+    """Turn an attempt to write to an argument into a LawError."""
     try:
         yield
     except ValueError as error:
         if "read-only" not in str(error):
             raise
         raise LawError(
-            f"breaks the law 'pure': writes to what it was given ({error})", layer=type(subject).__name__
+            f"breaks the law 'pure': writes to its arguments ({error})", layer=type(subject).__name__
         ) from None
 
 
 def random_like(value: Value, key: Key) -> Value:
-    """Normal draws in the structure, shapes and dtypes of a value; ``None`` where it holds no floats."""
+    """Normal draws in the structure, shapes and dtypes of a value; ``None`` for leaves other than floats."""
     counter = iter(range(10**6))
 
     def one(leaf: Any) -> Any:
@@ -64,7 +64,7 @@ def random_input(layer: Layer, in_shape: Shape, key: Key, batch: int = BATCH, dt
 
 
 def frozen_copy(value: Value) -> Value:
-    """A copy that nobody can write to; what is absent stays so."""
+    """A read-only copy; ``None`` leaves stay."""
 
     def one(leaf: Any) -> Any:
         if leaf is None:
@@ -84,7 +84,7 @@ def turned(value: Any) -> Any:
 
 
 def inner(a: Value, b: Value) -> float:
-    """The inner product of two values of one structure, over what both have."""
+    """The inner product of two values of one structure, over the leaves that both have."""
     if a is None or b is None:
         return 0.0
     if isinstance(a, dict):
@@ -95,7 +95,7 @@ def inner(a: Value, b: Value) -> float:
 
 
 def moved(value: Value, direction: Value, by: float) -> Value:
-    """``value + by · direction``; what has no direction, or is absent, stays."""
+    """``value + by · direction``; leaves without a direction stay."""
     if isinstance(value, dict):
         return {name: moved(leaf, direction[name], by) for name, leaf in value.items()}
     if isinstance(value, tuple):
@@ -117,7 +117,7 @@ def same(a: Value, b: Value, rtol: float = 0.0) -> bool:
     if rtol == 0.0 or a.dtype.kind != "f":
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
     scale = float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b)))
-    with np.errstate(invalid="ignore"):  # infinities that are equal have no difference
+    with np.errstate(invalid="ignore"):  # the difference of equal infinities is NaN
         return bool(np.all((a == b) | (np.abs(a - b) <= rtol * max(scale, 1.0))))
 
 
@@ -127,13 +127,13 @@ def slope(f: Callable[[float], float]) -> float:
 
 
 def agree(numeric: float, analytic: float, scale: float) -> bool:
-    """Whether two slopes are equal to RTOL, beyond the rounding that differences of size ``scale`` suffer."""
+    """Whether two slopes agree to RTOL, allowing for the rounding of differences of size ``scale``."""
     rounding = 1e-15 * scale / EPS
     return abs(numeric - analytic) <= RTOL * max(abs(numeric), abs(analytic)) + 8.0 * rounding + 1e-10
 
 
 def one_leaf(values: Value, path: str) -> Value:
-    """A tree of values with zeros everywhere but at one leaf."""
+    """A tree of values with zeros everywhere except at one leaf."""
     flat = tree.flatten(values)
     return tree.unflatten({name: leaf if name == path else np.zeros_like(leaf) for name, leaf in flat.items()})
 

@@ -1,9 +1,9 @@
 """Specs: immutable data that compares by value, hashes, pickles and round-trips through JSON.
 
-A class becomes a spec by deriving from a kind (``Layer``, ``Loss``, ``Optimizer``, …), by the
-decorator ``frozen``, and, to be written to files, by ``register``. The annotations of its fields are
-the schema: the same walk checks a constructor's arguments and decodes a JSON document, and it reports
-every problem at once. A file can only name registered classes; it never causes an import of its own.
+A spec class derives from a kind (``Layer``, ``Loss``, ``Optimizer``, …) and has the decorator ``frozen``;
+``register`` lets it be written to files. The annotations of its fields are the schema: the same walk
+checks a constructor's arguments and decodes a JSON document, and it reports every problem at once.
+A file can only name registered classes; it never imports user code.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from funcnet.spec.kinds import KINDS, base_of, load
 
 MAX_DEPTH = 64  # specs inside specs; deeper ones overflow Python's stack in hash, repr and pickle
 MAX_NODES = 100_000  # specs in one spec
-HINTS = 20  # mistakes of one document that are told what was meant; looking for it takes longer than reading
-MAX_INTEGER = 2**53  # beyond it JSON readers in other languages lose digits
+HINTS = 20  # mistakes of one document that get a suggestion; searching for one takes longer than reading
+MAX_INTEGER = 2**53  # JSON readers in other languages lose digits beyond it
 
 
 _REGISTRY: dict[tuple[str, str], type[Spec]] = {}
@@ -48,7 +48,7 @@ _REGISTRY: dict[tuple[str, str], type[Spec]] = {}
 class _Field(NamedTuple):
     name: str
     hint: Any
-    default: Any  # attrs.NOTHING where the field must be given
+    default: Any  # attrs.NOTHING for a required field
     range: Range | None
 
 
@@ -77,7 +77,7 @@ def _resolve(cls: Any) -> Iterator[_Field]:
 
 @frozen
 class Spec:
-    """Base of every spec: fields are checked and normalised when one is made.
+    """Base of every spec: its fields are checked and normalised at construction.
 
     Raises   SpecError listing every field of the wrong type or out of range
     """
@@ -89,7 +89,7 @@ class Spec:
         cls = type(self)
         if "__attrs_attrs__" not in cls.__dict__:
             raise SpecError(
-                [Problem("", "a spec class needs its own @frozen decorator, or its fields do not count in ==")],
+                [Problem("", "decorate the class with @frozen; without it new fields are ignored by == and JSON")],
                 root=cls.__name__,
             )
         problems: list[Problem] = []
@@ -114,12 +114,12 @@ class Spec:
         object.__setattr__(self, "_nodes", nodes)
 
     def _repr_html_(self) -> str:
-        from funcnet.spec.outline import outline  # which reads specs
+        from funcnet.spec.outline import outline  # it imports this module
 
         return outline(self)
 
     def validate(self) -> Iterator[Problem]:
-        """What the types and ranges of the fields cannot say; subclasses yield their problems."""
+        """Problems beyond the types and ranges of the fields; subclasses yield them."""
         return iter(())
 
 
@@ -161,7 +161,7 @@ def rebuild(value: Any, change: Callable[[Spec], Spec]) -> Any:
 def register(tag: str) -> Callable[[type[T]], type[T]]:
     """Class decorator that gives a spec class its tag in JSON: ``@fn.register("acme.gated")``.
 
-    Tags of the library have no dot, those of users have one. A tag is unique within its kind.
+    Library tags have no dot, user tags have one. A tag is unique within its kind.
     Raises   SpecError for a tag that is taken or malformed, or a class that is not a frozen spec
     """
 
@@ -176,7 +176,7 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
         if not (isinstance(cls, type) and issubclass(cls, Spec)):
             raise refuse("expected a class derived from fn.Layer, fn.losses.Loss, fn.optim.Optimizer, …")
         if "__attrs_attrs__" not in cls.__dict__:
-            raise refuse(f"{cls.__name__} needs its own @attrs.frozen below @fn.register, or its fields do not count")
+            raise refuse(f"{cls.__name__} needs @attrs.frozen below @fn.register; without it new fields are ignored")
         own = cls.__module__.partition(".")[0] == "funcnet"
         if not all(part.isidentifier() for part in tag.split(".")) or (not own and "." not in tag):
             raise refuse("expected a tag with a dot between two names, such as 'acme.gated'")
@@ -185,7 +185,7 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
             raise refuse(f"this {cls.kind} tag is taken by {taken.__module__}.{taken.__qualname__}")
         for field in attrs.fields(cls):  # type: ignore[arg-type]
             if field.name in ("type", "name"):
-                raise refuse(f"a field cannot be called {field.name!r}: JSON uses that key for itself")
+                raise refuse(f"a field cannot be called {field.name!r}: specs in JSON use that key")
         cls.tag = tag
         _REGISTRY[cls.kind, tag] = cls
         return cls
@@ -194,26 +194,26 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
 
 
 def lookup(kind: str, tag: str) -> type[Spec] | None:
-    """The class of a tag; the library's own modules are imported when a tag of theirs is met."""
+    """The class of a tag; the library's modules are imported when one of their tags is looked up."""
     if (kind, tag) not in _REGISTRY:
         load(kind, tag)
     return _REGISTRY.get((kind, tag))
 
 
 def own_tag(cls: type[Spec]) -> str | None:
-    """The tag that a class itself is registered under; one that it inherits belongs to its base."""
+    """The tag of the class itself; an inherited tag belongs to its base."""
     tag: str | None = cls.__dict__.get("tag")
     return tag
 
 
 def tags(kind: str) -> dict[str, type[Spec]]:
-    """Every registered tag of a kind, the library's own all loaded."""
+    """Every registered tag of a kind, with all of the library's tags loaded."""
     load(kind, None)
     return {tag: cls for (of, tag), cls in sorted(_REGISTRY.items()) if of == kind}
 
 
 def stem(cls: type[Spec]) -> str:
-    """What automatic child names of a class begin with: the last part of its tag."""
+    """The prefix of a class's automatic child names: the last part of its tag."""
     return (cls.tag or cls.kind).rpartition(".")[2]
 
 
@@ -226,14 +226,14 @@ def about(cls: type[Spec]) -> str:
 
 
 class _Missing:
-    """What ``convert`` returns in place of a value that it reported."""
+    """The result of ``convert`` for a value with reported problems."""
 
 
 MISSING = _Missing()
 
 
 def quote(value: Any) -> str:
-    """A value as JSON would have it, shortened, for messages."""
+    """A value as JSON, shortened, for messages."""
     try:
         text = json.dumps(value) if isinstance(value, dict | list | str | bool | None) else repr(value)
     except (TypeError, ValueError, RecursionError):  # not JSON, circular, or an integer of thousands of digits
@@ -254,7 +254,7 @@ def is_spec(hint: Any) -> bool:
 
 
 def is_kind(cls: type[Spec]) -> bool:
-    """Whether a field of this type admits several classes, so that a node needs its ``type``."""
+    """Whether a field of this type admits several classes, so that its nodes need a ``type``."""
     return own_tag(cls) is None
 
 
@@ -272,7 +272,7 @@ def describe(hint: Any) -> str:
     if is_spec(hint):
         noun = {"data": "data source", "initial": "source of initial values"}.get(hint.kind, hint.kind)
         if not is_kind(hint) and hint.kind in KINDS and hint is not base_of(hint.kind):
-            noun = hint.__name__  # a field that admits one class of its kind alone
+            noun = hint.__name__  # the field admits only one class of its kind
         return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -291,7 +291,7 @@ def describe(hint: Any) -> str:
 def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode: bool) -> Any:
     """A field's value normalised to its type, or MISSING with the problems reported.
 
-    With ``decode``, specs are tagged JSON nodes; without, they are spec objects.
+    With ``decode``, specs are tagged JSON nodes, otherwise spec objects.
     """
     origin, args = get_origin(hint), get_args(hint)
     if is_spec(hint):
@@ -319,7 +319,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             with contextlib.suppress(OverflowError):
                 value = float(value)
                 if math.isfinite(value):
-                    return value + 0.0  # -0.0 equals 0.0, so it must be written alike
+                    return value + 0.0  # -0.0 equals 0.0, so both must be written the same
             problems.append(Problem(path, f"expected a finite number, got {quote(value)}"))
             return MISSING
     elif origin is Literal:
@@ -353,7 +353,7 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
                 name: convert(args[1], item, f"{path}.{name}", problems, decode=decode) for name, item in value.items()
             }
             return MISSING if MISSING in items.values() else FrozenDict(items)
-    elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that refuse to serialise
+    elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that cannot be serialised
         return value
     problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}"))
     return MISSING
@@ -371,7 +371,7 @@ def _convert_union(hint: Any, value: Any, path: str, problems: list[Problem], *,
         if not found:
             return converted
         said_more = any(not problem.message.startswith("expected ") or problem.path != path for problem in found)
-        if said_more and not nearest:  # the value is of this option's form, with mistakes inside
+        if said_more and not nearest:  # the value has this option's form, with mistakes inside
             nearest = found
     problems.extend(nearest or [Problem(path, f"expected {describe(hint)}, got {quote(value)}")])
     return MISSING
@@ -410,10 +410,10 @@ def _is_name(name: Any) -> bool:
 
 
 def automatic_names(items: Any) -> list[str]:
-    """What each child would be called without a name: its class's stem and a counter, ``dense_0``, ``dense_1``.
+    """The automatic name of each child: its class's stem and a counter, ``dense_0``, ``dense_1``.
 
-    The counter of a class counts its children without a name of their own, so that a child inserted
-    with a name leaves the names, and with them the initial weights, of all others as they were.
+    The counter of a class counts only its unnamed children, so that inserting a named child
+    does not change the names, and with them the initial weights, of the others.
     """
     counts: dict[str, int] = {}
     automatic = []
@@ -426,14 +426,14 @@ def automatic_names(items: Any) -> list[str]:
 
 
 def name_children(items: Any) -> tuple[tuple[str, Any], ...]:
-    """Children with the names given, or their automatic ones."""
+    """Children with their given or automatic names."""
     return tuple(
         (name or automatic, item) for (name, item), automatic in zip(items, automatic_names(items), strict=True)
     )
 
 
 def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) -> Any:
-    """The spec that a tagged node describes."""
+    """The spec from a tagged node."""
     node = {"type": value} if isinstance(value, str) else value
     if not isinstance(node, Mapping):
         problems.append(Problem(path, f"expected {describe(base)}, got {quote(value)}"))
@@ -459,14 +459,14 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
             return MISSING
     elif is_kind(base):
         known = ", ".join(tags(base.kind))
-        problems.append(Problem(where, f"missing; it says which {base.kind} this is, one of {known}"))
+        problems.append(Problem(where, f"missing; expected the tag of this {base.kind}, one of {known}"))
         return MISSING
     assert cls is not None
     return decode_fields(cls, node, path, problems)
 
 
 def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems: list[Problem]) -> Any:
-    """The spec of a class from a JSON node's fields; the node's ``type`` has been read."""
+    """The spec of a class from the fields of a JSON node, whose ``type`` is already read."""
     before = len(problems)
     known = fields(cls)
     names = [field.name for field in known]
@@ -492,6 +492,6 @@ def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems:
     except SpecError as error:
         problems.extend(Problem(path + problem.path, problem.message) for problem in error.found)
         return MISSING
-    except (TypeError, ValueError) as error:  # from a validator of attrs, or a post-init of the user's own
+    except (TypeError, ValueError) as error:  # from an attrs validator, or the user's post-init
         problems.append(Problem(path, f"{cls.__name__} refuses these values: {error}"))
         return MISSING

@@ -1,7 +1,7 @@
 """Specs as JSON: strict when read, canonical when written, addressed by a hash.
 
-A document is flat and tagged. Everything that is wrong with one is reported at once, each problem with
-its JSON path; what a file may cost to read is bounded before it is decoded.
+A document is flat and tagged. All its problems are reported at once, each with its JSON path; its size and
+depth are bounded before it is decoded.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from funcnet.spec.kinds import KINDS, base_of
 
 VERSION = 1
 MAX_BYTES = 2**20
-ALONE = 'a spec alone stands under its kind: {"version": 1, "model": {…}}'
-MAX_BRACKETS = 4 * MAX_DEPTH  # JSON brackets inside brackets, at most a few for each spec
+ALONE = 'put a single spec under its kind: {"version": 1, "model": {…}}'
+MAX_BRACKETS = 4 * MAX_DEPTH  # nested JSON brackets, a few for each spec at most
 
-KEYS = {"layer": "model"}  # the key that a kind stands under, where it is not the kind's own name
+KEYS = {"layer": "model"}  # the key of a kind, if it is not the kind's name
 
 
 def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, Any]:
-    """The JSON node of a spec, defaults omitted, or all filled in with ``fill``.
+    """The JSON node of a spec, without defaults, or with all of them if ``fill``.
 
-    Raises   SpecError for a spec that no file can describe: an unregistered class, bare functions
+    Raises   SpecError for a spec that cannot be written: an unregistered class, bare functions
     """
     cls = type(spec)
     if own_tag(cls) is None:
         raise SpecError(
-            [Problem("", f"{cls.__name__} has no tag, so no file can hold it; give it one: @fn.register('your.tag')")],
+            [Problem("", f"{cls.__name__} has no tag, so it cannot be written; give it one: @fn.register('your.tag')")],
             root=cls.__name__,
         )
     node: dict[str, Any] = {"type": cls.tag} if tagged else {}
@@ -115,7 +115,7 @@ def to_json(spec: Spec) -> str:
 
 
 def layout(node: Any, indent: str = "", width: int = 110) -> str:
-    """JSON text in which what fits on a line stays on it."""
+    """JSON text with a node on one line if it fits."""
     line = json.dumps(node, ensure_ascii=False)
     if not isinstance(node, dict | list) or (len(indent) + len(line) <= width and indent):
         return line
@@ -149,10 +149,10 @@ def from_json(document: str | Mapping[str, Any]) -> Spec: ...
 @overload
 def from_json(document: str | Mapping[str, Any], expected: type[S]) -> S: ...
 def from_json(document: str | Mapping[str, Any], expected: type[Spec] = Spec) -> Spec:
-    """The spec that a JSON text, or the dict parsed from one, describes; a ``$schema`` in it is for editors.
+    """The spec from a JSON text, or from the dict parsed from one; a ``$schema`` in it is for editors.
 
-    ``expected`` is its class or one that this inherits from, such as ``Experiment`` or ``Layer``.
-    Raises   SpecError with every problem: its JSON path, what was found, what is allowed
+    ``expected`` is its class or a base class, such as ``Experiment`` or ``Layer``.
+    Raises   SpecError with every problem: its JSON path, the value found, and the allowed ones
 
     >>> fn.from_json('{"version": 1, "model": {"type": "dense", "units": 3}}') == fn.Dense(3)
     True
@@ -207,7 +207,7 @@ def _parse(text: str) -> Any:
         node = dict(items)
         if len(node) < len(items):
             twice = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
-            raise refuse(f"the key {twice!r} stands twice in one object")
+            raise refuse(f"the key {twice!r} appears twice in one object")
         return node
 
     def constant(word: str) -> Any:
@@ -230,7 +230,7 @@ def _parse(text: str) -> Any:
 
 
 def _check_document(document: Any, problems: list[Problem]) -> None:
-    """The limits of a document, whatever it describes; without recursion, since it may be deep."""
+    """Check the limits of any document; without recursion, since it may be deep."""
     if not isinstance(document, Mapping):
         problems.append(Problem("", f"expected an object with the fields of a spec, got {quote(document)}"))
         return
@@ -252,13 +252,13 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
         elif isinstance(node, float) and not math.isfinite(node):
             problems.append(Problem(path, f"expected a finite number, got {node}"))
         elif not isinstance(node, str | bool | int | float | None):
-            problems.append(Problem(path, f"expected what JSON can hold, got {type(node).__name__}"))
+            problems.append(Problem(path, f"expected a JSON value, got {type(node).__name__}"))
     if nodes > MAX_NODES:
         problems.append(Problem("", f"the document has {nodes} objects; the limit is {MAX_NODES}"))
 
 
 def save_spec(spec: Spec, path: str | os.PathLike[str]) -> None:
-    """Write a spec's canonical JSON to a file, whole or not at all.
+    """Write a spec's canonical JSON to a file, atomically.
 
     >>> fn.save_spec(fn.serial(fn.Dense(3)), "net.json")
     >>> fn.load_spec("net.json") == fn.serial(fn.Dense(3))
@@ -298,7 +298,7 @@ def load_spec(path: str | os.PathLike[str]) -> Spec: ...
 @overload
 def load_spec(path: str | os.PathLike[str], expected: type[S]) -> S: ...
 def load_spec(path: str | os.PathLike[str], expected: type[Spec] = Spec) -> Spec:
-    """The spec in a JSON file; ``expected`` is its class or one that this inherits from.
+    """The spec in a JSON file; ``expected`` is its class or a base class.
 
     Raises   SpecError whose problems begin with the file's name
     """

@@ -1,4 +1,4 @@
-"""The fields of specs: ranges, names, and mappings that never change."""
+"""The fields of specs: ranges, names and immutable mappings."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ Named = Annotated[tuple[tuple[str, T], ...], NAMED]
 
 
 Words = Annotated[tuple[str, ...], WORDS]
-"""Field type of names, where one bare string stands for a tuple of one."""
+"""Field type of names; a bare string means a tuple of one."""
 
 
 class Range:
     """Constraint of a numeric field, for its check, its error text and its documentation.
 
-    Given as ``field(validator=positive)``; ``Spec`` applies it together with the type. ``keywords`` say the
-    same in JSON Schema: ``Range("positive", lambda value: value > 0, exclusiveMinimum=0)``.
+    It is given as ``field(validator=positive)``; ``Spec`` applies it together with the type. ``keywords`` express it
+    in JSON Schema: ``Range("positive", lambda value: value > 0, exclusiveMinimum=0)``.
     """
 
     def __init__(self, text: str, holds: Callable[[float], bool], **keywords: float) -> None:
         self.text, self.holds, self.keywords = text, holds, keywords
 
     def __call__(self, spec: Any, attribute: Any, value: Any) -> None:
-        """Nothing: ``Spec`` checks types first, then ranges, to report all problems together."""
+        """Do nothing: ``Spec`` checks types first, then ranges, to report all problems together."""
 
     def problems(self, path: str, value: Any) -> Iterator[Problem]:
         if isinstance(value, tuple):
@@ -63,7 +63,7 @@ fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1, minimum
 
 
 class FrozenDict(Mapping[str, T], Generic[T]):
-    """A mapping that never changes and has a hash."""
+    """An immutable, hashable mapping."""
 
     def __init__(self, items: Mapping[str, T]) -> None:
         self._items = dict(items)
@@ -87,4 +87,4 @@ class FrozenDict(Mapping[str, T], Generic[T]):
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def frozen(cls: type[T]) -> type[T]:
     """The decorator of every spec class: a frozen ``attrs`` class."""
-    return attrs.frozen(cls, slots=False)  # slots would build each class twice, 0.2 ms apiece
+    return attrs.frozen(cls, slots=False)  # slots would build each class twice, at 0.2 ms each

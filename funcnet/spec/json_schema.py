@@ -1,8 +1,8 @@
 """The JSON Schema of spec documents, for editors and for validators in other languages.
 
-It follows from the registry and from the types of the fields, as the codec's own checks do, so it can
-say neither more nor less than they. Tags are told apart by ``if`` and ``then``: with ``oneOf``, one
-wrong field of a layer makes an editor list what all other layers would have wanted.
+It follows from the registry and the field types, as the codec's checks do, so both agree. It tells tags
+apart with ``if`` and ``then``: with ``oneOf``, one wrong field of a layer makes an editor list the fields
+of all other layers.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from funcnet.spec.kinds import KINDS, base_of
 
 Schema = dict[str, Any]
 
-MAX_NUMBER = 1.7976931348623157e308  # the largest double; what is larger reads as infinite
+MAX_NUMBER = 1.7976931348623157e308  # the largest double; larger numbers read as infinite
 
-# Limits stand one level down, in ``allOf``: editors that copy a referenced schema over the keywords beside
+# Limits are one level down, in ``allOf``: editors that copy a referenced schema over the keywords beside
 # its ``$ref`` would otherwise lose the range of the field.
 SIMPLE: dict[str, Schema] = {
     "integer": {
@@ -61,13 +61,13 @@ SIMPLE: dict[str, Schema] = {
 def json_schema() -> Schema:
     """JSON Schema (draft 2020-12) of every document that ``from_json`` reads.
 
-    An experiment flat, or any spec alone under the key of its kind, with every tag that is registered
-    when this is called, the user's own among them. What ``from_json`` accepts, the schema accepts. It
-    also accepts what only ``from_json`` can refuse:
+    A document is a flat experiment, or any single spec under the key of its kind. All tags registered at the
+    time of the call are included, the user's too. The schema accepts every document that ``from_json``
+    accepts, and also some that only ``from_json`` can refuse:
 
-    - fields that do not go together, and all else that a class checks in ``validate``, in a validator
-      of attrs, or by a ``Range`` without keywords
-    - two children of one name, or a key twice in one object
+    - fields that do not go together, and other conditions that a class checks in ``validate``, in an
+      attrs validator, or by a ``Range`` without keywords
+    - two children with one name, or a key twice in one object
     - too many bytes, objects or levels of nesting
     - ``3.0`` for an integer, since JSON Schema does not tell it from ``3``
     - text that UTF-8 cannot encode
@@ -78,7 +78,7 @@ def json_schema() -> Schema:
     named = {base.kind for base, has_name in found if has_name}
     heads: Schema = {
         "$schema": {"description": "where this schema is, for the editor", "type": "string"},
-        "version": {"description": "of the format", "type": "integer", "minimum": 1, "maximum": VERSION},
+        "version": {"description": "version of the format", "type": "integer", "minimum": 1, "maximum": VERSION},
         "type": {"const": "experiment"},
     }
     experiment = _class(whole, named=False)
@@ -94,7 +94,7 @@ def json_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:funcnet:spec:{VERSION}",
         "title": f"funcnet spec, version {VERSION}",
-        "description": "an experiment, or one spec alone under the name of its kind, such as model or optimizer",
+        "description": "an experiment, or a single spec under the name of its kind, such as model or optimizer",
         "type": "object",
         "if": {"anyOf": [{"required": [key], "propertyNames": {"enum": [*heads, key]}} for key in alone]},
         "then": {"properties": heads | {key: _reference(_label(base, False)) for key, base in alone.items()}},
@@ -103,11 +103,11 @@ def json_schema() -> Schema:
     }
 
 
-# ----- what is reached
+# ----- reachable classes
 
 
 def _bases(hint: Any) -> Iterator[tuple[type[Spec], bool]]:
-    """Every class of specs in a field's type, and whether a ``name`` may stand in its nodes."""
+    """Every spec class in a field's type, and whether its nodes may have a ``name``."""
     if is_spec(hint):
         yield hint, False
     elif get_origin(hint) is Annotated and get_args(hint)[1] == NAMED:
@@ -123,7 +123,7 @@ def _bases_in(cls: type[Spec]) -> Iterator[tuple[type[Spec], bool]]:
 
 
 def _reached(waiting: list[tuple[type[Spec], bool]]) -> list[tuple[type[Spec], bool]]:
-    """All bases that documents may lead to from some, each once."""
+    """All bases reachable from the given ones, each once."""
     found: dict[tuple[type[Spec], bool], None] = {}
     while waiting:
         pair = waiting.pop()
@@ -135,7 +135,7 @@ def _reached(waiting: list[tuple[type[Spec], bool]]) -> list[tuple[type[Spec], b
 
 
 def _admitted(base: type[Spec]) -> dict[str, type[Spec]]:
-    """The registered classes that a field of this type takes, by tag."""
+    """The registered classes that a field of this type accepts, by tag."""
     return {tag: cls for tag, cls in tags(base.kind).items() if issubclass(cls, base)}
 
 
@@ -163,7 +163,7 @@ def _reference(label: str) -> Schema:
 
 
 def _node(base: type[Spec]) -> Schema:
-    """A node of any class that a base admits: the tag of one that needs no fields, or an object."""
+    """A node of any class that a base admits: an object, or the bare tag of a class without required fields."""
     admitted = _admitted(base)
     if not admitted:
         return {"description": describe(base), "not": {}}
@@ -192,7 +192,7 @@ def _needs_nothing(cls: type[Spec]) -> bool:
         return False
     try:
         cls()
-    except (FuncnetError, TypeError, ValueError):  # all defaults together are refused, as in Training
+    except (FuncnetError, TypeError, ValueError):  # the defaults do not go together, as in Training
         return False
     return True
 
@@ -216,7 +216,7 @@ def _class(cls: type[Spec], named: bool) -> Schema:
 
 
 def _default(hint: Any, default: Any) -> Schema:
-    """The ``default`` of a field where it has one that JSON can hold."""
+    """The ``default`` of a field, if JSON can hold it."""
     if default is attrs.NOTHING:
         return {}
     try:
@@ -228,7 +228,7 @@ def _default(hint: Any, default: Any) -> Schema:
 
 
 def _value(hint: Any, limits: Mapping[str, float]) -> Schema:
-    """A field's value; its range holds for every number in it, however deep in lists."""
+    """A field's value; its range applies to every number in it, also in nested lists."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is int:
         return _reference("integer") | dict(limits)
@@ -253,4 +253,4 @@ def _value(hint: Any, limits: Mapping[str, float]) -> Schema:
         return {"type": "array", "prefixItems": [_value(arg, limits) for arg in args], **count}
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": _value(args[1], {})}
-    return {}  # the codec takes anything where a type says nothing about JSON
+    return {}  # the codec accepts any value for a type without a JSON form

@@ -1,4 +1,4 @@
-"""The kinds of specs, and where the library's own classes of each kind are."""
+"""The kinds of specs, and the modules of the library's classes of each kind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from funcnet.lazy import public
 
 
 class Kind(NamedTuple):
-    """The base class of a kind as ``module`` and ``name``; its classes are the names that ``package`` publishes from
-    ``rooms``: modules, or packages of them."""
+    """The base class of a kind as ``module`` and ``name``; its classes are the public names of ``package`` from
+    ``rooms``, which are modules or packages."""
 
     module: str
     name: str
@@ -40,16 +40,16 @@ KINDS = {
     "initial": Kind("funcnet.experiments.experiment", "Initial"),
     "experiment": Kind("funcnet.experiments.experiment", "Experiment"),
 }
-"""A kind without rooms has all its classes in the module of its base"""
+"""All classes of a kind without rooms are in the module of its base"""
 
 
 def base_of(kind: str) -> Any:
-    """The class that a field of this kind admits."""
+    """The base class of a kind, the type of fields of that kind."""
     return getattr(importlib.import_module(KINDS[kind].module), KINDS[kind].name)
 
 
 def modules(kind: str, tag: str | None = None) -> Iterator[str]:
-    """The modules with the library's classes of a kind; those that may have a tag, if one is given."""
+    """The modules with the library's classes of a kind, or only those that may define ``tag``."""
     found = KINDS[kind]
     yield found.module
     for name, module in public(found.package).items():
@@ -59,6 +59,6 @@ def modules(kind: str, tag: str | None = None) -> Iterator[str]:
 
 
 def load(kind: str, tag: str | None) -> None:
-    """Import the module of a built-in tag, or all modules of a kind for a tag of None."""
+    """Import the module of a built-in tag, or all modules of a kind if the tag is None."""
     for module in modules(kind, tag) if kind in KINDS else ():
         importlib.import_module(module)

@@ -10,7 +10,7 @@ from funcnet.spec.fields import FrozenDict
 
 
 def outline(spec: Spec) -> str:
-    """A spec as a nested list: what it is, and the fields that are not their defaults."""
+    """A spec as a nested list: its tag, and the fields that differ from their defaults."""
     return f'<div style="font-family:monospace;line-height:1.4">{_item("", spec)}</div>'
 
 

@@ -27,9 +27,9 @@ def batches(
     drop: bool = False,
     block: int | None = None,
 ) -> Iterator[tuple[Value, Value, Array | None]]:
-    """The batches of one epoch in the order that its key gives, from batch number ``skip`` on.
+    """The batches of one epoch in the order given by its key, from batch number ``skip`` on.
 
-    ``drop`` leaves out a last one that is smaller. Of a stream, some blocks are read together.
+    ``drop`` leaves out a smaller last batch. Several blocks of a stream are read together.
     """
     rows = len(tree.leaves(x)[0])
     if size >= rows:
@@ -55,7 +55,7 @@ def batches(
 def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -> None:
     """Refuse, before training, a last batch that is too small for some layer, such as one row for BatchNorm.
 
-    Raises   ShapeError of that layer, with what to do
+    Raises   ShapeError of that layer, with advice
     """
     left = tree.map(lambda a: a[:rows], x)
     try:
@@ -67,7 +67,7 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
 
 
 def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
-    """Sample weights from those of their classes; ``balanced`` gives each class the same total."""
+    """Sample weights from class weights; ``balanced`` gives each class the same total."""
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
@@ -83,15 +83,15 @@ def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, flo
     if not all(isinstance(value, int | float | np.number) for value in table.values()):
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
     if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
-        raise DataError(f"expected class weights of 0 or more, some of them above 0, got {table!r:.200}")
+        raise DataError(f"expected class weights of 0 or more, at least one above 0, got {table!r:.200}")
     weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
     return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
 
 
 class Mean:
-    """A mean of batch losses, each weighted by its divisor, so that it is the mean over all terms.
+    """The mean of batch losses, each weighted by its divisor, so that it is the mean over all terms.
 
-    For a loss of several outputs, whose divisors are several, it is that of batches of their sizes.
+    For a loss of several outputs, with a divisor for each, the weight of a batch is their sum.
     """
 
     def __init__(self, total: float = 0.0, weight: float = 0.0) -> None:

@@ -1,7 +1,7 @@
-"""What watches training and may stop it: pairs of pure functions, ``init()`` and ``update(state, event)``.
+"""Callbacks watch training and may stop it: pairs of pure functions, ``init()`` and ``update(state, event)``.
 
-A callback's state is a plain value (dicts, lists, numbers, texts, arrays), so that a checkpoint holds it and a run
-that goes on has it again. ``final(state, train_state)``, where there is one, has the last word on the result.
+A callback's state is a plain value (dicts, lists, numbers, texts, arrays), so that a checkpoint can hold it and a
+resumed run restores it. The optional ``final(state, train_state)`` decides the result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger("funcnet")
 
 @attrs.frozen(eq=False)
 class Snapshot:
-    """Everything that the rest of a training depends on, at one moment."""
+    """Everything that the rest of a training run depends on, at one moment."""
 
     train_state: TrainState
     history: list[Row]
@@ -45,7 +45,7 @@ class Snapshot:
 
 @attrs.frozen(eq=False)
 class Event:
-    """What a callback hears after each step; ``row`` is the new line of the history, if there is one."""
+    """The argument of a callback after each step; ``row`` is the new row of the history, if there is one."""
 
     step: int
     total_steps: int
@@ -54,15 +54,15 @@ class Event:
     train_state: TrainState
     row: Row | None = None
     seconds: float = 0.0
-    """Since training began, before an interruption too"""
+    """Seconds since training began, including time before an interruption"""
     gradients: Callable[[], Params] = dict
     """Computes the gradients of the step once more"""
     snapshot: Callable[[], Snapshot] | None = None
-    """What a checkpoint holds, with the states of the callbacks before this one"""
+    """The content of a checkpoint, with the states of the callbacks before this one"""
 
 
 class Watcher(Protocol):
-    """A pair of pure functions that watches training and may stop it; any object that has them."""
+    """Any object with the pair of pure functions that watches training and may stop it."""
 
     def init(self) -> Any:
         """The state before the first step."""
@@ -86,11 +86,11 @@ class Callback(Spec):
         raise TypeError(f"{type(self).__name__} does not define update(state, event)")
 
     def final(self, state: Any, ts: TrainState) -> TrainState:
-        """The result of the training, whatever ended it."""
+        """The result of training, however it ended."""
         return ts
 
     def check(self, monitors: Sequence[str]) -> None:
-        """Refuse a monitor that no row of the history will have, before training."""
+        """Refuse, before training, a monitor that no row of the history will have."""
 
     def at(self, folder: Path) -> Callback:
         """The callback of a run in a folder."""
@@ -107,7 +107,7 @@ def check_monitor(owner: Spec, monitor: str, monitors: Sequence[str]) -> None:
     what = f"{type(owner).__name__}: "
     if monitor.startswith("validation/") and "validation/loss" not in monitors:
         raise FuncnetError(
-            f"{what}monitors {monitor!r}, and there is no validation part; give one: split.validation, or validation=…"
+            f"{what}monitors {monitor!r}, but there is no validation part; give one: split.validation, or validation=…"
         )
     raise FuncnetError(
         f"{what}there is no {monitor!r} to monitor{did_you_mean(monitor, monitors)}; there are {', '.join(monitors)}"
@@ -115,13 +115,13 @@ def check_monitor(owner: Spec, monitor: str, monitors: Sequence[str]) -> None:
 
 
 def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0) -> bool:
-    """Whether a value is better than the best so far by more than so much; NaN never is."""
+    """Whether a value is better than the best so far by more than ``by``; NaN never is."""
     up = mode == "max" if mode != "auto" else rises(monitor)
     return new > best + by if up else new < best - by
 
 
 def rises(monitor: str) -> bool:
-    """Whether more is better of what a name stands for: of every score, and of no loss or error."""
+    """Whether higher is better for a name: true for scores, false for losses and errors."""
     from funcnet.spec.base import tags
 
     name = monitor.removeprefix("validation/")
@@ -134,10 +134,10 @@ def rises(monitor: str) -> bool:
 @register("early_stopping")
 @frozen
 class EarlyStopping(Callback):
-    """Stop once ``monitor`` has not been better, by more than ``min_delta``, in ``patience`` rows that have it.
+    """Stop when ``monitor`` has not improved by more than ``min_delta`` in ``patience`` rows that have it.
 
-    With ``restore_best`` the result is the state at the best row, whatever ended the training. ``mode`` "auto" wants
-    less of losses and errors, more of all other metrics.
+    With ``restore_best`` the result is the state at the best row, however training ended. ``mode`` "auto" minimises
+    losses and errors, and maximises all other metrics.
     State    best, since, step; and the train state at the best row
     Source   Prechelt (1998)
     """
@@ -176,7 +176,7 @@ class EarlyStopping(Callback):
 @register("target_reached")
 @frozen
 class TargetReached(Callback):
-    """Stop once ``monitor`` is as good as ``value``, or better."""
+    """Stop when ``monitor`` is as good as ``value``, or better."""
 
     value: float
     monitor: str = "validation/loss"
@@ -195,7 +195,7 @@ class TargetReached(Callback):
 @register("time_budget")
 @frozen
 class TimeBudget(Callback):
-    """Stop after so many ``seconds`` of training, those before an interruption counted."""
+    """Stop after ``seconds`` of training, including the time before an interruption."""
 
     seconds: float = field(validator=positive)
 
@@ -205,9 +205,9 @@ class TimeBudget(Callback):
 
 @frozen
 class Lines(Callback):
-    """Base of callbacks that write JSON lines to a file as they come.
+    """Base of callbacks that write JSON lines to a file during training.
 
-    The state has the file's length: a run that goes on from a checkpoint cuts off what was written after it.
+    The state holds the file's length: a run resumed from a checkpoint truncates lines written after it.
     State    offset
     """
 
@@ -220,7 +220,7 @@ class Lines(Callback):
         return {"offset": 0}
 
     def line(self, event: Event) -> Any:
-        """What to write after a step, or None."""
+        """The value to write after a step, or None."""
         raise TypeError(f"{type(self).__name__} does not define line(event)")
 
     def update(self, state: Any, event: Event) -> tuple[Any, bool]:
@@ -243,7 +243,7 @@ class Lines(Callback):
 @register("json_lines")
 @frozen
 class JsonLines(Lines):
-    """The rows of the history as JSON lines, written as they come, for other programs to follow."""
+    """The rows of the history as JSON lines, written during training, for other programs to follow."""
 
     path: str = "history.jsonl"
 
@@ -256,9 +256,9 @@ class JsonLines(Lines):
 @register("norms")
 @frozen
 class Norms(Lines):
-    """The Euclidean norms of every weight and of its gradient, as JSON lines, at every so many steps.
+    """The Euclidean norms of every weight and its gradient as JSON lines, every ``every`` steps.
 
-    The gradients are computed once more for it, which costs as much as the step.
+    The gradients are computed once more for this, at the cost of a step.
     """
 
     every: int = field(default=100, validator=positive)
@@ -278,9 +278,9 @@ class Norms(Lines):
 @register("checkpoint")
 @frozen
 class Checkpoint(Spec):
-    """When a run writes a checkpoint, and which it keeps: the last ones, and the best by ``monitor``.
+    """When a run writes checkpoints, and which it keeps: the last ones, and the best by ``monitor``.
 
-    At every so many epochs or steps, and at SIGTERM.
+    It writes one every ``every_epochs`` epochs or ``every_steps`` steps, and at SIGTERM.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -299,6 +299,6 @@ class Checkpoint(Spec):
 
 
 def monitors(metrics: Sequence[Metric], validation: bool) -> list[str]:
-    """The names that rows of a history have."""
+    """The names of losses and metrics in the rows of a history."""
     names = ["loss", *(metric.name for metric in metrics)]
     return [*names, *(f"validation/{name}" for name in names)] if validation else names

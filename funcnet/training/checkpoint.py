@@ -1,7 +1,7 @@
-"""Checkpoints: files from which a run goes on and ends, bit for bit, as if it had never stopped.
+"""Checkpoints: files from which a run resumes and ends, bit for bit, as if it had never stopped.
 
 A file is an ``.npz`` archive of the arrays of a ``Snapshot`` and one text member, ``meta``, with everything else. Its
-name is the step and the SHA-256 of its bytes, so that one altered, cut short or renamed is known before it is read.
+name is the step and the SHA-256 of its bytes, so that altered, truncated or renamed files are detected before reading.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 
 
 class Saved(NamedTuple):
-    """What a checkpoint file holds: the Snapshot, and facts about the run that wrote it."""
+    """The content of a checkpoint file: the Snapshot, and facts about the run that wrote it."""
 
     snapshot: Snapshot
     facts: dict[str, Any]
@@ -42,9 +42,9 @@ class Saved(NamedTuple):
 
 
 def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
-    """A value as JSON, its arrays put aside under their paths.
+    """A value as JSON, with its arrays stored separately in ``arrays`` under their paths.
 
-    Raises   CheckpointError for what is neither
+    Raises   CheckpointError for a value that is neither an array nor JSON
     """
     if isinstance(value, np.ndarray):
         arrays[path] = value
@@ -61,7 +61,7 @@ def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise CheckpointError(
-        f"{path}: expected dicts, lists, numbers, texts and arrays, which a checkpoint can hold, got a "
+        f"{path}: expected a value that a checkpoint can hold (dict, list, number, text or array), got a "
         f"{type(value).__name__}"
     )
 
@@ -102,17 +102,17 @@ def content(saved: Saved) -> bytes:
 def read(path: Path) -> Saved:
     """The checkpoint in a file.
 
-    Raises   CheckpointError for one that is missing, or is not what was written
+    Raises   CheckpointError for a file that is missing, altered or truncated
     """
     named = NAME.fullmatch(path.name)
     if named is None:
-        raise CheckpointError(f"{path}: is not a checkpoint; expected a name of the step and a SHA-256")
+        raise CheckpointError(f"{path}: is not a checkpoint; expected a name made of the step and a SHA-256")
     try:
         written = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     if hashlib.sha256(written).hexdigest() != named[2]:
-        raise CheckpointError(f"{path}: is not what was written; it was altered or cut short")
+        raise CheckpointError(f"{path}: was altered or cut short since it was written")
     try:
         arrays = read_npz(path)
         whole = {name: unpack(node, arrays) for name, node in json.loads(str(arrays.pop("meta"))).items()}
@@ -123,7 +123,7 @@ def read(path: Path) -> Saved:
     except (KeyError, ValueError, TypeError, AttributeError, FuncnetError) as error:
         raise CheckpointError(f"{path}: is not a checkpoint of this funcnet ({error})") from None
     if int(named[1]) != ts.step:
-        raise CheckpointError(f"{path}: is named for step {int(named[1])}, and holds step {ts.step}")
+        raise CheckpointError(f"{path}: is named for step {int(named[1])}, but holds step {ts.step}")
     return Saved(snapshot, whole["facts"])
 
 
@@ -146,17 +146,17 @@ def listed(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> Saved | None:
-    """The newest checkpoint that is whole; each that is not is logged, and left."""
+    """The newest valid checkpoint; damaged ones are logged and left in place."""
     for path in listed(folder):
         try:
             return read(path)
         except CheckpointError as error:
-            log.warning("%s; going back to the one before", error)
+            log.warning("%s; trying the checkpoint before it", error)
     return None
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
+    """Remove the half-written files of a killed process."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if TEMPORARY.fullmatch(path.name):
             with contextlib.suppress(OSError):
@@ -169,16 +169,16 @@ class Saver:
     def __init__(self, folder: Path, policy: Checkpoint | None, facts: dict[str, Any]) -> None:
         self.folder, self.policy, self.facts = folder, policy, facts
         self.terminate = False
-        """Whether to write one after this step, and stop"""
+        """Whether to write a checkpoint after this step, and stop"""
         self.running: bool | None = None
-        """None before training, True in it, False after"""
+        """None before training, True during it, False after"""
 
     def init(self) -> None:
-        """Nothing: what was kept stands in the folder."""
+        """None: the checkpoints are in the folder."""
         return None
 
     def update(self, state: None, event: Event) -> tuple[None, bool]:
-        """Write one where it is due."""
+        """Write a checkpoint if it is due."""
         if self.terminate or self._due(event):
             assert event.snapshot is not None
             value = None if event.row is None or self.policy is None else event.row.get(self.policy.monitor)
@@ -225,9 +225,9 @@ class Saver:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the system lets go of it with the process, however that ends.
+    """Lock a folder for this process; the system releases the lock when the process ends, however it ends.
 
-    Raises   CheckpointError where another process holds it
+    Raises   CheckpointError if another process holds the lock
     """
     path = folder / LOCK
     try:
@@ -247,14 +247,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _claimed(path: Path) -> IO[Any] | None:
-    """The open lock file, or None where somebody else holds it."""
+    """The open lock file, or None if another process holds it."""
     while True:
         file = open(path, "a+b")  # noqa: SIM115 - held as long as the run
         try:
             _lock(file)
             if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file
-            file.close()  # it was removed by the process before, between opening and locking
+            file.close()  # the previous process removed it between opening and locking
         except BlockingIOError:
             file.close()
             return None

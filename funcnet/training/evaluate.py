@@ -1,4 +1,4 @@
-"""Data sets as a whole: checked before training, and scored in evaluation mode."""
+"""Whole data sets: checked before training, and scored in evaluation mode."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from funcnet.training.step import predict
 
 
 def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None]:
-    """The arrays of a data set, as many rows in each, every number finite.
+    """The arrays of a data set, checked: the same number of rows in each, every number finite.
 
-    Raises   DataError for no rows, parts of different length, NaN or infinity
+    Raises   DataError for no rows, arrays of different lengths, NaN or infinity
     """
     x, y, weight = unpack(data)
     x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf), x)
@@ -36,7 +36,7 @@ def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None
         raise DataError(message, layer=name)
     for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
         for leaf in tree.leaves(part):
-            if not isinstance(leaf, Stream):  # whose rows are looked at when they are read
+            if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
     if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
         message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
@@ -47,9 +47,9 @@ def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None
 def check_targets(
     net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], part: str | None = None
 ) -> None:
-    """Refuse targets that the loss or a metric cannot take, before training: tried at outputs of 0.
+    """Refuse, before training, targets that the loss or a metric cannot take, by trying them with outputs of 0.
 
-    Raises   ShapeError, DataError as the loss and the metrics do, for the rows of the part as they were given
+    Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     try:
         _try_targets(net, loss, metrics, data)
@@ -77,7 +77,7 @@ def evaluate(
     metrics: Sequence[Metric] = (),
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
-    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, never averaged over batches."""
+    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
     x, y, weight = arrays(data, "")
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
@@ -97,11 +97,11 @@ def scores(
     train: tuple[Any, ...],
     validation: tuple[Any, ...] | None,
 ) -> Row:
-    """The figures of an epoch: metrics of the training part; loss and metrics of the validation part."""
+    """The scores of an epoch: metrics of the training part; loss and metrics of the validation part."""
     found: Row = {}
     if metrics:
         found |= evaluate(net, loss, params, state, train, metrics)
-        del found["loss"]  # the history's loss is that of the batches, dropout and all
+        del found["loss"]  # the history has the loss of the batches, dropout included
     if validation is not None:
         held_out = evaluate(net, loss, params, state, validation, metrics)
         found |= {f"validation/{name}": value for name, value in held_out.items()}

@@ -1,4 +1,4 @@
-"""The training loop: epochs of shuffled batches through a pure step, with a history of what happened."""
+"""The training loop: epochs of shuffled batches through a pure step, with a history."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ USUAL_BATCH = 32
 
 
 class Fit(NamedTuple):
-    """What training gives: the final state, one row of figures per epoch, and why it ended early, if it did."""
+    """The result of training: the final state, a row of figures per epoch, and why it ended early, if it did."""
 
     train_state: TrainState
     history: list[Row]
@@ -63,25 +63,25 @@ def fit(
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
-    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to go on from, the Snapshot of a
-    checkpoint, with which training ends as if it had never stopped, or params to
-    begin with, whose dtype is kept; the default draws float32 params from ``key``. Epoch e visits the rows
-    in the order ``key.fold("epoch", e).permutation(n)``, the last batch keeping what remains, or with a
-    ``remainder`` of "drop" leaving it out, other rows in every epoch; ``"full"``, or a size that reaches the
-    number of rows, is one batch of all rows as they stand. With ``block``, blocks of so many rows change places and
-    the rows of every eight do, so that a stream is read in whole blocks. ``class_weight`` weighs
-    the loss of each sample by its label, ``"balanced"`` so that every class counts the same. ``augment`` are
-    augmentations, or functions ``(batch, key) -> batch`` of your own, applied to the batch ``(x, y, weight)`` of step
-    i with the key ``key.fold("augment", i)``, and never in evaluation.
+    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to continue from, the Snapshot of a
+    checkpoint, which ends as if training had never stopped, or initial params, whose dtype is kept; the default
+    draws float32 params from ``key``. Epoch e visits the rows in the order ``key.fold("epoch", e).permutation(n)``.
+    The last batch has the remaining rows, or is left out if ``remainder`` is "drop", other rows in every epoch. A
+    ``batch_size`` of "full", or of at least the number of rows, is one batch of all rows in their given order. With
+    ``block``, rows are shuffled in two stages: the order of blocks of that many rows, then the rows within each group
+    of eight blocks, so that a stream is read in whole blocks. ``class_weight`` weights the loss of each sample by its
+    label; ``"balanced"`` makes every class count the same. ``augment`` lists augmentations, or functions
+    ``(batch, key) -> batch``, applied to the batch ``(x, y, weight)`` of step i with ``key.fold("augment", i)``, never
+    in evaluation.
 
-    The history has a row per epoch, and with ``log_every`` one at every so many steps besides: the mean
-    loss of the batches since the last row (as they were trained on, dropout and all), the learning rate,
-    the seconds so far, and at the end of an epoch the metrics over the whole training and validation parts.
-    ``shards`` cuts each batch into so many parts whose gradients are added, for batches larger than memory.
-    ``callbacks`` are pairs ``init() -> state`` and ``update(state, event) -> (state, stop)``.
+    The history has a row per epoch, and every ``log_every`` steps if given: the mean loss of the batches since the
+    last row (in training mode, dropout included), the learning rate, the seconds so far, and at the end of an epoch
+    the metrics over the whole training and validation parts. ``shards`` cuts each batch into that many parts whose
+    gradients are added, for batches larger than memory. ``callbacks`` are pairs ``init() -> state`` and
+    ``update(state, event) -> (state, stop)``.
 
-    Ctrl-C ends training and returns what was learnt.
-    Raises   ShapeError and DataError for bad data, before training; NonFiniteError; whatever is raised in
+    Ctrl-C ends training and returns the result so far.
+    Raises   ShapeError and DataError for bad data, before training; NonFiniteError; any error raised during
              training has ``.fit``, the last good state and the history
 
     >>> x = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
@@ -99,8 +99,8 @@ def fit(
     size = rows if batch_size == "full" else min(int(batch_size), rows)
     per_epoch = rows // size if remainder == "drop" else -(-rows // size)
     total = _total_steps(epochs, steps, per_epoch)
-    if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # somebody chose it
-        log.warning("batch_size %d is more than the %d rows to train on; every batch is all of them", batch_size, rows)
+    if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # the user chose it
+        log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", batch_size, rows)
     weight = given_weight if class_weight is None else class_weights(y, given_weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
@@ -141,7 +141,7 @@ def fit(
 
 
 class _Record:
-    """What has become of one training: its history, the states of its callbacks, and why it ended."""
+    """The record of one training run: its history, the states of its callbacks, and why it ended."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class _Record:
         self.began = time.perf_counter() - (0.0 if start is None else start.seconds)
 
     def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> None:
-        """A step was made with a batch: its row in the history, if it has one, and the callbacks."""
+        """Record a step: add its row to the history if one is due, and call the callbacks."""
         self.recent.add(loss, self.loss.divisor(batch[1], batch[2]))
         ends = ts.step % self.per_epoch == 0 or ts.step == self.total
         logs = self.log_every is not None and ts.step % self.log_every == 0
@@ -197,7 +197,7 @@ class _Record:
                 self.stopped = type(callback).__name__
 
     def row(self, ts: TrainState, seconds: float, ends: bool) -> Row:
-        """A new row of the history; at the end of an epoch with the metrics."""
+        """A new row of the history, with metrics at the end of an epoch."""
         row: Row = {
             "step": ts.step,
             "epoch": ts.step / self.per_epoch if ts.step % self.per_epoch else ts.step // self.per_epoch,
@@ -218,7 +218,7 @@ class _Record:
         return self.gradient(before.params, before.state, batch[0], batch[1], context, batch[2])[2]
 
     def snapshot(self, ts: TrainState, seconds: float) -> Snapshot:
-        """What a checkpoint holds."""
+        """The content of a checkpoint."""
         named = [(type(c).__name__, state) for c, state in zip(self.callbacks, self.states, strict=True)]
         return Snapshot(ts, list(self.history), named, (self.recent.total, self.recent.weight), seconds)
 
@@ -261,7 +261,7 @@ def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) ->
 
 
 def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
-    """The state of each callback: that of its namesake in a checkpoint, in their order, or its first."""
+    """The state of each callback: from a checkpoint, by class name in order, else its initial state."""
     kept = [] if start is None else list(start.callbacks)
     states = []
     for callback in callbacks:
@@ -271,7 +271,7 @@ def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
 
 
 def final_state(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState) -> TrainState:
-    """The result, after the callbacks have had their word."""
+    """The result, after the ``final`` of each callback."""
     for callback, state in zip(callbacks, states, strict=True):
         if isinstance(callback, Callback):
             ts = callback.final(state, ts)
@@ -281,9 +281,9 @@ def final_state(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState)
 def _start(
     net: Layer, optimizer: Optimizer, key: Key, in_shape: Shape, start: TrainState | Params | None
 ) -> TrainState:
-    """The state that training begins with.
+    """The initial train state.
 
-    Raises   FuncnetError for a state of another optimizer
+    Raises   FuncnetError for the state of another optimizer
     """
     if not isinstance(start, TrainState):
         dtype = (None if start is None else dtype_of(start)) or np.dtype(np.float32)
@@ -295,7 +295,7 @@ def _start(
     if expected != given:
         raise FuncnetError(
             f"expected a start with the state of this optimizer, {sorted(expected)}, got {sorted(given)}; "
-            "go on with the same optimizer, or begin with start=train_state.params"
+            "continue with the same optimizer, or start from params: start=train_state.params"
         )
     return start
 

@@ -27,16 +27,16 @@ def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
 
     Its rows are those of ``predict(net, params, state, x).reshape(-1)``, its columns those of
     ``fn.tree.ravel(params).vector``, whose ``unravel`` turns one of its rows into a tree like params.
-    It takes one forward pass, and for each output of a row one backward pass with a unit cotangent, each for
+    It takes one forward pass, and one backward pass with a unit cotangent for each output of a row, each for
     all rows at once.
-    Raises   ShapeError for what does not fit, or a network of several outputs
+    Raises   ShapeError for inputs, params or state that do not fit, or a network of several outputs
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     check_signatures(net)
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
     if not _has_members(net):
-        with contextlib.suppress(Unvectorized):  # a layer that looks at values sees one row at a time
+        with contextlib.suppress(Unvectorized):  # a layer that inspects values gets one row at a time
             return _of_rows(net, params, state, x)
     parts = [
         _of_one(net, params, state, tree.map(lambda a: a[i : i + 1], x))  # noqa: B023
@@ -46,13 +46,13 @@ def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
 
 
 def _has_members(spec: Spec) -> bool:
-    """Whether there is an ensemble in a network, whose members would be taken for the rows."""
+    """Whether a network contains an ensemble, whose members would be mistaken for the rows."""
     inner = (one for field in fields(type(spec)) for one in specs_in(getattr(spec, field.name)))
     return isinstance(spec, Ensemble) or any(map(_has_members, inner))
 
 
 def _of_rows(net: Layer, params: Params, state: State, x: Value) -> Array:
-    """All rows together: each is a member of its own, a batch of one, and the params are shared."""
+    """The Jacobian for all rows at once: each row is a member, a batch of one, with shared params."""
     rows = len(tree.leaves(x)[0])
     y, _, residuals = apply_child("", net, params, state, tree.map(lambda a: Members(a[:, None]), x), EVAL)
     shape, dtype = _one_output(y).shape[1:], y.dtype
@@ -68,7 +68,7 @@ def _of_rows(net: Layer, params: Params, state: State, x: Value) -> Array:
 
 
 def _of_one(net: Layer, params: Params, state: State, x: Value) -> Array:
-    """Of a batch of one row."""
+    """The Jacobian for a batch of one row."""
     y, _, residuals = apply_child("", net, params, state, x, EVAL)
     units = np.eye(_one_output(y).size, dtype=y.dtype)
     return np.stack([tree.ravel(vjp_child("", net, params, residuals, e.reshape(y.shape))[0]).vector for e in units])
@@ -81,7 +81,7 @@ def _one_output(y: Any) -> Any:
 
 
 def _columns(params: Params, dparams: Params) -> Iterator[tuple[slice, Any]]:
-    """Each leaf of the gradients with the columns that are its own, in the order of ``tree.ravel``."""
+    """Each leaf of the gradients with its columns, in the order of ``tree.ravel``."""
     flat, begin = tree.flatten(dparams), 0
     for path, leaf in sorted(tree.flatten(params).items()):
         yield slice(begin, begin + np.size(leaf)), flat[path]
@@ -98,7 +98,7 @@ class LeastSquares(NamedTuple):
     jac: Callable[[Array], Array]
     """Its Jacobian, (residuals, parameters)"""
     unravel: Callable[[Array], Params]
-    """The params of a vector"""
+    """The params from a vector"""
 
 
 def least_squares(net: Layer, params: Params, state: State, data: tuple[Any, ...]) -> LeastSquares:
@@ -110,7 +110,7 @@ def least_squares(net: Layer, params: Params, state: State, data: tuple[Any, ...
         done = scipy.optimize.least_squares(problem.fun, problem.x0, problem.jac, method="lm")
         params = problem.unravel(done.x)
 
-    Raises   ShapeError for what does not fit: targets have the prediction's shape, or (rows,) beside (rows, 1)
+    Raises   ShapeError for targets in another shape than the prediction, except (rows,) for (rows, 1)
     """
     x, y, weight = unpack(data)
     params, state = (cast(part, np.float64) for part in (params, state))

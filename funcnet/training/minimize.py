@@ -1,4 +1,4 @@
-"""Full-batch training by the minimisers of ``scipy.optimize``, for data that fits into one batch."""
+"""Full-batch training with the minimisers of ``scipy.optimize``, for data that fits into one batch."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ METHODS = {
     **dict.fromkeys(("Newton-CG", "trust-ncg"), "hessp"),
     **dict.fromkeys(("dogleg", "trust-exact"), "hess"),
 }
-"""The methods that use gradients, and what else they ask for: the Hessian, or its product with a vector"""
+"""The methods that use gradients, and the curvature that they also use: the Hessian, or its product with a vector"""
 
 NOT_REPEATABLE = "trust-krylov"
-"""SciPy 1.17 passes this method directions from memory that nobody wrote, where the Hessian is close to singular"""
+"""SciPy 1.17 passes this method directions from uninitialised memory, where the Hessian is close to singular"""
 
 log = logging.getLogger("funcnet")
 
 
 class _Enough(Exception):
-    """Ends a method from inside: a callback asks for it."""
+    """Ends a method from inside, when a callback stops training."""
 
 
 def minimize(
@@ -58,23 +58,23 @@ def minimize(
 ) -> Fit:
     """Train a network on all rows at once by a method of ``scipy.optimize.minimize``, in float64.
 
-    ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is params, or a TrainState whose params and state to begin
-    with; the default draws them from ``key`` as ``fit`` does. ``method`` is one that takes a gradient: CG, BFGS,
-    L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, dogleg and trust-exact take the Hessian too, from central
+    ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is the initial params, or a TrainState whose params and
+    state are used; the default draws them from ``key`` as ``fit`` does. ``method`` uses a gradient: CG, BFGS,
+    L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, dogleg and trust-exact use the Hessian too, from central
     differences of gradients. SciPy's trust-krylov is refused: its result changes from run to run. ``options`` are
     SciPy's for the method, such as ``{"maxiter": 500}``.
-    What is minimised is the loss in training mode, so that batch statistics are those of all rows; layers that draw
-    random numbers are refused, because the loss would be another at every evaluation.
+    The objective is the loss in training mode, so batch statistics are those of all rows; layers that draw random
+    numbers are refused, because the loss would change at every evaluation.
 
     The history has a row per iteration: step, epoch, loss, gradient_norm (Euclidean), seconds, and the metrics.
-    ``stopped`` is None where the method says that it converged, else its message, the name of the callback that asked
-    for an end, or "interrupted" by Ctrl-C; the state is that of the last iteration then. The TrainState counts
-    iterations, and has no optimizer state: go on by ``minimize(start=…)``, or by ``fit(start=train_state.params)``.
-    Needs the extra ``scipy``.
+    ``stopped`` is None if the method converged, else its message, the name of the callback that stopped it, or
+    "interrupted" after Ctrl-C; the state is then that of the last iteration. The TrainState counts iterations and has
+    no optimizer state: continue with ``minimize(start=…)`` or ``fit(start=train_state.params)``. It needs the extra
+    ``scipy``.
 
     Raises   ExtraRequired without SciPy; ShapeError and DataError for bad data, before training; FuncnetError for an
-             unknown method or option; NonFiniteError for a start whose loss is not finite, or an iteration, which
-             has ``.fit``, the last good state and the history
+             unknown method or option; NonFiniteError for an initial loss that is not finite, or for such an
+             iteration, with ``.fit``, the last good state and the history
     """
     optimize = require("scipy.optimize", "scipy", "minimize")
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
@@ -92,7 +92,7 @@ def minimize(
     stopped: str | None = None
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"scipy\.")  # what matters of them stands in the message
+            warnings.filterwarnings("ignore", module=r"scipy\.")  # the result's message says what matters
             warnings.filterwarnings("error", message="Unknown solver options")
             done = optimize.minimize(
                 problem.value_and_gradient,
@@ -104,7 +104,7 @@ def minimize(
                 **extra,
             )
         if not np.array_equal(problem.vector, done.x):
-            problem.iteration(done.x)  # a last iterate that the method did not report
+            problem.iteration(done.x)  # the method did not report its last iterate
         stopped = None if done.success else str(done.message)
         log.info("%s: %s", chosen, done.message)
     except _Enough as end:
@@ -122,21 +122,21 @@ def minimize(
 
 
 def _method(name: str) -> str:
-    """The method of a name, whose case does not matter.
+    """The method with a name, ignoring case.
 
-    Raises   FuncnetError for one that is unknown, takes no gradient, or is not repeatable
+    Raises   FuncnetError for a method that is unknown, uses no gradient, or is not repeatable
     """
     known = {method.lower(): method for method in METHODS}
     if isinstance(name, str) and name.lower() == NOT_REPEATABLE:
-        raise FuncnetError("SciPy's trust-krylov does not give the same result twice; take trust-ncg")
+        raise FuncnetError("SciPy's trust-krylov does not give the same result twice; use trust-ncg")
     if not isinstance(name, str) or name.lower() not in known:
         near = did_you_mean(str(name), METHODS)
-        raise FuncnetError(f"unknown method {name!r}{near}; those that take a gradient are {', '.join(METHODS)}")
+        raise FuncnetError(f"unknown method {name!r}{near}; the methods that use a gradient are {', '.join(METHODS)}")
     return known[name.lower()]
 
 
 class _Problem:
-    """The loss of all rows as a function of a vector, and what has become of the params so far."""
+    """The loss of all rows as a function of a vector, and the progress of the params so far."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class _Problem:
         self.vector: Array = ravel.vector
         self.unravel = ravel.unravel
         if not self.vector.size:
-            raise ShapeError("expected a network with parameters to fit, got none; put a Dense into it")
+            raise ShapeError("expected a network with parameters to fit, got none; add a layer such as Dense")
         self.gradient = value_and_grad(net, loss)
         self.history: list[Row] = []
         known = [*monitors(metrics, self.validation is not None), "gradient_norm"]
@@ -182,22 +182,22 @@ class _Problem:
             self.explain(self.ts)
 
     def evaluated(self, vector: Array) -> tuple[Array, float, Array, State]:
-        """The vector with its value, gradient and the state after one pass."""
+        """The vector, its value, its gradient and the state after one pass."""
         x, y, weight = self.data
         params = self.unravel(np.array(vector, np.float64))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # too long a step is taken back
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the method undoes too long a step
             try:
                 value, state, grads = self.gradient(params, self.ts.state, x, y, Context(True), weight)
             except KeyRequired as error:
                 error.message = (
-                    "draws random numbers in training, so the loss would be another at every evaluation; "
+                    "draws random numbers in training, so the loss would change at every evaluation; "
                     "take the layer out of the network, or train with fit"
                 )
                 raise
         return np.array(vector), value, tree.ravel(grads).vector, state
 
     def value_and_gradient(self, vector: Array) -> tuple[float, Array]:
-        """What the methods ask for; the last point is remembered."""
+        """The objective and its gradient for SciPy; the last point is cached."""
         if not np.array_equal(vector, self.latest[0]):
             self.latest = self.evaluated(vector)
         return self.latest[1], self.latest[2].copy()
@@ -212,12 +212,12 @@ class _Problem:
         return (ahead - behind) / (2.0 * step)
 
     def hess(self, vector: Array) -> Array:
-        """The Hessian, column by column, made symmetric."""
+        """The Hessian, computed column by column and made symmetric."""
         columns = np.stack([self.hessp(vector, unit) for unit in np.eye(vector.size)])
         return 0.5 * (columns + columns.T)
 
     def iteration(self, vector: Array, *_: Any) -> None:
-        """One iteration has ended at this vector: its row, and the callbacks."""
+        """Record an iteration that ended at a vector: add its row to the history, and call the callbacks."""
         self.value_and_gradient(vector)
         value, gradient, state = self.latest[1:]
         if not self.is_finite():
@@ -244,15 +244,15 @@ class _Problem:
             raise _Enough(enough)
 
     def final(self) -> TrainState:
-        """The result, after the callbacks have had their word."""
+        """The result, after the ``final`` of each callback."""
         return final_state(self.callbacks, self.states, self.ts)
 
     def is_finite(self) -> bool:
-        """Whether the latest value and gradient are."""
+        """Whether the latest value and gradient are finite."""
         return bool(np.isfinite(self.latest[1])) and all_finite(self.latest[2])
 
     def explain(self, ts: TrainState) -> None:
-        """Name the layer that a NaN or infinity came out of.
+        """Name the layer where a NaN or infinity arose.
 
         Raises   NonFiniteError
         """
@@ -263,4 +263,4 @@ class _Problem:
             )
         except NonFiniteError as error:
             place = error.message.partition(". Lower")[0]
-            raise NonFiniteError(f"{place}. Begin from smaller params, or look at the data") from None
+            raise NonFiniteError(f"{place}. Start from smaller params, or look at the data") from None

@@ -1,4 +1,4 @@
-"""From a network's output to what was asked: probabilities and labels."""
+"""Probabilities and labels from a network's output."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from funcnet.training.step import predict
 def predict_proba(
     net: Layer, params: Params, state: State, x: Value, loss: Loss, batch_size: int | None = None
 ) -> Array:
-    """The probability of each class, ``(rows, …, classes)``, by the loss's link.
+    """The probability of each class, ``(rows, …, classes)``, from the loss's link.
 
-    One probability p a sample, as sigmoids give it, becomes the two columns 1 - p and p.
-    Raises   ShapeError for a loss that gives no probabilities
+    One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p.
+    Raises   ShapeError for a loss without probabilities
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
     >>> x, loss = np.zeros((1, 4), np.float32), fn.losses.SoftmaxCrossEntropy()
@@ -33,33 +33,33 @@ def predict_proba(
 def predict_label(
     net: Layer, params: Params, state: State, x: Value, loss: Loss, batch_size: int | None = None
 ) -> Array:
-    """The likeliest class of each sample, ``(rows, …)`` integers: the first of equals; 1 from 0.5 up."""
+    """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up."""
     return label_of(loss.link(predict(net, params, state, x, batch_size)))
 
 
 def proba_of(loss: Loss, answer: Any) -> Array:
-    """The probabilities of classes from what a loss's link gives."""
+    """The probabilities of classes from the output of a loss's link."""
     if not loss.probabilities:
         raise ShapeError(
             f"{type(loss).__name__} gives no probabilities; train with SoftmaxCrossEntropy, SigmoidCrossEntropy or "
-            "BinaryCrossEntropy, or take the values as predict gives them"
+            "BinaryCrossEntropy, or use the values of predict"
         )
     return np.concatenate([1.0 - column(answer), column(answer)], axis=-1) if is_one(answer) else answer
 
 
 def label_of(answer: Any) -> Array:
-    """The class from probabilities, or from scores that are the greater the likelier."""
+    """The likeliest class from probabilities, or from scores that grow with them."""
     labels: Array = (column(answer)[..., 0] >= 0.5).astype(np.int64) if is_one(answer) else np.argmax(answer, axis=-1)
     return labels
 
 
 def is_one(answer: Any) -> bool:
-    """Whether an answer is one number a sample, rather than one a class."""
+    """Whether an answer has one number per sample, rather than one per class."""
     if not isinstance(answer, np.ndarray):
-        raise ShapeError("expected one output, got several; take the one that has classes from predict")
+        raise ShapeError("expected one output, got several; use predict and take the output with classes")
     return answer.ndim == 1 or answer.shape[-1] == 1
 
 
 def column(answer: Array) -> Array:
-    """One number a sample, as (rows, 1)."""
+    """One number per sample, as (rows, 1)."""
     return answer[:, None] if answer.ndim == 1 else answer

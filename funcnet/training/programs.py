@@ -1,7 +1,6 @@
-"""The three pure functions that a network is run by: prediction, gradients, and the step made of them.
+"""The three pure functions that run a network: prediction, gradients, and the training step.
 
-They take arrays that were checked, call the layers, and nothing else; ``step.py`` compiles them, or runs them
-as they stand here.
+They take checked arrays and only call the layers; ``step.py`` runs them compiled or directly.
 """
 
 from __future__ import annotations
@@ -155,9 +154,9 @@ def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compil
 
 
 def _plans(make: Any, *parts: Any) -> Plans:
-    """The plans of a program: equal specs of the library share theirs, code of a user's own has its own.
+    """The plans of a program: equal specs of library classes share plans, user code does not.
 
-    Specs are equal where their values are, and 1 == 1.0 == True; as texts they differ.
+    Specs with equal values are equal, and 1 == 1.0 == True; their texts tell them apart.
     """
     plans: Plans = make.__wrapped__(*parts) if Hidden(*parts).foreign else make(*parts, text=repr(parts))
     return plans

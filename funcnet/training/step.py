@@ -1,6 +1,6 @@
-"""The pure training step, and the two functions it is made of: ``value_and_grad`` and ``predict``.
+"""The pure training step, and the functions ``value_and_grad`` and ``predict``.
 
-Data from outside meets a network here, so each of them checks it first (``checks.py``).
+Outside data meets a network here, so each of them checks it first (``inputs.py``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from funcnet.training.programs import (
 
 @attrs.frozen(eq=False)
 class TrainState:
-    """Everything that a training run is at one moment; ``step`` counts the updates made."""
+    """The whole state of a training run at one moment; ``step`` counts the updates made."""
 
     params: Params
     state: State
@@ -65,7 +65,7 @@ class TrainState:
 def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Output:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
-    ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read as it goes.
+    ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read batch by batch.
     Raises   ShapeError when inputs, params or state do not fit the network
 
     >>> net = fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(3))
@@ -78,7 +78,7 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
         whole_number(batch_size, 1, "a batch size of 1 or more")
     run = _prediction_of(net)
     if batch_size is None:
-        y = run.quickly(params, state, x)  # what fits a plan was checked when that was made
+        y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
         if y is not MISS:
             return y
     dtype = dtype_of(params, state)
@@ -110,9 +110,9 @@ def _prediction_of(net: Layer) -> Compiled:
 def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Params]]:
     """``f(params, state, x, y, ctx, weight=None, divisor=None) -> (value, state, grads)``.
 
-    Forward through the network and the loss, then backward through both: grads has the params' tree,
+    It runs forward through the network and the loss, then backward through both: grads has the params' tree,
     shapes and dtypes. ``divisor`` overrides the loss's own, for a part of a larger batch.
-    Raises   ShapeError, DataError for what does not fit; KeyRequired; nothing from NumPy itself
+    Raises   ShapeError, DataError for arguments that do not fit; KeyRequired; no errors from NumPy itself
 
     >>> net = fn.Dense(1, use_bias=False)
     >>> f = fn.value_and_grad(net, fn.losses.MeanSquaredError())
@@ -148,7 +148,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
 def fitted(
     net: Layer, params: Params, state: State, x: Value, y: Value, weight: Array | None
 ) -> tuple[Value, Value, Array | None]:
-    """A batch cast to the params' dtype, after checking that everything fits together."""
+    """A batch cast to the params' dtype and checked against the network."""
     dtype = dtype_of(params, state)
     x, y = cast(x, dtype), cast(y, dtype)
     weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
@@ -177,9 +177,9 @@ def train_state(
     params: Params | None = None,
     state: State | None = None,
 ) -> TrainState:
-    """The start of a run: params and state drawn from ``key.fold("init")``, or those given, cast to ``dtype``.
+    """The initial state of a run: params and state drawn from ``key.fold("init")``, or the given ones as ``dtype``.
 
-    Raises   ShapeError when given params or state do not fit the network at ``in_shape``
+    Raises   ShapeError if given params or state do not fit the network at ``in_shape``
 
     >>> ts = fn.train_state(fn.Dense(1), fn.optim.Adam(), fn.Key(0), in_shape=(2,))
     >>> ts.step, ts.params["weight"].shape, sorted(ts.opt_state)
@@ -206,7 +206,7 @@ def train_state(
     if not isinstance(opt_state, dict):
         raise FuncnetError(
             f"expected init to return opt_state, a dict of arrays, got {kinds(opt_state)}; "
-            "return {} for a rule without one",
+            "return {} for a rule without state",
             layer=type(opt).__name__,
         )
     return TrainState(params, state, opt_state, key, 0)
@@ -220,11 +220,11 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     """``step(train_state, (x, y[, weight])) -> (train_state, {"loss": …})``, a pure function.
 
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
-    ``key.fold("step", step, "shard", s)``; gradients are added in shard order, state is their mean.
-    ``compile`` records the step at its first call, and once for each new shape of the batch, and runs it as
+    ``key.fold("step", step, "shard", s)``; gradients are added in shard order, states are averaged.
+    ``compile`` records the step at its first call, and again for each new batch shape, and runs it as
     a straight line of NumPy calls: the same numbers, faster.
-    Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer it came out of;
-             SpecError for an optimizer that is a transform without a rule
+    Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer where it arose;
+             SpecError for an optimizer that is only a transform, without a rule
 
     >>> net, loss, opt = fn.Dense(1), fn.losses.MeanSquaredError(), fn.optim.SGD(0.1)
     >>> step = fn.train_step(net, loss, opt)
@@ -239,7 +239,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
     check_signatures(net, loss, opt)
     if not opt.descends:
-        message = "gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))"
+        message = "is a transform, and its gradients point uphill; put a rule after it, such as chain(…, SGD(0.1))"
         raise SpecError([Problem("", message)], root=type(opt).__name__)
     whole_number(shards, 1, "shards of 1 or more")
     if shards > 1 and not loss.additive:
@@ -252,7 +252,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
 
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # their results are looked at below
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the results are checked below
             args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
             result = MISS if run is None else run.quickly(*args, x, y, weight)
             if result is MISS:
@@ -263,7 +263,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 
     def check(ts: TrainState, batch: Batch, value: float, params: Params, state: State) -> None:
-        """Raise if something is not finite. The probes say so also where a sum of finite numbers overflows."""
+        """Raise if a value is not finite. The probes also overflow for a sum of finite numbers."""
         batch = fitted(net, ts.params, ts.state, *batch)
         context = Context(True, ts.key.fold("step", ts.step, "shard", 0))
         _, _, grads = gradients(net, loss)(ts.params, ts.state, batch[0], batch[1], context, batch[2], None)
@@ -277,7 +277,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                 raise not_finite(ts.step, "a running statistic", f"state {path}")
 
     def explain(ts: TrainState, x: Value, y: Value, weight: Array | None) -> NonFiniteError:
-        """Run the step again with a listener, which hears of inner layers before those around them."""
+        """Run the step again with a listener, which is called for inner layers before the layers around them."""
         found: list[str] = []
         passes: list[str] = []
 
@@ -286,7 +286,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                 return
             layer = f"{event.path or 'the network'} ({type(event.layer).__name__})"
             if event.method == "vjp" and "vjp" not in passes and not all_finite(event.args[2]):
-                found.append(blame)  # the first cotangent of all comes from the loss
+                found.append(blame)  # the first cotangent comes from the loss
             elif not all_finite(event.result[0] if event.method == "apply" else event.result):
                 found.append(f"the {'forward' if event.method == 'apply' else 'backward'} pass of {layer}")
             passes.append(event.method)
@@ -300,14 +300,14 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
             with listen(notice):
                 value = plain(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight)[0]
             if not math.isfinite(value) and found and "backward" in found[0]:
-                found.clear()  # the loss came before
+                found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
     return step
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:
-    """The error of a step that gave a NaN or infinity, with the place it came out of."""
+    """The error for a NaN or infinity in a step, with the place where it arose."""
     return NonFiniteError(
         f"step {step}: {what} is not finite; it arose first in {where}. "
         "Lower the learning rate, clip gradients (ClipByGlobalNorm), or look at the data"

@@ -1,6 +1,6 @@
-"""How many threads the matrix products use.
+"""The number of threads of the matrix products.
 
-The rest of a step runs on one core: measured, it is too small a part of a step for a second core to pay
+The rest of a step runs on one core: measurements show that it is too small a part for a second core to pay
 (``funcnet guide speed``). NumPy has no function for its BLAS library's threads, so the library's own is called.
 """
 
@@ -27,7 +27,7 @@ log = logging.getLogger("funcnet")
 
 
 def quota(root: Path = CGROUPS) -> int | None:
-    """The whole cores that a container's CPU limit comes to, at least 1; None without a limit."""
+    """A container's CPU limit in whole cores, rounded up; None without a limit."""
     with contextlib.suppress(OSError, ValueError):
         allowed, period = (root / "cpu.max").read_text().split()
         return None if allowed == "max" else max(1, math.ceil(int(allowed) / int(period)))
@@ -39,10 +39,10 @@ def quota(root: Path = CGROUPS) -> int | None:
 
 
 def chosen(threads: int | None = None) -> int | None:
-    """The number to use: the one given, that of FUNCNET_THREADS, one inside a pool of processes, a container's limit.
+    """The number to use: ``threads``, else FUNCNET_THREADS, else 1 in a worker process, else a container's limit.
 
-    None leaves everything as it is.
-    Raises   FuncnetError for a FUNCNET_THREADS that is no number
+    None leaves the setting unchanged.
+    Raises   FuncnetError for a FUNCNET_THREADS that is not a number
     """
     if threads is not None:
         return threads
@@ -75,7 +75,7 @@ def _library() -> Any:
 
 
 def blas() -> dict[str, Any]:
-    """``{"threads": …, "kernel": …}`` of NumPy's OpenBLAS, on which the last bits of products depend."""
+    """``{"threads": …, "kernel": …}`` of NumPy's OpenBLAS; the last bits of products depend on them."""
     library = _library()
     if not library:
         return {}
@@ -85,13 +85,13 @@ def blas() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def limited(threads: int | None = None) -> Iterator[None]:
-    """Products on ``chosen(threads)`` threads inside the block."""
+    """Run matrix products on ``chosen(threads)`` threads inside the block."""
     number, library = chosen(threads), _library()
     if number is None:
         yield
         return
     if not library:
-        log.warning("the threads of this BLAS library cannot be set from here; set its environment variable")
+        log.warning("this BLAS library's threads cannot be set from here; set its environment variable")
         yield
         return
     before = library["get_num_threads"]()

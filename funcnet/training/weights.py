@@ -16,9 +16,9 @@ from funcnet.spec.codec import from_json, to_json
 
 
 def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State) -> None:
-    """Write a network with its values to one ``.npz`` file, whole or not at all.
+    """Write a network, its params and its state to one ``.npz`` file, atomically.
 
-    Raises   SpecError for a network that no file can describe, CheckpointError for an unwritable path
+    Raises   SpecError for a network that has no JSON, CheckpointError for an unwritable path
 
     >>> net = fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(3))
     >>> params, state = net.init(fn.Key(0), (4,))
@@ -34,9 +34,9 @@ def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
-    """``(net, params, state)`` of a file that ``save`` wrote.
+    """``(net, params, state)`` from a file that ``save`` wrote.
 
-    Raises   CheckpointError for a file that is missing, damaged, or holds something else
+    Raises   CheckpointError for a file that is missing, damaged or of another kind
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
     >>> fn.save("dense.npz", fn.Dense(3), params, state)
@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
 
 
 def split_members(members: dict[str, Any]) -> tuple[Params, State]:
-    """``(params, state)`` from the members of an archive; anything else in it is left alone."""
+    """``(params, state)`` from the members of an archive; other members are ignored."""
     params, state = (
         tree.unflatten({name.removeprefix(start): leaf for name, leaf in members.items() if name.startswith(start)})
         for start in ("params/", "state/")

@@ -66,6 +66,6 @@ def test_the_schema_is_written(printed):
 
 def test_a_schema_that_cannot_be_written(printed):
     expected = (
-        "missing/a.json: cannot be written (No such file or directory); choose a folder that can, or free some space"
+        "missing/a.json: cannot be written (No such file or directory); choose a writable folder, or free some space"
     )
     assert printed[1]["nowhere"] == (1, "", f"funcnet: {expected}\n")

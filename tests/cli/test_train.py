@@ -303,7 +303,7 @@ SPECS = {  # file name to content and the whole message
     "empty": ("", "empty.json: not JSON: Expecting value at line 1, column 1"),
     "cut": ('{\n  "seed": ', "cut.json: not JSON: Expecting value at line 2, column 11"),
     "list": ("[]", "list.json: $: expected an object with the fields of a spec, got []"),
-    "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' stands twice in one object"),
+    "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' appears twice in one object"),
     "nan": ('{"seed": NaN}', "nan.json: NaN is not JSON; every number must be finite"),
     "brackets": ("[" * 100_000, "brackets.json: brackets are nested too deep; the limit is 256"),
     "large": (" " * 2**20 + "{}", "large.json: the file has 1048578 bytes; the limit is 1048576"),
@@ -425,10 +425,10 @@ REAL = ("brackets", "several", "diverges", "overflows", "too-many-rows")
 FOLDERS = {  # --out to the whole message
     "small.json": "small.json: expected a folder, got a file; choose another --out",
     "finished": "finished: holds a finished run already; choose another --out, or delete it first",
-    "half": "half: holds a run that did not end; go on with --resume, or choose another --out",
+    "half": "half: holds an unfinished run; continue with --resume, or choose another --out",
     "other": "other: is not empty; choose a new folder for --out",
-    "small.json/inside": "small.json/inside: cannot be made (Not a directory); choose a folder that can for --out",
-    "a" * 300: f"{'a' * 300}: cannot be made (File name too long); choose a folder that can for --out",
+    "small.json/inside": "small.json/inside: cannot be created (Not a directory); choose another --out",
+    "a" * 300: f"{'a' * 300}: cannot be created (File name too long); choose another --out",
 }
 
 

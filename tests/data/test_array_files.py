@@ -228,11 +228,11 @@ NPY = {
     ),
     "header-says": (
         b"\x93NUMPY\x02\x00" + b"\xff\xff\xff\xff" + WHOLE[10:],
-        OTHER_KIND.format("its header says that it is 4294967295 bytes long"),
+        OTHER_KIND.format("its header declares a length of 4294967295 bytes"),
     ),
     "long-header": (
         npy_of((4,), bytes(32), version=2, length=20_000),
-        OTHER_KIND.format("its header says that it is 20001 bytes long"),
+        OTHER_KIND.format("its header declares a length of 20001 bytes"),
     ),
 }
 
@@ -276,19 +276,19 @@ def packed(members, method=zipfile.ZIP_STORED):
 
 GOOD = ("y.npy", npy(Y))
 NPZ = {
-    "huge": ([("x.npy", npy_of((10**10,)))], 0, "'x.npy' says that it is 80000000128 bytes, and is 128"),
-    "more": ([("x.npy", WHOLE + b"\0")], 0, "'x.npy' says that it is 320 bytes, and is 321"),
-    "text": ([("x.npy", b"1 2 3")], 0, "'x.npy' is no array: it begins with the bytes 31 20 32 20 33"),
-    "nothing": ([("x.npy", b"")], 0, "'x.npy' is no array: it is empty"),
-    "negative": ([("x.npy", npy_of((-4,)))], 0, "'x.npy' is no array: its header has the shape (-4,)"),
-    "objects": ([("x.npy", npy_of((4,), bytes(32), "|O"))], 0, "'x.npy' holds objects, which only a pickle can"),
+    "huge": ([("x.npy", npy_of((10**10,)))], 0, "'x.npy' declares 80000000128 bytes, but has 128"),
+    "more": ([("x.npy", WHOLE + b"\0")], 0, "'x.npy' declares 320 bytes, but has 321"),
+    "text": ([("x.npy", b"1 2 3")], 0, "'x.npy' is not an array: it begins with the bytes 31 20 32 20 33"),
+    "nothing": ([("x.npy", b"")], 0, "'x.npy' is not an array: it is empty"),
+    "negative": ([("x.npy", npy_of((-4,)))], 0, "'x.npy' is not an array: its header has the shape (-4,)"),
+    "objects": ([("x.npy", npy_of((4,), bytes(32), "|O"))], 0, "'x.npy' holds pickled objects, which are never loaded"),
     "twice": ([("x.npy", WHOLE), ("x", WHOLE)], 0, "two members are called 'x'"),
     "header": (
         [("x.npy", b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little") + b" " * 2**24)],
         zipfile.ZIP_DEFLATED,
-        "'x.npy' is no array: its header says that it is 268435456 bytes long",
+        "'x.npy' is not an array: its header declares a length of 268435456 bytes",
     ),
-    "lzma": ([("x.npy", WHOLE)], zipfile.ZIP_LZMA, "'x.npy' is compressed in a way that np.savez does not know"),
+    "lzma": ([("x.npy", WHOLE)], zipfile.ZIP_LZMA, "'x.npy' uses a compression that np.savez does not"),
 }
 
 
@@ -314,7 +314,7 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch):
     assert allocated(lambda: found.append(message(lambda: data.Npz(path="a.npz").table(tmp_path, KEY)))) < 2**20
     total = 2 * 2**20 + 128 + 16 + 128
     assert found == [
-        f"{path}: not a whole .npz archive of numbers ({size} bytes that say they become {total}; "
+        f"{path}: not a whole .npz archive of numbers ({size} bytes that declare {total} unpacked; "
         "save it uncompressed: np.savez)"
     ]
     np.savez(path, x=np.zeros((2, 2**17)), y=np.zeros(2))

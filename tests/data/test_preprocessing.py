@@ -311,11 +311,11 @@ def test_class_weights_by_name_and_by_label_are_the_same():
         ({"setosa": 1.0, "virginica": 3.0}, "expected a class_weight for every label, got none for [1]"),
         (
             {"setosa": 1.0, "versicolor": -2.0, "virginica": 3.0},
-            "expected class weights of 0 or more, some of them above 0, got {0: 1.0, 1: -2.0, 2: 3.0}",
+            "expected class weights of 0 or more, at least one above 0, got {0: 1.0, 1: -2.0, 2: 3.0}",
         ),
         (
             {"setosa": 0.0, "versicolor": 0.0, "virginica": 0.0},
-            "expected class weights of 0 or more, some of them above 0, got {0: 0.0, 1: 0.0, 2: 0.0}",
+            "expected class weights of 0 or more, at least one above 0, got {0: 0.0, 1: 0.0, 2: 0.0}",
         ),
     ],
 )

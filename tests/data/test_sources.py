@@ -220,7 +220,7 @@ def test_npz_refuses_object_arrays(tmp_path):
     with pytest.raises(fn.DataError) as error:
         data.Npz(path="set.npz").table(tmp_path, KEY)
     assert str(error.value) == (
-        f"{path}: not a whole .npz archive of numbers ('x.npy' holds objects, which only a pickle can)"
+        f"{path}: not a whole .npz archive of numbers ('x.npy' holds pickled objects, which are never loaded)"
     )
 
 

@@ -43,7 +43,7 @@ def test_a_loss_without_probabilities():
         fn.predict_proba(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError())
     assert str(error.value) == (
         "MeanSquaredError gives no probabilities; train with SoftmaxCrossEntropy, SigmoidCrossEntropy or "
-        "BinaryCrossEntropy, or take the values as predict gives them"
+        "BinaryCrossEntropy, or use the values of predict"
     )
     assert fn.predict_label(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError()).tolist() == [0, 0, 1]
 
@@ -52,4 +52,4 @@ def test_several_outputs():
     for call in (lambda: label_of((LOGITS, LOGITS)), lambda: proba_of(losses.SigmoidCrossEntropy(), (LOGITS,))):
         with pytest.raises(fn.ShapeError) as error:
             call()
-        assert str(error.value) == "expected one output, got several; take the one that has classes from predict"
+        assert str(error.value) == "expected one output, got several; use predict and take the output with classes"

@@ -464,7 +464,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a transform without a rule": (
         lambda: fit(epochs=1, optimizer=optim.ClipByGlobalNorm(1.0)),
         fn.SpecError,
-        "ClipByGlobalNorm: gives gradients still, which lead uphill; put a rule after it, such as chain(…, SGD(0.1))",
+        "ClipByGlobalNorm: is a transform, and its gradients point uphill; put a rule after it, "
+        "such as chain(…, SGD(0.1))",
     ),
     "a start of another network": (
         lambda: fit(

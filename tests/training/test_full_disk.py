@@ -37,8 +37,8 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path):
         env=environment(PYTHONDONTWRITEBYTECODE="1"), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
-    assert "cannot be written (File too large); choose a folder that can, or free some space" in done.stdout
-    assert done.stdout.endswith(f"What was learnt is in {tmp_path / 'run' / 'checkpoints'}; go on with --resume\n")
+    assert "cannot be written (File too large); choose a writable folder, or free some space" in done.stdout
+    assert done.stdout.endswith(f"The checkpoints are in {tmp_path / 'run' / 'checkpoints'}; continue with --resume\n")
     kept = checkpoint.listed(tmp_path / "run" / "checkpoints")
     step = checkpoint.read(kept[0]).snapshot.train_state.step
     assert step > 10

@@ -266,7 +266,7 @@ def test_a_loss_that_becomes_infinite_in_the_course_has_the_last_good_state() ->
 
 
 METHOD = (
-    "those that take a gradient are CG, BFGS, L-BFGS-B, TNC, SLSQP, trust-constr, "
+    "the methods that use a gradient are CG, BFGS, L-BFGS-B, TNC, SLSQP, trust-constr, "
     "Newton-CG, trust-ncg, dogleg, trust-exact"
 )
 
@@ -279,7 +279,7 @@ METHOD = (
         (
             {"method": "trust-krylov"},
             fn.FuncnetError,
-            "SciPy's trust-krylov does not give the same result twice; take trust-ncg",
+            "SciPy's trust-krylov does not give the same result twice; use trust-ncg",
         ),
         ({"method": None}, fn.FuncnetError, f"unknown method None; {METHOD}"),
         (
@@ -293,11 +293,11 @@ METHOD = (
         ({"key": 3}, fn.FuncnetError, "expected a key, such as fn.Key(0), got 3"),
         ({"start": 3}, fn.FuncnetError, "expected params or a TrainState, such as start=result.train_state, got 3"),
         ({"net": fn.Tanh(), "data": (X, X)}, fn.ShapeError,
-         "expected a network with parameters to fit, got none; put a Dense into it"),
+         "expected a network with parameters to fit, got none; add a layer such as Dense"),
         (
             {"net": fn.serial(fn.Dense(3), fn.Dropout(0.5), fn.Dense(1))},
             fn.KeyRequired,
-            "dropout_0 (Dropout): draws random numbers in training, so the loss would be another at every evaluation; "
+            "dropout_0 (Dropout): draws random numbers in training, so the loss would change at every evaluation; "
             "take the layer out of the network, or train with fit",
         ),
         (
@@ -316,7 +316,7 @@ METHOD = (
                        "dense_1": {"weight": np.full((4, 1), 1e300), "bias": np.zeros(1)}}},
             fn.NonFiniteError,
             "step 0: a loss or gradient is not finite; it arose first in the loss itself (MeanSquaredError). "
-            "Begin from smaller params, or look at the data",
+            "Start from smaller params, or look at the data",
         ),
     ],
 )  # fmt: skip

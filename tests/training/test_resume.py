@@ -134,7 +134,7 @@ def test_a_batch_larger_than_the_data_is_said(caplog):
         fn.Dense(1), (x, x[:, 0]), loss=losses.MeanSquaredError(), optimizer=optim.SGD(0.1), epochs=1, batch_size=64,
         key=fn.Key(0),
     )  # fmt: skip
-    assert caplog.messages == ["batch_size 64 is more than the 8 rows to train on; every batch is all of them"]
+    assert caplog.messages == ["batch_size 64 is more than the 8 rows to train on; every batch has all rows"]
 
 
 def test_what_stopped_early_has_its_best_state(tmp_path):
@@ -214,7 +214,7 @@ def test_no_damage_goes_unseen(tmp_path, saved):
         path.write_bytes(content)
         with pytest.raises(fn.CheckpointError) as error:
             read(path)
-        assert str(error.value) == f"{path}: is not what was written; it was altered or cut short", what
+        assert str(error.value) == f"{path}: was altered or cut short since it was written", what
         tried += 1
     assert tried == 2 * len(written) + 2
 
@@ -225,12 +225,12 @@ def test_a_renamed_checkpoint(tmp_path, saved):
     path.write_bytes(written)
     with pytest.raises(fn.CheckpointError) as error:
         read(path)
-    assert str(error.value) == f"{path}: is named for step 7, and holds step 3"
+    assert str(error.value) == f"{path}: is named for step 7, but holds step 3"
     other = tmp_path / "best.npz"
     other.write_bytes(written)
     with pytest.raises(fn.CheckpointError) as error:
         read(other)
-    assert str(error.value) == f"{other}: is not a checkpoint; expected a name of the step and a SHA-256"
+    assert str(error.value) == f"{other}: is not a checkpoint; expected a name made of the step and a SHA-256"
 
 
 def test_a_damaged_checkpoint_is_left_for_the_one_before(tmp_path, whole, caplog):
@@ -239,7 +239,7 @@ def test_a_damaged_checkpoint_is_left_for_the_one_before(tmp_path, whole, caplog
     last.write_bytes(last.read_bytes()[:-1])
     fn.run(experiment(), folder, resume=True)
     assert caplog.messages == [
-        f"{last}: is not what was written; it was altered or cut short; going back to the one before"
+        f"{last}: was altered or cut short since it was written; trying the checkpoint before it"
     ]
     assert outcome(folder) == outcome(whole)
 
@@ -270,7 +270,7 @@ def test_a_callback_whose_state_no_file_can_hold(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(experiment(), tmp_path / "run", callbacks=[Odd(0)])
     assert str(error.value).startswith(
-        "callbacks/0/1: expected dicts, lists, numbers, texts and arrays, which a checkpoint can hold, got a object"
+        "callbacks/0/1: expected a value that a checkpoint can hold (dict, list, number, text or array), got a object"
     )
 
 
@@ -310,8 +310,8 @@ def test_another_spec_is_refused_with_its_differences(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(experiment(epochs=13), folder, resume=True)
     assert str(error.value) == (
-        f"{folder}: holds a run of another spec, which differs in\n~ .training.epochs: 12 -> 13\n"
-        "go on with that spec, or choose another --out"
+        f"{folder}: holds a run of another spec, with these differences:\n~ .training.epochs: 12 -> 13\n"
+        "continue with that spec, or choose another --out"
     )
 
 
@@ -327,9 +327,7 @@ def test_other_data_is_refused(tmp_path):
     np.savez(tmp_path / "t.npz", x=x, y=x[:, 1])
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(spec, tmp_path / "run", resume=True, base=tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path / 'run' / 'checkpoints'}: the data is not what the run began with; it has changed since"
-    )
+    assert str(error.value) == (f"{tmp_path / 'run' / 'checkpoints'}: the data has changed since the run began")
 
 
 def test_another_build_is_warned_of(tmp_path, whole, caplog, monkeypatch):
@@ -337,7 +335,7 @@ def test_another_build_is_warned_of(tmp_path, whole, caplog, monkeypatch):
     monkeypatch.setattr("funcnet.experiments.folder.platform.platform", lambda: "another")
     fn.run(experiment(), folder, resume=True)
     assert caplog.messages == [
-        f"{folder / 'checkpoints'}: going on with other platform than it was written with; the last bits may differ"
+        f"{folder / 'checkpoints'}: resuming with other platform than before; the last bits may differ"
     ]
     assert outcome(folder)[0] == outcome(whole)[0]
 
@@ -381,7 +379,7 @@ def test_monitoring_validation_without_it():
             key=fn.Key(0), callbacks=[fn.EarlyStopping()],
         )  # fmt: skip
     assert str(error.value) == (
-        "EarlyStopping: monitors 'validation/loss', and there is no validation part; "
+        "EarlyStopping: monitors 'validation/loss', but there is no validation part; "
         "give one: split.validation, or validation=…"
     )
 

@@ -391,7 +391,7 @@ def test_load_run_of_no_run(tmp_path):
         ("nowhere", "is not a run folder"),
         ("empty", "is not a run folder"),
         ("foreign", "is not a run folder"),
-        ("half", "holds a run that did not end"),
+        ("half", "holds an unfinished run"),
     ):
         with pytest.raises(fn.CheckpointError) as error:
             fn.load_run(tmp_path / name)
@@ -438,7 +438,7 @@ def test_altered_weights_are_noticed(copy):
     fn.load(copy / "weights.npz")  # a whole file, of other numbers
     with pytest.raises(fn.CheckpointError) as error:
         fn.load_run(copy)
-    assert str(error.value) == f"{copy}: weights.npz is not the file that the run wrote"
+    assert str(error.value) == f"{copy}: weights.npz has changed since the run wrote it"
 
 
 def test_weights_of_another_run_are_noticed(copy, tmp_path):
@@ -446,7 +446,7 @@ def test_weights_of_another_run_are_noticed(copy, tmp_path):
     shutil.copy(tmp_path / "other" / "weights.npz", copy)
     with pytest.raises(fn.CheckpointError) as error:
         fn.load_run(copy)
-    assert str(error.value) == f"{copy}: weights.npz is not the file that the run wrote"
+    assert str(error.value) == f"{copy}: weights.npz has changed since the run wrote it"
 
 
 # ----- save and load -----------------------------------------------------------------------------------------
@@ -494,7 +494,7 @@ def test_save_replaces_a_file_whole_or_not_at_all(tmp_path, monkeypatch):
         fn.save(tmp_path / "net.npz", net, tree.zeros_like(params), state)
     assert str(error.value) == (
         f"{tmp_path / 'net.npz'}: cannot be written (No space left on device); "
-        "choose a folder that can, or free some space"
+        "choose a writable folder, or free some space"
     )
     assert files(tmp_path) == ["net.npz"]
     assert (tmp_path / "net.npz").read_bytes() == before
@@ -505,7 +505,7 @@ def test_save_into_no_folder(tmp_path):
         fn.save(tmp_path / "a" / "net.npz", fn.Relu(), {}, {})
     assert str(error.value) == (
         f"{tmp_path / 'a' / 'net.npz'}: cannot be written (No such file or directory); "
-        "choose a folder that can, or free some space"
+        "choose a writable folder, or free some space"
     )
 
 
@@ -522,7 +522,7 @@ def test_save_of_bare_functions_is_refused(tmp_path):
     with pytest.raises(fn.SpecError) as error:
         fn.save(tmp_path / "net.npz", bare(), {}, {})
     assert str(error.value) == (
-        "FunctionLayer: FunctionLayer has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+        "FunctionLayer: FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
     )
     assert files(tmp_path) == []
 
@@ -869,7 +869,7 @@ def test_mistakes_that_only_training_finds_leave_no_half_run(tmp_path, fields, e
     ("name", "content", "expected"),
     [
         ("spec.json", "metrics.json", "holds a finished run already; choose another --out, or delete it first"),
-        ("spec.json", None, "holds a run that did not end; go on with --resume, or choose another --out"),
+        ("spec.json", None, "holds an unfinished run; continue with --resume, or choose another --out"),
         ("notes.txt", None, "is not empty; choose a new folder for --out"),
     ],
     ids=["finished", "half", "other"],
@@ -906,7 +906,7 @@ def test_a_folder_below_a_file(tmp_path, no_training):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SMALL, tmp_path / "file" / "out")
     assert str(error.value) == (
-        f"{tmp_path / 'file' / 'out'}: cannot be made (Not a directory); choose a folder that can for --out"
+        f"{tmp_path / 'file' / 'out'}: cannot be created (Not a directory); choose another --out"
     )
 
 
@@ -914,7 +914,7 @@ def test_a_folder_whose_name_is_too_long(tmp_path, no_training):
     out = tmp_path / ("a" * 300)
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SMALL, out)
-    assert str(error.value) == f"{out}: cannot be made (File name too long); choose a folder that can for --out"
+    assert str(error.value) == f"{out}: cannot be created (File name too long); choose another --out"
 
 
 def test_a_folder_that_somebody_takes_meanwhile(tmp_path, no_training, monkeypatch):
@@ -975,7 +975,7 @@ def test_a_model_that_no_file_can_hold_is_refused_before_training(tmp_path, no_t
     with pytest.raises(fn.SpecError) as error:
         fn.run(change(SMALL, model=fn.serial(bare(), fn.Dense(3))), tmp_path / "out")
     assert str(error.value) == (
-        "FunctionLayer: FunctionLayer has no tag, so no file can hold it; give it one: @fn.register('your.tag')"
+        "FunctionLayer: FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
     )
     assert files(tmp_path) == []
 

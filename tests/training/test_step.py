@@ -379,7 +379,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "ragged rows": (
         lambda: f(PARAMS, [[1.0, 2.0], [3.0]]),
         fn.DataError,
-        "expected rows of one length, got rows that differ; pad or cut them, or give several inputs as a tuple",
+        "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple",
     ),
     "integers": (
         lambda: f(PARAMS, np.ones((12, 4), int)),

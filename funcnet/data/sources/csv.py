@@ -25,11 +25,11 @@ LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
 
 
-# ----- what a deployed program brings along, which uses NumPy and the standard library alone --------------------------
+# ----- printed into deployed programs, so it uses only NumPy and the standard library ---------------------------------
 
 
 def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str], list[list[str]], list[int]]:
-    """The names of the columns of a CSV file, its rows as texts, and the line that each begins in."""
+    """The column names of a CSV file, its rows as texts, and the line number of each row."""
     names: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -62,7 +62,7 @@ def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str],
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number, rather than the name of a column."""
+    """Whether a text is a number rather than a column name."""
     try:
         float(text)
     except ValueError:
@@ -71,7 +71,7 @@ def is_number(text: str) -> bool:
 
 
 def to_number(value: Any) -> float | None:
-    """The finite number that a value is, a text perhaps, or None."""
+    """A value or text as a finite number, or None."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -106,7 +106,7 @@ class Grid:
     def words(self, name: str) -> Array:
         """The texts of a column as an array, in which each takes as much room as the longest.
 
-        Raises   DataError for one that is too long for a label or a category
+        Raises   DataError for a text that is too long for a label or a category
         """
         texts = self.texts(name)
         long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
