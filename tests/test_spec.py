@@ -712,9 +712,7 @@ def test_specs_of_users_train_and_are_saved(tmp_path):
     net, loss, opt = (fn.from_json(fn.to_json(spec)) for spec in (net, loss, opt))
     ts = fn.train_state(net, opt, fn.Key(0), (3,), np.float64)
     step, values = fn.train_step(net, loss, opt), []
-    with pytest.warns(
-        fn.CompileWarning, match=r"^update of Chain is not compiled and runs slower: test_spec"
-    ):
+    with pytest.warns(fn.CompileWarning, match=r"^update of Chain is not compiled and runs slower: test_spec"):
         ts, _ = step(ts, (x, y))  # its int(step) has no value while it is recorded
     for _ in range(300):
         ts, found = step(ts, (x, y))
