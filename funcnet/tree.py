@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -133,13 +134,31 @@ def ravel(tree: Tree) -> Ravel:
     return Ravel(vector, unravel)
 
 
-def _matching(flat: Mapping[str, Any], pattern: str) -> list[str]:
-    """The paths that a glob matches: ``*`` any run (``/`` too), ``?`` one character, ``[ab]`` a set."""
-    whole = re.compile(fnmatch.translate(pattern))
-    found = [path for path in flat if whole.fullmatch(path)]
-    if not found:
-        raise PathError(f"{pattern!r} matches none of: {', '.join(flat)}{did_you_mean(pattern, flat)}")
-    return found
+@lru_cache(256)
+def matching(patterns: tuple[str, ...], paths: tuple[str, ...]) -> frozenset[str]:
+    """The paths that some glob matches: ``*`` any run (``/`` too), ``?`` one character, ``[ab]`` a set."""
+    globs = [re.compile(fnmatch.translate(pattern)) for pattern in patterns]
+    return frozenset(path for path in paths if any(glob.fullmatch(path) for glob in globs))
+
+
+def matched(patterns: tuple[str, ...], paths: Iterable[str], layer: str = "") -> tuple[str, ...]:
+    """The paths that some glob matches, in order; each must match one.
+
+    Raises   PathError with the nearest path
+    """
+    every = tuple(paths)
+    for pattern in patterns:
+        if not matching((pattern,), every):
+            raise unmatched(pattern, every, layer)
+    found = matching(patterns, every)
+    return tuple(path for path in every if path in found)
+
+
+def unmatched(pattern: str, paths: Iterable[str], layer: str = "") -> PathError:
+    """The error of a pattern that matches none of the paths."""
+    named = [path for path in paths if path]
+    there = ", ".join(named) or "no paths"
+    return PathError(f"{pattern!r} matches none of: {there}{did_you_mean(pattern, named)}", layer=layer)
 
 
 def select(tree: Tree, pattern: str) -> Tree:
@@ -148,14 +167,14 @@ def select(tree: Tree, pattern: str) -> Tree:
     Raises   PathError for a pattern that matches nothing
     """
     flat = flatten(tree)
-    return unflatten({path: flat[path] for path in _matching(flat, pattern)})
+    return unflatten({path: flat[path] for path in matched((pattern,), flat)})
 
 
 class At(NamedTuple):
     """Leaves of a tree, to read or replace; made by ``at``."""
 
     tree: Tree
-    paths: list[str]
+    paths: tuple[str, ...]
 
     def get(self) -> Any:
         """The leaf itself, or a tree of them for a pattern with several."""
@@ -188,7 +207,7 @@ def at(tree: Tree, pattern: str) -> At:
     >>> fn.tree.at(params, "head/bias").set(np.ones(2))["head"]["bias"].tolist()
     [1.0, 1.0]
     """
-    return At(tree, _matching(flatten(tree), pattern))
+    return At(tree, matched((pattern,), flatten(tree)))
 
 
 def ordered(like: Any, tree: Any) -> Any:

@@ -134,11 +134,11 @@ def test_replace_in_a_combinator_of_ones_own(pattern, whole):
         ),
         (
             lambda: fn.transfer({}, {"body": {"bias": np.zeros(2)}}, {"bodi/*": "a/*"}),
-            "'bodi/*' matches no leaf of the target; there are body/bias",
+            "'bodi/*' matches none of: body/bias",
         ),
         (
             lambda: fn.select(fn.serial(stem=fn.Dense(2), head=fn.Dense(3)), "haed"),
-            "'haed' matches no layer, did you mean 'head'?; there are stem, head",
+            "'haed' matches none of: stem, head, did you mean 'head'?",
         ),
         (
             lambda: fn.replace(NET, "head", 7),

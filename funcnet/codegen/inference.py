@@ -18,14 +18,14 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
-from funcnet.codegen.printer import Printer, ascii_text, helper_text
+from funcnet.codegen.printer import Printer, ascii_text, helper_text, library_text
 from funcnet.codegen.source import leaves_of, margins, variables
 from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import MISSING
+from funcnet.data.sources.csv import MISSING, is_number, read_csv, to_number
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -273,7 +273,7 @@ class _Writer:
             return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
         categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
         table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
-        return [table, deployed.FILLED, deployed.NUMBER]
+        return [table, deployed.FILLED, library_text(to_number), deployed.NUMBER]
 
     def columns_text(self) -> str:
         lines = ["COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error)"]
@@ -434,17 +434,17 @@ class _Writer:
         """The functions of the command line."""
         data = self.experiment.data
         if self.columns:
-            header = deployed.HEADER if getattr(data, "header", True) else deployed.NO_HEADER
+            header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
+            unnamed = "" if header else deployed.UNNAMED
             readers = [
-                deployed.READ_CSV.substitute(delimiter=repr(getattr(data, "delimiter", ","))),
-                deployed.READ_TABLE.substitute(header=header),
+                library_text(read_csv),
+                deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed),
             ]
             says = "a CSV file with the columns of the training data, in any order"
         else:
-            tab = '"\\t" if path.endswith(".tsv") else ","'
             by_name, cell = bool(self.features), "number(cells[i], names[i], row)"
             readers = [
-                deployed.READ_CSV.substitute(delimiter=tab),
+                library_text(read_csv),
                 deployed.READ_ARRAY.substitute(
                     columns="of numbers with the columns FEATURES" if by_name else "of numbers",
                     order="order_of(names)" if by_name else "range(len(names))",
@@ -452,7 +452,7 @@ class _Writer:
                     cell=f"np.nan if cells[i] in MISSING else {cell}" if self.preprocess.get("fill") else cell,
                 ),
                 *([deployed.ORDER] if by_name else []),
-                deployed.IS_NUMBER,
+                library_text(is_number, to_number),
                 deployed.NUMBER,
             ]
             says = "an .npy file, or a CSV file of numbers"

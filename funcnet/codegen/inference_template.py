@@ -54,11 +54,8 @@ def filled(value, fill, name, row):
 NUMBER = '''
 def number(value, name, row):
     """A finite number, from a number or a text."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = np.nan
-    if not np.isfinite(found) or "_" in str(value):  # Python reads 1_000 as a number, data files do not
+    found = to_number(value)
+    if found is None:
         raise BadValue(row, f"column {name!r}: expected a number, got {value!r}")
     return found
 '''
@@ -113,55 +110,26 @@ def classes_of(p):
     return $chosen
 ''')
 
-READ_CSV = Template('''
-def read_csv(path):
-    """The rows of a CSV file as lists of texts, and the line on which each begins."""
-    rows, lines, line = [], [], 1
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=$delimiter, strict=True)
-        for row in reader:
-            begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
-            cells = [cell.strip() for cell in row]
-            if cells in ([], [""]):
-                continue  # an empty line
-            if rows and len(cells) != len(rows[0]):
-                raise ValueError(f"line {begins}: expected {len(rows[0])} values, got {len(cells)}")
-            rows.append(cells)
-            lines.append(begins)
-    if not rows:
-        raise ValueError("is empty")
-    return rows, lines
-''')
 READ_TABLE = Template('''
 def read(path):
     """The raw rows of a CSV file as {column: texts}, and the line on which each begins."""
-    rows, lines = read_csv(path)
-$header
-    if not rows:
-        raise ValueError("has no rows below its header")
-    twice = sorted(name for name in set(names) if names.count(name) > 1)
-    if twice:
-        raise ValueError(f"two columns are called {twice[0]!r}; rename one")
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
+    names, rows, lines = read_csv(path, $delimiter, $header)
+$unnamed    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
 ''')
-HEADER = """    names, rows, lines = rows[0], rows[1:], lines[1:]"""
-NO_HEADER = """    names = [f"column_{i}" for i in range(len(rows[0]))]  # the file has no header
-    if len(names) == len(COLUMNS) and any(name not in names for name, *_ in COLUMNS):  # and no targets
-        names = [name for name, *_ in COLUMNS]"""
+UNNAMED = """    if len(names) == len(COLUMNS) and any(name not in names for name, *_ in COLUMNS):  # no targets either
+        names = [name for name, *_ in COLUMNS]
+"""
 READ_ARRAY = Template('''
 def read(path):
     """The raw rows of an .npy file, or of a CSV file $columns, and the line of each."""
     if path.endswith(".npy"):
         return np.load(path, allow_pickle=False), None
-    rows, lines = read_csv(path)
-    names = rows[0]
-    if all(map(is_number, names)):  # the file has no header
-        names = [f"column_{i}" for i in range(len(names))]
-        order = range(len(names))
-    else:
-        order, rows, lines = $order, rows[1:], lines[1:]
-        if not rows:
-            raise ValueError("has no rows below its header")
+    delimiter = "\\t" if path.endswith(".tsv") else ","
+    names, rows, lines = read_csv(path, delimiter, header=False)
+    order = range(len(names))
+    if not all(map(is_number, rows[0])):  # the first row is a header
+        names, rows, lines = read_csv(path, delimiter, header=True)
+        order = $order
     if len(order) != $count:
         raise ValueError(f"expected $count columns of inputs, got {len(order)}")
     try:
@@ -177,15 +145,6 @@ def order_of(names):
     if lost:
         raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(names)}")
     return [names.index(name) for name in FEATURES]
-'''
-IS_NUMBER = '''
-def is_number(text):
-    """Whether a text is a number rather than a column name."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 '''
 
 MAIN = Template('''

@@ -68,7 +68,7 @@ SETTINGS = frozenset(
 MOST = 2000
 """The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
-"""The most bytes of arrays to compare before every call; larger arrays must be read-only"""
+"""The most bytes of arrays to compare before every call; larger arrays must be immutable"""
 
 
 class Unwatchable(Exception):

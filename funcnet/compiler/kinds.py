@@ -549,8 +549,9 @@ class _Call(Kind):
         return printer.call(node)
 
     def flops(self, node: Node) -> int | None:
-        if node.f in self.FLOPS:
-            return self.FLOPS[node.f] * sum(arg.size for arg in node.args if arg.is_array)
+        f = getattr(node.f, "function", node.f)  # one with keyword arguments stands in a Keywords
+        if f in self.FLOPS:
+            return self.FLOPS[f] * sum(arg.size for arg in node.args if arg.is_array)
         known = ops.PRIMITIVES.get(getattr(node.f, "__name__", ""))
         if known is None or known.function is not node.f or known.flops is None:
             return None
@@ -558,7 +559,7 @@ class _Call(Kind):
 
     FLOPS: dict[Any, int] = {
         **dict.fromkeys((Key.fold, Key.bits, Key.uniform, Key.normal, Key.permutation, Key.integers), 0),
-        ops.check: 1,
+        **dict.fromkeys((ops.check, np.cumsum, np.cumprod, np.argmax, np.argmin), 1),
     }
     """Operations per entry of the arguments, for opaque functions"""
 

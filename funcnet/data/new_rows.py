@@ -15,7 +15,7 @@ from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz, loaded, members_of, npy_piece
 from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.data.sources.cat_images import CatImages
-from funcnet.data.sources.csv import Csv, Grid
+from funcnet.data.sources.csv import Csv, Grid, is_number
 from funcnet.data.sources.hdf5 import Hdf5, hdf5_piece, opened_hdf5
 from funcnet.data.sources.idx import read_idx
 from funcnet.errors import DataError, did_you_mean
@@ -63,19 +63,14 @@ def _numbers(source: Source, preprocess: Preprocess, path: Path) -> Array:
     """A table of numbers, a row for each input, in the shape that inputs had in training."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     grid = Grid(path, delimiter, header=False)
-    try:
-        [float(text) for text in grid.rows[0]]
-    except ValueError:
+    names = grid.names
+    if not all(map(is_number, grid.rows[0])):
         grid = Grid(path, delimiter)
-        names: list[str] = list(getattr(source, "features", grid.names))
+        names = list(getattr(source, "features", grid.names))
         lost = [name for name in names if name not in grid.names]
         if lost:
             near = did_you_mean(lost[0], grid.names)
-            raise DataError(
-                f"{path}: has no column {', '.join(map(repr, lost))}{near}; it has {', '.join(grid.names)}"
-            ) from None
-    else:
-        names = grid.names
+            raise DataError(f"{path}: has no column {', '.join(map(repr, lost))}{near}; it has {', '.join(grid.names)}")
     shape = tuple(preprocess["shape"])
     if len(names) != math.prod(shape):
         raise DataError(f"{path}: expected {math.prod(shape)} columns of inputs, as in training, got {len(names)}")

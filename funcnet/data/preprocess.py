@@ -13,7 +13,6 @@ scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay what t
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from typing import Any
 
@@ -130,21 +129,12 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
 
 
 def sorted_labels(labels: list[str]) -> list[str]:
-    """Labels that differ, in the order of their numbers where all are numbers, else of the alphabet, but for whole
-    numbers in them, which count as such: ``c9`` before ``c10``."""
-    different = sorted(set(labels), key=by_numbers)
+    """The distinct labels, sorted as numbers if all of them are numbers, else as text."""
+    different = sorted(set(labels))
     try:
         return sorted(different, key=float)
     except ValueError:
         return different
-
-
-def by_numbers(label: str) -> tuple[list[Any], str]:
-    """The key by which labels are sorted with the whole numbers in them as numbers."""
-    parts: list[Any] = re.split("([0-9]+)", label)  # texts at even places
-    digits = [part.lstrip("0") for part in parts[1::2]]
-    parts[1::2] = [(len(number), number) for number in digits]  # a number of any length
-    return parts, label
 
 
 def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import PathError, did_you_mean
+from funcnet.errors import PathError
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params
 from funcnet.networks.surgery import is_named
@@ -55,8 +55,7 @@ def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = N
     given, wanted = tree.flatten(source), tree.flatten(target)
     for pattern in paths or {}:
         if not any(_renamed(path, {pattern: ""}) is not path for path in wanted):
-            near = did_you_mean(pattern, list(wanted))
-            raise PathError(f"{pattern!r} matches no leaf of the target{near}; there are {', '.join(wanted)}")
+            raise tree.unmatched(pattern, wanted)
     values, taken, reshaped, missing = {}, {}, {}, []
     for path, leaf in wanted.items():
         old = _renamed(path, paths or {})

@@ -1,19 +1,16 @@
-"""Networks and params taken apart: layers found and replaced by path, params carried over, two specs compared."""
+"""Networks taken apart: layers found and replaced by path."""
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from funcnet.errors import FuncnetError, PathError, did_you_mean
+from funcnet import tree
+from funcnet.errors import FuncnetError, PathError
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
 from funcnet.spec.base import Spec, evolve, fields
 from funcnet.spec.fields import FrozenDict
-
-# ----- layers by path ----------------------------------------------------------------------------------------
 
 
 def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -42,20 +39,11 @@ def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Laye
     for one in kind if isinstance(kind, tuple) else (kind,):
         if not (isinstance(one, type) and issubclass(one, Layer)):
             raise FuncnetError(f"expected a class of layers, such as kind=fn.Dropout, got {one!r}")
+    paths = tree.matched((pattern,), dict.fromkeys(path for path, _ in walk(net)))
     found: dict[str, Layer] = {}
-    for path, layer in _matching(net, pattern):
-        if isinstance(layer, kind):
+    for path, layer in walk(net):
+        if path in paths and isinstance(layer, kind):
             found.setdefault(path, layer)
-    return found
-
-
-def _matching(net: Layer, pattern: str) -> list[tuple[str, Layer]]:
-    every, whole = list(walk(net)), re.compile(fnmatch.translate(pattern))
-    found = [(path, layer) for path, layer in every if whole.fullmatch(path)]
-    if not found:
-        paths = dict.fromkeys(path for path, _ in every if path)
-        near = did_you_mean(pattern, list(paths))
-        raise PathError(f"{pattern!r} matches no layer{near}; there are {', '.join(paths) or 'none with a path'}")
     return found
 
 
@@ -119,9 +107,3 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
 def is_named(item: Any) -> bool:
     """Whether a field's value is a name with its layer."""
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Spec)
-
-
-# ----- params from one network to another ----------------------------------------------------------------------
-
-
-# ----- two specs -------------------------------------------------------------------------------------------------

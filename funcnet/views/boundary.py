@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
 
-from funcnet.data.preprocess import sorted_labels
 from funcnet.errors import DataError
 from funcnet.key import Array, Key
 from funcnet.views import svg
@@ -224,7 +224,7 @@ def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[s
     """Each class by its region, marker and name, as many as there is room for; names with numbers in their order."""
     parts, room = [], int(height - 20) // 22
     shown = len(classes) if len(classes) <= room else room - 1
-    order, ranks = list(range(len(classes))), sorted_labels(list(classes))
+    order, ranks = list(range(len(classes))), legend_order(list(classes))
     if all(re.search("[0-9]", name) for name in classes):
         order.sort(key=lambda k: ranks.index(classes[k]))
     for i, k in enumerate(order[:shown]):
@@ -237,3 +237,19 @@ def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[s
     if shown < len(classes):
         parts.append(svg.text(x, y + 22 * shown + 12, f"… and {len(classes) - shown} more", fill=QUIET))
     return parts
+
+
+def legend_order(labels: list[str]) -> list[str]:
+    """Labels as readers expect them: numbers by value, and ``c9`` before ``c10``."""
+    try:
+        return sorted(labels, key=float)
+    except ValueError:
+        return sorted(labels, key=by_numbers)
+
+
+def by_numbers(label: str) -> tuple[list[Any], str]:
+    """The key by which labels are sorted with the whole numbers in them as numbers."""
+    parts: list[Any] = re.split("([0-9]+)", label)  # texts at even places
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    parts[1::2] = [(len(number), number) for number in digits]  # a number of any length
+    return parts, label

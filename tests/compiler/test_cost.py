@@ -10,6 +10,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses, optim
 from funcnet.networks.cost import ROWS, Cost, Figures, Work, total
+from tests.table import LAYERS
 
 B, N, M, K = 5, 7, 3, 2  # rows, features, units of the first layer and of the second
 DENSE = fn.serial(fn.Dense(M), fn.Dense(K))
@@ -121,6 +122,25 @@ def test_a_function_that_is_not_looked_into_has_unknown_cost():
     assert by_path(cost)["cost_sort_0"] == (Work(None, 2 * 4 * B * M), Work(0, 0))
     assert cost.forward.flops is None
     assert cost.backward.flops == fn.cost(DENSE, (N,), B).backward.flops
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_of_the_library_has_a_known_cost(name):
+    row = LAYERS[name]
+    cost = fn.cost(row.layer, row.in_shape, 2)
+    assert None not in [work.flops for one in cost.layers for work in (one.forward, one.backward)]
+
+
+@pytest.mark.parametrize(
+    ("by", "steps", "entries"),
+    [
+        ("last", 4, 2),  # of the mask: cumsum, == 1, times itself, > 0; of the input: times its share, sum
+        ("max", 1, 6),  # of the mask: > 0; of the input: argmax, == its step, times the mask, > 0, times it, sum
+    ],
+)
+def test_scans_and_searches_cost_one_operation_for_each_entry(by, steps, entries):
+    time, n = 6, 3
+    assert fn.cost(fn.SequencePool(by), (time, n), 2).forward.flops == 2 * time * (steps + n * entries)
 
 
 # ----- memory ----------------------------------------------------------------------------------------------

@@ -361,8 +361,8 @@ def test_several_values_under_their_names(tmp_path, capsys):
         ("age,colour,size,weight\n1,red,small\n", "line 2: expected 4 values, got 3"),
         ("age,colour,size,weight\n", "has no rows below its header"),
         ("age,age,colour,size,weight\n1,1,red,small,2\n", "two columns are called 'age'; rename one"),
-        ("", "is empty"),
-        ('age,colour,size,weight\n1,"red,small,2\n', "unexpected end of data"),
+        ("", "has no rows"),
+        ('age,colour,size,weight\n1,"red,small,2\n', "line 2: cannot be read: unexpected end of data"),
         (b"age,colour,size,weight\n1,r\xe9d,small,2\n", "is not UTF-8 text"),
         (None, "No such file or directory"),
     ],
@@ -373,6 +373,30 @@ def test_files_that_cannot_be_answered(shop, tmp_path, text, message):
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert called(program, str(file)) == (1, "", f"{file}: {message}\n")
+
+
+BODY = "1,red,small,2\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODY + "1,red,small\n",
+        "1;red;small;2\n",
+        BODY + '"1"2,red,small,2\n',
+        '"\n1",red\n',
+        f"{'1' * 200000},1,1,1\n",
+        "",
+        "\n \n",
+    ],
+)
+def test_a_file_is_refused_in_the_words_of_the_library(shop, tmp_path, text):
+    run, program = shop
+    file = tmp_path / "rows.csv"
+    file.write_text("age,colour,size,weight\n" + text)
+    with pytest.raises(fn.DataError) as caught:
+        run.experiment.data.read(file, ["age", "colour", "size", "weight"])
+    assert called(program, str(file)) == (1, "", f"{caught.value}\n")
 
 
 def test_a_value_that_is_missing_and_must_not_be(tmp_path, capsys):

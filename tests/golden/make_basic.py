@@ -53,7 +53,7 @@ def main() -> None:
         arrays |= run_layer(name, lambda x, p, s, f=function: f(x), x)
     rows = normal(3001, 3, 4, 5)
     arrays |= run_layer("prelu", channels_first(lambda x, p: F.prelu(x, p["slope"])), rows, {"slope": normal(3002, 5)})
-    arrays |= run_layer("p_relu_shared", lambda x, p, s: F.prelu(x, p["slope"][None]), rows, {"slope": single(0.3)})
+    arrays |= run_layer("prelu_shared", lambda x, p, s: F.prelu(x, p["slope"][None]), rows, {"slope": single(0.3)})
     x = normal(3003, 3, 4, 6, mean=2.0, std=3.0)
     image = normal(3004, 2, 3, 5, 6, mean=-1.0)
     affine = {"scale": normal(3005, 6, mean=1.0, std=0.3), "bias": normal(3006, 6)}

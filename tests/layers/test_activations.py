@@ -116,7 +116,7 @@ def test_erf_is_that_of_the_standard_library() -> None:
 # ----- a trained slope ------------------------------------------------------------------------------------
 
 
-def test_p_relu_by_hand() -> None:
+def test_prelu_by_hand() -> None:
     x, dy = np.array([[-2.0, 0.0, 3.0], [-1.0, -4.0, 0.0]]), np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     y, dparams, dx = run(fn.PRelu(), x, dy, {"slope": np.array([0.5, 0.25, -1.0])})
     np.testing.assert_array_equal(y, [[-1.0, 0.0, 3.0], [-0.5, -1.0, 0.0]])
@@ -124,7 +124,7 @@ def test_p_relu_by_hand() -> None:
     np.testing.assert_array_equal(dparams["slope"], [-6.0, -20.0, 0.0])
 
 
-def test_p_relu_shared_by_hand() -> None:
+def test_prelu_shared_by_hand() -> None:
     x, dy = np.array([[-2.0, 1.0], [3.0, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
     y, dparams, dx = run(fn.PRelu(shared=True), x, dy, {"slope": np.array(0.5)})
     np.testing.assert_array_equal(y, [[-1.0, 1.0], [3.0, -0.5]])
@@ -133,7 +133,7 @@ def test_p_relu_shared_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("layer", "shape"), [(fn.PRelu(), (3,)), (fn.PRelu(shared=True), ())])
-def test_p_relu_starts_at_a_quarter(layer: fn.Layer, shape: Any) -> None:
+def test_prelu_starts_at_a_quarter(layer: fn.Layer, shape: Any) -> None:
     params, state = layer.init(fn.Key(0), (2, 3))
     assert (params["slope"].shape, state) == (shape, {})
     np.testing.assert_array_equal(params["slope"], np.full(shape, 0.25, np.float32))

@@ -29,7 +29,7 @@ CASES: dict[str, fn.Layer] = {
     "swiglu": fn.SwiGlu(),
     "geglu": fn.GeGlu(),
     "prelu": fn.PRelu(),
-    "p_relu_shared": fn.PRelu(shared=True),
+    "prelu_shared": fn.PRelu(shared=True),
     "layer_norm": fn.LayerNorm(),
     "layer_norm_axes": fn.LayerNorm(eps=0.1, axes=2),
     "layer_norm_bare": fn.LayerNorm(**BARE),

@@ -7,8 +7,8 @@ from tests.row import Row
 ROWS: dict[str, Row] = {
     "relu6": Row(fn.Relu6(), (4,), x=lambda key, rows: 5.0 * key.normal((rows, 4))),
     "prelu": Row(fn.PRelu(), (2, 3)),
-    "p_relu_shared": Row(fn.PRelu(shared=True), (2, 3)),
-    "p_relu_init": Row(fn.PRelu(slope_init=initializers.Uniform(-1.0, 1.0)), (3,)),
+    "prelu_shared": Row(fn.PRelu(shared=True), (2, 3)),
+    "prelu_init": Row(fn.PRelu(slope_init=initializers.Uniform(-1.0, 1.0)), (3,)),
     "elu": Row(fn.Elu(), (4,)),
     "elu_alpha": Row(fn.Elu(alpha=0.5), (2, 3)),
     "selu": Row(fn.Selu(), (4,)),

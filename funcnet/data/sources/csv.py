@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import field
@@ -24,6 +25,63 @@ LONGEST_WORD = 1000
 """Characters of a label or category"""
 
 
+# ----- what a deployed program brings along, which uses NumPy and the standard library alone --------------------------
+
+
+def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str], list[list[str]], list[int]]:
+    """The names of the columns of a CSV file, its rows as texts, and the line that each begins in."""
+    names: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    line = 1
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            for row in reader:
+                begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
+                cells = [cell.strip() for cell in row]
+                if cells in ([], [""]):
+                    continue  # an empty line
+                if not names:
+                    names = cells if header else [f"column_{i}" for i in range(len(cells))]
+                    if header:
+                        continue
+                if len(cells) != len(names):
+                    hint = "; is the delimiter another?" if len(cells) == 1 else ""
+                    raise ValueError(f"line {begins}: expected {len(names)} values, got {len(cells)}{hint}")
+                rows.append(cells)
+                lines.append(begins)
+        except csv.Error as error:
+            raise ValueError(f"line {line}: cannot be read: {error}") from None
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise ValueError(f"two columns are called {twice!r}; rename one")
+    if not rows:
+        raise ValueError("has no rows" + (" below its header" if names else ""))
+    return names, rows, lines
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number, rather than the name of a column."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def to_number(value: Any) -> float | None:
+    """The finite number that a value is, a text perhaps, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and "_" not in str(value) else None  # data files do not write 1_000
+
+
+# ----- a table of texts ----------------------------------------------------------------------------------------------
+
+
 class Grid:
     """The texts of a file: the names of its columns, its rows, and the line that each stands in.
 
@@ -33,38 +91,12 @@ class Grid:
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
         self.path = path
         opened(path).close()
-        self.names: list[str] = []
-        self.rows: list[list[str]] = []
-        self.lines: list[int] = []
-        line = 1
         try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, delimiter=delimiter, strict=True)
-                for row in reader:
-                    begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
-                    if not row or (len(row) == 1 and not row[0].strip()):
-                        continue  # an empty line
-                    cells = [cell.strip() for cell in row]
-                    if not self.names:
-                        self.names = cells if header else [f"column_{i}" for i in range(len(cells))]
-                        if header:
-                            continue
-                    if len(cells) != len(self.names):
-                        raise DataError(
-                            f"{path}: line {begins}: expected {len(self.names)} values, got {len(cells)}"
-                            + ("" if len(cells) != 1 else "; is the delimiter another?")
-                        )
-                    self.rows.append(cells)
-                    self.lines.append(begins)
+            self.names, self.rows, self.lines = read_csv(path, delimiter, header)
         except UnicodeDecodeError:
             raise DataError(f"{path}: line {_not_text(path)}: is not UTF-8 text; save the file as UTF-8") from None
-        except csv.Error as error:
-            raise DataError(f"{path}: line {line}: cannot be read: {error}") from None
-        twice = next((name for i, name in enumerate(self.names) if name in self.names[:i]), None)
-        if twice is not None:
-            raise DataError(f"{path}: two columns are called {twice!r}; rename one")
-        if not self.rows:
-            raise DataError(f"{path}: has no rows" + (" below its header" if self.names else ""))
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from None
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
@@ -115,15 +147,6 @@ class Grid:
                 raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
             values[i] = number
         return values
-
-
-def to_number(text: str) -> float | None:
-    """The finite number that a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) and "_" not in text else None
 
 
 def _not_text(path: Path) -> int:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 from funcnet import tree
-from funcnet.errors import PathError, Problem, did_you_mean
+from funcnet.errors import PathError, Problem
 from funcnet.layers.base import Params, nest
 from funcnet.optim.base import Optimizer, OptState, Update, updated
 from funcnet.spec.base import register
 from funcnet.spec.fields import Words, frozen
-
-Paths = tuple[str, ...]
-
-
-@lru_cache(256)
-def matching(patterns: Paths, paths: Paths) -> frozenset[str]:
-    """The paths that some pattern matches."""
-    wholes = [re.compile(fnmatch.translate(pattern)) for pattern in patterns]
-    return frozenset(path for path in paths if any(whole.fullmatch(path) for whole in wholes))
 
 
 def only(values: Params, paths: frozenset[str]) -> Params:
@@ -35,22 +23,10 @@ def together(like: Params, parts: Sequence[Params]) -> Params:
     return tree.unflatten({path: flat[path] for path in tree.flatten(like)})
 
 
-def refuse_unmatched(name: str, patterns: Paths, params: Params) -> None:
-    """Raise for a pattern that matches no path.
-
-    Raises   PathError with the nearest one
-    """
-    paths = tuple(tree.flatten(params))
-    for pattern in patterns:
-        if not matching((pattern,), paths):
-            near = did_you_mean(pattern, paths)
-            raise PathError(f"{pattern!r} matches none of: {', '.join(paths)}{near}", layer=name)
-
-
-def some_patterns(patterns: Paths) -> Iterator[Problem]:
+def some_patterns(patterns: tuple[str, ...], where: str) -> Iterator[Problem]:
     """What is wrong with no patterns."""
     if not patterns:
-        yield Problem(".patterns", "expected at least one pattern, such as '*/bias'")
+        yield Problem(where, "expected at least one pattern, such as '*/bias'")
 
 
 @frozen
@@ -65,7 +41,7 @@ class Chosen(Optimizer):
         raise TypeError(f"{type(self).__name__} does not define chosen(params)")
 
     def validate(self) -> Iterator[Problem]:
-        yield from some_patterns(self.patterns)
+        yield from some_patterns(self.patterns, ".patterns")
 
     @property
     def descends(self) -> bool:
@@ -82,7 +58,7 @@ class Chosen(Optimizer):
 
     def init(self, params: Params) -> OptState:
         name = type(self).__name__
-        refuse_unmatched(name, self.patterns, params)
+        tree.matched(self.patterns, tree.flatten(params), name)
         chosen = self.chosen(params)
         if not chosen:
             raise PathError(f"the patterns {', '.join(self.patterns)} leave nothing to train", layer=name)
@@ -113,7 +89,7 @@ class Masked(Chosen):
     """
 
     def chosen(self, params: Params) -> frozenset[str]:
-        return matching(self.patterns, tuple(tree.flatten(params)))
+        return tree.matching(self.patterns, tuple(tree.flatten(params)))
 
 
 @register("freeze")
@@ -133,7 +109,7 @@ class Freeze(Chosen):
 
     def chosen(self, params: Params) -> frozenset[str]:
         paths = tuple(tree.flatten(params))
-        return frozenset(paths) - matching(self.patterns, paths)
+        return frozenset(paths) - tree.matching(self.patterns, paths)
 
 
 @register("partition")
@@ -157,8 +133,7 @@ class Partition(Optimizer):
         if not self.parts:
             yield Problem(".parts", "expected at least one part, such as (('*', Adam()),)")
         for i, (patterns, _) in enumerate(self.parts):
-            if not patterns:
-                yield Problem(f".parts[{i}][0]", "expected at least one pattern, such as '*/bias'")
+            yield from some_patterns(patterns, f".parts[{i}][0]")
         bare = [type(rule).__name__ for _, rule in self.parts if not rule.descends]
         if 0 < len(bare) < len(self.parts):
             text = (
@@ -181,13 +156,13 @@ class Partition(Optimizer):
         """The name, the rule and the paths of each part."""
         left = tuple(tree.flatten(params))
         for (patterns, _), (name, rule) in zip(self.parts, self.children.items(), strict=True):
-            mine = matching(patterns, left)
+            mine = tree.matching(patterns, left)
             left = tuple(path for path in left if path not in mine)
             yield name, rule, mine
 
     def init(self, params: Params) -> OptState:
         for i, (patterns, _) in enumerate(self.parts):
-            refuse_unmatched(f"Partition.parts[{i}]", patterns, params)
+            tree.matched(patterns, tree.flatten(params), f"Partition.parts[{i}]")
         left, states = dict.fromkeys(tree.flatten(params)), {}
         for i, (name, rule, mine) in enumerate(self._shared_out(params)):
             if not mine:
