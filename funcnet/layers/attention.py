@@ -99,7 +99,7 @@ class MultiHeadAttention(Layer):
 
     Input    (time, n), or the pair with a mask (time,), True where real; with ``cross`` the pair (x, memory), each
              optionally with its mask; with ``additive_bias`` the tuple of these and (heads, queries, keys)
-    Output   (time, n), with x's mask if there was one; a query without any real key gives the output's bias alone
+    Output   (time, n), with x's mask if there was one; a query without real keys gives only the output bias
     Params   query_weight (n, heads · d), key_weight and value_weight (m, key_value_heads · d), out_weight
              (heads · d, n), and their biases; d = head_features, by default n / heads
     VJP      that of DotProductAttention, between the VJPs of four affine maps
