@@ -1,7 +1,7 @@
 """Initial values of parameters: pure functions of a key, a shape and a dtype.
 
-The fans of a weight of shape ``(…, in, out)`` count its window: ``fan_in = … · in`` and
-``fan_out = … · out``. A vector's fans are both its length.
+The fans of a weight of shape ``(…, in, out)`` include its window: ``fan_in = … · in`` and
+``fan_out = … · out``. Both fans of a vector are its length.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Initializer(Spec):
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """``(fan_in, fan_out)`` of a weight, input axis before output axis."""
+    """``(fan_in, fan_out)`` of a weight ``(…, in, out)``."""
     if len(shape) < 2:
         length = math.prod(shape)
         return length, length
@@ -102,9 +102,9 @@ class Uniform(Initializer):
 @register("truncated_normal")
 @frozen
 class TruncatedNormal(Initializer):
-    """Gaussian redrawn until within two standard deviations; ``std`` is that of the untruncated one.
+    """Gaussian redrawn until within two standard deviations; ``std`` is that of the untruncated Gaussian.
 
-    The redraws are those of one stream of candidates, by rejection, so each entry has the exact law.
+    Rejected entries are drawn again from a new stream, so each entry has the exact distribution.
     """
 
     std: float = field(default=1.0, validator=positive)
@@ -190,10 +190,10 @@ class LecunNormal(_ScaledNormal):
 @register("orthogonal")
 @frozen
 class Orthogonal(Initializer):
-    """Rows or columns orthonormal, times ``gain``: the Q of a Gaussian matrix, signs made unique.
+    """Orthonormal rows or columns times ``gain``: the Q of a Gaussian matrix, with unique signs.
 
-    A weight of more axes counts as the matrix ``(everything before the last axis, last axis)``.
-    Source   Saxe et al. (2014); the sign convention of Mezzadri (2007) makes the draw uniform
+    A weight with more axes is treated as the matrix ``(all axes but the last, last axis)``.
+    Source   Saxe et al. (2014); the sign convention of Mezzadri (2007) makes the distribution uniform
     """
 
     gain: float = field(default=1.0, validator=positive)

@@ -1,9 +1,8 @@
-"""The few primitives that are not plain NumPy functions of arrays, and functions that several layers share.
+"""Primitives beyond NumPy's functions of arrays, and functions that several layers share.
 
-Layers are written with ``np.*`` and operators; whatever draws random numbers, depends on values, or is
-missing from NumPy goes through a function here, so that an interpreter of layers meets it by name: errors
-(``check``), Python numbers (``number``, ``scalar``), tables (``take``), ``erf``, ``norm``. The others are plain
-NumPy themselves.
+Layers are written with ``np.*`` and operators. Operations that draw random numbers, depend on values, or are
+missing from NumPy go through a function here, so that the compiler recognises them: errors (``check``), Python
+numbers (``number``, ``scalar``), tables (``take``), ``erf``, ``norm``. The other functions are plain NumPy.
 """
 
 from __future__ import annotations
@@ -35,26 +34,26 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 def recorder(*values: Any) -> Any:
-    """What records the calls of these values, if anything does (``funcnet.compiler``)."""
+    """The tracer that records these values, or None (``funcnet.compiler``)."""
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)
 
 
 def vectorizer(*values: Any) -> Any:
-    """What calls a function for each member of an ensemble whose values these are, if they are (``funcnet.vmap``)."""
+    """The function that maps over the members of an ensemble, if these are its values, or None (``funcnet.vmap``)."""
     return next((type(value).each_member for value in values if hasattr(type(value), "each_member")), None)
 
 
 def primitive(
     needs: tuple[Any, ...] = (), flops: Callable[..., int] | None = None, fresh: bool = False
 ) -> Callable[[F], F]:
-    """Decorator of a function of arrays and plain values that is recorded as one call, whatever it does inside.
+    """Decorator for a function of arrays and plain values that is recorded as one call.
 
-    It may loop, write into arrays that it made, and branch on values; it takes its arguments by position and
-    returns an array or a tuple of them, whose shapes depend on those of its arguments alone. It changes nothing
-    that it is given. ``needs`` are the functions, and ``"NAME"``s of constants, of its own module that it uses:
-    a printed program brings them along, so it uses nothing else but NumPy and the built-in functions.
-    ``flops`` counts its floating-point operations from arguments of which only the shapes are known. ``fresh`` says
-    that what it returns shares no memory with what it is given, which lets a plan use that memory again sooner.
+    The function may loop, write into arrays that it made, and branch on values. It takes its arguments by position,
+    does not change them, and returns an array or a tuple of arrays, whose shapes depend only on the arguments' shapes.
+    ``needs`` lists the functions of its module that it uses, and the ``"NAME"``s of constants, which a printed program
+    has to define; besides them it may use only NumPy and built-in functions.
+    ``flops`` counts its floating-point operations from arguments whose shapes are known, not their values. ``fresh``
+    says that the result shares no memory with the arguments, so a plan can reuse their memory sooner.
     """
 
     def decorate(function: F) -> F:
@@ -75,7 +74,7 @@ def primitive(
 
 @contextlib.contextmanager
 def anew(*values: Any) -> Iterator[None]:
-    """What is computed inside the block is computed there, even where it was recorded before (``Remat``)."""
+    """Compute everything inside the block anew, even if the same call was recorded before (``Remat``)."""
     tracer = recorder(*values)
     with contextlib.nullcontext() if tracer is None else tracer.scope():
         yield
@@ -95,7 +94,7 @@ def check(ok: Any, error: Callable[..., FuncnetError], *values: Any) -> None:
 
 
 def array(x: Any) -> Array:
-    """An array; NumPy makes scalars of results of shape ()."""
+    """The value as an array: NumPy returns scalars instead of arrays of shape ()."""
     whole: Array = np.asarray(x) if recorder(x) is None and vectorizer(x) is None else x
     return whole
 
@@ -107,20 +106,20 @@ def is_view(x: Array) -> bool:
 
 
 def identity(x: Any) -> int:
-    """A number that two names of one array share."""
+    """The identity of an array, as by ``id``, also while it is recorded."""
     return id(x.node) if recorder(x) is not None else id(x)
 
 
 def number(x: Any) -> Any:
-    """An array of shape () as a Python number: an int of integers, else a float."""
+    """An array of shape () as a Python number: an int for integers, else a float."""
     tracer = recorder(x)
     return np.asarray(x).item() if tracer is None else tracer.number(x)
 
 
 def scalar(function: Callable[..., float], *numbers: Any) -> float:
-    """A Python float computed from others, such as a learning rate from the step.
+    """A Python float computed from numbers, such as a learning rate from the step.
 
-    A function that is a ``primitive`` is brought along by a printed program; so are the library's schedules.
+    A printed program can define the function if it is a ``primitive`` or one of the library's schedules.
     """
     tracer = recorder(*numbers)
     if tracer is not None:
@@ -139,7 +138,7 @@ def take(table: Array, indices: Array) -> Array:
 def scatter_add(values: Array, indices: Array, size: int) -> Array:
     """``table[indices[i]] += values[i]`` into a table of zeros with ``size`` rows: the adjoint of ``take``.
 
-    Rows of one index are brought together by sorting, and summed without a loop.
+    Rows are sorted by index, and those of one index summed without a loop.
     """
     rows = values.reshape(indices.size, values.shape[-1])
     table = np.zeros((size, rows.shape[1]), values.dtype)
@@ -167,7 +166,7 @@ TOGETHER = 4096
 
 @primitive(needs=(norm, "TOGETHER"), flops=lambda *arrays: 2 * sum(a.size for a in arrays))
 def norms(*arrays: Array) -> Array:
-    """The norm of each array, as ``norm`` gives it, in one vector; many small ones take one pass together."""
+    """The norm of each array, as by ``norm``, in one vector; small arrays are processed together."""
     found = np.zeros(len(arrays))
     small = [i for i, x in enumerate(arrays) if 0 < x.size <= TOGETHER]
     if small:
@@ -182,7 +181,7 @@ def norms(*arrays: Array) -> Array:
 
 
 def fold(key: Key, *words: Any) -> Key:
-    """``key.fold(*words)``, where a word may be a number of the step."""
+    """``key.fold(*words)``, where a word may be a number that is recorded, such as the step."""
     tracer = recorder(*words)
     folded: Key = key.fold(*words) if tracer is None else tracer.fold(key, words)
     return folded
@@ -198,24 +197,24 @@ def probe(a: Array, b: Array) -> float:
 def bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Array:
     """Booleans that are true with the given probability, rounded to a multiple of 2⁻¹⁶.
 
-    Raw 16-bit words cost a quarter of uniform floats.
+    Raw 16-bit words take a quarter of the time of uniform floats.
     """
     return np.greater_equal(key.bits(shape, np.uint16), round((1.0 - probability) * 65536))
 
 
 def flush(x: Array) -> Array:
-    """``x`` rounded to a multiple of some 1e-31 (in float64 1e-292), so that nothing in it is subnormal.
+    """``x`` rounded to a multiple of about 1e-31 (in float64 1e-292), so that no entry is subnormal.
 
-    Confident predictions leave gradients near the smallest float, on which many processors work a hundred
-    times slower; relative to gradients of ordinary size they are zero. Adding a number that is ``1/eps``
-    times as large as the least that is kept rounds off all that is smaller; ordinary entries do not change.
+    Confident predictions have gradients near the smallest float, where many processors are a hundred times
+    slower; relative to ordinary gradients they are zero. Adding and subtracting a number that is ``1/eps``
+    times the smallest kept value rounds smaller entries to zero; ordinary entries do not change.
     """
     shift = flush_shift(x.dtype)
     return (x + shift) - shift
 
 
 def flush_shift(dtype: Any) -> float:
-    """The number that ``flush`` adds and takes away."""
+    """The number that ``flush`` adds and subtracts."""
     info = np.finfo(dtype)
     return float(info.tiny) / float(info.eps) ** 2
 
@@ -224,10 +223,10 @@ SETTLE_EVERY = 32
 
 
 def settle(x: Array, step: int) -> Array:
-    """``x``, every 32nd step flushed: for running averages, which decay towards subnormal numbers.
+    """``x``, flushed at every 32nd step: for running averages, which decay towards subnormal numbers.
 
-    An average whose gradient has become zero shrinks by a constant factor a step. From the least that
-    ``flush`` keeps it does not become subnormal within 32 steps at factors of 0.6 or more.
+    An average whose gradient has become zero shrinks by a constant factor per step. Starting at the smallest
+    value that ``flush`` keeps, it does not become subnormal within 32 steps if the factor is 0.6 or more.
     """
     tracer = recorder(x, step)
     if tracer is not None:
@@ -249,7 +248,7 @@ def log_softmax(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """``1 / (1 + exp(-x))``, exact in its tail: nothing small is rounded to zero early.
+    """``1 / (1 + exp(-x))``, accurate in its tail: small values are not rounded to zero early.
 
     ``exp(-|x|)`` never overflows: σ(x) = 1/(1+e) for x ≥ 0 and e/(1+e) below.
     """
@@ -262,7 +261,7 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
-# The rational approximations of erf of FreeBSD's msun (Sun Microsystems, 1993): coefficients of the
+# The rational approximations of erf in FreeBSD's msun (Sun Microsystems, 1993): coefficients of the
 # numerators and denominators on [0, 0.84375], [0.84375, 1.25], [1.25, 1/0.35] and [1/0.35, 6].
 _ERF = (
     (
@@ -310,7 +309,7 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
-# A rational approximation of erf on [-4, 4] for float32, odd over even powers (Eigen, 2017): beyond 4 it is 1.
+# A rational approximation of erf on [-4, 4] in float32, odd over even powers (Eigen, 2017); beyond 4 erf is 1.
 _ERF_SINGLE = (
     (-1.60960333262415e-02, -2.95459980854025e-03, -7.34990630326855e-04, -5.69250639462346e-05,
      -2.10102402082508e-06, 2.77068142495902e-08, -2.72614225801306e-10),
@@ -320,7 +319,7 @@ _ERF_SINGLE = (
 
 
 def _erf_single(x: Array, y: Array) -> None:
-    """erf of a flat float32 array into another, a piece that stays in cache at a time."""
+    """erf of a flat float32 array, written to y in pieces that stay in cache."""
     size = min(x.size, 8192)
     square, below, total = (np.empty(size, np.float32) for _ in range(3))
     for start in range(0, x.size, max(size, 1)):
@@ -341,9 +340,9 @@ def _erf_single(x: Array, y: Array) -> None:
     needs=("_ERF", "_ERF_AT_ONE", "_ERF_SINGLE", _horner, _ratio, _erf_single), flops=lambda x: 24 * math.prod(x.shape)
 )
 def erf(x: Array) -> Array:
-    """The error function, ``2/√π ∫₀ˣ exp(-t²) dt``; NumPy has none.
+    """The error function, ``2/√π ∫₀ˣ exp(-t²) dt``, which NumPy lacks.
 
-    To a unit in the last place in float64, to 2e-7 in float32.
+    Accurate to one unit in the last place in float64, to 2e-7 in float32.
     Source   the algorithm of FreeBSD's ``s_erf.c``; a rational approximation in float32
     """
     if x.dtype == np.float32:
@@ -351,7 +350,7 @@ def erf(x: Array) -> Array:
         _erf_single(np.ascontiguousarray(x).reshape(-1), single.reshape(-1))
         return single
     a = np.abs(x)
-    y = np.ones_like(x)  # beyond 6 the difference from 1 is below rounding; NaN is put back below
+    y = np.ones_like(x)  # beyond 6 the difference from 1 is lost in rounding; NaN is restored below
     small, middle = a < 0.84375, (a >= 0.84375) & (a < 1.25)
     y[small] = a[small] + a[small] * _ratio(0, a[small] ** 2)
     y[middle] = _ERF_AT_ONE + _ratio(1, a[middle] - 1.0)

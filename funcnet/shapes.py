@@ -1,4 +1,4 @@
-"""Shapes of values: one array, a tuple or a dict of them; and checks of what a layer is given."""
+"""Shapes of values (an array, or a tuple or dict of values), and checks of a layer's input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from funcnet.key import Array
 Shape = Any
 """A tuple of integers, or a tuple or dict of shapes."""
 Value = Any
-"""An array, or a tuple or dict of values; ``None`` is the cotangent of an input that has none."""
+"""An array, or a tuple or dict of values; ``None`` is the cotangent of an input without one."""
 Output: TypeAlias = Array | tuple["Output", ...] | dict[str, "Output"]
-"""What a network gives: an array, or a tuple or dict of outputs"""
+"""The output of a network: an array, or a tuple or dict of outputs"""
 
 
 def is_shape(shape: Shape) -> bool:
@@ -24,7 +24,7 @@ def is_shape(shape: Shape) -> bool:
 
 
 def shape_text(shape: Shape) -> str:
-    """``28 x 28 x 1``; a single number is ``()``; a nest ``(3, 4 x 2)`` or ``{a: 3, b: 4 x 2}``."""
+    """``28 x 28 x 1``, ``()`` for a single number, ``(3, 4 x 2)`` or ``{a: 3, b: 4 x 2}`` for a nest."""
     if isinstance(shape, dict):
         return "{" + ", ".join(f"{name}: {shape_text(inner)}" for name, inner in shape.items()) + "}"
     if is_shape(shape):
@@ -33,14 +33,14 @@ def shape_text(shape: Shape) -> str:
 
 
 def batched(shape: Shape, batch: int) -> Any:
-    """The nest of full shapes, with the batch axis, of a nest of shapes."""
+    """A nest of shapes with the batch axis added to each."""
     if isinstance(shape, dict):
         return {name: batched(inner, batch) for name, inner in shape.items()}
     return (batch, *shape) if is_shape(shape) else tuple(batched(inner, batch) for inner in shape)
 
 
 def zeros_of(shapes: Any, dtype: npt.DTypeLike) -> Value:
-    """The value of zeros with a nest of full shapes."""
+    """A value of zeros; ``shapes`` include the batch axis."""
     if isinstance(shapes, dict):
         return {name: zeros_of(shape, dtype) for name, shape in shapes.items()}
     return np.zeros(shapes, dtype) if is_shape(shapes) else tuple(zeros_of(shape, dtype) for shape in shapes)
@@ -54,7 +54,7 @@ def kinds_like(shape: Shape, kind: str) -> Any:
 
 
 def merged_kinds(a: Any, b: Any) -> Any:
-    """The kinds of a value that two layers take: floats where neither asks for something else."""
+    """The kinds of a value that goes into two layers: floats unless one of them takes another kind."""
     if isinstance(a, dict):
         return {name: merged_kinds(a[name], b[name]) for name in a}
     if isinstance(a, tuple):
@@ -63,7 +63,7 @@ def merged_kinds(a: Any, b: Any) -> Any:
 
 
 def shape_of(value: Value) -> Shape:
-    """The shape, without the batch axis, of a value; ``None`` for an array without a batch axis."""
+    """The shape of a value without the batch axis; ``None`` for an array without a batch axis."""
     if isinstance(value, dict):
         return {name: shape_of(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
@@ -72,7 +72,7 @@ def shape_of(value: Value) -> Shape:
 
 
 def array_shape(layer: object, in_shape: Shape, *, least_axes: int = 0) -> tuple[int, ...]:
-    """``in_shape`` as the shape of one array with at least some axes.
+    """``in_shape`` as the shape of one array with at least ``least_axes`` axes.
 
     Raises   ShapeError for a tuple or dict of inputs, or too few axes
     """
@@ -96,7 +96,7 @@ def array_shape(layer: object, in_shape: Shape, *, least_axes: int = 0) -> tuple
 
 
 def tuple_shapes(layer: object, in_shape: Shape) -> tuple[Any, ...]:
-    """``in_shape`` as a tuple of several inputs' shapes.
+    """``in_shape`` as a tuple of the shapes of several inputs.
 
     Raises   ShapeError for a single array
     """
@@ -110,7 +110,7 @@ def tuple_shapes(layer: object, in_shape: Shape) -> tuple[Any, ...]:
 
 
 def floating(layer: object, x: Array) -> Array:
-    """``x`` itself when it holds floats.
+    """``x`` itself, which must be floating-point.
 
     Raises   ShapeError for integers, booleans and objects, which NumPy would promote to float64
     """
@@ -123,9 +123,9 @@ def floating(layer: object, x: Array) -> Array:
 
 
 def integers(layer: object, x: Array) -> Array:
-    """``x`` itself when it holds integers.
+    """``x`` itself, which must be of integers.
 
-    Raises   ShapeError for floats and booleans, which are no indices
+    Raises   ShapeError for floats and booleans, which are not indices
     """
     if x.dtype.kind not in "iu":
         raise ShapeError(

@@ -1,6 +1,6 @@
-"""Whether the methods of a spec take what the library calls them with, and return what it expects.
+"""Checks of the parameters and results of a spec's methods.
 
-Both are said before a raw TypeError or a failed unpacking would come from deep inside.
+They come before a raw TypeError, or a failed unpacking, from deep inside the library.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ METHODS = {
     "loss": ("divisor", "apply", "vjp", "link"),
     "optimizer": ("untouched", "init", "update", "eval_params"),
 }
-"""The methods of each kind that the library calls, all by position"""
+"""The methods of each kind that the library calls, always by position"""
 REQUIRED = ("wire", "out_shape", "divisor", "apply", "vjp", "update")
-"""Those that a class defines itself, where its kind has them"""
+"""The methods that a class must define, if its kind has them"""
 
 
 class Form(NamedTuple):
-    """The result of a method: the names of its parts, which of them is a dict, and the advice."""
+    """The expected result of a method: the names of its parts, the index of the dict among them, and advice."""
 
     parts: tuple[str, ...]
     tree: int
@@ -40,13 +40,13 @@ FORMS = {
 }
 
 
-# ----- what methods take ---------------------------------------------------------------------------------------
+# ----- parameters ----------------------------------------------------------------------------------------------
 
 
 def check_signatures(*specs: Spec, without: tuple[str, ...] = ()) -> None:
-    """Check the methods of all layers, losses and optimizers in some specs; ``without`` are methods not called.
+    """Check the methods of all layers, losses and optimizers in some specs, except those in ``without``.
 
-    Raises   FuncnetError listing every method with other parameters, and every one that is missing
+    Raises   FuncnetError listing every method with other parameters, and every missing method
     """
     classes: dict[Any, None] = dict.fromkeys(type(one) for spec in specs for one in _inside(spec))
     wrong = [line for cls in classes for name, line in _problems(cls) if name not in without]
@@ -55,7 +55,7 @@ def check_signatures(*specs: Spec, without: tuple[str, ...] = ()) -> None:
 
 
 def check_functions(cls: type[Spec], functions: Mapping[str, Any]) -> None:
-    """Check bare functions that stand for the methods of a class.
+    """Check bare functions that replace the methods of a class.
 
     Raises   FuncnetError listing every function with other parameters
     """
@@ -71,7 +71,7 @@ def check_functions(cls: type[Spec], functions: Mapping[str, Any]) -> None:
 
 
 def _listed(wrong: list[str]) -> str:
-    return "\n  ".join(["expected other parameters:", *wrong]) + "\ngive all of them, in this order and by any names"
+    return "\n  ".join(["expected other parameters:", *wrong]) + "\ngive all of them, in this order; the names are free"
 
 
 def _inside(spec: Spec) -> Iterator[Spec]:
@@ -83,7 +83,7 @@ def _inside(spec: Spec) -> Iterator[Spec]:
 
 @cache
 def _problems(cls: Any) -> tuple[tuple[str, str], ...]:
-    """The methods of a class that cannot be called as its base's can, each with what is wrong."""
+    """The methods of a class that cannot be called like its base's, each with a message."""
     found = []
     for name in METHODS.get(cls.kind, ()):
         bases = [base for base in cls.__mro__ if issubclass(base, Spec) and name in base.__dict__]
@@ -108,12 +108,12 @@ def _problems(cls: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _is_base(cls: type[Spec]) -> bool:
-    """Whether a class is the base of its kind, or of combinators, whose required methods only raise."""
+    """Whether a class is the base of its kind, or of combinators; their required methods only raise."""
     return cls.__dict__.get("kind") == cls.kind or cls.__name__ == "Combinator"
 
 
 def _counts(expected: inspect.Signature) -> set[int]:
-    """With how many arguments a method is called: without its optional ones, and with all."""
+    """The numbers of arguments that a method is called with: without optional ones, and all."""
     given = expected.parameters.values()
     return {sum(one.default is one.empty for one in given), len(given)}
 
@@ -121,7 +121,7 @@ def _counts(expected: inspect.Signature) -> set[int]:
 def _accepts(function: Callable[..., Any], counts: set[int]) -> bool:
     try:
         signature = inspect.signature(function)
-    except ValueError:  # written in C, and silent about it
+    except ValueError:  # a C function without a signature
         return True
     try:
         for count in counts:
@@ -132,13 +132,13 @@ def _accepts(function: Callable[..., Any], counts: set[int]) -> bool:
 
 
 def _as_function(signature: inspect.Signature) -> inspect.Signature:
-    """The parameters of a bare function that stands for a method, and gets all of them."""
+    """The signature of a bare function in the place of a method: without self and defaults."""
     _, *rest = signature.parameters.values()
     return signature.replace(parameters=[one.replace(default=one.empty) for one in rest])
 
 
 class _Shown:
-    """A default as it is written."""
+    """A default value; its repr is readable."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -160,13 +160,13 @@ def _name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-# ----- what methods return -------------------------------------------------------------------------------------
+# ----- results -------------------------------------------------------------------------------------------------
 
 
 def returned(spec: Spec, method: str, result: Any, name: str = "") -> Any:
-    """The result of a method as the tuple that is expected; ``name`` is that of the child it came from.
+    """The result of a method as the expected tuple; ``name`` is the name of the child, for the message.
 
-    Raises   FuncnetError with the tuple expected, and what was returned
+    Raises   FuncnetError with the expected tuple and the actual result
     """
     parts, tree, advice = FORMS[spec.kind, method]
     fits = isinstance(result, tuple | list) and len(result) == len(parts)
@@ -180,11 +180,11 @@ def returned(spec: Spec, method: str, result: Any, name: str = "") -> Any:
 
 
 def kinds(result: Any) -> str:
-    """A method's result, in words."""
+    """The types in a method's result, for messages."""
     if isinstance(result, tuple):
         return f"a tuple of {', '.join(map(_kind, result)) or 'nothing'}"
     return f"one {_kind(result)}"
 
 
 def _kind(value: Any) -> str:
-    return "ndarray" if hasattr(type(value), "tracer") else type(value).__name__  # a recorder's array stands for one
+    return "ndarray" if hasattr(type(value), "tracer") else type(value).__name__  # a stand-in of the compiler

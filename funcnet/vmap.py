@@ -1,8 +1,7 @@
-"""Arrays that hide a leading axis: a layer written for one network runs once for all members of an ensemble.
+"""Arrays with a hidden leading axis: a layer written for one network runs once for all members of an ensemble.
 
-``Members`` wraps an array (members, *shape) and looks like one of ``shape``. What is done with it through NumPy's
-protocols is done for all members at once; a function that is not known here, and any primitive of ``ops``, is called
-for one member after the other.
+``Members`` wraps an array (members, *shape) and behaves like an array of ``shape``. NumPy's protocols apply an
+operation to all members at once; unknown functions, and all primitives of ``ops``, are called for each member in turn.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from funcnet.key import Key
 
 
 class Unvectorized(Exception):
-    """A function needs the value of one member, such as an ``if`` on an array."""
+    """An operation needs the value of one member, such as an ``if`` on an array."""
 
 
 class Members(NDArrayOperatorsMixin):
-    """An array of each member, as if there were one."""
+    """The arrays of all members, behaving like the array of one."""
 
     __slots__ = ("value",)
     __array_priority__ = 2000
@@ -33,7 +32,7 @@ class Members(NDArrayOperatorsMixin):
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    # what is known
+    # shape and dtype
 
     @property
     def count(self) -> int:
@@ -48,17 +47,17 @@ class Members(NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
-        """The number of its axes."""
+        """The number of axes of one member's array."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """The number of its entries."""
+        """The number of entries of one member's array."""
         return math.prod(self.shape)
 
     @property
     def dtype(self) -> Any:
-        """Its dtype."""
+        """The dtype."""
         return self.value.dtype
 
     def __len__(self) -> int:
@@ -149,7 +148,7 @@ class Members(NDArrayOperatorsMixin):
 
 
 def aligned(values: Any) -> list[Any]:
-    """Arrays whose own axes line up from the right, behind the axis of members."""
+    """The arrays with their axes aligned from the right for broadcasting, behind the axis of members."""
     ndim = max(np.ndim(value) if not isinstance(value, Members) else value.ndim for value in values)
     return [
         value.value.reshape(value.count, *(1,) * (ndim - value.ndim), *value.shape)
@@ -160,7 +159,7 @@ def aligned(values: Any) -> list[Any]:
 
 
 def shifted(axis: Any, ndim: int) -> Any:
-    """Axes of one member's array as those of the array of all."""
+    """Axes of one member's array as axes of the array of all members."""
     if axis is None:
         return tuple(range(1, ndim + 1))
     if isinstance(axis, tuple | list):
@@ -176,7 +175,7 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def members_in(value: Any) -> Iterator[Any]:
-    """The arrays of members, and the keys, anywhere in arguments."""
+    """All Members and MembersKeys inside arguments."""
     if isinstance(value, Members | MembersKey):
         yield value
     elif isinstance(value, tuple | list):
@@ -200,7 +199,7 @@ def member(value: Any, i: int) -> Any:
 
 
 def each_member(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``f`` for one member after the other, the results put together."""
+    """``f`` called for each member in turn, with the results stacked."""
     found = next(members_in((args, kwargs)))
     count = len(found.keys) if isinstance(found, MembersKey) else found.count
     results = [f(*member(args, i), **member(kwargs, i)) for i in range(count)]
@@ -210,7 +209,7 @@ def each_member(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 
 class MembersKey(Key):
-    """A key of each member; what it folds and draws is theirs."""
+    """The keys of all members; it folds and draws with each of them."""
 
     keys: list[Key]
     each_member: ClassVar[Any]
@@ -249,7 +248,7 @@ class MembersKey(Key):
         return self._draw("integers", high, shape)
 
 
-Members.each_member = MembersKey.each_member = staticmethod(each_member)  # how ``ops`` meets them
+Members.each_member = MembersKey.each_member = staticmethod(each_member)  # ``ops`` recognises them by it
 
 
 # ----- NumPy's functions ---------------------------------------------------------------------------------------
@@ -275,7 +274,7 @@ def _joined(f: Any) -> Callable[..., Any]:
 
 
 def spread(value: Any, count: int) -> Any:
-    """The array of all members; of one that they share, repeated."""
+    """The array of all members; an array that they share is repeated."""
     return value.value if isinstance(value, Members) else np.broadcast_to(value[None], (count, *np.shape(value)))
 
 

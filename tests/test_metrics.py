@@ -489,7 +489,7 @@ WRONG: dict[str, tuple[list[metrics.Metric], Any, Any, Any, type[fn.FuncnetError
     "several classes in a row": (
         OF_ROWS, Q, np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0], [1, 0, 0]]), None, fn.DataError,
         "expected target rows that add up to 1, got 2 in row 1; "
-        "give integer labels or one-hot rows, one class a row",
+        "give integer labels or one-hot rows, one class per row",
     ),
     "a probability above 1": (
         OF_PROBABILITIES, np.array([0.5, 1.5, 0.2, 0.1]), BINARY, None, fn.DataError,
@@ -552,17 +552,17 @@ CONFUSED: dict[str, tuple[Any, Any, int, type[fn.FuncnetError], str]] = {
     ),
     "more classes": (
         Q, LABELS, 5, fn.ShapeError,
-        "expected predictions of 5 classes, got the shape (4, 3), which is of 3; "
+        "expected predictions of 5 classes, got the shape (4, 3), which has 3; "
         "give classes=3, or change the last layer's units",
     ),
     "one probability": (
         B, BINARY, 3, fn.ShapeError,
-        "expected predictions of 3 classes, got the shape (4,), which is of 2; "
+        "expected predictions of 3 classes, got the shape (4,), which has 2; "
         "give classes=2, or change the last layer's units",
     ),
     "nan": (
         Q * np.nan, LABELS, 3, fn.DataError,
-        "expected predictions that are numbers, got nan, which stands for no class",
+        "expected predictions that are numbers, got nan, which has no class",
     ),
 }  # fmt: skip
 

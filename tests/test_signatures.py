@@ -67,7 +67,7 @@ class OnlyForward(fn.Layer):
         return x, state, None
 
 
-HEAD, TAIL = "expected other parameters:\n  ", "\ngive all of them, in this order and by any names"
+HEAD, TAIL = "expected other parameters:\n  ", "\ngive all of them, in this order; the names are free"
 GATE_APPLY = "Gate: expected apply(self, params, state, x, ctx), got apply(self, params, state, x)"
 GATE_VJP = "Gate: expected vjp(self, params, residuals, dy), got vjp(self, residuals, dy)"
 LOSS_APPLY = (

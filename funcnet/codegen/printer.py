@@ -290,9 +290,7 @@ def _plain(function: Any) -> str:
         lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][stop:]]
     kept = b"\n".join(lines[definition.lineno - 1 :]).decode()
     kept = re.sub(r"  # (type: ignore|noqa|fmt:).*", "", kept)
-    return ascii_text(
-        re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept)
-    )  # a signature that fits on one line now
+    return ascii_text(re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept))  # the signature on one line
 
 
 def _end(node: ast.expr) -> tuple[int, int]:

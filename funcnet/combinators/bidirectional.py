@@ -20,15 +20,15 @@ from funcnet.spec.fields import frozen
 @register("bidirectional")
 @frozen
 class Bidirectional(Combinator):
-    """One recurrent layer from the first step to the last, another from the last to the first, side by side.
+    """Two copies of a recurrent layer, one from the first step to the last and one from the last to the first.
 
-    ``merge`` joins their outputs along the features, "concat", or adds them, "sum". Params and keys of the two stand
-    under ``forward`` and ``backward``.
+    ``merge`` joins their outputs along the features, "concat", or adds them, "sum". The params and keys of the two
+    are under ``forward`` and ``backward``.
 
     Input    as the layer's
     Output   the layer's, with 2 · units features for "concat"
     VJP      dx = dx of the one + dx of the other
-    Raises   SpecError for a layer that is not recurrent, or that has a carry of its own
+    Raises   SpecError for a layer that is not recurrent, or has a carry
     Source   Schuster and Paliwal (1997)
     """
 
@@ -39,9 +39,9 @@ class Bidirectional(Combinator):
         if not isinstance(self.layer, Recurrent):
             yield Problem(".layer", f"expected RNN, LSTM or GRU, got {type(self.layer).__name__}")
         elif self.layer.carry:
-            yield Problem(".layer", "expected a layer without carry, since the two directions have one each")
+            yield Problem(".layer", "expected a layer without carry, since each direction has its own")
         elif self.layer.reverse:
-            yield Problem(".layer", "expected a layer that runs forward; the one backward is made from it")
+            yield Problem(".layer", "expected a layer that runs forward; the backward one is made from it")
 
     @property
     def children(self) -> Mapping[str, Layer]:
@@ -73,5 +73,5 @@ class Bidirectional(Combinator):
 
 
 def _pair(shape: Shape) -> tuple[Any, ...]:
-    """A shape and perhaps that of its mask, as a tuple."""
+    """A shape, or a pair of it and its mask's, as a tuple."""
     return shape if isinstance(shape[0], tuple) else (shape,)

@@ -1,4 +1,4 @@
-"""Layers side by side, and the layers that join several values into one."""
+"""Parallel layers, and the layers that join several values into one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Branch(Combinator):
 class Parallel(Combinator):
     """The i-th layer on the i-th input: ``y = (f_1(x_1), …, f_n(x_n))``.
 
-    Inputs are a tuple in the layers' order, or a dict by the layers' names; outputs nest alike.
+    Inputs are a tuple in the layers' order, or a dict by the layers' names; outputs nest the same way.
     VJP      dx_i from dy_i alone
     Raises   ShapeError when inputs and layers differ in number or name
     """
@@ -110,7 +110,7 @@ class Parallel(Combinator):
 
 
 def like(model: Any, items: dict[str, Any]) -> Any:
-    """Items as a dict in the model's order where the model is one, else as a tuple in their own."""
+    """Items as a dict in the model's order if the model is a dict, else as a tuple."""
     return {name: items[name] for name in model} if isinstance(model, dict) else tuple(items.values())
 
 
@@ -133,7 +133,7 @@ class Sum(Layer):
         return shapes[0]
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        y = None  # counts as zero
+        y = None  # tree.add takes None as zero
         for part in x:
             y = tree.add(y, tree.map(lambda leaf: floating(self, leaf), part))
         return y, state, len(x)
@@ -168,7 +168,7 @@ class Multiply(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         parts, dx = residuals, []
-        for i in range(len(parts)):  # the others one by one: a quotient would divide by zeros
+        for i in range(len(parts)):  # y / x_i would be shorter, but might divide by zero
             through = dy
             for j, other in enumerate(parts):
                 through = through if i == j else through * other
@@ -181,7 +181,7 @@ class Multiply(Layer):
 class Concat(Layer):
     """A tuple of inputs joined along one axis, counted from the end: ``y = [x_1, …, x_n]``.
 
-    VJP      dx_i = the part of dy that x_i became
+    VJP      dx_i = the part of dy at the place of x_i
     Raises   ShapeError when the shapes differ in another axis
     """
 
@@ -198,7 +198,7 @@ class Concat(Layer):
         rests = [(*shape[: self.axis], *shape[len(shape) + self.axis + 1 :]) for shape in shapes]
         if any(rest != rests[0] for rest in rests):
             raise ShapeError(
-                f"expected inputs that differ in axis {self.axis} alone, got {', '.join(map(str, shapes))}; "
+                f"expected inputs that differ only in axis {self.axis}, got {', '.join(map(str, shapes))}; "
                 "make the other axes equal",
                 layer="Concat",
             )
@@ -224,5 +224,5 @@ def branch(*layers: Layer | tuple[str, Layer], **named: Layer) -> Branch:
 
 
 def parallel(*layers: Layer | tuple[str, Layer], **named: Layer) -> Parallel:
-    """``parallel(image=…, text=…)``: each layer on an input of its own."""
+    """``parallel(image=…, text=…)``: each layer on a separate input."""
     return Parallel((*layers, *named.items()))  # type: ignore[arg-type]

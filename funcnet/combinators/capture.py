@@ -1,4 +1,4 @@
-"""Values from inside a network, beside its output."""
+"""Outputs of inner layers, beside the network's output."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from funcnet.spec.fields import Words, frozen
 @register("capture")
 @frozen
 class Capture(Wrapper):
-    """``(layer(x), values)``: what the layers at some paths give, beside the output.
+    """``(layer(x), values)``: the outputs of the layers at some paths, beside the layer's output.
 
-    The values are a dict nested by path, as params are. Paths are those inside the layer; of wrappers and what they
-    wrap, which share a path, the outermost counts, of copies the last.
-    VJP      the cotangent of a value is added to what comes down to that layer
-    Raises   PathError for a path that no layer has
+    The values are a dict nested by path, like params. Paths are relative to the layer. A wrapper and its inner layer
+    share a path, which means the outermost wrapper; of copies it means the last.
+    VJP      the cotangent of a value is added to the cotangent of its layer's output
+    Raises   PathError for a path without a layer
     """
 
     paths: Words
@@ -47,7 +47,7 @@ class Capture(Wrapper):
             yield Problem(".paths", "expected at least one path")
         for path in sorted(path for path, times in Counter(self.paths).items() if times > 1):
             yield Problem(".paths", f"names {path!r} twice")
-        every = sorted(set(self.paths), key=lambda path: path.split("/"))  # what is inside a path comes right after it
+        every = sorted(set(self.paths), key=lambda path: path.split("/"))  # a path comes right before those inside it
         for path, other in itertools.pairwise(every):
             if other.startswith(path + "/"):
                 yield Problem(".paths", f"names {path!r} and {other!r} inside it; use a Capture for each")
@@ -74,7 +74,7 @@ class Capture(Wrapper):
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         (residuals, form), (dy, captured) = residuals, dy
         caller = _Capturing("vjp", self.paths, {path: value_at(captured, path) for path in self.paths})
-        if dy is None:  # what was captured comes down all the same
+        if dy is None:  # captured values may still have cotangents
             dy = _zeros(form)
         with listen_between(caller):
             return vjp_child("", self.layer, params, residuals, dy)
@@ -86,7 +86,7 @@ def nested(values: dict[str, Value]) -> dict[str, Value]:
 
 
 def value_at(values: Any, path: str) -> Value:
-    """The value at a path of nested dicts; None where there are none."""
+    """The value at a path of nested dicts; None for a value of None."""
     for name in path.split("/"):
         values = None if values is None else values[name]
     return values
@@ -101,7 +101,7 @@ def _zeros(form: Any) -> Value:
 
 
 class _Capturing:
-    """Keeps what layers give, or adds to what comes down to them; whoever listens outside hears every call."""
+    """A caller that keeps the outputs of layers, or adds to their cotangents; the outer caller makes every call."""
 
     def __init__(self, method: str, paths: tuple[str, ...], cotangents: dict[str, Value] | None = None) -> None:
         self.method, self.paths, self.cotangents = method, paths, cotangents or {}
@@ -128,7 +128,7 @@ class _Capturing:
             self.names.pop()
 
     def through(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
-        """The call, by whoever listens outside."""
+        """Make the call, through the outer caller if there is one."""
         if self.outer is None:
             return getattr(layer, method)(*args)
         return self.outer.call(name, layer, method, args)

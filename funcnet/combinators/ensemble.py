@@ -1,4 +1,4 @@
-"""Many networks of one form at once."""
+"""Ensembles: several networks of one architecture, run at once."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from funcnet.vmap import Members, MembersKey, Unvectorized, spread
 @register("ensemble")
 @frozen
 class Ensemble(Wrapper):
-    """``members`` networks of one form on the same input: ``y[:, m] = layer_m(x)``.
+    """``members`` networks of one architecture on the same input: ``y[:, m] = layer_m(x)``.
 
-    Each has params, state and draws of its own; every leaf has a leading axis of members. The layer's own code runs
-    once for all of them, which for small members is many times faster than one after the other; where it cannot, it
-    runs for each. ``losses.EachMember`` trains every member as if it were alone.
+    Members have separate params, state and random draws; every leaf has a leading axis of members. The layer's code
+    runs once for all members, which for small networks is many times faster than a loop; code that cannot is run once
+    for each. ``losses.EachMember`` trains every member as if it were alone.
 
     Input    as the layer's
-    Output   (members, …) before what the layer gives
+    Output   (members, …), … the layer's output
     VJP      dparams of each member from its own dy,   dx = Σ_m dx_m
     """
 
@@ -93,7 +93,7 @@ class Ensemble(Wrapper):
         return stack([one[0] for one in each]), dx
 
     def joined(self, y: Value) -> Value:
-        """Outputs with the axis of members after that of the batch."""
+        """Outputs with the axis of members after the batch axis."""
         return tree.map(lambda leaf: np.moveaxis(spread(leaf, self.members), 0, 1), y)
 
     def whole(self, part: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Ensemble(Wrapper):
         return found
 
     def summed(self, dx: Any) -> Any:
-        """The cotangent of the input that all share."""
+        """The cotangent of the shared input."""
         if dx is None:
             return None
         return np.sum(dx.value, axis=0) if isinstance(dx, Members) else dx * float(self.members)

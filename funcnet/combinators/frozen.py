@@ -21,9 +21,9 @@ from funcnet.spec.fields import frozen
 class Frozen(Wrapper):
     """``y = layer(x)`` with the layer's params kept in state: no gradient, no update, no optimizer memory.
 
-    They stand in state at the paths that they would have in params. Running statistics go on moving; give
-    ``BatchNorm(frozen=True)`` to keep them.
-    VJP      dx as the layer's; the gradients of its params are not handed on
+    In state they have the paths that they would have in params. Running statistics are still updated;
+    ``BatchNorm(frozen=True)`` stops that.
+    VJP      dx as the layer's; the gradients of its params are dropped
     """
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:

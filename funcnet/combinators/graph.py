@@ -1,4 +1,4 @@
-"""Layers joined by name into any acyclic graph."""
+"""Layers connected by name into an acyclic graph."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Graph(Combinator):
     """``Graph(inputs="x", nodes={"a": (Dense(8), "x"), "b": (Sum(), ("a", "x"))}, outputs="b")``.
 
     A node's layer takes the value of its one source, or the tuple of several. One input is the value
-    itself; several are a tuple in the order of ``inputs``, or a dict by name. Outputs likewise: one
-    value, or a tuple. The order of the nodes does not matter.
-    VJP      nodes in reverse order; a value's cotangent is the sum over everything that used it
-    Raises   SpecError for unknown sources, cycles, and inputs or nodes that nothing uses
+    itself; several are a tuple in the order of ``inputs``, or a dict by name. One output is the value
+    itself, several are a tuple. The order of the nodes does not matter.
+    VJP      nodes in reverse order; a value's cotangent is the sum over all its uses
+    Raises   SpecError for unknown sources, cycles, and unused inputs or nodes
     """
 
     inputs: Words
@@ -39,7 +39,7 @@ class Graph(Combinator):
             if not (name.isidentifier() and name.isascii()):
                 yield Problem(".nodes", f"expected names of letters, digits and _, got {name!r}")
         for name in sorted(name for name, times in known.items() if times > 1):
-            yield Problem(".inputs", f"the name {name!r} stands for two values; names must differ")
+            yield Problem(".inputs", f"two values have the name {name!r}; names must differ")
         used = dict.fromkeys(self.outputs, (".outputs", self.outputs))
         for node, (_, sources) in self.nodes.items():
             used |= dict.fromkeys(sources, (f".nodes.{node}[1]", sources))
@@ -61,7 +61,7 @@ class Graph(Combinator):
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Nodes so that each comes after its sources; of those that are ready, the first by name."""
+        """The nodes in topological order; of those that are ready, the first by name."""
         missing = {name: set(sources).difference(self.inputs) for name, (_, sources) in self.nodes.items()}
         users: dict[str, list[str]] = {}
         for name, sources in missing.items():
@@ -81,7 +81,7 @@ class Graph(Combinator):
         return {name: self.nodes[name][0] for name in self.order}
 
     def bind(self, value: Any) -> dict[str, Any]:
-        """``{input: value}`` of the graph's own input."""
+        """``{input: value}`` for the graph's input."""
         if len(self.inputs) == 1 and not isinstance(value, dict):
             return {self.inputs[0]: value}
         return dict(value) if isinstance(value, dict) else dict(zip(self.inputs, value, strict=True))
@@ -147,7 +147,7 @@ def gather(values: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def scatter(cotangents: dict[str, Any], names: tuple[str, ...], dy: Any) -> None:
-    """Add a cotangent, or the parts of a tuple of them, to what the names have so far."""
+    """Add a cotangent, or the parts of a tuple of them, to the cotangents of some names."""
     parts = (dy,) if len(names) == 1 else (dy if dy is not None else (None,) * len(names))
     for name, part in zip(names, parts, strict=True):
         cotangents[name] = tree.add(cotangents[name], part)

@@ -1,4 +1,4 @@
-"""A layer for single steps, lifted over masked sequences."""
+"""A layer without a mask, lifted to masked sequences."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from funcnet.spec.fields import frozen
 @register("on_sequence")
 @frozen
 class OnSequence(Wrapper):
-    """``(x, mask)`` to ``(layer(x), mask)``: a layer that knows nothing of masks inside a network that has one.
+    """``(x, mask)`` to ``(layer(x), mask)``: a layer without mask support, in a network with masked sequences.
 
-    The layer's params stand at the path of the OnSequence itself.
+    The layer's params have the path of the OnSequence itself.
 
     Input    (time, …), or the pair with a mask (time,)
-    Output   what the layer gives, with the mask if there was one
+    Output   the layer's output, with the mask if there was one
     VJP      that of the layer; the mask has none
     Raises   ShapeError for a layer that changes the number of steps of a masked sequence
     """
@@ -38,7 +38,7 @@ class OnSequence(Wrapper):
         if not is_shape(y) or y[:1] != in_shape[1]:
             raise ShapeError(
                 f"expected the layer to keep the {in_shape[1][0]} steps of the mask, got {y}; "
-                "pool or cut the sequence by a layer that takes the mask",
+                "pool or cut the sequence with a layer that takes the mask",
                 layer="OnSequence",
             )
         return {"": in_shape[0]}, (y, in_shape[1])

@@ -1,4 +1,4 @@
-"""Memory for time: what the forward pass would keep is computed again on the way back."""
+"""Rematerialization: less memory for more time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from funcnet.spec.fields import frozen
 @register("remat")
 @frozen
 class Remat(Wrapper):
-    """Rematerialization: ``y = layer(x)``, keeping x alone until the backward pass.
+    """Rematerialization: ``y = layer(x)``, keeping only x for the backward pass.
 
-    VJP      the layer's apply once more, then its vjp: the same numbers to the last bit, dropout's masks included,
-             since they follow from the key
+    VJP      the layer's apply once more, then its vjp: the same numbers to the last bit, including dropout's masks,
+             which depend only on the key
     Source   Griewank and Walther (2000); Chen et al. (2016)
     """
 

@@ -23,9 +23,9 @@ from funcnet.spec.fields import frozen, positive
 class Repeat(Wrapper):
     """``times`` copies of a layer one after another: ``y = layer_n(… layer_1(x))``.
 
-    Each copy has params of its own, stacked on a leading axis of every leaf; with ``shared`` one set serves all.
-    Each has a key of its own for its draws, and for its start.
-    VJP      as Serial's; with ``shared`` the gradients of all copies are added up
+    Each copy has separate params, stacked on a leading axis of every leaf; with ``shared`` all copies have the same.
+    Each copy has a separate key for its initial params and its draws.
+    VJP      as Serial's; with ``shared`` the gradients of all copies add up
     Raises   ShapeError for a layer that changes the shape
     """
 
@@ -36,7 +36,7 @@ class Repeat(Wrapper):
         shapes, out = super().wire(in_shape)
         if out != in_shape and self.times > 1:
             raise ShapeError(
-                f"expected a layer that keeps its input's shape {in_shape}, got {out}; only then can it be repeated",
+                f"expected a layer that keeps its input's shape {in_shape}, got {out}; repeat only such layers",
                 layer="Repeat",
             )
         return shapes, out
@@ -87,6 +87,6 @@ class Repeat(Wrapper):
 
 
 def stack(trees: list[dict[str, Any]]) -> dict[str, Any]:
-    """One tree whose leaves are those of all trees on a leading axis."""
+    """One tree whose leaves are the leaves of all trees, stacked on a leading axis."""
     stacked: dict[str, Any] = tree.map(lambda *leaves: np.stack(leaves), *trees)
     return stacked

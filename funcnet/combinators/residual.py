@@ -1,4 +1,4 @@
-"""A layer beside a shortcut."""
+"""A layer with a shortcut."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ SHORTCUT = "projection"
 class Residual(Combinator):
     """``y = layer(x) + x``, or ``layer(x) + projection(x)`` where the layer changes the shape.
 
-    The layer's params stand at the path of the Residual itself, those of the projection under
-    ``projection``.
-    VJP      dx = dx of the layer + dy: what flows back reaches x undiminished
+    The layer's params have the path of the Residual itself, the projection's are under ``projection``.
+    VJP      dx = dx of the layer + dy: the shortcut passes dy on undiminished
     Raises   ShapeError when the two summands differ in shape
     Source   He et al. (2015), Deep Residual Learning
 

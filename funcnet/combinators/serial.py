@@ -17,8 +17,8 @@ from funcnet.spec.fields import Named, frozen
 class Serial(Combinator):
     """Composition: ``y = f_n(… f_2(f_1(x)))``.
 
-    VJP      dx = (… (dy J_n) J_{n-1} …) J_1: the chain rule, last layer first, each layer handing the
-             cotangent of its input to the one before; no Jacobian J_i is ever formed
+    VJP      dx = (… (dy J_n) J_{n-1} …) J_1: the chain rule, last layer first; each layer passes the
+             cotangent of its input to the one before, and no Jacobian J_i is ever formed
     """
 
     layers: Named[Layer] = ()
@@ -57,7 +57,7 @@ class Serial(Combinator):
 
 
 def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
-    """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, paired or counted.
+    """``serial(Dense(64), Relu(), head=Dense(10))``: layers in order, named, as pairs or by count.
 
     >>> net = fn.serial(fn.Dense(64), fn.Relu(), head=fn.Dense(10))
     >>> list(net.children)
@@ -72,7 +72,7 @@ def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
 
 
 def chain(first: Layer, second: Layer) -> Serial:
-    """``first >> second``. A Serial whose names are all automatic is taken apart, so ``>>`` is associative."""
+    """``first >> second``. A Serial whose names are all automatic is flattened, so ``>>`` is associative."""
     return serial(*_parts(first), *_parts(second))
 
 

@@ -1,4 +1,4 @@
-"""Params that are one array in several places."""
+"""Tied params: one array in several places."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TURNED = ".T"
 @register("tied")
 @frozen
 class Tied(Wrapper):
-    """A layer some of whose params are others: ``{"head/weight": "embed/weight.T"}``.
+    """A layer with tied params: ``{"head/weight": "embed/weight.T"}``.
 
-    The path on the left is no leaf of its own any more; wherever the layer looks for it, it finds the one on the
-    right, transposed with ``.T``. Paths are those inside the layer.
-    VJP      the gradients of both places are added up
-    Raises   SpecError for ties in a chain; PathError for a path that is not a trained leaf; ShapeError where the two
-             do not fit
+    The leaf on the left no longer exists; in its place the layer gets the leaf on the right, transposed with ``.T``.
+    Paths are relative to the layer.
+    VJP      the gradients of both places add up
+    Raises   SpecError for ties in a chain; PathError for a path that is not a trained leaf; ShapeError for leaves
+             whose shapes differ
     Source   Press and Wolf (2016)
     """
 
@@ -52,7 +52,7 @@ class Tied(Wrapper):
         for target, (source, turned) in self.sources().items():
             for path in (target, source):
                 if path not in trained:
-                    kind = "is in state, which is not trained" if path in flat else "is not there"
+                    kind = "is in state, which is not trained" if path in flat else "does not exist"
                     raise PathError(
                         f"Tied: expected the path of a trained leaf, {path!r} {kind}{did_you_mean(path, trained)}; "
                         f"there are {', '.join(trained)}"

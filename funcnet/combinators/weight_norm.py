@@ -1,4 +1,4 @@
-"""Weights as a length times a direction."""
+"""Weight normalization: weights as a length times a direction."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LENGTH = "_norm"
 class WeightNorm(Wrapper):
     """Every ``weight`` of a layer as ``w = g v / |v|``, the norm over all axes but the last.
 
-    The leaf ``weight`` holds v, and beside it ``weight_norm`` the lengths g, one for each output; they start as those
-    of v, so that nothing changes at first. A v of 0 gives weights and gradients of 0.
+    The leaf ``weight`` is v, and the leaf ``weight_norm`` beside it has the lengths g, one for each output. They start
+    as the lengths of v, so that w = v at first. A v of 0 gives weights and gradients of 0.
     VJP      dg = Σ dw v / |v|,   dv = g / |v| (dw - v Σ dw v / |v|²)
     Raises   ShapeError for a layer without a weight of two axes or more
     Source   Salimans and Kingma (2016)

@@ -1,4 +1,4 @@
-"""What wrappers of one layer share."""
+"""The base of combinators with one inner layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from funcnet.spec.fields import frozen
 
 @frozen
 class Wrapper(Combinator):
-    """Base of combinators of one layer, which keeps its path: its params stand where the wrapper stands."""
+    """Base of combinators with one inner layer, which has the wrapper's path: no path segment is added."""
 
     layer: Layer
 

@@ -549,7 +549,7 @@ class _Call(Kind):
         return printer.call(node)
 
     def flops(self, node: Node) -> int | None:
-        f = getattr(node.f, "function", node.f)  # one with keyword arguments stands in a Keywords
+        f = getattr(node.f, "function", node.f)  # Keywords wraps a function with keyword arguments
         if f in self.FLOPS:
             return self.FLOPS[f] * sum(arg.size for arg in node.args if arg.is_array)
         known = ops.PRIMITIVES.get(getattr(node.f, "__name__", ""))

@@ -1,8 +1,8 @@
-"""Activations: functions of each entry, and the softmaxes, functions of the last axis.
+"""Activations: elementwise functions, and the softmaxes, functions of the last axis.
 
-An elementwise one is two lines, the function and its derivative; the chain rule for all of them is
-``dx = f'(x) · dy``, since the entry y_i depends on x_i alone. Here ``dy = ∂L/∂y`` comes from the layer
-above, and ``dx = ∂L/∂x`` goes to the layer below (``dense.py`` says how a layer is read).
+An elementwise activation is two lines, the function and its derivative. The chain rule for all of them is
+``dx = f'(x) · dy``, since y_i depends on x_i alone. Here ``dy = ∂L/∂y`` comes from the layer above, and
+``dx = ∂L/∂x`` goes to the layer below (``dense.py`` explains how to read a layer).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Elementwise(Layer):
         raise TypeError(f"{type(self).__name__} does not define function(x)")
 
     def derivative(self, x: Array, y: Array) -> Array:
-        """f'(x), where y = f(x) may be of use"""
+        """f'(x); y = f(x) is given because it often makes f'(x) cheaper"""
         raise TypeError(f"{type(self).__name__} does not define derivative(x, y)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
@@ -56,7 +56,7 @@ class Elementwise(Layer):
 @register("identity")
 @frozen
 class Identity(Layer):
-    """``y = x``, whatever x is: what composition does not notice.
+    """``y = x`` for any x, the neutral element of composition.
 
     VJP      dx = dy
     """
@@ -81,8 +81,8 @@ class Relu(Elementwise):
     How does one differentiate it? Left of 0 the function is constant, so the slope is 0; right of 0 it
     is the identity, so the slope is 1. At 0 itself there is no derivative: the slopes 0 and 1 meet, and
     any number between them is a subgradient. Like PyTorch we take 0, so a unit that is exactly off
-    passes nothing back. In code the whole derivative is the comparison ``y > 0``, which says the same as ``x > 0``
-    and lets x be forgotten.
+    passes nothing back. In code the whole derivative is the comparison ``y > 0``, which equals ``x > 0``
+    without keeping x.
     Source   Nair and Hinton (2010)
 
     >>> y, _, _ = fn.Relu().apply({}, {}, np.array([[-1.0, 0.0, 2.0]]), fn.EVAL)
@@ -202,7 +202,7 @@ class Elu(Elementwise):
     alpha: float = field(default=1.0, validator=positive)
 
     def function(self, x: Array) -> Array:
-        below = self.alpha * np.expm1(np.minimum(x, 0.0))  # exp(x) would overflow where it is not used
+        below = self.alpha * np.expm1(np.minimum(x, 0.0))  # for large x, exp(x) would overflow although it is unused
         return np.where(x > 0.0, x, below)
 
     def derivative(self, x: Array, y: Array) -> Array:
@@ -218,7 +218,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 class Selu(Elementwise):
     """Scaled exponential linear unit: ``y = s x`` where x > 0, else ``s α (exp(x) - 1)``.
 
-    s = 1.0507… and α = 1.6733… are such that normal activations stay normal from layer to layer.
+    s = 1.0507… and α = 1.6733… keep the mean and variance of normal activations from layer to layer.
     VJP      dx = s dy where x > 0, else s α exp(x) dy
     Source   Klambauer et al. (2017)
     """
@@ -347,7 +347,7 @@ class HardTanh(Elementwise):
 class Softplus(Elementwise):
     """``y = log(1 + exp(x))``, a smooth relu, without overflow.
 
-    VJP      dx = σ(x) dy; also beyond 20, where PyTorch puts 1
+    VJP      dx = σ(x) dy; also beyond 20, where PyTorch uses 1
     """
 
     def function(self, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Attention: every step looks at all others, and takes the mean of what it finds."""
+"""Attention: every step takes a weighted mean over all steps."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from funcnet.spec.fields import fraction, frozen, positive
 class DotProductAttention(Layer):
     """``y = softmax(scale · q kᵀ + bias) v`` over the keys, without params.
 
-    Queries, keys and values are a tuple (q, k, v), each (time, features) or (time, heads, features); key and value
-    heads may be fewer, and are shared by groups of query heads. A fourth input is a mask (keys,), True for keys that
-    count, or an additive bias (queries, keys) or (heads, queries, keys). With ``causal`` query i sees keys up to i.
-    ``scale`` is 1 / √features by default. A query that sees no key gives zeros.
+    Queries, keys and values are a tuple (q, k, v), each (time, features) or (time, heads, features); there may be
+    fewer key and value heads, each shared by a group of query heads. An optional fourth input is a mask (keys,), True
+    for real keys, or an additive bias (queries, keys) or (heads, queries, keys). With ``causal`` query i sees keys up
+    to i. ``scale`` is 1 / √features by default. A query that sees no key gives zeros.
 
-    Input    ((queries, n), (keys, n), (keys, m)), heads before the features, and perhaps the mask or bias
+    Input    ((queries, n), (keys, n), (keys, m)), heads before the features, and optionally the mask or bias
     Output   (queries, m), heads before the features
     VJP      with p the softmax: dv = pᵀ dy,   ds = p (dy vᵀ - Σ y dy),   dq = scale · ds k,   dk = scale · dsᵀ q
     Raises   ShapeError for shapes that do not fit
@@ -59,7 +59,7 @@ class DotProductAttention(Layer):
         if not fits:
             raise ShapeError(
                 "expected queries, keys and values of shapes (queries, n), (keys, n), (keys, m), all with heads before "
-                f"the features or none, and perhaps a mask (keys,) or bias (queries, keys), got {in_shape}",
+                f"the features or all without, and optionally a mask (keys,) or bias (queries, keys), got {in_shape}",
                 layer="DotProductAttention",
             )
         return (*q[:-1], v[-1])
@@ -93,16 +93,16 @@ class MultiHeadAttention(Layer):
     """Attention of several heads, each on its own projections of queries, keys and values.
 
     ``q, k, v = x W_q + b_q, m W_k + b_k, m W_v + b_v``, cut into heads, ``y = concat(softmax(q kᵀ / √d) v) W_o + b_o``,
-    where m is x itself, or with ``cross`` a second input. With ``causal`` step i sees steps up to i. Fewer
-    ``key_value_heads`` are shared by groups of query heads. ``rotary`` turns queries and keys by their positions.
+    where m is x itself, or with ``cross`` a second input. With ``causal`` step i sees steps up to i. Each of fewer
+    ``key_value_heads`` is shared by a group of query heads. ``rotary`` rotates queries and keys by their positions.
     ``dropout`` sets weights to 0 in training. With ``additive_bias`` the last input is added to the scores.
 
     Input    (time, n), or the pair with a mask (time,), True where real; with ``cross`` the pair (x, memory), each
-             perhaps with its mask; with ``additive_bias`` the tuple of these and (heads, queries, keys)
-    Output   (time, n), with x's mask if there was one; a query without any real key gives the output's bias alone
+             optionally with its mask; with ``additive_bias`` the tuple of these and (heads, queries, keys)
+    Output   (time, n), with x's mask if there was one; a query without real keys gives only the output bias
     Params   query_weight (n, heads · d), key_weight and value_weight (m, key_value_heads · d), out_weight
              (heads · d, n), and their biases; d = head_features, by default n / heads
-    VJP      that of DotProductAttention between those of four affine maps
+    VJP      that of DotProductAttention, between the VJPs of four affine maps
     Raises   ShapeError for features that the heads do not divide, or inputs that do not fit; KeyRequired with dropout
     Source   Vaswani et al. (2017); grouped queries of Ainslie et al. (2023)
     """
@@ -139,7 +139,7 @@ class MultiHeadAttention(Layer):
         return x, others[0] if self.cross else None, others[-1] if self.additive_bias else None
 
     def shapes(self, in_shape: Shape) -> tuple[tuple[int, ...], bool, tuple[int, ...], bool]:
-        """The shape of x and of what it looks at, and whether each has a mask."""
+        """The shape of x and of the sequence it attends to, and whether each has a mask."""
         count = 1 + self.cross + self.additive_bias
         if count > 1 and (is_shape(in_shape) or not isinstance(in_shape, tuple) or len(in_shape) != count):
             named = ", ".join(["x"] + ["memory"] * self.cross + ["bias"] * self.additive_bias)
@@ -154,7 +154,7 @@ class MultiHeadAttention(Layer):
             )
         if self.head_features is None and shape[1] % self.heads:
             raise ShapeError(
-                f"expected features that {self.heads} heads divide, got {shape[1]}; change heads or head_features",
+                f"expected features divisible by {self.heads} heads, got {shape[1]}; change heads or head_features",
                 layer="MultiHeadAttention",
             )
         if self.rotary is not None:
@@ -200,17 +200,17 @@ class MultiHeadAttention(Layer):
         return y.reshape(x.shape[0], x.shape[1], heads, y.shape[-1] // heads)
 
     def turned(self, x: Array, start: int = 0) -> Array:
-        """Queries or keys (batch, time, heads, features) turned by their positions from ``start`` on, if rotary."""
+        """Queries or keys (batch, time, heads, features), rotated by their positions from ``start`` on if rotary."""
         if self.rotary is None:
             return x
         return np.swapaxes(self.rotary.marked({}, np.swapaxes(x, 1, 2), start), 1, 2)
 
     def turned_back(self, dx: Array) -> Array:
-        """The cotangent of ``x`` for that of ``turned(x)``."""
+        """The cotangent of ``x``, given that of ``turned(x)``."""
         return dx if self.rotary is None else np.swapaxes(self.rotary.unmarked(np.swapaxes(dx, 1, 2)), 1, 2)
 
     def combine(self, params: Params, y: Array) -> Array:
-        """The heads' outputs (batch, time, heads, features) as one, projected back."""
+        """The heads' outputs (batch, time, heads, features), concatenated and projected back."""
         out = y.reshape(y.shape[0], y.shape[1], y.shape[2] * y.shape[3]) @ params["out_weight"]
         return out + params["out_bias"] if self.use_bias else out
 

@@ -1,9 +1,9 @@
-"""The kernels of attention: softmax of products of queries and keys, times values, and the way back.
+"""The kernels of attention: the softmax of queries times keys, times values, and its backward pass.
 
-Arrays are (batch, time, heads, features). Key and value heads may be fewer than query heads, which then share them in
-groups: query head h uses key head ``h // (heads / key heads)``. Scores are made in pieces that stay in cache; for
-more than LARGE queries they are not kept but made again in the backward pass, so that memory grows with the length
-and not with its square.
+Arrays are (batch, time, heads, features). There may be fewer key and value heads than query heads, which then share
+them in groups: query head h uses key head ``h // (heads / key heads)``. Scores are computed in pieces that stay in
+cache; for more than LARGE queries they are recomputed in the backward pass instead of kept, so memory grows linearly
+with the length, not with its square.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ LARGE, BLOCK = 1024, 2**17
 
 
 def by_head(x: Array, groups: int) -> Array:
-    """(batch, key heads, groups, time, features) of (batch, time, heads, features), a view."""
+    """A view of (batch, time, heads, features) as (batch, key heads, groups, time, features)."""
     batch, time, heads, features = x.shape
     return x.reshape(batch, time, heads // groups, groups, features).transpose(0, 2, 3, 1, 4)
 
 
 def pieces(batch: int, heads: int, queries: int, keys: int) -> list[tuple[slice, slice]]:
-    """Slices of the batch and of the queries whose scores, some BLOCK of them, are made at once."""
+    """Slices of the batch and the queries, each with about BLOCK scores."""
     step = queries if heads * queries * keys <= BLOCK else max(BLOCK // max(heads * keys, 1), 1)
     samples = max(BLOCK // max(heads * queries * keys, 1), 1)
     return [
@@ -42,7 +42,7 @@ def scores_shape(bias: Array, heads: int) -> Array:
 
 
 def attention_weights(q: Array, k: Array, mask: Any, bias: Any, later: Any, s: Any) -> Array:
-    """The softmax over keys for some queries of some samples, written to s; zeros for a query that sees no key."""
+    """The softmax over the keys, written to s; zeros for a query that sees no key."""
     s = np.matmul(q, k.swapaxes(-1, -2), out=s)
     if bias is not None:
         s += bias
@@ -54,14 +54,14 @@ def attention_weights(q: Array, k: Array, mask: Any, bias: Any, later: Any, s: A
     largest[largest == -np.inf] = 0.0
     s -= largest
     np.exp(s, out=s)
-    total = np.matmul(s, np.ones((s.shape[-1], 1), s.dtype))  # a sum, by the faster way
+    total = np.matmul(s, np.ones((s.shape[-1], 1), s.dtype))  # a sum; the product is faster
     total[total == 0.0] = 1.0
     s *= 1.0 / total
     return s
 
 
 def later_keys(queries: int, keys: int, dtype: Any) -> Array:
-    """-inf for the keys that come after a query, else 0."""
+    """-inf for keys after the query, else 0."""
     return np.where(np.arange(keys) > np.arange(queries)[:, None], -np.inf, 0.0).astype(dtype)
 
 
@@ -80,8 +80,8 @@ def attend(
 ) -> tuple[Any, Any]:
     """``(softmax(scale · q kᵀ + bias) v, the softmax)``; the softmax is None for more than LARGE queries.
 
-    ``mask`` (batch, keys) is true for keys that count; ``keep`` (batch, heads, queries, keys) says which weights
-    dropout left, which ``kept`` multiplies.
+    ``mask`` (batch, keys) is true for real keys; ``keep`` (batch, heads, queries, keys) is true for the weights
+    that dropout keeps, which are multiplied by ``kept``.
     """
     (batch, time, heads, _), keys = q.shape, k.shape[1]
     groups = heads // k.shape[2]

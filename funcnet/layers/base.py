@@ -1,4 +1,4 @@
-"""The interface of every layer, and the one way by which a combinator reaches its children.
+"""The interface of every layer, and the functions through which combinators call their children.
 
 A layer is a triple of pure functions:
 
@@ -8,8 +8,8 @@ A layer is a triple of pure functions:
 
 ``vjp`` is the vector-Jacobian product: given the cotangent ``dy`` (the gradient of some scalar with
 respect to ``y``) it returns the gradients with respect to the parameters and the input. ``residuals``
-is whatever ``apply`` wants to hand over to it. Two triples in sequence are a triple again, so a whole
-network has one forward and one backward function. Nothing that is received is ever written to.
+is whatever ``apply`` keeps for it. Two triples in sequence are a triple again, so a whole network has
+one forward and one backward function. Arguments are never written to.
 
 Shapes exclude the batch axis and nest like the values they describe: ``(28, 28, 1)`` for one array,
 a tuple of shapes for a tuple of arrays, a dict for a dict.
@@ -79,10 +79,10 @@ class Context:
         return Context(self.train, self.key.fold(name))
 
     def draw(self) -> Key:
-        """The key for this layer's random numbers. A wrapper, whose inner layer has the same path and so
-        the same key, folds a word of its own: ``ctx.draw().fold("wrapper")``.
+        """The key for this layer's random numbers.
 
-        Raises   KeyRequired when the context has none
+        A wrapper has the same key as its inner layer, so it folds in another word: ``ctx.draw().fold("wrapper")``.
+        Raises   KeyRequired when the context has no key
         """
         if self.key is None:
             raise KeyRequired(
@@ -94,7 +94,7 @@ class Context:
 
 
 def check_key(key: Any) -> None:
-    """Refuse what is no key, such as a bare seed."""
+    """Refuse a value that is not a key, such as a bare seed."""
     if not isinstance(key, Key):
         raise FuncnetError(f"expected a key, such as fn.Key(0), got {key!r:.60}")
 
@@ -109,7 +109,7 @@ class Layer(Spec):
     kind: ClassVar[str] = "layer"
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
-        """``{name: Leaf}``, what the layer owns; nested by child in a combinator."""
+        """``{name: Leaf}``, the layer's params and state; nested by child in a combinator."""
         return {}
 
     @property
@@ -122,7 +122,7 @@ class Layer(Spec):
         raise TypeError(f"{type(self).__name__} does not define out_shape(in_shape)")
 
     def in_kinds(self, in_shape: Shape) -> Any:
-        """What the arrays of an input hold, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
+        """The kinds of the input's arrays, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
         return kinds_like(in_shape, "f")
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
@@ -146,7 +146,7 @@ class Layer(Spec):
 
     @property
     def triple(self) -> Triple:
-        """The three functions on their own."""
+        """The layer's three functions."""
         return Triple(self.init, self.apply, self.vjp)
 
     def __rshift__(self, other: Layer) -> Layer:
@@ -171,7 +171,7 @@ class Combinator(Layer):
         shapes, _ = self.wire(in_shape)
         kinds = kinds_like(in_shape, "f")
         for name, layer in self.children.items():
-            if shapes[name] == in_shape:  # what the combinator takes is what this child takes
+            if shapes[name] == in_shape:  # the combinator passes its input to this child
                 kinds = merged_kinds(kinds, layer.in_kinds(in_shape))
         return kinds
 
@@ -197,7 +197,7 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """What a listener hears after each call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``."""
+    """One call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``, as reported to a listener."""
 
     method: str
     path: str
@@ -208,7 +208,7 @@ class Call(NamedTuple):
 
 
 class Caller(Protocol):
-    """What stands between ``reach`` and a layer's method."""
+    """The interface of a caller, which makes the calls of ``reach``."""
 
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
         """The method's result."""
@@ -233,18 +233,18 @@ class _Listener:
 
 
 def path_of(names: Sequence[str]) -> str:
-    """The path of a layer reached by these names, of which a wrapper's and the root's are empty."""
+    """The path of a layer from the names of its ancestors and itself; the names of the root and wrappers are empty."""
     return "/".join(filter(None, names))
 
 
 def listen(notify: Callable[[Call], None]) -> contextlib.AbstractContextManager[None]:
-    """Tell ``notify`` of every call that goes through ``reach`` inside the block."""
+    """Report every call through ``reach`` inside the block to ``notify``."""
     return listen_with(_Listener(notify))
 
 
 @contextlib.contextmanager
 def listen_with(caller: Caller) -> Iterator[None]:
-    """Let ``caller`` make every call that goes through ``reach`` inside the block."""
+    """Let ``caller`` make every call through ``reach`` inside the block."""
     token = _listener.set(caller)
     try:
         yield
@@ -254,21 +254,21 @@ def listen_with(caller: Caller) -> Iterator[None]:
 
 @contextlib.contextmanager
 def listen_between(caller: Any) -> Iterator[None]:
-    """As ``listen_with``, for a caller that passes every call on to ``caller.outer``, who listened before."""
+    """As ``listen_with``, for a caller that passes every call on to the previous one, ``caller.outer``."""
     caller.outer = _listener.get()
     with listen_with(caller):
         yield
 
 
 def listening() -> bool:
-    """Whether somebody listens, so that layers must be reached one by one."""
+    """Whether there is a listener, which needs every call of a layer."""
     return _listener.get() is not None
 
 
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
-    """Call a method of a child: errors get its path, listeners hear of it.
+    """Call a method of a child: its name is added to the path of errors, and a listener makes the call.
 
-    The root of a network is reached under the empty name.
+    The root of a network has the empty name.
     """
     try:
         listener = _listener.get()
@@ -291,7 +291,7 @@ def out_shape_child(name: str, layer: Layer, in_shape: Shape) -> Shape:
 def init_child(
     name: str, layer: Layer, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32
 ) -> tuple[Params, State]:
-    """``init`` of a child, with its own key."""
+    """``init`` of a child, with the child's key."""
     made: tuple[Params, State] = returned(layer, "init", reach(name, layer, "init", key, in_shape, dtype), name)
     return made
 
@@ -299,7 +299,7 @@ def init_child(
 def apply_child(
     name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
 ) -> tuple[Value, State, Any]:
-    """``apply`` of a child, on its part of the params, the state and the key."""
+    """``apply`` of a child, on its part of the params and state, and with its key."""
     if name:
         params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
     result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)
@@ -310,7 +310,7 @@ def apply_child(
 
 
 def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-    """``vjp`` of a child, on its part of the params. An absent cotangent gives zeros and stays absent."""
+    """``vjp`` of a child, on its part of the params. A cotangent of None gives zero gradients and stays None."""
     if name:
         params = params.get(name, {})
     if dy is None:
@@ -323,13 +323,13 @@ def vjp_child(name: str, layer: Layer, params: Params, residuals: Any, dy: Value
 
 
 def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
-    """One dict of the children's dicts: under their names, the unnamed one's spread out, empty ones omitted."""
+    """One dict of the children's dicts, by name; an unnamed child's entries are merged in, empty dicts omitted."""
     whole: dict[str, Any] = {}
     for name, part in parts.items():
         entries = part if not name else {name: part} if part else {}
         for entry, content in entries.items():
             if entry in whole:
-                raise ShapeError(f"two parts are called {entry!r}; rename the child or parameter of that name")
+                raise ShapeError(f"two parts have the name {entry!r}; rename the child or parameter")
             whole[entry] = content
     return whole
 
@@ -340,7 +340,7 @@ def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
 def zeros_for(
     layer: Layer, in_shape: Shape, rows: int, dtype: npt.DTypeLike, zeros: Callable[..., Array] = np.zeros
 ) -> Value:
-    """A batch of zeros that a layer takes: floats of ``dtype``, integers or booleans; by ``zeros(shape, dtype)``."""
+    """A batch of zeros for a layer: floats of ``dtype``, integers or booleans, made by ``zeros(shape, dtype)``."""
     dtypes = {"f": dtype, "i": np.int64, "b": np.bool_}
 
     def made(shapes: Any, kinds: Any) -> Value:
@@ -354,12 +354,12 @@ def zeros_for(
 
 
 def count_parameters(leaves: Mapping[str, Any]) -> int:
-    """How many trained numbers the leaves hold, as a Python integer that cannot overflow."""
+    """The number of trained entries in the leaves, as a Python integer, which cannot overflow."""
     return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
 
 
 def check_total(leaves: Mapping[str, Any]) -> None:
-    """Refuse a network too large to allocate, before anything is.
+    """Refuse a network too large to allocate, before any allocation.
 
     Raises   ShapeError with the total
     """
@@ -414,11 +414,11 @@ def layer(
     vjp: Callable[..., tuple[Params, Value]],
     out_shape: Callable[[Shape], Shape],
 ) -> Layer:
-    """Three bare functions as a layer. It composes like any other; it refuses to serialise.
+    """Three bare functions as a layer. It composes like any other, but cannot be saved as JSON.
 
     ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
     residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
-    Raises   FuncnetError for functions of other parameters
+    Raises   FuncnetError for functions with other parameters
 
     >>> double = fn.layer(
     ...     init=lambda key, in_shape, dtype: ({}, {}),

@@ -1,7 +1,7 @@
 """Convolutions, channels last, and their transposes.
 
-What is called convolution here is, as everywhere in the field, a correlation: the kernel is not turned around.
-``correlation.py`` has the three products that a convolution and its backward pass are made of.
+As everywhere in deep learning, a convolution here is a correlation: the kernel is not flipped.
+``convolution_kernels.py`` has the three products of a convolution and its backward pass.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Convolution(Layer):
         return image_shape(self, in_shape, self.axes, self.groups)
 
     def windows(self, lengths: tuple[int, ...]) -> tuple[Window, ...]:
-        """Where the windows lie over an input of these lengths."""
+        """The windows over an input of these lengths."""
         return axes_of(self, lengths, self.kernel_size, self.strides, self.padding, self.dilation)
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Convolution(Layer):
 
 
 def plain(axes: tuple[Window, ...]) -> Axes:
-    """The windows as the kernels take them."""
+    """The windows as plain tuples, for the kernels."""
     return tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
@@ -97,7 +97,8 @@ def image_shape(layer: Layer, in_shape: Shape, axes: int, groups: int) -> tuple[
         raise ShapeError(f"expected inputs of shape {form}, got {shape}{hint}", layer=name)
     if shape[-1] % groups:
         raise ShapeError(
-            f"expected channels that {groups} groups divide, got {shape[-1]}; change groups or the channels", layer=name
+            f"expected channels divisible by {groups} groups, got {shape[-1]}; change groups or the channels",
+            layer=name,
         )
     return shape[:-1], shape[-1]
 
@@ -107,9 +108,9 @@ def image_shape(layer: Layer, in_shape: Shape, axes: int, groups: int) -> tuple[
 class Conv1D(Convolution):
     """Convolution over time: ``y[i] = Σ_k x[i · strides - before + k · dilation] @ weight[k] + bias``.
 
-    ``padding`` is "same" (as many outputs as inputs, divided by the strides), "valid" (none), "causal" (before
-    alone, so that no output sees a later input), a number for both ends, or ``((before, after),)``. With
-    ``groups`` the channels are cut into as many parts, each feeding its own part of the filters.
+    ``padding`` is "same" (time / strides outputs), "valid" (none), "causal" (only before, so that no output sees
+    a later input), a number for both ends, or ``((before, after),)``. ``groups`` splits the channels and the
+    filters into groups; each group of filters sees only its own channels.
 
     Input    (time, channels)
     Output   (windows, filters)
@@ -128,8 +129,8 @@ class Conv2D(Convolution):
     """Convolution over images: ``y[i, j] = Σ_kl x[i s - p + k d, j s - p + l d] @ weight[k, l] + bias``.
 
     s are the strides, d the dilation, p the padding before. ``padding`` is "same", "valid", a number for all four
-    sides, or ``((top, bottom), (left, right))``. With "same", an odd entry of padding comes after, as in TensorFlow;
-    ``groups`` as many as there are channels make it depthwise.
+    sides, or ``((top, bottom), (left, right))``. With "same", an odd entry of padding comes after, as in TensorFlow.
+    With one group per channel the convolution is depthwise.
 
     Input    (height, width, channels)
     Output   (windows, windows, filters)
@@ -197,12 +198,10 @@ class TransposedConvolution(Layer):
                     ".output_padding", f"must be smaller than the strides or the dilation, got {self.output_padding}"
                 )
         if self.padding == "same" and any(each(self.output_padding, self.axes)):
-            yield Problem(
-                ".output_padding", "is settled by padding 'same'; leave it out, or give the padding in numbers"
-            )
+            yield Problem(".output_padding", "is fixed by padding 'same'; leave it out, or give the padding as numbers")
 
     def windows(self, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Window, ...]]:
-        """The lengths of the output, and the windows over it of the convolution that this one transposes."""
+        """The lengths of the output, and the windows of the transposed convolution over it."""
         out, axes = [], []
         named = (
             each(getattr(self, name), self.axes) for name in ("kernel_size", "strides", "output_padding", "dilation")
@@ -222,7 +221,7 @@ class TransposedConvolution(Layer):
             if length < 1:
                 raise ShapeError(
                     f"expected an output of length 1 or more, got {length} over axis {i} of length {n}: padding "
-                    f"{(before, after)} cuts off everything; pad less",
+                    f"{(before, after)} removes all of it; pad less",
                     layer=type(self).__name__,
                 )
             out.append(length)
@@ -249,7 +248,7 @@ class TransposedConvolution(Layer):
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         x, axes = residuals
-        weight = params["weight"].swapaxes(-1, -2)  # as the convolution has it whose transpose this is
+        weight = params["weight"].swapaxes(-1, -2)  # the weight of the convolution that this layer transposes
         dparams = {"weight": correlate_weight(dy, x, weight.shape, axes, self.groups).swapaxes(-1, -2)}
         if self.use_bias:
             dparams["bias"] = np.sum(dy, axis=tuple(range(dy.ndim - 1)))
@@ -261,9 +260,9 @@ class TransposedConvolution(Layer):
 class ConvTranspose1D(TransposedConvolution):
     """The transpose of a convolution over time: ``y[i · strides - before + k · dilation] += x[i] @ weight[k]``.
 
-    Its forward pass is the backward pass of ``Conv1D``, and the other way round. ``padding`` is what that
-    convolution would pad, so it makes the output shorter; "same" gives ``strides`` outputs for each input.
-    ``output_padding`` adds entries at the end, to choose among the lengths that the convolution maps to one.
+    Its forward pass is the backward pass of ``Conv1D``, and vice versa. ``padding`` is the padding of that
+    convolution, so it makes the output shorter; "same" gives ``strides`` outputs for each input. ``output_padding``
+    adds entries at the end, to choose among the lengths that the convolution maps to the same length.
 
     Input    (time, channels)
     Output   ((time - 1) · strides + extent - before - after + output_padding, filters)

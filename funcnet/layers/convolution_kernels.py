@@ -1,8 +1,8 @@
-"""Sliding windows times weights, and the two adjoints: the kernels under every convolution.
+"""The kernels of the convolutions: sliding windows times weights, and its two adjoints.
 
-The windows of a block of images are laid out as the rows of a matrix that stays in cache, and multiplied by the
-weights in one product; nothing loops over pixels. ``axes`` holds for each spatial axis the plain tuple ``(size,
-stride, dilation, before, windows)``. Arrays are ``(batch, *lengths, channels)``, weights
+The windows of a block of images become the rows of a matrix that stays in cache, which is multiplied by the weights
+in one product, without loops over pixels. ``axes`` has for each spatial axis the plain tuple ``(size, stride,
+dilation, before, windows)``. Arrays are ``(batch, *lengths, channels)``, weights
 ``(*sizes, channels / groups, filters)``; group g of the channels feeds group g of the filters.
 """
 
@@ -27,7 +27,7 @@ def product(numbers: Iterable[int]) -> int:
 
 
 def blocks(batch: int, rows: int, row_size: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of the batch, and of the windows along the first axis, that make a matrix of some BLOCK entries."""
+    """Slices of the batch, and of the windows along the first axis, for matrices of about BLOCK entries."""
     images = max(BLOCK // max(rows * row_size, 1), 1)
     step = rows if rows * row_size <= BLOCK else max(BLOCK // row_size, 1)
     for first in range(0, batch, images):
@@ -36,10 +36,10 @@ def blocks(batch: int, rows: int, row_size: int) -> Iterator[tuple[slice, slice]
 
 
 def window_rows(x: Array, axes: Axes, groups: int, images: slice, rows: slice) -> Array:
-    """The windows of some images and rows as a matrix for each group: (groups, windows, taps * channels / groups)."""
+    """The windows of some images and rows, a matrix per group: (groups, windows, taps * channels / groups)."""
     lengths, channels = x.shape[1:-1], x.shape[-1]
     size, stride, dilation, before, _ = axes[0]
-    top = rows.start * stride - before  # the first entry along the first axis that these windows cover
+    top = rows.start * stride - before  # the first entry of these windows along the first axis
     bottom = (rows.stop - 1) * stride - before + (size - 1) * dilation + 1
     spans = [(top, bottom), *((-a[3], (a[4] - 1) * a[1] - a[3] + (a[0] - 1) * a[2] + 1) for a in axes[1:])]
     inside = [slice(min(max(low, 0), n), min(max(high, 0), n)) for (low, high), n in zip(spans, lengths, strict=True)]
@@ -68,7 +68,7 @@ def window_rows(x: Array, axes: Axes, groups: int, images: slice, rows: slice) -
 
 
 def grouped(weight: Array, groups: int) -> Array:
-    """The weights as a matrix for each group: (groups, taps * channels / groups, filters / groups)."""
+    """The weights, a matrix per group: (groups, taps * channels / groups, filters / groups)."""
     filters = weight.shape[-1]
     return np.ascontiguousarray(weight.reshape(-1, groups, filters // groups).transpose(1, 0, 2))
 
@@ -113,13 +113,13 @@ def correlate_weight(x: Array, dy: Array, sizes: tuple[int, ...], axes: Axes, gr
     flops=lambda dy, weight, lengths, axes, groups: 2 * math.prod(dy.shape[:-1]) * math.prod(weight.shape),
 )
 def correlate_input(dy: Array, weight: Array, lengths: tuple[int, ...], axes: Axes, groups: int) -> Array:
-    """``dx[i · stride - before + k · dilation] += dy[i] weight[k]ᵀ``, of these lengths: the transposed convolution."""
+    """``dx[i · stride - before + k · dilation] += dy[i] weight[k]ᵀ``, the transposed convolution, of these lengths."""
     sizes, filters = weight.shape[:-2], weight.shape[-1]
     inner = weight.shape[-2]
     channels = inner * groups
     extents = [(a[0] - 1) * a[2] + 1 for a in axes]
     if all(a[1] == 1 and a[3] < extent for a, extent in zip(axes, extents, strict=True)):
-        # with stride 1 it is a correlation again, with the weights turned around
+        # with stride 1 it is a correlation with flipped weights
         flipped = weight[(slice(None, None, -1),) * len(axes)].reshape(*sizes, inner, groups, filters // groups)
         order = (*range(len(axes)), len(axes) + 2, len(axes) + 1, len(axes))
         back = tuple(

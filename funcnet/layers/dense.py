@@ -101,7 +101,7 @@ class Bias(Layer):
 @register("scale")
 @frozen
 class Scale(Layer):
-    """Each feature of the last axis times a trained number: ``y = scale · x``.
+    """Each feature of the last axis multiplied by a trained number: ``y = scale · x``.
 
     Input    (*, n)
     Output   (*, n)

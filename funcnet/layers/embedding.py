@@ -1,4 +1,4 @@
-"""Vectors for indices, and what tells a sequence the order of its steps."""
+"""Embeddings of indices and of positions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from funcnet.spec.fields import frozen, positive
 class Embedding(Layer):
     """A trained vector for each index: ``y = weight[x]``.
 
-    The vector of ``padding_index`` starts at 0 and is never trained.
+    The vector of ``padding_index`` is always 0 and is never trained.
 
     Input    (*,) integers from 0 to size - 1, or the pair of (time,) and a mask (time,)
     Output   (*, features), with the mask if there was one
@@ -64,7 +64,7 @@ class Embedding(Layer):
             at = tuple(np.argwhere(~np.asarray(fits))[0].tolist())
             return DataError(
                 f"expected indices from 0 to {self.size - 1}, got {x[at]} in {place(at)}; "
-                "make size larger, or look at what encoded them",
+                "make size larger, or check the encoding",
                 layer="Embedding",
             )
 
@@ -84,7 +84,7 @@ class Embedding(Layer):
 
 @frozen
 class Positions(Layer):
-    """Base of the layers that mark the steps of a sequence, with or without a mask."""
+    """Base of the position embeddings, for sequences with or without a mask."""
 
     def in_kinds(self, in_shape: Shape) -> Any:
         return kinds_of_sequence(in_shape)
@@ -94,10 +94,10 @@ class Positions(Layer):
         return in_shape
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ShapeError for a (time, features) that does not fit."""
+        """Raise ShapeError for a shape (time, features) that does not fit."""
 
     def marked(self, params: Params, x: Array, start: int = 0) -> Array:
-        """x (batch, time, features), its first step at position ``start``, with its positions."""
+        """x (batch, time, features) with its positions embedded, the first step at position ``start``."""
         raise TypeError(f"{type(self).__name__} does not define marked(params, x, start)")
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
@@ -142,7 +142,7 @@ class LearnedPositions(Positions):
 
 
 def sinusoid(positions: Array, features: int) -> Array:
-    """``sin(p / 10000^(2i/n))`` in the even columns, the cosines in the odd ones, for each position p."""
+    """``sin(p / 10000^(2i/n))`` in the even columns and the cosines in the odd ones, a row for each position p."""
     pairs = -(-features // 2)
     angles = positions[:, None] * np.exp(np.arange(pairs) * (-2.0 * math.log(10000.0) / features))
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(positions), 2 * pairs)[:, :features]
@@ -175,9 +175,9 @@ def rotation(positions: Array, features: int, base: float) -> tuple[Array, Array
 
 
 def rotate(x: Array, cos: Array, sin: Array, interleaved: bool) -> Array:
-    """Each pair of features (a, b) turned to ``(a cos - b sin, b cos + a sin)``; features beyond the angles stay.
+    """Each pair of features (a, b) rotated to ``(a cos - b sin, b cos + a sin)``; further features are unchanged.
 
-    Pairs are the two halves of the features, or with ``interleaved`` neighbours. Turning back is ``-sin``.
+    Pairs are features i and i + n/2, or with ``interleaved`` neighbours. ``-sin`` gives the inverse rotation.
     """
     turned = 2 * cos.shape[-1]
     part, rest = x[..., :turned], x[..., turned:]
@@ -193,15 +193,16 @@ def rotate(x: Array, cos: Array, sin: Array, interleaved: bool) -> Array:
 @register("rotary_positions")
 @frozen
 class RotaryPositions(Positions):
-    """Pairs of features turned by an angle that grows with the position, so that products see differences of it.
+    """Rotary position embedding (RoPE): pairs of features rotated by an angle proportional to the position.
 
     ``(a, b)`` becomes ``(a cos φ - b sin φ, b cos φ + a sin φ)``, ``φ = t · base^(-2i/n)`` for the i-th pair: features
-    i and i + n/2 as in GPT-NeoX, or with ``interleaved`` 2i and 2i + 1. ``features`` are turned, by default all.
+    i and i + n/2 as in GPT-NeoX, or with ``interleaved`` 2i and 2i + 1. The first ``features`` are rotated, by default
+    all. Products of rotated queries and keys depend only on the difference of their positions.
 
     Input    (time, n), or the pair with a mask (time,)
     Output   the same shape
-    VJP      dx is dy turned back
-    Raises   ShapeError for an odd number of features, or fewer than are to be turned
+    VJP      dx is dy rotated back
+    Raises   ShapeError for an odd number of features, or fewer than ``features``
     Source   Su et al. (2021)
     """
 
@@ -217,7 +218,7 @@ class RotaryPositions(Positions):
         turned = shape[-1] if self.features is None else self.features
         if turned % 2 or turned > shape[-1]:
             raise ShapeError(
-                f"expected an even number of features, {turned} or more, got shape {shape}; they are turned in pairs",
+                f"expected an even number of features, {turned} or more, got shape {shape}; they are rotated in pairs",
                 layer="RotaryPositions",
             )
 
@@ -232,7 +233,7 @@ class RotaryPositions(Positions):
         return rotate(x, cos, sin, self.interleaved)
 
     def unmarked(self, dy: Array) -> Array:
-        """The cotangent of x for that of ``marked(x)``."""
+        """The cotangent of x, given that of ``marked(x)``."""
         cos, sin = self.angles(dy, dy.shape[-2])
         return rotate(dy, cos, -sin, self.interleaved)
 

@@ -16,12 +16,12 @@ from funcnet.spec.fields import fraction, frozen, non_negative
 
 @frozen
 class Masking(Layer):
-    """Base of the layers that set parts of their input to 0 in training; a subclass says which parts fall together."""
+    """Base of the layers that set parts of their input to 0 in training; a subclass gives the shape of the mask."""
 
     rate: float = field(validator=fraction)
 
     def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the mask for an input of a shape, with the batch axis."""
+        """The shape of the mask for a batch of a shape, 1 along axes that are masked together."""
         raise TypeError(f"{type(self).__name__} does not define mask_shape(shape)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
@@ -46,7 +46,7 @@ class Masking(Layer):
 @register("dropout")
 @frozen
 class Dropout(Masking):
-    """In training each entry is 0 with probability ``rate``, the others grow by 1 / (1 - rate).
+    """In training each entry becomes 0 with probability ``rate``; the others are multiplied by 1 / (1 - rate).
 
     Input    any shape
     Output   the same shape; in evaluation the input itself
@@ -69,7 +69,7 @@ class Dropout(Masking):
 @register("spatial_dropout")
 @frozen
 class SpatialDropout(Masking):
-    """In training each feature of a sample is 0 at all its positions with probability ``rate``, as in Dropout.
+    """In training each feature of a sample becomes 0 at all its positions with probability ``rate``, as in Dropout.
 
     Input    (*, n)
     Output   (*, n)
@@ -88,9 +88,9 @@ class SpatialDropout(Masking):
 @register("stochastic_depth")
 @frozen
 class StochasticDepth(Masking):
-    """In training a whole sample is 0 with probability ``rate``, the others grow by 1 / (1 - rate).
+    """In training a whole sample becomes 0 with probability ``rate``; the others are multiplied by 1 / (1 - rate).
 
-    At the end of a Residual's layer, so that the sample takes the shortcut alone.
+    Put it at the end of a Residual's layer, so that the sample takes only the shortcut.
     VJP      dx = mask / (1 - rate) · dy
     Raises   KeyRequired in training without a key
     Source   Huang et al. (2016), in the inverted form
@@ -103,7 +103,7 @@ class StochasticDepth(Masking):
 @register("gaussian_noise")
 @frozen
 class GaussianNoise(Layer):
-    """In training ``y = x + noise``, normal with mean 0 and the given deviation.
+    """In training ``y = x + noise``, normal with mean 0 and the given standard deviation.
 
     Input    any shape
     Output   the same shape; in evaluation the input itself

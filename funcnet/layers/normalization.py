@@ -21,14 +21,14 @@ momentum_range = Range("between 0 and 1", lambda value: 0.0 <= value <= 1.0, min
 @register("batch_norm")
 @frozen
 class BatchNorm(Layer):
-    """Each feature shifted and scaled to mean 0 and variance 1, then to a learnt mean and scale.
+    """Each feature normalized to mean 0 and variance 1 over the batch, then to a trained mean and scale.
 
     ``x̂ = (x - mean) / √(var + eps)``,   ``y = scale · x̂ + bias``
 
-    In training mean and (biased) variance are those of the batch, over every axis but the last; the
+    In training, mean and (biased) variance are those of the batch, over every axis but the last; the
     running ones move towards them: ``new = momentum · old + (1 - momentum) · batch``, with the unbiased
-    variance, as in PyTorch (whose ``momentum`` is one minus this). Evaluation uses the running ones, and
-    with ``frozen`` so does training, which leaves them as they are.
+    variance, as in PyTorch (whose ``momentum`` is one minus this). Evaluation uses the running ones. With
+    ``frozen``, training uses them, too, and does not change them.
 
     Input    (*, n)
     Output   (*, n)
@@ -103,14 +103,14 @@ class BatchNorm(Layer):
 
 
 def normalized(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value]:
-    """``x̂ = (x - mean) r`` and ``r = 1 / √(var + eps)`` over some axes, the mean first."""
+    """``x̂ = (x - mean) r`` and ``r = 1 / √(var + eps)``, mean and variance over some axes."""
     centred = x - np.mean(x, axis=axes, keepdims=True)
     r = 1.0 / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + eps)
     return centred * r, r
 
 
 def normalized_vjp(x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> Value:
-    """``dx = r (g - mean(g) - x̂ mean(x̂ g))``: what is left of g once its mean and its part along x̂ are taken off."""
+    """``dx = r (g - mean(g) - x̂ mean(x̂ g))``: g without its mean and its component along x̂."""
     mean, along = np.mean(g, axis=axes, keepdims=True), np.mean(x_hat * g, axis=axes, keepdims=True)
     return r * (g - mean - x_hat * along)
 
@@ -119,7 +119,7 @@ def normalized_vjp(x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> V
 class Normalization(Layer):
     """Base of the normalizations within each sample: ``y = scale · x̂ + bias``.
 
-    A subclass says over which axes it normalizes. VJP: with g = scale · dy, dscale = Σ x̂ dy, dbias = Σ dy, and dx as in
+    A subclass gives the axes to normalize over. VJP: with g = scale · dy, dscale = Σ x̂ dy, dbias = Σ dy, and dx as in
     ``normalized_vjp``.
     """
 
@@ -142,7 +142,7 @@ class Normalization(Layer):
         return normalized(x, axes, self.eps)
 
     def normalize_vjp(self, x_hat: Value, r: Value, g: Value, axes: tuple[int, ...]) -> Value:
-        """The cotangent of x for that of x̂"""
+        """The cotangent of x, given that of x̂"""
         return normalized_vjp(x_hat, r, g, axes)
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
@@ -178,13 +178,13 @@ class Normalization(Layer):
 @register("layer_norm")
 @frozen
 class LayerNorm(Normalization):
-    """Each sample (and time step, pixel, …) by itself to mean 0 and variance 1 over its features.
+    """Each sample (and time step, pixel, …) normalized to mean 0 and variance 1 over its features.
 
     ``x̂ = (x - mean) / √(var + eps)``,   ``y = scale · x̂ + bias``; over the last axis, or the last ``axes``.
 
     Input    (*, n)
     Output   (*, n)
-    Params   scale (n,), bias (n,); of the last ``axes`` axes' shape
+    Params   scale (n,), bias (n,); in general the shape of the last ``axes`` axes
     VJP      with g = scale · dy: dx = r (g - mean(g) - x̂ mean(x̂ g)),   dscale = Σ x̂ dy,   dbias = Σ dy
     Raises   ShapeError for an input with fewer axes
     Source   Ba et al. (2016)
@@ -197,7 +197,7 @@ class LayerNorm(Normalization):
         if len(shape) < self.axes:
             raise ShapeError(
                 f"expected an input of {self.axes} or more axes after the batch axis for axes={self.axes}, "
-                f"got shape {shape}; normalize over fewer",
+                f"got shape {shape}; normalize over fewer axes",
                 layer=type(self).__name__,
             )
         return shape[-self.axes :]
@@ -209,7 +209,7 @@ class LayerNorm(Normalization):
 @register("rms_norm")
 @frozen
 class RMSNorm(LayerNorm):
-    """Each sample divided by the root of its mean square over the features: ``y = scale · x / √(mean(x²) + eps)``.
+    """Each sample divided by the root mean square of its features: ``y = scale · x / √(mean(x²) + eps)``.
 
     Input    (*, n)
     Output   (*, n)
@@ -236,12 +236,12 @@ class RMSNorm(LayerNorm):
 @register("group_norm")
 @frozen
 class GroupNorm(Normalization):
-    """Each sample to mean 0 and variance 1 over all positions and one group of features at a time.
+    """Each sample normalized to mean 0 and variance 1, over all positions and one group of features at a time.
 
     Input    (*, n)
     Output   (*, n)
     Params   scale (n,), bias (n,)
-    VJP      as LayerNorm's, the means over positions and the features of a group
+    VJP      as LayerNorm's, with the means over positions and the features of a group
     Raises   ShapeError for features that the groups do not divide, and for groups of a single value
     Source   Wu and He (2018)
     """
@@ -257,7 +257,7 @@ class GroupNorm(Normalization):
         shape = array_shape(self, in_shape, least_axes=1)
         if shape[-1] % self.groups:
             raise ShapeError(
-                f"expected features that {self.groups} groups divide, got {shape[-1]}; change groups or the features",
+                f"expected features divisible by {self.groups} groups, got {shape[-1]}; change groups or the features",
                 layer="GroupNorm",
             )
         if math.prod(shape) == self.groups:
@@ -276,13 +276,13 @@ class GroupNorm(Normalization):
 @register("instance_norm")
 @frozen
 class InstanceNorm(Normalization):
-    """Each feature of each sample to mean 0 and variance 1 over its positions.
+    """Each feature of each sample normalized to mean 0 and variance 1 over its positions.
 
     Input    (positions, …, n)
     Output   (positions, …, n)
     Params   scale (n,), bias (n,)
-    VJP      as LayerNorm's, the means over positions
-    Raises   ShapeError for an input without positions, whose every feature would be 0
+    VJP      as LayerNorm's, with the means over positions
+    Raises   ShapeError for an input with fewer than 2 positions, whose features would all become 0
     Source   Ulyanov et al. (2016)
     """
 

@@ -1,4 +1,4 @@
-"""Pooling, channels last: the maximum or the mean of windows, of everything, or of a given number of parts."""
+"""Pooling, channels last: the maximum or mean over windows, over all positions, or over a given number of parts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Axes = tuple[tuple[int, ...], ...]
 """For each spatial axis ``(size, stride, dilation, before, windows)``"""
 
 
-# ----- kernels: a loop over the taps of a window, each a strided slice of everything ---------------------------
+# ----- kernels: a loop over the taps of the windows, each a strided slice of the input -------------------------
 
 
 def tap_slices(axes: Axes) -> list[tuple[slice, ...]]:
-    """For each tap of the windows, in row-major order, the slices of the padded input that it covers."""
+    """For each tap of the windows, in row-major order, its slices of the padded input."""
     return [
         (
             slice(None),
@@ -37,7 +37,7 @@ def tap_slices(axes: Axes) -> list[tuple[slice, ...]]:
 
 
 def padded_input(x: Array, axes: Axes, value: float) -> Array:
-    """x with a margin of a value, as far as the windows reach."""
+    """x padded with a value, as far as the windows reach."""
     reach = [(a[4] - 1) * a[1] + (a[0] - 1) * a[2] + 1 for a in axes]
     lengths = [max(far, n + a[3]) for far, n, a in zip(reach, x.shape[1:], axes, strict=False)]
     if all(a[3] == 0 and n == x.shape[i + 1] for i, (n, a) in enumerate(zip(lengths, axes, strict=True))):
@@ -48,7 +48,7 @@ def padded_input(x: Array, axes: Axes, value: float) -> Array:
 
 
 def input_part(dx: Array, lengths: tuple[int, ...], axes: Axes) -> Array:
-    """What of the cotangent of the padded input belongs to the input."""
+    """The part of the padded input's cotangent that belongs to the input."""
     return dx[(slice(None), *(slice(a[3], a[3] + n) for n, a in zip(lengths, axes, strict=True)))]
 
 
@@ -63,7 +63,7 @@ def pool_pieces(batch: int, size: int) -> list[slice]:
     flops=lambda x, axes: 2 * math.prod(x.shape) * math.prod(a[0] for a in axes) // math.prod(a[1] for a in axes),
 )
 def max_pool(x: Array, axes: Axes) -> tuple[Array, Array]:
-    """The maximum of each window, and the number of the first tap that has it."""
+    """The maximum of each window, and the index of the first tap that has it."""
     slices = tap_slices(axes)
     y = np.empty((x.shape[0], *(a[4] for a in axes), x.shape[-1]), x.dtype)
     tap = np.zeros(y.shape, np.uint8 if len(slices) < 256 else np.int32)
@@ -148,13 +148,13 @@ class Pool(Layer):
         yield from padding_problems(".padding", self.padding, self.axes, causal=self.axes == 1)
 
     def windows(self, lengths: tuple[int, ...]) -> tuple[Window, ...]:
-        """Where the windows lie over an input of these lengths; each must hold an entry of it."""
+        """The windows over an input of these lengths; each must contain an entry of it."""
         strides = self.pool_size if self.strides is None else self.strides
         axes = axes_of(self, lengths, self.pool_size, strides, self.padding, self.dilation, self.ceil_mode)
         for i, (axis, n) in enumerate(zip(axes, lengths, strict=True)):
             if not inside(axis, n).any(axis=1).all():
                 raise ShapeError(
-                    f"expected every window to hold an entry of the input, got one all in the padding of axis {i}: "
+                    f"expected every window to contain an entry of the input, got one all in the padding of axis {i}: "
                     f"padding {(axis.before, axis.after)}, window {axis.size}; pad less",
                     layer=type(self).__name__,
                 )
@@ -165,13 +165,13 @@ class Pool(Layer):
         return (*(axis.windows for axis in self.windows(lengths)), channels)
 
     def plain(self, lengths: tuple[int, ...]) -> tuple[tuple[Window, ...], Axes]:
-        """The windows, and as the kernels take them."""
+        """The windows, and the same as plain tuples, for the kernels."""
         axes = self.windows(lengths)
         return axes, tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
 def inside(axis: Window, length: int, padding: int = 0) -> Array:
-    """For each window and tap along an axis, whether it lies in the input, or in so much of the padding after it."""
+    """For each window and tap along an axis, whether it is in the input, or within ``padding`` entries after it."""
     starts = np.arange(axis.windows)[:, None] * axis.stride - axis.before
     at = starts + np.arange(axis.size) * axis.dilation
     return (at >= (-axis.before if padding else 0)) & (at < length + padding)
@@ -199,7 +199,7 @@ class AveragePool(Pool):
     count_padding: bool = True
 
     def shares(self, axes: tuple[Window, ...], lengths: tuple[int, ...], x: Array) -> Array:
-        """One over the entries that count in each window, in x's dtype: (windows, …, 1)."""
+        """1 / count for each window, in x's dtype: (windows, …, 1)."""
         counts = np.ones(())
         for axis, n in zip(axes, lengths, strict=True):
             own = inside(axis, n, axis.after).sum(axis=1) if self.count_padding and axis.before + axis.after else None
@@ -223,8 +223,8 @@ class AveragePool(Pool):
 class MaxPool1D(MaxPool):
     """The maximum of windows over time: ``y[i] = max_k x[i · strides - before + k · dilation]``.
 
-    ``strides`` are the pool size by default. ``padding`` is "valid", "same", "causal", a number, or pairs; what is
-    padded never is the maximum. With ``ceil_mode`` a last window may hang over the end.
+    ``strides`` are the pool size by default. ``padding`` is "valid", "same", "causal", a number, or pairs; padding
+    is never the maximum. With ``ceil_mode`` a last window may extend beyond the end.
 
     Input    (time, channels)
     Output   (windows, channels)
@@ -238,7 +238,7 @@ class MaxPool1D(MaxPool):
 @register("max_pool_2d")
 @frozen
 class MaxPool2D(MaxPool):
-    """The maximum of windows; as ``MaxPool1D`` over 2 axes, ties going to the first in row-major order.
+    """The maximum of windows; as ``MaxPool1D`` over 2 axes. Ties go to the first entry in row-major order.
 
     Input    (height, width, channels)
     Output   (windows, windows, channels)
@@ -252,7 +252,7 @@ class MaxPool2D(MaxPool):
 @register("max_pool_3d")
 @frozen
 class MaxPool3D(MaxPool):
-    """The maximum of windows; as ``MaxPool1D`` over 3 axes, ties going to the first in row-major order.
+    """The maximum of windows; as ``MaxPool1D`` over 3 axes. Ties go to the first entry in row-major order.
 
     Input    (depth, height, width, channels)
     Output   (windows, windows, windows, channels)
@@ -268,8 +268,8 @@ class MaxPool3D(MaxPool):
 class AveragePool1D(AveragePool):
     """The mean of windows over time: ``y[i] = Σ_k x[i · strides - before + k · dilation] / count``.
 
-    ``count`` is the size of the window, or without ``count_padding`` how much of it lies in the input; what a last
-    window of ``ceil_mode`` has beyond the padding never counts, as in PyTorch. Otherwise as ``MaxPool1D``.
+    ``count`` is the size of the window, or without ``count_padding`` its number of entries in the input. Entries of a
+    last window of ``ceil_mode`` beyond the padding never count, as in PyTorch. Otherwise as ``MaxPool1D``.
 
     Input    (time, channels)
     Output   (windows, channels)
@@ -308,12 +308,12 @@ class AveragePool3D(AveragePool):
     axes: ClassVar[int] = 3
 
 
-# ----- everything, or a number of parts ------------------------------------------------------------------------
+# ----- global and adaptive pooling, upsampling -----------------------------------------------------------------
 
 
 @frozen
 class GlobalPool(Layer):
-    """Base of the pooling over all positions, however many axes they have."""
+    """Base of the pooling over all positions, along any number of axes."""
 
     def out_shape(self, in_shape: Shape) -> Shape:
         shape = array_shape(self, in_shape, least_axes=1)
@@ -368,7 +368,7 @@ class GlobalAveragePool(GlobalPool):
 
 
 def resample(x: Array, matrices: tuple[Array, ...]) -> Array:
-    """Every spatial axis times a matrix (new length, old length)."""
+    """Every spatial axis multiplied by a matrix (new length, old length)."""
     for axis, matrix in enumerate(matrices, 1):
         before, n, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
         flat = x.reshape(math.prod(before), n, math.prod(after))
@@ -378,10 +378,10 @@ def resample(x: Array, matrices: tuple[Array, ...]) -> Array:
 
 @frozen
 class Resampling(Layer):
-    """Base of the layers that give every spatial axis another length, by a matrix for each."""
+    """Base of the layers that change the length of every spatial axis, by one matrix per axis."""
 
     def matrix(self, length: int, i: int, axes: int) -> Array:
-        """How an axis of a length becomes another: (new length, length)."""
+        """The matrix (new length, length) for axis i of ``axes``."""
         raise TypeError(f"{type(self).__name__} does not define matrix(length, i, axes)")
 
     def matrices(self, x: Array) -> tuple[Array, ...]:
@@ -464,8 +464,8 @@ class AdaptiveAveragePool3D(AdaptiveAveragePool):
 class Upsample(Resampling):
     """Every spatial axis ``scale`` times as long: each entry repeated, or "linear" between neighbours.
 
-    On images "linear" is bilinear. The centre of output i lies at ``(i + 1/2) / scale - 1/2`` of the input, held
-    within its ends: PyTorch's ``align_corners=False``. ``scale`` is one number or one for each axis.
+    On images "linear" is bilinear. The centre of output i is at ``(i + 1/2) / scale - 1/2`` of the input, clipped to
+    its ends: PyTorch's ``align_corners=False``. ``scale`` is one number or one for each axis.
 
     Input    (…, n) with one spatial axis or more
     Output   (… · scale, n)

@@ -1,7 +1,7 @@
-"""Recurrent layers over whole sequences, and each as a cell, one step of it.
+"""Recurrent layers over whole sequences, and their cells, which do one step.
 
-A cell takes ``(x, carry)`` and gives ``(y, carry)``; its equations stand here. A sequence layer has the same params,
-projects all steps' inputs in one product, and leaves the loop over time to ``scans.py``.
+A cell maps ``(x, carry)`` to ``(y, carry)``; its docstring has the equations. A sequence layer has the same params,
+projects the inputs of all steps in one product, and leaves the loop over time to ``recurrent_kernels.py``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Carry = tuple[Array, ...]
 class Cell(Layer):
     """Base of the cells: one step of a recurrent layer.
 
-    A subclass has the number of its gates, whether its carry is a pair, and ``step`` and ``step_vjp``.
+    A subclass defines the number of gates, whether the carry is a pair, ``step`` and ``step_vjp``.
     """
 
     gates: ClassVar[int] = 1
@@ -43,11 +43,11 @@ class Cell(Layer):
 
     @property
     def carry_shape(self) -> Shape:
-        """The shape of the carry: ``(units,)``, or two of them."""
+        """The shape of the carry: ``(units,)``, or a pair of it."""
         return ((self.units,), (self.units,)) if self.pair else (self.units,)
 
     def owned(self, features: int) -> dict[str, Any]:
-        """The leaves for inputs of so many features."""
+        """The leaves for inputs with a number of features."""
         wide = self.gates * self.units
         leaves = {
             "weight": Leaf((features, wide), self.weight_init),
@@ -60,7 +60,7 @@ class Cell(Layer):
         return params["bias"] if self.use_bias else None
 
     def step(self, params: Params, z: Array, carry: Carry) -> tuple[Carry, Any]:
-        """The new carry, whose first array is the output, and what ``step_vjp`` needs."""
+        """The new carry, whose first array is the output, and the residuals for ``step_vjp``."""
         raise TypeError(f"{type(self).__name__} does not define step(params, z, carry)")
 
     def step_vjp(self, params: Params, saved: Any, dcarry: Carry) -> tuple[Params, Array, Carry]:
@@ -68,13 +68,14 @@ class Cell(Layer):
         raise TypeError(f"{type(self).__name__} does not define step_vjp(params, saved, dcarry)")
 
     def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
-        """``step`` at every step of x (time, batch, n): the states (time + 1, batch, units), the first given; the last
-        carry; and what ``scan_vjp`` needs.
+        """``step`` at every step of x (time, batch, n): ``(states, last carry, residuals for scan_vjp)``.
+
+        The states are (time + 1, batch, units); the first is the given one.
         """
         raise TypeError(f"{type(self).__name__} does not define scan(params, x, carry, mask)")
 
     def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
-        """As ``step_vjp`` for all steps; the cotangent of z by gates, (gates, time, batch, units)."""
+        """As ``step_vjp``, for all steps; the cotangent of z is (gates, time, batch, units)."""
         raise TypeError(f"{type(self).__name__} does not define scan_vjp(params, saved, dy, dcarry, mask)")
 
     def features(self, in_shape: Shape) -> int:
@@ -204,14 +205,14 @@ class GRUCell(Cell):
     """One step of the gated recurrent unit: ``h' = (1 - z) n + z h``.
 
     ``r, z = σ(x_r + h_r), σ(x_z + h_z)`` and ``n = tanh(x_n + r h_n)``, where x and h with a subscript are the parts
-    of ``x @ weight + bias`` and ``h @ recurrent_weight`` in this order, as in PyTorch; h_n has a bias of its own.
+    of ``x @ weight + bias`` and ``h @ recurrent_weight`` in this order, as in PyTorch; h_n has a separate bias.
     Without ``reset_after`` it is the original, ``n = tanh(x_n + (r h) @ recurrent_weight_n)``.
 
     Input    ((n,), (units,)): x and the carry h
     Output   ((units,), (units,)): h' twice, as output and as carry
     Params   weight (n, 3 units), recurrent_weight (units, 3 units), bias (3 units,), recurrent_bias (units,)
     VJP      dn = (1 - z) dh',   dz = (h - n) dh',   dr = h_n d(r h_n),   and z dh' goes on
-    Source   Cho et al. (2014); ``reset_after`` as in the version of cuDNN and PyTorch
+    Source   Cho et al. (2014); ``reset_after`` as in cuDNN and PyTorch
     """
 
     gates: ClassVar[int] = 3
@@ -276,7 +277,7 @@ class GRUCell(Cell):
 
 
 def nothing(x: Array, units: int) -> Array:
-    """Zeros (batch, units) beside x (batch, n)."""
+    """Zeros (batch, units) for the batch of x (batch, n)."""
     return np.broadcast_to(np.zeros_like(x[:, :1]), (x.shape[0], units))
 
 
@@ -297,7 +298,7 @@ def together(parts: Array) -> Array:
 
 
 def over_steps(h: Array, dz: Array) -> Array:
-    """``Σ_t h_tᵀ dz_t`` in one product a gate, h_t what step t multiplied its weight with."""
+    """``Σ_t h_tᵀ dz_t`` in one product per gate; h_t is the array that step t multiplies with the weight."""
     return together(np.matmul(rows(h).T, rows(dz)))
 
 
@@ -327,7 +328,7 @@ class Recurrent(Layer):
 
     @property
     def cell(self) -> Cell:
-        """One step of this layer, with the same params."""
+        """The cell of this layer, with the same params."""
         return self.cell_class(**{f.name: getattr(self, f.name) for f in fields(self.cell_class)})
 
     def parts(self, in_shape: Shape) -> tuple[tuple[int, ...], bool]:
@@ -376,7 +377,7 @@ class Recurrent(Layer):
         return (y, carry) if self.carry else y, state, (steps, steps_mask, saved)
 
     def turned(self, x: Array) -> Array:
-        """``(batch, time, …)`` as ``(time, batch, …)`` in the order in which the layer runs."""
+        """``(batch, time, …)`` as ``(time, batch, …)``, in the order of the layer's steps."""
         steps = np.swapaxes(x, 0, 1)
         return steps[::-1] if self.reverse else steps
 
@@ -418,8 +419,8 @@ class RNN(Recurrent):
     VJP      that of the cell, from the last step to the first
     Source   Elman (1990)
 
-    With ``reverse`` it runs from the end; outputs stay in the input's order. Steps that a mask leaves out keep the
-    carry as it was and give 0.
+    With ``reverse`` it runs from the end; outputs stay in the input's order. Masked steps leave the carry unchanged
+    and output 0.
     """
 
     cell_class: ClassVar[type[Cell]] = RNNCell
@@ -430,7 +431,7 @@ class RNN(Recurrent):
 @register("lstm")
 @frozen
 class LSTM(Recurrent):
-    """Long short-term memory over sequences: ``LSTMCell``, which has the equations, at every step.
+    """Long short-term memory over sequences: ``LSTMCell`` at every step; see there for the equations.
 
     Input    (time, n), or the pair with a mask (time,); with ``carry`` the pair of that and the first carry (h, c)
     Output   (time, units), with the mask if there was one; without ``return_sequences`` (units,), the last real step;
@@ -439,8 +440,8 @@ class LSTM(Recurrent):
     VJP      that of the cell, from the last step to the first
     Source   Hochreiter and Schmidhuber (1997)
 
-    With ``reverse`` it runs from the end; outputs stay in the input's order. Steps that a mask leaves out keep the
-    carry as it was and give 0.
+    With ``reverse`` it runs from the end; outputs stay in the input's order. Masked steps leave the carry unchanged
+    and output 0.
 
     >>> fn.LSTM(32).out_shape((20, 8))
     (20, 32)
@@ -454,7 +455,7 @@ class LSTM(Recurrent):
 @register("gru")
 @frozen
 class GRU(Recurrent):
-    """The gated recurrent unit over sequences: ``GRUCell``, which has the equations, at every step.
+    """The gated recurrent unit over sequences: ``GRUCell`` at every step; see there for the equations.
 
     Input    (time, n), or the pair with a mask (time,); with ``carry`` the pair of that and the first carry
     Output   (time, units), with the mask if there was one; without ``return_sequences`` (units,), the last real step;
@@ -463,8 +464,8 @@ class GRU(Recurrent):
     VJP      that of the cell, from the last step to the first
     Source   Cho et al. (2014)
 
-    With ``reverse`` it runs from the end; outputs stay in the input's order. Steps that a mask leaves out keep the
-    carry as it was and give 0.
+    With ``reverse`` it runs from the end; outputs stay in the input's order. Masked steps leave the carry unchanged
+    and output 0.
     """
 
     cell_class: ClassVar[type[Cell]] = GRUCell

@@ -1,12 +1,11 @@
 """The loops over time of the recurrent layers, and their backward passes.
 
-Sequences ``x`` (time, batch, features) come in the order in which they run. ``hidden`` (time + 1, batch, units) holds
-the state that each step begins with, and that after the last; ``saved`` (time, what, batch, units) what else the
-backward pass needs of a step, in one piece of memory. Where ``mask`` (time, batch, 1) is false the carry stays as it
-is.
+Sequences ``x`` (time, batch, features) are in the order of the loop. ``hidden`` (time + 1, batch, units) has the
+state before each step, and the state after the last. ``saved`` (time, parts, batch, units) has the other residuals of
+each step, in one array. Where ``mask`` (time, batch, 1) is false, the carry is unchanged.
 
-A step is a few dozen calls on small arrays, so gates that are treated alike share a call, and a sigmoid is
-``tanh(x / 2) / 2 + 1 / 2``, since one call does the tanh of all gates.
+A step is a few dozen calls on small arrays, so gates with the same function share a call, and a sigmoid is computed
+as ``tanh(x / 2) / 2 + 1 / 2``, so that one call computes the tanh of all gates.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def backward_flops(dy: Array, recurrent: Array) -> int:
 
 
 def by_gate(weight: Array, gates: int) -> Array:
-    """``(n, gates · units)`` as ``(gates, n, units)``: a product for each gate is small enough to stay in the cache."""
+    """``(n, gates · units)`` as ``(gates, n, units)``: the product of one gate is small enough to stay in cache."""
     return np.ascontiguousarray(np.swapaxes(weight.reshape(len(weight), gates, -1), 0, 1))
 
 
@@ -40,9 +39,10 @@ def projected(x: Array, weight: Array, gates: int) -> Array:
 
 
 def memory(z: Array, parts: int) -> tuple[Array, Array]:
-    """Memory for hidden and for so many parts of saved: one block, which the allocator keeps for the next call.
+    """Memory for ``hidden`` and for ``saved`` with a number of parts, in one block.
 
-    It gives back to the system what is more than twice the largest block, to be cleared and mapped again.
+    The allocator keeps the block for the next call. Memory beyond twice its largest block goes back to the system, and
+    would have to be mapped and cleared anew.
     """
     _, time, batch, units = z.shape
     block = np.empty((time + 1 + parts * time, batch, units), z.dtype)
@@ -53,7 +53,7 @@ def memory(z: Array, parts: int) -> tuple[Array, Array]:
 def rnn_scan(
     x: Array, weight: Array, bias: Array | None, recurrent: Array, h: Array, mask: Array | None, relu: bool
 ) -> Array:
-    """``h' = f(x @ weight + h @ recurrent + bias)``: the states (time + 1, batch, units), the first given."""
+    """``h' = f(x @ weight + h @ recurrent + bias)``: the states (time + 1, batch, units), the first of them h."""
     time, batch, features = x.shape
     hidden = np.empty((time + 1, *h.shape), np.result_type(x, weight))
     hidden[0] = h
@@ -78,7 +78,7 @@ def rnn_scan(
 def rnn_scan_vjp(
     dy: Array, hidden: Array, recurrent: Array, dh: Array, mask: Array | None, relu: bool
 ) -> tuple[Array, Array]:
-    """``(dz, dh)`` for the cotangents dy of every state but the first and dh of the last; z is what f is of."""
+    """``(dz, dh)``, given the cotangents dy of all states but the first, and dh of the last; z is the argument of f."""
     dz = np.empty(dy.shape, hidden.dtype)
     back = np.ascontiguousarray(recurrent.T)
     dh = dh.copy()
@@ -95,7 +95,7 @@ def rnn_scan_vjp(
             np.matmul(d, back, out=dh)
         else:
             d *= mask[t]
-            dh = np.where(mask[t], np.matmul(d, back), dh)  # where nothing ran the carry passes
+            dh = np.where(mask[t], np.matmul(d, back), dh)  # a masked step passes dh on unchanged
     return dz, dh
 
 
@@ -143,7 +143,7 @@ def lstm_scan(
 def lstm_scan_vjp(
     dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, dc: Array, mask: Array | None
 ) -> tuple[Array, Array, Array]:
-    """``(dz, dh, dc)`` for the cotangents dy of every h', dh and dc of the last; z (4, …) is what the gates are of."""
+    """``(dz, dh, dc)``, given the cotangents dy of every h', and dh, dc of the last; z (4, …) are the gates' inputs."""
     dz = np.empty((4, *dy.shape), saved.dtype)
     back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 4), 1, 2))
     d, parts, slopes = (np.empty_like(saved[0, :4]) for _ in range(3))
@@ -154,7 +154,7 @@ def lstm_scan_vjp(
         i, f, g, o, _, squashed = saved[t]
         dh += dy[t]
         if mask is not None:
-            kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # where nothing ran the carry passes
+            kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # a masked step passes them on unchanged
             dh *= mask[t]
             dc *= mask[t]
         np.multiply(new, squashed, out=slope)
@@ -193,10 +193,10 @@ def gru_scan(
     mask: Array | None,
     after: bool,
 ) -> tuple[Array, Array]:
-    """``h' = (1 - z) n + z h``: hidden, and saved: r, z, what r multiplies or what it gives, and n.
+    """``h' = (1 - z) n + z h``: hidden, and saved: r, z, the factor or product of r, and n.
 
-    The gates r and z are a sigmoid and n a tanh of ``x @ weight + bias`` plus, of r and z, ``h @ recurrent``, and of n
-    ``r (h @ recurrent + inner_bias)`` if the reset comes ``after`` the product, else ``(r h) @ recurrent``.
+    r and z are the sigmoid of ``x @ weight + bias + h @ recurrent``. n is the tanh of ``x @ weight + bias`` plus
+    ``r (h @ recurrent + inner_bias)`` if the reset comes ``after`` the product, else plus ``(r h) @ recurrent``.
     """
     z, recurrents, units = projected(x, weight, 3), by_gate(recurrent, 3), h.shape[1]
     hidden, saved = memory(z, 4)
@@ -242,9 +242,9 @@ def gru_scan(
 def gru_scan_vjp(
     dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, mask: Array | None, after: bool
 ) -> tuple[Array, Array]:
-    """``(d, dh)`` for the cotangents dy of every h' and dh of the last.
+    """``(d, dh)``, given the cotangents dy of every h' and dh of the last.
 
-    d (4, …) is the cotangent of what r multiplies (zero if the reset comes before), and of what r, z and n are of.
+    d (4, …) has the cotangents of the factor of r (zero if the reset comes before), and of the arguments of r, z and n.
     """
     whole = np.empty((4, *dy.shape), saved.dtype)
     back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 3)[[2, 0, 1]], 1, 2))  # n, r, z, as in whole
@@ -255,7 +255,7 @@ def gru_scan_vjp(
         old, (r, update, inner, n) = hidden[t], saved[t]
         dh += dy[t]
         if mask is not None:
-            kept = np.where(mask[t], 0.0, dh)  # where nothing ran the carry passes
+            kept = np.where(mask[t], 0.0, dh)  # a masked step passes dh on unchanged
             dh *= mask[t]
         np.subtract(1.0, saved[t, :2], out=slopes)
         np.subtract(old, n, out=dupdate)

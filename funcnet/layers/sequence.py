@@ -1,7 +1,7 @@
-"""Sequences: ``(time, features)`` each, all of them real, or padded to one length beside a mask.
+"""Sequences ``(time, features)`` of one length, or padded to one length and paired with a mask.
 
-A padded sequence is the pair ``(x, mask)``, ``x`` (batch, time, features) and ``mask`` (batch, time), True where
-real. Layers on sequences take either, and give back what they took: a pair for a pair.
+A padded batch is the pair ``(x, mask)``, ``x`` (batch, time, features) and ``mask`` (batch, time), True where
+real. Layers on sequences accept both forms and return the form they were given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from funcnet.spec.fields import frozen
 def sequence_shape(layer: Layer, in_shape: Shape, axes: int = 2) -> tuple[tuple[int, ...], bool]:
     """The shape of a sequence without its mask, and whether it has one.
 
-    Raises   ShapeError for what is neither ``(time, features)`` nor the pair of that and ``(time,)``
+    Raises   ShapeError for a shape other than ``(time, features)`` or its pair with ``(time,)``
     """
     masked = isinstance(in_shape, tuple) and not is_shape(in_shape)
     shape = in_shape[0] if masked else in_shape
@@ -41,7 +41,7 @@ def sequence_shape(layer: Layer, in_shape: Shape, axes: int = 2) -> tuple[tuple[
 
 
 def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
-    """``(x, mask)`` of either form; the mask is None where there is none.
+    """``(x, mask)`` of either form; the mask is None for a sequence without one.
 
     Raises   ShapeError for a mask that is not boolean
     """
@@ -57,28 +57,28 @@ def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
 
 
 def join_mask(y: Any, mask: Any) -> Value:
-    """``(y, mask)``, or ``y`` alone where there is no mask: the form that ``split_mask`` took apart."""
+    """``(y, mask)``, or ``y`` if the mask is None: the inverse of ``split_mask``."""
     return y if mask is None else (y, mask)
 
 
 def cotangent_of(dy: Value) -> Any:
-    """The cotangent of a sequence without that of its mask, which has none."""
+    """The cotangent of a sequence; its mask has none."""
     return dy[0] if isinstance(dy, tuple) else dy
 
 
 def kinds_of_sequence(in_shape: Shape, kind: str = "f") -> Any:
-    """What a sequence, or the pair of one and its mask, holds."""
+    """The kinds of a sequence, or of the pair of a sequence and its mask."""
     return kind if is_shape(in_shape) else (kind, "b")
 
 
 @register("sequence_pool")
 @frozen
 class SequencePool(Layer):
-    """One vector of a sequence: its last real step, or the mean or the maximum over the real ones.
+    """One vector per sequence: its last real step, or the mean or maximum over the real steps.
 
     Input    (time, n), or the pair with a mask (time,)
-    Output   (n,); zeros for a sequence without a real step
-    VJP      dy goes to the last step; 1 / count of it to every real one; or to the first that has the maximum
+    Output   (n,); zeros for a sequence without real steps
+    VJP      dy at the last real step; or dy / count at every real step; or dy at the first maximum of each feature
     """
 
     by: Literal["last", "mean", "max"] = "mean"
@@ -96,7 +96,7 @@ class SequencePool(Layer):
         if self.by == "mean":
             share = real / np.maximum(np.sum(real, axis=1, keepdims=True), 1.0)
         elif self.by == "last":
-            after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1]  # real steps from here on
+            after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1]  # the number of real steps from here on
             share = real * (after == 1.0)
         else:
             seen = np.where(real > 0.0, x, -np.inf)

@@ -1,4 +1,4 @@
-"""Layers that only rearrange."""
+"""Layers that change only the shape: reshape, transpose, pad and crop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from funcnet.spec.fields import frozen
 @register("flatten")
 @frozen
 class Flatten(Layer):
-    """All axes but the batch axis into one: ``(batch, *shape)`` to ``(batch, n)``, row-major.
+    """All axes but the batch axis flattened into one: ``(batch, *shape)`` to ``(batch, n)``, row-major.
 
     VJP      dx is dy in the shape of x
     """
@@ -36,7 +36,7 @@ class Flatten(Layer):
 @register("reshape")
 @frozen
 class Reshape(Layer):
-    """The axes after the batch axis into ``shape``, row-major; one entry may be -1, what is left.
+    """The axes after the batch axis reshaped to ``shape``, row-major; one entry may be -1, which is inferred.
 
     VJP      dx is dy in the shape of x
     Raises   ShapeError when the sizes do not fit
@@ -73,7 +73,7 @@ class Permute(Layer):
     """The axes after the batch axis in another order: axis i of the output is axis ``axes[i]`` of the input.
 
     ``Permute((1, 0))`` transposes; axes count from 0, the first after the batch axis.
-    VJP      dx is dy with its axes put back
+    VJP      dx is dy with the axes in the old order
     Raises   ShapeError when the number of axes differs
     """
 
@@ -104,14 +104,14 @@ Margins = int | tuple[int | tuple[int, int], ...]
 
 
 def margins(layer: Layer, value: Margins, in_shape: Shape) -> tuple[tuple[int, int], ...]:
-    """``(before, after)`` for each axis of an input; the last one, that of the features, has none.
+    """``(before, after)`` for each axis of an input; ``(0, 0)`` for the last axis, the features.
 
-    Raises   ShapeError when another number of axes is given, or there is none beside that of the features
+    Raises   ShapeError for an input with another number of axes, or with features only
     """
     shape = array_shape(layer, in_shape)
     if len(shape) < 2:
         raise ShapeError(
-            f"expected an input of one or more axes and features, got shape {shape}; the last axis is left as it is, "
+            f"expected an input of one or more axes and features, got shape {shape}; the last axis is never changed, "
             "so put a Reshape((…, 1)) before it to change a vector",
             layer=type(layer).__name__,
         )
@@ -126,7 +126,7 @@ def margins(layer: Layer, value: Margins, in_shape: Shape) -> tuple[tuple[int, i
 
 
 def margin_problems(path: str, value: Margins) -> Iterator[Problem]:
-    """What is wrong with margins."""
+    """The problems of margins: they must not be negative."""
     numbers = (value,) if isinstance(value, int) else value
     if any(n < 0 for item in numbers for n in ((item,) if isinstance(item, int) else item)):
         yield Problem(path, f"must be zero or more, got {value}")
@@ -135,10 +135,10 @@ def margin_problems(path: str, value: Margins) -> Iterator[Problem]:
 @register("pad")
 @frozen
 class Pad(Layer):
-    """``value`` around every axis but the batch's and the last, which holds the features.
+    """Every axis but the batch axis and the last, the features, padded with ``value``.
 
     ``padding`` is one number, or for each axis a number or the pair ``(before, after)``.
-    VJP      dx is the part of dy that x became
+    VJP      dx is dy without the padding
     """
 
     padding: Margins
@@ -168,7 +168,7 @@ def resized(x: Value, axis: int, n: int) -> tuple[int, ...]:
 
 
 def first(x: Value, axis: int) -> Value:
-    """The first entry along an axis, which stays."""
+    """The first entry along an axis, with the axis kept."""
     return x[(slice(None),) * axis + (slice(0, 1),)]
 
 
@@ -181,9 +181,9 @@ def cut(x: Value, around: tuple[tuple[int, int], ...]) -> Value:
 @register("crop")
 @frozen
 class Crop(Layer):
-    """Every axis but the batch's and the last without its ends: the inverse of ``Pad``.
+    """Every axis but the batch axis and the last cropped at both ends: the inverse of ``Pad``.
 
-    VJP      dx is dy with zeros where x was cut
+    VJP      dx is dy padded with zeros
     Raises   ShapeError when nothing is left
     """
 
@@ -197,7 +197,7 @@ class Crop(Layer):
         shape = tuple(n - a - b for n, (a, b) in zip(in_shape, around, strict=True))
         if min(shape) < 1:
             raise ShapeError(
-                f"expected an input larger than what is cut off, {around[:-1]}, got shape {in_shape}; crop less",
+                f"expected an input larger than the cropping, {around[:-1]}, got shape {in_shape}; crop less",
                 layer="Crop",
             )
         return shape

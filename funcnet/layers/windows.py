@@ -1,4 +1,4 @@
-"""Where the windows of convolution and pooling lie: sizes, strides, dilation and padding along each axis."""
+"""The windows of convolution and pooling: size, strides, dilation and padding along each axis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
     @property
     def extent(self) -> int:
-        """How many entries a window spans, those between its taps included."""
+        """The number of entries that a window spans, including those between its taps."""
         return (self.size - 1) * self.dilation + 1
 
 
@@ -36,7 +36,7 @@ def each(value: Sizes, axes: int) -> tuple[int, ...]:
 
 
 def size_problems(path: str, value: Any, axes: int, least: int = 1) -> Iterator[Problem]:
-    """What is wrong with a size, stride or dilation."""
+    """The problems of a size, stride or dilation."""
     numbers = each(value, axes)
     if len(numbers) != axes:
         yield Problem(path, f"expected one integer or {axes}, got {list(numbers)}")
@@ -45,10 +45,10 @@ def size_problems(path: str, value: Any, axes: int, least: int = 1) -> Iterator[
 
 
 def padding_problems(path: str, value: Any, axes: int, causal: bool = False) -> Iterator[Problem]:
-    """What is wrong with a padding."""
+    """The problems of a padding."""
     if isinstance(value, str):
         if value == "causal" and not causal:
-            yield Problem(path, "'causal' is for one axis, that of time; expected 'same', 'valid' or numbers")
+            yield Problem(path, "'causal' is for the time axis only; expected 'same', 'valid' or numbers")
         return
     pairs = [pair for item in ((value,) if isinstance(value, int) else value) for pair in _pair(item)]
     if not isinstance(value, int) and len(value) != axes:
@@ -72,10 +72,10 @@ def axes_of(
 ) -> tuple[Window, ...]:
     """The windows along each axis of an input of these lengths.
 
-    ``same`` gives ``⌈length / stride⌉`` windows, its padding as even as can be with the odd one after; ``causal``
-    pads before alone, so that a window ends at its own entry. With ``ceil`` a last window may hang over the end,
-    if it starts inside the input or its padding before.
-    Raises   ShapeError for a window that is larger than the padded input
+    ``same`` gives ``⌈length / stride⌉`` windows; an odd entry of its padding comes after. ``causal`` pads only
+    before, so that window i ends at entry i · stride. With ``ceil`` a last window may extend beyond the end, if it
+    starts inside the input or its padding before.
+    Raises   ShapeError for a window larger than the padded input
     """
     n = len(lengths)
     per_axis = zip(lengths, each(sizes, n), each(strides, n), each(dilation, n), strict=True)

@@ -1,4 +1,4 @@
-"""Losses: what training minimises. Each is a pure ``apply`` and a ``vjp``, and ``link`` turns outputs into answers."""
+"""Losses, which training minimises: a pure ``apply``, its ``vjp``, and ``link``, from outputs to predictions."""
 
 from funcnet.lazy import attach
 

@@ -2,8 +2,8 @@
 
 Every loss is a sum over terms divided by ``divisor``: for a mean the number of terms, or the sum of
 their weights; for a sum 1. A term is an element of the prediction, or a row for softmax
-cross-entropy. Passing the whole batch's divisor to the parts of a batch makes their losses and
-gradients add up to the whole batch's.
+cross-entropy. With the divisor of the whole batch, the losses and gradients of its parts add up to
+those of the batch.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Loss(Spec):
 
     kind: ClassVar[str] = "loss"
     additive: ClassVar[bool] = True
-    """Whether the losses of a batch's parts, given the whole's divisor, add up to the whole's."""
+    """Whether the losses of a batch's parts, with the batch's divisor, add up to the batch's loss."""
     probabilities: ClassVar[bool] = False
-    """Whether ``link`` gives probabilities: of each class, or of one"""
+    """Whether ``link`` gives probabilities: of each class, or of the positive class"""
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
-        """What the sum over terms is divided by."""
+        """The divisor of the sum over terms."""
         raise TypeError(f"{type(self).__name__} does not define divisor(target, weight)")
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        """``(value of shape (), residuals)``; ``divisor`` defaults to that of the targets given."""
+        """``(value of shape (), residuals)``; ``divisor`` defaults to that of the given targets."""
         raise TypeError(f"{type(self).__name__} does not define apply(prediction, target, weight, divisor)")
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
@@ -46,24 +46,24 @@ class Loss(Spec):
         raise TypeError(f"{type(self).__name__} does not define vjp(residuals, dy)")
 
     def link(self, prediction: Any) -> Any:
-        """Probabilities where the prediction is logits, else the prediction itself."""
+        """Probabilities if the prediction is logits, else the prediction itself."""
         return prediction
 
 
 def share(divisor: float) -> float:
-    """``1 / divisor``; 0 for an empty batch or weights that are all 0, whose loss is 0."""
+    """``1 / divisor``, or 0 for an empty batch or weights that are all 0, whose loss is 0."""
     return ops.scalar(reciprocal, divisor)
 
 
 def reciprocal(number: float) -> float:
-    """``1 / number``, and 0 for 0."""
+    """``1 / number``, or 0 if the number is 0."""
     return 1.0 / number if number else 0.0
 
 
 def one_array(value: Any, what: str, owner: Spec) -> Array:
-    """The value itself, where it is one array.
+    """The value itself, which must be one array.
 
-    Raises   ShapeError for the several outputs of a network, or several targets
+    Raises   ShapeError for several outputs of a network, or several targets
     """
     if isinstance(value, tuple | dict):
         raise ShapeError(
@@ -75,7 +75,7 @@ def one_array(value: Any, what: str, owner: Spec) -> Array:
 
 
 def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
-    """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as one.
+    """The target in the prediction's shape and dtype; ``(n,)`` and ``(n, 1)`` count as equal.
 
     Raises   ShapeError for any other difference, which NumPy might broadcast to (n, n)
     """
@@ -90,7 +90,7 @@ def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
 
 
 def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Array:
-    """A weight per sample, or per term, in a form that broadcasts over terms of the given shape.
+    """A weight per sample or per term, in a shape that broadcasts over terms of the given shape.
 
     Raises   ShapeError for a weight of another shape
     """
@@ -114,7 +114,7 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     return total * (size / weight.size) if weight.size else 0.0
 
 
-# ----- one term an element ---------------------------------------------------------------------------
+# ----- one term per element --------------------------------------------------------------------------
 
 
 @frozen

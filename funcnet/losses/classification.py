@@ -1,4 +1,4 @@
-"""Losses of classes: cross-entropies of probabilities, of logits, of log-probabilities."""
+"""Losses for classification: cross-entropies of probabilities, of logits, and of log-probabilities."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
 class SigmoidCrossEntropy(ElementwiseLoss):
     """On logits z: the mean of ``-(t log σ(z) + (1 - t) log(1 - σ(z))) = max(z, 0) - z t + log(1 + exp(-|z|))``.
 
-    The derivative is ``σ(z) - t``; where a confident prediction makes it too small to matter it is 0.
+    The derivative is ``σ(z) - t``; negligible values, of confident predictions, are rounded to 0.
     Raises   DataError for targets outside [0, 1]
     """
 
@@ -93,11 +93,11 @@ class SigmoidCrossEntropy(ElementwiseLoss):
 class SoftmaxCrossEntropy(Loss):
     """On logits: the mean over rows of ``-Σ_k q_k log softmax(z)_k``.
 
-    The target is integer labels, ``(batch, …)`` beside logits ``(batch, …, classes)``, or probabilities
-    q in the logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
-    VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); values too small to matter are 0
-    Raises   DataError for labels outside 0 … classes - 1 or not integers, ShapeError for shapes that differ
-    Source   smoothing: Szegedy et al. (2016), as PyTorch's
+    For logits ``(batch, …, classes)`` the target is integer labels ``(batch, …)``, or probabilities q in the
+    logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
+    VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); negligible values are rounded to 0
+    Raises   DataError for labels that are not integers from 0 to classes - 1, ShapeError for shapes that differ
+    Source   smoothing: Szegedy et al. (2016), as in PyTorch
 
     >>> loss = fn.losses.SoftmaxCrossEntropy()
     >>> logits, labels = np.zeros((2, 4)), np.array([0, 3])
@@ -111,7 +111,7 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing: float = field(default=0.0, validator=fraction)
 
     def rows(self, target: Array) -> tuple[int, ...]:
-        """The shape of the terms: labels are one each, probabilities one a row."""
+        """The shape of the terms: one per label, or one per row of probabilities."""
         return target.shape[:-1] if target.dtype.kind == "f" else target.shape
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
@@ -136,18 +136,18 @@ class SoftmaxCrossEntropy(Loss):
         return ops.flush(slope if weight is None else weight[..., None] * slope)
 
     def log_probabilities(self, prediction: Array) -> Array:
-        """The logarithms of the probabilities that a prediction stands for."""
+        """The log-probabilities of a prediction."""
         return ops.log_softmax(prediction)
 
     def slope(self, log_p: Array, q: Array, mass: Any) -> Array:
-        """The cotangent of a prediction, but for weights; mass is the sum of q."""
+        """The cotangent of a prediction, without weights; mass is the sum of q."""
         return np.exp(log_p) * mass - q
 
     def link(self, prediction: Any) -> Any:
         return ops.softmax(prediction)
 
     def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
-        """q, the target's probabilities in the prediction's shape and dtype, and their sum for each row"""
+        """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""
         one_array(prediction, "output", self)
         name, shape = type(self).__name__, prediction.shape
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
@@ -176,9 +176,9 @@ class SoftmaxCrossEntropy(Loss):
 @register("negative_log_likelihood")
 @frozen
 class NegativeLogLikelihood(SoftmaxCrossEntropy):
-    """On log-probabilities, such as ``LogSoftmax`` gives: the mean over rows of ``-Σ_k q_k z_k``.
+    """On log-probabilities, such as those of ``LogSoftmax``: the mean over rows of ``-Σ_k q_k z_k``.
 
-    Targets as in ``SoftmaxCrossEntropy``, which takes the two steps in one.
+    Targets as in ``SoftmaxCrossEntropy``, which combines the two steps.
     VJP      dz = -dy · w / Σ w · q
     Raises   as SoftmaxCrossEntropy
     """

@@ -1,4 +1,4 @@
-"""Losses made of losses: a weighted sum over outputs, one loss for every member of an ensemble."""
+"""Losses made of losses: a weighted sum over outputs, and the sum over the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from funcnet.spec.fields import frozen
 @register("multi")
 @frozen
 class Multi(Loss):
-    """The losses of several outputs, weighted and added up: ``Σ_i weights_i · loss_i(prediction_i, target_i)``.
+    """The weighted sum of the losses of several outputs: ``Σ_i weights_i · loss_i(prediction_i, target_i)``.
 
-    Shapes   predictions and targets are tuples in the order of the losses; weight is (batch,), for all of them
-    VJP      dp_i = weights_i · dy · that of loss_i
+    Shapes   predictions and targets are tuples in the order of the losses; weight is (batch,), for all losses
+    VJP      dp_i = weights_i · dy · ∂loss_i/∂prediction_i
     Raises   ShapeError for another number of outputs or targets
     """
 
@@ -80,12 +80,12 @@ class Multi(Loss):
 @register("each_member")
 @frozen
 class EachMember(Loss):
-    """The losses of all members of an ensemble against one target, added up: ``Σ_m loss(prediction[:, m], target)``.
+    """The sum of the losses of all members of an ensemble for one target: ``Σ_m loss(prediction[:, m], target)``.
 
     So the gradient of each member is exactly that of training it alone.
 
-    Shapes   prediction (batch, members, …), target as the loss takes it for (batch, …)
-    VJP      dp[:, m] = that of the loss
+    Shapes   prediction (batch, members, …), target as for the loss of a prediction (batch, …)
+    VJP      dp[:, m] = the loss's dp for member m
     Raises   ShapeError for a prediction without members
     """
 
@@ -96,11 +96,11 @@ class EachMember(Loss):
             yield Problem(".loss", f"{type(self.loss).__name__} of a batch is not a sum over its parts")
 
     def members(self, prediction: Any) -> int:
-        """How many members there are."""
+        """The number of members."""
         array = one_array(prediction, "output", self)
         if array.ndim < 2:
             raise ShapeError(
-                f"expected predictions (batch, members, …), got shape {array.shape}; end the network by an Ensemble",
+                f"expected predictions (batch, members, …), got shape {array.shape}; end the network with an Ensemble",
                 layer="EachMember",
             )
         return int(array.shape[1])
@@ -115,7 +115,7 @@ class EachMember(Loss):
         divisor = self.divisor(target, weight) if divisor is None else divisor
 
         def repeated(array: Array) -> Array:
-            """A row for each member of each sample."""
+            """One row per member of each sample."""
             spread = np.broadcast_to(np.expand_dims(array, 1), (array.shape[0], members, *array.shape[1:]))
             return spread.reshape(array.shape[0] * members, *array.shape[1:])
 

@@ -1,4 +1,4 @@
-"""Losses of numbers: squared, absolute, Huber."""
+"""Losses for regression: squared, absolute, Huber."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class HalfSumSquaredError(HalfMeanSquaredError):
 class RootMeanSquaredError(Loss):
     """``L = √(Σ w (p - t)² / Σ w)``; its derivative is ``w (p - t) / (L Σ w)``, and 0 where L = 0.
 
-    The root of a sum is not a sum of roots, so a batch cannot be cut into shards.
+    The root of a sum is not a sum of roots, so a batch cannot be split into shards.
     """
 
     additive: ClassVar[bool] = False
@@ -111,7 +111,7 @@ class Huber(ElementwiseLoss):
     """Mean of ``½ e²`` where |e| ≤ delta, else ``delta (|e| - ½ delta)``, with e = p - t.
 
     The derivative is e clipped to ±delta.
-    Source   Huber (1964), as PyTorch's HuberLoss
+    Source   Huber (1964), as HuberLoss in PyTorch
     """
 
     delta: float = field(default=1.0, validator=positive)

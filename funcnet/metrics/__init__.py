@@ -1,4 +1,4 @@
-"""Metrics: what a whole split scores. They take ``loss.link(prediction)``, so probabilities, not logits."""
+"""Metrics: scores of a whole split. They take ``loss.link(prediction)``, so probabilities rather than logits."""
 
 from funcnet.lazy import attach
 

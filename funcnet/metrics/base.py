@@ -1,4 +1,4 @@
-"""What metrics share: the base class, and how predictions, targets and weights become rows."""
+"""The base of metrics, and the preparation of predictions, targets and weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Metric(Spec):
 
     @property
     def name(self) -> str:
-        """What its score stands under: the tag, and the values that are not the default, ``f1_micro``."""
+        """The name of its score: the tag and the values of fields that are not at their defaults, ``f1_micro``."""
         set_ = [getattr(self, field.name) for field in fields(type(self)) if getattr(self, field.name) != field.default]
         return "_".join([self.tag or type(self).__name__, *map(str, set_)])
 
@@ -36,7 +36,7 @@ class Metric(Spec):
 
 @frozen
 class InUnits(Metric):
-    """A metric of scaled predictions and targets in the units that they had: ``value · factor + shift``."""
+    """A metric of scaled predictions and targets, computed in their original units, ``value · factor + shift``."""
 
     metric: Metric
     shift: tuple[float, ...]
@@ -60,7 +60,7 @@ class InUnits(Metric):
 
 
 def pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
-    """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as one.
+    """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as equal.
 
     Raises   ShapeError for any other difference, DataError for no rows
     """
@@ -71,12 +71,12 @@ def pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array
 
 
 def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array, bool]:
-    """The prediction, a target that fits it, and whether the target is labels.
+    """The prediction, its target, and whether the target is labels.
 
-    Labels ``(…)`` or one-hot rows ``(…, classes)`` stand beside rows of classes, which keep their dtype;
-    0 and 1 beside one probability a row, ``(n,)`` or ``(…, 1)``.
-    Raises   ShapeError for other shapes, DataError for labels that are no classes, or not integers,
-             and targets outside [0, 1]
+    For rows of classes, which keep their dtype, targets are labels ``(…)`` or one-hot rows ``(…, classes)``;
+    for one probability per row, ``(n,)`` or ``(…, 1)``, they are 0 and 1.
+    Raises   ShapeError for other shapes, DataError for labels that are not integers or not classes,
+             and for targets outside [0, 1]
     """
     name, shape = type(metric).__name__, one_array(prediction, "output", metric).shape
     if len(shape) < 2 or shape[-1] == 1 or one_array(target, "target", metric).shape == shape:
@@ -98,14 +98,14 @@ def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array,
 
 
 def is_column(prediction: Array) -> bool:
-    """Whether a row is one probability, that of the positive class."""
+    """Whether a row is one probability, the positive class's."""
     return prediction.ndim < 2 or prediction.shape[-1] == 1
 
 
 def weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Array:
-    """A weight for each term, a sample's for each of its terms.
+    """A weight for each term; all terms of a sample have its weight.
 
-    Raises   ShapeError for a weight of another shape, DataError for negative ones, and where all are 0
+    Raises   ShapeError for a weight of another shape, DataError for negative weights, and if all are 0
     """
     if weight is None:
         return np.ones(shape)
@@ -118,7 +118,7 @@ def weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Arr
 
 
 def mean(metric: Metric, terms: Array, weight: Array | None) -> float:
-    """``Σ w · term / Σ w``; a term without weight counts for nothing, be it infinite or NaN."""
+    """``Σ w · term / Σ w``; terms of weight 0 are ignored, even if infinite or NaN."""
     if weight is None:
         return float(np.mean(terms))
     whole = weights(metric, weight, terms.shape)
@@ -130,10 +130,10 @@ def mean(metric: Metric, terms: Array, weight: Array | None) -> float:
 
 
 class Rows(NamedTuple):
-    """A split as rows that each belong to one class; those without weight are left out."""
+    """A split as rows that each belong to one class, without rows of weight 0."""
 
     scores: Array
-    """(rows, classes), or (rows,): those of the positive class"""
+    """(rows, classes), or (rows,) for the positive class only"""
     labels: Array
     """(rows,) integers"""
     weight: Array
@@ -141,18 +141,18 @@ class Rows(NamedTuple):
 
     @property
     def classes(self) -> int:
-        """The number of classes, 2 beside one score a row."""
+        """The number of classes; 2 if there is one score per row."""
         return 2 if self.scores.ndim == 1 else int(self.scores.shape[1])
 
     @property
     def decisions(self) -> Array:
-        """The likeliest class of each row, the first of equals; for one score a row 1 from 0.5 up."""
+        """The likeliest class of each row, ties to the first; for one score per row 1 from 0.5 up."""
         one = self.scores.ndim == 1
         return (self.scores >= 0.5).astype(np.int64) if one else np.argmax(self.scores, axis=-1)
 
 
 def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> Rows:
-    """The rows of a split: sequences are laid end to end, and of one-hot rows the class is taken.
+    """The rows of a split: sequences are concatenated, and one-hot rows become labels.
 
     Raises   as ``classified`` and ``weights``, and DataError for target rows that do not add up to 1
     """
@@ -168,7 +168,7 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
         if wrong.size:
             raise DataError(
                 f"expected target rows that add up to 1, got {sums[wrong[0]]:.6g} in row {wrong[0]}; "
-                "give integer labels or one-hot rows, one class a row",
+                "give integer labels or one-hot rows, one class per row",
                 layer=type(metric).__name__,
             )
     labels = labels.reshape(-1)
@@ -177,7 +177,7 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
 
 @frozen
 class ClassMetric(Metric):
-    """Base of metrics of rows that each belong to one class; scores with a NaN among them score nan."""
+    """Base of metrics for rows that each belong to one class; a NaN among the predictions makes the score NaN."""
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         split = rows(self, prediction, target, weight)

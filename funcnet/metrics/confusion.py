@@ -1,4 +1,4 @@
-"""Who was taken for whom: the confusion matrix, and what it says of each class."""
+"""The confusion matrix, and the scores of each class derived from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from funcnet.metrics.base import Metric, Rows, rows
 
 
 class PerClass(NamedTuple):
-    """Precision, recall, F1 and support, the weight of the rows that belong to it, of each class."""
+    """Precision, recall, F1 and support of each class; the support is the weight of its rows."""
 
     precision: Array
     recall: Array
@@ -22,7 +22,7 @@ class PerClass(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The weight of the rows of each class that were decided rightly, decided so, and are so."""
+    """For each class the weight of its true positives, of all rows predicted as it, and of all its rows."""
 
     right: Array
     decided: Array
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 
 
 def count(split: Rows) -> Counts:
-    """The counts of each class, without its square matrix: a vocabulary may have 50 000 classes."""
+    """The counts of each class, without the square matrix: a vocabulary may have 50 000 classes."""
     decisions, labels, weight = split.decisions, split.labels, split.weight
     right = decisions == labels
     return Counts(
@@ -51,11 +51,11 @@ def _ratio(above: Array, below: Array) -> Array:
 
 
 def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Array | None = None) -> Array:
-    """How many rows of each class were taken for each class: a row a true class, a column a predicted one.
+    """The number of rows of each true class (row) that were predicted as each class (column).
 
-    prediction   probabilities (…, classes), or one a row beside classes=2, or the predicted labels as integers
-    target       labels, one-hot rows, or 0 and 1, as metrics take them
-    Returns      (classes, classes): integers, or sums of weights where there are any
+    prediction   probabilities (…, classes), or one per row with classes=2, or the predicted labels as integers
+    target       labels, one-hot rows, or 0 and 1, as for metrics
+    Returns      (classes, classes): integers, or sums of weights if there are weights
     Raises       ShapeError, DataError as metrics do, and for NaN
     """
     try:
@@ -76,18 +76,18 @@ def _rows(prediction: Array, target: Array, classes: int, weight: Array | None) 
     split = rows(owner, prediction, target, weight)
     if split.classes != classes:
         raise ShapeError(
-            f"expected predictions of {classes} classes, got the shape {prediction.shape}, which is of "
+            f"expected predictions of {classes} classes, got the shape {prediction.shape}, which has "
             f"{split.classes}; give classes={split.classes}, or change the last layer's units"
         )
     if np.isnan(split.scores).any():
-        raise DataError("expected predictions that are numbers, got nan, which stands for no class")
+        raise DataError("expected predictions that are numbers, got nan, which has no class")
     return split
 
 
 def per_class(matrix: Array) -> PerClass:
     """Precision, recall, F1 and support of each class, from a confusion matrix; 0 / 0 is 0.
 
-    matrix    (classes, classes), as ``confusion_matrix`` gives it
+    matrix    (classes, classes), as from ``confusion_matrix``
     Returns   four arrays (classes,)
     Raises    ShapeError for a matrix that is not square
     """

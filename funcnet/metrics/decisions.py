@@ -1,8 +1,8 @@
 """Metrics of decisions: the likeliest class against the true one.
 
-Targets are labels ``(…)`` or one-hot rows ``(…, classes)`` beside probabilities ``(…, classes)``, or 0 and
-1 beside one probability a row, ``(n,)`` or ``(…, 1)``. The decision is the likeliest class, the first of
-equals; for one probability it is 1 from 0.5 up. A weight is one for each row, or for each sample.
+For probabilities ``(…, classes)`` targets are labels ``(…)`` or one-hot rows ``(…, classes)``; for one
+probability per row, ``(n,)`` or ``(…, 1)``, they are 0 and 1. The decision is the likeliest class, ties to the
+first; for one probability it is 1 from 0.5 up. There is one weight per row, or per sample.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from funcnet.spec.fields import frozen, positive
 @register("accuracy")
 @frozen
 class Accuracy(ClassMetric):
-    """The fraction of right answers.
+    """The fraction of rows whose predicted class is right.
 
-    For probabilities ``(…, classes)`` the answer is the likeliest class, the first of equals, beside
-    labels or one-hot rows; for one probability a sample it is 1 from 0.5 up, beside 0 and 1.
+    For probabilities ``(…, classes)`` the prediction is the likeliest class, ties to the first, and targets
+    are labels or one-hot rows; for one probability per row it is 1 from 0.5 up, and targets are 0 and 1.
 
     >>> fn.metrics.Accuracy()(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0, 0]))
     0.5
@@ -38,9 +38,9 @@ class Accuracy(ClassMetric):
 @register("balanced_accuracy")
 @frozen
 class BalancedAccuracy(ClassMetric):
-    """Mean recall of the classes, so that a rare one counts as much as a common one.
+    """Mean recall of the classes, so that a rare class counts as much as a common one.
 
-    Classes that no row belongs to are left out, as in scikit-learn.
+    Classes without rows are left out, as in scikit-learn.
     """
 
     def score(self, split: Rows) -> float:
@@ -53,8 +53,8 @@ class BalancedAccuracy(ClassMetric):
 class TopKAccuracy(ClassMetric):
     """The fraction of rows whose class is among the k likeliest.
 
-    Of equal probabilities the later class comes first, as in scikit-learn, so with k=1 ties are decided
-    otherwise than by ``Accuracy``. One probability a row stands for two classes.
+    Ties go to the later class, as in scikit-learn, so with k=1 ties are decided differently from
+    ``Accuracy``. One probability per row means two classes.
     Raises   ShapeError for k above the number of classes
     """
 
@@ -76,16 +76,16 @@ class TopKAccuracy(ClassMetric):
 
 @frozen
 class Averaged(ClassMetric):
-    """Base of metrics that are a number for each class.
+    """Base of metrics with a score for each class.
 
     ``macro`` is their mean, ``weighted`` weighs each class by its rows, ``micro`` counts the rows of all
-    classes together. Classes that are neither true nor decided for in any row are left out of the
-    mean; 0 / 0 counts as 0, both as in scikit-learn. For one probability a row it is the number of the
-    positive class, whatever the average.
+    classes together. Classes that are neither the true nor the predicted class of any row are left out of
+    the mean; 0 / 0 counts as 0, both as in scikit-learn. For one probability per row the score is the
+    positive class's, for every average.
     """
 
     which: ClassVar[int]
-    """Its place in ``PerClass``."""
+    """The index of the score in ``PerClass``"""
 
     average: Literal["micro", "macro", "weighted"] = "macro"
 
@@ -102,9 +102,9 @@ class Averaged(ClassMetric):
 @register("precision")
 @frozen
 class Precision(Averaged):
-    """Of the rows decided to be of a class, the fraction that are: ``TP / (TP + FP)``, 0 where there are none.
+    """The fraction of the rows predicted as a class that belong to it: ``TP / (TP + FP)``, where 0 / 0 is 0.
 
-    The average over classes is that of ``Averaged``; one probability a row gives the positive class's.
+    The average over classes is that of ``Averaged``; one probability per row gives the positive class's.
     """
 
     which: ClassVar[int] = 0
@@ -113,9 +113,9 @@ class Precision(Averaged):
 @register("recall")
 @frozen
 class Recall(Averaged):
-    """Of the rows of a class, the fraction decided to be: ``TP / (TP + FN)``, 0 where there are none.
+    """The fraction of the rows of a class that are predicted as it: ``TP / (TP + FN)``, where 0 / 0 is 0.
 
-    The average over classes is that of ``Averaged``; one probability a row gives the positive class's.
+    The average over classes is that of ``Averaged``; one probability per row gives the positive class's.
     """
 
     which: ClassVar[int] = 1
@@ -124,9 +124,9 @@ class Recall(Averaged):
 @register("f1")
 @frozen
 class F1(Averaged):
-    """Harmonic mean of precision and recall: ``2 TP / (2 TP + FP + FN)``, 0 where there are none.
+    """Harmonic mean of precision and recall: ``2 TP / (2 TP + FP + FN)``, where 0 / 0 is 0.
 
-    The average over classes is that of ``Averaged``; one probability a row gives the positive class's.
+    The average over classes is that of ``Averaged``; one probability per row gives the positive class's.
     """
 
     which: ClassVar[int] = 2

@@ -1,7 +1,7 @@
-"""Metrics of probabilities: how near they are to what happened.
+"""Metrics of probabilities: how close they are to the targets.
 
-Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``, or numbers from 0 to 1 beside
-one probability a row, ``(n,)`` or ``(…, 1)``.
+Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``; for one probability per row,
+``(n,)`` or ``(…, 1)``, they are numbers from 0 to 1.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ def surprises(metric: Metric, prediction: Array, target: Array, eps: float) -> A
 @register("log_loss")
 @frozen
 class LogLoss(Metric):
-    """Mean negative log-probability of the right class; probabilities are clipped to [ε, 1 - ε],
-    ε the spacing of their dtype at 1, as in scikit-learn."""
+    """Mean negative log-probability of the right class.
+
+    Probabilities are clipped to [ε, 1 - ε], where ε is the machine epsilon of their dtype, as in scikit-learn.
+    """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         dtype = getattr(prediction, "dtype", np.dtype(np.float64))
@@ -49,10 +51,9 @@ class LogLoss(Metric):
 @register("perplexity")
 @frozen
 class Perplexity(Metric):
-    """``exp`` of the mean negative log-probability of the right class: among how many equal choices it guesses.
+    """``exp`` of the mean negative log-probability of the right class: the equivalent number of equal choices.
 
-    Nothing is clipped, so a right class that was given probability 0 makes it infinite, and it is the
-    exponential of ``LogLoss`` but for what that clips.
+    It is the exponential of ``LogLoss`` without the clipping, so a right class of probability 0 makes it infinite.
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
@@ -64,9 +65,9 @@ class Perplexity(Metric):
 @register("brier")
 @frozen
 class Brier(Metric):
-    """Mean squared error of the probabilities, ``(p - t)²`` for one a row and ``Σ_k (p_k - t_k)²`` for classes.
+    """Mean squared error of the probabilities, ``(p - t)²`` for one per row and ``Σ_k (p_k - t_k)²`` for classes.
 
-    Two columns count half, so that they score as one probability does; from 0, the best, to 1, and to 2
+    Two columns count half, so that they score like one probability. The score is between 0, the best, and 1, or 2
     for three or more classes, as in scikit-learn.
     Source   Brier (1950)
     """

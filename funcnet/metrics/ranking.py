@@ -1,7 +1,7 @@
-"""Metrics of order: whether the rows of a class score above the others. Any increasing change of scores keeps them.
+"""Metrics of ranking: whether the rows of a class score above the others. They depend only on the order of scores.
 
-Targets are labels, one-hot rows, or 0 and 1, as for decisions. Two columns count as the second of them;
-three or more are taken one against the rest, and the mean over classes is the score.
+Targets are labels, one-hot rows, or 0 and 1, as for decisions. Of two columns the second is used; for three or
+more, the score is the mean over classes of one against the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Ranking(ClassMetric):
         return float(np.mean([self.of(*parts) for parts in each]))
 
     def of(self, positives: Array, negatives: Array) -> float:
-        """The score from the weights of a class and of the rest at each distinct score, the least first."""
+        """The metric, given the weights of a class and of the rest at each distinct score, lowest first."""
         raise TypeError(f"{type(self).__name__} does not define of(positives, negatives)")
 
 
@@ -40,10 +40,10 @@ def _by_score(scores: Array, positive: Array, weight: Array) -> tuple[Array, Arr
 @register("roc_auc")
 @frozen
 class RocAuc(Ranking):
-    """The probability that a row of the class scores above another, ties counting half: the area under the ROC curve.
+    """Area under the ROC curve: the probability that a row of the class scores above another row, ties counting half.
 
-    For three or more classes it is the mean over classes of one against the rest, as scikit-learn's
-    ``multi_class="ovr"``. Where a class has no rows, or has all, there is nothing to compare: nan.
+    For three or more classes it is the mean over classes of one against the rest, like scikit-learn's
+    ``multi_class="ovr"``. It is NaN if a class has no rows or all rows.
     """
 
     def of(self, positives: Array, negatives: Array) -> float:
@@ -55,7 +55,7 @@ class RocAuc(Ranking):
 @register("average_precision")
 @frozen
 class AveragePrecision(Ranking):
-    """Area under the steps of precision over recall: ``Σ_i (R_i - R_{i-1}) P_i``, the highest threshold first.
+    """Area under the precision-recall steps: ``Σ_i (R_i - R_{i-1}) P_i``, highest threshold first.
 
     P_i and R_i are precision and recall at the i-th distinct score. For three or more classes it is the mean over
     classes of one against the rest. A class without rows scores 0, as in scikit-learn.

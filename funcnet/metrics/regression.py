@@ -1,4 +1,4 @@
-"""Metrics of values: any numbers, in the target's shape."""
+"""Metrics for regression: predictions are numbers in the target's shape."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MAE(Metric):
 
 
 def _columns(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
-    """Prediction, target and weight as columns; one without weight has no score and is left out."""
+    """Prediction, target and weight as columns, without columns of weight 0, which have no score."""
     p, t = pair(metric, prediction, target)
     w = weights(metric, weight, t.shape)
     p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))
@@ -40,14 +40,14 @@ def _columns(metric: Metric, prediction: Array, target: Array, weight: Array | N
 
 
 def _centred(values: Array, w: Array) -> Array:
-    """Each column less its mean; exactly 0 where its values are equal, which the mean's rounding would hide."""
+    """Each column minus its mean; exactly 0 for a constant column, which the mean's rounding would hide."""
     counts = w > 0.0
     low, high = np.min(values, 0, where=counts, initial=np.inf), np.max(values, 0, where=counts, initial=-np.inf)
     return np.where(low == high, 0.0, values - np.sum(w * values, axis=0) / np.sum(w, axis=0))
 
 
 def _determined(residual: Array, total: Array) -> float:
-    """Mean over columns of ``1 - residual / total``; of a constant target 1 for no residual, else 0."""
+    """Mean over columns of ``1 - residual / total``; for a constant target 1 if the residual is 0, else 0."""
     constant = total == 0.0
     return float(np.mean(np.where(constant, residual == 0.0, 1.0 - residual / np.where(constant, 1.0, total))))
 
@@ -57,7 +57,7 @@ def _determined(residual: Array, total: Array) -> float:
 class R2(Metric):
     """Coefficient of determination, ``1 - Σ (t - p)² / Σ (t - mean t)²``, averaged over output columns.
 
-    A constant target scores 1 where it is met exactly and 0 elsewhere, as in scikit-learn.
+    A constant target scores 1 if it is predicted exactly, else 0, as in scikit-learn.
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
@@ -68,9 +68,9 @@ class R2(Metric):
 @register("explained_variance")
 @frozen
 class ExplainedVariance(Metric):
-    """``1 - Var(t - p) / Var(t)``, averaged over output columns: R2 but for a constant error, which is forgiven.
+    """``1 - Var(t - p) / Var(t)``, averaged over output columns: R2 that ignores a constant error.
 
-    A constant target scores 1 where the error is constant and 0 elsewhere, as in scikit-learn.
+    A constant target scores 1 if the error is constant, else 0, as in scikit-learn.
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:

@@ -14,59 +14,54 @@ from tests.cli import ROOT, SMALL, funcnet, together
 METRIC = """\
 metric              what it is                     fields
 ------------------  -----------------------------  ---------------------------
-accuracy            The fraction of right answers
-average_precision   Area under the steps of
-                      precision over recall: Σ_i
-                      (R_i - R_{i-1}) P_i, the
+accuracy            The fraction of rows whose
+                      predicted class is right
+average_precision   Area under the
+                      precision-recall steps: Σ_i
+                      (R_i - R_{i-1}) P_i,
                       highest threshold first
 balanced_accuracy   Mean recall of the classes,
-                      so that a rare one counts
+                      so that a rare class counts
                       as much as a common one
 brier               Mean squared error of the
                       probabilities, (p - t)² for
-                      one a row and Σ_k (p_k -
+                      one per row and Σ_k (p_k -
                       t_k)² for classes
 explained_variance  1 - Var(t - p) / Var(t),
                       averaged over output
-                      columns: R2 but for a
-                      constant error, which is
-                      forgiven
+                      columns: R2 that ignores a
+                      constant error
 f1                  Harmonic mean of precision     average: "micro" or "macro"
                       and recall: 2 TP / (2 TP +     or "weighted" = "macro"
-                      FP + FN), 0 where there are
-                      none
+                      FP + FN), where 0 / 0 is 0
 log_loss            Mean negative log-probability
-                      of the right class;
-                      probabilities are clipped
-                      to [ε, 1 - ε], ε the
-                      spacing of their dtype at
-                      1, as in scikit-learn
+                      of the right class
 mae                 Mean absolute error, in the
                       target's units
 perplexity          exp of the mean negative
                       log-probability of the
-                      right class: among how many
-                      equal choices it guesses
-precision           Of the rows decided to be of   average: "micro" or "macro"
-                      a class, the fraction that     or "weighted" = "macro"
-                      are: TP / (TP + FP), 0
-                      where there are none
+                      right class: the equivalent
+                      number of equal choices
+precision           The fraction of the rows       average: "micro" or "macro"
+                      predicted as a class that      or "weighted" = "macro"
+                      belong to it: TP / (TP +
+                      FP), where 0 / 0 is 0
 r2                  Coefficient of determination,
                       1 - Σ (t - p)² / Σ (t -
                       mean t)², averaged over
                       output columns
-recall              Of the rows of a class, the    average: "micro" or "macro"
-                      fraction decided to be: TP     or "weighted" = "macro"
-                      / (TP + FN), 0 where there
-                      are none
+recall              The fraction of the rows of a  average: "micro" or "macro"
+                      class that are predicted as    or "weighted" = "macro"
+                      it: TP / (TP + FN), where 0
+                      / 0 is 0
 rmse                Root of the mean squared
                       error, in the target's
                       units
-roc_auc             The probability that a row of
+roc_auc             Area under the ROC curve: the
+                      probability that a row of
                       the class scores above
-                      another, ties counting
-                      half: the area under the
-                      ROC curve
+                      another row, ties counting
+                      half
 top_k_accuracy      The fraction of rows whose     k: an integer = 2
                       class is among the k
                       likeliest

@@ -48,7 +48,7 @@ def test_a_layer_that_changes_the_shape_cannot_be_repeated():
     with pytest.raises(fn.ShapeError) as caught:
         fn.Repeat(fn.Dense(4), 2).out_shape((3,))
     assert str(caught.value) == (
-        "Repeat: expected a layer that keeps its input's shape (3,), got (4,); only then can it be repeated"
+        "Repeat: expected a layer that keeps its input's shape (3,), got (4,); repeat only such layers"
     )
 
 
@@ -109,7 +109,7 @@ def test_a_tied_leaf_is_one_array():
         (
             lambda: fn.Tied(LANGUAGE, {"head/wieght": "embed/weight"}).out_shape((2,)),
             fn.PathError,
-            "Tied: expected the path of a trained leaf, 'head/wieght' is not there, did you mean 'head/weight'?; "
+            "Tied: expected the path of a trained leaf, 'head/wieght' does not exist, did you mean 'head/weight'?; "
             "there are embed/weight, head/weight, head/bias",
         ),
         (
@@ -285,7 +285,7 @@ def test_a_network_of_two_outputs_trains(shards, compiled):
         ),
         (
             lambda: losses.EachMember(losses.MeanSquaredError()).apply(np.ones(3), np.ones(3)),
-            "EachMember: expected predictions (batch, members, …), got shape (3,); end the network by an Ensemble",
+            "EachMember: expected predictions (batch, members, …), got shape (3,); end the network with an Ensemble",
         ),
     ],
 )

@@ -46,7 +46,7 @@ def test_an_index_out_of_range_is_named(x, found, compiled):
     with pytest.raises(fn.DataError) as caught:
         fn.predict(net, params, state, np.array(x)) if call is None else call(params, np.array(x))
     assert f"expected indices from 0 to 2, got {found}; " in str(caught.value)
-    assert "make size larger, or look at what encoded them" in str(caught.value)
+    assert "make size larger, or check the encoding" in str(caught.value)
 
 
 def test_float_indices_are_refused():
@@ -135,7 +135,7 @@ def test_fields_that_make_no_sense(make, message):
         (
             fn.MultiHeadAttention(3),
             (5, 4),
-            "MultiHeadAttention: expected features that 3 heads divide, got 4; change heads or head_features",
+            "MultiHeadAttention: expected features divisible by 3 heads, got 4; change heads or head_features",
         ),
         (
             fn.MultiHeadAttention(2, cross=True),
@@ -157,13 +157,13 @@ def test_fields_that_make_no_sense(make, message):
             fn.MultiHeadAttention(2, rotary=fn.RotaryPositions()),
             (5, 6),
             "RotaryPositions: expected an even number of features, 3 or more, got shape (1, 3); "
-            "they are turned in pairs",
+            "they are rotated in pairs",
         ),
         (
             fn.DotProductAttention(),
             ((2, 3), (4, 2), (4, 2)),
             "DotProductAttention: expected queries, keys and values of shapes (queries, n), (keys, n), (keys, m), all "
-            "with heads before the features or none, and perhaps a mask (keys,) or bias (queries, keys), "
+            "with heads before the features or all without, and optionally a mask (keys,) or bias (queries, keys), "
             "got ((2, 3), (4, 2), (4, 2))",
         ),
         (

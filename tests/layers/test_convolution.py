@@ -95,7 +95,7 @@ SPEC_ERRORS = [
     (lambda: fn.Conv2D(2, 3, padding=(1,)), "Conv2D.padding: expected one entry for each of 2 axes, got 1"),
     (
         lambda: fn.Conv2D(2, 3, padding="causal"),
-        "Conv2D.padding: 'causal' is for one axis, that of time; expected 'same', 'valid' or numbers",
+        "Conv2D.padding: 'causal' is for the time axis only; expected 'same', 'valid' or numbers",
     ),
     (lambda: fn.Conv2D(3, 3, groups=2), "Conv2D.groups: must divide the 3 filters, got 2"),
     (lambda: fn.ConvTranspose2D(3, 3, groups=2), "ConvTranspose2D.groups: must divide the 3 filters, got 2"),
@@ -105,7 +105,7 @@ SPEC_ERRORS = [
     ),
     (
         lambda: fn.ConvTranspose1D(3, 3, strides=2, output_padding=1),
-        "ConvTranspose1D.output_padding: is settled by padding 'same'; leave it out, or give the padding in numbers",
+        "ConvTranspose1D.output_padding: is fixed by padding 'same'; leave it out, or give the padding as numbers",
     ),
     (lambda: fn.ConvTranspose1D(3, 3, output_padding=-1), "ConvTranspose1D.output_padding: must be 0 or more, got -1"),
 ]
@@ -141,13 +141,13 @@ SHAPE_ERRORS = [
     (
         fn.Conv2D(4, 3, groups=2),
         (4, 4, 3),
-        "Conv2D: expected channels that 2 groups divide, got 3; change groups or the channels",
+        "Conv2D: expected channels divisible by 2 groups, got 3; change groups or the channels",
     ),
     (
         fn.ConvTranspose1D(1, 3, padding=2),
         (1, 1),
-        "ConvTranspose1D: expected an output of length 1 or more, got -1 over axis 0 of length 1: padding (2, 2) cuts "
-        "off everything; pad less",
+        "ConvTranspose1D: expected an output of length 1 or more, got -1 over axis 0 of length 1: padding (2, 2) "
+        "removes all of it; pad less",
     ),
     (
         fn.Conv2D(2, 3),

@@ -601,7 +601,7 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
     "concat that does not fit": (
         fn.Concat(),
         ((2, 3), (4, 3)),
-        "Concat: expected inputs that differ in axis -1 alone, got (2, 3), (4, 3); make the other axes equal",
+        "Concat: expected inputs that differ only in axis -1, got (2, 3), (4, 3); make the other axes equal",
     ),
     "reshape to another size": (
         fn.Reshape((3, 2)),

@@ -58,7 +58,7 @@ def test_layer_agrees_with_pytorch(name, dtype):
         (
             fn.MaxPool1D(2, strides=1, padding=2),
             (4, 1),
-            "MaxPool1D: expected every window to hold an entry of the input, got one all in the padding of axis 0: "
+            "MaxPool1D: expected every window to contain an entry of the input, got one all in the padding of axis 0: "
             "padding (2, 2), window 2; pad less",
         ),
         (

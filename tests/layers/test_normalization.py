@@ -177,23 +177,23 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
         fn.LayerNorm(axes=2),
         (3,),
         "LayerNorm: expected an input of 2 or more axes after the batch axis for axes=2, got shape (3,); "
-        "normalize over fewer",
+        "normalize over fewer axes",
     ),
     "rms norm over too many axes": (
         fn.RMSNorm(axes=3),
         (2, 3),
         "RMSNorm: expected an input of 3 or more axes after the batch axis for axes=3, got shape (2, 3); "
-        "normalize over fewer",
+        "normalize over fewer axes",
     ),
     "groups that do not divide": (
         fn.GroupNorm(4),
         (2, 6),
-        "GroupNorm: expected features that 4 groups divide, got 6; change groups or the features",
+        "GroupNorm: expected features divisible by 4 groups, got 6; change groups or the features",
     ),
     "more groups than features": (
         fn.GroupNorm(),
         (16,),
-        "GroupNorm: expected features that 32 groups divide, got 16; change groups or the features",
+        "GroupNorm: expected features divisible by 32 groups, got 16; change groups or the features",
     ),
     "groups of one value": (fn.GroupNorm(6), (6,), LONE.format((6,))),
     "groups of one value at one position": (fn.GroupNorm(6), (1, 1, 6), LONE.format((1, 1, 6))),

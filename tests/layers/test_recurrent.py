@@ -335,11 +335,11 @@ def test_units_are_positive(kind: str) -> None:
         (lambda: fn.Bidirectional(fn.LSTMCell(2)), "Bidirectional.layer: expected RNN, LSTM or GRU, got LSTMCell"),
         (
             lambda: fn.Bidirectional(fn.LSTM(2, carry=True)),
-            "Bidirectional.layer: expected a layer without carry, since the two directions have one each",
+            "Bidirectional.layer: expected a layer without carry, since each direction has its own",
         ),
         (
             lambda: fn.Bidirectional(fn.LSTM(2, reverse=True)),
-            "Bidirectional.layer: expected a layer that runs forward; the one backward is made from it",
+            "Bidirectional.layer: expected a layer that runs forward; the backward one is made from it",
         ),
     ],
 )
@@ -407,7 +407,7 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
         fn.OnSequence(fn.Flatten()),
         ((5, 3), (5,)),
         "OnSequence: expected the layer to keep the 5 steps of the mask, got (15,); "
-        "pool or cut the sequence by a layer that takes the mask",
+        "pool or cut the sequence with a layer that takes the mask",
     ),
     "a lifted layer with a carry": (
         fn.OnSequence(fn.Dense(2)),

@@ -94,7 +94,7 @@ FEATURES = (
     "give each sample its features, such as x[:, None] for one feature"
 )
 VECTOR = (
-    "expected an input of one or more axes and features, got shape {}; the last axis is left as it is, "
+    "expected an input of one or more axes and features, got shape {}; the last axis is never changed, "
     "so put a Reshape((…, 1)) before it to change a vector"
 )
 NO_SUCH_AXES = "expected an input of {} axes and features, got shape {}; give one entry for each axis but the last"
@@ -118,7 +118,7 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
     "crop of all there is": (
         fn.Crop(1),
         (3, 2, 1),
-        "Crop: expected an input larger than what is cut off, ((1, 1), (1, 1)), got shape (3, 2, 1); crop less",
+        "Crop: expected an input larger than the cropping, ((1, 1), (1, 1)), got shape (3, 2, 1); crop less",
     ),
     "bias without features": (fn.Bias(), (), f"Bias: {FEATURES}"),
     "scale without features": (fn.Scale(), (), f"Scale: {FEATURES}"),
