@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from attrs import frozen
 
 import funcnet as fn
 from funcnet.cli import main
+from funcnet.combinators.residual import Residual
 from funcnet.data.sources.text import ALPHABET, decode, encode
+from funcnet.laws.layers import check_steps
 from funcnet.networks.decoding import draw
 
 VECTORS = {
@@ -25,6 +28,7 @@ VECTORS = {
     ),
     "wrappers": fn.serial(fn.Remat(fn.GRU(3)), fn.Repeat(fn.serial(fn.Dense(3)), 2), fn.WeightNorm(fn.LSTM(3))),
     "branch": fn.serial(fn.branch(fn.LSTM(2), fn.Identity()), fn.Concat(), fn.Dense(2)),
+    "copies": fn.serial(fn.Repeat(fn.GRU(3), 2), fn.Repeat(fn.serial(fn.LSTM(3), fn.Dense(3)), 2, shared=True)),
 }
 
 
@@ -46,11 +50,24 @@ def test_every_step_equals_the_whole_sequence(name):
     assert str(caught.value) == "expected at most 7 steps; start anew, or with a larger max_length"
 
 
-@pytest.mark.parametrize("by", ["last", "mean", "max"])
-@pytest.mark.parametrize("last", [False, True])
-def test_pooling_gives_what_it_gives_for_the_sequence_so_far(by, last):
-    pool = [] if last else [fn.SequencePool(by)]
-    net = fn.serial(fn.GRU(3, return_sequences=not last), *pool, fn.Dense(2))
+def last(layer):
+    return layer(3, return_sequences=False)
+
+
+POOLED = {
+    "last": fn.serial(fn.GRU(3), fn.SequencePool("last"), fn.Dense(2)),
+    "mean": fn.serial(fn.GRU(3), fn.SequencePool("mean"), fn.Dense(2)),
+    "max": fn.serial(fn.GRU(3), fn.SequencePool("max"), fn.Dense(2)),
+    "recurrent": fn.serial(last(fn.GRU), fn.Residual(fn.Dense(3)), fn.Dense(2)),
+    "two": fn.serial(fn.branch(last(fn.LSTM), last(fn.GRU)), fn.Concat(), fn.Dense(2)),
+    "in copies": fn.serial(fn.Repeat(fn.GRU(3), 2), last(fn.LSTM)),
+    "steps of its result": fn.serial(last(fn.GRU), fn.Reshape((3, 1)), fn.GRU(2), fn.Flatten()),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_pooling_gives_what_it_gives_for_the_sequence_so_far(name):
+    net = POOLED[name]
     x = fn.Key(1).normal((2, 5, 3))
     params, state = net.init(fn.Key(0), (5, 3), np.float64)
     start, step = fn.stepper(net)
@@ -58,6 +75,71 @@ def test_pooling_gives_what_it_gives_for_the_sequence_so_far(by, last):
     for t in range(5):
         y, carry = step(params, state, carry, x[:, t])
         np.testing.assert_allclose(y, fn.predict(net, params, state, x[:, : t + 1]), rtol=1e-10, atol=1e-12)
+
+
+def test_a_pooled_value_beside_a_sequence():
+    net = fn.branch(fn.SequencePool("max"), fn.GRU(2))
+    params, state = net.init(fn.Key(0), (5, 3), np.float64)
+    x = fn.Key(1).normal((2, 5, 3))
+    start, step = fn.stepper(net)
+    carry = start(2)
+    for t in range(5):
+        y, carry = step(params, state, carry, x[:, t])
+    pooled, sequence = fn.predict(net, params, state, x)
+    np.testing.assert_allclose(y[0], pooled, rtol=1e-10)
+    np.testing.assert_allclose(y[1], sequence[:, -1], rtol=1e-10)
+
+
+@frozen
+class Mean(Residual):
+    """A combinator of a user that looks at all steps, derived from one that does not."""
+
+    def apply(self, params, state, x, ctx):
+        y, state, residuals = super().apply(params, state, x, ctx)
+        return y - y.mean(axis=1, keepdims=True), state, residuals
+
+
+@frozen
+class MeanRelu(fn.Relu):
+    def apply(self, params, state, x, ctx):
+        return super().apply(params, state, x - x.mean(axis=1, keepdims=True), ctx)
+
+
+@frozen
+class MeanGru(fn.GRU):
+    def apply(self, params, state, x, ctx):
+        return super().apply(params, state, x - x.mean(axis=1, keepdims=True), ctx)
+
+
+@frozen
+class Claims(MeanRelu):
+    stepwise = True
+
+
+@frozen
+class Doubled(MeanRelu):
+    """Not the same steps, but a step for each."""
+
+    stepwise = True
+
+    def apply(self, params, state, x, ctx):
+        return fn.Relu.apply(self, params, state, 2.0 * x, ctx)
+
+    def vjp(self, params, residuals, dy):
+        return {}, 2.0 * fn.Relu.vjp(self, params, residuals, dy)[1]
+
+
+def test_a_layer_of_a_user_declares_that_it_is_stepwise():
+    """The laws check the declaration."""
+    fn.check_layer(Doubled(), (4, 3))
+    x = fn.Key(0).normal((2, 4, 3))
+    start, step = fn.stepper(Doubled())
+    np.testing.assert_array_equal(step({}, {}, start(2), x[:, 0])[0], np.maximum(2.0 * x[:, 0], 0.0))
+    with pytest.raises(fn.LawError) as caught:
+        check_steps(Claims(), {}, {}, x)
+    assert str(caught.value) == (
+        "Claims: breaks the law 'a step equals that of the whole sequence': stepwise is not true of it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,8 +151,12 @@ def test_pooling_gives_what_it_gives_for_the_sequence_so_far(by, last):
         (fn.LayerNorm(axes=2), "normalizes over time; give axes=1 to run step by step"),
         (
             fn.Flatten(),
-            "Flatten cannot run step by step: it is not known to treat each step by itself; if it does",
+            "Flatten cannot run step by step: it may look at other steps; if it never does, write stepwise = True in",
         ),
+        (fn.Ensemble(fn.GRU(2), 2), "Ensemble cannot run step by step: it may look at other steps"),
+        (Mean(fn.GRU(3)), "Mean cannot run step by step: it may look at other steps"),
+        (MeanRelu(), "MeanRelu cannot run step by step: it may look at other steps"),
+        (MeanGru(2), "MeanGru cannot run step by step: it may look at other steps"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -32,6 +32,8 @@ class Bidirectional(Combinator):
     Source   Schuster and Paliwal (1997)
     """
 
+    stepwise = True
+
     layer: Layer
     merge: Literal["concat", "sum"] = "concat"
 

@@ -23,6 +23,8 @@ class Branch(Combinator):
     VJP      dx = Σ_i dx_i, since x reaches the loss through every branch
     """
 
+    stepwise = True
+
     layers: Named[Layer]
 
     def validate(self) -> Iterator[Problem]:
@@ -59,6 +61,8 @@ class Parallel(Combinator):
     VJP      dx_i from dy_i alone
     Raises   ShapeError when inputs and layers differ in number or name
     """
+
+    stepwise = True
 
     layers: Named[Layer]
 
@@ -123,6 +127,8 @@ class Sum(Layer):
     Raises   ShapeError when the shapes differ; nothing is broadcast
     """
 
+    stepwise = True
+
     def out_shape(self, in_shape: Shape) -> Shape:
         shapes = tuple_shapes(self, in_shape)
         if any(shape != shapes[0] for shape in shapes):
@@ -150,6 +156,8 @@ class Multiply(Layer):
     VJP      dx_i = dy times all other inputs
     Raises   ShapeError when the shapes differ; nothing is broadcast
     """
+
+    stepwise = True
 
     def out_shape(self, in_shape: Shape) -> Shape:
         shapes = tuple_shapes(self, in_shape)

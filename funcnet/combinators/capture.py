@@ -40,6 +40,8 @@ class Capture(Wrapper):
     Raises   PathError for a path without a layer
     """
 
+    stepwise = True
+
     paths: Words
 
     def validate(self) -> Iterator[Problem]:

@@ -26,6 +26,8 @@ class Frozen(Wrapper):
     VJP      dx as the layer's; the gradients of its params are dropped
     """
 
+    stepwise = True
+
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         flat: dict[str, Leaf] = tree.flatten(super().leaves(in_shape))
         return tree.unflatten({path: leaf._replace(kind="state") for path, leaf in flat.items()})

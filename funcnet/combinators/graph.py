@@ -28,6 +28,8 @@ class Graph(Combinator):
     Raises   SpecError for unknown sources, cycles, and unused inputs or nodes
     """
 
+    stepwise = True
+
     inputs: Words
     nodes: Mapping[str, tuple[Layer, Words]]
     outputs: Words

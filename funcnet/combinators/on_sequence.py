@@ -26,6 +26,8 @@ class OnSequence(Wrapper):
     Raises   ShapeError for a layer that changes the number of steps of a masked sequence
     """
 
+    stepwise = True
+
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         if is_shape(in_shape):
             return {"": in_shape}, out_shape_child("", self.layer, in_shape)

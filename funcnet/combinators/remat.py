@@ -22,6 +22,8 @@ class Remat(Wrapper):
     Source   Griewank and Walther (2000); Chen et al. (2016)
     """
 
+    stepwise = True
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         y, new_state, _ = apply_child("", self.layer, params, state, x, ctx)
         return y, new_state, (state, x, ctx)

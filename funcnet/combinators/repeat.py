@@ -29,6 +29,8 @@ class Repeat(Wrapper):
     Raises   ShapeError for a layer that changes the shape
     """
 
+    stepwise = True
+
     times: int = field(validator=positive)
     shared: bool = False
 

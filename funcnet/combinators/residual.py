@@ -30,6 +30,8 @@ class Residual(Combinator):
     (8,)
     """
 
+    stepwise = True
+
     layer: Layer
     projection: Layer | None = None
 

@@ -21,6 +21,8 @@ class Serial(Combinator):
              cotangent of its input to the one before, and no Jacobian J_i is ever formed
     """
 
+    stepwise = True
+
     layers: Named[Layer] = ()
 
     @property

@@ -33,6 +33,8 @@ class Tied(Wrapper):
     Source   Press and Wolf (2016)
     """
 
+    stepwise = True
+
     ties: Mapping[str, str]
 
     def validate(self) -> Iterator[Problem]:

@@ -33,6 +33,8 @@ class WeightNorm(Wrapper):
     Source   Salimans and Kingma (2016)
     """
 
+    stepwise = True
+
     def normed(self, paths: Any) -> list[str]:
         """The paths of the weights among those of leaves or arrays."""
         return [path for path, leaf in paths.items() if path.split("/")[-1] == "weight" and len(leaf.shape) > 1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import KeyRequired, LawError, SpecError
+from funcnet.errors import KeyRequired, LawError, ShapeError, SpecError
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
@@ -29,6 +29,7 @@ from funcnet.laws.values import (
     turned,
 )
 from funcnet.layers.base import EVAL, Caller, Context, Layer, Leaf, Params, State, listen_between, reach, vjp_child
+from funcnet.networks.decoding import stepper
 from funcnet.shapes import Shape, Value, shape_of
 from funcnet.signatures import check_signatures, kinds, returned
 from funcnet.spec.base import Spec, own_tag
@@ -67,6 +68,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
             check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
             check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
             check_order(layer, params, state, x, ctx, key.fold("order", mode))
+        check_steps(layer, params, state, x)
         check_spec(layer, params, state, x)
 
 
@@ -330,6 +332,29 @@ def check_order(layer: Layer, params: Params, state: State, x: Value, ctx: Conte
             message = f"breaks the law {law!r}: with {what} in reverse order: {error}"
             raise LawError(message, layer=type(layer).__name__) from error
         expect(same(got, expected, 1e-12), law, layer, f"that of {what} does; pair leaves and values by name")
+
+
+def check_steps(layer: Layer, params: Params, state: State, x: Value) -> None:
+    """If ``fn.stepper`` accepts a layer of sequences, each step equals that of the whole sequence."""
+    if not all(leaf.ndim > 2 or (leaf.ndim == 2 and leaf.dtype.kind != "f") for leaf in tree.leaves(x)):
+        return
+    start, step = stepper(layer)
+    length = tree.leaves(x)[0].shape[1]
+    ys: list[Value] = []
+    carry = start(len(tree.leaves(x)[0]))
+    for t in range(length):
+        try:
+            y, carry = step(params, state, carry, tree.map(lambda leaf: leaf[:, t], x))  # noqa: B023
+        except ShapeError:
+            if t == 0:
+                return  # it does not claim to run step by step
+            raise
+        ys.append(y)
+    whole = tree.leaves(_forward(layer, params, state, x, EVAL)[0])
+    for i, leaf in enumerate(whole):
+        steps = [tree.leaves(y)[i] for y in ys]
+        got = steps[-1] if steps[-1].shape == leaf.shape else np.stack(steps, 1)
+        expect(same(got, leaf, 1e-9), "a step equals that of the whole sequence", layer, "stepwise is not true of it")
 
 
 def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:

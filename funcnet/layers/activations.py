@@ -33,6 +33,8 @@ class Elementwise(Layer):
     VJP      dx = f'(x) dy
     """
 
+    stepwise = True
+
     def function(self, x: Array) -> Array:
         """f(x)"""
         raise TypeError(f"{type(self).__name__} does not define function(x)")
@@ -60,6 +62,8 @@ class Identity(Layer):
 
     VJP      dx = dy
     """
+
+    stepwise = True
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return in_shape
@@ -400,6 +404,8 @@ class PRelu(Layer):
     Source   He et al. (2015), Delving Deep into Rectifiers
     """
 
+    stepwise = True
+
     shared: bool = False
     slope_init: Initializer = Constant(0.25)
 
@@ -429,6 +435,8 @@ class Gated(Layer):
     VJP      da = f(b) dy,   db = a f'(b) dy
     Raises   ShapeError for an odd number of features
     """
+
+    stepwise = True
 
     gate: ClassVar[Elementwise]
 
@@ -486,6 +494,8 @@ class Softmax(Layer):
     VJP      dx = y (dy - Σ_j y_j dy_j),   from ∂y_j/∂x_i = y_j (δ_ij - y_i)
     """
 
+    stepwise = True
+
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape, least_axes=1)
 
@@ -507,6 +517,8 @@ class LogSoftmax(Layer):
     Output   (*, n)
     VJP      dx = dy - exp(y) Σ_j dy_j,   from ∂y_j/∂x_i = δ_ij - softmax(x)_i, and softmax(x) = exp(y)
     """
+
+    stepwise = True
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape, least_axes=1)

@@ -107,6 +107,8 @@ class Layer(Spec):
     """Base of every layer. A subclass declares ``leaves`` and ``out_shape`` and writes ``apply`` and ``vjp``."""
 
     kind: ClassVar[str] = "layer"
+    stepwise: ClassVar[bool] = False
+    """Whether a step of the output depends on that step of the input alone (in a combinator: but for its children)"""
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         """``{name: Leaf}``, the layer's params and state; nested by child in a combinator."""

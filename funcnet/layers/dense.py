@@ -43,6 +43,8 @@ class Dense(Layer):
     ((4, 3), (3,))
     """
 
+    stepwise = True
+
     units: int = field(validator=positive)
     use_bias: bool = True
     weight_init: Initializer = GlorotUniform()
@@ -83,6 +85,8 @@ class Bias(Layer):
     VJP      dbias = Σ dy,   dx = dy
     """
 
+    stepwise = True
+
     bias_init: Initializer = Zeros()
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
@@ -108,6 +112,8 @@ class Scale(Layer):
     Params   scale (n,)
     VJP      dscale = Σ x dy,   dx = scale · dy
     """
+
+    stepwise = True
 
     scale_init: Initializer = Ones()
 

@@ -34,6 +34,8 @@ class Embedding(Layer):
     Raises   ShapeError for floats; DataError naming the first index out of range, and its place
     """
 
+    stepwise = True
+
     size: int = field(validator=positive)
     features: int = field(validator=positive)
     padding_index: int | None = None

@@ -18,6 +18,8 @@ from funcnet.spec.fields import fraction, frozen, non_negative
 class Masking(Layer):
     """Base of the layers that set parts of their input to 0 in training; a subclass gives the shape of the mask."""
 
+    stepwise = True
+
     rate: float = field(validator=fraction)
 
     def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -110,6 +112,8 @@ class GaussianNoise(Layer):
     VJP      dx = dy
     Raises   KeyRequired in training without a key
     """
+
+    stepwise = True
 
     deviation: float = field(validator=non_negative)
 

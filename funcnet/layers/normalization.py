@@ -41,6 +41,8 @@ class BatchNorm(Layer):
     Source   Ioffe and Szegedy (2015)
     """
 
+    stepwise = True
+
     momentum: float = field(default=0.9, validator=momentum_range)
     eps: float = field(default=1e-5, validator=positive)
     use_scale: bool = True

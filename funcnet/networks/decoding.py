@@ -1,13 +1,12 @@
 """A network one time step at a time: recurrent layers with their carry, causal attention with its cache.
 
-An interpretation like the others: the network's own ``apply`` runs on sequences of one step, and what looks beyond
-its step (recurrent layers, attention, positions, causal convolution, pooling over time) is met on the way, by path,
-and given what it keeps from the steps before. A combinator needs nothing for it. A layer that treats every step by
-itself says so by ``one_step.register(MyLayer, each_step)``.
+The network's ``apply`` runs on sequences of one step. Layers that are ``stepwise`` run as they are. A layer that looks
+at earlier steps has a rule here, which keeps what it needs of them under the layer's path. All others are refused.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, NamedTuple
@@ -15,19 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcnet import tree
-from funcnet.combinators.branch import Concat, Multiply, Sum
+from funcnet.combinators.branch import Concat
 from funcnet.errors import ShapeError
 from funcnet.inputs import cast, dtype_of, instance, whole_number
 from funcnet.key import Array, Key
-from funcnet.layers.activations import Elementwise, Gated, Identity, LogSoftmax, PRelu, Softmax
 from funcnet.layers.attention import MultiHeadAttention
 from funcnet.layers.attention_kernels import attend
-from funcnet.layers.base import EVAL, Layer, Params, State, apply_child, listen_with, path_of
+from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, listen_with, path_of
 from funcnet.layers.convolution import Conv1D
-from funcnet.layers.dense import Bias, Dense, Scale
-from funcnet.layers.embedding import Embedding, Positions
-from funcnet.layers.noise import GaussianNoise, Masking
-from funcnet.layers.normalization import BatchNorm, LayerNorm
+from funcnet.layers.embedding import Positions
+from funcnet.layers.normalization import LayerNorm
 from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import SequencePool
 from funcnet.ops import softmax
@@ -51,7 +47,7 @@ def stepper(net: Layer) -> Stepper:
     ``x_t`` is one step of the input without its time axis: (batch, features), or indices (batch,). ``y_t`` likewise.
     ``max_length`` is how many steps there may be, as many as you like by default. The carry is a plain dict: keep it,
     copy it, go back to it.
-    Raises   ShapeError for a layer that needs steps to come, or one that is not known to treat steps by themselves
+    Raises   ShapeError for a layer that needs later steps, or may
     """
     instance(net, Layer, "a network", "fn.serial(fn.Embedding(96, 32), fn.LSTM(64), fn.Dense(96))")
 
@@ -72,91 +68,133 @@ def stepper(net: Layer) -> Stepper:
         caller = _Stepping(carry["layers"], carry["position"])
         with listen_with(caller):
             y, _, _ = apply_child("", net, params, state, x, EVAL)
-        y_t = y if caller.pooled else tree.map(lambda leaf: np.array(leaf[:, 0]), y)
-        return y_t, {**carry, "position": carry["position"] + 1, "layers": caller.kept}
+        return caller.output(y), {**carry, "position": carry["position"] + 1, "layers": caller.kept}
 
     return Stepper(start, step)
 
 
 class _Stepping:
-    """Stands where a listener stands, and runs what looks beyond its step."""
+    """The caller of one step. A pooled value has no time axis and is complete: layers after it run as they are."""
 
     def __init__(self, before: dict[str, Kept], position: int) -> None:
         self.before, self.kept, self.position = before, dict(before), position
         self.names: list[str] = []
-        self.pooled = False
+        self.calls: Counter[str] = Counter()  # by path
+        self.pooled: dict[int, Array] = {}
+        self.inner: list[set[bool]] = [set()]  # for each open call, whether its children's outputs are pooled
 
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
         if method != "apply":
             return getattr(layer, method)(*args)
         self.names.append(name)
+        self.inner.append(set())
         try:
-            if layer.children and not isinstance(layer, Recurrent):
-                return layer.apply(*args)
-            params, state, x, _ = args
-            path = path_of(self.names)
-            if self.pooled or _without_time(x):
-                return layer.apply(*args)
-            y, kept = one_step(layer, params, state, x, self.before.get(path), self.position)
-            if kept is not None:
-                self.kept[path] = kept
-            self.pooled = self.pooled or isinstance(layer, SequencePool) or not getattr(layer, "return_sequences", True)
-            return y, state, None
+            y = self.apply(layer, *args)
         finally:
             self.names.pop()
+            self.inner.pop()
+        self.inner[-1] |= self.are_pooled(y)
+        return y, args[1], None
+
+    def apply(self, layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> Value:
+        pooled = self.are_pooled(x)
+        if len(pooled) == 2:
+            raise ShapeError(_refused(layer, "it joins a sequence with a pooled value"))
+        if pooled == {True}:
+            return self.mark(layer.apply(params, state, x, ctx)[0])
+        rule = rule_for(layer)
+        if rule is not None:
+            path = path_of(self.names)
+            self.calls[path] += 1
+            place = f"{path}[{self.calls[path]}]"  # the copies of a Repeat share a path
+            y, kept = rule(layer, params, state, x, self.before.get(place), self.position)
+            if kept is not None:
+                self.kept[place] = kept
+            return self.mark(y) if _pools(layer) else y
+        y = layer.apply(params, state, x, ctx)[0]
+        if self.inner[-1] == {True}:
+            return self.mark(y)
+        for leaf in tree.leaves(y):
+            if id(leaf) not in self.pooled and np.shape(leaf)[1:2] != (1,):
+                raise ShapeError(_refused(layer, f"for one step it gives the shape {np.shape(leaf)[1:]}"))
+        return y
+
+    def are_pooled(self, value: Value) -> set[bool]:
+        return {id(leaf) in self.pooled for leaf in tree.leaves(value)}
+
+    def mark(self, value: Value) -> Value:
+        """The value, noted as pooled."""
+        self.pooled |= {id(leaf): leaf for leaf in tree.leaves(value)}
+        return value
+
+    def output(self, y: Value) -> Value:
+        """The network's output without the time axis."""
+        return tree.map(lambda leaf: leaf if id(leaf) in self.pooled else np.array(leaf[:, 0]), y)
 
 
-def _without_time(x: Value) -> bool:
-    return any(leaf.ndim < 2 for leaf in tree.leaves(x))
+def _pools(layer: Layer) -> bool:
+    return isinstance(layer, SequencePool) or (isinstance(layer, Recurrent) and not layer.return_sequences)
 
 
-# ----- what a layer does with one step -----------------------------------------------------------------------
+def _refused(layer: Layer, why: str) -> str:
+    return f"{type(layer).__name__} cannot run step by step: {why}"
+
+
+# ----- layers that look at earlier steps -----------------------------------------------------------------------
+
+
+def rule_for(layer: Layer) -> Callable[..., tuple[Value, Kept]] | None:
+    """The rule for a layer; None for a stepwise layer, whose ``apply`` is its rule.
+
+    A class that overrides ``apply`` needs a declaration or a rule for it.
+    Raises   ShapeError for a layer with neither
+    """
+    for cls in type(layer).__mro__:
+        if cls in one_step.registry and cls is not object:
+            return one_step.dispatch(cls)
+        if vars(cls).get("stepwise", False):
+            return None
+        if "apply" in vars(cls):
+            break
+    why = "it may look at other steps; if it never does, write stepwise = True in its class"
+    raise ShapeError(_refused(layer, why))
+
+
+def _unmasked(layer: Layer, x: Value) -> None:
+    if isinstance(x, tuple):
+        raise ShapeError(_refused(layer, "its input has a mask; give the real steps alone, without a mask"))
 
 
 @singledispatch
 def one_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
     """``(y, what to keep)`` for x of one step, after ``position`` others."""
-    raise ShapeError(
-        f"{type(layer).__name__} cannot run step by step: it is not known to treat each step by itself; if it does, "
-        "say so: from funcnet.networks.decoding import each_step, one_step; "
-        f"one_step.register({type(layer).__name__}, each_step)"
-    )
-
-
-def each_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
-    """A layer that treats each step by itself."""
-    return layer.apply(params, state, x, EVAL)[0], None
-
-
-for _layer in (
-    Elementwise, Gated, Identity, Softmax, LogSoftmax, PRelu, Dense, Bias, Scale, Embedding, Masking, GaussianNoise,
-    BatchNorm, Sum, Multiply,
-):  # fmt: skip
-    one_step.register(_layer, each_step)
+    raise TypeError(f"{type(layer).__name__} has no rule; rule_for(layer) tells")
 
 
 @one_step.register
 def _(layer: Concat, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
     if layer.axis != -1:
         raise ShapeError(f"Concat along axis {layer.axis} joins steps; join features, axis=-1, to run step by step")
-    return each_step(layer, params, state, x, kept, position)
+    return layer.apply(params, state, x, EVAL)[0], None
 
 
 @one_step.register
 def _(layer: LayerNorm, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
     if layer.axes > 1 and x.ndim <= layer.axes + 1:
         raise ShapeError(f"LayerNorm over {layer.axes} axes normalizes over time; give axes=1 to run step by step")
-    return each_step(layer, params, state, x, kept, position)
+    return layer.apply(params, state, x, EVAL)[0], None
 
 
 @one_step.register
 def _(layer: Positions, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    _unmasked(layer, x)
     layer.check((position + 1, x.shape[-1]))
     return layer.marked(params, x, position), None
 
 
 @one_step.register
 def _(layer: Recurrent, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    _unmasked(layer, x)
     if layer.reverse or layer.carry:
         what = "runs from the end" if layer.reverse else "takes its carry as an input"
         raise ShapeError(f"{type(layer).__name__} {what}, so it cannot run step by step")
@@ -172,6 +210,7 @@ def _(layer: Recurrent, params: Params, state: State, x: Value, kept: Kept, posi
 def _(
     layer: MultiHeadAttention, params: Params, state: State, x: Value, kept: Kept, position: int
 ) -> tuple[Value, Kept]:
+    _unmasked(layer, x)
     if not layer.causal or layer.additive_bias:
         raise ShapeError(
             "MultiHeadAttention looks at steps to come; give causal=True, without bias, to run step by step"
@@ -187,6 +226,7 @@ def _(
 
 @one_step.register
 def _(layer: Conv1D, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    _unmasked(layer, x)
     if layer.padding != "causal" or layer.windows((1,))[0].stride != 1:
         raise ShapeError("Conv1D sees steps to come; give padding='causal' and strides=1 to run step by step")
     extent = layer.windows((1,))[0].extent
@@ -196,6 +236,7 @@ def _(layer: Conv1D, params: Params, state: State, x: Value, kept: Kept, positio
 
 @one_step.register
 def _(layer: SequencePool, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
+    _unmasked(layer, x)
     now = x[:, 0]
     if kept is None or layer.by == "last":
         return now, now
