@@ -14,7 +14,6 @@ import numpy as np
 
 from funcnet.cli.console import unread
 from funcnet.data.lazy_array import Stream
-from funcnet.data.new_rows import raw_inputs
 from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, load_run
@@ -35,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Predict for raw rows, as CSV or JSON lines."""
     run = load_run(options.spec)
-    raw = raw_inputs(run.experiment.data, run.preprocess, Path(options.input))
+    raw = run.experiment.data.new_inputs(Path(options.input), run.preprocess)
     answer = run.predict(raw)
     head, rows = answers(run, answer)
     text = _json_lines(run, head, rows) if options.json else _csv(head, rows)

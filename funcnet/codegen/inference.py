@@ -25,7 +25,7 @@ from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import MISSING, is_number, read_csv, to_number
+from funcnet.data.sources.csv import GAPS, MISSING, is_number, read_csv, to_number
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -36,8 +36,6 @@ from funcnet.spec.codec import spec_hash
 
 SHORT = 16
 """Constants with more entries go into the archive"""
-GAPS = ["", "nan", "NaN", "NA"]
-"""The texts of a missing number, if the source does not name any"""
 LISTED = 32
 """Scales of more features go into the archive"""
 
@@ -118,7 +116,7 @@ class _Writer:
                 names += [f"{column['name']} = {category}" for category in column["categories"]]
             else:
                 names.append(column["name"])
-        given = list(self.experiment.data.names_of_inputs())
+        given = list(self.experiment.data.feature_names)
         return names or (given if len(given) == math.prod(self.raw_shape) else [])
 
     @property
@@ -259,7 +257,7 @@ class _Writer:
                 self.constants.append(assigned("FEATURES", self.features))
         if pre.get("fill") is not None:
             fill = self.array("FILL", np.array(pre["fill"], np.float64).reshape(self.raw_shape))
-            self.constants.append(assigned("MISSING", GAPS))
+            self.constants.append(assigned("MISSING", list(GAPS)))
             lines.append(f'    if x.dtype.kind == "f":\n        x = np.where(np.isnan(x), {fill}, x)  # missing values')
         if pre.get("flatten"):
             lines.append(f"    x = x.reshape(len(x), {math.prod(self.raw_shape)})")

@@ -242,13 +242,19 @@ def test_values_come_in_their_units(tmp_path):
     assert [float(row["price"]) for row in answers] == pytest.approx([1300.0, 1600.0], abs=10.0)
 
 
+ENDINGS = (
+    ".csv", ".tsv", ".txt", ".h5", ".hdf5", ".hdf", ".gz", ".idx", ".idx2-ubyte", ".idx3-ubyte", ".idx4-ubyte", ".npy",
+    ".npz",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("suffix", "message"),
     [
         (".csv", None),
         (".npy", None),
         (".npz", None),
-        (".xls", "funcnet: new.xls: expected a file called .csv, .tsv, .npy, .npz, .h5 or IDX, got '.xls'\n"),
+        (".xls", f"funcnet: new.xls: expected a file called {', '.join(ENDINGS)}, got '.xls'\n"),
     ],
 )
 def test_arrays_are_read_from_files_of_any_kind(tmp_path, iris_run, suffix, message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from funcnet.data.lazy_array import LARGE, Piece, Stream
 from funcnet.data.paths import inside
-from funcnet.data.sources.base import Source, Table
+from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.errors import CheckpointError, DataError
 from funcnet.files import npy_header, npz_shape, read_npz
 from funcnet.key import Array, Key
@@ -103,10 +103,16 @@ class Npy(Source):
     Raises   DataError for a file that is missing, damaged or of another kind
     """
 
+    endings = (".npy",)
+
     x: str
     y: str
     weight: str | None = None
     stream: bool | None = None
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        return loaded(npy_piece(path), None)
 
     def in_shape(self, base: Path) -> Shape | None:
         return npy_piece(inside(base, self.x)).shape
@@ -135,10 +141,21 @@ class Npz(Source):
     Raises   DataError for a file that is missing or damaged, or without these members
     """
 
+    endings = (".npz",)
+
     path: str
     x: str = "x"
     y: str = "y"
     weight: str | None = None
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        return (self.x,)
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        name = source.array_names[-1]
+        return members_of(path, name)[name]
 
     def in_shape(self, base: Path) -> Shape | None:
         """The shape from the member's header alone."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import attrs
 import numpy as np
 
 from funcnet.data.lazy_array import Stream
 from funcnet.data.split import Split
-from funcnet.errors import Problem
+from funcnet.errors import DataError, Problem
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
-from funcnet.spec.base import Spec, register
+from funcnet.spec.base import Spec, evolve, register, tags
 from funcnet.spec.fields import frozen, positive
 
 Scale = Literal["standard", "minmax", "robust"]
@@ -71,6 +71,8 @@ class Source(Spec):
     kind: ClassVar[str] = "data"
     integers: ClassVar[bool] = False
     """Whether inputs are indices, such as those of characters, and stay integers"""
+    endings: ClassVar[tuple[str, ...]] = ()
+    """Endings of the files that ``inputs_in`` reads; "" for a name without one"""
 
     split: Split | None = attrs.field(default=None, kw_only=True)
     impute: Literal["mean", "median", "most_frequent"] | float | None = attrs.field(default=None, kw_only=True)
@@ -84,10 +86,6 @@ class Source(Spec):
         """The columns that the split names."""
         return [] if self.split is None else self.split.columns
 
-    def names_of_inputs(self) -> tuple[str, ...]:
-        """The names of an input's numbers, if the source fixes them."""
-        return ()
-
     def in_shape(self, base: Path) -> Shape | None:
         """The shape of one input before preprocessing; None if only the data determines it."""
         raise TypeError(f"{type(self).__name__} does not define in_shape(base)")
@@ -95,6 +93,42 @@ class Source(Spec):
     def table(self, base: Path, key: Key) -> Table:
         """The data; paths are relative to ``base``, draws come from ``key``."""
         raise TypeError(f"{type(self).__name__} does not define table(base, key)")
+
+    # ----- other files, for a network that was trained on this source -----------------------------------------------
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of an input's numbers, if the source fixes them."""
+        return ()
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        """Names of the array of inputs in an archive; the first one present is read."""
+        return ("x",)
+
+    def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source | None:
+        """This source with another file in place of its own; None for a source without a file."""
+        changes: dict[str, Any] = {"path": str(path.resolve()), "split": None}
+        return evolve(self, **changes) if hasattr(self, "path") and not self.integers else None
+
+    def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
+        """The raw inputs in a file of any format, chosen by its ending.
+
+        Raises   DataError for an unknown ending, or a file in another form than the training data
+        """
+        if self.integers:
+            raise DataError(f"{path}: the run was trained on text; continue one with funcnet generate")
+        sources: list[Any] = list(tags("data").values())
+        formats: dict[str, type[Source]] = {ending: source for source in sources for ending in source.endings}
+        ending = path.suffix.lower()
+        if ending not in formats:
+            raise DataError(f"{path}: expected a file called {', '.join(filter(None, formats))}, got {ending!r}")
+        return formats[ending].inputs_in(path, self, preprocess)
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        """The inputs in a file with one of the ``endings``, in the form that they had in ``source``."""
+        raise TypeError(f"{cls.__name__} does not define inputs_in(path, source, preprocess)")
 
 
 @register("arrays")

@@ -59,7 +59,8 @@ class Measurements(Source):
     features: ClassVar[tuple[str, ...]]
     classes: ClassVar[tuple[str, ...] | None] = None
 
-    def names_of_inputs(self) -> tuple[str, ...]:
+    @property
+    def feature_names(self) -> tuple[str, ...]:
         return self.features
 
     def in_shape(self, base: Path) -> Shape | None:

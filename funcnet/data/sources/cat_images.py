@@ -41,6 +41,10 @@ class CatImages(Source):
     train: int = field(default=400, validator=positive)
     test: int = field(default=200, validator=positive)
 
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        return "test_set_x", "train_set_x", "x"
+
     def validate(self) -> Iterator[Problem]:
         yield from check_size(".train", self.train, SIDE * SIDE * 3)
         yield from check_size(".test", self.test, SIDE * SIDE * 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,17 @@ from attrs import field
 
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
-from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.data.sources.base import Frame, Inputs, Source, Table
 from funcnet.errors import DataError, Problem, did_you_mean, listed
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
-from funcnet.spec.base import MAX_INTEGER, register
+from funcnet.spec.base import MAX_INTEGER, evolve, register
 from funcnet.spec.fields import Words, frozen
 
 MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
 """Texts for a missing value, unless the spec says otherwise"""
+GAPS = ("", "nan", "NaN", "NA")
+"""Texts for a missing number in a file that no spec describes"""
 LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
 
@@ -135,6 +138,15 @@ class Grid:
             raise DataError(f"{self.path}: has no column {wanted!r} ({what}){near}; it has {listed(self.names)}")
         return wanted
 
+    def require(self, names: Sequence[str]) -> None:
+        """Raise a DataError for missing columns, with a name similar to the first of them."""
+        lost = [name for name in names if name not in self.names]
+        if lost:
+            near = did_you_mean(lost[0], self.names)
+            raise DataError(
+                f"{self.path}: has no column {', '.join(map(repr, lost))}{near}; it has {listed(self.names)}"
+            )
+
     def numbers(self, name: str, missing: Sequence[str], hint: str) -> Array:
         """A column of numbers, NaN for missing ones.
 
@@ -174,6 +186,8 @@ class Csv(Source):
     Raises   DataError with the line and the column
     """
 
+    endings = (".csv", ".tsv", ".txt")
+
     path: str
     target: str | int | tuple[str, ...] | tuple[int, ...]
     inputs: tuple[str, ...] | None = None
@@ -197,6 +211,31 @@ class Csv(Source):
             yield Problem(".target", "expected a column to predict, got none")
         if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
             yield Problem(".inputs", "expected distinct columns, at least one")
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        """A table of numbers, one row per input, in the shape that inputs had in training."""
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        grid = Grid(path, delimiter, header=False)
+        names = grid.names
+        if not all(map(is_number, grid.rows[0])):
+            grid = Grid(path, delimiter)
+            names = list(source.feature_names or grid.names)
+            grid.require(names)
+        shape = tuple(preprocess["shape"])
+        if len(names) != math.prod(shape):
+            raise DataError(f"{path}: expected {math.prod(shape)} columns of inputs, as in training, got {len(names)}")
+        hint = "all inputs must be numbers"
+        missing = GAPS if preprocess.get("fill") else ()
+        columns = [grid.numbers(name, missing, hint) for name in names]
+        return np.stack(columns, axis=1).reshape(-1, *shape)
+
+    def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
+        return self.read(path, [column["name"] for column in preprocess["columns"]])
+
+    def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
+        inputs = tuple(column["name"] for column in preprocess["columns"])
+        return evolve(self, path=str(path.resolve()), split=None, inputs=inputs)
 
     def in_shape(self, base: Path) -> Shape | None:
         """None: it depends on the categories."""
@@ -292,12 +331,7 @@ class Csv(Source):
         """The inputs of another file of this form, matched by name; other columns are ignored."""
         grid = Grid(path, self.delimiter, self.header)
         if self.header:
-            lost = [name for name in names if name not in grid.names]
-            if lost:
-                near = did_you_mean(lost[0], grid.names)
-                raise DataError(
-                    f"{path}: has no column {', '.join(map(repr, lost))}{near}; it has {listed(grid.names)}"
-                )
+            grid.require(names)
         elif any(name not in grid.names for name in names):
             if len(grid.names) != len(names):
                 raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")

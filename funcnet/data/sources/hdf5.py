@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from funcnet.data.lazy_array import Piece
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import check_form, loaded, opened
-from funcnet.data.sources.base import Source, Table
+from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.errors import DataError, did_you_mean, listed, require
 from funcnet.files import is_bomb
 from funcnet.key import Array, Key
@@ -151,12 +151,25 @@ class Hdf5(Source):
     Raises   DataError as ``hdf5_piece`` does
     """
 
+    endings = (".h5", ".hdf5", ".hdf")
+
     path: str
     x: str = "x"
     y: str = "y"
     weight: str | None = None
     classes: str | None = None
     stream: bool | None = None
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        return (self.x,)
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        names = source.array_names
+        with opened_hdf5(path) as file:
+            name = next((name for name in names if name in file), names[-1])
+        return loaded(hdf5_piece(path, name), None)
 
     def in_shape(self, base: Path) -> Shape | None:
         return hdf5_piece(inside(base, self.path), self.x).shape

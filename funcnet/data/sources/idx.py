@@ -8,7 +8,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import AT_ONCE, check_form, opened
-from funcnet.data.sources.base import Source, Table
+from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.errors import DataError
 from funcnet.files import MOST_AXES, is_bomb
 from funcnet.key import Array, Key
@@ -90,8 +90,14 @@ class Idx(Source):
     Raises   DataError as ``read_idx`` does
     """
 
+    endings = ("", ".gz", ".idx", ".idx2-ubyte", ".idx3-ubyte", ".idx4-ubyte")
+
     images: str
     labels: str
+
+    @classmethod
+    def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
+        return read_idx(path)
 
     def in_shape(self, base: Path) -> Shape | None:
         return idx_shape(inside(base, self.images))[1:]
