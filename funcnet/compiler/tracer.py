@@ -8,6 +8,7 @@ catches it is refused all the same.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 import warnings
@@ -16,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
+import attr
 import numpy as np
 
 from funcnet import ops
@@ -305,10 +307,11 @@ CONSTANTS = (type(None), bool, str, bytes, complex, np.dtype, type, Spec, np.ufu
 def line_at_fault() -> str:
     """``file:line `the line's text` `` of the innermost frame of user code or of a layer."""
     frame: Any = sys._getframe(1)
-    passed = str(Path(np.__file__).parent), str(Path(__file__).parent), str(Path(ops.__file__))
+    libraries = (np.__file__, attr.__file__, __file__)
+    passed = (*(str(Path(file).parent) + os.sep for file in libraries), ops.__file__, "<attrs", "<frozen")
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(passed) and "attr" not in name and not name.startswith("<frozen"):
+        if not name.startswith(passed):
             summary = traceback.extract_stack(frame, limit=1)[-1]
             return f"{Path(name).name}:{summary.lineno} `{summary.line}`" if summary.line else f"{name}"
         frame = frame.f_back

@@ -321,11 +321,14 @@ def check_order(layer: Layer, params: Params, state: State, x: Value, ctx: Conte
     dy = random_like(y, key)
     expected = (y, new_state, *_backward(layer, params, residuals, dy))
     law = "the order of keys changes nothing"
-    for what in ("params", "state", "inputs and cotangents", "what its layers return"):
-        p, s = turned(params) if what == "params" else params, turned(state) if what == "state" else state
-        a, b = (turned(x), turned(dy)) if what.startswith("inputs") else (x, dy)
+    for what, p, s, a, b, caller in (
+        ("params", turned(params), state, x, dy, None),
+        ("state", params, turned(state), x, dy, None),
+        ("inputs and cotangents", params, state, turned(x), turned(dy), None),
+        ("what its layers return", params, state, x, dy, _Turning()),
+    ):
         try:
-            with listen_between(_Turning()) if what.startswith("what") else contextlib.nullcontext():
+            with listen_between(caller) if caller else contextlib.nullcontext():
                 y, new_state, residuals = _forward(layer, p, s, a, ctx)
                 got = (y, new_state, *_backward(layer, p, residuals, b))
         except Exception as error:  # arrays of different shapes are combined

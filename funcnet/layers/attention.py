@@ -59,7 +59,8 @@ class DotProductAttention(Layer):
         if not fits:
             raise ShapeError(
                 "expected queries, keys and values of shapes (queries, n), (keys, n), (keys, m), all with heads before "
-                f"the features or all without, and optionally a mask (keys,) or bias (queries, keys), got {in_shape}",
+                f"the features or all without, and optionally a mask (keys,) or a bias (queries, keys) or "
+                f"(heads, queries, keys), got {in_shape}",
                 layer="DotProductAttention",
             )
         return (*q[:-1], v[-1])

@@ -163,8 +163,8 @@ def test_fields_that_make_no_sense(make, message):
             fn.DotProductAttention(),
             ((2, 3), (4, 2), (4, 2)),
             "DotProductAttention: expected queries, keys and values of shapes (queries, n), (keys, n), (keys, m), all "
-            "with heads before the features or all without, and optionally a mask (keys,) or bias (queries, keys), "
-            "got ((2, 3), (4, 2), (4, 2))",
+            "with heads before the features or all without, and optionally a mask (keys,) or a bias (queries, keys) "
+            "or (heads, queries, keys), got ((2, 3), (4, 2), (4, 2))",
         ),
         (
             fn.LearnedPositions(4),
