@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,13 @@ def room_of(found: Import) -> str:
     return parts[1]
 
 
-IMPORTS = [found for path in sorted(ROOT.rglob("*.py")) for found in imports(path)]
+@cache
+def imports_by_file() -> dict[Path, list[Import]]:
+    return {path: list(imports(path)) for path in sorted(ROOT.rglob("*.py"))}
+
+
+def every_import() -> list[Import]:
+    return [one for found in imports_by_file().values() for one in found]
 
 
 def test_every_room_has_its_floor() -> None:
@@ -84,7 +91,7 @@ def test_every_room_has_its_floor() -> None:
 
 def test_imports_run_down() -> None:
     wrong = []
-    for found in IMPORTS:
+    for found in every_import():
         room = Path(found.file).parts[0].removesuffix(".py")
         if room in ("__init__", "__main__"):
             continue
@@ -96,22 +103,24 @@ def test_imports_run_down() -> None:
 
 def test_the_one_import_upwards_is_that_of_serial() -> None:
     found = [
-        (one.file, one.module) for one in IMPORTS if one.file.startswith("layers/") and room_of(one) == "combinators"
+        (one.file, one.module)
+        for one in every_import()
+        if one.file.startswith("layers/") and room_of(one) == "combinators"
     ]
     assert found == [("layers/base.py", "funcnet.combinators.serial")]
 
 
 def test_private_names_stay_in_their_file() -> None:
-    wrong = [one for one in IMPORTS if one.name.startswith("_") and not one.name.startswith("__")]
+    wrong = [one for one in every_import() if one.name.startswith("_") and not one.name.startswith("__")]
     assert wrong == []
 
 
 def test_files_of_one_room_form_no_circle() -> None:
     edges: dict[str, set[str]] = {}
-    for path in sorted(ROOT.rglob("*.py")):
+    for path, found in imports_by_file().items():
         module = ".".join(("funcnet", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
         edges[module] = set()
-        for one in imports(path):
+        for one in found:
             whole = f"{one.module}.{one.name}"
             target = whole if (ROOT.parent / (whole.replace(".", "/") + ".py")).exists() else one.module
             edges[module].add(target)
