@@ -157,10 +157,10 @@ def mutated(document, name, draw):
     return whole(root["root"])
 
 
-@pytest.mark.parametrize("examples", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
-def test_schema_and_codec_agree(cls, examples):
-    @fixed(max_examples=examples)
+def test_schema_and_codec_agree(cls):
+    @fixed(max_examples=4)
     @given(specs(cls, 2), st.randoms(use_true_random=False))
     def holds(found, draw):
         document = to_dict(found)

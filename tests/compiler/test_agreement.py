@@ -13,11 +13,15 @@ from tests.row import random_like
 from tests.table import KINDS, LAYERS, LOSSES, OPTIMIZERS, RULES, same
 
 SMALL = comparison.SMALL[0]
+WITHOUT = list(comparison.options())
 WAYS = [
-    pytest.param({}, frozenset(), id="as it is"),
-    pytest.param(SMALL, frozenset(), id="small thresholds"),
-    *(pytest.param(SMALL, frozenset({name}), id=f"without {name}") for name in comparison.options()),
+    pytest.param({}, frozenset(), False, id="as it is"),
+    pytest.param(SMALL, frozenset(), False, id="small thresholds"),
+    pytest.param({}, frozenset(), True, id="all as it is", marks=pytest.mark.slow),
+    pytest.param(SMALL, frozenset(), True, id="all with small thresholds", marks=pytest.mark.slow),
+    *(pytest.param(SMALL, frozenset({name}), True, id=f"without {name}", marks=pytest.mark.slow) for name in WITHOUT),
 ]
+"""Thresholds, a pass that is off, and whether a test tries all that it can rather than what every run has time for"""
 
 
 @pytest.fixture
@@ -27,19 +31,13 @@ def thresholds():
         yield lambda sizes: stack.enter_context(comparison.thresholds(sizes))
 
 
-WHOLE = [pytest.param(False, id="some"), pytest.param(True, id="all", marks=pytest.mark.slow)]
-"""Whether a test tries all that it can, or what every run has the time for"""
-
-
-@pytest.mark.parametrize("whole", WHOLE)
-@pytest.mark.parametrize(("sizes", "without"), WAYS)
+@pytest.mark.parametrize(("sizes", "without", "whole"), WAYS)
 def test_layers(thresholds, sizes, without, whole):
     thresholds(sizes)
     names = list(LAYERS)
-    if without:  # every fourth or sixteenth in each of these ways
-        every = 4 if whole else 16
-        names = names[[way.values for way in WAYS].index((sizes, without)) % every :: every]
-    elif not sizes and not whole:
+    if without:  # a fourth in each of these ways
+        names = names[WITHOUT.index(*without) % 4 :: 4]
+    elif not whole and not sizes:
         names = KINDS
     for name in names:
         row = LAYERS[name]
@@ -60,13 +58,10 @@ def test_layers(thresholds, sizes, without, whole):
                 assert same(again, both(params, state, x, ctx, dy)), (name, dtype, train)
 
 
-@pytest.mark.parametrize("whole", WHOLE)
-@pytest.mark.parametrize(("sizes", "without"), WAYS)
+@pytest.mark.parametrize(("sizes", "without", "whole"), WAYS)
 def test_losses(thresholds, sizes, without, whole):
     thresholds(sizes)
-    names = list(LOSSES)[:: 4 if without and not whole else 1]
-    for name in names:
-        case = LOSSES[name]
+    for case in LOSSES.values():
         for dtype in (np.float32, np.float64) if whole else (np.float32,):
             p = case.prediction.astype(dtype)
             t = case.target.astype(dtype) if case.target.dtype.kind == "f" else case.target
@@ -76,17 +71,17 @@ def test_losses(thresholds, sizes, without, whole):
                     value, residuals = loss.apply(p, t, weight)
                     return fn.ops.array(value), loss.vjp(residuals)
 
-                assert same(Compiled(both, strict=True, without=without)(p, t, weight), both(p, t, weight)), name
+                assert same(Compiled(both, strict=True, without=without)(p, t, weight), both(p, t, weight)), case
 
 
-@pytest.mark.parametrize("whole", WHOLE)
-@pytest.mark.parametrize(("sizes", "without"), WAYS)
+@pytest.mark.parametrize(("sizes", "without", "whole"), WAYS)
 def test_optimizers(thresholds, sizes, without, whole):
     thresholds(sizes)
     names = list(OPTIMIZERS)
-    if sizes or without:  # every third or twelfth in each of these ways, others in each
-        every = 3 if whole else 12
-        names = names[[way.values for way in WAYS].index((sizes, without)) % every :: every]
+    if without:  # a third in each of these ways
+        names = names[WITHOUT.index(*without) % 3 :: 3]
+    elif not whole and sizes:
+        names = names[::12]
     elif not whole:
         names = RULES
     for name in names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import importlib
 import inspect
 import itertools
 import linecache
@@ -23,6 +22,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.compiler import fallback
 from tests.compiler.user_code import ROWS, TRAINED
 from tests.compiler.user_code.grid import FAULTS, PLACES, RESIDUALS, faulty
 from tests.compiler.user_code.hidden_in_layers import TimesAlpha, set_alpha
@@ -35,12 +35,7 @@ SLOWER = " is not compiled and runs slower: "
 @pytest.fixture(autouse=True)
 def forget():
     """Every test hears its warnings."""
-    for name in ("fallback", "trace"):
-        try:
-            warned = importlib.import_module(f"funcnet.compiler.{name}")._warned
-        except (ImportError, AttributeError):
-            continue
-        warned.clear()
+    fallback._warned.clear()
 
 
 # What two results are compared by.

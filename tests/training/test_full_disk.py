@@ -28,7 +28,7 @@ except fn.CheckpointError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path):
     """A limit on the size of files stands for the disk: the history grows until a checkpoint no longer fits."""
-    spec = experiment(log_every=1, epochs=100, checkpoint=fn.Checkpoint(every_steps=5))
+    spec = experiment(log_every=1, epochs=40, checkpoint=fn.Checkpoint(every_steps=5))
     fn.save_spec(spec, tmp_path / "spec.json")
     crashed(spec, tmp_path / "run", 11)
     size = checkpoint.listed(tmp_path / "run" / "checkpoints")[0].stat().st_size

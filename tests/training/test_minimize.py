@@ -65,6 +65,7 @@ def test_a_method_is_that_of_scipy_called_by_hand(method: str, data: Any) -> Non
     assert result.stopped == (None if done.success else done.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "dogleg"])
 def test_every_method_goes_down(method: str) -> None:
     start = fn.evaluate(NET, MSE, *NET.init(KEY.fold("init"), (2,), np.float64), DATA)["loss"]

@@ -32,7 +32,7 @@ def experiment(**training):
         metrics=(metrics.Accuracy(),),
         optimizer=optim.chain(optim.ClipByGlobalNorm(1.0), optim.AdamW(optim.WarmupCosine(0.02, warmup_steps=10))),
         training=fn.Training(
-            **({"epochs": 12, "batch_size": 16, "checkpoint": fn.Checkpoint(every_steps=1)} | training)
+            **({"epochs": 6, "batch_size": 16, "checkpoint": fn.Checkpoint(every_steps=1)} | training)
         ),
     )
 
@@ -79,7 +79,7 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("step", [2, 3, 6, 7, 25, 71, 72])
+@pytest.mark.parametrize("step", [2, 6, 7, pytest.param(20, marks=pytest.mark.slow), 35, 36])
 def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(tmp_path, whole, step):
     folder = crashed(experiment(), tmp_path / "run", step)
     assert not (folder / "metrics.json").exists()
@@ -91,12 +91,12 @@ def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(tmp_path, whole, s
 @pytest.mark.parametrize(
     "changes",
     [
-        {"early_stopping": fn.EarlyStopping(patience=3), "epochs": 40},
-        {"callbacks": (fn.TargetReached(0.9, "validation/accuracy"),), "epochs": 40},
+        {"early_stopping": fn.EarlyStopping(patience=2), "epochs": 20},
+        {"callbacks": (fn.TargetReached(0.9, "validation/accuracy"),), "epochs": 20},
         {"log_every": 5, "callbacks": (fn.JsonLines(), fn.Norms(every=7))},
         {"remainder": "drop", "batch_size": 20},
         {"checkpoint": fn.Checkpoint(every_epochs=2, keep_last=1, keep_best=2)},
-        {"class_weight": "balanced", "batch_size": "full", "epochs": 30},
+        {"class_weight": "balanced", "batch_size": "full", "epochs": 12},
     ],
     ids=["early stopping", "target", "lines", "drop", "epochs", "full batch"],
 )
@@ -115,7 +115,7 @@ def test_everything_that_watches_goes_on_too(tmp_path, changes):
                 assert lines[0] == lines[1]
 
 
-@pytest.mark.parametrize("step", [5, 38, 60])
+@pytest.mark.parametrize("step", [17, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 38, 60))])
 def test_noise_averages_shards_and_plateaus_go_on_too(tmp_path, step):
     """Augmentation, gradients in shards, an average of the params, a plateau in the optimizer's state."""
     spec = attrs.evolve(
@@ -193,30 +193,31 @@ def saved(tmp_path_factory):
     return path.name, path.read_bytes()
 
 
-def damaged(written):
+def damaged(written, every):
     """The bytes with one changed, cut short, with something behind, and with parts exchanged."""
-    for i in range(len(written)):
+    for i in range(0, len(written), every):
         yield f"byte {i}", written[:i] + bytes([written[i] ^ (1 << i % 8)]) + written[i + 1 :]
-    for i in range(len(written)):
+    for i in range(0, len(written), every):
         yield f"cut at {i}", written[:i]
     yield "junk", written + b"\0"
     half = len(written) // 2
     yield "halves", written[half:] + written[:half]
 
 
-def test_no_damage_goes_unseen(tmp_path, saved):
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_damage_goes_unseen(tmp_path, saved, every):
     name, written = saved
     path = tmp_path / name
     path.write_bytes(written)
     assert read(path).snapshot.train_state.step == 3
     tried = 0
-    for what, content in damaged(written):
+    for what, content in damaged(written, every):
         path.write_bytes(content)
         with pytest.raises(fn.CheckpointError) as error:
             read(path)
         assert str(error.value) == f"{path}: was altered or cut short since it was written", what
         tried += 1
-    assert tried == 2 * len(written) + 2
+    assert tried == 2 * len(range(0, len(written), every)) + 2
 
 
 def test_a_renamed_checkpoint(tmp_path, saved):
@@ -282,7 +283,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
     run = fn.run(spec, tmp_path / "run")
     kept = [read(path) for path in checkpoint.listed(tmp_path / "run" / "checkpoints")]
     steps = [one.snapshot.train_state.step for one in kept]
-    assert steps[:2] == [72, 66]
+    assert steps[:2] == [36, 30]
     assert len(steps) <= 4
     best = max(row["validation/accuracy"] for row in run.history)
     assert max(one.facts["value"] for one in kept) == best
@@ -310,7 +311,7 @@ def test_another_spec_is_refused_with_its_differences(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(experiment(epochs=13), folder, resume=True)
     assert str(error.value) == (
-        f"{folder}: holds a run of another spec, with these differences:\n~ .training.epochs: 12 -> 13\n"
+        f"{folder}: holds a run of another spec, with these differences:\n~ .training.epochs: 6 -> 13\n"
         "continue with that spec, or choose another --out"
     )
 
@@ -394,7 +395,7 @@ def test_time_budget_counts_the_time_before():
 # ----- signals and kills -------------------------------------------------------------------------------------------
 
 
-def slow(tmp_path, epochs=400):
+def slow(tmp_path, epochs=150):
     """A spec that trains for some seconds, as a file."""
     fn.save_spec(experiment(epochs=epochs, checkpoint=fn.Checkpoint(every_steps=7)), tmp_path / "slow.json")
     return [sys.executable, "-m", "funcnet", "train", "slow.json", "--out", "run", "--resume", "--progress", "none"]

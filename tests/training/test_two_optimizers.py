@@ -65,6 +65,7 @@ def sample(now: dict[str, Any]) -> Any:
     return fn.predict(GENERATOR, now["params"]["generator"], {}, z)
 
 
+@pytest.mark.slow
 def test_the_generator_learns_the_distribution() -> None:
     before = sample(start(fn.Key(0)))
     assert abs(before.mean() - MEAN) > 1.0
