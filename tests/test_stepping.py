@@ -69,7 +69,7 @@ def test_pooling_gives_what_it_gives_for_the_sequence_so_far(by, last):
         (fn.LayerNorm(axes=2), "normalizes over time; give axes=1 to run step by step"),
         (
             fn.Flatten(),
-            "Flatten cannot run step by step: it is not known to treat each step by itself; if it does",
+            "Flatten cannot run step by step: it is not known to treat each step independently; if it does",
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -1,9 +1,9 @@
 """A network one time step at a time: recurrent layers with their carry, causal attention with its cache.
 
-An interpretation like the others: the network's own ``apply`` runs on sequences of one step, and what looks beyond
-its step (recurrent layers, attention, positions, causal convolution, pooling over time) is met on the way, by path,
-and given what it keeps from the steps before. A combinator needs nothing for it. A layer that treats every step by
-itself says so by ``one_step.register(MyLayer, each_step)``.
+The network's own ``apply`` runs on sequences of one step. Calls of layers that depend on other steps (recurrent
+layers, attention, positions, causal convolution, pooling over time) are intercepted by path, and these layers get the
+values that they kept from earlier steps. Combinators need no change. Register a layer that treats every step
+independently with ``one_step.register(MyLayer, each_step)``.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from funcnet.shapes import Value
 
 Carry = dict[str, Any]
 Kept = Any
-"""What one layer keeps from step to step; None before the first"""
+"""The values that one layer keeps from step to step; None before the first"""
 
 
 class Stepper(NamedTuple):
-    """Two pure functions: ``start(batch, max_length)`` gives a carry, ``step(params, state, carry, x_t)`` the next."""
+    """Two pure functions: ``carry = start(batch, max_length)``, ``y_t, carry = step(params, state, carry, x_t)``."""
 
     start: Callable[..., Carry]
     step: Callable[[Params, State, Carry, Value], tuple[Value, Carry]]
 
 
 def stepper(net: Layer) -> Stepper:
-    """A network that runs step by step, equal at every step to what it gives for the whole sequence so far.
+    """A network run step by step; its output at every step equals that for the whole sequence so far.
 
     ``x_t`` is one step of the input without its time axis: (batch, features), or indices (batch,). ``y_t`` likewise.
-    ``max_length`` is how many steps there may be, as many as you like by default. The carry is a plain dict: keep it,
-    copy it, go back to it.
-    Raises   ShapeError for a layer that needs steps to come, or one that is not known to treat steps by themselves
+    ``max_length`` is the maximum number of steps, without limit by default. The carry is a plain dict: keep it, copy
+    it, go back to it.
+    Raises   ShapeError for a layer that needs later steps, or one that is not known to treat steps independently
     """
     instance(net, Layer, "a network", "fn.serial(fn.Embedding(96, 32), fn.LSTM(64), fn.Dense(96))")
 
@@ -79,7 +79,7 @@ def stepper(net: Layer) -> Stepper:
 
 
 class _Stepping:
-    """Stands where a listener stands, and runs what looks beyond its step."""
+    """A caller that runs each layer on one step, with the values that it kept."""
 
     def __init__(self, before: dict[str, Kept], position: int) -> None:
         self.before, self.kept, self.position = before, dict(before), position
@@ -110,21 +110,21 @@ def _without_time(x: Value) -> bool:
     return any(leaf.ndim < 2 for leaf in tree.leaves(x))
 
 
-# ----- what a layer does with one step -----------------------------------------------------------------------
+# ----- one step of a layer -----------------------------------------------------------------------------------
 
 
 @singledispatch
 def one_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
-    """``(y, what to keep)`` for x of one step, after ``position`` others."""
+    """``(y, kept)`` for x of one step, after ``position`` others."""
     raise ShapeError(
-        f"{type(layer).__name__} cannot run step by step: it is not known to treat each step by itself; if it does, "
-        "say so: from funcnet.networks.decoding import each_step, one_step; "
+        f"{type(layer).__name__} cannot run step by step: it is not known to treat each step independently; if it "
+        "does, register it: from funcnet.networks.decoding import each_step, one_step; "
         f"one_step.register({type(layer).__name__}, each_step)"
     )
 
 
 def each_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
-    """A layer that treats each step by itself."""
+    """Run a layer that treats each step independently."""
     return layer.apply(params, state, x, EVAL)[0], None
 
 
@@ -220,12 +220,12 @@ def generate(
     top_k: int | None = None,
     context: int | None = None,
 ) -> Array:
-    """Indices (batch, length) that the network continues a prompt (batch, time) by, one drawn after the other.
+    """Indices (batch, length) that continue a prompt (batch, time), drawn from the network one after the other.
 
     The network gives logits (batch, time, size) for indices (batch, time). An index is drawn from
-    ``softmax(logits / temperature)``, of the ``top_k`` largest alone if given; a temperature of 0 takes the largest.
-    After ``context`` steps it starts anew with the last half of them, for networks that know so many positions.
-    Raises   ShapeError, DataError for a prompt that is empty or not of indices, or other values out of range
+    ``softmax(logits / temperature)``, of only the ``top_k`` largest if given; a temperature of 0 takes the largest.
+    After ``context`` steps it restarts from the last half of them, for networks with a limited number of positions.
+    Raises   ShapeError, DataError for an empty prompt, a prompt that is not indices, or values out of range
     """
     instance(key, Key, "a key", "fn.Key(0)")
     prompt = np.asarray(prompt)
