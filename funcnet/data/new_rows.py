@@ -47,7 +47,7 @@ def raw_inputs(source: Source, preprocess: Preprocess, path: Path) -> Inputs:
         return _numbers(source, preprocess, path)
     if ending in (".gz", "") or "idx" in path.name:
         return read_idx(path)
-    raise DataError(f"{path}: expected a file called .csv, .tsv, .npy, .npz, .h5 or IDX, got {ending!r}")
+    raise DataError(f"{path}: expected a .csv, .tsv, .npy, .npz, .h5 or IDX file, got {ending!r}")
 
 
 def _dataset_name(source: Source, path: Path) -> str:

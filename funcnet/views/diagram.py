@@ -93,7 +93,7 @@ class Diagram:
         """
         path = Path(path)
         if path.suffix not in (".svg", ".mmd"):
-            raise FuncnetError(f"expected a file name that ends in .svg or .mmd, got {path.name!r}")
+            raise FuncnetError(f"expected a file that ends in .svg or .mmd, got {path.name!r}")
         write_bytes(path, (self.svg if path.suffix == ".svg" else self.mermaid).encode())
 
 

@@ -248,7 +248,7 @@ def test_values_come_in_their_units(tmp_path):
         (".csv", None),
         (".npy", None),
         (".npz", None),
-        (".xls", "funcnet: new.xls: expected a file called .csv, .tsv, .npy, .npz, .h5 or IDX, got '.xls'\n"),
+        (".xls", "funcnet: new.xls: expected a .csv, .tsv, .npy, .npz, .h5 or IDX file, got '.xls'\n"),
     ],
 )
 def test_arrays_are_read_from_files_of_any_kind(tmp_path, iris_run, suffix, message):
