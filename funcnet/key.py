@@ -47,7 +47,7 @@ class Key:
     together gives the same key.
 
     Source   BLAKE2b (RFC 7693) for folding; SFC64 (Doty-Humphrey, PractRand) for the stream.
-             Draws are made here from NumPy's raw integer stream, the only part of its random
+             Draws are computed from NumPy's raw integer stream, the only part of its random
              module that stays the same across versions.
 
     >>> key = fn.Key(7)
@@ -109,7 +109,7 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @cache
 def _seed_class() -> tuple[type, type]:
-    """SFC64 and a seed sequence that passes a digest to it unchanged; made on the first draw."""
+    """SFC64 and a seed sequence that passes a digest to it unchanged; created on the first draw."""
     from numpy.random import SFC64
     from numpy.random.bit_generator import ISeedSequence
 

@@ -13,7 +13,7 @@ from funcnet.version import __version__
 
 COMMANDS = {
     "init": "write a first spec for a CSV file, or copy a shipped one",
-    "train": "train an experiment and leave a run folder",
+    "train": "train an experiment and write a run folder",
     "check": "validate an experiment down to shapes, the first batch and the laws",
     "evaluate": "print a run's metrics, its confusion matrix and each class",
     "predict": "predict for the rows of a file with a trained model",

@@ -1,4 +1,4 @@
-"""What the arguments that commands share stand for: a spec or a run, its model, the shape of an input, a count."""
+"""Arguments that several commands share: a spec or a run, its model, the shape of an input, a count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and progress on a terminal: with ``rich`` where it is installed, in plain lines where not."""
+"""Tables and progress on a terminal: with ``rich`` if it is installed, else in plain lines."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def has_rich() -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", total: bool = False) -> None:
-    """Print a table, with ``total`` the last row is below a rule."""
+    """Print a table; with ``total`` its last row is below a rule."""
     print_table(Table(columns, rows, title, int(total)))
 
 
 def print_table(table: Table, width: int | None = None) -> None:
-    """Print a table in ``width`` characters, by default those of the terminal; elsewhere lines have any length."""
+    """Print a table in ``width`` characters, by default those of the terminal; elsewhere a line may have any length."""
     width = room() if width is None else width
     if sys.stdout.isatty() and has_rich():
         _rich_table(table, width)
@@ -39,12 +39,12 @@ def print_table(table: Table, width: int | None = None) -> None:
 
 
 def room() -> int | None:
-    """The characters in a line of the terminal; None where the output is none."""
+    """The characters in a line of the terminal; None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def fits(table: Table) -> bool:
-    """Whether no cell of a table has to be wrapped, its headers apart."""
+    """Whether a table fits the terminal without wrapping any cell except its headers."""
     width = room()
     return width is None or table.fitted(width - EDGES * has_rich()).rows == table.rows
 
@@ -146,7 +146,7 @@ class Bar:
         now = time.monotonic()
         if event.row is not None:
             scores = [name for name in event.row if name not in ("step", "epoch", "loss", "learning_rate", "seconds")]
-            shown = ["loss", *scores[-1:]]  # the last is a validation score where there is one
+            shown = ["loss", *scores[-1:]]  # the last is a validation score if there is one
             self.progress.update(self.task, figures="  ".join(f"{name} {number(event.row[name])}" for name in shown))
         if now - self.drawn > 0.05 or event.step >= event.total_steps:
             self.progress.update(self.task, completed=event.step)

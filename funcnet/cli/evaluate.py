@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet evaluate``."""
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
     parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
-    parser.add_argument("--part", choices=("train", "validation", "test"), help="one part alone (default: all)")
+    parser.add_argument("--part", choices=("train", "validation", "test"), help="print only this part (default: all)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
 

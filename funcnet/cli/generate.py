@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default="\n", help="what the text begins with (default: a new line)")
     parser.add_argument("--length", type=int, default=400, metavar="N", help="the characters to add (default: 400)")
     parser.add_argument("--temperature", type=float, default=0.8, metavar="T", help="0: the likeliest (default: 0.8)")
-    parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest characters alone")
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw only from the K likeliest characters")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the draws (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the text as JSON")
 

@@ -18,7 +18,7 @@ ORDER = (
 
 
 def pages() -> list[str]:
-    """The names of all pages in reading order; a translation has its language behind a dot: ``concept.zh``."""
+    """The names of all pages in reading order; a translation has its language after a dot: ``concept.zh``."""
     found = [file.name.removesuffix(".md") for file in FOLDER.iterdir() if file.name.endswith(".md")]
     return sorted(found, key=lambda name: (name.partition(".")[2], ORDER.index(name.partition(".")[0])))
 

@@ -28,21 +28,21 @@ SHOWN = 40
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet init``."""
     parser.add_argument(
-        "file", metavar="FILE", help="a table in text, or the name of a shipped experiment to copy here"
+        "file", metavar="FILE", help="a table as text, or the name of a shipped experiment to copy here"
     )
     parser.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
     parser.add_argument(
         "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
     )
-    parser.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with .json at its end)")
-    parser.add_argument("--force", action="store_true", help="write over a spec that is there already")
+    parser.add_argument("--out", metavar="SPEC", help="the spec to write (default: FILE with the ending .json)")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing spec")
     parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Inspect a data file, write a first spec for it, and print the findings and decisions.
 
-    Raises   DataError for a file that cannot be used, CheckpointError for a spec that is there already
+    Raises   DataError for a file that cannot be used, CheckpointError for a spec that already exists
     """
     path = Path(options.file)
     example = shipped(options.file)
@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
     out = path.with_suffix(".json") if options.out is None else Path(options.out)
     inside = _relative(path, out)
     if os.path.lexists(out) and not options.force:
-        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+        raise CheckpointError(f"{out}: already exists; --force overwrites it, --out writes elsewhere")
     found = look(path, options.target, options.task)
     data = source(found, inside)
-    prepared = prepare(data, Key(0), out.parent)  # the very data that training will have, or its error
+    prepared = prepare(data, Key(0), out.parent)  # the same data as in training, or the same error
     rows, features = prepared.train.x.shape
     spec = experiment(found, data, rows, features)
     save_spec(spec, out)
@@ -69,9 +69,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _copy(example: Path, out: Path, options: argparse.Namespace) -> int:
-    """Copy a shipped experiment, with the files that it names."""
+    """Copy a shipped experiment and the files that it names."""
     if os.path.lexists(out) and not options.force:
-        raise CheckpointError(f"{out}: is there already; --force writes over it, --out writes elsewhere")
+        raise CheckpointError(f"{out}: already exists; --force overwrites it, --out writes elsewhere")
     written = [str(file) for file in copy(example, out)]
     if options.json:
         print(json.dumps({"spec": str(out), "files": written, "next": f"funcnet train {out}"}))

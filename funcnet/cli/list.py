@@ -21,7 +21,7 @@ from funcnet.views.table import Table
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet list``."""
-    parser.add_argument("kind", nargs="?", help="one kind alone, such as layer or optimizer")
+    parser.add_argument("kind", nargs="?", help="print only this kind, such as layer or optimizer")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
 
 

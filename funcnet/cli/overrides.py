@@ -35,7 +35,7 @@ def apply_setting(document: Any, setting: str) -> None:
         where = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps[:i]) or "the spec"
         if isinstance(step, int):
             if not isinstance(node, list) or step >= len(node):
-                size = f"a list of {len(node)}" if isinstance(node, list) else "no list"
+                size = f"a list of {len(node)}" if isinstance(node, list) else "not a list"
                 raise refuse(f"there is no item [{step}] in {where}, which is {size}")
         elif not isinstance(node, dict):
             raise refuse(f"{where} has no fields")
@@ -45,5 +45,5 @@ def apply_setting(document: Any, setting: str) -> None:
             if isinstance(step, str) and step not in node:
                 raise refuse(f"{where} has no field {step!r}{did_you_mean(step, node)}; it has {', '.join(node)}")
             if isinstance(node[step], str) and isinstance(steps[i + 1], str):
-                node[step] = {"type": node[step]}  # a bare tag stands for a node with its defaults
+                node[step] = {"type": node[step]}  # a bare tag is short for a node with its defaults
             node = node[step]

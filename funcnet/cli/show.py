@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the table of a model's layers, from shapes alone."""
     if options.batch is not None and not options.cost:
-        raise ShapeError("--batch: a batch is counted with --cost alone; add --cost")
+        raise ShapeError("--batch: only --cost counts a batch; add --cost")
     found = given(options.spec, options)
     model, in_shape = found.model, found.in_shape()
     if options.diagram is not None:
@@ -88,7 +88,7 @@ def _show_cost(given: Given, in_shape: Shape, options: argparse.Namespace) -> No
 
 
 def _batch_of(spec: Experiment, base: Path) -> int:
-    """The rows of an experiment's batch; for the whole training part it must be read."""
+    """The rows of an experiment's batch; a batch of the whole training part requires reading the data."""
     if spec.training.batch_size != "full":
         return spec.training.batch_size
     from funcnet.data.preparation import prepare

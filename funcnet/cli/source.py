@@ -22,11 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
-    parser.add_argument("--planned", action="store_true", help="the program that really runs, with its memory")
+    parser.add_argument("--planned", action="store_true", help="print the program that really runs, with its memory")
     parser.add_argument(
         "--inference",
         action="store_true",
-        help="write a run as a program that answers raw rows, and its weights beside it (default: RUN/inference.py)",
+        help="write a run as a program that predicts for raw rows and its weights (default: RUN/inference.py)",
     )
     parser.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
@@ -54,10 +54,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write_inference(options: argparse.Namespace) -> int:
-    """Write a run as a program that answers raw rows, and the archive of its weights beside it."""
+    """Write a run as a program that predicts for raw rows, and the archive of its weights beside it."""
     for name in ("input", "batch", "planned"):
         if getattr(options, name):
-            raise FuncnetError(f"--{name}: a run says itself what its program needs; leave it out with --inference")
+            raise FuncnetError(f"--{name}: does not go with --inference, where the run decides; leave it out")
     folder = Path(options.spec)
     run = load_run(folder)
     out = folder / "inference.py" if options.out is None else Path(options.out)
@@ -65,14 +65,14 @@ def write_inference(options: argparse.Namespace) -> int:
     if out.suffix != ".py":
         raise FuncnetError(f"--out: expected a file that ends in .py, got {options.out}")
     if archive.exists() and "program" not in read_npz(archive):
-        raise CheckpointError(f"{archive}: holds something else than a program's weights; choose another --out")
+        raise CheckpointError(f"{archive}: holds something other than a program's weights; choose another --out")
     preprocess, source = run.preprocess, run.experiment.data
     shape = preprocess.get(
         "shape",
         () if "columns" in preprocess else source.in_shape(base_of(folder / "spec.json", options.allow_outside)),
     )
     if shape is None:
-        raise DataError(f"{folder}: the run does not say what shape its inputs have; train it again")
+        raise DataError(f"{folder}: the run does not record the shape of its inputs; train it again")
     values = run.experiment, run.params, run.train_state.state, preprocess
     program = inference(*values, tuple(shape), out.stem, f"the run '{folder.resolve().name}'")
     write_bytes(archive, npz_bytes(program.members))
@@ -82,7 +82,7 @@ def write_inference(options: argparse.Namespace) -> int:
 
 
 def _length(spec: Experiment, base: Path) -> tuple[int, int]:
-    """The rows of a batch and the steps of the run, for which the training part may have to be read."""
+    """The rows of a batch and the steps of the run, which may require reading the training part."""
     training = spec.training
     open_ended = bind(spec.optimizer, LONG) != spec.optimizer and training.steps is None
     if training.batch_size != "full" and not open_ended:

@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--progress",
         choices=("auto", "rich", "plain", "none"),
         default="auto",
-        help="how to show progress (default: rich where it is installed and the output is a terminal)",
+        help="how to show progress (default: rich if it is installed and the output is a terminal)",
     )
     parser.add_argument(
         "--resume", action="store_true", help="continue from the newest checkpoint; start from scratch if there is none"
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
             logging.getLogger("funcnet").removeHandler(lines)
         if not options.out:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # the number that was reserved, where nothing came of it
+                folder.rmdir()  # the reserved folder, if it is still empty
     wanted = options.profile and result.stopped != "interrupted"
     if options.json:
         facts = {
@@ -181,7 +181,7 @@ def report(result: Run, folder: Path) -> None:
     rows = [[part, *(number(scores[name]) for name in names)] for part, scores in result.metrics.items()]
     print()
     if result.stopped:
-        print(f"stopped at step {result.train_state.step}: {result.stopped}; what was learnt is kept")
+        print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
     table(["part", *names], rows)
     print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
     if (folder / "boundary.svg").is_file():

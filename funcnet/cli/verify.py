@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train a run's spec again from its data and compare weights and scores.
 
-    The exit status is 0 where weights and scores are the same to the last bit, and 1 where they are not.
+    The exit status is 0 if weights and scores are the same to the last bit, else 1.
     """
     folder = Path(options.spec)
     claimed = load_run(folder)
@@ -63,7 +63,7 @@ def _report(folder: Path, claimed: Any, again: Any, same: dict[str, bool], diffe
     for name, equal in same.items():
         print(f"{name:8} {'the same' if equal else 'NOT the same'}")
     if differ:
-        print(f"trained with other {', '.join(differ)} than now: the last bits may differ for that alone")
+        print(f"trained in another environment ({', '.join(differ)}), which alone may change the last bits")
     print(f"\n{folder}: {'verified' if all(same.values()) else 'not verified'}")
 
 

@@ -1,4 +1,4 @@
-"""Parts that many networks have, as plain functions that return specs."""
+"""Common parts of networks, as plain functions that return specs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def conv_block(filters: int, kernel_size: Any = 3, strides: Any = 1, padding: An
 
 
 def resnet_block(filters: int, strides: Any = 1, project: bool | None = None) -> Serial:
-    """Two convolutions beside a shortcut, then relu. He et al. (2015).
+    """Two convolutions with a shortcut, then relu. He et al. (2015).
 
-    The shortcut is a convolution of 1 where the block changes the shape: by ``strides``, or where ``project`` says
-    that the number of features changes.
+    The shortcut is a 1×1 convolution if the ``strides`` change the shape; ``project``, if given, decides this
+    instead, for a block that changes the number of features.
     """
     body = serial(
         Conv2D(filters, 3, strides, use_bias=False),
@@ -49,10 +49,10 @@ def transformer_block(
     rotary: bool = False,
     activation: Layer | None = None,
 ) -> Serial:
-    """Attention and two dense layers, each behind a layer normalization and beside a shortcut.
+    """Attention and two dense layers, each part after a layer normalization and with a shortcut.
 
-    ``width`` is the number of features that comes in and goes out, ``hidden`` that between the dense layers, by
-    default four times as many. Vaswani et al. (2017), normalized first as Xiong et al. (2020).
+    ``width`` is the number of input and output features, ``hidden`` the number between the dense layers, by default
+    four times as many. Vaswani et al. (2017), with the normalization first as in Xiong et al. (2020).
     """
     drop = [Dropout(dropout)] if dropout else []
     attention = MultiHeadAttention(heads, causal, rotary=RotaryPositions() if rotary else None, dropout=dropout)

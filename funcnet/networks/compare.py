@@ -1,4 +1,4 @@
-"""What differs between two specs, and params carried from one network to another."""
+"""The difference between two specs, and the transfer of params from one network to another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from funcnet.spec.fields import FrozenDict
 
 
 class Transfer(NamedTuple):
-    """Values for a network, and what became of each leaf."""
+    """Values for a network, and the origin of each leaf."""
 
     values: Params
     taken: dict[str, str]
@@ -29,7 +29,7 @@ class Transfer(NamedTuple):
     missing: list[str]
     """Paths that the source does not have, left as they were"""
     unused: list[str]
-    """Paths of the source that nothing took"""
+    """Paths of the source that were not used"""
 
     def __str__(self) -> str:
         lines = [f"taken     {path}" + (f"  from {old}" if old != path else "") for path, old in self.taken.items()]
@@ -42,10 +42,10 @@ class Transfer(NamedTuple):
 def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = None) -> Transfer:
     """The target's params, or state, with every leaf of equal path and shape taken from a source.
 
-    ``paths`` are ``{glob of the target's paths: the source's}`` with one ``*`` in each: ``{"encoder/*": "body/*"}``;
-    the first that matches counts, and a path that none matches stands for itself. Nothing is changed; the result
-    owns its arrays, in the target's dtypes.
-    Raises   PathError for a pair of patterns with another number of ``*``, or a pattern that matches nothing
+    ``paths`` maps globs of the target's paths to the source's, with one ``*`` in each: ``{"encoder/*": "body/*"}``;
+    the first that matches counts, and a path without a match is the same in both. The arguments are not changed; the
+    result has new arrays, in the target's dtypes.
+    Raises   PathError for a pair of patterns without one ``*`` in each or none, or a pattern that matches nothing
     """
     for tree_ in (source, target):
         instance(tree_, dict, "params, a dict of arrays", "net.init(fn.Key(0), in_shape)[0]")
@@ -81,7 +81,7 @@ def _renamed(path: str, paths: Mapping[str, str]) -> str:
 
 
 class Change(NamedTuple):
-    """One field that differs: where, and its values; a path of one spec alone has None for the other."""
+    """One field that differs, with its path and both values, None in a spec that lacks it."""
 
     path: str
     what: str
@@ -98,7 +98,7 @@ class Change(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How two specs differ, and for networks what that means for their params."""
+    """The differences between two specs, and for networks between their params."""
 
     changes: list[Change]
     survive: list[str]
@@ -136,9 +136,9 @@ def _text(value: Any) -> str:
 
 
 def diff(a: Spec, b: Spec, in_shape: Shape = None) -> Difference:
-    """Two specs field by field; layers and nodes with names are matched by name, not by place.
+    """The differences between two specs, field by field; named layers and nodes are matched by name, not by place.
 
-    With the shape of one input, for networks, also which params keep path and shape, and which do not.
+    For networks, and with the shape of one input, also which params keep their path and shape.
 
     >>> print(fn.diff(fn.serial(head=fn.Dense(10)), fn.serial(head=fn.Dense(7))))
     ~ .layers[head].units: 10 -> 7

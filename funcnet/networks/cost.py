@@ -1,14 +1,14 @@
 """The cost of a network, from shapes alone: operations, bytes moved and memory, read off the plans that run it.
 
 FLOPs    a product of (m, k) and (k, n) is 2 m k n; an elementwise call 1 for each entry of its result,
-         ``exp`` like ``+``; a reduction 1 for each entry that goes in; a cast, a copy, a choice (``where``)
+         ``exp`` like ``+``; a reduction 1 for each entry of its input; a cast, a copy, a choice (``where``)
          and a random number 0
-Bytes    what calls read from memory and write to it; a view moves none, and neither does what only a loop
-         over blocks of rows sees, which stays in cache
+Bytes    what calls read from memory and write to it; a view moves none, nor does a value inside a loop
+         over blocks of rows, which stays in cache
 Memory   the peak of a call: arguments, results, scratch memory and constants, without Python's own objects and
          the scratch memory of opaque functions (``ops.erf``)
 
-What ``ops.settle`` does every 32nd step is left out.
+The work of ``ops.settle`` on every 32nd step is left out.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def cost(
     """The cost of a network for ``batch`` rows of inputs of shape ``in_shape``; no array is allocated.
 
     ``forward`` is ``predict``: in evaluation mode dropout costs nothing. ``backward`` is the layers' ``vjp``,
-    without the input's gradient, which nobody needs; its memory includes the residuals of the forward
+    without the input's gradient, which is not needed; its memory includes the residuals of the forward
     pass. It runs in training mode, or in evaluation mode if the batch is too small to train on. ``step``, with a
     loss and an optimizer, is everything: forward in training, loss, backward, update.
     Targets are labels where the loss takes them, else like the outputs.
@@ -121,7 +121,7 @@ def cost(
         if value is not None:
             instance(value, kind, what, example)
     if optimizer is not None and loss is None:
-        raise FuncnetError("a step has a loss: give loss=… beside optimizer=…")
+        raise FuncnetError("a step needs a loss; give loss=… with optimizer=…")
     rows = whole_number(batch, 1, "a batch of 1 or more rows")
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
@@ -175,7 +175,7 @@ def cost(
 
 
 def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> NodeGraph:
-    """The graph of a function of arrays without memory, which count as arrays in C order."""
+    """The graph of a function of arrays without memory, which are treated as arrays in C order."""
 
     def laid(leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):
@@ -187,7 +187,7 @@ def trace(f: Any, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> NodeGra
 
 
 def abstract(shapes: Any, dtype: npt.DTypeLike) -> Value:
-    """A value with a nest of full shapes, of arrays without memory."""
+    """A value of arrays without memory, with a nest of full shapes."""
     if isinstance(shapes, dict):
         return {name: abstract(shape, dtype) for name, shape in shapes.items()}
     if not is_shape(shapes):
@@ -242,10 +242,10 @@ def backward(net: Layer) -> Any:
 
 
 class Activations:
-    """Counts the bytes that layers without children give while a program runs; whoever listens outside hears it all.
+    """Counts the output bytes of layers without children while a program runs; the outer caller makes every call.
 
-    A layer that runs several times, as in Repeat, counts each time. One that is not reached, inside a call that is
-    not looked into, counts once, by its shape.
+    A layer that runs several times, as in Repeat, counts each time. A layer inside an opaque call, which the program
+    does not reach, counts once, by its output shape.
     """
 
     outer: Caller
@@ -256,7 +256,7 @@ class Activations:
         self.names: list[str] = []
 
     def during(self, program: Any) -> Any:
-        """The program, listened to."""
+        """The program, with this as its caller."""
 
         def heard(*args: Any) -> Any:
             with listen_between(self):
@@ -265,7 +265,7 @@ class Activations:
         return heard
 
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
-        """A layer's method; where it fails, what was given inside it is computed once more, and counts then."""
+        """Call a layer's method; if it fails, its outputs are computed again, and are counted only then."""
         self.names.append(name)
         before = len(self.given)
         try:
@@ -281,14 +281,14 @@ class Activations:
             self.names.pop()
 
     def bytes_of(self, path: str, layer: Layer) -> int:
-        """The bytes that a layer gave."""
+        """The bytes of a layer's outputs."""
         if layer.children:
             return 0
         return sum(size for *place, size in self.given if place == [path, layer]) or self.expected[path, layer]
 
 
 def bytes_of(leaf: Any) -> int:
-    """The bytes of an array, or of those of all members."""
+    """The bytes of an array, or of the arrays of all members."""
     while isinstance(leaf, Members):
         leaf = leaf.value
     return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
@@ -307,7 +307,7 @@ def entries(shape: Shape) -> int:
 def account(plan: Plan) -> dict[Place, Work]:
     """The work of a plan by section and layer; copies of the results have no section."""
     found: dict[Place, Work] = {}
-    cached: dict[Node, set[Node]] = {}  # what each loop over blocks has in cache, by the loop's first call
+    cached: dict[Node, set[Node]] = {}  # the values that each loop over blocks has in cache, by its first call
 
     def add(place: Place, flops: int | None, moved: int) -> None:
         place = Place(place.section, place.path, place.layer)
@@ -350,7 +350,7 @@ def moved(plan: Plan, node: Node, near: set[Node]) -> int:
     for arg in args:
         root = memory.root(arg)
         if arg.is_array and arg not in memory.interior and root not in near:
-            count += min(arg.nbytes, root.nbytes)  # what is broadcast is smaller in memory
+            count += min(arg.nbytes, root.nbytes)  # a broadcast array is smaller in memory
         if in_block:
             near.add(root)
     if node.kind is CONCAT:

@@ -31,23 +31,23 @@ from funcnet.shapes import Value
 
 Carry = dict[str, Any]
 Kept = Any
-"""What one layer keeps from step to step; None before the first"""
+"""The values that one layer keeps from step to step; None before the first"""
 
 
 class Stepper(NamedTuple):
-    """Two pure functions: ``start(batch, max_length)`` gives a carry, ``step(params, state, carry, x_t)`` the next."""
+    """Two pure functions: ``carry = start(batch, max_length)``, ``y_t, carry = step(params, state, carry, x_t)``."""
 
     start: Callable[..., Carry]
     step: Callable[[Params, State, Carry, Value], tuple[Value, Carry]]
 
 
 def stepper(net: Layer) -> Stepper:
-    """A network that runs step by step, equal at every step to what it gives for the whole sequence so far.
+    """A network run step by step; its output at every step equals that for the whole sequence so far.
 
     ``x_t`` is one step of the input without its time axis: (batch, features), or indices (batch,). ``y_t`` likewise.
-    ``max_length`` is how many steps there may be, as many as you like by default. The carry is a plain dict: keep it,
-    copy it, go back to it.
-    Raises   ShapeError for a layer that needs later steps, or may
+    ``max_length`` is the maximum number of steps, without limit by default. The carry is a plain dict: keep it, copy
+    it, go back to it.
+    Raises   ShapeError for a layer that needs later steps, or may need them
     """
     instance(net, Layer, "a network", "fn.serial(fn.Embedding(96, 32), fn.LSTM(64), fn.Dense(96))")
 
@@ -167,7 +167,7 @@ def _unmasked(layer: Layer, x: Value) -> None:
 
 @singledispatch
 def one_step(layer: Layer, params: Params, state: State, x: Value, kept: Kept, position: int) -> tuple[Value, Kept]:
-    """``(y, what to keep)`` for x of one step, after ``position`` others."""
+    """``(y, kept)`` for x of one step, after ``position`` others."""
     raise TypeError(f"{type(layer).__name__} has no rule; rule_for(layer) tells")
 
 
@@ -261,12 +261,12 @@ def generate(
     top_k: int | None = None,
     context: int | None = None,
 ) -> Array:
-    """Indices (batch, length) that the network continues a prompt (batch, time) by, one drawn after the other.
+    """Indices (batch, length) that continue a prompt (batch, time), drawn from the network one after the other.
 
     The network gives logits (batch, time, size) for indices (batch, time). An index is drawn from
-    ``softmax(logits / temperature)``, of the ``top_k`` largest alone if given; a temperature of 0 takes the largest.
-    After ``context`` steps it starts anew with the last half of them, for networks that know so many positions.
-    Raises   ShapeError, DataError for a prompt that is empty or not of indices, or other values out of range
+    ``softmax(logits / temperature)``, of only the ``top_k`` largest if given; a temperature of 0 takes the largest.
+    After ``context`` steps it restarts from the last half of them, for networks with a limited number of positions.
+    Raises   ShapeError, DataError for an empty prompt, a prompt that is not indices, or values out of range
     """
     instance(key, Key, "a key", "fn.Key(0)")
     prompt = np.asarray(prompt)

@@ -43,7 +43,7 @@ class Share(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """All three."""
+        """The sum of the three."""
         return self.forward + self.backward + self.update
 
 
@@ -117,14 +117,14 @@ def profile(
         place = line.place.section, line.place.path, line.place.layer
         found[place] = found.get(place, 0.0) + taken
     in_loss = found.get(("loss", "", None), 0.0)
-    together = found.pop(("update", "", None), 0.0) + copies  # results that leave are copied out of shared vectors
+    together = found.pop(("update", "", None), 0.0) + copies  # results are copied out of shared vectors
     update = {path: taken for (section, path, _), taken in found.items() if section == "update"}
     sizes = {path: np.size(leaf) for path, leaf in tree.flatten(ts.params).items()}
     small = {path: n for path, n in sizes.items() if n <= PACKED_SIZE} or sizes
     for path, n in small.items():
         update[owners[path]] = update.get(owners[path], 0.0) + together * n / max(1, sum(small.values()))
     shares = []
-    for path, layer in layers:  # what is inside a wrapper, whose path it shares, comes before it and owns the params
+    for path, layer in layers:  # an inner layer comes before its wrapper, shares its path and owns the params
         ahead, back = (found.get((section, path, layer), 0.0) for section in ("forward", "backward"))
         share = Share(path, type(layer).__name__, ahead, back, update.pop(path, 0.0))
         if share.seconds:
@@ -146,7 +146,7 @@ def owner_of(path: str, layers: list[tuple[str, Layer]]) -> str:
 
 
 def by_owner(graph: NodeGraph, owners: dict[str, str]) -> NodeGraph:
-    """Place the update of each large array with the layer that owns it, that of small ones with none."""
+    """Assign the update of each large array to the layer that owns it, and that of small ones to none."""
     owner: dict[Node, str] = {}
     for node in graph.nodes:
         if node.kind is INPUT:

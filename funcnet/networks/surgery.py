@@ -1,4 +1,4 @@
-"""Networks taken apart: layers found and replaced by path."""
+"""Layers of a network, found and replaced by path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from funcnet.spec.fields import FrozenDict
 
 
 def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer with its path, each before what is inside it; a wrapper and what it wraps share a path."""
+    """Every layer with its path, each before the layers inside it; a wrapper and its inner layer share a path."""
     yield path, layer
     for name, child in layer.children.items():
         yield from walk(child, _join(path, name))
@@ -28,10 +28,10 @@ Kind = type[Layer] | tuple[type[Layer], ...]
 
 
 def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Layer]:
-    """``{path: layer}`` of the layers whose whole path a glob matches, and that are of a kind.
+    """``{path: layer}`` of the layers of a kind whose whole path a glob matches.
 
-    ``*`` crosses ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper and
-    what it wraps share a path, the outermost that is of the kind counts.
+    ``*`` also matches ``/``: ``fn.select(net, "encoder/*")``, ``fn.select(net, kind=fn.Dropout)``. Where a wrapper
+    and its inner layer share a path, the outermost of the kind counts.
     Raises   PathError for a pattern that matches nothing; FuncnetError for a pattern that is not text, or a kind
              that is not a class of layers
     """
@@ -51,9 +51,9 @@ def select(net: Layer, pattern: str = "*", kind: Kind = Layer) -> dict[str, Laye
 def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kind: Kind = Layer) -> Layer:
     """A network with every layer that a glob matches replaced: by ``new``, or by ``new(layer)``.
 
-    All other layers keep their names, and so their starting values. Layers inside one that was replaced are not
-    looked at again.
-    Raises   PathError for a pattern that matches nothing, or layers that a combinator makes by itself
+    All other layers keep their names, and so their initial params. Layers inside a replaced layer are not
+    searched.
+    Raises   PathError for a pattern that matches nothing, or layers that a combinator creates itself
 
     >>> net = fn.serial(fn.Dense(8), head=fn.Dense(10))
     >>> fn.replace(net, "head", fn.Dense(7)).children["head"] == fn.Dense(7)
@@ -79,15 +79,15 @@ def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kin
 
 
 def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -> Layer:
-    """A combinator with other children, wherever in its fields they stand.
+    """A combinator with other children, in whichever fields it holds them.
 
-    Raises   PathError for children that it makes by itself, such as the two directions of Bidirectional
+    Raises   PathError for children that it creates itself, such as the two directions of Bidirectional
     """
     old = layer.children
     waiting = list(old)
 
     def put(value: Any, name: str) -> Any:
-        """A field's value with the new layers in the place of the old: by its name, else the first that it is."""
+        """A field's value with new layers for the old ones: by name, else the first child that is the same object."""
         if isinstance(value, Layer):
             same = [name] if name in waiting and old[name] == value else [n for n in waiting if old[n] is value]
             return children[waiting.pop(waiting.index(same[0]))] if same else value
@@ -106,5 +106,5 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
 
 
 def is_named(item: Any) -> bool:
-    """Whether a field's value is a name with its layer."""
+    """Whether a field's value is a pair of a name and a spec."""
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Spec)

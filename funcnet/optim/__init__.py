@@ -1,4 +1,4 @@
-"""Optimizers: rules, the transforms around them, and schedules of their hyperparameters."""
+"""Optimizers: update rules, the transforms around them, and schedules for their hyperparameters."""
 
 from funcnet.lazy import attach
 

@@ -1,4 +1,4 @@
-"""Adafactor: the squares of a matrix's gradients kept as their means over rows and over columns."""
+"""Adafactor: of the squared gradients of a matrix, only the means over rows and columns are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from funcnet.spec.fields import frozen, non_negative, positive
 
 @ops.primitive()
 def relative_rates(rate: float, sizes: Array, floor: float, changes: Array, clip: float) -> Array:
-    """The rates of leaves with these root mean squares, at least ``floor``, whose changes are clipped to ``clip``."""
+    """The rates of leaves with these root mean squares, at least ``floor``, and with changes clipped to ``clip``."""
     return rate * np.maximum(sizes, floor) / np.maximum(changes / clip, 1.0)
 
 
@@ -34,15 +34,15 @@ def rms(leaves: dict[str, Array]) -> Array:
 @register("adafactor")
 @frozen
 class Adafactor(Optimizer):
-    """Adam's scale in the memory of rows and columns: ``p ← p - α u / max(1, rms(u) / clip)``, ``u = g / √v``.
+    """Adam's scale from row and column means: ``p ← p - α u / max(1, rms(u) / clip)``, ``u = g / √v``.
 
-    ``α = min(η, 1/√t) · max(floor, rms(p))``. Of a leaf with two axes or more, the mean of ``g² + eps`` over the last
-    axis is averaged as r, that over the one before as c, and ``v = r c / mean(r)``; of any other, ``v`` is the
-    average of ``g² + eps``. An average takes in ``t^-decay_power`` of what is new, so that it has no bias.
-    ``weight_decay`` is decoupled, ``p ← p - η · weight_decay · p``.
-    State    step; row and column (of size 1 along the axis that is gone) of leaves that are factored, square of others
+    ``α = min(η, 1/√t) · max(floor, rms(p))``. For a leaf with two axes or more, r is the average of ``g² + eps`` over
+    the last axis, c over the axis before it, each also averaged over time, and ``v = r c / mean(r)``; for any other
+    leaf, ``v`` is the average of ``g² + eps`` over time. The newest value has the weight ``t^-decay_power``, so an
+    average has no bias. ``weight_decay`` is decoupled, ``p ← p - η · weight_decay · p``.
+    State    step; row and column (of size 1 along the averaged axis) for factored leaves, square for the others
     Source   Shazeer and Stern (2018), algorithm 6, eps added to g² as there and in optax; the axes, the cap on the
-             rate and the decay as PyTorch, where instead v is at least the machine epsilon squared
+             rate and the decay as in PyTorch, which instead keeps v above the square of the machine epsilon
     """
 
     learning_rate: Number = field(default=1e-2, validator=non_negative)

@@ -1,4 +1,4 @@
-"""Rules that divide by the size of past gradients, entry by entry, without Adam's average of the gradient itself."""
+"""Rules that divide each entry by the size of its past gradients, without Adam's average of the gradient."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from funcnet.spec.fields import fraction, frozen, non_negative, positive
 class RMSprop(Optimizer):
     """``v ← decay · v + (1-decay) g²``, ``p ← p - η g / (√v + eps)``.
 
-    ``centered`` subtracts the square of the gradient's own average from v; with ``momentum`` m the
-    scaled gradient s goes through ``u ← m u + s``, ``p ← p - η u``.
-    State    step; square, like params; mean where centered; momentum where there is any
-    Source   Tieleman and Hinton (2012); centered: Graves (2013); eps outside the root, as PyTorch,
+    ``centered`` subtracts the square of the average gradient from v; with ``momentum`` m and the
+    scaled gradient s, ``u ← m u + s``, ``p ← p - η u``.
+    State    step; square, like params; mean if centered; momentum if it is not 0
+    Source   Tieleman and Hinton (2012); centered: Graves (2013); eps outside the root, as in PyTorch,
              whose ``alpha`` is ``decay``
     """
 
@@ -63,11 +63,11 @@ class RMSprop(Optimizer):
 @register("adagrad")
 @frozen
 class Adagrad(Optimizer):
-    """``s ← s + g²``, ``p ← p - η g / (√s + eps)``; s begins at ``initial``.
+    """``s ← s + g²``, ``p ← p - η g / (√s + eps)``; s starts at ``initial``.
 
     State    step; total (s), like params
-    Source   Duchi et al. (2011), as PyTorch: s begins at 0 and eps stands outside the root (in optax s begins at
-             0.1, and eps stands inside); ``initial`` is its ``initial_accumulator_value``, a schedule its ``lr_decay``
+    Source   Duchi et al. (2011), as in PyTorch: s starts at 0 and eps is outside the root (in optax s starts at 0.1
+             and eps is inside); ``initial`` is its ``initial_accumulator_value``, a schedule its ``lr_decay``
     """
 
     learning_rate: Number = field(default=1e-2, validator=non_negative)
@@ -89,9 +89,9 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """``v ← decay · v + (1-decay) g²``, ``d = g √(a + eps) / √(v + eps)``, ``p ← p - η d``.
 
-    ``a ← decay · a + (1-decay) d²`` afterwards: steps as large as those before, so that there is little to tune.
+    ``a ← decay · a + (1-decay) d²`` afterwards: steps keep the size of the steps before, so there is little to tune.
     State    step; square (v) and change (a), like params
-    Source   Zeiler (2012); eps inside both roots, as PyTorch (whose ``rho`` is ``decay``) and optax
+    Source   Zeiler (2012); eps inside both roots, as in PyTorch (whose ``rho`` is ``decay``) and optax
     """
 
     learning_rate: Number = field(default=1.0, validator=non_negative)

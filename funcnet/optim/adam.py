@@ -1,4 +1,4 @@
-"""Adam and its relatives: averages of the gradient and of its square, freed of the bias of starting at 0."""
+"""Adam and its relatives: averages of the gradient and of its square, corrected for their start at 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from funcnet.spec.fields import fraction, frozen, non_negative, positive
 def corrected(rate: float, b1: float, b2: float, eps: float, step: int) -> tuple[float, float]:
     """``(scale, shift)`` such that ``scale · m / (√v + shift)`` is ``rate · m̂ / (√v̂ + eps)``.
 
-    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of averages that start at 0, t from 1.
+    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` correct the bias of averages that start at 0; t counts from 1.
     """
     root = (1.0 - b2 ** (step + 1)) ** 0.5
     return rate * root / (1.0 - b1 ** (step + 1)), eps * root
@@ -40,9 +40,9 @@ def normalized(rate: float, mean: Params, square: Params, b1: float, b2: float, 
 class Adam(Optimizer):
     """``m ← b1 m + (1-b1) g``, ``v ← b2 v + (1-b2) g²``, ``p ← p - η m̂ / (√v̂ + eps)``.
 
-    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` undo the bias of starting at 0, t counted from 1.
+    ``m̂ = m / (1 - b1^t)`` and ``v̂ = v / (1 - b2^t)`` correct the bias of starting at 0; t counts from 1.
     State    step; mean and square, like params
-    Source   Kingma and Ba (2015); eps outside the root, as PyTorch and optax
+    Source   Kingma and Ba (2015); eps outside the root, as in PyTorch and optax
 
     >>> opt, params = fn.optim.Adam(0.1), {"w": np.array([1.0, 2.0])}
     >>> opt_state = opt.init(params)
@@ -69,10 +69,10 @@ class Adam(Optimizer):
 @register("adamw")
 @frozen
 class AdamW(Adam):
-    """Adam with decoupled weight decay: besides Adam's update, ``p ← p - η · weight_decay · p``.
+    """Adam with decoupled weight decay: in addition to Adam's update, ``p ← p - η · weight_decay · p``.
 
-    State    that of Adam
-    Source   Loshchilov and Hutter (2019), the decay scaled by the learning rate, as PyTorch and optax
+    State    as in Adam
+    Source   Loshchilov and Hutter (2019), the decay scaled by the learning rate, as in PyTorch and optax
     """
 
     weight_decay: Number = field(default=0.01, validator=non_negative)
@@ -87,11 +87,11 @@ class AdamW(Adam):
 @register("amsgrad")
 @frozen
 class AMSGrad(Adam):
-    """Adam whose scale never grows back: ``w ← max(w, v)``, ``p ← p - η m̂ / (√ŵ + eps)``, ``ŵ = w / (1 - b2^t)``.
+    """Adam with the largest v so far: ``w ← max(w, v)``, ``p ← p - η m̂ / (√ŵ + eps)``, ``ŵ = w / (1 - b2^t)``.
 
     State    step; mean, square and largest (w), like params
-    Source   Reddi et al. (2018); as PyTorch, the maximum of v itself, which is freed of its bias afterwards
-             (optax takes the maximum of v̂, which is large when few gradients have been seen)
+    Source   Reddi et al. (2018); as in PyTorch, the maximum is that of v, and corrected afterwards
+             (in optax it is that of v̂, which is large after few gradients)
     """
 
     def init(self, params: Params) -> OptState:
@@ -110,9 +110,9 @@ class AMSGrad(Adam):
 class Adamax(Optimizer):
     """Adam with a decaying maximum: ``m ← b1 m + (1-b1) g``, ``u ← max(b2 u, |g| + eps)``, ``p ← p - η m̂ / u``.
 
-    ``m̂ = m / (1 - b1^t)``; the maximum has no bias.
+    ``m̂ = m / (1 - b1^t)``; the maximum needs no correction.
     State    step; mean and largest (u), like params
-    Source   Kingma and Ba (2015), section 7; eps inside the maximum, as PyTorch and optax
+    Source   Kingma and Ba (2015), section 7; eps inside the maximum, as in PyTorch and optax
     """
 
     learning_rate: Number = field(default=2e-3, validator=non_negative)
@@ -135,12 +135,12 @@ class Adamax(Optimizer):
 @register("nadam")
 @frozen
 class NAdam(Optimizer):
-    """Adam that looks ahead: ``p ← p - η (μ' m / (1 - Π μ') + (1-μ) g / (1 - Π)) / (√v̂ + eps)``.
+    """Adam with Nesterov momentum: ``p ← p - η (μ' m / (1 - Π μ') + (1-μ) g / (1 - Π)) / (√v̂ + eps)``.
 
-    m and v̂ as in Adam. The momentum warms up, ``μ_t = b1 (1 - ½ 0.96^(t · momentum_decay))``; μ is that of this
-    update, μ' that of the next, and Π the product of all up to this one.
+    m and v̂ as in Adam. The momentum warms up, ``μ_t = b1 (1 - ½ 0.96^(t · momentum_decay))``; μ is this
+    update's, μ' the next one's, and Π the product of all up to this update.
     State    step; mean and square, like params; momentum_product (Π), one float64
-    Source   Dozat (2016), as PyTorch; optax keeps μ at b1, which is what a large ``momentum_decay`` comes to
+    Source   Dozat (2016), as in PyTorch; optax keeps μ at b1, the limit for a large ``momentum_decay``
     """
 
     learning_rate: Number = field(default=2e-3, validator=non_negative)
@@ -166,19 +166,19 @@ class NAdam(Optimizer):
 
 
 def _length(b2: float, t: int) -> float:
-    """ρ_t, the number of gradients that the average of squares amounts to after t of them."""
+    """ρ_t, the effective number of gradients in the average of squares after t updates."""
     return 2.0 / (1.0 - b2) - 1.0 - 2.0 * t * b2**t / (1.0 - b2**t)
 
 
 @ops.primitive(needs=(_length,))
 def trusted(b2: float, step: int) -> float:
-    """1 where enough gradients have been seen to scale by their squares, else 0."""
+    """1 if the average of squares covers enough gradients to scale by it, else 0."""
     return 1.0 if _length(b2, step + 1) > 5.0 else 0.0
 
 
 @ops.primitive(needs=(_length,))
 def rectification(b2: float, step: int) -> float:
-    """``r √(1 - b2^t)``, where r makes up for the variance of the scale; 1 where that is not trusted."""
+    """``r √(1 - b2^t)``, where r corrects the variance of the scale; 1 while the scale is not trusted."""
     now, end = _length(b2, step + 1), 2.0 / (1.0 - b2) - 1.0
     if now <= 5.0:
         return 1.0
@@ -189,12 +189,12 @@ def rectification(b2: float, step: int) -> float:
 @register("radam")
 @frozen
 class RAdam(Adam):
-    """Adam that warms up by itself: ``p ← p - η r m̂ √(1 - b2^t) / (√v + eps)``, and ``p ← p - η m̂`` at first.
+    """Adam with a built-in warm-up: ``p ← p - η r m̂ √(1 - b2^t) / (√v + eps)``, and ``p ← p - η m̂`` at first.
 
-    ``ρ_∞ = 2 / (1-b2) - 1`` and ``ρ_t = ρ_∞ - 2 t b2^t / (1 - b2^t)`` say how many gradients v stands for; while
-    that is 5 or less, v is not used. ``r² = (ρ_t-4)(ρ_t-2) ρ_∞ / ((ρ_∞-4)(ρ_∞-2) ρ_t)``.
-    State    that of Adam
-    Source   Liu et al. (2020), as PyTorch: eps beside √v, before the bias is undone (in optax after it)
+    ``ρ_t = ρ_∞ - 2 t b2^t / (1 - b2^t)`` is the effective number of gradients in v, ``ρ_∞ = 2 / (1-b2) - 1`` its
+    limit; while ρ_t is 5 or less, v is not used. ``r² = (ρ_t-4)(ρ_t-2) ρ_∞ / ((ρ_∞-4)(ρ_∞-2) ρ_t)``.
+    State    as in Adam
+    Source   Liu et al. (2020), as in PyTorch: eps is added to √v before the bias correction (in optax after it)
     """
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:

@@ -1,7 +1,7 @@
-"""Update rules, each a pair of pure functions ``init(params)`` and ``update(grads, opt_state, params)``; the simplest.
+"""The base of update rules, pairs of pure functions ``init(params)`` and ``update(grads, opt_state, params)``.
 
-``opt_state`` is a nested plain dict of arrays. Updates are added to the params; every hyperparameter is
-a number or a schedule, read at the count of updates so far, which is ``opt_state["step"]``.
+``opt_state`` is a nested plain dict of arrays. Updates are added to the params. Every hyperparameter is a
+number or a schedule, evaluated at the number of updates so far, ``opt_state["step"]``.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from funcnet.spec.fields import frozen
 
 OptState = dict[str, Any]
 Update = tuple[Params, OptState]
-"""What is added to the params, and the state after it"""
+"""The updates to add to the params, and the next state"""
 
 
 @frozen
 class Optimizer(Spec):
-    """Base of rules and of the transforms around them."""
+    """Base of update rules and of the transforms around them."""
 
     kind: ClassVar[str] = "optimizer"
 
     @property
     def descends(self) -> bool:
-        """Whether the updates lead down, as those of a rule; what a bare transform gives are gradients still."""
+        """Whether the updates descend, as a rule's do; those of a bare transform are still gradients."""
         return True
 
     @property
     def children(self) -> Mapping[str, Optimizer]:
-        """The optimizers inside, by the names of their states in this one's."""
+        """The inner optimizers, by the names of their states in this optimizer's state."""
         return {}
 
     def untouched(self, params: Params) -> frozenset[str]:
-        """The paths that it leaves as they are on purpose, such as those that Freeze names."""
+        """The paths that are left unchanged on purpose, such as those that Freeze names."""
         return frozenset().union(*(child.untouched(params) for child in self.children.values()))
 
     def init(self, params: Params) -> OptState:
@@ -50,11 +50,11 @@ class Optimizer(Spec):
         return {}
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
-        """``(updates, opt_state)``; ``value`` is the loss, for rules that look at it."""
+        """``(updates, opt_state)``; ``value`` is the loss, for rules that use it."""
         raise TypeError(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
-        """What to evaluate and save; a rule that averages gives the average."""
+        """The params to evaluate and save; for a rule that averages them, the average."""
         return params
 
 
@@ -67,14 +67,14 @@ def apply_updates(params: Params, updates: Params) -> Params:
 def updated(rule: Optimizer, grads: Params, opt_state: OptState, params: Params, value: float | None) -> Update:
     """``update`` of an optimizer inside another.
 
-    Raises   FuncnetError for what is not a pair
+    Raises   FuncnetError for a result that is not a pair
     """
     pair: Update = returned(rule, "update", rule.update(grads, opt_state, params, value))
     return pair
 
 
 def first_step() -> Array:
-    """The count of updates before the first one."""
+    """The count of updates before the first, 0."""
     return np.zeros((), np.int64)
 
 
@@ -85,18 +85,18 @@ def count(opt_state: OptState) -> int:
 
 
 def now(opt_state: OptState, *numbers: Number) -> tuple[Any, ...]:
-    """The number of updates made so far, and the values of hyperparameters at it."""
+    """The number of updates made so far, and the values of some hyperparameters there."""
     step = count(opt_state)
     return step, *(value_at(number, step) for number in numbers)
 
 
 def after(opt_state: OptState, **parts: Any) -> OptState:
-    """The state after one more update: the count, and the other parts."""
+    """The state after one more update: the new count, and the other parts."""
     return {"step": ops.array(opt_state["step"] + 1), **parts}
 
 
 def zeros_for(params: Params, *names: str) -> OptState:
-    """A state before the first update: the count, and zeros like the params under each of some names."""
+    """The state before the first update: the count, and zeros like the params under each name."""
     return {"step": first_step(), **{name: tree.zeros_like(params) for name in names}}
 
 
@@ -113,19 +113,19 @@ def average_square(decay: float, square: Params, new: Params, step: int) -> Para
 
 
 def accelerated(m: float, velocity: Params, new: Params, step: int, nesterov: bool = False) -> tuple[Params, Params]:
-    """Momentum, ``v ← m v + d``, and where it leads: v, or with ``nesterov`` ``d + m v``, leaf by leaf."""
+    """Momentum, ``v ← m v + d``, and the step along it, v or with ``nesterov`` ``d + m v``, leaf by leaf."""
     velocity = tree.map(lambda v, d: ops.settle(m * v + d, step), velocity, new)
     return velocity, tree.map(lambda d, v: d + m * v, new, velocity) if nesterov else velocity
 
 
 def needs_momentum(nesterov: bool, momentum: Number) -> Iterator[Problem]:
-    """The problem of Nesterov's look ahead without momentum."""
+    """A problem if ``nesterov`` is set without momentum."""
     if nesterov and momentum == 0.0:
         yield Problem(".nesterov", "needs a momentum above 0; give momentum=0.9, or leave nesterov out")
 
 
 def decayed(change: Params, params: Params, decay: Number, step: int, rate: float = 1.0) -> Params:
-    """``change + rate · decay · p``, leaf by leaf; the change itself for a weight decay of 0."""
+    """``change + rate · decay · p``, leaf by leaf; just the change for a weight decay of 0."""
     if decay == 0.0:
         return change
     factor = rate * value_at(decay, step)

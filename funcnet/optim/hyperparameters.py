@@ -1,4 +1,4 @@
-"""What an optimizer's hyperparameters are at a moment, read from its state."""
+"""The current values of an optimizer's hyperparameters, read from its state."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from funcnet.spec.base import fields, specs_in
 
 
 def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:
-    """``{name: value}`` of all that changes along the way, as the next update uses it.
+    """``{name: value}`` of all hyperparameters that change during training, as the next update uses them.
 
-    These are the hyperparameters that are schedules, and the ``scale`` of each ReduceOnPlateau as the last update
-    left it. A name is the path of the optimizer's state, then the field: ``"adamw_0/learning_rate"`` in a chain.
-    Raises   SpecError for a schedule whose length is that of the run: give the optimizer that ``fit`` bound
+    These are the schedules, and the ``scale`` of each ReduceOnPlateau after the last update. A name is the path of
+    the optimizer's state and the field: ``"adamw_0/learning_rate"`` in a chain.
+    Raises   SpecError for a schedule whose ``total_steps`` is None; ``fit`` sets it to the length of the run
     """
     found = {}
     for f in fields(type(optimizer)):
@@ -33,20 +33,20 @@ def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:
 
 
 def step_of(opt_state: OptState, otherwise: int = 0) -> int:
-    """The number of updates that a state counts."""
+    """The number of updates in a state, or ``otherwise`` in a state without a count."""
     return int(opt_state["step"]) if "step" in opt_state else otherwise
 
 
 def learning_rate(optimizer: Optimizer, opt_state: OptState, step: int) -> float | None:
     """The rate of the update that led to a state, number ``step``, times the scale of a plateau; None without a rate.
 
-    It is the optimizer's own, or the first one inside it.
+    The rate is the optimizer's own, or else that of the first optimizer inside it with a rate.
     """
     if hasattr(optimizer, "learning_rate"):
         return value_at(optimizer.learning_rate, max(step_of(opt_state, step + 1) - 1, 0))
     inside: list[tuple[Any, OptState]]
     inside = [(child, opt_state.get(name, {})) for name, child in optimizer.children.items()]
-    if not inside:  # a wrapper of a user's own
+    if not inside:  # a user-defined wrapper
         values = [getattr(optimizer, f.name) for f in fields(type(optimizer))]
         inside = [(each, {}) for value in values for each in specs_in(value) if isinstance(each, Optimizer)]
     rates = (learning_rate(child, state, step) for child, state in inside)
@@ -59,7 +59,7 @@ def learning_rate(optimizer: Optimizer, opt_state: OptState, step: int) -> float
 
 
 def scale_of(optimizer: Optimizer, opt_state: OptState) -> float:
-    """By what the plateaus in a transform multiply updates."""
+    """The factor by which the plateaus in a transform multiply updates."""
     own = ops.number(opt_state["scale"]) if isinstance(optimizer, ReduceOnPlateau) else 1.0
     for name, child in optimizer.children.items():
         own *= scale_of(child, opt_state.get(name, {}))

@@ -17,9 +17,9 @@ part = Range("above 0 and below 1", lambda value: 0 < value < 1, exclusiveMinimu
 
 
 def _rising(path: str, steps: Sequence[int], least: int) -> Iterator[Problem]:
-    """What is wrong with steps that should rise from some least one on."""
+    """A problem unless the steps increase, from ``least`` or a later one."""
     if any(a >= b for a, b in zip((least - 1, *steps), steps, strict=False)):
-        yield Problem(path, f"expected steps that rise, from {least} on, got {list(steps)}")
+        yield Problem(path, f"expected increasing steps, from {least} on, got {list(steps)}")
 
 
 def _at(number: Number, step: int) -> float:
@@ -29,9 +29,9 @@ def _at(number: Number, step: int) -> float:
 @register("piecewise_constant")
 @frozen
 class PiecewiseConstant(Schedule):
-    """``values[i]`` where i boundaries have been reached: ``values[0]`` before the first, the last from the last on.
+    """``values[i]`` after i boundaries: ``values[0]`` before the first boundary, the last value from the last one on.
 
-    The update of number ``boundaries[0]`` is the first that uses ``values[1]``, as in optax and PyTorch's MultiStepLR.
+    Update number ``boundaries[0]`` is the first to use ``values[1]``, as in optax and PyTorch's MultiStepLR.
     """
 
     values: tuple[float, ...]
@@ -39,7 +39,7 @@ class PiecewiseConstant(Schedule):
 
     def validate(self) -> Iterator[Problem]:
         if len(self.values) != len(self.boundaries) + 1:
-            wanted = f"expected one value more than boundaries, {len(self.boundaries) + 1}, got {len(self.values)}"
+            wanted = f"expected one more value than boundaries, {len(self.boundaries) + 1}, got {len(self.values)}"
             yield Problem(".values", wanted)
         yield from _rising(".boundaries", self.boundaries, 1)
 
@@ -50,7 +50,7 @@ class PiecewiseConstant(Schedule):
 @register("piecewise_linear")
 @frozen
 class PiecewiseLinear(Schedule):
-    """Lines through the points ``(steps[i], values[i])``; before the first its value, and after the last its own."""
+    """Lines through the points ``(steps[i], values[i])``; constant before the first and after the last."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
@@ -68,12 +68,12 @@ class PiecewiseLinear(Schedule):
 @register("one_cycle")
 @frozen
 class OneCycle(Schedule):
-    """From ``first = peak / div_factor`` half a cosine up to ``peak``, and one down to ``first / final_div_factor``.
+    """Half a cosine up from ``first = peak / div_factor`` to ``peak``, and one down to ``first / final_div_factor``.
 
-    The way up takes the part ``pct_start`` of ``total_steps``, which for None is the length of the run; the last
-    value holds from ``total_steps`` on.
+    The rise takes the fraction ``pct_start`` of ``total_steps``; None means the length of the run. The value is
+    constant from ``total_steps`` on.
     Source   Smith and Topin (2018); as optax.cosine_onecycle_schedule. PyTorch's OneCycleLR reaches the same
-             values a step earlier
+             values one step earlier
     """
 
     peak: float
@@ -84,7 +84,7 @@ class OneCycle(Schedule):
 
     @property
     def pieces(self) -> tuple[int, int, float, float]:
-        """The steps of the way up and of the way down, the first and the last value."""
+        """The numbers of steps up and down, and the first and the last value."""
         total = horizon(self, self.total_steps)
         up = int(self.pct_start * total)
         first = self.peak / self.div_factor
@@ -100,10 +100,10 @@ class OneCycle(Schedule):
 @register("warmup")
 @frozen
 class Warmup(Schedule):
-    """A line from ``start`` to the first value of ``then`` at ``warmup_steps``, and ``then`` from there, counted anew.
+    """A line from ``start`` to the first value of ``then`` at ``warmup_steps``, where ``then`` begins at its step 0.
 
-    ``then`` is a number or a schedule. A ``total_steps`` of None in it is what the warm-up leaves of the run:
-    ``Warmup(Cosine(peak), n)`` is ``WarmupCosine(peak, n)``. With a ``start`` of 0 the first update is of rate 0.
+    ``then`` is a number or a schedule. In it, a ``total_steps`` of None means the length of the run after the warm-up:
+    ``Warmup(Cosine(peak), n)`` is ``WarmupCosine(peak, n)``. With a ``start`` of 0 the first update has rate 0.
     """
 
     then: Number
@@ -134,10 +134,10 @@ class Warmup(Schedule):
 @register("joined")
 @frozen
 class Joined(Schedule):
-    """Numbers or schedules one after another: ``schedules[i]`` from ``boundaries[i - 1]`` on, counted anew from there.
+    """Numbers or schedules one after another: ``schedules[i]`` starts at ``boundaries[i - 1]``, with its step 0.
 
-    A ``total_steps`` of None in one is the distance between its boundaries, in the last one what they leave of the
-    run. After the last boundary the last one goes on, for ever.
+    A ``total_steps`` of None means the distance between a schedule's boundaries; in the last schedule, which has no
+    end, it means the rest of the run.
     """
 
     schedules: tuple[Number, ...]
@@ -146,7 +146,7 @@ class Joined(Schedule):
     def validate(self) -> Iterator[Problem]:
         if len(self.schedules) != len(self.boundaries) + 1:
             wanted = (
-                f"expected one schedule more than boundaries, {len(self.boundaries) + 1}, got {len(self.schedules)}"
+                f"expected one more schedule than boundaries, {len(self.boundaries) + 1}, got {len(self.schedules)}"
             )
             yield Problem(".schedules", wanted)
         yield from _rising(".boundaries", self.boundaries, 1)

@@ -1,4 +1,4 @@
-"""Rules for large batches: each leaf moves by a share of its own norm."""
+"""Rules for large batches: each leaf moves in proportion to its norm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
 @ops.primitive()
 def trust_ratios(rate: float, trust: float, sizes: Array, changes: Array) -> Array:
-    """``rate · trust · size / change``; the rate itself where one of the norms is 0, or a leaf could not leave 0."""
+    """``rate · trust · size / change``; just the rate where a norm is 0, since otherwise a leaf of 0 could not move."""
     known = (sizes > 0.0) & (changes > 0.0)
     return rate * np.where(known, trust * sizes / np.where(known, changes, 1.0), 1.0)
 
@@ -45,11 +45,11 @@ def in_proportion(rate: float, trust: float, change: Params, params: Params) -> 
 @register("lamb")
 @frozen
 class LAMB(Optimizer):
-    """Adam's direction, leaf by leaf in proportion: ``d = m̂ / (√v̂ + eps) + weight_decay · p``, ``p ← p - η ‖p‖/‖d‖ d``.
+    """Adam's direction, scaled leaf by leaf: ``d = m̂ / (√v̂ + eps) + weight_decay · p``, ``p ← p - η ‖p‖/‖d‖ d``.
 
-    m̂ and v̂ as in Adam. The ratio is 1 where one of the norms is 0.
+    m̂ and v̂ are as in Adam. The ratio is 1 where either norm is 0.
     State    step; mean and square, like params
-    Source   You et al. (2020), as optax: the norm of the params is not bounded, and the bias is undone
+    Source   You et al. (2020), as in optax: the norm of the params is not bounded, and the bias is corrected
     """
 
     learning_rate: Number = field(default=1e-3, validator=non_negative)
@@ -73,12 +73,12 @@ class LAMB(Optimizer):
 @register("lars")
 @frozen
 class LARS(Optimizer):
-    """Momentum, in proportion: ``d = g + weight_decay · p``, ``v ← m v + η trust ‖p‖/‖d‖ d``, ``p ← p - v``.
+    """Momentum, scaled leaf by leaf: ``d = g + weight_decay · p``, ``v ← m v + η trust ‖p‖/‖d‖ d``, ``p ← p - v``.
 
-    Each leaf by its own norms; ``trust ‖p‖/‖d‖`` is 1 where one of them is 0. With ``nesterov``,
+    The norms are those of each leaf; ``trust ‖p‖/‖d‖`` is 1 where either is 0. With ``nesterov``,
     ``p ← p - (m v + η trust ‖p‖/‖d‖ d)``.
     State    step; momentum (v), like params
-    Source   You et al. (2017), as optax: the rate inside the velocity, one norm of gradient and decay together
+    Source   You et al. (2017), as in optax: the rate inside the velocity, one norm for the sum of gradient and decay
     """
 
     learning_rate: Number = field(validator=non_negative)

@@ -1,4 +1,4 @@
-"""Lion: steps of one size in every entry, whose sign alone depends on the gradients."""
+"""Lion: steps of one size in every entry; only their signs depend on the gradients."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Lion(Optimizer):
     """``p ← p - η (sign(b1 m + (1-b1) g) + weight_decay · p)``, then ``m ← b2 m + (1-b2) g``.
 
     State    step; mean, like params
-    Source   Chen et al. (2023), with the names and defaults of optax; rates are 3 to 10 times smaller than AdamW's,
-             and weight decay as many times larger
+    Source   Chen et al. (2023), with the names and defaults of optax; good rates are 3 to 10 times smaller than
+             AdamW's, with a weight decay larger by the same factor
     """
 
     learning_rate: Number = field(default=1e-4, validator=non_negative)

@@ -1,4 +1,4 @@
-"""Muon: the momentum of a matrix with all its singular values brought near 1."""
+"""Muon: steps along a matrix's momentum with all its singular values brought close to 1."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
 QUINTIC = 3.4445, -4.7750, 2.0315
-"""Coefficients of ``a x + b x³ + c x⁵``, which takes singular values from (0, 1] to about [0.7, 1.2] in five rounds"""
+"""Coefficients of ``a x + b x³ + c x⁵``, which maps singular values in (0, 1] to about [0.7, 1.2] in five rounds"""
 
 
 @ops.primitive()
 def at_least_tiny(norm: float) -> float:
-    """A norm that can be divided by."""
+    """The norm, or 1e-7 if it is too small to divide by."""
     return max(norm, 1e-7)
 
 
 def orthogonalized(x: Array, iterations: int) -> Array:
-    """``x = U S Vᵀ`` with S near 1, by Newton's and Schulz's iteration: ``x ← a x + (b x xᵀ + c (x xᵀ)²) x``."""
+    """``x = U S Vᵀ`` with S brought close to 1 by the Newton-Schulz iteration: ``x ← a x + (b x xᵀ + c (x xᵀ)²) x``."""
     a, b, c = QUINTIC
     tall = x.shape[0] > x.shape[1]
     x = x / ops.scalar(at_least_tiny, ops.norm(x))
@@ -38,13 +38,13 @@ def orthogonalized(x: Array, iterations: int) -> Array:
 @register("muon")
 @frozen
 class Muon(Optimizer):
-    """Matrices move by orthogonal steps, ``p ← p - η √max(1, out/in) O(u) - η · weight_decay · p``; AdamW for the rest.
+    """Orthogonal steps for matrices, ``p ← p - η √max(1, out/in) O(u) - η · weight_decay · p``; AdamW for the rest.
 
     ``m ← momentum · m + (1-momentum) g``, ``u = m`` or, with ``nesterov``, ``momentum · m + (1-momentum) g``, and
-    ``O(U S Vᵀ) ≈ U Vᵀ`` by ``iterations`` rounds. A matrix is a leaf of two axes, ``(in, out)`` as a Dense weight;
-    ``rest`` is the rule for all other leaves, with rates of its own.
-    State    step; momentum, like the matrices; rest, the state of AdamW over the others; left out where there are none
-    Source   Jordan et al. (2024), as PyTorch, here in the params' own precision instead of bfloat16
+    ``O(U S Vᵀ) ≈ U Vᵀ`` by ``iterations`` rounds. A matrix is a leaf with two axes, ``(in, out)`` like a Dense weight;
+    ``rest`` is the rule for all other leaves, with separate rates.
+    State    step; momentum, like the matrices; rest, AdamW's state for the others; each is absent if there are none
+    Source   Jordan et al. (2024), as in PyTorch, but in the precision of the params instead of bfloat16
     """
 
     learning_rate: Number = field(default=1e-3, validator=non_negative)
@@ -81,7 +81,7 @@ class Muon(Optimizer):
 
 
 def split(values: Params, params: Params) -> tuple[Params, Params]:
-    """The part of a tree that belongs to matrices among the params, and the rest."""
+    """The leaves of a tree that belong to matrices among the params, and the other leaves."""
     shapes, flat = tree.flatten(params), tree.flatten(values)
     parts = ({path: x for path, x in flat.items() if (shapes[path].ndim == 2) is wanted} for wanted in (True, False))
     matrices, others = map(tree.unflatten, parts)

@@ -1,4 +1,4 @@
-"""Schedule-free AdamW: averages in place of a rate that falls, so that the run needs no known length."""
+"""Schedule-free AdamW: an average replaces the falling rate, so the length of the run need not be known."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ inner = Range("above 0 and below 1", lambda value: 0 < value < 1, exclusiveMinim
 
 @ops.primitive()
 def portion(weight: float, total: float) -> float:
-    """``weight / total``, and 0 of nothing."""
+    """``weight / total``, or 0 if the total is 0."""
     return weight / total if total > 0.0 else 0.0
 
 
 @register("schedule_free_adamw")
 @frozen
 class ScheduleFreeAdamW(Optimizer):
-    """Gradients at ``y = (1-b1) z + b1 x``, the params; z makes AdamW's steps, x is its average and what counts.
+    """Gradients at the params ``y = (1-b1) z + b1 x``; z takes AdamW's steps, and its average x is the result.
 
     ``v ← b2 v + (1-b2) g²``, ``z ← z - η (g / (√v̂ + eps) + weight_decay · y)``, ``x ← (1-c) x + c z`` with
     ``c = w_t / Σ w`` and ``w_t = (the largest η so far)²``. ``eval_params`` gives ``x = y + (y - z) (1-b1)/b1``, which
-    is evaluated and saved. Give a constant rate, or one that warms up; b1 stays above 0, or y would not tell x.
-    State    step; fast (z) and square, like params; lead, which is (1-b1)/b1 of the last update, peak, the largest
-             rate, and total, Σ w: float64 numbers
-    Source   Defazio et al. (2024), as its authors' code and optax, the weights by the rate that the step is made with
+    is evaluated and saved. Use a constant rate or a warm-up. With a b1 of 0, y would not determine x.
+    State    step; fast (z) and square, like params; in float64 lead, the (1-b1)/b1 of the last update, peak, the
+             largest rate, and total, Σ w
+    Source   Defazio et al. (2024), as in its authors' code and optax; the weight of a step includes the step's rate
     """
 
     learning_rate: Number = field(default=2.5e-3, validator=non_negative)

@@ -25,11 +25,11 @@ class Schedule(Spec):
     kind: ClassVar[str] = "schedule"
 
     def __call__(self, step: int) -> float:
-        """The value that update number ``step``, from 0, uses."""
+        """The value for update number ``step``, counted from 0."""
         raise TypeError(f"{type(self).__name__} does not define __call__(step)")
 
     def over(self, total_steps: int) -> Schedule:
-        """The schedule of a run of this length: every ``total_steps`` of None in it is set."""
+        """The schedule for a run of this length, with every ``total_steps`` of None replaced."""
         changes = {f.name: _over(getattr(self, f.name), total_steps) for f in fields(type(self))}
         if changes.get("total_steps", 0) is None:
             changes["total_steps"] = total_steps
@@ -38,12 +38,12 @@ class Schedule(Spec):
 
     @property
     def ends(self) -> int | None:
-        """The step at which its ``total_steps`` are over; None where it has none, or they are the run's."""
+        """The step at which it ends; None if it has no ``total_steps``, or they are the run's."""
         return getattr(self, "total_steps", None)
 
 
 Number = float | Schedule
-"""A hyperparameter: a number, or a schedule of them."""
+"""A hyperparameter: a number or a schedule."""
 
 
 def value_at(number: Number, step: int) -> float:
@@ -52,9 +52,9 @@ def value_at(number: Number, step: int) -> float:
 
 
 def horizon(schedule: Schedule, total_steps: int | None) -> int:
-    """A schedule's own length.
+    """A schedule's ``total_steps``.
 
-    Raises   SpecError for None, which only a run can replace
+    Raises   SpecError for None, the length of a run, which is unknown here
     """
     if total_steps is None:
         raise SpecError(
@@ -65,18 +65,18 @@ def horizon(schedule: Schedule, total_steps: int | None) -> int:
 
 
 def half_cosine(start: float, end: float, part: float) -> float:
-    """From start to end along half a cosine, part going from 0 to 1."""
+    """Half a cosine from start to end, as ``part`` goes from 0 to 1."""
     return end + 0.5 * (start - end) * (1.0 + float(np.cos(np.pi * min(max(part, 0.0), 1.0))))
 
 
 def polynomial(start: float, end: float, part: float, power: float) -> float:
-    """From start to end, part going from 0 to 1; along a line for a power of 1."""
+    """From start to end, as ``part`` goes from 0 to 1; a line for a power of 1."""
     rest: float = (1.0 - min(max(part, 0.0), 1.0)) ** power
     return rest * start + (1.0 - rest) * end
 
 
 def in_cycle(step: int, period: int, growth: int) -> tuple[int, int, int]:
-    """The number of a cycle from 0, the step within it and its length; each is ``growth`` times the one before."""
+    """The cycle of a step, from 0, the step within it and its length; each is ``growth`` times as long as the last."""
     if growth == 1:
         return step // period, step % period, period
     cycle, length = 0, period
@@ -86,7 +86,7 @@ def in_cycle(step: int, period: int, growth: int) -> tuple[int, int, int]:
 
 
 def restarting(peak: float, end: float, period: int, growth: int, factor: float, step: int) -> float:
-    """Half a cosine again and again, from a peak that shrinks by a factor."""
+    """Half a cosine in each cycle, from a peak that shrinks by a factor."""
     cycle, at, length = in_cycle(step, period, growth)
     return half_cosine(end + (peak - end) * factor**cycle, end, at / length)
 
@@ -138,9 +138,9 @@ class Polynomial(Schedule):
 @register("exponential")
 @frozen
 class Exponential(Schedule):
-    """``max(end, initial · factor^(step / every))``: shrinks by ``factor`` over every so many steps, smoothly.
+    """``max(end, initial · factor^(step / every))``: smooth decay by ``factor`` over ``every`` steps.
 
-    It goes on for ever, towards ``end``, below which it does not fall.
+    It does not end, and never falls below ``end``.
     """
 
     initial: float
@@ -155,7 +155,7 @@ class Exponential(Schedule):
 @register("step_decay")
 @frozen
 class StepDecay(Schedule):
-    """``initial · factor^⌊step / every⌋``: a drop by ``factor`` after every so many steps, for ever."""
+    """``initial · factor^⌊step / every⌋``: a drop by ``factor`` after each ``every`` steps, without end."""
 
     initial: float
     every: int = field(validator=positive)
@@ -168,7 +168,7 @@ class StepDecay(Schedule):
 @register("inverse_square_root")
 @frozen
 class InverseSquareRoot(Schedule):
-    """``initial · √(shift / (shift + step))``, for ever.
+    """``initial · √(shift / (shift + step))``, without end.
 
     ``Warmup(InverseSquareRoot(peak, shift=n), n)`` is the schedule of the Transformer, ``peak · √(n / step)``
     after n steps.
@@ -202,9 +202,9 @@ class Cosine(Schedule):
 @register("cosine_restarts")
 @frozen
 class CosineRestarts(Schedule):
-    """Half a cosine from ``peak`` towards ``end`` in ``period`` steps, and again from the top, for ever.
+    """Half a cosine from ``peak`` towards ``end`` over ``period`` steps, then restarts, without end.
 
-    Each cycle is ``growth`` times as long as the one before, and begins ``factor`` times as far above ``end``.
+    Each cycle is ``growth`` times as long as the one before, and starts ``factor`` times as far above ``end``.
     Source   Loshchilov and Hutter (2017); as PyTorch's CosineAnnealingWarmRestarts, whose T_mult is ``growth``
     """
 
@@ -221,10 +221,10 @@ class CosineRestarts(Schedule):
 @register("warmup_cosine")
 @frozen
 class WarmupCosine(Schedule):
-    """From 0 up a line to ``peak`` at ``warmup_steps``, then half a cosine to ``end`` at ``total_steps``.
+    """A line from 0 to ``peak`` at ``warmup_steps``, then half a cosine to ``end`` at ``total_steps``.
 
-    The first update is thus of rate 0, as in optax; ``end`` holds from ``total_steps`` on, which for None is the
-    length of the run.
+    So the first update has rate 0, as in optax. The value is ``end`` from ``total_steps`` on; None means the length
+    of the run.
     """
 
     peak: float
@@ -244,11 +244,11 @@ class WarmupCosine(Schedule):
 
 
 LONG = 10**9
-"""A length for a schedule whose values do not matter, longer than any warm-up"""
+"""A length for schedules whose values do not matter, longer than any warm-up"""
 
 
 def _over(value: Any, total_steps: int) -> Any:
-    """A field's value with every schedule in it set to a length."""
+    """A field's value, with every schedule in it set to a length."""
     if isinstance(value, Schedule):
         return value.over(total_steps)
     if isinstance(value, tuple):
@@ -264,7 +264,7 @@ def bind(spec: T, total_steps: int) -> T:
     """The same optimizer with every ``total_steps`` of None set to the length of the run."""
 
     def change(inner: Spec) -> Spec:
-        if isinstance(inner, Schedule):  # set from outside, where its own length is known
+        if isinstance(inner, Schedule):  # set by its owner, which knows its length
             return inner
         new = {f.name: _over(getattr(inner, f.name), total_steps) for f in fields(type(inner))}
         changed = {name: value for name, value in new.items() if value is not getattr(inner, name)}
@@ -275,7 +275,7 @@ def bind(spec: T, total_steps: int) -> T:
 
 
 def too_short(spec: Spec, total_steps: int) -> list[str]:
-    """A sentence for each schedule of an optimizer that ends before the run does."""
+    """A warning for each schedule of an optimizer that ends before the run."""
     found = []
     for f in fields(type(spec)):
         for inner in specs_in(getattr(spec, f.name)):

@@ -21,8 +21,8 @@ class SGD(Optimizer):
     """Stochastic gradient descent: ``p ← p - η g``; with momentum m ``v ← m v + g``, ``p ← p - η v``.
 
     With ``nesterov``, ``p ← p - η (g + m v)``.
-    State    step; momentum, like params, where there is any
-    Source   Polyak (1964); Sutskever et al. (2013); as PyTorch, the rate outside the velocity
+    State    step; momentum, like params, if it is not 0
+    Source   Polyak (1964); Sutskever et al. (2013); as in PyTorch, with the rate outside the velocity
 
     >>> opt, params = fn.optim.SGD(0.1), {"w": np.array([1.0])}
     >>> updates, opt_state = opt.update({"w": np.array([3.0])}, opt.init(params), params)

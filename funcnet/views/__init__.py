@@ -1,1 +1,1 @@
-"""What people look at: tables of layers, curves of training."""
+"""Tables and pictures of networks, params, training runs and decisions."""

@@ -1,4 +1,4 @@
-"""Params as a table: what is there, and whether its numbers look as they should."""
+"""Params as a table: the shape, the dtype and the statistics of each array."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ COLUMNS = ("path", "shape", "dtype", "mean", "deviation", "least", "largest", "n
 
 
 class Description:
-    """The table of a tree of arrays; as text it is the table, in a notebook too."""
+    """A tree of arrays, shown as a table by ``print`` and in notebooks."""
 
     def __init__(self, values: Any) -> None:
         self.flat = {path: np.asarray(leaf) for path, leaf in _flat(values)}
 
     @property
     def table(self) -> Table:
-        """The table, its last row the sum."""
+        """The table, with the totals in its last row."""
         rows = [[path, shape_text(leaf.shape), leaf.dtype.name, *_figures(leaf)] for path, leaf in self.flat.items()]
         numbers, size = (sum(getattr(leaf, what) for leaf in self.flat.values()) for what in ("size", "nbytes"))
         total = [f"{len(self.flat)} arrays", f"{numbers:,}", f"{size:,} B", "", "", "", "", ""]
@@ -40,8 +40,8 @@ class Description:
 def describe(values: Any) -> Description:
     """Params, state, gradients or any nest of arrays as a table: shape, dtype, mean, deviation, range of each.
 
-    Never a wall of digits; numbers that are not finite are counted and marked.
-    Raises   PathError for what is no nest of arrays
+    The table counts and marks entries that are not finite.
+    Raises   PathError for a value that is not a nest of arrays
     """
     return Description(values)
 

@@ -1,4 +1,4 @@
-"""Backpropagation to look at."""
+"""The values of backpropagation inside a network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from funcnet.shapes import Value
 def backprop_trace(
     net: Layer, params: Params, state: State, x: Value, dy: Value, ctx: Context = EVAL
 ) -> dict[str, tuple[Value, Value, Params]]:
-    """Watch backpropagation flow: ``{path: (output, cotangent of the output, dparams)}`` in forward order.
+    """The values of backpropagation: ``{path: (output, cotangent of the output, dparams)}`` in forward order.
 
-    A network of one layer stands under the empty path, a wrapper's inner layer under the wrapper's.
+    A network of one layer has the empty path, and a wrapper's inner layer has the wrapper's path.
 
     >>> net = fn.serial(fn.Dense(3), fn.Tanh())
     >>> params, state = net.init(fn.Key(0), (2,), np.float64)
@@ -26,7 +26,7 @@ def backprop_trace(
 
     def notice(event: Call) -> None:
         if event.method == "apply":
-            outputs.pop(event.path, None)  # the wrapper stands where its last inner layer stood
+            outputs.pop(event.path, None)  # a wrapper takes the place of its last inner layer
             outputs[event.path] = event.result[0]
         elif event.method == "vjp":
             backward[event.path] = (event.args[2], event.result[0])

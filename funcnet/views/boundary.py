@@ -1,8 +1,8 @@
-"""The decisions of a classifier of two inputs as a picture: the plane in the colours of the answers, points on it.
+"""The decision regions of a classifier with two inputs as a picture, with labelled points on them.
 
-``plane`` lays cells around the points, the caller asks the classifier about their centres, and
-``boundary_svg`` draws what it said. Every class has a colour that colour-blind readers tell from the others, and
-a hatching and a marker of its own for prints without colours.
+``plane`` divides a rectangle around the points into cells, the caller classifies the centres of the cells, and
+``boundary_svg`` draws the result. Every class has a colour that colour-blind readers can distinguish, and a
+hatching and a marker for prints without colours.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ MARKERS = (
     "M-4 -1.6h8v3.2h-8z",  # bar
 )
 SIDE = 420  # pixels of the longer side of the plot
-LEFT, TOP, BOTTOM, LEGEND = 60, 16, 46, 150  # around the plot; the legend stands on its right
-MOST_POINTS = 1000  # beyond it points hide each other and the plane
-MOST_CLASSES = 1000  # labels beyond it are likelier values of a regression
-LONGEST_NAME = 16  # letters that the legend has room for
+LEFT, TOP, BOTTOM, LEGEND = 60, 16, 46, 150  # around the plot; the legend is on the right
+MOST_POINTS = 1000  # more points hide each other and the plane
+MOST_CLASSES = 1000  # larger labels are more likely to be values of a regression
+LONGEST_NAME = 16  # letters of a name that fit into the legend
 
 
 @frozen
 class Plane:
-    """A rectangle of the plane in ``columns`` × ``rows`` cells of one size."""
+    """A rectangle of the plane, divided into ``columns`` × ``rows`` equal cells."""
 
     left: float
     right: float
@@ -51,18 +51,18 @@ class Plane:
 
     @property
     def points(self) -> Array:
-        """The centres of the cells (rows · columns, 2), row by row from the lowest."""
+        """The centres of the cells (rows · columns, 2), row by row from the bottom."""
         x = self.left + (np.arange(self.columns) + 0.5) / self.columns * (self.right - self.left)
         y = self.bottom + (np.arange(self.rows) + 0.5) / self.rows * (self.top - self.bottom)
         return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
 def plane(x: Array, cells: int = 70) -> Plane:
-    """A rectangle around points (n, 2) with a margin, its longer side in so many cells, the shorter in at least half.
+    """A rectangle around points (n, 2) with a margin; ``cells`` on its longer side, at least half as many on the other.
 
-    Both axes have one scale, unless the points spread more than four times as far on one as on the other: then
-    the plane is as high as wide.
-    Raises   DataError for what is no array of at least one finite point, or no cells
+    Both axes have the same scale, unless the points spread more than four times as far along one as along the
+    other; then the picture is square.
+    Raises   DataError unless x is an array of at least one finite point and ``cells`` is at least 1
     """
     x = _points(x, "plane")
     if cells < 1:
@@ -71,7 +71,7 @@ def plane(x: Array, cells: int = 70) -> Plane:
         raise DataError("plane: expected at least one point, got none")
     low, high = x.min(axis=0), x.max(axis=0)
     size = np.maximum(abs(low), abs(high))
-    near = high - low <= np.maximum(1e-6 * size, 1e-150)  # labels of the axis have room for 7 digits
+    near = high - low <= np.maximum(1e-6 * size, 1e-150)  # axis labels have room for 7 digits
     half = np.where(near, np.where(size > 1e-150, 0.1 * size, 1.0), 0.55 * (high - low))
     counts = np.full(2, cells)
     short, long = np.argsort(half, kind="stable")
@@ -92,13 +92,13 @@ def boundary_svg(
     title: str = "",
     names: tuple[str, str] = ("x1", "x2"),
 ) -> str:
-    """Draw the answers of a classifier in the cells of a plane, and labelled points on it.
+    """Draw the predictions of a classifier in the cells of a plane, with labelled points on it.
 
-    answers   the label of each of ``plane.points``, integers (rows · columns,) or (rows, columns)
-    x, y      points (n, 2) and their labels (n,); of very many only a part is drawn, and a note says so
+    answers   the predicted label of each of ``plane.points``, integers (rows · columns,) or (rows, columns)
+    x, y      points (n, 2) and their labels (n,); of very many only a sample is drawn, with a note
     classes   the name of each label, ``0``, ``1``, … by default
-    names     of the two axes
-    Returns   an SVG document in ASCII, so it may stand in a file or a page of any encoding
+    names     the names of the two axes
+    Returns   an SVG document in ASCII, valid in a file or a page of any encoding
     Raises    DataError for labels without a class, and for arrays of other shapes
     """
     x = _points(x, "boundary_svg")
@@ -106,8 +106,8 @@ def boundary_svg(
     cells = plane.rows, plane.columns
     if answers.shape not in ((cells[0] * cells[1],), cells):
         raise DataError(
-            f"boundary_svg: expected an answer for each of {cells[0]} rows of {cells[1]} cells, got {answers.shape}; "
-            "ask about plane.points"
+            f"boundary_svg: expected a label for each of {cells[0]} rows of {cells[1]} cells, got {answers.shape}; "
+            "predict for plane.points"
         )
     if y.shape != (len(x),):
         raise DataError(f"boundary_svg: expected a label for each of {len(x)} points, got {y.shape}")
@@ -120,7 +120,7 @@ def boundary_svg(
     top = TOP + (24 if title else 0)
     grid = answers.reshape(plane.rows, plane.columns)[::-1]  # rows of pixels count from the top
     across, up = Axis(plane.left, plane.right, 0.0, width), Axis(plane.bottom, plane.top, height, 0.0)
-    shown = np.sort(Key(0).permutation(len(x))[:MOST_POINTS])  # no regular choice: labels may come in turns
+    shown = np.sort(Key(0).permutation(len(x))[:MOST_POINTS])  # a random sample: labels may alternate
     parts = [*_definitions(len(classes))]
     if title:
         parts.append(svg.text(16, 26, svg.cut(title, int(width + LEFT + LEGEND) // 11), size=15, weight="bold"))
@@ -163,7 +163,7 @@ def _labels(labels: Array, what: str) -> Array:
 
 
 def _definitions(count: int) -> list[str]:
-    """Hatchings and markers, which are the same under the same name in every such picture on a page."""
+    """Hatchings and markers; their names have the same meaning in all such pictures on a page."""
     parts = ["<defs>"]
     for k in range(count):
         fill = f'fill="{COLOURS[k % len(COLOURS)]}"'
@@ -176,7 +176,7 @@ def _definitions(count: int) -> list[str]:
 
 
 def _regions(grid: Array, cell: int, count: int) -> list[str]:
-    """For every class a path of its cells, neighbours in a row as one; and the edges between classes."""
+    """One path for the cells of each class, with neighbours in a row merged, and the edges between classes."""
     parts = []
     for k in range(count):
         path = "".join(f"M{at} {row}h{n}v{cell}h-{n}z" for row, at, n in _runs(grid == k, cell))
@@ -205,7 +205,7 @@ def _marker(label: int, x: float, y: float) -> str:
 
 
 def _axes(x_axis: Axis, y_axis: Axis, names: tuple[str, str]) -> list[str]:
-    """A frame with ticks and their labels on its left and below, and the names of the axes."""
+    """A frame with labelled ticks on the left and below, and the names of the axes."""
     left, right, bottom, top = x_axis.start, x_axis.end, y_axis.start, y_axis.end
     frame = f'class="frame" fill="none" stroke="{INK}" stroke-width="1"'
     parts = [svg.rect(left, top, right - left, bottom - top, frame)]
@@ -221,7 +221,7 @@ def _axes(x_axis: Axis, y_axis: Axis, names: tuple[str, str]) -> list[str]:
 
 
 def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[str]:
-    """Each class by its region, marker and name, as many as there is room for; names with numbers in their order."""
+    """The region, marker and name of each class, as many as fit; names with numbers are in numeric order."""
     parts, room = [], int(height - 20) // 22
     shown = len(classes) if len(classes) <= room else room - 1
     order, ranks = list(range(len(classes))), legend_order(list(classes))
@@ -240,7 +240,7 @@ def _legend(classes: Sequence[str], x: float, y: float, height: float) -> list[s
 
 
 def legend_order(labels: list[str]) -> list[str]:
-    """Labels as readers expect them: numbers by value, and ``c9`` before ``c10``."""
+    """Labels in natural order: numbers by value, and ``c9`` before ``c10``."""
     try:
         return sorted(labels, key=float)
     except ValueError:
@@ -248,8 +248,8 @@ def legend_order(labels: list[str]) -> list[str]:
 
 
 def by_numbers(label: str) -> tuple[list[Any], str]:
-    """The key by which labels are sorted with the whole numbers in them as numbers."""
+    """A sort key that compares the whole numbers inside labels as numbers."""
     parts: list[Any] = re.split("([0-9]+)", label)  # texts at even places
     digits = [part.lstrip("0") for part in parts[1::2]]
-    parts[1::2] = [(len(number), number) for number in digits]  # a number of any length
+    parts[1::2] = [(len(number), number) for number in digits]  # works for a number of any length
     return parts, label

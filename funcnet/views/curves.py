@@ -1,7 +1,7 @@
 """The curves of a training run as one small, self-contained SVG.
 
-A plotting library would cost more time to import than many a run takes. Each panel says its numbers in
-a header and shows them in a plot below, so no label ever lies on a curve.
+Importing a plotting library would take longer than many runs. Each panel has its numbers in a header
+above the plot, so no label covers a curve.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CELL_WIDTH, CELL_HEIGHT, CELLS_A_ROW = 360, 256, 3
 SMALL_WIDTH = 240  # of the learning rate's panel
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 74, 216  # edges of a plot in its cell, RIGHT from the cell's right side
 MOST_POINTS = 400  # of a curve: more than it has pixels
-TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#007a5e"  # colour-blind readers tell them apart too
+TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#007a5e"  # distinct to colour-blind readers too
 LESS_IS_BETTER = re.compile(
     r"loss|error|entropy|perplexity|divergence|distance|deviation|negative|huber|brier"
     r"|(?<![a-z])(rmse|mse|mae|mape|nll)"
@@ -45,7 +45,7 @@ class Series:
 
 @frozen
 class Panel:
-    """One plot. ``best`` is ``min`` or ``max``, or None where nothing says which values are good."""
+    """One plot. ``best`` is ``min`` or ``max``, or None if it is unknown which values are good."""
 
     title: str
     series: Sequence[Series]
@@ -57,7 +57,7 @@ def curves_svg(history: Sequence[Row], title: str = "") -> str:
     """Draw a training history: the loss, every metric, and the learning rate where it changes.
 
     history   rows with the columns of ``history.csv``; a row may lack a column or hold None there
-    Returns   an SVG document in ASCII, so it may stand in a file or a page of any encoding
+    Returns   an SVG document in ASCII, valid in a file or a page of any encoding
     """
     x_name, panels = _panels(history)
     limits = _x_limits([x for panel in panels for one in panel.series for x, _ in one.points])
@@ -102,14 +102,14 @@ def _panels(history: Sequence[Row]) -> tuple[str, list[Panel]]:
 
 
 def _best(name: str) -> Callable[[Iterable[float]], float] | None:
-    """Whether the least or the most of a metric is best, by its name: a history says no more of it."""
+    """Whether the minimum or the maximum of a metric is best, guessed from its name."""
     if LESS_IS_BETTER.search(name.lower()):
         return min
     return max if MORE_IS_BETTER.search(name.lower()) else None
 
 
 def _number(value: Any) -> float | None:
-    """A number, None where there is none, NaN where it is not finite or too large to do sums with."""
+    """A value as a number: None if it is not one, NaN if it is not finite or too large to compute with."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -120,7 +120,7 @@ def _number(value: Any) -> float | None:
 
 
 def _positions(history: Sequence[Row]) -> tuple[str, list[float | None]]:
-    """The x axis, and where the rows stand on it: by epoch, which may be a fraction, or by step without epochs."""
+    """The name of the x axis, and the x of each row: its epoch, which may be a fraction, or its step."""
     epochs = [_number(row.get("epoch")) for row in history]
     if any(epoch is not None and abs(epoch) < 1e15 for epoch in epochs):
         return "epoch", epochs
@@ -132,7 +132,7 @@ def _finite(points: Iterable[Point]) -> list[Point]:
 
 
 def _thin(points: Sequence[Point]) -> Sequence[Point]:
-    """At most MOST_POINTS of the points: of every block the least, the greatest and the first gap."""
+    """At most MOST_POINTS points: the minimum, the maximum and the first gap of every block."""
     if len(points) <= MOST_POINTS:
         return points
     kept = {0, len(points) - 1}
@@ -149,7 +149,7 @@ def _thin(points: Sequence[Point]) -> Sequence[Point]:
 
 
 def _x_limits(xs: Sequence[float]) -> Point:
-    """From 0 where that is not far, with room on both sides of a single place."""
+    """The ends of the x axis: from 0 if that is near, and with room on both sides of a single x."""
     low, high = min(xs, default=0.0), max(xs, default=1.0)
     if low == high:
         half = min(0.5, low) if low > 0.0 else 0.5
@@ -158,7 +158,7 @@ def _x_limits(xs: Sequence[float]) -> Point:
 
 
 def _y_axis(panel: Panel) -> Axis:
-    """All values with a margin; log for positive values where less is better and they span 1.5 decades."""
+    """An axis for all values, with a margin; log if less is better and positive values span 1.5 decades."""
     columns = [[y for _, y in _finite(one.points)] or [0.0, 1.0] for one in panel.series]
     low, high = min(map(min, columns)), max(map(max, columns))
     log = panel.best is min and low > 0.0 and math.log10(high) - math.log10(low) > 1.5
@@ -171,11 +171,11 @@ def _y_axis(panel: Panel) -> Axis:
     size = max(abs(low), abs(high))
     pad = 0.05 * (high - low) if high - low > 1e-4 * size else 0.1 * size or 1.0  # labels have room for 5 digits
     top = 1.0 + 0.2 * pad if panel.best is max and low >= 0.0 and high <= 1.0 < high + pad else high + pad
-    return Axis(low - pad, top, BOTTOM, TOP, log)  # an accuracy does not go beyond 1
+    return Axis(low - pad, top, BOTTOM, TOP, log)  # an accuracy is at most 1
 
 
 def _fence(values: Sequence[float]) -> Point:
-    """Limits without the far outliers, such as an R² of -500 at the start, which would flatten all the rest."""
+    """Limits without far outliers, such as an R² of -500 at the start, which would flatten all the rest."""
     first, third = values[len(values) // 4], values[-1 - len(values) // 4]
     reach = 3.0 * (third - first) or math.inf
     return max(values[0], first - reach), min(values[-1], third + reach)
@@ -185,7 +185,7 @@ def _fence(values: Sequence[float]) -> Point:
 
 
 def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
-    """One panel at the origin: title, the numbers of each curve, the plot, and what the plot leaves out."""
+    """One panel at the origin: the title, the numbers of each curve, the plot, and notes on what it leaves out."""
     right, y_axis = panel.width - RIGHT, _y_axis(panel)
     x_axis = Axis(*limits, LEFT, right)
     parts = [f"<title>{svg.xml(panel.title)}</title>"]
@@ -205,7 +205,7 @@ def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
         svg.rect(LEFT, TOP, right - LEFT, height, f'class="frame" fill="none" stroke="{QUIET}" stroke-width="0.7"')
     )
     parts.append(svg.text((LEFT + right) / 2, BOTTOM + 30, x_name, anchor="middle", fill=QUIET))
-    # An inner svg hides what goes beyond its edges.
+    # An inner svg clips its contents at its edges.
     parts.append(f'<svg x="{x}" y="{TOP}" width="{width}" height="{height}" viewBox="{x} {TOP} {width} {height}">')
     parts += [shape for one in panel.series for shape in _curve(one, x_axis, y_axis)]
     return [*parts, "</svg>", *_notes(panel, y_axis)]
@@ -233,14 +233,14 @@ def _curve(series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
 
 
 def _numbers(series: Series, x_name: str) -> str:
-    """The last value of a curve, and the best one where that is known."""
+    """The last value of a curve, and the best one if it is known."""
     text = f"{series.name} {svg.short(series.points[-1][1])}"
     best = series.best
     return text if best is None else f"{text}, best {svg.short(best[1])} at {x_name} {svg.short(best[0], 7)}"
 
 
 def _notes(panel: Panel, y_axis: Axis) -> list[str]:
-    """What the plot does not show: values beyond its edges, and values that are not finite."""
+    """Notes on values that the plot does not show, beyond its edges or not finite."""
     values = [y for one in panel.series for _, y in one.points]
     finite = [y for y in values if math.isfinite(y)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)

@@ -1,4 +1,4 @@
-"""A network as a picture: SVG of our own, and Mermaid text."""
+"""A network as a diagram, in SVG and in Mermaid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from funcnet.views.diagram_layout import (
 
 
 class Diagram:
-    """A network as SVG and as Mermaid text; a notebook shows the picture."""
+    """A network as SVG and as Mermaid text; notebooks show the SVG."""
 
     def __init__(self, net: Layer, in_shape: Shape) -> None:
         self.root = entries(net, in_shape)
@@ -39,12 +39,12 @@ class Diagram:
 
     @property
     def block(self) -> Block:
-        """The layout."""
+        """The layout of the diagram."""
         return block(self.root, top=True)
 
     @property
     def svg(self) -> str:
-        """The picture."""
+        """The diagram in SVG."""
         drawn = self.block
         names = f"input {shape_text(self.in_shape)}", f"output {shape_text(self.root.out_shape)}"
         (x, y), (end_x, end_y) = drawn.enters, drawn.leaves
@@ -74,7 +74,7 @@ class Diagram:
 
     @property
     def mermaid(self) -> str:
-        """A flowchart in Mermaid's language."""
+        """The diagram as a flowchart in Mermaid."""
         writer = _Mermaid(self.root)
         writer.node("input", f"input {shape_text(self.in_shape)}")
         entry, leave = writer.flow(self.root, "  ")
@@ -87,13 +87,13 @@ class Diagram:
         return self.mermaid
 
     def save(self, path: str | Path) -> None:
-        """Write the picture, ``.svg``, or the text, ``.mmd``.
+        """Write the SVG to an ``.svg`` file, or the Mermaid text to an ``.mmd`` file.
 
         Raises   FuncnetError for another extension
         """
         path = Path(path)
         if path.suffix not in (".svg", ".mmd"):
-            raise FuncnetError(f"expected a file called .svg or .mmd, got {path.name!r}")
+            raise FuncnetError(f"expected a file that ends in .svg or .mmd, got {path.name!r}")
         write_bytes(path, (self.svg if path.suffix == ".svg" else self.mermaid).encode())
 
 
@@ -113,7 +113,7 @@ class _Mermaid:
         return f"n{self.count}"
 
     def flow(self, entry: Entry, indent: str) -> tuple[list[str], list[str]]:
-        """Write a layer; where the flow enters and leaves it."""
+        """Write a layer, and return the nodes where the flow enters and leaves it."""
         if not entry.children:
             name = self.fresh()
             self.node(name, *entry.label(), indent=indent)
@@ -166,9 +166,9 @@ class _Mermaid:
 
 
 def diagram(net: Layer, in_shape: Shape) -> Diagram:
-    """A picture of a network: ``.svg``, ``.mermaid``, ``.save("net.svg")``; a notebook shows it.
+    """A diagram of a network: ``.svg``, ``.mermaid``, ``.save("net.svg")``; notebooks show it.
 
-    A long sequence goes on in another column; a Graph is drawn by levels, its long edges around the boxes.
+    A long sequence continues in another column; a Graph is drawn by levels, with long edges around the boxes.
     Raises   ShapeError for a network that does not fit the shape
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")

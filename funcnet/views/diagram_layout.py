@@ -1,4 +1,4 @@
-"""Where the boxes and lines of a network's picture go, and how they look as SVG."""
+"""The layout of a network's diagram, and its boxes and lines in SVG."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from funcnet.spec.base import Spec, fields
 
 GAP, PAD, LINE, LETTER, SMALL_LETTER, TITLE = 22, 12, 15, 7.3, 6.7, 18
 LONGEST = 44
-"""The letters of the longest line in a box"""
+"""Maximum letters of a line in a box"""
 COLUMN = 900
-"""The least height from which a sequence goes on in another column"""
+"""Minimum height at which a sequence continues in another column"""
 FAMILIES = {
     "dense": "#dce8f6", "convolution": "#e0f0da", "pooling": "#eef5e3", "normalization": "#f6edd9",
     "activations": "#f8e4e2", "noise": "#ececec", "recurrent": "#e9e0f5", "attention": "#d9efee",
@@ -42,7 +42,7 @@ ARROW = (
     '<path d="M0,0 L8,4 L0,8 z" fill="#808080"/></marker></defs>'
 )
 
-# ----- what a combinator looks like ------------------------------------------------------------------------------
+# ----- the form of a combinator ----------------------------------------------------------------------------------
 
 
 class Form(NamedTuple):
@@ -77,7 +77,7 @@ def _(layer: Graph) -> Form:
 
 
 class Entry(NamedTuple):
-    """A layer in the picture: its place, and the shapes that go through it."""
+    """A layer in the diagram, with its output shape, the number of its parameters, and the layers inside it."""
 
     name: str
     path: str
@@ -94,7 +94,7 @@ class Entry(NamedTuple):
 
     @property
     def settings(self) -> list[str]:
-        """The fields that are set, other than layers, wiring and starting values."""
+        """The fields that differ from their defaults, except layers, wiring and initializers."""
         own = [f for f in fields(type(self.layer)) if not f.name.endswith("_init")]
         values = {f.name: getattr(self.layer, f.name) for f in own if getattr(self.layer, f.name) != f.default}
         shown = {name: value for name, value in values.items() if not (self.children and _holds_names(value))}
@@ -120,12 +120,12 @@ def _holds_specs(value: Any) -> bool:
 
 
 def _holds_names(value: Any) -> bool:
-    """Whether a combinator's field says how it is wired, which the picture shows."""
+    """Whether a combinator's field describes its wiring, which the diagram shows anyway."""
     return isinstance(value, Mapping) or (isinstance(value, tuple) and any(isinstance(one, str) for one in value))
 
 
 def entries(net: Layer, in_shape: Shape) -> Entry:
-    """The network with the shapes that its layers were heard to give."""
+    """The network with the shapes that its layers report while ``out_shape`` runs."""
     heard: dict[tuple[str, int], tuple[Shape, Shape]] = {}
 
     def notify(call: Call) -> None:
@@ -153,10 +153,10 @@ def entries(net: Layer, in_shape: Shape) -> Entry:
 
 @attrs.define
 class Block:
-    """A rectangle of drawing: what goes in comes at the middle of its top, what comes out leaves at its bottom.
+    """A rectangle of the drawing; the flow enters at the middle of its top and leaves at its bottom.
 
-    ``solid`` is one at whose top an arrow ends; into any other it goes on. Of a sequence in columns, ``end`` is the
-    place where the last column ends.
+    An arrow ends at the top of a ``solid`` block, and continues into any other. For a sequence in columns, ``end`` is
+    the end of the last column.
     """
 
     width: float
@@ -171,28 +171,28 @@ class Block:
 
     @property
     def middle(self) -> float:
-        """Where the flow enters and leaves."""
+        """The x at which the flow enters and leaves."""
         return self.width / 2 if self.port is None else self.port
 
     @property
     def enters(self) -> tuple[float, float]:
-        """The place at which the flow enters."""
+        """The point at which the flow enters."""
         return self.start or (self.middle, 0.0)
 
     @property
     def leaves(self) -> tuple[float, float]:
-        """The place at which the flow leaves."""
+        """The point at which the flow leaves."""
         return self.end or (self.middle, self.height)
 
     def boxes(self, x: float = 0.0, y: float = 0.0) -> Iterator[tuple[float, float, float, float, Entry]]:
-        """Every layer's box: left, top, width, height."""
+        """Every layer's box: left, top, width, height, and the layer."""
         if self.box is not None:
             yield x, y, self.width, self.height, self.box
         for left, top, inner in self.parts:
             yield from inner.boxes(x + left, y + top)
 
     def svg(self, x: float = 0.0, y: float = 0.0) -> Iterator[str]:
-        """The drawing, moved to a place."""
+        """The drawing as SVG, with its top left corner at (x, y)."""
         if self.marks:
             yield f'<g transform="translate({x:g},{y:g})">{"".join(self.marks)}</g>'
         if self.box is not None:
@@ -213,18 +213,18 @@ def _box(entry: Entry, x: float, y: float, width: float, height: float) -> Itera
 
 
 def text(x: float, y: float, words: str) -> str:
-    """Words in small letters around a place."""
+    """Small text, centred at x."""
     return f'<text class="t" x="{x:g}" y="{y:g}" text-anchor="middle">{escape(words)}</text>'
 
 
 def line(*points: tuple[float, float], arrow: bool = True) -> str:
-    """A polyline, with an arrow at its end."""
+    """A polyline, with an optional arrow at its end."""
     tip = ' marker-end="url(#a)"' if arrow else ""
     return f'<polyline class="e" points="{" ".join(f"{x:g},{y:g}" for x, y in points)}"{tip}/>'
 
 
 def curve(*points: tuple[float, float], arrow: bool = True) -> str:
-    """A line downwards from point to point, upright at each of them, with an arrow at its end."""
+    """A smooth line down from point to point, vertical at each of them, with an optional arrow at its end."""
     (x, y), *rest = points
     path = [f"M{x:g},{y:g}"]
     for to_x, to_y in rest:
@@ -248,7 +248,7 @@ def block(entry: Entry, top: bool = False) -> Block:
 
 
 def _framed(entry: Entry, inner: Block) -> Block:
-    """A frame around a drawing, its title on the left of the line that comes in."""
+    """A frame around a drawing, with its title left of the line that enters."""
     title = 8 + len(entry.title) * SMALL_LETTER + 8
     left = max(PAD, title - inner.middle)
     width = max(left + inner.width, title) + PAD
@@ -352,7 +352,7 @@ def _shortcut(entry: Entry, top: bool = False) -> Block:
 
 
 def _graph(entry: Entry, top: bool = False) -> Block:
-    """A graph by levels: inputs, nodes, each below its sources, and outputs; long edges run beside the boxes."""
+    """A graph by levels: inputs, nodes below their sources, and outputs; long edges run beside the boxes."""
     how = form(entry.layer)
     level = dict.fromkeys(how.inputs, 0)
     for name, sources in how.sources.items():
@@ -364,7 +364,7 @@ def _graph(entry: Entry, top: bool = False) -> Block:
     blocks = {name: block(entry.children[name]) for name in how.sources}
     blocks |= {name: _port(text) for name, text in [*((name, name) for name in how.inputs), *ends.items()]}
     chains: list[list[str]] = []
-    for n, (source, name) in enumerate(edges):  # a long edge runs through a gap of its own on every level
+    for n, (source, name) in enumerate(edges):  # a long edge has a separate gap on every level
         between = [f"|{n}|{at}" for at in range(level[source] + 1, level[name])]
         level |= {gap: level[source] + 1 + i for i, gap in enumerate(between)}
         blocks |= {gap: Block(0.0, 0.0) for gap in between}
@@ -414,7 +414,7 @@ def _port(name: str) -> Block:
 
 
 def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
-    """Order each level by the mean place of its neighbours, a few times up and down."""
+    """Order each level by the mean place of the neighbours of its blocks, in a few sweeps down and up."""
     for sweep in range(8):
         down = sweep % 2 == 0
         for i in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
@@ -430,17 +430,17 @@ def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
 
 
 def _places(rows: list[list[str]], blocks: dict[str, Block], chains: list[list[str]]) -> dict[str, float]:
-    """The x of each block's middle, from 0 at the left: below its sources, and long edges upright.
+    """The x of each block's middle, from 0 at the left: blocks below their sources, and long edges vertical.
 
-    In rows up and down, blocks move to the mean of those that they are linked to, but not past one another; the gaps
-    of a long edge to that of them which lies outermost.
+    In sweeps up and down, blocks move to the mean of their linked blocks without passing one another; the gaps of a
+    long edge move to the outermost of them.
     """
     near: dict[str, list[str]] = {name: [] for name in blocks}
     for first, *between, last in chains:
         if not between:
             near[first].append(last)
             near[last].append(first)
-    for first, *between, last in chains:  # those that are linked by long edges alone
+    for first, *between, last in chains:  # blocks that are linked only by long edges
         for one, gap in ((first, between[:1]), (last, between[-1:])):
             near[one] += gap if not any(other in blocks and blocks[other].width for other in near[one]) else []
     x: dict[str, float] = {}
@@ -473,7 +473,7 @@ def _places(rows: list[list[str]], blocks: dict[str, Block], chains: list[list[s
 
 
 def _apart(wanted: list[tuple[float, float]], least: list[float]) -> list[float]:
-    """The places nearest to those wanted, by squares with weights, that keep their order and the least distances."""
+    """The places closest to the wanted ones, by weighted least squares, that keep their order and minimum distances."""
     offsets = list(accumulate(least, initial=0.0))
     groups: list[tuple[float, float, int]] = []  # mean, weight, members
     for (place, weight), offset in zip(wanted, offsets, strict=True):

@@ -1,4 +1,4 @@
-"""A network as a table, from shapes alone: layers, output shapes, parameters, and what a batch costs."""
+"""A network as a table, from shapes alone: layers, output shapes, parameters, and the cost of a batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FIGURES = ("forward_flops", "backward_flops", "activation_bytes")
 
 
 class Line(NamedTuple):
-    """One layer of the table; a combinator's figures are those of everything inside it.
+    """One layer of the table; a combinator's figures include everything inside it.
 
-    The last five are those of a batch: None where none is asked for, operations also where they are unknown. What
-    runs several times, as in Repeat, counts as often.
-    ``activation_bytes`` is the memory of what the layer gives, which the backward pass may need.
+    The last five are for a batch: None without a batch, and FLOPs also if they are unknown. A layer that runs several
+    times, as in Repeat, counts each time.
+    ``activation_bytes`` is the memory of the layer's output, which the backward pass may need.
     """
 
     path: str
@@ -36,12 +36,12 @@ class Line(NamedTuple):
 
 
 class Summary(list[Line]):
-    """The lines of a network's table; as text it is the table, in a notebook too."""
+    """The lines of a network's table, shown as a table by ``print`` and in notebooks."""
 
     def table(self, figures: Sequence[str] = FIGURES, title: str = "", narrow: bool = False) -> Table:
-        """The table with some figures of a batch, where they are counted; the last row the whole network's.
+        """The table with some figures of a batch, if they were counted; the last row is the whole network.
 
-        Names and types stand in one column where it has to be ``narrow``.
+        A ``narrow`` table has names and types in one column.
         """
         whole = self[0]
         shown = figures if whole.activation_bytes is not None else ()
@@ -64,24 +64,24 @@ class Summary(list[Line]):
 
 
 def indented(line: Line) -> str:
-    """The last name of a path, further to the right the deeper the layer lies."""
+    """The last name of a path, indented by the depth of the layer."""
     return "  " * max(0, line.depth - 1) + (line.path.rpartition("/")[2] or "network")
 
 
 def heading(figure: str) -> str:
-    """``forward FLOPs`` of ``forward_flops``."""
+    """``forward FLOPs`` for ``forward_flops``."""
     return "activations" if figure == "activation_bytes" else figure.replace("_", " ").replace("flops", "FLOPs")
 
 
 def figure_text(figure: str, value: int | None) -> str:
-    """A figure of a line, ``?`` where it is not known."""
+    """A figure of a line, ``?`` if it is unknown."""
     if value is None:
         return "?"
     return unit_text(value, "B") if figure == "activation_bytes" else f"{value:,}"
 
 
 def unit_text(value: int | None, unit: str) -> str:
-    """A quantity in thousands, millions, … of a unit: ``1.23 MB``; ``? B`` where it is not known."""
+    """A quantity in thousands, millions, … of a unit: ``1.23 MB``; ``? B`` if it is unknown."""
     if value is None:
         return f"? {unit}"
     power = next((i for i in range(6, 0, -1) if value >= 1000**i), 0)
@@ -89,16 +89,16 @@ def unit_text(value: int | None, unit: str) -> str:
 
 
 def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DTypeLike = np.float32) -> Summary:
-    """The layers in forward order, each combinator before what is inside it: a list of lines that prints as a table.
+    """The layers in forward order, each combinator before its layers: a list of lines that prints as a table.
 
-    Each line tells what ``batch`` rows cost, forward and backward, as ``fn.cost`` counts it; with None it does not,
-    which takes shapes alone and so less time.
+    Each line has the cost of ``batch`` rows, forward and backward, as counted by ``fn.cost``; with a batch of None it
+    has none, which is faster.
     Raises   ShapeError with the path of the first layer that does not fit
 
     >>> [(line.path, line.parameters) for line in fn.summary(fn.serial(fn.Dense(3), fn.Relu()), (2,))]
     [('', 9), ('dense_0', 9), ('relu_0', 0)]
     """
-    events: dict[tuple[str, int], Call] = {}  # some ask a layer more than once
+    events: dict[tuple[str, int], Call] = {}  # some combinators ask a layer more than once
 
     def notify(call: Call) -> None:
         if call.method == "out_shape":
@@ -108,7 +108,7 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
         reach("", net, "out_shape", in_shape)
     work = {} if batch is None else _work(net, in_shape, batch, dtype)
     done: list[list[Line]] = []  # finished subtrees, each with its root first
-    for event in events.values():  # a combinator's comes right after those of its children, which are deeper
+    for event in events.values():  # a combinator's event comes right after those of its children, which are deeper
         (shape,) = event.args
         layer = event.layer
         inside: list[list[Line]] = []
@@ -125,13 +125,13 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
 
 
 def _sum(figures: Sequence[int | None]) -> int | None:
-    """The sum; None where one is unknown."""
+    """The sum; None if any is unknown."""
     return None if None in figures else sum(filter(None, figures))
 
 
 def _work(net: Layer, in_shape: Shape, batch: int, dtype: npt.DTypeLike) -> dict[Any, tuple[int | None, ...]]:
-    """What each layer costs by itself."""
-    from funcnet.networks.cost import cost  # it looks at every plan, which a table of shapes need not load
+    """The cost of each layer without the layers inside it."""
+    from funcnet.networks.cost import cost  # loads the compiler, which a table of shapes does not need
 
     layers = cost(net, in_shape, batch, dtype=dtype).layers
     return {(one.path, one.layer): (*one.forward, *one.backward, one.activation_bytes) for one in layers}

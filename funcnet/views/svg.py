@@ -1,4 +1,4 @@
-"""Pieces of SVG that the pictures share: scales with round ticks, and shapes as text."""
+"""Parts of SVG shared by the pictures: axes with round ticks, and shapes as text."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Axis:
     def __call__(self, value: float) -> float:
         at = math.log10(value) if self.log else value
         pixel = self.start + (at - self.low) / (self.high - self.low) * (self.end - self.start)
-        return min(max(pixel, -5000.0), 5000.0)  # viewers draw nonsense beyond
+        return min(max(pixel, -5000.0), 5000.0)  # viewers draw larger coordinates wrong
 
 
 def ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]:
-    """About so many round values on an axis, 1, 2 or 5 times a power of ten apart, each with its label."""
+    """About ``most`` round values on an axis, 1, 2 or 5 times a power of ten apart, each with its label."""
     span = axis.high - axis.low
     if axis.log:
         stride, digits = math.ceil(span / most), (1, 2, 5) if span < 2.2 else (1,)
@@ -48,7 +48,7 @@ def ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]
 
 
 def document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
-    """A whole document on white, in ASCII, so that it may stand in a file or a page of any encoding."""
+    """A document on white, in ASCII, valid in a file or a page of any encoding."""
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="system-ui, sans-serif">'
     ground = rect(0, 0, width, height, 'fill="#ffffff"')
@@ -63,19 +63,19 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: 
 
 
 def rect(x: float, y: float, width: float, height: float, style: str) -> str:
-    """A rectangle, its corner with the least x and y given."""
+    """A rectangle with its top left corner at (x, y)."""
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" {style}/>'
 
 
 def circle(kind: str, x: float, y: float, radius: float, style: str) -> str:
-    """A circle of a class by which it can be found again."""
+    """A circle of a class, by which it can be selected."""
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {style}/>'
 
 
 def text(
     x: float, y: float, text: str, size: float = 11, anchor: str = "start", fill: str = INK, weight: str = "normal"
 ) -> str:
-    """Text on a base line, escaped."""
+    """Text on a baseline at y, escaped."""
     style = f'font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{xml(text)}</text>'
 
@@ -86,10 +86,10 @@ def short(value: float, digits: int = 4) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """The start of a text that is too long, with an ellipsis."""
+    """A text, or the start of one that is too long, with an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def xml(text: str) -> str:
-    """Text for XML, which has no room for control characters and lone surrogates, escaped or not."""
+    """Text escaped for XML; control characters and lone surrogates, which XML forbids, are replaced."""
     return escape(re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))

@@ -10,18 +10,18 @@ from typing import NamedTuple
 GAP = 2
 """The spaces between two columns"""
 NARROWEST = 8
-"""The width of a column below which no word is broken"""
+"""The minimum width of a column in which words are broken"""
 FIGURE = re.compile(r"|\?|-?inf|nan|-?[0-9][0-9,]*(\.[0-9]+)?(e[-+]?[0-9]+)?( [kMGTPE]?(B|FLOP))?")
 SPACE = re.compile(r"(?<=[^ ] )(?<! x )(?=[^ x]|x[^ ])")
 INSIDE = re.compile(r"(?<=[_/,])(?=.)|(?<= )(?=[^ ])|(?<=[a-z])(?=[A-Z])")
-"""Where a line may end: between words, of which a shape is one, and inside a name of several"""
+"""Where a line may break: between words, a shape being one word, and inside compound names"""
 CELL = "padding:0 0.8em 0 0;white-space:pre;text-align:"
 
 
 class Table(NamedTuple):
-    """Cells in columns; those of figures stand to the right, the rest to the left.
+    """Cells in columns, with figures aligned right and all else aligned left.
 
-    ``totals`` is the number of rows at the end that stand below a line. A cell may have several lines.
+    ``totals`` is the number of last rows that are below a rule. A cell may have several lines.
     """
 
     columns: Sequence[str]
@@ -31,12 +31,12 @@ class Table(NamedTuple):
 
     @property
     def figures(self) -> list[bool]:
-        """Whether each column holds figures alone, above the totals."""
+        """Whether each column holds only figures, above the totals."""
         rows = self.rows[: len(self.rows) - self.totals]
         return [all(FIGURE.fullmatch(row[i]) for row in rows) for i in range(len(self.columns))]
 
     def text(self, width: int | None = None) -> str:
-        """The table as text; wrapped, where it can be, into lines of ``width`` characters."""
+        """The table as text, wrapped to lines of ``width`` characters where possible."""
         table = self if width is None else self.fitted(width)
         widths, right = table.widths(), self.figures
         rule = (" " * GAP).join("-" * w for w in widths)
@@ -75,7 +75,7 @@ class Table(NamedTuple):
         return f'<table style="font-family:monospace">{title}{line("th", self.columns)}{"".join(rows)}</table>'
 
     def widths(self) -> list[int]:
-        """The width of each column: that of its longest line."""
+        """The width of each column, that of its longest line."""
         whole = [self.columns, *self.rows]
         return [max(len(line) for row in whole for line in row[i].split("\n")) for i in range(len(self.columns))]
 
@@ -85,7 +85,7 @@ class Table(NamedTuple):
         return sum(self.widths()) + GAP * (len(self.columns) - 1)
 
     def narrowest(self) -> list[int]:
-        """The width of each column's longest part of a word, with the indentation that it has in its own line."""
+        """The width of the longest part of a word in each column, with the indentation of its line."""
         whole = [self.columns, *self.rows]
         lines = [[line for row in whole for line in row[i].split("\n")] for i in range(len(self.columns))]
         return [
@@ -94,10 +94,10 @@ class Table(NamedTuple):
         ]
 
     def fitted(self, width: int) -> Table:
-        """The table with line breaks in its cells, so that all columns and their gaps take ``width`` characters.
+        """The table with line breaks in its cells, so that all columns and their gaps fit ``width`` characters.
 
-        Headers of figures give way first, then the widest column of words between its words, at last within them.
-        Figures are never broken, so a table of many of them stays wider.
+        Headers of figures are wrapped first, then the widest columns of words, between words and at last inside them.
+        Figures are never broken, so a table with many of them stays wider.
         """
         widths, figures, count = self.widths(), self.figures, len(self.columns)
         cells = self._replace(columns=[""] * count).widths()
@@ -118,9 +118,9 @@ class Table(NamedTuple):
 
 
 def wrapped(cell: str, width: int) -> str:
-    """A cell in lines of at most ``width`` characters; a line that goes on in the next is indented there.
+    """A cell in lines of at most ``width`` characters; continuation lines are indented.
 
-    Lines end between words; in a name that is longer than a line, between its parts; in those, anywhere.
+    Lines break between words, in a name longer than a line between its parts, and in a longer part anywhere.
     """
     lines = []
     for line in cell.split("\n"):
@@ -141,7 +141,7 @@ def wrapped(cell: str, width: int) -> str:
 
 
 def hanging(line: str) -> int:
-    """The indentation of the lines in which a line goes on."""
+    """The indentation of the continuation lines of a line."""
     return len(line) - len(line.lstrip(" ")) + 2
 
 

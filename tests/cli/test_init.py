@@ -228,7 +228,7 @@ def test_the_spec_names_the_data_from_its_own_folder(asked):
 ERRORS = {
     "aside": "other/few.json: a spec names files in its own folder or below, and few.csv is not there; "
     "put the spec beside the data, or the data beside the spec",
-    "kept": "kept.json: is there already; --force writes over it, --out writes elsewhere",
+    "kept": "kept.json: already exists; --force overwrites it, --out writes elsewhere",
     "itself": "data.json: is the data itself; give the spec another name with --out",
     "missing": "no.csv: there is no such file",
     "folder": ".: cannot be read: Is a directory",

@@ -102,7 +102,7 @@ def test_init_copies_a_shipped_spec_and_its_data(called):
         "files": ["mine.json"],
         "next": "funcnet train mine.json",
     }
-    message = "iris_csv.json: is there already; --force writes over it, --out writes elsewhere"
+    message = "iris_csv.json: already exists; --force overwrites it, --out writes elsewhere"
     assert called["again"] == (1, "", f"funcnet: {message}\n")
     assert called["copy"].status == 0
     assert {"iris_csv.json", "mine.json"} < set(called["copied"])

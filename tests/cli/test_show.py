@@ -116,7 +116,7 @@ ERRORS = {  # arguments to the whole message
     ("flat.json", "--input", "-3"): "--input: expected a shape such as 28,28,1, got '-3'",
     ("flat.json", "--input", "²"): "--input: expected a shape such as 28,28,1, got '²'",
     ("flat.json", "--input", "3,,4"): "--input: expected a shape such as 28,28,1, got '3,,4'",
-    ("digits_mlp.json", "--batch", "64"): "--batch: a batch is counted with --cost alone; add --cost",
+    ("digits_mlp.json", "--batch", "64"): "--batch: only --cost counts a batch; add --cost",
     ("digits_mlp.json", "--cost", "--batch", "0"): "--batch: expected a whole number of 1 or more, got '0'",
     ("digits_mlp.json", "--cost", "--batch", "1e3"): "--batch: expected a whole number of 1 or more, got '1e3'",
     ("loss.json",): "loss.json: expected an experiment or a model, got a loss",

@@ -53,7 +53,7 @@ def results_table(metrics):
 
 def ending(folder, name, stopped=None):
     """The last lines of a run's output, from its files."""
-    note = [f"stopped at {stopped}; what was learnt is kept"] if stopped else []
+    note = [f"stopped at {stopped}; the trained params are kept"] if stopped else []
     table = results_table(read_json(folder / "metrics.json"))
     return ["", *note, *table, "", f"run     {name}", f"curves  {os.path.join(name, 'curves.svg')}", ""]
 
@@ -407,7 +407,7 @@ SETTINGS = {  # VALUE of --set to the whole message
     "model.layers[3].units=1": (
         "--set model.layers[3].units=1: there is no item [3] in .model.layers, which is a list of 3"
     ),
-    "data.split[0]=1": "--set data.split[0]=1: there is no item [0] in .data.split, which is no list",
+    "data.split[0]=1": "--set data.split[0]=1: there is no item [0] in .data.split, which is not a list",
     "seed.a=1": "--set seed.a=1: .seed has no fields",
     "model.layers[0].unit=5": (
         "small.json: $.model.layers[0].unit: unknown field of 'dense', did you mean 'units'?; "

@@ -235,7 +235,7 @@ ERRORS = {
     ),
     "no loss": (
         lambda: fn.cost(DENSE, (3,), optimizer=optim.Adam()),
-        "a step has a loss: give loss=… beside optimizer=…",
+        "a step needs a loss; give loss=… with optimizer=…",
     ),
     "no rows": (lambda: fn.cost(DENSE, (3,), 0), "expected a batch of 1 or more rows, got 0"),
     "integers": (lambda: fn.cost(DENSE, (3,), dtype=int), "expected a float dtype, such as np.float32, got int64"),

@@ -486,15 +486,15 @@ def test_the_command_refuses(tmp_path, capsys):
         ([run, "--inference", "--out", "model.txt"], "--out: expected a file that ends in .py, got model.txt"),
         (
             [run, "--inference", "--batch", "3"],
-            "--batch: a run says itself what its program needs; leave it out with --inference",
+            "--batch: does not go with --inference, where the run decides; leave it out",
         ),
         (
             [run, "--inference", "--out", str(tmp_path / "taken.py")],
-            f"{tmp_path / 'taken.npz'}: holds something else than a program's weights; choose another --out",
+            f"{tmp_path / 'taken.npz'}: holds something other than a program's weights; choose another --out",
         ),
         (
             [run, "--inference", "--out", str(tmp_path / "run" / "weights.py")],
-            f"{tmp_path / 'run' / 'weights.npz'}: holds something else than a program's weights; choose another --out",
+            f"{tmp_path / 'run' / 'weights.npz'}: holds something other than a program's weights; choose another --out",
         ),
         (
             [str(SPEC["digits_mlp"]), "--inference"],

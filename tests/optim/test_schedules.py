@@ -139,15 +139,15 @@ def test_a_schedule_shorter_than_the_run_is_warned_of(name: str, caplog: pytest.
 WRONG: dict[str, tuple[Any, str]] = {
     "values": (
         lambda: optim.PiecewiseConstant((1.0, 2.0), ()),
-        "PiecewiseConstant.values: expected one value more than boundaries, 1, got 2",
+        "PiecewiseConstant.values: expected one more value than boundaries, 1, got 2",
     ),
     "boundaries": (
         lambda: optim.PiecewiseConstant((1.0, 2.0, 3.0), (5, 5)),
-        "PiecewiseConstant.boundaries: expected steps that rise, from 1 on, got [5, 5]",
+        "PiecewiseConstant.boundaries: expected increasing steps, from 1 on, got [5, 5]",
     ),
     "boundary 0": (
         lambda: optim.Joined((1.0, 2.0), (0,)),
-        "Joined.boundaries: expected steps that rise, from 1 on, got [0]",
+        "Joined.boundaries: expected increasing steps, from 1 on, got [0]",
     ),
     "points": (
         lambda: optim.PiecewiseLinear((0, 1), (1.0,)),
@@ -159,11 +159,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "points back": (
         lambda: optim.PiecewiseLinear((3, 1), (1.0, 2.0)),
-        "PiecewiseLinear.steps: expected steps that rise, from 0 on, got [3, 1]",
+        "PiecewiseLinear.steps: expected increasing steps, from 0 on, got [3, 1]",
     ),
     "schedules": (
         lambda: optim.Joined((1.0,), (3,)),
-        "Joined.schedules: expected one schedule more than boundaries, 2, got 1",
+        "Joined.schedules: expected one more schedule than boundaries, 2, got 1",
     ),
     "a part": (lambda: optim.OneCycle(1.0, pct_start=1.0), "OneCycle.pct_start: must be above 0 and below 1, got 1.0"),
     "growing": (lambda: optim.Exponential(1.0, 1, 1.1), "Exponential.factor: must be above 0 and at most 1, got 1.1"),

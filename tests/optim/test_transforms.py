@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "average before the end": (
         lambda: optim.chain(SGD, EMA, PLATEAU),
-        "Chain.steps: ema_0 averages what the updates lead to; put it last",
+        "Chain.steps: ema_0 averages the updated params; put it last",
     ),
     "average before the rule": (
         lambda: optim.chain(EMA, SGD),

@@ -296,11 +296,11 @@ def test_a_plane_without_cells():
     [
         (
             {"answers": np.zeros(34, int)},
-            "boundary_svg: expected an answer for each of 5 rows of 7 cells, got (34,); ask about plane.points",
+            "boundary_svg: expected a label for each of 5 rows of 7 cells, got (34,); predict for plane.points",
         ),
         (
             {"answers": np.zeros((7, 5), int)},
-            "boundary_svg: expected an answer for each of 5 rows of 7 cells, got (7, 5); ask about plane.points",
+            "boundary_svg: expected a label for each of 5 rows of 7 cells, got (7, 5); predict for plane.points",
         ),
         (
             {"answers": np.zeros((35, 2))},

@@ -256,7 +256,7 @@ def test_saved_by_extension(tmp_path, capsys):
     assert (tmp_path / "net.mmd").read_text(encoding="utf-8") == drawn.mermaid == str(drawn)
     with pytest.raises(fn.FuncnetError) as caught:
         drawn.save(tmp_path / "net.png")
-    assert str(caught.value) == "expected a file called .svg or .mmd, got 'net.png'"
+    assert str(caught.value) == "expected a file that ends in .svg or .mmd, got 'net.png'"
     assert main(["show", str(SPECS / "digits_conv.json"), "--diagram", str(tmp_path / "conv.svg")]) == 0
     assert "Conv2D" in (tmp_path / "conv.svg").read_text(encoding="utf-8")
     assert "conv_2d_0" in capsys.readouterr().out

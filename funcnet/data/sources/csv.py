@@ -175,7 +175,7 @@ def _not_text(path: Path) -> int:
 @register("csv")
 @frozen
 class Csv(Source):
-    """A table in a text file: a header, then a row a line.
+    """A table in a text file: a header, then one row per line.
 
     ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. Texts, and the
     columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. ``inputs`` are the

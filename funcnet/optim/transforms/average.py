@@ -1,4 +1,4 @@
-"""Averages of the params along the way: what is evaluated and saved in place of the last ones."""
+"""Averages of the params during training, evaluated and saved in place of the last params."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ share = Range("above 0 and at most 1", lambda value: 0 < value <= 1, exclusiveMi
 
 
 def copy(params: Params) -> Params:
-    """The same values in memory of their own."""
+    """The same values in new arrays."""
     copied: Params = tree.map(lambda p: ops.array(np.positive(p)), params)
     return copied
 
 
 def toward(mean: Array, new: Array, weight: float, step: int) -> Array:
-    """``(1 - weight) · mean + weight · new``: exactly the one for 0, and the other for 1."""
+    """``(1 - weight) · mean + weight · new``: exactly ``mean`` for a weight of 0, and ``new`` for 1."""
     return ops.array(ops.settle((1.0 - weight) * mean + weight * new, step))
 
 
 @frozen
 class Averaging(Transform):
-    """Base of transforms that leave the updates alone and average the params that these lead to.
+    """Base of transforms that do not change the updates, and average the params after each update.
 
-    They stand last in a chain. A subclass writes ``weight(step)``, that of the newest params.
-    State    step; average, like params: the params themselves at first
+    They come last in a chain. A subclass defines ``weight(step)``, the weight of the newest params.
+    State    step; average, like params, and at first equal to them
     """
 
     place: ClassVar[Literal["last"]] = "last"
@@ -61,19 +61,19 @@ class Averaging(Transform):
 
 
 def unbiased(decay: float, step: int) -> float:
-    """The weight of the newest of step + 1 values in an average that weighs each by ``decay`` to its age."""
+    """The weight of the newest of step + 1 values in an average whose weights are proportional to ``decay^age``."""
     return (1.0 - decay) / (1.0 - decay ** (step + 1))
 
 
 @register("ema")
 @frozen
 class EMA(Averaging):
-    """``a ← decay · a + (1 - decay) · p``, without the bias of where it starts; a is evaluated and saved.
+    """``a ← decay · a + (1 - decay) · p``, without the bias of its start; a is evaluated and saved.
 
-    The params t updates ago weigh ``decay^t``, all weights together 1: after the first update a is p. Running
-    statistics, such as those of BatchNorm, are those of the last params. Stands last in a chain.
+    The params of t updates ago have a weight proportional to ``decay^t``: after the first update a is p. Running
+    statistics, such as those of BatchNorm, are those of the last params. Place it last in a chain.
     State    step; average, like params
-    Source   as optax.ema(debias=True) of the params
+    Source   as optax.ema(debias=True), applied to the params
     """
 
     decay: Number = field(default=0.999, validator=fraction)
@@ -83,16 +83,16 @@ class EMA(Averaging):
 
 
 def even(start: int, step: int) -> float:
-    """The weight of the newest in the mean of all values from update number ``start`` on."""
+    """The weight of the newest value in the mean of all values from update number ``start`` on."""
     return 1.0 / max(1, step + 1 - start)
 
 
 @register("polyak_average")
 @frozen
 class PolyakAverage(Averaging):
-    """The mean of the params after each update from number ``start`` on, before it the params; evaluated and saved.
+    """The mean of the params since update number ``start``, before it the params; evaluated and saved.
 
-    Running statistics, such as those of BatchNorm, are those of the last params. Stands last in a chain.
+    Running statistics, such as those of BatchNorm, are those of the last params. Place it last in a chain.
     State    step; average, like params
     Source   Polyak and Juditsky (1992); as PyTorch's AveragedModel
     """
@@ -104,16 +104,16 @@ class PolyakAverage(Averaging):
 
 
 def due(every: int, step: int) -> float:
-    """1.0 for the last update of every so many, else 0.0."""
+    """1.0 on every n-th update, n being ``every``, else 0.0."""
     return 1.0 if (step + 1) % every == 0 else 0.0
 
 
 @register("lookahead")
 @frozen
 class Lookahead(Optimizer):
-    """After every so many updates of a rule, slow params go a part of the way, and the fast ones go back to them.
+    """After each ``every`` updates of a rule, slow params move part of the way, and the params are reset to them.
 
-    ``s ← s + rate · (p - s)``, ``p ← s``; the slow ones are evaluated and saved.
+    ``s ← s + rate · (p - s)``, ``p ← s``; the slow params s are evaluated and saved.
     State    step; slow, like params; rule, the state of the rule
     Source   Zhang et al. (2019), whose k is ``every`` and whose α is ``rate``; as optax.lookahead
     """
@@ -150,12 +150,12 @@ class Lookahead(Optimizer):
 
 
 def inside(optimizer: Optimizer) -> Iterator[Optimizer]:
-    """An optimizer and all those in it."""
+    """An optimizer and all optimizers inside it."""
     yield optimizer
     for child in optimizer.children.values():
         yield from inside(child)
 
 
 def averages(optimizer: Optimizer) -> bool:
-    """Whether an optimizer gives other params to evaluate than those that it trains."""
+    """Whether an optimizer evaluates other params than those it trains."""
     return isinstance(optimizer, Lookahead) or (place_of(optimizer) == "last" and not isinstance(optimizer, Chain))

@@ -1,4 +1,4 @@
-"""Transforms: optimizers that change what passes through them, and the chain that joins them to a rule."""
+"""Transforms: optimizers that change the gradients or updates they are given, and chains of them with a rule."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from funcnet.spec.fields import Named, frozen
 
 @frozen
 class Transform(Optimizer):
-    """Base of what changes gradients or updates on their way and is no rule by itself.
+    """Base of transforms, which change gradients or updates but are not rules by themselves.
 
-    ``place`` is where in a chain it belongs: before the rule, where gradients pass; after it, where updates do; or
-    last of all, where nothing may change them any more.
+    ``place`` is where in a chain it belongs: before the rule, to change gradients; after it, to change updates; or
+    last, where no other step changes the updates.
     """
 
     place: ClassVar[Literal["anywhere", "before", "after", "last"]] = "anywhere"
@@ -33,9 +33,9 @@ class Transform(Optimizer):
 @register("chain")
 @frozen
 class Chain(Optimizer):
-    """Each step's updates are the next one's gradients.
+    """Optimizers in sequence: the updates of each step are the gradients of the next.
 
-    State    that of each step, under its name; steps without state are left out
+    State    the state of each step, under its name; steps without state are left out
     Raises   SpecError for two rules, or a transform on the wrong side of the rule
     """
 
@@ -55,7 +55,7 @@ class Chain(Optimizer):
             elif rule is not None and place in ("after", "last") and i < rule:
                 yield Problem(".steps", f"{name} changes or reads updates; put it after the rule, {whole[rule][0]}")
             elif place == "last" and any(place_of(later) != "last" for _, later in whole[i + 1 :]):
-                yield Problem(".steps", f"{name} averages what the updates lead to; put it last")
+                yield Problem(".steps", f"{name} averages the updated params; put it last")
 
     @property
     def descends(self) -> bool:
@@ -81,7 +81,7 @@ class Chain(Optimizer):
 
 
 def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chain:
-    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: in the order in which gradients pass.
+    """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: steps in the order in which gradients go through them.
 
     >>> opt = fn.optim.chain(fn.optim.ClipByGlobalNorm(1.0), fn.optim.AdamW(1e-3))
     >>> list(opt.children)
@@ -100,7 +100,7 @@ def _flat(steps: Chain) -> Iterator[tuple[str, Optimizer]]:
 
 
 def place_of(step: Optimizer) -> str:
-    """Where in a chain an optimizer belongs; what only wraps a transform belongs where that does."""
+    """Where in a chain an optimizer belongs; a wrapper of a transform belongs where the transform does."""
     inner = list(step.children.values())
     if not step.descends and len(inner) == 1 and not isinstance(step, Chain):
         return place_of(inner[0])

@@ -1,4 +1,4 @@
-"""Clipping: gradients, or updates, that are kept from being too long."""
+"""Clipping: limits on the size of gradients or updates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from funcnet.spec.fields import frozen, positive
 
 
 def clip_factor(limit: float, norm: float) -> float:
-    """What brings a vector of this norm down to the limit, and leaves a shorter one as it is."""
+    """The factor that scales a vector of this norm down to the limit; 1 for a shorter vector."""
     return limit / norm if norm > limit else 1.0
 
 
@@ -42,7 +42,7 @@ class ClipByGlobalNorm(Transform):
     """``g ← g · min(1, max_norm / ‖g‖)``, with one norm over all leaves.
 
     State    step
-    Source   Pascanu et al. (2013), as optax: exactly ``max_norm`` afterwards, no epsilon
+    Source   Pascanu et al. (2013), as in optax: exactly ``max_norm`` afterwards, without an epsilon
     """
 
     max_norm: Number = field(validator=positive)
@@ -56,10 +56,10 @@ class ClipByGlobalNorm(Transform):
 @register("clip_by_block_norm")
 @frozen
 class ClipByBlockNorm(Transform):
-    """``g ← g · min(1, max_norm / ‖g‖)``, with the norm of each leaf by itself.
+    """``g ← g · min(1, max_norm / ‖g‖)``, with a separate norm for each leaf.
 
     State    step
-    Source   as optax.per_example_layer_norm_clip clips each layer; exactly ``max_norm`` afterwards, no epsilon
+    Source   as optax.per_example_layer_norm_clip clips each layer; exactly ``max_norm`` afterwards, without an epsilon
     """
 
     max_norm: Number = field(validator=positive)
@@ -71,7 +71,7 @@ class ClipByBlockNorm(Transform):
 
 
 def unit_norm(x: Array) -> Array:
-    """The norm of the weights of each output, over all axes but the last; of a vector, its own."""
+    """The norm of the weights of each output, over all axes but the last; for a vector, the norm of the whole."""
     vector = sum(n != 1 for n in x.shape) <= 1
     axes = tuple(range(x.ndim if vector else x.ndim - 1))
     return np.sqrt(np.sum(x * x, axis=axes, keepdims=True))
@@ -82,11 +82,11 @@ def unit_norm(x: Array) -> Array:
 class AdaptiveClip(Transform):
     """``g ← g · clipping · max(‖p‖, eps) / ‖g‖`` where that shortens it, unit by unit.
 
-    A unit is what leads to one output: a slice along the last axis, or a whole vector, such as a bias. ``eps``
+    A unit is the weights of one output: one index of the last axis, or a whole vector, such as a bias. ``eps``
     lets params that are 0 move.
     State    step
-    Source   Brock et al. (2021), as optax.adaptive_grad_clip, which for leaves of three axes takes the norm over
-             the first alone; here the last axis is the outputs' always
+    Source   Brock et al. (2021), as optax.adaptive_grad_clip, which for leaves with three axes takes the norm over
+             only the first; here the last axis is always that of the outputs
     """
 
     clipping: Number = field(validator=positive)

@@ -1,4 +1,4 @@
-"""Small changes of every gradient or update: weight decay in its two forms, centred gradients, noise."""
+"""Small changes to every gradient or update: weight decay in its two forms, centred gradients, noise."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from funcnet.spec.fields import frozen, non_negative
 @register("l2")
 @frozen
 class L2(Transform):
-    """``g ← g + weight_decay · p``: the gradient of the penalty ``½ · weight_decay · ‖p‖²``. Stands before the rule.
+    """``g ← g + weight_decay · p``: the gradient of the penalty ``½ · weight_decay · ‖p‖²``. Place it before the rule.
 
     State    step
-    Source   as ``weight_decay`` of PyTorch's SGD and Adam
+    Source   as ``weight_decay`` in PyTorch's SGD and Adam
     """
 
     place: ClassVar[Literal["before"]] = "before"
@@ -38,9 +38,9 @@ class L2(Transform):
 @register("decoupled_weight_decay")
 @frozen
 class DecoupledWeightDecay(Transform):
-    """``u ← u - rate · p``: the params shrink by ``rate`` a step besides what the rule does. Stands after the rule.
+    """``u ← u - rate · p``: each step also shrinks the params by a fraction ``rate``. Place it after the rule.
 
-    ``chain(Adam(η), DecoupledWeightDecay(η · λ))`` is ``AdamW(η, weight_decay=λ)``; give a schedule where η is one.
+    ``chain(Adam(η), DecoupledWeightDecay(η · λ))`` is ``AdamW(η, weight_decay=λ)``; give a schedule if η is one.
     State    step
     Source   Loshchilov and Hutter (2019), whose decay does not depend on the learning rate
     """
@@ -57,12 +57,12 @@ class DecoupledWeightDecay(Transform):
 @register("centralize")
 @frozen
 class Centralize(Transform):
-    """``g ← g - mean(g)``, over the weights that lead to one output. Stands before the rule.
+    """``g ← g - mean(g)``, over the weights of each output. Place it before the rule.
 
-    The mean is over all axes but the last, which is the outputs'; leaves of fewer than two axes stay as they are.
+    The mean is over all axes but the last, that of the outputs; leaves with fewer than two axes are not changed.
     State    step
-    Source   Yong et al. (2020), whose code, and optax.centralize, take it over all axes but the first, where
-             PyTorch keeps the outputs
+    Source   Yong et al. (2020); their code and optax.centralize take the mean over all axes but the first, that of
+             the outputs in PyTorch
     """
 
     place: ClassVar[Literal["before"]] = "before"
@@ -82,11 +82,11 @@ def deviation(eta: float, gamma: float, step: int) -> float:
 @register("add_noise")
 @frozen
 class AddNoise(Transform):
-    """``g ← g + N(0, σ²)`` with ``σ² = eta / (1 + step)^gamma``. Stands before the rule.
+    """``g ← g + N(0, σ²)`` with ``σ² = eta / (1 + step)^gamma``. Place it before the rule.
 
     The draws of a leaf come from ``Key(seed).fold("noise", step, path)``: the same step gives the same noise.
     State    step
-    Source   Neelakantan et al. (2015), as optax.add_noise
+    Source   Neelakantan et al. (2015), as in optax.add_noise
     """
 
     place: ClassVar[Literal["before"]] = "before"

@@ -1,4 +1,4 @@
-"""Optimizers for some of the leaves: chosen by glob patterns over their whole paths, whose ``*`` crosses ``/``."""
+"""Optimizers for some of the leaves, chosen by glob patterns over whole paths; ``*`` also matches ``/``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from funcnet.spec.fields import Words, frozen
 
 
 def only(values: Params, paths: frozenset[str]) -> Params:
-    """The subtree of some paths."""
+    """The subtree with some paths."""
     return tree.unflatten({path: leaf for path, leaf in tree.flatten(values).items() if path in paths})
 
 
 def together(like: Params, parts: Sequence[Params]) -> Params:
-    """The tree of which each part has some leaves, in the order of another of its structure."""
+    """One tree from parts that each have some of its leaves, in the order of ``like``."""
     flat = {path: leaf for part in parts for path, leaf in tree.flatten(part).items()}
     return tree.unflatten({path: flat[path] for path in tree.flatten(like)})
 
 
 def some_patterns(patterns: tuple[str, ...], where: str) -> Iterator[Problem]:
-    """What is wrong with no patterns."""
+    """A problem if there are no patterns."""
     if not patterns:
         yield Problem(where, "expected at least one pattern, such as '*/bias'")
 
 
 @frozen
 class Chosen(Optimizer):
-    """Base of what applies an optimizer to some of the leaves; a subclass writes ``chosen``."""
+    """Base of wrappers that apply an optimizer to some of the leaves; a subclass defines ``chosen``."""
 
     rule: Optimizer
     patterns: Words
@@ -81,10 +81,10 @@ class Chosen(Optimizer):
 @register("masked")
 @frozen
 class Masked(Chosen):
-    """``rule``, which may be a transform, for the leaves alone that some pattern matches.
+    """``rule``, which may be a transform, for only the leaves that some pattern matches.
 
-    Through a transform the gradients of the others pass as they are; of a rule the others get update 0.
-    State    rule: its state, of those leaves
+    A transform does not change the gradients of the other leaves; a rule gives them update 0.
+    State    rule: its state for the matched leaves
     Raises   PathError from ``init`` for a pattern that matches nothing
     """
 
@@ -97,7 +97,7 @@ class Masked(Chosen):
 class Freeze(Chosen):
     """``rule`` for all leaves but those that some pattern matches, which get update 0 and have no state.
 
-    State    rule: its state, of the other leaves
+    State    rule: its state for the other leaves
     Raises   SpecError for a transform; PathError from ``init`` for a pattern that matches nothing, or patterns
              that leave nothing to train
     """
@@ -115,16 +115,16 @@ class Freeze(Chosen):
 @register("partition")
 @frozen
 class Partition(Optimizer):
-    """A rule of its own for each part of the leaves: ``parts`` are pairs of patterns and a rule.
+    """A separate rule for each part of the leaves: ``parts`` are pairs of patterns and a rule.
 
-    The first part with a pattern that matches a leaf counts; a last pattern ``"*"`` takes what is left. What a rule
-    does over all leaves, such as a global norm, it does over its part.
+    A leaf belongs to the first part with a pattern that matches it; a last pattern ``"*"`` takes the rest. What a
+    rule computes over all leaves, such as a global norm, is then over the leaves of its part.
 
         Partition((("*bias", SGD(0.1)), ("head/*", AdamW(1e-2)), ("*", AdamW(1e-3))))
 
-    State    part_0, part_1, …: that of each rule, of its leaves
-    Raises   SpecError for rules beside bare transforms; PathError from ``init`` for a leaf that no pattern
-             matches, a pattern that matches nothing, and a part of which earlier ones took all
+    State    part_0, part_1, …: the state of each rule for its leaves
+    Raises   SpecError for rules mixed with bare transforms; PathError from ``init`` for a leaf that no pattern
+             matches, a pattern that matches nothing, and a part whose leaves all belong to earlier parts
     """
 
     parts: tuple[tuple[Words, Optimizer], ...]

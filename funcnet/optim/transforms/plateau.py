@@ -54,15 +54,15 @@ def plateau(
 @register("reduce_on_plateau")
 @frozen
 class ReduceOnPlateau(Transform):
-    """``u ← scale · u``, where scale begins at 1 and shrinks by ``factor`` when the loss has stopped falling.
+    """``u ← scale · u``, where scale starts at 1 and shrinks by ``factor`` when the loss stops falling.
 
-    ``update(value=…)`` feeds the loss of the step. Its mean over every so many steps is better than the best one
-    when it lies below it by ``rtol`` of it. After ``patience`` means in a row that are not, scale becomes
-    ``max(factor · scale, min_scale)``, and the next ``cooldown`` means count neither way. Stands after the rule:
-    what a rule such as Adam makes of a gradient does not depend on the gradient's scale.
+    ``update(value=…)`` takes the loss of the step. Its mean over ``every`` steps is an improvement if it is below the
+    best mean by more than the fraction ``rtol``. After ``patience`` means in a row without improvement, scale becomes
+    ``max(factor · scale, min_scale)``, and the next ``cooldown`` means do not count. Place it after the rule, since
+    the updates of rules such as Adam do not depend on the scale of gradients.
     State    step; scale, best and mean in float64; seen, bad and pause in int64
     Source   optax.contrib.reduce_on_plateau (``every`` is its accumulation_size); PyTorch's ReduceLROnPlateau
-             waits for one mean more
+             waits for one more mean
     Raises   FuncnetError without a value
     """
 
