@@ -1,4 +1,4 @@
-"""The real command in real processes: what the tests of the command line share."""
+"""The command in a process, or in this one: what the tests of the command line share."""
 
 import contextlib
 import io
@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -47,8 +46,14 @@ def command(*args: str) -> list[str]:
     return [sys.executable, "-m", "funcnet", *args]
 
 
-def funcnet(cwd: Path, *args: str, encoding: str = "utf-8", **changes: str) -> Result:
-    """Run the command to its end; its streams are read in the console's encoding."""
+def funcnet(cwd: Path, *args: str, encoding: str | None = None, **changes: str) -> Result:
+    """Run the command to its end: in a process on a console of an encoding or in a changed environment, else here.
+
+    Here takes a tenth of the time; ``.ci/readme.py`` runs the commands of the guide in processes.
+    """
+    if encoding is None and not changes:
+        return called(cwd, *args)
+    encoding = encoding or "utf-8"
     env = environment(PYTHONIOENCODING=encoding, **changes)
     done = subprocess.run(
         command(*args), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
@@ -58,14 +63,12 @@ def funcnet(cwd: Path, *args: str, encoding: str = "utf-8", **changes: str) -> R
 
 
 def together(calls: Mapping[str, Callable[[], Result]]) -> dict[str, Result]:
-    """The results of independent commands, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        futures = {name: pool.submit(call) for name, call in calls.items()}
-        return {name: future.result() for name, future in futures.items()}
+    """The results of commands."""
+    return {name: call() for name, call in calls.items()}
 
 
 def called(cwd: Path, *args: str) -> Result:
-    """Run the command in this process, which takes a tenth of the time: for tables of messages."""
+    """Run the command in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(cwd))
