@@ -15,7 +15,7 @@ from tests.cli import SMALL, funcnet, together
 def printed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("schema")
     calls = {encoding: partial(funcnet, folder, "schema", encoding=encoding) for encoding in ("utf-8", "gbk", "ascii")}
-    calls["out"] = partial(funcnet, folder, "schema", "--out", "größe.json")
+    calls["out"] = partial(funcnet, folder, "schema", "--out", "größe.json", encoding="utf-8")
     calls["nowhere"] = partial(funcnet, folder, "schema", "--out", "missing/a.json")
     return folder, together(calls)
 
