@@ -547,6 +547,16 @@ def test_layers_of_one_class_start_differently():
 # ----- >>
 
 
+@attrs.frozen
+class Doubled(fn.Serial):
+    def apply(self, params, state, x, ctx):
+        y, state, residuals = super().apply(params, state, x, ctx)
+        return 2.0 * y, state, residuals
+
+    def vjp(self, params, residuals, dy):
+        return super().vjp(params, residuals, 2.0 * dy)
+
+
 POOL = [
     fn.Dense(1),
     fn.Relu(),
@@ -554,21 +564,35 @@ POOL = [
     fn.serial(fn.Dense(2), fn.Relu()),
     fn.serial(fn.Dense(2), fn.Dense(3)),
     fn.serial(head=fn.Dense(2)),
+    fn.serial(stem=fn.Dense(2), other=fn.Relu()),
+    Doubled((fn.Dense(2),)),
     fn.serial(fn.Relu(), dense_0=fn.Dense(2)),
     fn.serial(fn.serial(fn.Relu())),
     fn.Residual(fn.Relu()),
 ]
 
 
-def test_arrows_flatten_automatic_names_alone():
-    a, b, named = fn.Dense(1), fn.Relu(), fn.serial(head=fn.Dense(2))
+def test_arrows_keep_given_names_and_count_automatic_ones_anew():
+    a, b, named = fn.Dense(1), fn.Relu(), fn.serial(fn.Dense(2), fn.Relu(), head=fn.Dense(2))
     assert a >> b == fn.serial(a, b)
     assert a >> b >> a == fn.serial(a, b, a)
     assert names(a >> b >> a) == ["dense_0", "relu_0", "dense_1"]
-    assert a >> named >> b == fn.serial(a, named, b)
-    assert named >> named == fn.serial(named, named)
+    assert names(named >> fn.Softmax()) == ["dense_0", "relu_0", "head", "softmax_0"]
+    assert names(fn.serial(stem=a) >> named >> a) == ["stem", "dense_0", "relu_0", "head", "dense_1"]
     assert fn.serial(dense_0=a) >> b == fn.serial(a, b)
     assert fn.serial(fn.serial(a)) >> b == fn.serial(fn.serial(a), b)
+    assert message(lambda: named >> named) == (
+        "a >> b: both sides have a layer named 'head'; rename one, or nest them: fn.serial(a, b)"
+    )
+
+
+def test_arrows_leave_subclasses_of_serial_whole():
+    net = Doubled((fn.Dense(3),)) >> fn.Identity()
+    assert net == fn.serial(Doubled((fn.Dense(3),)), fn.Identity())
+    params, state = net.init(fn.Key(0), (2,))
+    x = np.ones((1, 2), np.float32)
+    right = 2.0 * (x @ params["serial_0"]["dense_0"]["weight"])
+    np.testing.assert_array_equal(fn.predict(net, params, state, x), right)
 
 
 def test_arrows_have_an_identity():
@@ -579,8 +603,14 @@ def test_arrows_have_an_identity():
 
 
 def test_arrows_are_associative():
+    def joined(f):
+        try:
+            return f()
+        except fn.SpecError as error:
+            return str(error)
+
     for a, b, c in itertools.product(POOL, repeat=3):
-        assert (a >> b) >> c == a >> (b >> c), (a, b, c)
+        assert joined(lambda: (a >> b) >> c) == joined(lambda: a >> (b >> c)), (a, b, c)
 
 
 def test_arrows_take_layers_alone():

@@ -19,21 +19,29 @@ from funcnet.optim.schedules import (
     StepDecay,
     WarmupCosine,
 )
+from funcnet.spec.base import rule_of
 
 Printed = tuple[str, tuple[str, ...]]
 """An expression, and the helpers that it needs"""
 
 
-@singledispatch
 def schedule_text(schedule: Schedule, step: str) -> Printed:
     """The expression of a schedule's value; an expression with ``if`` has no parentheses around it.
 
     Raises   FuncnetError for a user-defined schedule
     """
-    name = type(schedule).__name__
-    raise FuncnetError(
-        f"cannot print the schedule {name}: only the library's own schedules can be printed; use one, or a number"
-    )
+    rule = rule_of(_text.registry, type(schedule), "__call__")
+    if rule is None:
+        name = type(schedule).__name__
+        raise FuncnetError(
+            f"cannot print the schedule {name}: only the library's own schedules can be printed; use one, or a number"
+        )
+    return rule(schedule, step)
+
+
+@singledispatch
+def _text(schedule: Schedule, step: str) -> Printed:
+    raise TypeError(f"{type(schedule).__name__} has no rule")
 
 
 def _piece(number: Number, step: str) -> Printed:
@@ -44,51 +52,51 @@ def _piece(number: Number, step: str) -> Printed:
     return f"({text})" if " if " in text else text, needs
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: ConstantRate, step: str) -> Printed:
     return f"float({schedule.value!r})", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Linear, step: str) -> Printed:
     part = f"{step} / {schedule.total_steps!r}"
     return f"polynomial({schedule.initial!r}, {schedule.end!r}, {part}, 1.0)", ("polynomial",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Polynomial, step: str) -> Printed:
     part = f"{step} / {schedule.total_steps!r}"
     return f"polynomial({schedule.initial!r}, {schedule.end!r}, {part}, {schedule.power!r})", ("polynomial",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Exponential, step: str) -> Printed:
     value = f"{schedule.initial!r} * {schedule.factor!r} ** ({step} / {schedule.every!r})"
     return f"max({schedule.end!r}, {value})", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: StepDecay, step: str) -> Printed:
     return f"float({schedule.initial!r} * {schedule.factor!r} ** ({step} // {schedule.every!r}))", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: InverseSquareRoot, step: str) -> Printed:
     return f"float({schedule.initial!r} * ({schedule.shift!r} / ({schedule.shift!r} + {step})) ** 0.5)", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Cosine, step: str) -> Printed:
     return f"half_cosine({schedule.peak!r}, {schedule.end!r}, {step} / {schedule.total_steps!r})", ("half_cosine",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: CosineRestarts, step: str) -> Printed:
     how = f"{schedule.period!r}, {schedule.growth!r}, {schedule.factor!r}"
     return f"restarting({schedule.peak!r}, {schedule.end!r}, {how}, {step})", ("restarting",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: WarmupCosine, step: str) -> Printed:
     warmup, total = schedule.warmup_steps, schedule.total_steps or 0
     later = f"half_cosine({schedule.peak!r}, {schedule.end!r}, ({step} - {warmup}) / {max(1, total - warmup)})"
@@ -97,18 +105,18 @@ def _(schedule: WarmupCosine, step: str) -> Printed:
     return f"{schedule.peak!r} * {step} / {warmup} if {step} < {warmup} else {later}", ("half_cosine",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: PiecewiseConstant, step: str) -> Printed:
     cases = [f"{v!r} if {step} < {b} else " for v, b in zip(schedule.values, schedule.boundaries, strict=False)]
     return f"{''.join(cases)}{schedule.values[-1]!r}", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: PiecewiseLinear, step: str) -> Printed:
     return f"float(np.interp({step}, {list(schedule.steps)}, {list(schedule.values)}))", ()
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: OneCycle, step: str) -> Printed:
     up, down, first, last = schedule.pieces
     rising = f"half_cosine({first!r}, {schedule.peak!r}, {step} / {up})"
@@ -116,7 +124,7 @@ def _(schedule: OneCycle, step: str) -> Printed:
     return (f"{rising} if {step} < {up} else {falling}" if up else falling), ("half_cosine",)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Warmup, step: str) -> Printed:
     n, then = schedule.warmup_steps, schedule.then
     first = then(0) if isinstance(then, Schedule) else then
@@ -125,7 +133,7 @@ def _(schedule: Warmup, step: str) -> Printed:
     return f"{rising} if {step} < {n} else {later}", ("polynomial", *needs)
 
 
-@schedule_text.register
+@_text.register
 def _(schedule: Joined, step: str) -> Printed:
     text, needed = "", dict[str, None]()
     begins = (0, *schedule.boundaries)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from funcnet.errors import Problem, SpecError
 from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, out_shape_child, vjp_child
 from funcnet.shapes import Shape, Value
-from funcnet.spec.base import name_children, register
+from funcnet.spec.base import automatic_names, register
 from funcnet.spec.fields import Named, frozen
 
 
@@ -74,13 +75,25 @@ def serial(*layers: Layer | tuple[str, Layer], **named: Layer) -> Serial:
 
 
 def chain(first: Layer, second: Layer) -> Serial:
-    """``first >> second``. A Serial whose names are all automatic is flattened, so ``>>`` is associative."""
-    return serial(*_parts(first), *_parts(second))
+    """``first >> second``: the layers of Serials on either side become one Serial, so ``>>`` is associative.
+
+    Given names are kept, automatic ones counted anew. Subclasses of Serial are layers like others.
+    Raises   SpecError for a name that both sides give
+    """
+    items = [*_items(first), *_items(second)]
+    given = Counter(name for name, _ in items if name is not None)
+    for name, count in given.items():
+        if count > 1:
+            message = f"both sides have a layer named {name!r}; rename one, or nest them: fn.serial(a, b)"
+            raise SpecError([Problem("", message)], root="a >> b")
+    return Serial(tuple(items))  # type: ignore[arg-type]
 
 
-def _parts(layer: Layer) -> tuple[Layer, ...]:
-    if isinstance(layer, Serial):
-        inner = tuple(child for _, child in layer.layers)
-        if name_children([(None, child) for child in inner]) == layer.layers:
-            return inner
-    return (layer,)
+def _items(layer: Layer) -> Iterator[tuple[str | None, Layer]]:
+    """The layers of a Serial with their given names, or the layer itself."""
+    if type(layer) is not Serial:
+        yield None, layer
+        return
+    automatic = automatic_names(layer.layers)
+    for (name, child), other in zip(layer.layers, automatic, strict=True):
+        yield (None if name == other else name), child

@@ -28,6 +28,7 @@ from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import SequencePool
 from funcnet.ops import softmax
 from funcnet.shapes import Value
+from funcnet.spec.base import rule_of
 
 Carry = dict[str, Any]
 Kept = Any
@@ -149,9 +150,10 @@ def rule_for(layer: Layer) -> Callable[..., tuple[Value, Kept]] | None:
     A class that overrides ``apply`` needs a declaration or a rule for it.
     Raises   ShapeError for a layer with neither
     """
+    rule = rule_of(one_step.registry, type(layer), "apply")
+    if rule is not None:
+        return rule
     for cls in type(layer).__mro__:
-        if cls in one_step.registry and cls is not object:
-            return one_step.dispatch(cls)
         if vars(cls).get("stepwise", False):
             return None
         if "apply" in vars(cls):

@@ -200,6 +200,16 @@ def lookup(kind: str, tag: str) -> type[Spec] | None:
     return _REGISTRY.get((kind, tag))
 
 
+def rule_of(rules: Mapping[type, T], cls: type, methods: str) -> T | None:
+    """The rule for a class among rules by class. A class that overrides one of the methods does not inherit a rule."""
+    for base in cls.__mro__[:-1]:
+        if base in rules:
+            return rules[base]
+        if any(method in vars(base) for method in methods.split()):
+            return None
+    return None
+
+
 def own_tag(cls: type[Spec]) -> str | None:
     """The tag of the class itself; an inherited tag belongs to its base."""
     tag: str | None = cls.__dict__.get("tag")

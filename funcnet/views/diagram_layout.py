@@ -18,7 +18,7 @@ from funcnet.combinators.residual import SHORTCUT, Residual
 from funcnet.combinators.serial import Serial
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
 from funcnet.shapes import Shape, shape_text
-from funcnet.spec.base import Spec, fields
+from funcnet.spec.base import Spec, fields, rule_of
 
 GAP, PAD, LINE, LETTER, SMALL_LETTER, TITLE = 22, 12, 15, 7.3, 6.7, 18
 LONGEST = 44
@@ -54,23 +54,28 @@ class Form(NamedTuple):
     outputs: tuple[str, ...] = ()
 
 
-@singledispatch
 def form(layer: Layer) -> Form:
     """How to draw a combinator; by default its children one after another."""
-    return Form("stack")
+    rule = rule_of(_form.registry, type(layer), "apply wire")
+    return Form("stack") if rule is None else rule(layer)
 
 
-@form.register
+@singledispatch
+def _form(layer: Layer) -> Form:
+    raise TypeError(f"{type(layer).__name__} has no rule")
+
+
+@_form.register
 def _(layer: Branch | Parallel | Bidirectional) -> Form:
     return Form("row")
 
 
-@form.register
+@_form.register
 def _(layer: Residual) -> Form:
     return Form("shortcut")
 
 
-@form.register
+@_form.register
 def _(layer: Graph) -> Form:
     sources = {name: layer.nodes[name][1] for name in layer.order}
     return Form("graph", sources, layer.inputs, layer.outputs)
