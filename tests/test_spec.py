@@ -9,7 +9,9 @@ import math
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -932,3 +934,148 @@ def test_every_kind_of_the_library_has_specs():
 def _specs(module):
     named = [getattr(module, name) for name in dir(module) if not name.startswith("_")]
     return [cls for cls in named if isinstance(cls, type) and issubclass(cls, Spec) and cls.tag]
+
+
+# ----- classes whose objects are not values -----------------------------------------------------------------------
+
+JSON = "expected numbers, texts, booleans, None, a Literal, specs, or tuples and mappings of these"
+
+
+@pytest.mark.parametrize(
+    ("hint", "reason"),
+    [
+        (Any, f"JSON cannot hold a field of the type Any; {JSON}"),
+        (object, f"JSON cannot hold a field of the type object; {JSON}"),
+        (list, f"JSON cannot hold a field of the type list; {JSON}, such as tuple[float, ...]"),
+        (list[float], f"JSON cannot hold a field of the type list[float]; {JSON}, such as tuple[float, ...]"),
+        (tuple, f"JSON cannot hold a field of the type tuple; {JSON}, such as tuple[float, ...]"),
+        (tuple[list[int], ...], f"JSON cannot hold a field of the type list[int]; {JSON}, such as tuple[float, ...]"),
+        (dict, f"JSON cannot hold a field of the type dict; {JSON}, such as Mapping[str, float]"),
+        (Mapping[int, str], "JSON cannot hold a field of the type collections.abc.Mapping[int, str]; " + JSON),
+        (int | complex, f"JSON cannot hold a field of the type complex; {JSON}"),
+        (np.ndarray, f"JSON cannot hold a field of the type ndarray; {JSON}, such as tuple[float, ...]"),
+        (Callable, f"JSON cannot hold a field of the type Callable; {JSON}"),
+        (set[str], f"JSON cannot hold a field of the type set[str]; {JSON}"),
+    ],
+    ids=str,
+)
+def test_a_registered_class_has_fields_that_json_holds(hint, reason):
+    def made():
+        namespace = {"__annotations__": {"f": hint}, "f": None}
+        fn.register("spec_test.odd")(attrs.frozen(type("Odd", (fn.Layer,), namespace)))
+
+    assert message(made) == f"Odd.f: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ({"eq": False}, ".f: leave out eq=False; specs that differ in a field must not be equal"),
+        (
+            {"init": False},
+            ".f: expected a field that the constructor takes by its name; make it a property otherwise",
+        ),
+    ],
+    ids=str,
+)
+def test_a_class_whose_fields_do_not_count_is_refused(field, reason):
+    cls = attrs.frozen(
+        type("Odd", (fn.Layer,), {"__annotations__": {"f": float}, "f": attrs.field(default=1.0, **field)})
+    )
+    assert message(cls) == f"Odd{reason}"
+    assert message(lambda: fn.register("spec_test.odd")(cls)) == f"Odd{reason}"
+
+
+def test_a_class_without_equality_is_refused():
+    cls = attrs.frozen(eq=False)(type("Odd", (fn.Layer,), {"__annotations__": {"f": float}}))
+    assert message(lambda: cls(1.0)) == "Odd: leave out eq=False; specs are equal if all their fields are"
+
+
+@fn.register("spec_test.number")
+@attrs.frozen
+class Numeric(fn.Layer):
+    """A layer whose code may look at the type of a number."""
+
+    f: int | float | bool = 1
+    g: tuple[int, ...] | tuple[float, ...] = ()
+    h: Literal[0, False, "a"] = 0
+
+
+@attrs.frozen
+class Anything(fn.Layer):
+    """A layer that JSON cannot hold."""
+
+    f: Any = 1
+
+    def out_shape(self, in_shape):
+        return in_shape
+
+    def apply(self, params, state, x, ctx):
+        return x * self.factor, state, None
+
+    def vjp(self, params, residuals, dy):
+        return {}, dy * self.factor
+
+    @property
+    def factor(self):
+        return 3.0 if self.f is True else 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "numbers"),
+    [
+        (lambda f: Numeric(f=f), (1, 1.0, True)),
+        (lambda f: fn.serial(Numeric(f=f)), (1, 1.0, True)),
+        (lambda f: Numeric(g=(f,)), (1, 1.5)),
+        (Anything, (1, 1.0, True)),
+        (Anything, (0.0, -0.0)),
+        (Anything, ((1, 2), (1.0, 2))),
+    ],
+)
+def test_numbers_of_different_types_are_different(make, numbers):
+    values = [make(number) for number in numbers]
+    assert len({*values}) == len(values)
+    assert values == [make(number) for number in numbers]
+    for a, b in itertools.combinations(values, 2):
+        assert a != b
+    if make is not Anything:
+        assert len({fn.spec_hash(value) for value in values}) == len(values)
+        for value in values:
+            again = fn.from_json(fn.to_json(value))
+            assert (again, repr(again)) == (value, repr(value))
+
+
+def test_zero_and_false_of_a_literal_are_different():
+    assert Numeric(h=0) != Numeric(h=False)
+    assert fn.from_json(fn.to_json(Numeric(h=False))).h is False
+    assert fn.from_json(fn.to_json(Numeric(h=0))).h == 0
+
+
+def test_specs_that_differ_in_a_type_do_not_share_a_program():
+    x, y = np.array([[2.0]]), np.array([[0.5]])
+    for f, right in ((1, (2.0 - 0.5) ** 2), (True, (6.0 - 0.5) ** 2), (1.0, (2.0 - 0.5) ** 2)):
+        net = Anything(f)
+        assert fn.value_and_grad(net, fn.losses.MeanSquaredError())({}, {}, x, y, fn.EVAL)[0] == right
+        step = fn.train_step(net, fn.losses.MeanSquaredError(), fn.optim.SGD(0.1))
+        ts = fn.train_state(net, fn.optim.SGD(0.1), fn.Key(0), (1,), dtype=np.float64)
+        assert step(ts, (x, y))[1]["loss"] == right
+
+
+@pytest.mark.parametrize("value", [[1.0], np.ones(2), {"a": 1}, {1}], ids=lambda value: type(value).__name__)
+def test_a_spec_does_not_hold_what_changes(value):
+    instead = "a tuple of numbers" if isinstance(value, list | np.ndarray) else "an immutable one"
+    assert message(lambda: Anything(value)) == (
+        f"Anything.f: specs never change: expected {instead}, got a {type(value).__name__}"
+    )
+
+
+@fn.register("spec_test.tree")
+@attrs.frozen
+class Tree(fn.Layer):
+    """A class with a field of its own type."""
+
+    left: "Tree | None" = None
+
+
+def test_a_class_may_hold_itself():
+    assert fn.from_json(fn.to_json(Tree(Tree()))) == Tree(Tree())

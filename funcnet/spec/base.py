@@ -58,8 +58,89 @@ _FIELDS: dict[type[Spec], tuple[_Field, ...]] = {}
 def fields(cls: type[Spec]) -> tuple[_Field, ...]:
     """The fields of a spec class with their resolved types."""
     if cls not in _FIELDS:
-        _FIELDS[cls] = tuple(_resolve(cls))
+        found = tuple(_resolve(cls))
+        problems = [*_class_problems(cls, found)]
+        if problems:
+            raise SpecError(problems, root=cls.__name__)
+        if any(len(_numbers(field.hint)) > 1 for field in found):  # 1, 1.0 and True are equal in Python
+            cls.__eq__, cls.__hash__ = _equal, _hash  # type: ignore[method-assign]
+        _FIELDS[cls] = found
     return _FIELDS[cls]
+
+
+def _class_problems(cls: Any, found: tuple[_Field, ...]) -> Iterator[Problem]:
+    """Reasons why a class cannot be a spec: its objects would not be values, or JSON could not hold them."""
+    if "__eq__" not in cls.__dict__:
+        yield Problem("", "leave out eq=False; specs are equal if all their fields are")
+    for attribute in attrs.fields(cls):
+        path = f".{attribute.name}"
+        if not attribute.eq:
+            yield Problem(path, "leave out eq=False; specs that differ in a field must not be equal")
+        if not attribute.init or attribute.name.startswith("_"):
+            yield Problem(path, "expected a field that the constructor takes by its name; make it a property otherwise")
+    if own_tag(cls) is not None:
+        for field in found:
+            reason = _unwritable(field.hint)
+            if reason:
+                yield Problem(f".{field.name}", reason)
+
+
+def _unwritable(hint: Any) -> str:
+    """Why JSON cannot hold the values of a field's type; empty if it can."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint in (int, float, bool, str, type(None)) or is_spec(hint) or origin is Literal:
+        return ""
+    if origin is Annotated and args[1] in (NAMED, WORDS):
+        return ""
+    if origin in (Union, types.UnionType):
+        return next(filter(None, map(_unwritable, args)), "")
+    if origin is tuple:
+        return next(filter(None, (_unwritable(arg) for arg in args if arg is not ...)), "")
+    if isinstance(origin, type) and issubclass(origin, Mapping) and args[0] is str:
+        return _unwritable(args[1])
+    instead = {list: "tuple[float, ...]", tuple: "tuple[float, ...]", dict: "Mapping[str, float]"}
+    text = instead.get(origin or hint, "tuple[float, ...]" if hint is np.ndarray else "")
+    name = hint.__name__ if isinstance(hint, type) and not origin else str(hint).replace("typing.", "")
+    return (
+        f"JSON cannot hold a field of the type {name}; expected numbers, texts, booleans, None, a Literal, specs, or "
+        f"tuples and mappings of these" + (f", such as {text}" if text else "")
+    )
+
+
+def _numbers(hint: Any) -> set[Any]:
+    """The number types that a field's type mentions; all of them for a type that admits anything."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint in (int, float, bool):
+        return {hint}
+    if hint in (str, type(None), Ellipsis) or is_spec(hint) or origin is Annotated:
+        return set()
+    if origin is Literal:
+        return {type(arg) for arg in args} & {int, float, bool}
+    if origin in (Union, types.UnionType, tuple) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return set().union(*map(_numbers, args))
+    return {int, float, bool}
+
+
+def exact(value: Any) -> Any:
+    """A value for comparison together with its type, and with the sign of zero."""
+    if isinstance(value, Spec):
+        return value
+    if type(value) is tuple:
+        return tuple(map(exact, value))
+    if type(value) is FrozenDict:
+        return frozenset((name, exact(item)) for name, item in value.items())
+    return type(value), value, math.copysign(1.0, value) if type(value) is float else 0
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    names = [field.name for field in fields(type(self))]
+    return all(exact(getattr(self, name)) == exact(getattr(other, name)) for name in names)
+
+
+def _hash(self: Any) -> int:
+    return hash((type(self), *(exact(getattr(self, field.name)) for field in fields(type(self)))))
 
 
 def _resolve(cls: Any) -> Iterator[_Field]:
@@ -68,8 +149,10 @@ def _resolve(cls: Any) -> Iterator[_Field]:
         default = attribute.default
         if hasattr(default, "factory"):  # an attrs.Factory, such as that of field(factory=tuple)
             default = default.factory()
+        hint, ignored = hints[attribute.name], list[Problem]()
+        converted = MISSING if default is attrs.NOTHING else convert(hint, default, "", ignored, decode=False)
         constraint = attribute.validator if isinstance(attribute.validator, Range) else None
-        yield _Field(attribute.name, hints[attribute.name], default, constraint)
+        yield _Field(attribute.name, hint, default if converted is MISSING else converted, constraint)
 
 
 # ----- the base class ---------------------------------------------------------------------------------
@@ -187,6 +270,9 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
             if field.name in ("type", "name"):
                 raise refuse(f"a field cannot be called {field.name!r}: specs in JSON use that key")
         cls.tag = tag
+        if not own:  # the tests look at the library's
+            with contextlib.suppress(NameError):  # a field of the class's own type, looked at with its first spec
+                fields(cls)
         _REGISTRY[cls.kind, tag] = cls
         return cls
 
@@ -364,6 +450,12 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             }
             return MISSING if MISSING in items.values() else FrozenDict(items)
     elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that cannot be serialised
+        try:
+            hash(value)
+        except TypeError:
+            instead = "a tuple of numbers" if isinstance(value, np.ndarray | list) else "an immutable one"
+            problems.append(Problem(path, f"specs never change: expected {instead}, got a {type(value).__name__}"))
+            return MISSING
         return value
     problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}"))
     return MISSING

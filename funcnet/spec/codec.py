@@ -27,6 +27,7 @@ from funcnet.spec.base import (
     automatic_names,
     convert,
     decode_fields,
+    exact,
     fields,
     is_kind,
     own_tag,
@@ -57,7 +58,7 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
     node: dict[str, Any] = {"type": cls.tag} if tagged else {}
     for name, hint, default, _ in fields(cls):
         value = getattr(spec, name)
-        if fill or default is attrs.NOTHING or value != default:
+        if fill or default is attrs.NOTHING or exact(value) != exact(default):
             node[name] = encode_value(hint, value, fill)
     return node
 

@@ -251,6 +251,4 @@ def _value(hint: Any, limits: Mapping[str, float]) -> Schema:
     if origin is tuple:
         count = {"minItems": len(args), "maxItems": len(args)}
         return {"type": "array", "prefixItems": [_value(arg, limits) for arg in args], **count}
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _value(args[1], {})}
-    return {}  # the codec accepts any value for a type without a JSON form
+    return {"type": "object", "additionalProperties": _value(args[1], {})}

@@ -140,7 +140,7 @@ class Arrays(Source):
     """
 
     x: tuple[tuple[float, ...], ...]
-    y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...] = attrs.field(eq=lambda y: (type(y[0]), y))
+    y: tuple[int, ...] | tuple[float, ...] | tuple[tuple[float, ...], ...]
     weight: tuple[float, ...] | None = None
 
     def validate(self) -> Iterator[Problem]:
