@@ -244,7 +244,7 @@ def test_the_command(tmp_path, capsys):
         data=fn.data.Text("text.txt", length=12),
         training=fn.Training(epochs=20, batch_size=8),
     )
-    fn.save_spec(e, tmp_path / "abc.json")
+    fn.save_spec(tmp_path / "abc.json", e)
     assert main(["train", str(tmp_path / "abc.json"), "--out", str(tmp_path / "run"), "--progress", "none"]) == 0
     capsys.readouterr()
     run = str(tmp_path / "run")

@@ -214,7 +214,7 @@ def test_diff_of_other_specs():
 
 def test_the_command(tmp_path, capsys):
     for name, units in (("a", 2), ("b", 3)):
-        fn.save_spec(fn.serial(fn.Dense(units)), tmp_path / f"{name}.json")
+        fn.save_spec(tmp_path / f"{name}.json", fn.serial(fn.Dense(units)))
     a, b = str(tmp_path / "a.json"), str(tmp_path / "b.json")
     assert main(["diff", a, b, "--input", "4"]) == 0
     assert capsys.readouterr().out == (

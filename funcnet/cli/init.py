@@ -17,9 +17,10 @@ from funcnet.data.sources.csv import Csv, to_number
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source
+from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layers.dense import Dense
-from funcnet.spec.codec import save_spec
+from funcnet.spec.codec import to_json
 
 SHOWN = 40
 """Columns, and reasons, that are printed"""
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     prepared = prepare(data, Key(0), out.parent)  # the same data as in training, or the same error
     rows, features = prepared.train.x.shape
     spec = experiment(found, data, rows, features)
-    save_spec(spec, out)
+    write_bytes(out, to_json(spec).encode())  # short, to be read and changed
     follow = f'funcnet train "{out}"' if " " in str(out) else f"funcnet train {out}"
     if options.json:
         print(json.dumps(_facts(found, prepared, out) | {"next": follow}))

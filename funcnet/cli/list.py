@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 def _fields(cls: Any) -> list[str]:
     """``["units: an integer", "use_bias: true or false = true"]``"""
     texts = []
-    for name, hint, default, _ in fields(cls):
+    for name, hint, default, *_ in fields(cls):
         text = f"{name}: {describe(hint)}"
         if default is not attrs.NOTHING:
             text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default, default=repr)}"

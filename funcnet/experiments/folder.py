@@ -41,7 +41,7 @@ from funcnet.inputs import mismatches, numeric
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
 from funcnet.shapes import Output, Shape
-from funcnet.spec.codec import load_spec, to_dict
+from funcnet.spec.codec import filed, load_spec
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
 from funcnet.training.probabilities import label_of, proba_of
@@ -126,7 +126,7 @@ def check_free(folder: Path) -> None:
 
 def claim(folder: Path, experiment: Experiment, base: Path) -> None:
     """Make the folder and write the spec and its base into it, so that an unwritable folder fails now."""
-    document = to_dict(experiment, fill=True)
+    document = json.loads(filed(experiment))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

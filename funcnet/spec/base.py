@@ -13,7 +13,7 @@ import inspect
 import json
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -40,6 +40,7 @@ MAX_INTEGER = 2**53  # JSON readers in other languages lose digits beyond it
 
 
 _REGISTRY: dict[tuple[str, str], type[Spec]] = {}
+_EARLIER: dict[tuple[str, str], type[Spec]] = {}
 
 
 # ----- fields ---------------------------------------------------------------------------------------
@@ -50,6 +51,8 @@ class _Field(NamedTuple):
     hint: Any
     default: Any  # attrs.NOTHING for a required field
     range: Range | None
+    compared: bool  # False for a field that attrs leaves out of ==
+    unwritable: str  # why JSON cannot hold it
 
 
 _FIELDS: dict[type[Spec], tuple[_Field, ...]] = {}
@@ -59,17 +62,19 @@ def fields(cls: type[Spec]) -> tuple[_Field, ...]:
     """The fields of a spec class with their resolved types."""
     if cls not in _FIELDS:
         found = tuple(_resolve(cls))
-        problems = [*_class_problems(cls, found)]
-        if problems:
-            raise SpecError(problems, root=cls.__name__)
-        if any(len(_numbers(field.hint)) > 1 for field in found):  # 1, 1.0 and True are equal in Python
+        if own_tag(cls) is not None:
+            problems = [*_class_problems(cls, found)]
+            if problems:
+                raise SpecError(problems, root=cls.__name__)
+        # attrs would not see that 1, 1.0 and True differ, nor fields that are left out of ==
+        if "__eq__" not in vars(cls) or any(not field.compared or len(_numbers(field.hint)) > 1 for field in found):
             cls.__eq__, cls.__hash__ = _equal, _hash  # type: ignore[method-assign]
         _FIELDS[cls] = found
     return _FIELDS[cls]
 
 
 def _class_problems(cls: Any, found: tuple[_Field, ...]) -> Iterator[Problem]:
-    """Reasons why a class cannot be a spec: its objects would not be values, or JSON could not hold them."""
+    """Reasons why a class cannot be registered: its objects would not be values, or JSON could not hold them."""
     if "__eq__" not in cls.__dict__:
         yield Problem("", "leave out eq=False; specs are equal if all their fields are")
     for attribute in attrs.fields(cls):
@@ -78,11 +83,9 @@ def _class_problems(cls: Any, found: tuple[_Field, ...]) -> Iterator[Problem]:
             yield Problem(path, "leave out eq=False; specs that differ in a field must not be equal")
         if not attribute.init or attribute.name.startswith("_"):
             yield Problem(path, "expected a field that the constructor takes by its name; make it a property otherwise")
-    if own_tag(cls) is not None:
-        for field in found:
-            reason = _unwritable(field.hint)
-            if reason:
-                yield Problem(f".{field.name}", reason)
+    for field in found:
+        if field.unwritable:
+            yield Problem(f".{field.name}", field.unwritable)
 
 
 def _unwritable(hint: Any) -> str:
@@ -129,7 +132,17 @@ def exact(value: Any) -> Any:
         return tuple(map(exact, value))
     if type(value) is FrozenDict:
         return frozenset((name, exact(item)) for name, item in value.items())
+    if not _is_hashable(value):
+        return type(value), id(value)
     return type(value), value, math.copysign(1.0, value) if type(value) is float else 0
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _equal(self: Any, other: Any) -> Any:
@@ -152,7 +165,8 @@ def _resolve(cls: Any) -> Iterator[_Field]:
         hint, ignored = hints[attribute.name], list[Problem]()
         converted = MISSING if default is attrs.NOTHING else convert(hint, default, "", ignored, decode=False)
         constraint = attribute.validator if isinstance(attribute.validator, Range) else None
-        yield _Field(attribute.name, hint, default if converted is MISSING else converted, constraint)
+        default = default if converted is MISSING else converted
+        yield _Field(attribute.name, hint, default, constraint, bool(attribute.eq), _unwritable(hint))
 
 
 # ----- the base class ---------------------------------------------------------------------------------
@@ -167,6 +181,7 @@ class Spec:
 
     kind: ClassVar[str] = "spec"
     tag: ClassVar[str | None] = None
+    _renamed: ClassVar[Mapping[str, str]] = FrozenDict({})
 
     def __attrs_post_init__(self) -> None:
         cls = type(self)
@@ -177,8 +192,12 @@ class Spec:
             )
         problems: list[Problem] = []
         depth, nodes = 1, 1
-        for name, hint, _, constraint in fields(cls):
+        for name, hint, _, constraint, compared, unwritable in fields(cls):
             value = convert(hint, getattr(self, name), f".{name}", problems, decode=False)
+            if unwritable and compared and not _is_hashable(value):
+                instead = "a tuple of numbers" if isinstance(value, np.ndarray | list) else "an immutable value"
+                message = f"specs never change: expected {instead}, got a {type(value).__name__}"
+                problems.append(Problem(f".{name}", message))
             if constraint and value is not MISSING:
                 problems.extend(constraint.problems(f".{name}", value))
             object.__setattr__(self, name, value)
@@ -241,10 +260,13 @@ def rebuild(value: Any, change: Callable[[Spec], Spec]) -> Any:
 # ----- the registry ---------------------------------------------------------------------------------
 
 
-def register(tag: str) -> Callable[[type[T]], type[T]]:
+def register(
+    tag: str, was: Sequence[str] = (), renamed: Mapping[str, str] = FrozenDict({})
+) -> Callable[[type[T]], type[T]]:
     """Class decorator that gives a spec class its tag in JSON: ``@fn.register("acme.gated")``.
 
-    Library tags have no dot, user tags have one. A tag is unique within its kind.
+    Library tags have no dot, user tags have one. A tag is unique within its kind. Files keep their meaning when names
+    change: ``was`` lists the class's earlier tags, ``renamed`` maps earlier names of fields to those of today.
     Raises   SpecError for a tag that is taken or malformed, or a class that is not a frozen spec
     """
 
@@ -263,16 +285,26 @@ def register(tag: str) -> Callable[[type[T]], type[T]]:
         own = cls.__module__.partition(".")[0] == "funcnet"
         if not all(part.isidentifier() for part in tag.split(".")) or (not own and "." not in tag):
             raise refuse("expected a tag with a dot between two names, such as 'acme.gated'")
-        taken = _REGISTRY.get((cls.kind, tag))
-        if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise refuse(f"this {cls.kind} tag is taken by {taken.__module__}.{taken.__qualname__}")
-        for field in attrs.fields(cls):  # type: ignore[arg-type]
-            if field.name in ("type", "name"):
-                raise refuse(f"a field cannot be called {field.name!r}: specs in JSON use that key")
+        for each in (tag, *((was,) if isinstance(was, str) else was)):
+            taken = _REGISTRY.get((cls.kind, each)) or _EARLIER.get((cls.kind, each))
+            if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+                which = f"this {cls.kind} tag" if each == tag else f"the {cls.kind} tag {each!r}"
+                raise refuse(f"{which} is taken by {taken.__module__}.{taken.__qualname__}")
+        names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
+        for name in names:
+            if name in ("type", "name"):
+                raise refuse(f"a field cannot be called {name!r}: specs in JSON use that key")
+        for old, new in renamed.items():
+            if new not in names or old in names:
+                raise refuse(f"renamed maps earlier names to the fields {', '.join(names)}, got {old!r}: {new!r}")
         cls.tag = tag
+        cls._renamed = FrozenDict(renamed)
         if not own:  # the tests look at the library's
             with contextlib.suppress(NameError):  # a field of the class's own type, looked at with its first spec
                 fields(cls)
+        for each in (was,) if isinstance(was, str) else was:
+            _REGISTRY.pop((cls.kind, each), None)
+            _EARLIER[cls.kind, each] = cls
         _REGISTRY[cls.kind, tag] = cls
         return cls
 
@@ -283,7 +315,9 @@ def lookup(kind: str, tag: str) -> type[Spec] | None:
     """The class of a tag; the library's modules are imported when one of their tags is looked up."""
     if (kind, tag) not in _REGISTRY:
         load(kind, tag)
-    return _REGISTRY.get((kind, tag))
+    if (kind, tag) not in _REGISTRY and (kind, tag) not in _EARLIER:
+        load(kind, None)
+    return _REGISTRY.get((kind, tag)) or _EARLIER.get((kind, tag))
 
 
 def rule_of(rules: Mapping[type, T], cls: type, methods: str) -> T | None:
@@ -450,12 +484,6 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             }
             return MISSING if MISSING in items.values() else FrozenDict(items)
     elif isinstance(hint, type) or hint is Callable or origin is not None:  # only in specs that cannot be serialised
-        try:
-            hash(value)
-        except TypeError:
-            instead = "a tuple of numbers" if isinstance(value, np.ndarray | list) else "an immutable one"
-            problems.append(Problem(path, f"specs never change: expected {instead}, got a {type(value).__name__}"))
-            return MISSING
         return value
     problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}"))
     return MISSING
@@ -572,13 +600,17 @@ def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems:
     before = len(problems)
     known = fields(cls)
     names = [field.name for field in known]
+    for old, new in cls._renamed.items() if cls._renamed else ():
+        if old in node and new in node:
+            problems.append(Problem(f"{path}.{old}", f"is the earlier name of {new!r}, which is given too"))
+        node = {new if key == old else key: value for key, value in node.items()}
     for key in node:
         if key not in names and key != "type":
             allowed = f"it has {', '.join(names)}" if names else "it has no fields"
             near = did_you_mean(key, names) if len(problems) < HINTS else ""
             problems.append(Problem(f"{path}.{key}", f"unknown field of {stem(cls)!r}{near}; {allowed}"))
     values = {}
-    for name, hint, default, constraint in known:
+    for name, hint, default, constraint, *_ in known:
         if name in node:
             value = convert(hint, node[name], f"{path}.{name}", problems, decode=True)
             if value is not MISSING:

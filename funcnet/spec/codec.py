@@ -10,9 +10,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import types
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, overload
 
@@ -35,9 +36,12 @@ from funcnet.spec.base import (
 )
 from funcnet.spec.fields import NAMED, FrozenDict
 from funcnet.spec.kinds import KINDS, base_of
+from funcnet.version import __version__
 
-VERSION = 1
-MAX_BYTES = 2**20
+STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
+"""Step i turns a document of version i + 1 into one of version i + 2"""
+VERSION = 1 + len(STEPS)
+MAX_BYTES = 2**24
 ALONE = 'put a single spec under its kind: {"version": 1, "model": {…}}'
 MAX_BRACKETS = 4 * MAX_DEPTH  # nested JSON brackets, a few for each spec at most
 
@@ -56,7 +60,7 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
             root=cls.__name__,
         )
     node: dict[str, Any] = {"type": cls.tag} if tagged else {}
-    for name, hint, default, _ in fields(cls):
+    for name, hint, default, *_ in fields(cls):
         value = getattr(spec, name)
         if fill or default is attrs.NOTHING or exact(value) != exact(default):
             node[name] = encode_value(hint, value, fill)
@@ -100,6 +104,12 @@ def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
     if spec.kind == "experiment":
         return {"version": VERSION, **encode(spec, fill=fill, tagged=False)}
     return {"version": VERSION, KEYS.get(spec.kind, spec.kind): encode(spec, fill=fill)}
+
+
+def filed(spec: Spec) -> str:
+    """The JSON text of a spec for a file: every default written out, and the version of funcnet that wrote it."""
+    document = to_dict(spec, fill=True)
+    return layout({"version": document.pop("version"), "funcnet": __version__, **document}) + "\n"
 
 
 def to_json(spec: Spec) -> str:
@@ -180,9 +190,12 @@ def _decoded(document: str | Mapping[str, Any]) -> Spec:
     if version > VERSION:
         message = f"expected up to {VERSION}, which this funcnet reads, got {quote(version)}; upgrade funcnet"
         raise SpecError([Problem(".version", message)])
-    if not isinstance(document.get("$schema", ""), str):
-        raise SpecError([Problem(".$schema", f"expected a string, got {quote(document['$schema'])}")])
-    body = {key: value for key, value in document.items() if key not in ("$schema", "version")}
+    for key in ("$schema", "funcnet"):
+        if not isinstance(document.get(key, ""), str):
+            raise SpecError([Problem(f".{key}", f"expected a string, got {quote(document[key])}")])
+    for step in STEPS[version - 1 :]:
+        document = step(dict(document))
+    body = {key: value for key, value in document.items() if key not in ("$schema", "version", "funcnet")}
     if body.pop("type", "experiment") != "experiment":
         raise SpecError([Problem(".type", f"expected 'experiment' or nothing, got {quote(document['type'])}; {ALONE}")])
     kinds = {KEYS.get(kind, kind): kind for kind in KINDS}
@@ -195,9 +208,21 @@ def _decoded(document: str | Mapping[str, Any]) -> Spec:
     except RecursionError:
         raise SpecError([Problem("", f"specs are nested too deep; the limit is {MAX_DEPTH}")]) from None
     if problems:
-        raise SpecError(problems)
+        raise SpecError(_by_newer(document.get("funcnet", ""), problems))
     found: Spec = spec
     return found
+
+
+def _by_newer(writer: str, problems: list[Problem]) -> list[Problem]:
+    """The problems; if a newer funcnet wrote the document, it is the likely reason for what is unknown."""
+
+    def numbers(version: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", version)]
+
+    if numbers(writer) <= numbers(__version__):
+        return problems
+    reason = f"; written by a newer funcnet ({writer}), while this is {__version__}; upgrade funcnet"
+    return [Problem(path, said + reason * said.startswith("unknown ")) for path, said in problems]
 
 
 def _parse(text: str) -> Any:
@@ -258,14 +283,18 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
         problems.append(Problem("", f"the document has {nodes} objects; the limit is {MAX_NODES}"))
 
 
-def save_spec(spec: Spec, path: str | os.PathLike[str]) -> None:
-    """Write a spec's canonical JSON to a file, atomically.
+def save_spec(path: str | os.PathLike[str], spec: Spec) -> None:
+    """Write a spec as JSON to a file, atomically.
 
-    >>> fn.save_spec(fn.serial(fn.Dense(3)), "net.json")
+    Every default is written out, so the file means the same to a later funcnet with other defaults.
+
+    >>> fn.save_spec("net.json", fn.serial(fn.Dense(3)))
     >>> fn.load_spec("net.json") == fn.serial(fn.Dense(3))
     True
     """
-    write_bytes(Path(path), to_json(spec).encode())
+    if isinstance(path, Spec) and not isinstance(spec, Spec):
+        path, spec = spec, path  # the other way round, which means the same
+    write_bytes(Path(path), filed(spec).encode())
 
 
 def load_document(path: str | os.PathLike[str]) -> Any:

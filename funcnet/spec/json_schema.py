@@ -78,6 +78,7 @@ def json_schema() -> Schema:
     named = {base.kind for base, has_name in found if has_name}
     heads: Schema = {
         "$schema": {"description": "where this schema is, for the editor", "type": "string"},
+        "funcnet": {"description": "version of funcnet that wrote the file", "type": "string"},
         "version": {"description": "version of the format", "type": "integer", "minimum": 1, "maximum": VERSION},
         "type": {"const": "experiment"},
     }
@@ -202,7 +203,7 @@ def _class(cls: type[Spec], named: bool) -> Schema:
     properties: Schema = {"type": {"const": own_tag(cls)}}
     if named:
         properties["name"] = _reference("name")
-    for name, hint, default, constraint in fields(cls):
+    for name, hint, default, constraint, *_ in fields(cls):
         properties[name] = _value(hint, constraint.keywords if constraint else {}) | _default(hint, default)
     needed = [field.name for field in fields(cls) if field.default is attrs.NOTHING]
     return {

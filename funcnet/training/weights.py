@@ -12,7 +12,7 @@ from funcnet import tree
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.layers.base import Layer, Params, State
-from funcnet.spec.codec import from_json, to_json
+from funcnet.spec.codec import filed, from_json
 
 
 def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State) -> None:
@@ -27,7 +27,7 @@ def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State)
     >>> again == net
     True
     """
-    members: dict[str, Any] = {"spec": np.array(to_json(net))}
+    members: dict[str, Any] = {"spec": np.array(filed(net))}
     for kind, part in (("params", params), ("state", state)):
         members |= {f"{kind}/{path}": leaf for path, leaf in tree.flatten(part).items()}
     write_bytes(Path(path), npz_bytes(members))

@@ -53,7 +53,7 @@ def outcome(folder):
 def rounds(folder, count, seed):
     """Kill so many times; how many runs came to their end meanwhile, the last one of them undisturbed."""
     draw = random.Random(seed)
-    fn.save_spec(spec(), folder / "spec.json")
+    fn.save_spec(folder / "spec.json", spec())
     began = time.monotonic()
     command = [sys.executable, "-m", "funcnet", "train", "spec.json", "--resume", "--progress", "none", "--out"]
     env = os.environ | {"PYTHONPATH": str(TOP), "OPENBLAS_NUM_THREADS": "1"}

@@ -306,7 +306,7 @@ SPECS = {  # file name to content and the whole message
     "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' appears twice in one object"),
     "nan": ('{"seed": NaN}', "nan.json: NaN is not JSON; every number must be finite"),
     "brackets": ("[" * 100_000, "brackets.json: brackets are nested too deep; the limit is 256"),
-    "large": (" " * 2**20 + "{}", "large.json: the file has 1048578 bytes; the limit is 1048576"),
+    "large": (" " * 2**24 + "{}", "large.json: the file has 16777218 bytes; the limit is 16777216"),
     "newer": (
         small(version=2),
         "newer.json: $.version: expected up to 1, which this funcnet reads, got 2; upgrade funcnet",

@@ -219,7 +219,7 @@ def test_what_cannot_be_printed(make, message):
 
 def test_the_command(tmp_path, capsys):
     model = tmp_path / "model.json"
-    fn.save_spec(TEACHER, model)
+    fn.save_spec(model, TEACHER)
     assert main(["source", str(model), "--input", "20", "--batch", "4"]) == 0
     assert capsys.readouterr().out == fn.source(TEACHER, (20,), 4)
     assert main(["source", str(model)]) == 1

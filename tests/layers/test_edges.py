@@ -836,10 +836,10 @@ def test_composition_has_an_identity(net: fn.Layer, ctx: fn.Context) -> None:
     assert same(outcome(net, params, state, ctx), outcome(alone, params, state, ctx))
 
 
-def test_a_serial_with_names_of_its_own_stays_a_part() -> None:
+def test_a_serial_keeps_its_names() -> None:
     named = fn.serial(stem=A)
-    assert (named >> C).children == {"serial_0": named, "dense_0": C}
-    assert (C >> named).children == {"dense_0": C, "serial_0": named}
+    assert (named >> C).children == {"stem": A, "dense_0": C}
+    assert (C >> named).children == {"dense_0": C, "stem": A}
     assert fn.serial() >> A == fn.serial(A)
 
 

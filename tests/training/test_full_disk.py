@@ -29,7 +29,7 @@ except fn.CheckpointError as error:
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path):
     """A limit on the size of files stands for the disk: the history grows until a checkpoint no longer fits."""
     spec = experiment(log_every=1, epochs=40, checkpoint=fn.Checkpoint(every_steps=5))
-    fn.save_spec(spec, tmp_path / "spec.json")
+    fn.save_spec(tmp_path / "spec.json", spec)
     crashed(spec, tmp_path / "run", 11)
     size = checkpoint.listed(tmp_path / "run" / "checkpoints")[0].stat().st_size
     done = subprocess.run(

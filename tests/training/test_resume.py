@@ -397,7 +397,7 @@ def test_time_budget_counts_the_time_before():
 
 def slow(tmp_path, epochs=150):
     """A spec that trains for some seconds, as a file."""
-    fn.save_spec(experiment(epochs=epochs, checkpoint=fn.Checkpoint(every_steps=7)), tmp_path / "slow.json")
+    fn.save_spec(tmp_path / "slow.json", experiment(epochs=epochs, checkpoint=fn.Checkpoint(every_steps=7)))
     return [sys.executable, "-m", "funcnet", "train", "slow.json", "--out", "run", "--resume", "--progress", "none"]
 
 

@@ -160,8 +160,9 @@ def test_folder_has_exactly_these_files(done):
 def test_spec_json_has_every_default_filled_in(done):
     document = read_json(done[1] / "spec.json")
     assert fn.load_spec(done[1] / "spec.json") == SMALL
-    assert document == to_dict(SMALL, fill=True)
-    assert list(document) == ["version", "seed", "dtype", "data", "model", "loss", "metrics", "optimizer", "training"]
+    assert document == {**to_dict(SMALL, fill=True), "funcnet": fn.__version__}
+    assert list(document)[:2] == ["version", "funcnet"]
+    assert list(document)[2:] == ["seed", "dtype", "data", "model", "loss", "metrics", "optimizer", "training"]
     assert document["data"] == {
         "type": "iris",
         "split": {
