@@ -1,14 +1,17 @@
 """Trees: parameters as nested plain dicts of arrays, and the functions on them.
 
-Values (inputs, outputs, cotangents) nest in the same way and may also hold tuples; ``map`` and
-``leaves`` take both. A path joins the keys with ``/``: ``"head/dense_0/weight"``.
+Values (inputs, outputs, cotangents) nest in the same way and may also hold tuples. ``map``, ``leaves`` and the
+functions made of them take both, named tuples, and a TrainState, whose arrays are its leaves. A path joins the keys
+with ``/``: ``"head/dense_0/weight"``.
 """
 
 from __future__ import annotations
 
+import builtins
 import fnmatch
+import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,16 +24,55 @@ Tree = dict[str, Any]
 T = TypeVar("T")
 
 
-def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """Apply ``f`` leaf by leaf to trees of equal structure.
+def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Apply ``f`` leaf by leaf to trees of equal structure; ``is_leaf(node)`` says which other nodes are leaves.
 
     Raises   PathError naming the first path where a tree differs
     """
-    return _map(f, tree, rest, "")
+    return _map(f, tree, rest, "", is_leaf, False)
 
 
-def _map(f: Callable[..., Any], tree: Any, rest: tuple[Any, ...], path: str) -> Any:
-    if isinstance(tree, dict):
+def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """``map`` with the leaf's path as the first argument: ``f(path, leaf)``; the steps of tuples are numbers.
+
+    >>> fn.tree.map_with_path(lambda path, leaf: path, {"head": {"bias": 1, "weight": 2}})
+    {'head': {'bias': 'head/bias', 'weight': 'head/weight'}}
+    """
+    return _map(f, tree, rest, "", is_leaf, True)
+
+
+def _parts(node: Any) -> list[tuple[str, Any]] | None:
+    """The parts of a node by name; None for a leaf. Of a record, such as a TrainState, the parts with arrays."""
+    if isinstance(node, dict):
+        return list(node.items())
+    if isinstance(node, tuple):
+        return list(zip(getattr(node, "_fields", None) or [str(i) for i in range(len(node))], node, strict=True))
+    names = type(node).__dict__.get("__parts__")
+    if names is None:
+        return None
+    return [(name, getattr(node, name)) for name in names if isinstance(getattr(node, name), dict | tuple | np.ndarray)]
+
+
+def _with_parts(node: Any, parts: list[Any]) -> Any:
+    """A node of the same kind with other parts."""
+    if isinstance(node, dict):
+        return dict(zip(node, parts, strict=True))
+    if isinstance(node, tuple):
+        return type(node)(*parts) if hasattr(node, "_fields") else tuple(parts)
+    new = {name: part for (name, _), part in zip(_parts(node) or (), parts, strict=True)}
+    return type(node)(*(new.get(name, getattr(node, name)) for name in vars(type(node))["__parts__"]))
+
+
+def _map(
+    f: Callable[..., Any],
+    tree: Any,
+    rest: tuple[Any, ...],
+    path: str,
+    is_leaf: Callable[[Any], bool] | None,
+    with_path: bool,
+) -> Any:
+    leaf = is_leaf is not None and is_leaf(tree)
+    if isinstance(tree, dict) and not leaf:
         for other in rest:
             if not isinstance(other, dict) or other.keys() != tree.keys():
                 found = sorted(other) if isinstance(other, dict) else type(other).__name__
@@ -39,27 +81,102 @@ def _map(f: Callable[..., Any], tree: Any, rest: tuple[Any, ...], path: str) -> 
                     f"got {found}; give trees of equal structure"
                 )
         return {
-            name: _map(f, node, tuple(other[name] for other in rest), f"{path}/{name}" if path else name)
+            name: _map(
+                f, node, tuple(other[name] for other in rest), f"{path}/{name}" if path else name, is_leaf, with_path
+            )
             for name, node in tree.items()
         }
-    if isinstance(tree, tuple):
-        for other in rest:
-            if not isinstance(other, tuple) or len(other) != len(tree):
-                raise PathError(f"trees differ at {path or 'the root'!r}: expected a tuple of {len(tree)}")
-        return tuple(_map(f, node, tuple(other[i] for other in rest), path) for i, node in enumerate(tree))
+    parts = None if leaf or type(tree) is np.ndarray else _parts(tree)
+    if parts is not None:
+        others = [_parts(other) or [] for other in rest]
+        for other, found in zip(rest, others, strict=True):
+            if isinstance(tree, tuple) is not isinstance(other, tuple) or len(found) != len(parts):
+                kind = "tuple" if isinstance(tree, tuple) else type(tree).__name__
+                raise PathError(f"trees differ at {path or 'the root'!r}: expected a {kind} of {len(parts)}")
+        inner = [
+            _map(f, node, tuple(o[i][1] for o in others), f"{path}/{name}" if path else name, is_leaf, with_path)
+            for i, (name, node) in enumerate(parts)
+        ]
+        return _with_parts(tree, inner)
     for other in rest:
-        if isinstance(other, dict | tuple):
+        if isinstance(other, dict | tuple) and not (is_leaf is not None and is_leaf(other)):
             raise PathError(f"trees differ at {path or 'the root'!r}: expected a leaf, got a {type(other).__name__}")
-    return f(tree, *rest)
+    return f(path, tree, *rest) if with_path else f(tree, *rest)
 
 
-def leaves(tree: Any) -> list[Any]:
+def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
     """The leaves of a tree or value, in order, without absent ones (``None``)."""
+    if is_leaf is not None and is_leaf(tree):
+        return [tree]
     if isinstance(tree, dict):
-        return [leaf for node in tree.values() for leaf in leaves(node)]
-    if isinstance(tree, tuple):
-        return [leaf for node in tree for leaf in leaves(node)]
-    return [] if tree is None else [tree]
+        return [leaf for node in tree.values() for leaf in leaves(node, is_leaf)]
+    if tree is None or type(tree) is np.ndarray:
+        return [] if tree is None else [tree]
+    parts = _parts(tree)
+    return [tree] if parts is None else [leaf for _, node in parts for leaf in leaves(node, is_leaf)]
+
+
+def reduce(f: Callable[[Any, Any], Any], tree: Any, initial: Any) -> Any:
+    """``f(… f(f(initial, first), second) …, last)`` over the leaves in order.
+
+    >>> fn.tree.reduce(lambda total, leaf: total + leaf.size, {"a": np.zeros(3), "b": np.ones((2, 2))}, 0)
+    7
+    """
+    return functools.reduce(f, leaves(tree), initial)
+
+
+def all(tree: Any) -> bool:
+    """Whether every leaf is true, each entry of an array."""
+    return builtins.all(bool(np.all(leaf)) for leaf in leaves(tree))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two trees have the same structure, and leaves of the same shapes, dtypes and values; NaN equals NaN."""
+    try:
+        return all(map(_same, a, b))
+    except PathError:
+        return False
+
+
+def _same(a: Any, b: Any) -> bool:
+    if not isinstance(a, np.ndarray | np.generic) or not isinstance(b, np.ndarray | np.generic):
+        return bool(type(a) is type(b) and a == b)
+    return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+
+
+def norm(tree: Any) -> Any:
+    """The Euclidean norm of all leaves as one vector.
+
+    >>> float(fn.tree.norm({"a": np.array([3.0]), "b": np.array([[4.0]])}))
+    5.0
+    """
+    largest = reduce(lambda most, leaf: np.maximum(most, np.max(np.abs(leaf), initial=0.0)), tree, 0.0)
+    scale = np.where((largest > 0.0) & np.isfinite(largest), largest, 1.0)  # so that squares do not overflow
+    return scale * np.sqrt(reduce(lambda total, leaf: total + np.sum((leaf / scale) ** 2), tree, 0.0))
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """One tree whose leaves are the leaves of all trees, stacked on a leading axis.
+
+    Raises   PathError for trees of different structure
+    """
+    return map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def unstack(tree: Any) -> list[Any]:
+    """The trees whose ``stack`` this is."""
+    count = len(leaves(tree)[0])
+    return [map(lambda leaf: leaf[i], tree) for i in range(count)]
+
+
+def transpose(trees: Any) -> Any:
+    """A dict or tuple of trees of equal structure as one tree of dicts or tuples.
+
+    >>> fn.tree.transpose({"mean": {"w": 1}, "std": {"w": 2}})
+    {'w': {'mean': 1, 'std': 2}}
+    """
+    first, *others = [part for _, part in _parts(trees) or ()]
+    return map(lambda *leaves: _with_parts(trees, list(leaves)), first, *others)
 
 
 def leaves_of(tree: Any, kind: type[T]) -> list[T]:
@@ -69,25 +186,25 @@ def leaves_of(tree: Any, kind: type[T]) -> list[T]:
     return [leaf for node in tree.values() for leaf in leaves_of(node, kind)]
 
 
-def _walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _walk(tree: Tree, prefix: str, keep_empty: bool) -> Iterator[tuple[str, Any]]:
     for name, node in tree.items():
-        if isinstance(node, dict):
-            yield from _walk(node, f"{prefix}{name}/")
+        if isinstance(node, dict) and (node or not keep_empty):
+            yield from _walk(node, f"{prefix}{name}/", keep_empty)
         else:
             yield prefix + name, node
 
 
-def flatten(tree: Tree) -> dict[str, Any]:
-    """``{"path/to/leaf": array}``, in the tree's own order.
+def flatten(tree: Tree, keep_empty: bool = False) -> dict[str, Any]:
+    """``{"path/to/leaf": array}``, in the tree's own order; with ``keep_empty`` an empty dict is a leaf too.
 
     >>> list(fn.tree.flatten({"body": {"weight": np.zeros(2)}, "head": np.ones(1)}))
     ['body/weight', 'head']
     """
-    return dict(_walk(tree))
+    return dict(_walk(tree, "", keep_empty))
 
 
 def unflatten(flat: Mapping[str, Any]) -> Tree:
-    """The nested tree of a flat one: the inverse of ``flatten``.
+    """The nested tree of a flat one: the inverse of ``flatten``, with ``keep_empty`` also of trees with empty dicts.
 
     Raises   PathError if one path runs through the leaf of another
     """
@@ -113,10 +230,15 @@ class Ravel(NamedTuple):
 
 
 def ravel(tree: Tree) -> Ravel:
-    """All leaves as one vector, ordered by path, so that the order of dict entries does not matter."""
+    """All leaves as one vector, ordered by path, so that the order of dict entries does not matter.
+
+    ``unravel`` gives leaves of the vector's dtype; of a tree with several dtypes, each leaf has its own.
+    """
     flat = flatten(tree)
     paths = sorted(flat)
     shapes = [np.shape(flat[path]) for path in paths]
+    dtypes = [getattr(flat[path], "dtype", None) for path in paths]
+    mixed = len(set(dtypes)) > 1
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
     vector = np.concatenate([np.ravel(flat[path]) for path in paths]) if paths else np.zeros(0)
 
@@ -129,6 +251,8 @@ def ravel(tree: Tree) -> Ravel:
             path: vector[start:end].reshape(shape)
             for path, shape, start, end in zip(paths, shapes, starts, ends, strict=True)
         }
+        if mixed:
+            parts = {path: parts[path].astype(dtype) for path, dtype in zip(paths, dtypes, strict=True)}
         return unflatten({path: parts[path] for path in flat})
 
     return Ravel(vector, unravel)
@@ -182,7 +306,7 @@ class At(NamedTuple):
         return flat[self.paths[0]] if len(self.paths) == 1 else unflatten({path: flat[path] for path in self.paths})
 
     def set(self, value: Any) -> Tree:
-        """A new tree with ``value`` at every matching path; its shape must be the leaf's."""
+        """A new tree with ``value`` at every matching path, broadcast to the leaf's shape."""
         return self.apply(lambda leaf: _like(value, leaf))
 
     def apply(self, f: Callable[[Any], Any]) -> Tree:
@@ -192,10 +316,13 @@ class At(NamedTuple):
 
 
 def _like(value: Any, leaf: Any) -> Any:
-    new = np.asarray(value, dtype=np.asarray(leaf).dtype)
-    if new.shape != np.shape(leaf):
-        raise PathError(f"expected a value of shape {np.shape(leaf)}, got {new.shape}")
-    return new
+    new = value if hasattr(value, "astype") else np.asarray(value)
+    try:
+        new = np.broadcast_to(new, np.shape(leaf))
+    except ValueError:
+        raise PathError(f"expected a value of shape {np.shape(leaf)}, got {np.shape(value)}") from None
+    dtype = getattr(leaf, "dtype", None)
+    return new.astype(np.asarray(leaf).dtype if dtype is None else dtype)
 
 
 def at(tree: Tree, pattern: str) -> At:

@@ -1,6 +1,7 @@
 """Trees: structure, order, globs, and the whole text of every error."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -282,7 +283,7 @@ def test_at_applies_a_function():
     assert same(changed, expected)
 
 
-@pytest.mark.parametrize("value", [0.0, [1.0], np.zeros((2, 1)), np.zeros(4)])
+@pytest.mark.parametrize("value", [[1.0, 2.0], np.zeros((2, 1)), np.zeros((1, 3)), np.zeros(4)])
 def test_a_value_of_another_shape_is_refused(value):
     assert message(lambda: tree.at(params(), "stem/bias").set(value)) == (
         f"expected a value of shape (3,), got {np.shape(value)}"
@@ -343,3 +344,126 @@ def test_trees_work_on_the_params_of_a_network():
     made, _ = net.init(fn.Key(0), (4,))
     assert list(tree.flatten(made)) == ["dense_0/weight", "dense_0/bias", "head/dense_0/weight", "head/dense_0/bias"]
     assert same(tree.ravel(made).unravel(tree.ravel(made).vector), made)
+
+
+def test_a_value_is_broadcast_to_the_leaf():
+    changed = tree.at(params(), "*/bias").set(0.0)
+    assert [leaf.tolist() for leaf in tree.leaves(tree.select(changed, "*/bias"))] == [[0.0, 0.0, 0.0], [0.0]]
+    assert tree.at(params(), "body/dense_0/weight").set([1]).__class__ is dict
+    assert tree.at(params(), "stem/weight").set([1, 2, 3])["stem"]["weight"].tolist() == [[1, 2, 3], [1, 2, 3]]
+    new = tree.at(params(), "stem/bias").set(np.float32(1.0))["stem"]["bias"]
+    assert (new.dtype, new.flags.writeable) == (np.float64, True)
+
+
+# ----- what other libraries' trees have ----------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+def test_named_tuples_stay_what_they_are():
+    value = {"a": Pair(np.array(1.0), (np.array(2.0), None))}
+    doubled = tree.map(lambda leaf: None if leaf is None else 2 * leaf, value)
+    assert type(doubled["a"]) is Pair
+    assert (doubled["a"].first, doubled["a"].second[0]) == (2.0, 4.0)
+    assert tree.map_with_path(lambda path, leaf: path, value) == {"a": Pair("a/first", ("a/second/0", "a/second/1"))}
+
+
+def test_is_leaf():
+    value = {"a": (1, 2), "b": {"c": (3, 4)}}
+    pair = lambda node: isinstance(node, tuple)  # noqa: E731
+    assert tree.map(sum, value, is_leaf=pair) == {"a": 3, "b": {"c": 7}}
+    assert tree.map(lambda a, b: (a, b), value, value, is_leaf=pair)["a"] == ((1, 2), (1, 2))
+    assert tree.leaves(value, is_leaf=pair) == [(1, 2), (3, 4)]
+    assert tree.map_with_path(lambda path, leaf: path, value, is_leaf=pair) == {"a": "a", "b": {"c": "b/c"}}
+
+
+def test_empty_dicts_survive_where_they_are_asked_for():
+    value = {"a": {}, "b": {"c": {}, "d": np.array(1.0)}}
+    assert list(tree.flatten(value)) == ["b/d"]
+    assert list(tree.flatten(value, keep_empty=True)) == ["a", "b/c", "b/d"]
+    assert same(tree.unflatten(tree.flatten(value, keep_empty=True)), value)
+
+
+def test_unravel_keeps_several_dtypes():
+    value = {"n": np.array([1, 2]), "w": np.array([0.5], np.float32), "b": np.array([True])}
+    vector, unravel = tree.ravel(value)
+    assert vector.dtype == np.float64
+    assert same(unravel(vector), value)
+    one = {"w": np.array([0.5], np.float32)}
+    assert tree.ravel(one).unravel(np.array([0.25]))["w"].dtype == np.float64  # such as a vector of SciPy's
+
+
+def test_reduce_all_norm():
+    value = {"a": np.array([3.0, 0.0]), "b": (np.array([[4.0]]), None)}
+    assert tree.reduce(lambda total, leaf: total + leaf.sum(), value, 1.0) == 8.0
+    assert tree.norm(value) == 5.0
+    assert tree.norm(tree.map(lambda leaf: None if leaf is None else leaf * 1e200, value)) == pytest.approx(5e200)
+    assert tree.norm({}) == tree.norm({"a": np.zeros(3)}) == 0.0
+    assert np.isnan(tree.norm({"a": np.array([np.nan])}))
+    assert np.isinf(tree.norm({"a": np.array([np.inf, 1.0])}))
+    assert not tree.all(value)
+    assert tree.all({"a": np.array([True]), "b": 1})
+    assert tree.all({})
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"a": np.array([1.0, np.nan]), "b": (np.array(2),)}, True),
+        ({"b": (np.array(2),), "a": np.array([1.0, np.nan])}, True),
+        ({"a": np.array([1.0, np.nan], np.float32), "b": (np.array(2),)}, False),
+        ({"a": np.array([1.0, 0.0]), "b": (np.array(2),)}, False),
+        ({"a": np.array([[1.0, np.nan]]), "b": (np.array(2),)}, False),
+        ({"a": np.array([1.0, np.nan]), "b": np.array([2])}, False),
+        ({"a": np.array([1.0, np.nan])}, False),
+        (3, False),
+    ],
+)
+def test_equal(other, expected):
+    assert tree.equal({"a": np.array([1.0, np.nan]), "b": (np.array(2),)}, other) is expected
+
+
+def test_stack_and_transpose_have_inverses():
+    trees = [{"a": np.arange(3.0) + i, "b": (np.array(i),)} for i in range(4)]
+    stacked = tree.stack(trees)
+    assert stacked["a"].shape == (4, 3)
+    assert all(same(one, other) for one, other in zip(tree.unstack(stacked), trees, strict=True))
+    by_name = {"mean": trees[0], "std": trees[1]}
+    turned = tree.transpose(by_name)
+    assert list(turned["a"]) == ["mean", "std"]
+    assert same(tree.transpose(tuple(trees))["a"], tuple(one["a"] for one in trees))
+    back = tree.map(lambda leaf: leaf["std"], turned, is_leaf=lambda node: isinstance(node, dict) and "std" in node)
+    assert same(back, trees[1])
+
+
+def test_a_train_state_is_a_tree_and_compares_by_value():
+    net, opt = fn.serial(fn.Dense(3), fn.BatchNorm()), fn.optim.Adam(0.1)
+    ts, again = (fn.train_state(net, opt, fn.Key(0), (2,)) for _ in range(2))
+    assert ts == again
+    assert ts != fn.train_state(net, opt, fn.Key(1), (2,))
+    assert ts != fn.TrainState(ts.params, ts.state, ts.opt_state, ts.key, 1)
+    assert ts != fn.TrainState(tree.map(np.float64, ts.params), ts.state, ts.opt_state, ts.key)
+    assert ts != 3
+    wide = tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype.kind == "f" else leaf, ts)
+    assert {leaf.dtype for leaf in tree.leaves(wide)} == {np.dtype(np.float64), np.dtype(np.int64)}
+    assert (wide.key, wide.step) == (ts.key, ts.step)
+    assert len(tree.leaves(ts)) == len(tree.leaves((ts.params, ts.state, ts.opt_state)))
+    assert tree.equal(tree.map(lambda a, b: a - b, ts, again), tree.zeros_like(ts))
+
+
+def test_a_tree_is_one_of_other_libraries_too():
+    """Plain dicts need no registration there."""
+    found = []
+    for name, flat in (("jax", "tree_util"), ("optree", ""), ("torch", "utils._pytree")):
+        try:
+            library = __import__(f"{name}.{flat}".rstrip("."), fromlist=["tree_map"])
+        except ImportError:
+            continue
+        doubled = library.tree_map(lambda leaf: 2 * leaf, params())
+        assert tree.equal(doubled, tree.map(lambda leaf: 2 * leaf, params()))
+        found.append(name)
+    if not found:
+        pytest.skip("none of jax, optree and torch is installed; they are extras of the benchmarks")

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from attrs import field
 
 from funcnet import tree
-from funcnet.combinators.repeat import stack
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.key import Key
 from funcnet.layers.base import (
@@ -59,7 +58,7 @@ class Ensemble(Wrapper):
         self.out_shape(in_shape)
         check_total(self.leaves(in_shape))
         each = [init_child("", self.layer, key.fold("member", m), in_shape, dtype) for m in range(self.members)]
-        params, state = (stack([one[i] for one in each]) for i in (0, 1))
+        params, state = (tree.stack([one[i] for one in each]) for i in (0, 1))
         return params, state
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
@@ -75,7 +74,7 @@ class Ensemble(Wrapper):
                 for m in range(self.members)
             ]
             y = tree.map(lambda *parts: np.stack(parts, axis=1), *(one[0] for one in each))
-            return y, stack([one[1] for one in each]), (tuple(one[2] for one in each), False)
+            return y, tree.stack([one[1] for one in each]), (tuple(one[2] for one in each), False)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         residuals, vectorized = residuals
@@ -90,7 +89,7 @@ class Ensemble(Wrapper):
         dx = each[0][1]
         for _, more in each[1:]:
             dx = tree.add(dx, more)
-        return stack([one[0] for one in each]), dx
+        return tree.stack([one[0] for one in each]), dx
 
     def joined(self, y: Value) -> Value:
         """Outputs with the axis of members after the batch axis."""

@@ -57,7 +57,7 @@ class Repeat(Wrapper):
         self.out_shape(in_shape)
         check_total(self.leaves(in_shape))
         copies = [init_child("", self.layer, key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
-        params, state = (stack([copy[i] for copy in copies]) for i in (0, 1))
+        params, state = (tree.stack([copy[i] for copy in copies]) for i in (0, 1))
         return params, state
 
     def copy_of(self, part: dict[str, Any], i: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Repeat(Wrapper):
             x, moving, residual = apply_child("", self.layer, self.copy_of(params, i), before, x, own)
             states.append(moving)
             residuals.append(residual)
-        return x, moving if self.shared else stack(states), tuple(residuals)
+        return x, moving if self.shared else tree.stack(states), tuple(residuals)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         gradients: list[Params] = []
@@ -81,14 +81,8 @@ class Repeat(Wrapper):
             dparams, dy = vjp_child("", self.layer, self.copy_of(params, i), residuals[i], dy)
             gradients.insert(0, dparams)
         if not self.shared:
-            return stack(gradients), dy
+            return tree.stack(gradients), dy
         total = gradients[0]
         for more in gradients[1:]:
             total = tree.map(np.add, total, more)
         return total, dy
-
-
-def stack(trees: list[dict[str, Any]]) -> dict[str, Any]:
-    """One tree whose leaves are the leaves of all trees, stacked on a leading axis."""
-    stacked: dict[str, Any] = tree.map(lambda *leaves: np.stack(leaves), *trees)
-    return stacked

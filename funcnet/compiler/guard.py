@@ -12,7 +12,6 @@ from funcnet.compiler.foreign import is_trusted
 from funcnet.compiler.record import is_input
 from funcnet.compiler.tracer import CONSTANTS
 from funcnet.key import Key
-from funcnet.layers.base import Context
 
 MISS: Any = object()
 """A missing argument, or the result of a plan that does not fit"""
@@ -58,7 +57,7 @@ class Guard:
 
     def __init__(self, exact: bool = False) -> None:
         self.exact = exact  # user code may depend on the order of a dict, or on two arguments being the same array
-        self.names: dict[str, Any] = {"ndarray": np.ndarray, "Context": Context, "MISSING": MISS}
+        self.names: dict[str, Any] = {"ndarray": np.ndarray, "MISSING": MISS}
         self.same: tuple[int, ...] = ()
 
     def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -94,10 +93,11 @@ class Guard:
         """Add the lines that check an expression against a value."""
         here = f"v{len(body)}"
         inner = structure.parts(value)
-        if type(value) is Context:
+        if inner is not None and not isinstance(value, dict | tuple | list):
             body.append(f"{here} = {text}")
-            body.append(f"if type({here}) is not Context or {here}.train is not {value.train}: return None")
-            self.look(value.key, f"{here}.key", body, flat)
+            body.append(f"if type({here}) is not {self.constant(type(value))}: return None")
+            for step, part in inner:
+                self.look(part, f"{here}.{step}", body, flat)
         elif inner is not None:
             kind = self.constant(type(value))
             body.append(f"{here} = {text}")

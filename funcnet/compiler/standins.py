@@ -27,7 +27,7 @@ ADVICE = {
     "number": "compute it by fn.ops.scalar(function, number)",
     "write": "make a new one, such as np.where(mask, a, b)",
     "update": "make a new one: x = x + y",
-    "table": "for a table use fn.ops.take(table, indices)",
+    "table": "for a table use fn.ops.take(table, indices), for a list of arrays np.stack(arrays)",
 }
 BASICS = frozenset(dir(type("Empty", (), {}))) - {
     "__eq__",

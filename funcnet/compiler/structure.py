@@ -1,12 +1,13 @@
-"""Walks over arguments and results: dicts, tuples, lists and contexts are containers, any other value is a leaf."""
+"""Walks over arguments and results: dicts, tuples, lists and records are containers, any other value is a leaf.
+
+A record is an object of a class that names its parts in ``__parts__``, such as Context and TrainState.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
-
-from funcnet.layers.base import Context
 
 Step = Any
 """The key, index or field that leads to a part"""
@@ -21,9 +22,8 @@ def parts(value: Any) -> list[tuple[Step, Any]] | None:
         return list(enumerate(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return list(zip(value._fields, value, strict=True))
-    if kind is Context:
-        return [("train", value.train), ("key", value.key)]
-    return None
+    names = vars(kind).get("__parts__")
+    return None if names is None else [(name, getattr(value, name)) for name in names]
 
 
 def with_parts(value: Any, new: list[Any]) -> Any:

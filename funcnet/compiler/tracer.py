@@ -304,18 +304,27 @@ def may_be_constant(value: Any) -> bool:
 CONSTANTS = (type(None), bool, str, bytes, complex, np.dtype, type, Spec, np.ufunc, np.generic)
 
 
+LIBRARY = str(Path(__file__).parents[1]) + os.sep
+RECORDER = str(Path(__file__).with_name("record.py"))
+
+
 def line_at_fault() -> str:
-    """``file:line `the line's text` `` of the innermost frame of user code or of a layer."""
+    """``file:line `the line's text` `` of the innermost frame of user code, else of the library's own."""
     frame: Any = sys._getframe(1)
+    found = "the function"
     libraries = (np.__file__, attr.__file__, __file__)
     passed = (*(str(Path(file).parent) + os.sep for file in libraries), ops.__file__, "<attrs", "<frozen")
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(passed):
+        if name == RECORDER and frame.f_code.co_name == "record":  # further out is the caller of the compiled function
+            break
+        if not name.startswith(passed) and (found == "the function" or not name.startswith(LIBRARY)):
             summary = traceback.extract_stack(frame, limit=1)[-1]
-            return f"{Path(name).name}:{summary.lineno} `{summary.line}`" if summary.line else f"{name}"
+            found = f"{Path(name).name}:{summary.lineno} `{summary.line}`" if summary.line else f"{name}"
+            if not name.startswith(LIBRARY):
+                break
         frame = frame.f_back
-    return "the function"
+    return found
 
 
 current: ContextVar[Tracer | None] = ContextVar("tracer", default=None)

@@ -69,6 +69,8 @@ class Context:
     True
     """
 
+    __parts__ = ("train", "key")
+
     train: bool = False
     key: Key | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,14 +57,16 @@ def _of_rows(net: Layer, params: Params, state: State, x: Value) -> Array:
     y, _, residuals = apply_child("", net, params, state, tree.map(lambda a: Members(a[:, None]), x), EVAL)
     shape, dtype = _one_output(y).shape[1:], y.dtype
     units = int(np.prod(shape))
-    matrix = np.zeros((rows, units, tree.ravel(params).vector.size), dtype)
+    by_output = []
     for k in range(units):
         dy = np.zeros((rows, 1, units), dtype)
         dy[:, 0, k] = 1.0
         dparams, _ = vjp_child("", net, params, residuals, Members(dy.reshape(rows, 1, *shape)))
-        for columns, leaf in _columns(params, dparams):
-            matrix[:, k, columns] = spread(leaf, rows).reshape(rows, columns.stop - columns.start)
-    return matrix.reshape(rows * units, matrix.shape[2])
+        flat = tree.flatten(dparams)
+        parts = [spread(flat[path], rows).reshape(rows, np.size(p)) for path, p in sorted(tree.flatten(params).items())]
+        by_output.append(np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0), dtype))
+    width = sum(np.size(leaf) for leaf in tree.leaves(params))
+    return np.stack(by_output, axis=1).reshape(rows * units, width) if units else np.zeros((0, width), dtype)
 
 
 def _of_one(net: Layer, params: Params, state: State, x: Value) -> Array:
@@ -78,14 +80,6 @@ def _one_output(y: Any) -> Any:
     if isinstance(y, tuple | dict):
         raise ShapeError(f"expected a network of one output, got the shapes {shape_of(y)}; join them with Concat()")
     return y
-
-
-def _columns(params: Params, dparams: Params) -> Iterator[tuple[slice, Any]]:
-    """Each leaf of the gradients with its columns, in the order of ``tree.ravel``."""
-    flat, begin = tree.flatten(dparams), 0
-    for path, leaf in sorted(tree.flatten(params).items()):
-        yield slice(begin, begin + np.size(leaf)), flat[path]
-        begin += np.size(leaf)
 
 
 class LeastSquares(NamedTuple):

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.compiler.function import Compiled
 from funcnet.compiler.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
@@ -50,13 +50,26 @@ from funcnet.training.programs import (
 
 @attrs.frozen(eq=False)
 class TrainState:
-    """The whole state of a training run at one moment; ``step`` counts the updates made."""
+    """The whole state of a training run at one moment; ``step`` counts the updates made.
+
+    It is a tree, whose leaves are the arrays: ``fn.tree.map(f, ts)`` keeps key and step. Two are equal if all their
+    parts are.
+    """
+
+    __parts__ = ("params", "state", "opt_state", "key", "step")
 
     params: Params
     state: State
     opt_state: OptState
     key: Key
     step: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TrainState):
+            return NotImplemented
+        return self.key == other.key and self.step == other.step and tree.equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 # ----- forward, backward -----------------------------------------------------------------------------------
@@ -258,7 +271,12 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
             if result is MISS:
                 result = (run or plain)(*args, *fitted(net, ts.params, ts.state, x, y, weight))
             value, params, state, opt_state, probes = result
-            if not math.isfinite(sum(probes, value)):
+            total = sum(probes, value)
+            if ops.recorder(total) is not None:  # called inside a function that is recorded
+                ops.check(
+                    np.isfinite(total), lambda: not_finite(0, "a loss or gradient", "a step of a larger function")
+                )
+            elif not math.isfinite(total):
                 check(ts, (x, y, weight), value, params, state)
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 

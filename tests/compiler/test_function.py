@@ -78,7 +78,7 @@ WHEN = "while it is recorded, when arrays have no values yet"
 VALUE = f"branches on the value of an array, or turns it into a Python number {WHEN}; {INSTEAD}"
 NEEDS = (
     f"needs the values of an array (to index a table, in np.asarray or in a function outside NumPy) {WHEN}; "
-    "for a table use fn.ops.take(table, indices)"
+    "for a table use fn.ops.take(table, indices), for a list of arrays np.stack(arrays)"
 )
 REFUSED = {
     branch: ("return x if x.sum() > 0 else -x", VALUE),

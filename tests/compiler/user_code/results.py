@@ -28,6 +28,7 @@ recorded(
     result_number=lambda x: 3.5,
     result_empty=lambda x: ({}, [], ()),
     result_list_of_rows=lambda x: [row * 2 for row in x],
+    result_train_state=lambda x: fn.TrainState({"w": x * 2}, {}, {}, fn.Key(0), 0),
 )
 either(
     X,
@@ -60,7 +61,6 @@ falls_back(
     result_iterator=lambda x: iter([x * 2]),
     result_proxy=lambda x: types.MappingProxyType({"a": x * 2}),
     result_method=lambda x: (x * 2).sum,
-    result_train_state=lambda x: fn.TrainState({"w": x * 2}, {}, {}, fn.Key(0), 0),
 )
 
 
