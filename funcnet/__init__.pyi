@@ -187,6 +187,7 @@ from funcnet.training.probabilities import predict_label as predict_label, predi
 from funcnet.training.step import (
     TrainState as TrainState,
     predict as predict,
+    swap as swap,
     train_state as train_state,
     train_step as train_step,
     value_and_grad as value_and_grad,

@@ -1,7 +1,8 @@
 """The base of update rules, pairs of pure functions ``init(params)`` and ``update(grads, opt_state, params)``.
 
 ``opt_state`` is a nested plain dict of arrays. Updates are added to the params. Every hyperparameter is a
-number or a schedule, evaluated at the number of updates so far, ``opt_state["step"]``.
+number or a schedule, evaluated at the number of updates so far, ``opt_state["step"]``. A state that ``fn.swap`` made in
+the middle of a training has ``start`` beside it, the number of updates before it, from which averages count.
 """
 
 from __future__ import annotations
@@ -84,15 +85,52 @@ def count(opt_state: OptState) -> int:
     return step
 
 
+def age(opt_state: OptState) -> int:
+    """The number of updates that this state has seen, by which averages that began at 0 are corrected."""
+    started = ops.number(opt_state["start"]) if "start" in opt_state else 0
+    return count(opt_state) - started
+
+
 def now(opt_state: OptState, *numbers: Number) -> tuple[Any, ...]:
-    """The number of updates made so far, and the values of some hyperparameters there."""
+    """The state's age, and the values of some hyperparameters at the number of updates made so far."""
     step = count(opt_state)
-    return step, *(value_at(number, step) for number in numbers)
+    return age(opt_state), *(value_at(number, step) for number in numbers)
 
 
 def after(opt_state: OptState, **parts: Any) -> OptState:
     """The state after one more update: the new count, and the other parts."""
-    return {"step": ops.array(opt_state["step"] + 1), **parts}
+    started = {"start": opt_state["start"]} if "start" in opt_state else {}
+    return {"step": ops.array(opt_state["step"] + 1), **started, **parts}
+
+
+def started_at(opt_state: OptState, step: int) -> OptState:
+    """A new state as that of an optimizer that takes over after ``step`` updates."""
+    moved = {name: started_at(part, step) if isinstance(part, dict) else part for name, part in opt_state.items()}
+    clock: Any = moved.get("step")
+    if step and isinstance(clock, np.ndarray) and clock.shape == () and clock.dtype == np.int64:
+        moved |= {"step": np.asarray(step, np.int64), "start": np.asarray(step, np.int64)}
+    return moved
+
+
+def misfits(opt: Optimizer, params: Params, opt_state: Any) -> list[str]:
+    """The differences of an optimizer's state from the state that ``init`` gives for such params."""
+    if not isinstance(opt_state, dict):
+        return [f"expected a dict of arrays, got a {type(opt_state).__name__}"]
+    like = tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), params)
+    expected, given = tree.flatten(opt.init(like)), tree.flatten(opt_state)
+    found = []
+    for path, leaf in expected.items():
+        wanted = f"{np.shape(leaf)} {leaf.dtype}" if hasattr(leaf, "dtype") else f"a {type(leaf).__name__}"
+        if path not in given:
+            found.append(f"{path}: expected {wanted}, got none")
+        elif not hasattr(leaf, "dtype"):
+            continue  # a user's rule that keeps plain numbers
+        elif not hasattr(given[path], "dtype"):
+            found.append(f"{path}: expected {wanted}, got a {type(given[path]).__name__}")
+        elif (np.shape(given[path]), given[path].dtype) != (np.shape(leaf), leaf.dtype):
+            found.append(f"{path}: expected {wanted}, got {np.shape(given[path])} {given[path].dtype}")
+    known = {path.removesuffix("step") + "start" for path in expected if path.rpartition("/")[2] == "step"}
+    return found + [f"{path}: expected no such part" for path in given if path not in expected and path not in known]
 
 
 def zeros_for(params: Params, *names: str) -> OptState:

@@ -26,7 +26,7 @@ from funcnet.signatures import check_signatures
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
 from funcnet.training.callbacks import Callback, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
-from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
+from funcnet.training.step import TrainState, check_opt_state, train_state, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -288,15 +288,7 @@ def _start(
     if not isinstance(start, TrainState):
         dtype = (None if start is None else dtype_of(start)) or np.dtype(np.float32)
         return train_state(net, optimizer, key, in_shape, dtype, params=start)
-    expected, given = (
-        {path: np.shape(leaf) for path, leaf in tree.flatten(opt_state).items()}
-        for opt_state in (optimizer.init(start.params), start.opt_state)
-    )
-    if expected != given:
-        raise FuncnetError(
-            f"expected a start with the state of this optimizer, {sorted(expected)}, got {sorted(given)}; "
-            "continue with the same optimizer, or start from params: start=train_state.params"
-        )
+    check_opt_state(optimizer, start.params, start.opt_state)
     return start
 
 

@@ -36,7 +36,7 @@ from funcnet.inputs import (
 from funcnet.key import Array, Key
 from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
 from funcnet.losses.base import Loss
-from funcnet.optim.base import Optimizer, OptState
+from funcnet.optim.base import Optimizer, OptState, misfits, started_at
 from funcnet.shapes import Output, Shape, Value
 from funcnet.signatures import check_signatures, kinds
 from funcnet.training.programs import (
@@ -229,6 +229,51 @@ Batch = tuple[Any, ...]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, float]]]
 
 
+def swap(train_state: TrainState, opt: Optimizer, keep_step: bool = True) -> TrainState:
+    """The state to continue with under another optimizer, whose ``opt_state`` begins anew.
+
+    Schedules and the count of steps go on; with ``keep_step=False`` they begin again. Averages are corrected for their
+    start at 0 either way.
+
+    >>> net, loss = fn.Dense(1), fn.losses.MeanSquaredError()
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> sgd, adam = fn.optim.SGD(0.1), fn.optim.Adam(0.01)
+    >>> ts, _ = fn.train_step(net, loss, sgd)(fn.train_state(net, sgd, fn.Key(0), (2,)), (x, y))
+    >>> ts, _ = fn.train_step(net, loss, adam)(fn.swap(ts, adam), (x, y))
+    >>> ts.step, int(ts.opt_state["step"])
+    (2, 2)
+    """
+    instance(train_state, TrainState, "a train state", "fn.train_state(net, opt, key, in_shape)")
+    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    check_signatures(opt)
+    opt_state, step = opt.init(train_state.params), 0
+    if keep_step:
+        opt_state, step = started_at(opt_state, train_state.step), train_state.step
+    return TrainState(train_state.params, train_state.state, opt_state, train_state.key, step)
+
+
+def check_opt_state(opt: Optimizer, params: Params, opt_state: OptState) -> None:
+    """Refuse a state that is not this optimizer's.
+
+    Raises   ShapeError naming every part that does not fit
+    """
+    problems = misfits(opt, params, opt_state)
+    if problems:
+        raise ShapeError(
+            f"opt_state is not a state of {type(opt).__name__} for these params:\n  "
+            + "\n  ".join(problems)
+            + "\ncontinue with the optimizer that made it, or take over with fn.swap(train_state, opt)"
+        )
+
+
+def forms(opt_state: Any) -> tuple[Any, ...]:
+    """Paths, shapes and dtypes of a state, to recognise one that was checked; anything else by its type."""
+    if not isinstance(opt_state, dict):
+        return (type(opt_state),)
+    flat = tree.flatten(opt_state).items()
+    return tuple((path, np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for path, leaf in flat)
+
+
 def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compile: bool = True) -> Step:
     """``step(train_state, (x, y[, weight])) -> (train_state, {"loss": …})``, a pure function.
 
@@ -262,6 +307,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
         )
     plain = training_step(net, loss, opt, shards)
     run = compiled_step(net, loss, opt, shards) if compile else None
+    checked: set[Any] = set()
 
     def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
@@ -269,7 +315,12 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
             args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
             result = MISS if run is None else run.quickly(*args, x, y, weight)
             if result is MISS:
-                result = (run or plain)(*args, *fitted(net, ts.params, ts.state, x, y, weight))
+                batch = fitted(net, ts.params, ts.state, x, y, weight)
+                form = signature(ts.params) + forms(ts.opt_state)
+                if form not in checked:
+                    check_opt_state(opt, ts.params, ts.opt_state)
+                    checked.add(form)
+                result = (run or plain)(*args, *batch)
             value, params, state, opt_state, probes = result
             total = sum(probes, value)
             if ops.recorder(total) is not None:  # called inside a function that is recorded

@@ -12,7 +12,7 @@ from funcnet import ops, tree
 from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, after, count, first_step, now, updated
+from funcnet.optim.base import Optimizer, OptState, Update, after, age, first_step, now, updated
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Chain, Transform, place_of
 from funcnet.spec.base import register
@@ -50,7 +50,7 @@ class Averaging(Transform):
         return {"step": first_step(), "average": copy(params)}
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
-        step = count(opt_state)
+        step = age(opt_state)
         weight = self.weight(step)
         average = tree.map(lambda a, p, u: toward(a, p + u, weight, step), opt_state["average"], params, grads)
         return grads, after(opt_state, average=average)

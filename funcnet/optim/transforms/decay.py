@@ -96,7 +96,8 @@ class AddNoise(Transform):
     seed: int = field(default=0, validator=non_negative)
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
-        step, eta, gamma = now(opt_state, self.eta, self.gamma)
+        _, eta, gamma = now(opt_state, self.eta, self.gamma)
+        step = count(opt_state)
         sigma = ops.scalar(deviation, eta, gamma, step)
         key = ops.fold(Key(self.seed), "noise", step)
         noisy = {
