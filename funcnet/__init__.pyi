@@ -21,6 +21,7 @@ from funcnet.combinators.branch import (
 from funcnet.combinators.capture import Capture as Capture
 from funcnet.combinators.ensemble import Ensemble as Ensemble
 from funcnet.combinators.frozen import Frozen as Frozen
+from funcnet.combinators.functions import combinator as combinator
 from funcnet.combinators.graph import Graph as Graph
 from funcnet.combinators.on_sequence import OnSequence as OnSequence
 from funcnet.combinators.remat import Remat as Remat
@@ -85,12 +86,18 @@ from funcnet.layers.attention import (
 )
 from funcnet.layers.base import (
     EVAL as EVAL,
+    Combinator as Combinator,
     Context as Context,
     Layer as Layer,
     Leaf as Leaf,
     Triple as Triple,
+    apply_child as apply_child,
+    init_child as init_child,
     layer as layer,
     listen as listen,
+    nest as nest,
+    out_shape_child as out_shape_child,
+    vjp_child as vjp_child,
 )
 from funcnet.layers.convolution import (
     Conv1D as Conv1D,
@@ -149,6 +156,7 @@ from funcnet.layers.shape import (
     Permute as Permute,
     Reshape as Reshape,
 )
+from funcnet.losses.functions import loss as loss
 from funcnet.networks.blocks import (
     conv_block as conv_block,
     resnet_block as resnet_block,

@@ -64,7 +64,7 @@ def check_functions(cls: type[Spec], functions: Mapping[str, Any]) -> None:
         expected = _as_function(inspect.signature(getattr(cls, name)))
         if not callable(function):
             wrong.append(f"expected {name}{_text(expected)}, got {function!r:.60}")
-        elif not _accepts(function, _counts(expected)):
+        elif not accepts(function, _counts(expected)):
             wrong.append(f"expected {name}{_text(expected)}, got {_name(function)}{_text(inspect.signature(function))}")
     if wrong:
         raise FuncnetError(_listed(wrong))
@@ -102,7 +102,7 @@ def _problems(cls: Any) -> tuple[tuple[str, str], ...]:
             counts = _counts(expected)
             if isinstance(own, staticmethod):
                 counts = {n - 1 for n in counts}
-            if not _accepts(given, counts):
+            if not accepts(given, counts):
                 found.append((name, f"{text} {name}{_text(inspect.signature(given))}"))
     return tuple(found)
 
@@ -118,7 +118,8 @@ def _counts(expected: inspect.Signature) -> set[int]:
     return {sum(one.default is one.empty for one in given), len(given)}
 
 
-def _accepts(function: Callable[..., Any], counts: set[int]) -> bool:
+def accepts(function: Callable[..., Any], counts: set[int]) -> bool:
+    """Whether a function can be called with each of these numbers of arguments."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # a C function without a signature

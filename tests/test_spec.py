@@ -787,7 +787,7 @@ def test_three_bare_functions_compose_and_refuse_to_serialise():
     )
     net = double >> fn.Relu()
     assert fn.predict(net, {}, {}, np.array([[-1.0, 3.0]])).tolist() == [[0.0, 6.0]]
-    text = "FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
+    text = "is made of bare functions, which JSON cannot hold; write a class with @fn.register('your.tag')"
     assert message(lambda: fn.to_json(double)) == f"FunctionLayer: {text}"
     assert message(lambda: fn.to_json(net)) == f"FunctionLayer: {text}"
     assert message(lambda: fn.spec_hash(net)) == f"FunctionLayer: {text}"

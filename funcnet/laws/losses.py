@@ -31,12 +31,13 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
     target = frozen_copy(target)
     weight = frozen_copy(0.5 + key.fold("weight").uniform((rows_of(prediction),)))
     with guarded(loss):
-        for name, each in (("no weight", None), ("a weight", weight)):
+        for name, each in (("no weight", None), ("a weight", weight))[: 2 if loss.weighted else 1]:
             check_value(loss, prediction, target, each)
             check_adjoint(loss, prediction, target, each, key, name)
             check_parts(loss, prediction, target, each)
             check_precision(loss, prediction, target, each)
-        check_weights(loss, prediction, target)
+        if loss.weighted:
+            check_weights(loss, prediction, target)
     if own_tag(type(loss)) is not None:
         expect(from_json(to_json(loss)) == loss, "a registered spec round-trips through JSON", loss)
 

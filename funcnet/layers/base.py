@@ -384,6 +384,7 @@ class FunctionLayer(Layer):
     apply_function: Callable[..., Any]
     vjp_function: Callable[..., Any]
     out_shape_function: Callable[..., Any]
+    in_kinds_function: Callable[..., Any] | None = None
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         def described(kind: Literal["param", "state"], values: Any) -> dict[str, Any]:
@@ -398,6 +399,9 @@ class FunctionLayer(Layer):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return self.out_shape_function(in_shape)
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        return super().in_kinds(in_shape) if self.in_kinds_function is None else self.in_kinds_function(in_shape)
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         made: tuple[Params, State] = returned(self, "init", self.init_function(key, in_shape, dtype))
@@ -417,11 +421,13 @@ def layer(
     apply: Callable[..., tuple[Value, State, Any]],
     vjp: Callable[..., tuple[Params, Value]],
     out_shape: Callable[[Shape], Shape],
+    in_kinds: Callable[[Shape], Any] | None = None,
 ) -> Layer:
     """Three bare functions as a layer. It composes like any other, but cannot be saved as JSON.
 
     ``init(key, in_shape, dtype) -> (params, state)``, ``apply(params, state, x, ctx) -> (y, state,
     residuals)``, ``vjp(params, residuals, dy) -> (dparams, dx)``, ``out_shape(in_shape) -> shape``.
+    ``in_kinds(in_shape)`` says which inputs are not floats: "i" for integers, "b" for booleans.
     Raises   FuncnetError for functions with other parameters
 
     >>> double = fn.layer(
@@ -433,5 +439,6 @@ def layer(
     >>> fn.predict(double, {}, {}, np.ones((1, 2))).tolist()
     [[2.0, 2.0]]
     """
-    check_functions(Layer, {"init": init, "apply": apply, "vjp": vjp, "out_shape": out_shape})
-    return FunctionLayer(init, apply, vjp, out_shape)
+    functions = {"init": init, "apply": apply, "vjp": vjp, "out_shape": out_shape}
+    check_functions(Layer, functions if in_kinds is None else functions | {"in_kinds": in_kinds})
+    return FunctionLayer(init, apply, vjp, out_shape, in_kinds)

@@ -28,6 +28,8 @@ class Loss(Spec):
     kind: ClassVar[str] = "loss"
     additive: ClassVar[bool] = True
     """Whether the losses of a batch's parts, with the batch's divisor, add up to the batch's loss."""
+    weighted: ClassVar[bool] = True
+    """Whether it takes a weight for each sample"""
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
 

@@ -9,6 +9,7 @@ from funcnet.optim.adam import (
     RAdam as RAdam,
 )
 from funcnet.optim.base import Optimizer as Optimizer, apply_updates as apply_updates
+from funcnet.optim.functions import rule as rule, schedule as schedule
 from funcnet.optim.hyperparameters import current as current
 from funcnet.optim.joined_schedules import (
     Joined as Joined,

@@ -55,10 +55,12 @@ def encode(spec: Spec, *, fill: bool = False, tagged: bool = True) -> dict[str, 
     """
     cls = type(spec)
     if own_tag(cls) is None:
-        raise SpecError(
-            [Problem("", f"{cls.__name__} has no tag, so it cannot be written; give it one: @fn.register('your.tag')")],
-            root=cls.__name__,
-        )
+        values = [getattr(spec, field.name) for field in fields(cls)]
+        bare = any(callable(value) and not isinstance(value, Spec) for value in values)
+        message = f"{cls.__name__} has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
+        if bare:
+            message = "is made of bare functions, which JSON cannot hold; write a class with @fn.register('your.tag')"
+        raise SpecError([Problem("", message)], root=cls.__name__)
     node: dict[str, Any] = {"type": cls.tag} if tagged else {}
     for name, hint, default, *_ in fields(cls):
         value = getattr(spec, name)

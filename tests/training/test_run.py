@@ -523,7 +523,7 @@ def test_save_of_bare_functions_is_refused(tmp_path):
     with pytest.raises(fn.SpecError) as error:
         fn.save(tmp_path / "net.npz", bare(), {}, {})
     assert str(error.value) == (
-        "FunctionLayer: FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
+        "FunctionLayer: is made of bare functions, which JSON cannot hold; write a class with @fn.register('your.tag')"
     )
     assert files(tmp_path) == []
 
@@ -976,7 +976,7 @@ def test_a_model_that_no_file_can_hold_is_refused_before_training(tmp_path, no_t
     with pytest.raises(fn.SpecError) as error:
         fn.run(change(SMALL, model=fn.serial(bare(), fn.Dense(3))), tmp_path / "out")
     assert str(error.value) == (
-        "FunctionLayer: FunctionLayer has no tag, so it cannot be written; give it one: @fn.register('your.tag')"
+        "FunctionLayer: is made of bare functions, which JSON cannot hold; write a class with @fn.register('your.tag')"
     )
     assert files(tmp_path) == []
 
