@@ -13,7 +13,7 @@ from funcnet.lazy import public
 
 ROOT = Path(funcnet.__file__).parent
 ROOMS = """
-version errors lazy key tree files
+version errors lazy key tree files read_only
 vmap ops
 spec signatures shapes initializers
 layers combinators

@@ -40,6 +40,7 @@ from funcnet.files import write_bytes
 from funcnet.inputs import mismatches, numeric
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
+from funcnet.read_only import read_only
 from funcnet.shapes import Output, Shape
 from funcnet.spec.codec import filed, load_spec
 from funcnet.training.callbacks import Row
@@ -62,10 +63,10 @@ class Run:
     """The result of a run: the final state, the history, and ``{"train": {…}, "validation": {…}, "test": {…}}``."""
 
     train_state: TrainState
-    history: list[Row]
-    metrics: Scores
+    history: list[Row] = attrs.field(converter=read_only)
+    metrics: Scores = attrs.field(converter=read_only)
     experiment: Experiment
-    preprocess: dict[str, Any]
+    preprocess: dict[str, Any] = attrs.field(converter=read_only)
     params: Params
     """The params that were evaluated and saved: those of the final state, or the optimizer's average of them"""
     stopped: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import (
     Annotated,
@@ -65,8 +66,17 @@ fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1, minimum
 class FrozenDict(Mapping[str, T], Generic[T]):
     """An immutable, hashable mapping."""
 
+    __slots__ = ("_items",)
+    _items: Mapping[str, T]
+
     def __init__(self, items: Mapping[str, T]) -> None:
-        self._items = dict(items)
+        object.__setattr__(self, "_items", types.MappingProxyType(dict(items)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a FrozenDict cannot be changed, got {name} = {value!r:.60}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self._items),)
 
     def __getitem__(self, name: str) -> T:
         return self._items[name]
@@ -81,7 +91,7 @@ class FrozenDict(Mapping[str, T], Generic[T]):
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        return repr(self._items)
+        return repr(dict(self._items))
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))

@@ -170,7 +170,8 @@ class EarlyStopping(Callback):
     def final(self, state: Any, ts: TrainState) -> TrainState:
         if "params" not in state:
             return ts
-        return TrainState(state["params"], state["state"], state["opt_state"], ts.key, ts.step)
+        kept: TrainState = TrainState(state["params"], state["state"], state["opt_state"], ts.key, ts.step)
+        return tree.map(np.array, kept)  # what was kept is read-only
 
 
 @register("target_reached")

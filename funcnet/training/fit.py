@@ -21,6 +21,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.optim.hyperparameters import learning_rate
 from funcnet.optim.schedules import bind, too_short
+from funcnet.read_only import read_only
 from funcnet.shapes import Shape, shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
@@ -185,8 +186,8 @@ class _Record:
             self.total,
             ts.step / self.per_epoch,
             loss,
-            ts,
-            row,
+            tree.map(read_only, ts),
+            read_only(row),
             seconds,
             partial(self.gradients, before, batch),
             partial(self.snapshot, ts, seconds),
@@ -224,7 +225,7 @@ class _Record:
 
     def fit(self, ts: TrainState) -> Fit:
         """The result."""
-        return Fit(final_state(self.callbacks, self.states, ts), self.history, self.stopped)
+        return Fit(final_state(self.callbacks, self.states, ts), read_only(self.history), self.stopped)
 
 
 def _check_arguments(

@@ -19,6 +19,7 @@ from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.sgd import SGD
+from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
@@ -116,9 +117,9 @@ def minimize(
         raise FuncnetError(f"{chosen} has no option {names}; see scipy.optimize.show_options('minimize')") from None
     except Exception as error:
         what = "not finite" if isinstance(error, NonFiniteError) else "an error"
-        error.fit = Fit(problem.final(), problem.history, what)  # type: ignore[attr-defined]
+        error.fit = Fit(problem.final(), read_only(problem.history), what)  # type: ignore[attr-defined]
         raise
-    return Fit(problem.final(), problem.history, stopped)
+    return Fit(problem.final(), read_only(problem.history), stopped)
 
 
 def _method(name: str) -> str:
@@ -235,7 +236,15 @@ class _Problem:
         parts = self.data, self.validation
         row |= scores(self.net, self.loss, self.metrics, self.ts.params, self.ts.state, *parts)
         self.history.append(row)
-        event = Event(step, max(step, self.most or 0), float(step), value, self.ts, row, row["seconds"])
+        event = Event(
+            step,
+            max(step, self.most or 0),
+            float(step),
+            value,
+            tree.map(read_only, self.ts),
+            read_only(row),
+            row["seconds"],
+        )
         enough = None
         for i, callback in enumerate(self.callbacks):
             self.states[i], stop = callback.update(self.states[i], event)
