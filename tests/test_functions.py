@@ -1,5 +1,8 @@
 """Bare functions as layers, combinators, losses, optimizers and schedules: they compose, compile and train."""
 
+import importlib.util
+import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, tree
+from tests.cli import ROOT, environment
 
 X, Y = fn.Key(0).normal((32, 4), np.float32), fn.Key(1).normal((32, 2), np.float32)
 NET = fn.serial(fn.Dense(8), fn.Tanh(), fn.Dense(2))
@@ -102,27 +106,37 @@ def test_a_pair_is_saved_and_goes_on(tmp_path):
     assert again.train_state == whole.train_state
 
 
-@pytest.mark.filterwarnings("ignore::funcnet.errors.CompileWarning")  # JAX's functions are not NumPy's
-def test_a_rule_of_optax_agrees_with_ours():
-    optax = pytest.importorskip("optax", reason="an extra of the benchmarks")
-    for theirs, ours in (
-        (optim.rule(*optax.adam(1e-2)), optim.Adam(1e-2)),
-        (optim.rule(optax.sgd(0.1, momentum=0.9)), optim.SGD(0.1, momentum=0.9)),
-        (optim.rule(optax.adamw(1e-2, weight_decay=0.1)), optim.AdamW(1e-2, weight_decay=0.1)),
-    ):
-        a, b = trained(NET, MSE, theirs)[0].params, trained(NET, MSE, ours)[0].params
-        for path, leaf in tree.flatten(a).items():
-            np.testing.assert_allclose(leaf, tree.flatten(b)[path], rtol=2e-5, atol=2e-6)
+OPTAX = """
+import warnings
+import numpy as np, optax, funcnet as fn
+from funcnet import optim, tree
+from tests.test_functions import MSE, NET, trained
+
+warnings.simplefilter("ignore", fn.errors.CompileWarning)  # JAX's functions are not NumPy's
+for theirs, ours in (
+    (optim.rule(*optax.adam(1e-2)), optim.Adam(1e-2)),
+    (optim.rule(optax.sgd(0.1, momentum=0.9)), optim.SGD(0.1, momentum=0.9)),
+    (optim.rule(optax.adamw(1e-2, weight_decay=0.1)), optim.AdamW(1e-2, weight_decay=0.1)),
+):
+    a, b = trained(NET, MSE, theirs)[0].params, trained(NET, MSE, ours)[0].params
+    for path, leaf in tree.flatten(a).items():
+        np.testing.assert_allclose(leaf, tree.flatten(b)[path], rtol=2e-5, atol=2e-6)
+
+opt = optim.SGD(0.1, momentum=0.9)  # and ours inside theirs
+chained = optax.chain(optax.GradientTransformation(opt.init, opt.update), optax.scale(0.5))
+params = NET.init(fn.Key(0), (4,))[0]
+updates, _ = chained.update(tree.map(np.ones_like, params), chained.init(params), params)
+np.testing.assert_allclose(updates["dense_0"]["bias"], -0.05, rtol=1e-6)
+"""
 
 
-def test_our_rules_work_inside_optax():
-    optax = pytest.importorskip("optax", reason="an extra of the benchmarks")
-    opt = optim.SGD(0.1, momentum=0.9)
-    chained = optax.chain(optax.GradientTransformation(opt.init, opt.update), optax.scale(0.5))
-    params = NET.init(fn.Key(0), (4,))[0]
-    grads = tree.map(np.ones_like, params)
-    updates, _ = chained.update(grads, chained.init(params), params)
-    np.testing.assert_allclose(updates["dense_0"]["bias"], -0.05, rtol=1e-6)
+@pytest.mark.skipif(importlib.util.find_spec("optax") is None, reason="optax is an extra of the benchmarks")
+def test_rules_of_optax_agree_with_ours():
+    """In a process, since JAX's threads do not go with the forks of other tests."""
+    done = subprocess.run(
+        [sys.executable, "-c", OPTAX], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

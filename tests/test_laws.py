@@ -1864,3 +1864,22 @@ def test_a_class_or_a_name_is_no_spec(check: Any, message: str) -> None:
     with pytest.raises(fn.FuncnetError) as caught:
         check()
     assert str(caught.value) == message
+
+
+# ----- no right layer is accused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("in_shape", [(1,), (2,), (4,), (3, 2), (2, 2, 1)])
+def test_dropout_of_any_rate_and_size_is_coupled(rate: float, in_shape: tuple[int, ...]) -> None:
+    """With few entries two masks are often alike, which is no fault of the layer."""
+    for layer in (fn.Dropout(rate), fn.serial(fn.Dense(2), fn.Dropout(rate)), fn.GaussianNoise(rate)):
+        fn.check_layer(layer, in_shape, batch_coupled=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_floats_of_any_width_are_taken(name: str) -> None:
+    row = LAYERS[name]
+    x = row.input(fn.Key(9), 4, np.float64) if given(row) is None else given(row)
+    x = tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, x)
+    fn.check_layer(row.layer, row.in_shape, x=x, batch_coupled=row.coupled)

@@ -41,9 +41,9 @@ DIRECTIONS = 3
 def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled: bool = False) -> None:
     """Run every law on a layer, in training and evaluation mode.
 
-    ``x`` is the batch for the checks, with at least two rows (float64, or integers if the layer takes them);
-    random normal by default. ``batch_coupled`` declares that in training rows depend on one another or on
-    their place in the batch, as with batch statistics and noise; this is checked too.
+    ``x`` is the batch for the checks, with at least two rows, random normal by default; its floats are taken as
+    float64. ``batch_coupled`` declares that in training rows depend on one another or on their place in the batch, as
+    with batch statistics and noise; this is checked too.
     Raises   LawError naming the broken law and, if any, the leaf
 
     >>> fn.check_layer(fn.serial(fn.Dense(3), fn.Tanh()), (4,))
@@ -53,7 +53,10 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
     check_signatures(layer)
     reach("", layer, "out_shape", in_shape)
     key = Key(0).fold("laws")
-    x = frozen_copy(random_input(layer, in_shape, key.fold("x")) if x is None else x)
+    x = random_input(layer, in_shape, key.fold("x")) if x is None else x
+    x = frozen_copy(
+        tree.map(lambda leaf: np.asarray(leaf, np.float64 if np.asarray(leaf).dtype.kind == "f" else None), x)
+    )
     contexts = {"eval": EVAL, "train": Context(True, key.fold("draws"))}
     params, state = (frozen_copy(part) for part in layer.init(key.fold("init"), in_shape, np.float64))
     params = frozen_copy(moved(params, random_like(params, key.fold("shake")), 0.1))  # so that no bias is exactly 0
@@ -274,6 +277,28 @@ def _reversed(array: Array) -> Array:
 
 def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key, *, coupled: bool) -> None:
     """Rows are independent, so halves of a batch give the results of the whole; if ``coupled``, they must not."""
+    if not coupled:
+        hint = "if batch statistics or noise are intended, pass batch_coupled=True" if ctx.train else ""
+        split, whole = _halves(layer, params, state, x, ctx, key)
+        expect(same(split, whole, 1e-9), "splitting a batch changes nothing", layer, hint)
+        return
+    draws = [ctx, *(Context(True, ctx.key.fold("again", i)) for i in range(TRIES) if ctx.key is not None)]
+    changes = any(not same(*_halves(layer, params, state, x, each, key), 1e-9) for each in draws)
+    changes = changes or _draws(layer, params, state, x)  # all masks of few entries may be alike
+    expect(changes, "batch_coupled: splitting a training batch changes it", layer)
+    y = _forward(layer, params, state, x, ctx)[0]
+    backwards = _forward(layer, params, state, tree.map(lambda a: a[::-1], x), ctx)[0]
+    if ctx.key is not None and not same(tree.map(lambda a: a[::-1], backwards), y, 1e-9):
+        others = (_forward(layer, params, state, x, each)[0] for each in draws[1:])
+        expect(any(not same(other, y) for other in others), "noise depends on the key", layer)
+
+
+TRIES = 24
+"""Keys that are tried before two draws count as always alike"""
+
+
+def _halves(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> tuple[Value, Value]:
+    """Output, gradients and cotangent of two halves of a batch together, and those of the whole."""
     y, _, residuals = _forward(layer, params, state, x, ctx)
     dy = random_like(y, key)
     dparams, dx = _backward(layer, params, residuals, dy)
@@ -287,16 +312,16 @@ def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Contex
     def joined(i: int) -> Value:
         return tree.map(lambda a, b: None if a is None else np.concatenate([a, b]), outs[0][i], outs[1][i])
 
-    split = (joined(0), tree.map(np.add, outs[0][1], outs[1][1]), joined(2))
-    if coupled:
-        expect(not same(split, (y, dparams, dx), 1e-9), "batch_coupled: splitting a training batch changes it", layer)
-        backwards = _forward(layer, params, state, tree.map(lambda a: a[::-1], x), ctx)[0]
-        if ctx.key is not None and not same(tree.map(lambda a: a[::-1], backwards), y, 1e-9):
-            other = _forward(layer, params, state, x, Context(True, ctx.key.fold("other")))[0]
-            expect(not same(other, y), "noise depends on the key", layer)
-    else:
-        hint = "if batch statistics or noise are intended, pass batch_coupled=True" if ctx.train else ""
-        expect(same(split, (y, dparams, dx), 1e-9), "splitting a batch changes nothing", layer, hint)
+    return (joined(0), tree.map(np.add, outs[0][1], outs[1][1]), joined(2)), (y, dparams, dx)
+
+
+def _draws(layer: Layer, params: Params, state: State, x: Value) -> bool:
+    """Whether a layer draws random numbers in training."""
+    try:
+        _forward(layer, params, state, x, Context(True))
+    except KeyRequired:
+        return True
+    return False
 
 
 class _Turning:
