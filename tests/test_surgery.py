@@ -226,3 +226,90 @@ def test_the_command(tmp_path, capsys):
     assert '"changes": []' in capsys.readouterr().out
     assert main(["diff", a, str(tmp_path / "c.json")]) == 1
     assert "c.json" in capsys.readouterr().err
+
+
+# ----- which layer is which after an edit --------------------------------------------------------------------------
+
+D, R = fn.Dense, fn.Relu
+FIVE = fn.serial(D(8), R(), D(6), R(), D(3))
+NAMED = fn.serial(D(8), R(), head=D(3))
+EDITS = {
+    "appended": (NAMED, NAMED >> fn.Softmax(), {}, ["dense_0", "head"]),
+    "put first": (
+        FIVE,
+        fn.serial(D(4), *[layer for _, layer in FIVE.layers]),
+        {"dense_1": "dense_0", "dense_2": "dense_1", "dense_3": "dense_2"},
+        ["dense_1", "dense_2", "dense_3"],
+    ),
+    "put between": (
+        FIVE,
+        fn.serial(D(8), R(), D(7), R(), D(6), R(), D(3)),
+        {"dense_2": "dense_1", "dense_3": "dense_2"},
+        ["dense_0", "dense_3"],
+    ),
+    "taken out": (FIVE, fn.serial(D(8), R(), D(3)), {"dense_1": "dense_2"}, ["dense_0"]),
+    "another activation": (
+        FIVE,
+        fn.serial(D(8), fn.Tanh(), D(6), R(), D(3)),
+        {},
+        ["dense_0", "dense_1", "dense_2"],
+    ),
+    "another width": (FIVE, fn.serial(D(9), R(), D(6), R(), D(3)), {}, ["dense_2"]),
+    "nested": (
+        NAMED,
+        fn.serial(NAMED, fn.Softmax()),
+        {"serial_0/dense_0": "dense_0", "serial_0/head": "head"},
+        ["serial_0/dense_0", "serial_0/head"],
+    ),
+    "unnested": (
+        fn.serial(NAMED, fn.Softmax()),
+        NAMED,
+        {"dense_0": "serial_0/dense_0", "head": "serial_0/head"},
+        ["dense_0", "head"],
+    ),
+    "wrapped": (NAMED, fn.Residual(NAMED, projection=D(3)), {}, ["dense_0", "head"]),
+    "in a part": (
+        fn.serial(body=fn.serial(D(8), R()), head=D(3)),
+        fn.serial(body=fn.serial(fn.BatchNorm(), D(8), R()), head=D(3)),
+        {},
+        ["body/dense_0", "head"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_diff_and_transfer_say_what_moved_and_take_it(name):
+    old, new, moved, survive = EDITS[name]
+    found = fn.diff(old, new, (4,))
+    expected = {f"{path}/{leaf}": f"{was}/{leaf}" for path, was in moved.items() for leaf in ("weight", "bias")}
+    assert found.moved == expected
+    assert [path for path in found.survive if path.endswith("weight")] == [f"{path}/weight" for path in survive]
+    source, target = old.init(fn.Key(0), (4,))[0], new.init(fn.Key(1), (4,))[0]
+    done = fn.transfer(source, target, nets=(old, new))
+    assert {path: was for path, was in done.taken.items() if path != was} == {
+        path: was for path, was in expected.items() if path in found.survive
+    }
+    flat, given = fn.tree.flatten(done.values), fn.tree.flatten(source)
+    for path in found.survive:
+        np.testing.assert_array_equal(flat[path], given[expected.get(path, path)])
+    assert set(done.taken) == set(found.survive)
+    assert set(done.reshaped) == set(found.reshaped)
+    assert set(done.missing) == set(found.appear)
+
+
+def test_an_edit_back_and_forth_gives_the_params_back():
+    longer = fn.serial(fn.LayerNorm(), *[layer for _, layer in FIVE.layers])
+    params = FIVE.init(fn.Key(0), (4,))[0]
+    there = fn.transfer(params, longer.init(fn.Key(1), (4,))[0], nets=(FIVE, longer)).values
+    back = fn.transfer(there, FIVE.init(fn.Key(2), (4,))[0], nets=(longer, FIVE)).values
+    assert fn.tree.equal(back, params)
+
+
+def test_chain_is_associative():
+    a, b, c = fn.optim.ClipByGlobalNorm(1.0), fn.optim.L2(0.1), fn.optim.Adam(0.01)
+    chain = fn.optim.chain
+    assert chain(a, chain(b, c)) == chain(chain(a, b), c) == chain(a, b, c)
+    assert chain(chain(a, b, c)) == chain(a, b, c)
+    named = chain(a, last=c)
+    assert list(chain(b, named).children) == ["l2_0", "clip_by_global_norm_0", "last"]
+    assert list(chain(b, inner=chain(a, c)).children) == ["l2_0", "inner"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from funcnet import tree
+from funcnet.combinators.serial import Serial
 from funcnet.errors import PathError
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params
-from funcnet.networks.surgery import is_named
+from funcnet.networks.surgery import is_named, join_path
 from funcnet.shapes import Shape
-from funcnet.spec.base import Spec, fields, own_tag
+from funcnet.spec.base import Spec, automatic_names, fields, own_tag
 from funcnet.spec.fields import FrozenDict
 
 
@@ -39,8 +41,16 @@ class Transfer(NamedTuple):
         return "\n".join(lines)
 
 
-def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = None) -> Transfer:
+def transfer(
+    source: Params,
+    target: Params,
+    paths: Mapping[str, str] | None = None,
+    nets: tuple[Layer, Layer] | None = None,
+) -> Transfer:
     """The target's params, or state, with every leaf of equal path and shape taken from a source.
+
+    With ``nets``, the source's network and the target's, leaves of the same layer are taken also where an edit moved
+    it to another path, as ``diff`` tells.
 
     ``paths`` maps globs of the target's paths to the source's, with one ``*`` in each: ``{"encoder/*": "body/*"}``;
     the first that matches counts, and a path without a match is the same in both. The arguments are not changed; the
@@ -56,9 +66,11 @@ def transfer(source: Params, target: Params, paths: Mapping[str, str] | None = N
     for pattern in paths or {}:
         if not any(_renamed(path, {pattern: ""}) is not path for path in wanted):
             raise tree.unmatched(pattern, wanted)
+    before = {} if nets is None else origins(*nets, wanted)
     values, taken, reshaped, missing = {}, {}, {}, []
     for path, leaf in wanted.items():
         old = _renamed(path, paths or {})
+        old = before.get(path, old) if old == path else old
         leaf = np.asarray(leaf)
         values[path] = leaf.copy()
         if old not in given:
@@ -102,10 +114,12 @@ class Difference(NamedTuple):
 
     changes: list[Change]
     survive: list[str]
-    """Paths of params with equal shapes in both"""
+    """Paths, in the second network, of params that the first has with the same shape"""
     reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     appear: dict[str, tuple[int, ...]]
     vanish: dict[str, tuple[int, ...]]
+    moved: dict[str, str] = {}
+    """{path in the second network: path in the first} of params of the same layer at another path"""
 
     def __bool__(self) -> bool:
         return bool(self.changes)
@@ -117,6 +131,7 @@ class Difference(NamedTuple):
         count = len(self.survive) + len(self.reshaped) + len(self.vanish)
         if count or self.appear:
             lines.append(f"params: {len(self.survive)} of {count} survive")
+            lines += [f"> {path}: from {old}" for path, old in self.moved.items()]
             lines += [f"~ {path}: {old} -> {new}" for path, (old, new) in self.reshaped.items()]
             lines += [f"+ {path}: {shape}" for path, shape in self.appear.items()]
             lines += [f"- {path}: {shape}" for path, shape in self.vanish.items()]
@@ -152,13 +167,101 @@ def diff(a: Spec, b: Spec, in_shape: Shape = None) -> Difference:
         {path: leaf.shape for path, leaf in tree.flatten(net.leaves(in_shape)).items() if leaf.kind == "param"}
         for net in (a, b)
     )
+    before = origins(a, b, new)
+    kept = {path: before[path] for path in new if before[path] in old}
     return Difference(
         changes,
-        [path for path in old if new.get(path) == old[path]],
-        {path: (old[path], new[path]) for path in old if path in new and new[path] != old[path]},
-        {path: shape for path, shape in new.items() if path not in old},
-        {path: shape for path, shape in old.items() if path not in new},
+        [path for path, was in kept.items() if old[was] == new[path]],
+        {path: (old[was], new[path]) for path, was in kept.items() if old[was] != new[path]},
+        {path: shape for path, shape in new.items() if path not in kept},
+        {path: shape for path, shape in old.items() if path not in kept.values()},
+        {path: was for path, was in kept.items() if was != path},
     )
+
+
+# ----- which layer is which ------------------------------------------------------------------------------------
+
+
+def origins(a: Layer, b: Layer, paths: Iterable[str]) -> dict[str, str]:
+    """The paths in ``a`` of params of ``b``: those of the same layer, or else the same path.
+
+    A path that belongs to another layer in ``a`` becomes one that ``a`` does not have.
+    """
+    layers = dict(_aligned(a, b, "", ""))
+    claimed, every = set(layers.values()), set(_layers(b, ""))
+    found = {}
+    for path in paths:
+        owner, leaf = path.rpartition("/")[::2]
+        while owner and owner not in every:
+            above, _, name = owner.rpartition("/")
+            owner, leaf = above, f"{name}/{leaf}"
+        if owner in layers:
+            found[path] = join_path(layers[owner], leaf)
+        else:
+            found[path] = f"{path} of another layer" if owner in claimed else path
+    return found
+
+
+def _layers(layer: Layer, path: str) -> Iterator[str]:
+    yield path
+    for name, child in layer.children.items():
+        yield from _layers(child, join_path(path, name))
+
+
+def _aligned(a: Layer, b: Layer, old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Pairs of paths of layers, in ``b`` and in ``a``, that are the same layer."""
+    yield new, old
+    for name, child in b.children.items():
+        if child == a:  # a became a part of b
+            yield from _aligned(a, child, old, join_path(new, name))
+            return
+    for name, child in a.children.items():
+        if child == b:
+            yield from _aligned(child, b, join_path(old, name), new)
+            return
+    for was, now in align(_children(a), _children(b)):
+        if was is not None and now is not None:
+            yield from _aligned(a.children[was], b.children[now], join_path(old, was), join_path(new, now))
+
+
+def _children(layer: Layer) -> list[tuple[str, Spec, bool]]:
+    """The children of a layer: name, spec, and whether the name is automatic."""
+    items = tuple(layer.children.items())
+    named = zip(items, automatic_names(items), strict=True)
+    return [(name, child, name == automatic and type(layer) is Serial) for (name, child), automatic in named]
+
+
+def align(a: list[tuple[str, Any, bool]], b: list[tuple[str, Any, bool]]) -> list[tuple[str | None, str | None]]:
+    """Pairs of names of the same item in two sequences, in order; None for an item that the other lacks.
+
+    Given names are the same item; among automatic names equal items, then items of one class between them, then
+    those of one name.
+    """
+    first, second = ([(None, item) if automatic else (name, None) for name, item, automatic in side] for side in (a, b))
+    blocks = difflib.SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+    pairs = {block.a + i: block.b + i for block in blocks for i in range(block.size)}
+    by_name = {name: j for j, (name, _, _) in enumerate(b)}
+    for i, (name, _, automatic) in enumerate(a):  # given names count wherever they stand
+        if not automatic and name in by_name and not b[by_name[name]][2]:
+            pairs[i] = by_name[name]
+
+    def of_one_class(i: int, j: int) -> bool:
+        return type(a[i][1]) is type(b[j][1]) and a[i][2] and b[j][2]
+
+    def of_one_name(i: int, j: int) -> bool:
+        return a[i][0] == b[j][0]
+
+    for same in (of_one_class, of_one_name):
+        for i in range(len(a)):
+            low = max((pairs[k] for k in range(i) if k in pairs), default=-1)
+            high = min((pairs[k] for k in range(i + 1, len(a)) if k in pairs), default=len(b))
+            free = next((j for j in range(low + 1, high) if j not in pairs.values() and same(i, j)), None)
+            if i not in pairs and free is not None:
+                pairs[i] = free
+    found: list[tuple[str | None, str | None]] = [
+        (name, b[pairs[i]][0] if i in pairs else None) for i, (name, _, _) in enumerate(a)
+    ]
+    return found + [(None, name) for j, (name, _, _) in enumerate(b) if j not in pairs.values()]
 
 
 def _compare(path: str, a: Any, b: Any) -> Iterator[Change]:
@@ -166,22 +269,34 @@ def _compare(path: str, a: Any, b: Any) -> Iterator[Change]:
         for field in fields(type(a)):
             yield from _compare(f"{path}.{field.name}", getattr(a, field.name), getattr(b, field.name))
     elif _keyed(a) is not None and _keyed(b) is not None:
-        old, new = _keyed(a), _keyed(b)
-        assert old is not None
-        assert new is not None
-        for name in [*old, *(name for name in new if name not in old)]:
-            at = f"{path}[{name}]"
-            if name not in new:
-                yield Change(at, "removed", old[name], None)
-            elif name not in old:
-                yield Change(at, "added", None, new[name])
+        old, new = _keyed(a) or {}, _keyed(b) or {}
+        pairs = _pairs(old, new, in_order=not isinstance(a, FrozenDict))
+        for was, name in pairs:
+            if name is None:
+                yield Change(f"{path}[{was}]", "removed", old[was], None)
+            elif was is None:
+                yield Change(f"{path}[{name}]", "added", None, new[name])
             else:
-                yield from _compare(at, old[name], new[name])
-        both = [name for name in old if name in new]
-        if not isinstance(a, FrozenDict) and both != [name for name in new if name in old]:
+                yield from _compare(f"{path}[{name}]", old[was], new[name])
+        both = [name for was, name in pairs if was is not None and name is not None]
+        if not isinstance(a, FrozenDict) and both != [name for name in new if name in both]:
             yield Change(path, "changed", tuple(old), tuple(new))
     elif a != b:
         yield Change(path, "changed", a, b)
+
+
+def _pairs(old: dict[Any, Any], new: dict[Any, Any], in_order: bool) -> list[tuple[Any, Any]]:
+    """Keys of the same item in two collections."""
+    if not in_order or not all(isinstance(key, str) for key in (*old, *new)):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [(key if key in old else None, key if key in new else None) for key in keys]
+    sides = []
+    for items in (old, new):
+        automatic = automatic_names(tuple(items.items()))
+        sides.append(
+            [(name, item, name == other) for (name, item), other in zip(items.items(), automatic, strict=True)]
+        )
+    return align(*sides)
 
 
 def _keyed(value: Any) -> dict[Any, Any] | None:

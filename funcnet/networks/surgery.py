@@ -17,10 +17,11 @@ def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
     """Every layer with its path, each before the layers inside it; a wrapper and its inner layer share a path."""
     yield path, layer
     for name, child in layer.children.items():
-        yield from walk(child, _join(path, name))
+        yield from walk(child, join_path(path, name))
 
 
-def _join(path: str, name: str) -> str:
+def join_path(path: str, name: str) -> str:
+    """The path of a child; an empty name adds no segment."""
     return "/".join(filter(None, (path, name)))
 
 
@@ -70,7 +71,7 @@ def replace(net: Layer, pattern: str, new: Layer | Callable[[Layer], Layer], kin
             changed = new if isinstance(new, Layer) else new(layer)
             instance(changed, Layer, "a function that gives a layer", "lambda old: fn.Tanh()")
             return changed
-        children = {name: rebuilt(child, _join(path, name)) for name, child in layer.children.items()}
+        children = {name: rebuilt(child, join_path(path, name)) for name, child in layer.children.items()}
         if all(children[name] == child for name, child in layer.children.items()):
             return layer
         return with_children(layer, children, path)
@@ -101,7 +102,9 @@ def with_children(layer: Layer, children: Mapping[str, Layer], path: str = "") -
     changed = evolve(layer, **changes)
     for name, child in changed.children.items():
         if child != children[name]:
-            raise PathError(f"{_join(path, name)!r} is made by {type(layer).__name__} itself; replace {path!r} instead")
+            raise PathError(
+                f"{join_path(path, name)!r} is made by {type(layer).__name__} itself; replace {path!r} instead"
+            )
     return changed
 
 

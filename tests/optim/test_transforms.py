@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "plateau before the rule": (
         lambda: optim.chain(optim.chain(first=PLATEAU), rule=SGD),
-        "Chain.steps: chain_0/first changes or reads updates; put it after the rule, rule",
+        "Chain.steps: first changes or reads updates; put it after the rule, rule",
     ),
     "penalty after the rule": (
         lambda: optim.chain(SGD, optim.L2(0.1)),

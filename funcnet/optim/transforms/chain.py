@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from funcnet.errors import Problem
 from funcnet.layers.base import Params, nest
 from funcnet.optim.base import Optimizer, OptState, Update, first_step, updated
-from funcnet.spec.base import register
+from funcnet.spec.base import automatic_names, register
 from funcnet.spec.fields import Named, frozen
 
 
@@ -83,11 +83,24 @@ class Chain(Optimizer):
 def chain(*steps: Optimizer | tuple[str, Optimizer], **named: Optimizer) -> Chain:
     """``chain(ClipByGlobalNorm(1.0), AdamW(1e-3))``: steps in the order in which gradients go through them.
 
+    The steps of an unnamed chain among them become steps of this one, so ``chain`` is associative.
+
     >>> opt = fn.optim.chain(fn.optim.ClipByGlobalNorm(1.0), fn.optim.AdamW(1e-3))
     >>> list(opt.children)
     ['clip_by_global_norm_0', 'adamw_0']
     """
-    return Chain((*steps, *named.items()))  # type: ignore[arg-type]
+    items = [item for step in steps for item in _items(step)]
+    return Chain((*items, *named.items()))
+
+
+def _items(step: Any) -> list[Any]:
+    """The steps of an unnamed chain with their given names, or the step itself."""
+    if type(step) is not Chain:
+        return [step]
+    automatic = automatic_names(step.steps)
+    return [
+        (None if name == other else name, inner) for (name, inner), other in zip(step.steps, automatic, strict=True)
+    ]
 
 
 def _flat(steps: Chain) -> Iterator[tuple[str, Optimizer]]:
