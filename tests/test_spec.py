@@ -1080,3 +1080,17 @@ class Tree(fn.Layer):
 
 def test_a_class_may_hold_itself():
     assert fn.from_json(fn.to_json(Tree(Tree()))) == Tree(Tree())
+
+
+def test_the_repr_of_a_spec_is_its_constructor():
+    """For every configuration in the tables; of bare functions there is no text."""
+    from tests.table import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES
+
+    names: dict[str, type] = {}
+    for kind in kinds.KINDS:
+        for tag, cls in tags(kind).items():
+            if "." not in tag:
+                assert names.setdefault(cls.__name__, cls) is cls, f"two classes are called {cls.__name__}"
+    layers = {name: row.layer for name, row in LAYERS.items() if not name.startswith("function")}
+    every = layers | OPTIMIZERS | SCHEDULES | {name: case.loss for name, case in LOSSES.items()}
+    assert [name for name, spec in every.items() if eval(repr(spec), dict(names)) != spec] == []
