@@ -48,6 +48,11 @@ def traits(row: Row) -> set[Any]:
     return found | {(of, *sorted(deep)) for of, deep in levels.items()}
 
 
+def of_activations(layer: fn.Layer) -> bool:
+    """Whether a layer is an activation: all of their module but the identity, which takes integers too."""
+    return type(layer).__module__ == "funcnet.layers.activations" and not isinstance(layer, fn.Identity)
+
+
 def of_every_kind(rows: dict[str, Row]) -> list[str]:
     """The rows that have some trait which no row before them has."""
     seen: set[Any] = set()
@@ -58,6 +63,11 @@ def of_every_kind(rows: dict[str, Row]) -> list[str]:
         chosen += [name] if new else []
     return chosen
 
+
+ACTIVATIONS: list[fn.Layer] = list(
+    {type(row.layer): row.layer for row in reversed(LAYERS.values()) if of_activations(row.layer)}.values()
+)[::-1]
+"""Every activation, in the configuration of its first row"""
 
 KINDS = of_every_kind(LAYERS)
 """Rows of every kind: enough for what is a test of the laws, and not of the layers"""
