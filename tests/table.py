@@ -1,8 +1,8 @@
 """One table of everything that has laws: layers, losses and optimizers in every configuration.
 
-``test_laws.py`` asserts that no registered class and no field is missing, that every field matters,
-and runs the laws, and mutants of every row against them. A new layer starts with a row in ``tests/rows``, a loss,
-optimizer or schedule with one here.
+``test_complete.py`` asserts that no registered class and no field is missing, ``test_laws.py`` that every field
+matters; it runs the laws, and mutants of every row against them. A new layer starts with a row in ``tests/rows``, a
+loss, optimizer or schedule with one here.
 """
 
 from __future__ import annotations
