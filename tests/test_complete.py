@@ -25,6 +25,7 @@ from funcnet.lazy import public
 from funcnet.spec.base import Spec, fields, tags
 from funcnet.spec.fields import frozen
 from funcnet.spec.kinds import KINDS
+from tests.classes import CLASSES, LIBRARY, file_of
 from tests.data.formats import FORMATS
 from tests.optim import test_golden_optimizers, test_golden_rules, test_golden_transforms
 from tests.optim.test_golden_rules import NOT_RECORDED
@@ -32,9 +33,9 @@ from tests.optim.test_golden_transforms import PLATEAUS
 from tests.rows import FAMILIES
 from tests.rows.activations import EDGES
 from tests.table import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, SEVERAL, TRAINED
+from tests.test_ranges import without_range
 
 TESTS = Path(__file__).parent
-LIBRARY = Path(funcnet.__file__).parent
 GUIDE = LIBRARY / "guide"
 NOT_PUBLIC = {"InitialNpz": "only files have it: in Python the params themselves are given"}
 
@@ -42,25 +43,8 @@ NOT_PUBLIC = {"InitialNpz": "only files have it: in Python the params themselves
 # ----- every class with a tag ---------------------------------------------------------------------------------------
 
 
-def registered() -> Iterator[tuple[str, str]]:
-    """The module and the name of every class that the library's files register, loaded by the stubs or not."""
-    for path in sorted(LIBRARY.rglob("*.py")):
-        module = ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            calls = [d.func for d in getattr(node, "decorator_list", []) if isinstance(d, ast.Call)]
-            if isinstance(node, ast.ClassDef) and any(isinstance(f, ast.Name) and f.id == "register" for f in calls):
-                yield module, node.name
-
-
-CLASSES: list[type[Spec]] = [getattr(importlib.import_module(module), name) for module, name in registered()]
-
-
 def of_kind(kind: str) -> list[type[Spec]]:
     return [cls for cls in CLASSES if cls.kind == kind]
-
-
-def file_of(module: str) -> str:
-    return module.replace(".", "/") + ".py"
 
 
 def stub(cls: type[Spec]) -> Iterator[str]:
@@ -231,8 +215,15 @@ def source(cls: type[Spec]) -> Iterator[str]:
         return
     own = {field.name for field in fields(cls)} - {field.name for field in fields(Source)}
     texts = [field.name for field in fields(cls) if field.name in own and "str" in str(field.hint)]
+    write = ", with write for its endings" if cls.endings else ""
     if (texts or cls.endings) and cls.tag not in FORMATS:
-        yield f'FORMATS in tests/data/formats.py: has no entry "{cls.tag}", a source of files or with texts: add one'
+        yield f'FORMATS in tests/data/formats.py: no entry "{cls.tag}", which reads files or has texts: add one{write}'
+    elif cls.endings and FORMATS[cls.tag].write is None:
+        yield f"FORMATS in tests/data/formats.py: {cls.tag!r} reads {', '.join(cls.endings)}: give it write"
+    for other in of_kind("data"):
+        twice = set(cls.endings) & set(other.endings) if issubclass(other, Source) and other is not cls else ()
+        for ending in sorted(twice):
+            yield f"{other.__name__} claims the ending {ending!r} too: leave it to one of them"
     if f"`{cls.tag}`" not in lines((GUIDE / "data.md").read_text(encoding="utf-8"), "| "):
         yield f"funcnet/guide/data.md: does not name {cls.tag}: add a row to the table of Sources"
     if cls.tag in FORMATS and cls.tag != "cat_images" and f"`{cls.tag}`" not in files_in_spec():
@@ -254,7 +245,7 @@ def files_in_spec() -> str:
 
 # ----- one message for each class -----------------------------------------------------------------------------------
 
-CHECKS = (stub, reference, row, edges, trained, golden, home, source)
+CHECKS = (stub, reference, without_range, row, edges, trained, golden, home, source)
 
 
 def missing(cls: type[Spec]) -> list[str]:
@@ -383,7 +374,8 @@ def test_what_is_missing_is_told_with_its_place() -> None:
         "funcnet/data/__init__.pyi: add the line: from funcnet.data.sources.idx import Rings as Rings",
         "funcnet/guide/reference.md: does not name the data Rings: add `Rings` to the row 'files' of Data",
         "no test makes the data Rings: it needs a test in tests/data/test_sources.py, or in a file beside it",
-        'FORMATS in tests/data/formats.py: has no entry "rings", a source of files or with texts: add one',
+        'FORMATS in tests/data/formats.py: no entry "rings", which reads files or has texts: '
+        "add one, with write for its endings",
         "funcnet/guide/data.md: does not name rings: add a row to the table of Sources",
     ]
     SquaredRelu.__module__ = "funcnet.training.fit"

@@ -97,13 +97,3 @@ def test_any_change_of_a_file_is_data_or_an_error_of_the_data(tmp_path_factory, 
         at = draw.draw(st.integers(0, len(content)))
         content[at : at + draw.draw(st.integers(0, 4))] = draw.draw(st.binary(max_size=4))
     attack(tmp_path_factory.getbasetemp(), tag, bytes(content[: draw.draw(st.sampled_from([None, len(content) // 2]))]))
-
-
-def test_no_two_sources_claim_an_ending():
-    """Built-in ones; ``predict`` reads a file by its ending."""
-    claims = {}
-    for tag, cls in tags("data").items():
-        for ending in cls.endings if "." not in tag else ():
-            claims.setdefault(ending, []).append(cls.__name__)
-    several = [f"{' and '.join(names)} both claim the ending {e!r}" for e, names in claims.items() if len(names) > 1]
-    assert not several, "; ".join(several)
