@@ -425,6 +425,9 @@ TRAINED: dict[str, Trained] = {
 }
 """Every optimizer by its tag"""
 
+NOT_RECORDED = {"AddNoise": "libraries draw other noise; test_transforms.py tests its mean and its deviation"}
+"""Optimizers whose steps are not those of another library in ``tests/golden``, and why"""
+
 SCHEDULES: dict[str, optim.Schedule] = {
     "constant": CONSTANT,
     "constant_zero": optim.ConstantRate(0.0),

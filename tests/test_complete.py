@@ -28,11 +28,10 @@ from funcnet.spec.kinds import KINDS
 from tests.classes import CLASSES, LIBRARY, file_of
 from tests.data.formats import FORMATS
 from tests.optim import test_golden_optimizers, test_golden_rules, test_golden_transforms
-from tests.optim.test_golden_rules import NOT_RECORDED
 from tests.optim.test_golden_transforms import PLATEAUS
 from tests.rows import FAMILIES
 from tests.rows.activations import EDGES
-from tests.table import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, SEVERAL, TRAINED
+from tests.table import LAYERS, LOSSES, NOT_RECORDED, OPTIMIZERS, SCHEDULES, SEVERAL, TRAINED
 from tests.test_ranges import without_range
 
 TESTS = Path(__file__).parent
@@ -86,11 +85,11 @@ def reference(cls: type[Spec]) -> Iterator[str]:
     if f"`{cls.__name__}`" in body[1] or cls.__name__ in NOT_PUBLIC:
         return
     beside = {f"`{other.__name__}`" for other in of_kind(cls.kind) if other.__module__ == cls.__module__}
-    counts = {
-        title: sum(name in row for name in beside) for title, row in re.findall(r"^\| (.+?) \|(.*)$", body[1], re.M)
-    }
-    title = max(counts, key=counts.__getitem__, default="")
-    place = f"add `{cls.__name__}` to the row {title!r} of {section}" if title else f"add `{cls.__name__}` to {section}"
+    rows = re.findall(r"^\| (\w.*?) \|(.*)$", body[1], re.M)
+    counts = {title: sum(name in names for name in beside) for title, names in rows}
+    most = max(counts.values(), default=0)
+    titles = " or ".join(repr(title) for title in counts if counts[title] == most)
+    place = f"add `{cls.__name__}` to the row {titles} of {section}" if titles else f"add `{cls.__name__}` to {section}"
     yield f"funcnet/guide/reference.md: does not name the {cls.kind} {cls.__name__}: {place}"
 
 
@@ -173,10 +172,10 @@ def golden(cls: type[Spec]) -> Iterator[str]:
     if cls not in RECORDED and cls.__name__ not in NOT_RECORDED:
         yield (
             f"tests/golden: has no steps of {cls.__name__}: record them in tests/golden/make_rules.py and name them in "
-            "CASES of tests/optim/test_golden_rules.py; if no library has it, give the reason in NOT_RECORDED there"
+            "CASES of tests/optim/test_golden_rules.py, or say why not in NOT_RECORDED in tests/table.py"
         )
     if cls in RECORDED and cls.__name__ in NOT_RECORDED:
-        yield f"tests/optim/test_golden_rules.py: {cls.__name__} is recorded: remove it from NOT_RECORDED"
+        yield f"NOT_RECORDED in tests/table.py: {cls.__name__} is recorded: leave it out"
 
 
 # ----- other kinds: some test of the kind makes it ------------------------------------------------------------------
@@ -215,8 +214,8 @@ def source(cls: type[Spec]) -> Iterator[str]:
         return
     own = {field.name for field in fields(cls)} - {field.name for field in fields(Source)}
     texts = [field.name for field in fields(cls) if field.name in own and "str" in str(field.hint)]
-    write = ", with write for its endings" if cls.endings else ""
-    if (texts or cls.endings) and cls.tag not in FORMATS:
+    reads, write = bool(texts or cls.endings), ", with write for its endings" if cls.endings else ""
+    if reads and cls.tag not in FORMATS:
         yield f'FORMATS in tests/data/formats.py: no entry "{cls.tag}", which reads files or has texts: add one{write}'
     elif cls.endings and FORMATS[cls.tag].write is None:
         yield f"FORMATS in tests/data/formats.py: {cls.tag!r} reads {', '.join(cls.endings)}: give it write"
@@ -226,7 +225,7 @@ def source(cls: type[Spec]) -> Iterator[str]:
             yield f"{other.__name__} claims the ending {ending!r} too: leave it to one of them"
     if f"`{cls.tag}`" not in lines((GUIDE / "data.md").read_text(encoding="utf-8"), "| "):
         yield f"funcnet/guide/data.md: does not name {cls.tag}: add a row to the table of Sources"
-    if cls.tag in FORMATS and cls.tag != "cat_images" and f"`{cls.tag}`" not in files_in_spec():
+    if reads and cls.tag != "cat_images" and f"`{cls.tag}`" not in files_in_spec():
         yield f"funcnet/guide/spec.md: does not name {cls.tag}: add it to the sentence '`data` may be … a file'"
 
 
@@ -368,7 +367,7 @@ def test_what_is_missing_is_told_with_its_place() -> None:
         'TRAINED in tests/table.py: has no entry "sign_sgd": add rates with which it trains, '
         "and its calls for each leaf",
         "tests/golden: has no steps of SignSGD: record them in tests/golden/make_rules.py and name them in "
-        "CASES of tests/optim/test_golden_rules.py; if no library has it, give the reason in NOT_RECORDED there",
+        "CASES of tests/optim/test_golden_rules.py, or say why not in NOT_RECORDED in tests/table.py",
     ]
     assert missing(Rings) == [
         "funcnet/data/__init__.pyi: add the line: from funcnet.data.sources.idx import Rings as Rings",
@@ -377,6 +376,7 @@ def test_what_is_missing_is_told_with_its_place() -> None:
         'FORMATS in tests/data/formats.py: no entry "rings", which reads files or has texts: '
         "add one, with write for its endings",
         "funcnet/guide/data.md: does not name rings: add a row to the table of Sources",
+        "funcnet/guide/spec.md: does not name rings: add it to the sentence '`data` may be … a file'",
     ]
     SquaredRelu.__module__ = "funcnet.training.fit"
     assert missing(SquaredRelu)[0] == (

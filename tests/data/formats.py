@@ -15,10 +15,12 @@ import h5py
 import numpy as np
 
 from funcnet import data
+from funcnet.data.sources.text import encode
 
 OUTSIDE = "../a.npy"
 """A path outside the folder of a spec in ``folder_of``"""
 X, Y = np.arange(8.0, dtype=np.float32).reshape(4, 2), np.array([0, 1, 1, 0])
+LABELS = (0, 1, 1, 0)
 
 
 def npy(array: Any) -> bytes:
@@ -98,6 +100,8 @@ class Format(NamedTuple):
     """The source of a file ``x``, in several configurations; beside it is ``y``, an npy file of four labels"""
     whole: tuple[bytes, ...]
     """Whole small files, in several forms"""
+    targets: tuple[int, ...]
+    """What the first of ``reads`` finds in each of ``whole``"""
     begins: bytes
     """The first bytes of a file"""
     names: tuple[str, ...] = ("x",)
@@ -118,6 +122,7 @@ FORMATS: dict[str, Format] = {
             data.Csv(path="x", target=-1, inputs=["a"], split=data.Split(group="g", test=0.5)),
         ),
         whole=(TABLE.encode(), TABLE.replace("\n", "\r\n").encode("utf-8-sig")),
+        targets=LABELS,
         begins=b"a,c,g,y\n",
         write=write_csv,
     ),
@@ -131,6 +136,7 @@ FORMATS: dict[str, Format] = {
         texts=(),
         reads=(data.Npy(x="x", y="y"), data.Npy(x="x", y="x"), data.Npy(x="x", y="y", stream=True)),
         whole=(npy(X), npy(np.asfortranarray(X)), npy_of((4,), bytes(32), version=2)),
+        targets=LABELS,
         begins=b"\x93NUMPY\x01\x00",
         write=lambda path, x, names: path.write_bytes(npy(x)),
     ),
@@ -139,6 +145,7 @@ FORMATS: dict[str, Format] = {
         texts=("x", "y", "weight"),
         reads=(data.Npz(path="x"), data.Npz(path="x", split=data.Split(time="y", test=0.5))),
         whole=(packed([("x.npy", npy(X)), ("y.npy", npy(Y))]), npz(x=X, y=Y)),
+        targets=LABELS,
         begins=b"PK\x03\x04",
         write=lambda path, x, names: path.write_bytes(npz(x=x)),
     ),
@@ -147,6 +154,7 @@ FORMATS: dict[str, Format] = {
         texts=("x", "y", "weight", "classes"),
         reads=(data.Hdf5(path="x"), data.Hdf5(path="x", stream=True, weight="y")),
         whole=(hdf5(x=X, y=Y),),
+        targets=LABELS,
         begins=b"\x89HDF\r\n\x1a\n",
         write=lambda path, x, names: path.write_bytes(hdf5(x=x)),
     ),
@@ -159,6 +167,7 @@ FORMATS: dict[str, Format] = {
         texts=(),
         reads=(data.Idx(images="x", labels="x"),),
         whole=(idx(Y.astype("u1"), 8), gzip.compress(idx(Y.astype("u1"), 8))),
+        targets=LABELS,
         begins=b"\0\0\x08\x01",
         write=write_idx,
     ),
@@ -166,7 +175,8 @@ FORMATS: dict[str, Format] = {
         outside=(data.Text(path=OUTSIDE),),
         texts=(),
         reads=(data.Text(path="x", length=2),),
-        whole=(b"The quick brown fox.\n", "Å, ½ and\ttabs\r\n".encode("utf-8-sig")),
+        whole=(b"The quick brown fox.\n", "Thåe quick½ brown\t fox.\r\n".encode("utf-8-sig")),
+        targets=tuple(encode("he quick brown fox.\n").tolist()),
         begins=b"\xef\xbb\xbf",
     ),
     "cat_images": Format(
@@ -174,6 +184,7 @@ FORMATS: dict[str, Format] = {
         texts=(),
         reads=(data.CatImages(folder="."),),
         whole=(cats(),),
+        targets=(0, 1, 1, 0, 1, 1),
         begins=b"\x89HDF\r\n\x1a\n",
         names=("train_catvnoncat.h5", "test_catvnoncat.h5"),
     ),

@@ -79,7 +79,9 @@ def attack(folder, tag, content):
 @pytest.mark.parametrize(("tag", "form"), [(tag, i) for tag, one in FORMATS.items() for i in range(len(one.whole))])
 def test_a_whole_file_is_read(tmp_path, tag, form):
     """Otherwise the changed ones below would be errors for another reason."""
-    assert attack(tmp_path, tag, FORMATS[tag].whole[form])
+    found = attack(tmp_path, tag, FORMATS[tag].whole[form])[0]
+    parts = [found.train.y] if found.test is None else [found.train.y, found.test.y]
+    assert np.concatenate(parts).reshape(-1).tolist() == list(FORMATS[tag].targets)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -93,8 +93,6 @@ CASES: dict[str, optim.Optimizer] = {
     "optax/schedule_free_adamw_unusual": optim.ScheduleFreeAdamW(3e-2, b1=0.6, b2=0.95, eps=1e-3, weight_decay=0.2),
     "optax/schedule_free_adamw_warmup": optim.ScheduleFreeAdamW(WARMUP),
 }
-NOT_RECORDED = {"AddNoise": "libraries draw other noise; test_transforms.py tests its mean and its deviation"}
-"""Optimizers that no library can be compared with, and why"""
 AVERAGED = [name for name, rule in CASES.items() if isinstance(rule, optim.ScheduleFreeAdamW)]
 
 
