@@ -338,35 +338,32 @@ def test_a_command_has_a_file() -> None:
 
 def test_what_is_missing_is_told_with_its_place() -> None:
     @frozen
-    class SquaredRelu(Elementwise):
-        tag = "squared_relu"
+    class Wedge(Elementwise):
+        tag = "wedge"
 
     @frozen
-    class SignSGD(funcnet.optim.Optimizer):
-        tag = "sign_sgd"
+    class Stroll(funcnet.optim.Optimizer):
+        tag = "stroll"
 
     @frozen
     class Rings(Source):
         tag, endings = "rings", (".rings",)
 
-    for cls, module in ((SquaredRelu, "layers.activations"), (SignSGD, "optim.sgd"), (Rings, "data.sources.idx")):
+    for cls, module in ((Wedge, "layers.activations"), (Stroll, "optim.sgd"), (Rings, "data.sources.idx")):
         cls.__module__ = f"funcnet.{module}"
-    assert missing(SquaredRelu) == [
-        "funcnet/__init__.pyi: add the line: from funcnet.layers.activations import SquaredRelu as SquaredRelu",
-        "funcnet/guide/reference.md: does not name the layer SquaredRelu: "
-        "add `SquaredRelu` to the row 'activations' of Layers",
-        "ROWS in tests/rows/activations.py: has no row for SquaredRelu: add one for each configuration",
-        "EDGES in tests/rows/activations.py: has no entry for SquaredRelu: add {x: (y, dy/dx)} at 0, at each kink, "
+    assert missing(Wedge) == [
+        "funcnet/__init__.pyi: add the line: from funcnet.layers.activations import Wedge as Wedge",
+        "funcnet/guide/reference.md: does not name the layer Wedge: add `Wedge` to the row 'activations' of Layers",
+        "ROWS in tests/rows/activations.py: has no row for Wedge: add one for each configuration",
+        "EDGES in tests/rows/activations.py: has no entry for Wedge: add {x: (y, dy/dx)} at 0, at each kink, "
         "at -FAR and at FAR",
     ]
-    assert missing(SignSGD) == [
-        "funcnet/optim/__init__.pyi: add the line: from funcnet.optim.sgd import SignSGD as SignSGD",
-        "funcnet/guide/reference.md: does not name the optimizer SignSGD: "
-        "add `SignSGD` to the row 'rules' of Optimizers",
-        "OPTIMIZERS in tests/table.py: has no row for SignSGD: add one for each configuration",
-        'TRAINED in tests/table.py: has no entry "sign_sgd": add rates with which it trains, '
-        "and its calls for each leaf",
-        "tests/golden: has no steps of SignSGD: record them in tests/golden/make_rules.py and name them in "
+    assert missing(Stroll) == [
+        "funcnet/optim/__init__.pyi: add the line: from funcnet.optim.sgd import Stroll as Stroll",
+        "funcnet/guide/reference.md: does not name the optimizer Stroll: add `Stroll` to the row 'rules' of Optimizers",
+        "OPTIMIZERS in tests/table.py: has no row for Stroll: add one for each configuration",
+        'TRAINED in tests/table.py: has no entry "stroll": add rates with which it trains, and its calls for each leaf',
+        "tests/golden: has no steps of Stroll: record them in tests/golden/make_rules.py and name them in "
         "CASES of tests/optim/test_golden_rules.py, or say why not in NOT_RECORDED in tests/table.py",
     ]
     assert missing(Rings) == [
@@ -378,9 +375,9 @@ def test_what_is_missing_is_told_with_its_place() -> None:
         "funcnet/guide/data.md: does not name rings: add a row to the table of Sources",
         "funcnet/guide/spec.md: does not name rings: add it to the sentence '`data` may be … a file'",
     ]
-    SquaredRelu.__module__ = "funcnet.training.fit"
-    assert missing(SquaredRelu)[0] == (
-        "funcnet/training/fit.py: move SquaredRelu, a layer is found in funcnet.layers and funcnet.combinators"
+    Wedge.__module__ = "funcnet.training.fit"
+    assert missing(Wedge)[0] == (
+        "funcnet/training/fit.py: move Wedge, a layer is found in funcnet.layers and funcnet.combinators"
     )
     assert [*without_command({"show", "prune"})] == [
         'COMMANDS in funcnet/cli/__init__.py: has no line "prune": add what it does',
