@@ -21,11 +21,10 @@ import funcnet
 from funcnet.cli import COMMANDS, parser
 from funcnet.data import Source
 from funcnet.layers.activations import Elementwise
-from funcnet.lazy import public
 from funcnet.spec.base import Spec, fields, tags
 from funcnet.spec.fields import frozen
 from funcnet.spec.kinds import KINDS
-from tests.classes import CLASSES, LIBRARY, file_of
+from tests.classes import CLASSES, LIBRARY, NOT_PUBLIC, file_of, stub
 from tests.data.formats import FORMATS
 from tests.optim import test_golden_optimizers, test_golden_rules, test_golden_transforms
 from tests.optim.test_golden_transforms import PLATEAUS
@@ -36,7 +35,6 @@ from tests.test_ranges import without_range
 
 TESTS = Path(__file__).parent
 GUIDE = LIBRARY / "guide"
-NOT_PUBLIC = {"InitialNpz": "only files have it: in Python the params themselves are given"}
 
 
 # ----- every class with a tag ---------------------------------------------------------------------------------------
@@ -44,23 +42,6 @@ NOT_PUBLIC = {"InitialNpz": "only files have it: in Python the params themselves
 
 def of_kind(kind: str) -> list[type[Spec]]:
     return [cls for cls in CLASSES if cls.kind == kind]
-
-
-def stub(cls: type[Spec]) -> Iterator[str]:
-    """The class is found by its tag, and public."""
-    module, name = cls.__module__, cls.__name__
-    kind = KINDS[cls.kind]
-    inside = any(module == room or module.startswith(f"{room}.") for room in kind.rooms)
-    if module != kind.module and not inside:
-        yield f"{file_of(module)}: move {name}, a {cls.kind} is found in {' and '.join(kind.rooms or (kind.module,))}"
-        return
-    if public("funcnet").get(module.removeprefix("funcnet.")) == "funcnet":
-        return  # a public module, such as fn.initializers
-    package = module.rpartition(".")[0]
-    while not (LIBRARY.parent / package.replace(".", "/") / "__init__.pyi").exists():
-        package = package.rpartition(".")[0]
-    if public(package).get(name) != module and name not in NOT_PUBLIC:
-        yield f"{package.replace('.', '/')}/__init__.pyi: add the line: from {module} import {name} as {name}"
 
 
 SECTIONS = {
