@@ -1,8 +1,8 @@
 """One table of everything that has laws: layers, losses and optimizers in every configuration.
 
-``test_laws.py`` asserts that no registered class and no field is missing, that every field matters,
-and runs the laws, and mutants of every row against them. A new layer starts with a row in ``tests/rows``, a loss,
-optimizer or schedule with one here.
+``test_complete.py`` asserts that no registered class and no field is missing, ``test_laws.py`` that every field
+matters; it runs the laws, and mutants of every row against them. A new layer starts with a row in ``tests/rows``, a
+loss, optimizer or schedule with one here.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ def traits(row: Row) -> set[Any]:
     return found | {(of, *sorted(deep)) for of, deep in levels.items()}
 
 
+def of_activations(layer: fn.Layer) -> bool:
+    """Whether a layer is an activation: all of their module but the identity, which takes integers too."""
+    return type(layer).__module__ == "funcnet.layers.activations" and not isinstance(layer, fn.Identity)
+
+
 def of_every_kind(rows: dict[str, Row]) -> list[str]:
     """The rows that have some trait which no row before them has."""
     seen: set[Any] = set()
@@ -58,6 +63,11 @@ def of_every_kind(rows: dict[str, Row]) -> list[str]:
         chosen += [name] if new else []
     return chosen
 
+
+ACTIVATIONS: list[fn.Layer] = list(
+    {type(row.layer): row.layer for row in reversed(LAYERS.values()) if of_activations(row.layer)}.values()
+)[::-1]
+"""Every activation, in the configuration of its first row"""
 
 KINDS = of_every_kind(LAYERS)
 """Rows of every kind: enough for what is a test of the laws, and not of the layers"""
@@ -317,6 +327,106 @@ RULES = ("sgd", "sgd_momentum", "adam", "rmsprop_unusual", "adafactor", "muon", 
 
 TRANSFORMS = tuple(name for name, opt in OPTIMIZERS.items() if not opt.descends)
 """Rows that change gradients and are no rule by themselves: what they give is not a step downhill"""
+
+
+class Trained(NamedTuple):
+    """What the tests need to know of a class of optimizers."""
+
+    rule: optim.Optimizer
+    """It, or a chain with it, with rates that train a small network in 200 steps: ``tests/training/test_step.py``"""
+    line: Any
+    """The JSON with which it trains the digits in three epochs: ``tests/training/test_swap.py``"""
+    per_leaf: int | None
+    """How many calls more a compiled update makes for a leaf more, 0 for an elementwise one; None is not counted:
+    ``tests/compiler/test_packing.py``"""
+
+
+def before(step: dict[str, Any]) -> dict[str, Any]:
+    """A line of Adam with a transform before it."""
+    return {"type": "chain", "steps": [step, {"type": "adam", "learning_rate": 0.002}]}
+
+
+def after(step: dict[str, Any]) -> dict[str, Any]:
+    """A line of Adam with a transform after it."""
+    return {"type": "chain", "steps": [{"type": "adam", "learning_rate": 0.002}, step]}
+
+
+def at(tag: str, rate: Any) -> dict[str, Any]:
+    """A line of a rule with a learning rate."""
+    return {"type": tag, "learning_rate": rate}
+
+
+DECAY = {"type": "decoupled_weight_decay", "rate": 1e-4}
+CLIPPED = optim.chain(optim.ClipByValue(0.5), optim.ClipByBlockNorm(0.5), optim.AdaptiveClip(0.5), optim.SGD(0.3))
+PENALISED = optim.chain(optim.L2(1e-4), optim.Centralize(), optim.AddNoise(1e-4), optim.Adam(0.03))
+DECAYED = optim.chain(optim.Adam(0.03), optim.Masked(optim.DecoupledWeightDecay(1e-5), "*weight"))
+AVERAGED = optim.chain(optim.Lookahead(optim.Adam(0.05)), optim.EMA(0.9))
+MEAN = optim.chain(optim.Adam(0.03), optim.ReduceOnPlateau(0.5), optim.PolyakAverage(start=100))
+PARTS = optim.partition({"*bias": optim.SGD(0.1), "*": optim.Freeze(optim.Adam(0.03), "dense_0/*")})
+GLOBAL = optim.chain(optim.ClipByGlobalNorm(1.0), optim.SGD(optim.ConstantRate(0.1)))
+
+TRAINED: dict[str, Trained] = {
+    "sgd": Trained(optim.SGD(0.03, momentum=0.9), at("sgd", 0.05) | {"momentum": 0.9}, 0),
+    "adam": Trained(optim.Adam(0.03), "adam", 0),
+    "adamw": Trained(
+        optim.AdamW(0.03, weight_decay=1e-4),
+        at("adamw", {"type": "cosine", "peak": 0.003}),
+        0,
+    ),
+    "rmsprop": Trained(
+        optim.RMSprop(0.01, centered=True, momentum=0.5),
+        at("rmsprop", {"type": "step_decay", "initial": 0.001, "every": 60}),
+        0,
+    ),
+    "amsgrad": Trained(optim.AMSGrad(0.03), at("amsgrad", 0.005), 0),
+    "adamax": Trained(optim.Adamax(0.05), at("adamax", 0.005), 0),
+    "nadam": Trained(optim.NAdam(0.03), at("nadam", 0.005), 0),
+    "radam": Trained(optim.RAdam(0.03), at("radam", 0.005), 0),
+    "adagrad": Trained(optim.Adagrad(0.3), at("adagrad", 0.05), 0),
+    "adadelta": Trained(optim.Adadelta(20.0), at("adadelta", 2.0), 0),
+    "adafactor": Trained(optim.Adafactor(0.1), at("adafactor", 0.005), None),
+    "lion": Trained(optim.Lion(0.01), at("lion", 0.001), 0),
+    "lamb": Trained(optim.LAMB(0.03, weight_decay=1e-4), at("lamb", 0.005), 4),
+    "lars": Trained(optim.LARS(5.0, trust=0.01), at("lars", 0.3) | {"trust": 0.02}, 4),
+    "muon": Trained(optim.Muon(0.03), at("muon", 0.005), None),
+    "schedule_free_adamw": Trained(optim.ScheduleFreeAdamW(0.05), at("schedule_free_adamw", 0.005), 0),
+    "clip_by_value": Trained(CLIPPED, before({"type": "clip_by_value", "max_value": 0.1}), 0),
+    "clip_by_global_norm": Trained(
+        GLOBAL, {"type": "chain", "steps": [{"type": "clip_by_global_norm", "max_norm": 1.0}, at("sgd", 0.1)]}, 0
+    ),
+    "clip_by_block_norm": Trained(CLIPPED, before({"type": "clip_by_block_norm", "max_norm": 0.5}), 4),
+    "adaptive_clip": Trained(CLIPPED, before({"type": "adaptive_clip", "clipping": 0.1}), None),
+    "l2": Trained(PENALISED, before({"type": "l2", "weight_decay": 1e-4}), 0),
+    "centralize": Trained(PENALISED, before({"type": "centralize"}), None),
+    "add_noise": Trained(PENALISED, before({"type": "add_noise", "eta": 1e-6, "seed": 3}), None),
+    "decoupled_weight_decay": Trained(DECAYED, after(DECAY), 0),
+    "masked": Trained(DECAYED, after({"type": "masked", "rule": DECAY, "patterns": ["*/weight"]}), None),
+    "lookahead": Trained(AVERAGED, {"type": "lookahead", "rule": at("adam", {"type": "one_cycle", "peak": 0.01})}, 0),
+    "ema": Trained(AVERAGED, after({"type": "ema", "decay": 0.9}), 0),
+    "polyak_average": Trained(MEAN, after({"type": "polyak_average", "start": 20}), 0),
+    "reduce_on_plateau": Trained(MEAN, after({"type": "reduce_on_plateau", "factor": 0.5}), None),
+    "chain": Trained(
+        GLOBAL,
+        {"type": "chain", "steps": [at("adam", {"type": "warmup_cosine", "peak": 0.01, "warmup_steps": 10})]},
+        None,
+    ),
+    "freeze": Trained(PARTS, {"type": "freeze", "rule": at("adam", 0.003), "patterns": "*/bias"}, None),
+    "partition": Trained(
+        PARTS,
+        {
+            "type": "partition",
+            "parts": [
+                [["*/bias", "head/*"], at("sgd", {"type": "linear", "initial": 0.1})],
+                ["*", at("adamw", 0.002)],
+            ],
+        },
+        None,
+    ),
+}
+"""Every optimizer by its tag"""
+
+NOT_RECORDED = {"AddNoise": "libraries draw other noise; test_transforms.py tests its mean and its deviation"}
+"""Optimizers whose steps are not those of another library in ``tests/golden``, and why"""
 
 SCHEDULES: dict[str, optim.Schedule] = {
     "constant": CONSTANT,

@@ -39,3 +39,10 @@ def test_contributing_has_a_row_for_each_thing_to_add():
     rows = re.findall(r"^\| (an? [^|]+?) \|", CONTRIBUTING, re.M)
     for thing in ("layer", "loss", "optimizer", "metric", "data source", "callback", "command"):
         assert any(re.search(rf"\b{thing}\b", row) for row in rows), thing
+
+
+def test_contributing_names_tests_that_there_are():
+    """The last column of each row, after ``python -m pytest``."""
+    commands = re.findall(r"^\| an? .* \| `(tests/[^`]*)` \|$", CONTRIBUTING, re.M)
+    assert len(commands) >= 13
+    assert [path for command in commands for path in command.split() if not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""What an update costs, in many small leaves and in one large one: ``python tests/benchmarks/optimizers.py``.
+"""What an update costs, in many small leaves and in one large one: ``python -m tests.benchmarks.optimizers``.
 
 For each rule the time of a compiled update: of one matrix of 100 × 100 entries, of the same number of entries in
 100 matrices of 10 × 10, and of 1000 × 1000 entries in one. Microseconds, the median of the rounds, one thread.
@@ -18,25 +18,9 @@ import numpy as np
 
 import funcnet as fn
 from funcnet import optim
+from tests.table import TRAINED
 
-RULES: dict[str, optim.Optimizer] = {
-    "SGD": optim.SGD(0.1, momentum=0.9),
-    "Adam": optim.Adam(),
-    "AdamW": optim.AdamW(),
-    "AMSGrad": optim.AMSGrad(),
-    "Adamax": optim.Adamax(),
-    "NAdam": optim.NAdam(),
-    "RAdam": optim.RAdam(),
-    "RMSprop": optim.RMSprop(centered=True, momentum=0.9),
-    "Adagrad": optim.Adagrad(),
-    "Adadelta": optim.Adadelta(),
-    "Lion": optim.Lion(),
-    "ScheduleFreeAdamW": optim.ScheduleFreeAdamW(),
-    "LAMB": optim.LAMB(weight_decay=0.01),
-    "LARS": optim.LARS(0.1),
-    "Adafactor": optim.Adafactor(),
-    "Muon": optim.Muon(),
-}
+RULES = {type(each.rule).__name__: each.rule for each in TRAINED.values() if not each.rule.children}
 
 
 def tree_of(leaves: int, side: int, seed: int) -> Any:

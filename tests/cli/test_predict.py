@@ -9,7 +9,9 @@ import pytest
 
 import funcnet as fn
 from funcnet.metrics import confusion_matrix, per_class
+from funcnet.spec.base import tags
 from tests.cli import ROOT, called, funcnet
+from tests.data.formats import FORMATS
 
 CITIES = ("Bern", "Köln", "Ōsaka")
 
@@ -242,38 +244,44 @@ def test_values_come_in_their_units(tmp_path):
     assert [float(row["price"]) for row in answers] == pytest.approx([1300.0, 1600.0], abs=10.0)
 
 
-ENDINGS = (
-    ".csv", ".tsv", ".txt", ".h5", ".hdf5", ".hdf", ".gz", ".idx", ".idx2-ubyte", ".idx3-ubyte", ".idx4-ubyte", ".npy",
-    ".npz",
-)  # fmt: skip
+ENDINGS = [(tag, ending) for tag, cls in tags("data").items() if "." not in tag for ending in cls.endings]
+NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 
 
-@pytest.mark.parametrize(
-    ("suffix", "message"),
-    [
-        (".csv", None),
-        (".npy", None),
-        (".npz", None),
-        (".xls", f"funcnet: new.xls: expected a file called {', '.join(ENDINGS)}, got '.xls'\n"),
-    ],
-)
-def test_arrays_are_read_from_files_of_any_kind(tmp_path, iris_run, suffix, message):
+@pytest.mark.parametrize(("tag", "ending"), ENDINGS, ids=[f"{tag}{ending}" for tag, ending in ENDINGS])
+def test_rows_are_read_from_files_of_any_kind(tmp_path, iris_run, tag, ending):
+    write = FORMATS[tag].write if tag in FORMATS else None
+    assert write, f"{tag} reads files called {ending}: give it write in FORMATS of tests/data/formats.py"
     x = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
-    path = tmp_path / f"new{suffix}"
-    if suffix == ".csv":
-        names = ("petal_width", "petal_length", "sepal_length", "sepal_width")
-        write_csv(path, names, x[:, [3, 2, 0, 1]].tolist())
-    elif suffix == ".npy":
-        np.save(path, x)
-    elif suffix == ".npz":
-        np.savez(path, x=x)
-    else:
-        path.write_bytes(b"?")
-    said = funcnet(tmp_path, "predict", str(iris_run), path.name)
-    if message is None:
-        assert [row["label"] for row in rows_of(said.out)] == ["setosa", "virginica"]
-    else:
-        assert (said.status, said.err) == (1, message)
+    write(tmp_path / f"new{ending}", x, NAMES)
+    said = funcnet(tmp_path, "predict", str(iris_run), f"new{ending}")
+    assert (said.status, said.err) == (0, "")
+    assert [row["label"] for row in rows_of(said.out)] == ["setosa", "virginica"]
+
+
+def test_a_file_that_no_source_reads(tmp_path, iris_run):
+    (tmp_path / "new.xls").write_bytes(b"?")
+    said = funcnet(tmp_path, "predict", str(iris_run), "new.xls")
+    endings = ", ".join(ending for _, ending in ENDINGS if ending)
+    assert (said.status, said.err) == (1, f"funcnet: new.xls: expected a file called {endings}, got '.xls'\n")
+    assert {".csv", ".npy", ".npz", ".h5", ".gz"} <= {ending for _, ending in ENDINGS}
+
+
+@pytest.mark.parametrize("ending", sorted({ending for tag, ending in ENDINGS if tag != "csv" and ending}))
+def test_a_run_on_a_table_takes_tables_alone(place, ending):
+    path = place / f"array{ending}"
+    path.write_bytes(b"?")
+    for command in (("predict", "run", path.name), ("evaluate", "run", "--data", path.name)):
+        said = funcnet(place, *command)
+        message = "the run was trained on a CSV file, whose columns are matched by name; give a .csv file"
+        assert (said.status, said.err) == (1, f"funcnet: {path.name}: {message}\n")
+
+
+def test_a_table_may_have_any_other_ending(place):
+    (place / "new.data").write_bytes((place / "new.csv").read_bytes())
+    (place / "new").write_bytes((place / "new.csv").read_bytes())
+    expected = funcnet(place, "predict", "run", "new.csv").out
+    assert expected == funcnet(place, "predict", "run", "new.data").out == funcnet(place, "predict", "run", "new").out
 
 
 @pytest.fixture(scope="module")

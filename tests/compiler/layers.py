@@ -13,6 +13,7 @@ from typing import Any
 
 import funcnet as fn
 from tests.rows.core import GAIN
+from tests.table import ACTIVATIONS
 
 Shape = tuple[int, ...]
 Make = Callable[[random.Random, Shape], Any]
@@ -86,11 +87,7 @@ def attention(r: random.Random, shape: Shape) -> Any:
     )
 
 
-ACTIVATIONS = (
-    *(fn.Relu, fn.LeakyRelu, fn.Sigmoid, fn.Tanh, fn.Gelu, fn.Relu6, fn.Elu, fn.Selu, fn.Celu, fn.Silu, fn.Mish),
-    *(fn.HardSigmoid, fn.HardSwish, fn.HardTanh, fn.LogSigmoid, fn.Softplus, fn.Softsign, fn.Softmax, fn.LogSoftmax),
-    *(fn.Glu, fn.SwiGlu, fn.GeGlu, fn.PRelu, fn.Identity),
-)
+ANY_ACTIVATION = (*ACTIVATIONS, fn.Identity())
 NORMS = (
     lambda r, s: fn.BatchNorm(use_scale=yes(r), use_bias=yes(r)),
     lambda r, s: fn.LayerNorm(axes=r.randint(1, len(s))),
@@ -108,7 +105,7 @@ POSITIONS = (fn.SinusoidalPositions, lambda: fn.LearnedPositions(64), fn.RotaryP
 
 SINGLE: tuple[tuple[float, Make], ...] = (
     (4, lambda r, s: fn.Dense(width(r, s), use_bias=r.random() < 0.8)),
-    (5, lambda r, s: r.choice(ACTIVATIONS)()),
+    (5, lambda r, s: r.choice(ANY_ACTIVATION)),
     (3, lambda r, s: r.choice(NORMS)(r, s)),
     (1, lambda r, s: r.choice(NOISE)(r, s)),
     (1, lambda r, s: r.choice((fn.Bias(), fn.Scale(), GAIN))),
@@ -160,7 +157,7 @@ def graph(r: random.Random, s: Shape) -> Any:
     nodes = {
         "first": (fn.Dense(features), "x"),
         "left": (fn.serial(block(r, (*s[:-1], features)), fn.Dense(features)), "first"),
-        "right": (r.choice(ACTIVATIONS)(), "first"),
+        "right": (r.choice(ANY_ACTIVATION), "first"),
         "join": (r.choice((fn.Sum, fn.Multiply, fn.Concat))(), ("left", "right", "first")),
     }
     return fn.Graph(inputs="x", nodes=nodes, outputs="join")
@@ -177,7 +174,7 @@ COMBINED: tuple[tuple[float, Make], ...] = (
     (3, branches),
     (1, lambda r, s: fn.Remat(block(r, s))),
     (1, lambda r, s: fn.Frozen(block(r, s))),
-    (1, lambda r, s: fn.WeightNorm(fn.serial(fn.Dense(width(r, s)), r.choice(ACTIVATIONS)()))),
+    (1, lambda r, s: fn.WeightNorm(fn.serial(fn.Dense(width(r, s)), r.choice(ANY_ACTIVATION)))),
     (1, lambda r, s: fn.Ensemble(block(r, s), r.choice((1, 2, 3)))),
     (1, lambda r, s: fn.OnSequence(block(r, s))),
     (1, tied),

@@ -1,15 +1,12 @@
 """npy, npz, HDF5 and IDX files: what they give, and that no file is trusted with what it says of itself."""
 
 import gzip
-import io
-import struct
 import tracemalloc
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
 import funcnet as fn
 from funcnet import data, files
@@ -17,6 +14,7 @@ from funcnet.data import Stream, prepare
 from funcnet.data.sources.arrays import npy_piece
 from funcnet.data.sources.hdf5 import hdf5_piece
 from funcnet.data.sources.idx import read_idx
+from tests.data.formats import idx, npy, npy_of, packed
 
 KEY = fn.Key(3)
 X = np.arange(24.0).reshape(4, 3, 2)
@@ -37,24 +35,6 @@ def allocated(call):
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def npy(array):
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def npy_of(shape, content=b"", descr="<f8", version=1, length=None, order=False):
-    """An npy file that says so."""
-    header = repr({"descr": descr, "fortran_order": order, "shape": shape}).encode()
-    header = header.ljust(117 if length is None else length) + b"\n"
-    size = len(header).to_bytes(2 if version == 1 else 4, "little")
-    return b"\x93NUMPY" + bytes([version, 0]) + size + header + content
-
-
-def idx(array, code):
-    return b"\0\0" + bytes([code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 # ----- what they give -----------------------------------------------------------------------------------------------
@@ -264,14 +244,6 @@ def test_a_file_that_shrinks_after_it_was_looked_at(tmp_path):
 
 
 # ----- npz --------------------------------------------------------------------------------------------------------
-
-
-def packed(members, method=zipfile.ZIP_STORED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as file:
-        for name, content in members:
-            file.writestr(name, content)
-    return buffer.getvalue()
 
 
 GOOD = ("y.npy", npy(Y))
@@ -515,70 +487,3 @@ def test_a_gzip_file_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch):
     assert found == [f"{tmp_path / 'x'}: has {size} bytes and declares {2**21} unpacked; unpack it first"]
     (tmp_path / "x").write_bytes(idx(np.zeros((2, 2**20), "u1"), 8))
     assert read_idx(tmp_path / "x").shape == (2, 2**20)
-
-
-# ----- whatever the bytes -------------------------------------------------------------------------------------------
-
-
-def sources():
-    return {
-        "npy": (data.Npy(x="x", y="y"), data.Npy(x="x", y="x"), data.Npy(x="x", y="y", stream=True)),
-        "npz": (data.Npz(path="x"), data.Npz(path="x", split=data.Split(time="y", test=0.5))),
-        "idx": (data.Idx(images="x", labels="x"),),
-        "hdf5": (data.Hdf5(path="x"), data.Hdf5(path="x", stream=True, weight="y")),
-    }
-
-
-def contents(folder):
-    """A whole small file of each kind, in several forms."""
-    x, y = np.arange(8.0, dtype=np.float32).reshape(4, 2), np.array([0, 1, 1, 0])
-    dense = io.BytesIO()
-    np.savez_compressed(dense, x=x, y=y)
-    with h5py.File(folder / "made", "w") as file:
-        file["x"] = x
-        file.create_dataset("y", data=y, chunks=(2,), compression="gzip")
-    images = idx(y.astype("u1"), 8)
-    return {
-        "npy": [npy(x), npy(np.asfortranarray(x)), npy_of((4,), bytes(32), version=2)],
-        "npz": [packed([("x.npy", npy(x)), ("y.npy", npy(y))]), dense.getvalue()],
-        "idx": [images, gzip.compress(images)],
-        "hdf5": [(folder / "made").read_bytes()],
-    }
-
-
-def attack(folder, kind, content):
-    (folder / "x").write_bytes(content)
-    (folder / "y").write_bytes(npy(np.array([0, 1, 1, 0])))
-
-    def read():
-        for source in sources()[kind]:
-            try:
-                found = prepare(source, KEY, folder)
-                shape = source.in_shape(folder)
-            except fn.DataError as error:
-                assert "\n" not in str(error)  # noqa: PT017
-                continue
-            assert found.train.x.shape[1:] == shape
-            for begin in range(0, len(found.train.x), 3):
-                assert np.isfinite(found.train.x[begin : begin + 3]).all()
-
-    assert allocated(read) < 2**24
-
-
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.sampled_from(["npy", "npz", "idx", "hdf5"]), st.binary(max_size=60), st.integers(0, 9))
-def test_any_bytes_are_an_error_of_the_data(tmp_path_factory, kind, content, magic):
-    begins = {"npy": b"\x93NUMPY\x01\x00", "npz": b"PK\x03\x04", "idx": b"\0\0\x08\x01", "hdf5": b"\x89HDF\r\n\x1a\n"}
-    attack(tmp_path_factory.getbasetemp(), kind, (begins[kind] if magic else b"") + content)
-
-
-@pytest.mark.parametrize("kind", ["npy", "npz", "idx", "hdf5"])
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.data())
-def test_any_change_of_a_file_is_data_or_an_error_of_the_data(tmp_path_factory, kind, draw):
-    folder = tmp_path_factory.getbasetemp()
-    content = bytearray(draw.draw(st.sampled_from(contents(folder)[kind])))
-    for _ in range(draw.draw(st.integers(1, 4))):
-        at = draw.draw(st.integers(0, len(content)))
-        content[at : at + draw.draw(st.integers(0, 4))] = draw.draw(st.binary(max_size=4))
-    attack(folder, kind, bytes(content[: draw.draw(st.sampled_from([None, len(content) // 2]))]))

@@ -462,30 +462,6 @@ def test_a_file_outside_needs_a_permission(tmp_path):
             assert prepare(source, KEY, Trusted(folder)).train.y.tolist() == [0, 1]
 
 
-def test_every_path_of_every_source_is_held_to_its_folder(tmp_path):
-    folder = tmp_path / "specs"
-    folder.mkdir()
-    np.save(tmp_path / "a.npy", np.ones((2, 2)))
-    np.save(folder / "a.npy", np.ones(2))
-    out = "../a.npy"
-    split = {"given": {"test": {"path": out}}}
-    write(folder, "a,y\n1,0\n2,1\n")
-    for source in (
-        data.Npy(x=out, y="a.npy"),
-        data.Npy(x="a.npy", y=out),
-        data.Npy(x="a.npy", y="a.npy", weight=out),
-        data.Npy(x="a.npy", y="a.npy", split=data.Split(group=out, test=0.5)),
-        data.Npz(path=out),
-        data.Hdf5(path=out),
-        data.Idx(images=out, labels="a.npy"),
-        data.Text(path=out),
-        data.Csv(path="a.csv", target="y", split=data.Split(**split)),
-    ):
-        assert message(lambda: prepare(source, KEY, folder)).startswith(f"{out}: lies outside"), source
-    with pytest.raises(fn.DataError):
-        data.Idx(images="a.npy", labels=out).table(folder, KEY)
-
-
 @pytest.mark.parametrize(
     ("path", "reason"),
     [

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import archive
 import jax  # type: ignore[import-not-found]
 import numpy as np
 import numpy.typing as npt
@@ -51,9 +52,7 @@ def under(prefix: str, arrays: Mapping[str, Array]) -> Arrays:
 
 
 def save(name: str, arrays: Arrays) -> None:
-    path = Path(__file__).with_name(f"{name}.npz")
-    np.savez_compressed(path, versions=np.array(VERSIONS), **arrays)  # type: ignore[arg-type]
-    print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")
+    archive.save(Path(__file__).with_name(f"{name}.npz"), arrays, VERSIONS)
 
 
 # Layers: parameters are in our layout, (in, out), and turned to PyTorch's inside the graph, so that

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import archive
 import numpy as np
 import sklearn  # type: ignore[import-not-found]
 from sklearn import metrics
@@ -123,13 +124,8 @@ def main() -> None:
         for suffix, w in (("", None), ("_weighted", draw.randint(1, 9, len(p)) / 4.0)):
             found = {"prediction": p, "target": target, **({} if w is None else {"weight": w}), **score(p, target, w)}
             arrays |= {f"{name}{suffix}/{member}": np.asarray(value) for member, value in found.items()}
-    path = Path(__file__).with_name("metrics.npz")
-    np.savez_compressed(
-        path,
-        versions=np.array(f"scikit-learn {sklearn.__version__}, numpy {np.__version__}"),
-        **arrays,
-    )
-    print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")
+    versions = f"scikit-learn {sklearn.__version__}, numpy {np.__version__}"
+    archive.save(Path(__file__).with_name("metrics.npz"), arrays, versions)
 
 
 if __name__ == "__main__":

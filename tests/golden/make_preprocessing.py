@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import archive
 import numpy as np
 import sklearn  # type: ignore[import-not-found]
 from sklearn.impute import SimpleImputer  # type: ignore[import-not-found]
@@ -43,7 +44,7 @@ def main() -> None:
     draw = np.random.default_rng(0)
     train, test = numbers(draw, 61), numbers(draw, 17)
     test[0] *= 1e4  # an outlier that nothing may be fitted on
-    members: dict[str, Any] = {"versions": f"scikit-learn {sklearn.__version__}, numpy {np.__version__}"}
+    members: dict[str, Any] = {}
     for array in (train, test):
         array[draw.random(array.shape) < 0.1] = np.nan
     members["train"], members["test"] = train, test
@@ -68,7 +69,8 @@ def main() -> None:
     for i, part in enumerate(("train", "test")):
         encoded = [one_hot.transform(words[i][:, :1]), ordinal.transform(words[i][:, 1:])]
         members[f"encoded/{part}"] = np.concatenate(encoded, axis=1)
-    np.savez_compressed(Path(__file__).with_name("preprocessing.npz"), **members)
+    versions = f"scikit-learn {sklearn.__version__}, numpy {np.__version__}"
+    archive.save(Path(__file__).with_name("preprocessing.npz"), members, versions)
 
 
 if __name__ == "__main__":

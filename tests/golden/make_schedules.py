@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import archive
 import jax  # type: ignore[import-not-found]
 import jax.numpy as jnp  # type: ignore[import-not-found]
 import numpy as np
@@ -87,6 +88,4 @@ if __name__ == "__main__":
         for name, schedule in OPTAX.items()
     }
     values |= {f"torch/{name}": of_torch(make) for name, make in TORCH.items()}
-    path = Path(__file__).with_name("schedules.npz")
-    np.savez_compressed(path, versions=np.array(VERSIONS), **values)  # type: ignore[arg-type]
-    print(f"{path.name}: {len(values)} arrays, {path.stat().st_size} bytes")
+    archive.save(Path(__file__).with_name("schedules.npz"), values, VERSIONS)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import archive
 import numpy as np
 import sklearn  # type: ignore[import-not-found]
 from sklearn.neural_network import MLPClassifier  # type: ignore[import-not-found]
@@ -74,10 +75,8 @@ def main() -> None:
             arrays |= {f"start/{name}/dense_{i}/weight": weight, f"start/{name}/dense_{i}/bias": bias}
         found = trained(options, x, (y > 0).astype(int) if two else y, orders, start)
         arrays |= {f"{name}/{member}": array for member, array in found.items()}
-    path = Path(__file__).with_name("training.npz")
     versions = f"scikit-learn {sklearn.__version__}, numpy {np.__version__}"
-    np.savez_compressed(path, versions=np.array(versions), **arrays)
-    print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")
+    archive.save(Path(__file__).with_name("training.npz"), arrays, versions)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import pytest
 
 import funcnet as fn
 from funcnet import ops
+from tests.golden import cast
+from tests.rows.activations import EDGES
+from tests.table import ACTIVATIONS
 
 DTYPES = [np.float32, np.float64]
-FAR = 1e4
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-SIXTH, THIRD = 1.0 / 6.0, 1.0 / 3.0
 
 
 def run(layer: fn.Layer, x: Any, dy: Any, params: Any = None) -> tuple[Any, Any, Any]:
@@ -22,70 +22,29 @@ def run(layer: fn.Layer, x: Any, dy: Any, params: Any = None) -> tuple[Any, Any,
     return y, *layer.vjp(params or {}, residuals, dy)
 
 
-ENTRIES: dict[str, tuple[fn.Layer, dict[float, tuple[float, float]]]] = {
-    "relu6": (fn.Relu6(), {-FAR: (0, 0), 0.0: (0, 0), 1e-30: (1e-30, 1), 5.5: (5.5, 1), 6: (6, 0), FAR: (6, 0)}),
-    "elu": (fn.Elu(2.0), {-FAR: (-2, 0), 0.0: (0, 2), 0.5: (0.5, 1), FAR: (FAR, 1)}),
-    "selu": (
-        fn.Selu(),
-        {
-            -FAR: (-SELU_SCALE * SELU_ALPHA, 0),
-            0.0: (0, SELU_SCALE * SELU_ALPHA),
-            1.0: (SELU_SCALE, SELU_SCALE),
-            FAR: (SELU_SCALE * FAR, SELU_SCALE),
-        },
-    ),
-    "celu": (fn.Celu(0.5), {-FAR: (-0.5, 0), 0.0: (0, 1), 0.5: (0.5, 1), FAR: (FAR, 1)}),
-    "silu": (fn.Silu(), {-FAR: (0, 0), 0.0: (0, 0.5), FAR: (FAR, 1)}),
-    "mish": (fn.Mish(), {-FAR: (0, 0), 0.0: (0, 0.6), FAR: (FAR, 1)}),
-    "hard_sigmoid": (
-        fn.HardSigmoid(),
-        {-FAR: (0, 0), -3: (0, 0), 0.0: (0.5, SIXTH), 3: (1, 0), FAR: (1, 0)},
-    ),
-    "hard_sigmoid_options": (
-        fn.HardSigmoid(slope=0.25, offset=0.25),
-        {-FAR: (0, 0), -1: (0, 0), 0.0: (0.25, 0.25), 2: (0.75, 0.25), 3: (1, 0), FAR: (1, 0)},
-    ),
-    "hard_swish": (
-        fn.HardSwish(),
-        {-FAR: (0, 0), -3: (0, 0), -1.5: (-0.375, 0), 0.0: (0, 0.5), 1.5: (1.125, 1), 3: (3, 1), FAR: (FAR, 1)},
-    ),
-    "hard_tanh": (fn.HardTanh(), {-FAR: (-1, 0), -1: (-1, 0), -0.5: (-0.5, 1), 0.0: (0, 1), 1: (1, 0), FAR: (1, 0)}),
-    "hard_tanh_options": (
-        fn.HardTanh(-0.25, 2.0),
-        {-FAR: (-0.25, 0), -0.25: (-0.25, 0), 0.0: (0, 1), 1: (1, 1), 2: (2, 0), FAR: (2, 0)},
-    ),
-    "log_sigmoid": (fn.LogSigmoid(), {-FAR: (-FAR, 1), 0.0: (-math.log(2.0), 0.5), FAR: (0, 0)}),
-    "softplus": (fn.Softplus(), {-FAR: (0, 0), 0.0: (math.log(2.0), 0.5), FAR: (FAR, 1)}),
-    "softsign": (
-        fn.Softsign(),
-        {-FAR: (-FAR / 10001, 1 / 10001**2), 0.0: (0, 1), 1: (0.5, 0.25), FAR: (FAR / 10001, 1 / 10001**2)},
-    ),
-}  # fmt: skip
-"""{x: (y, dy/dx)}, to rounding; what is 0 is exactly 0"""
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", EDGES)
 def test_activation_at_its_edges(name: str, dtype: Any) -> None:
-    layer, table = ENTRIES[name]
+    layer, table, exact = EDGES[name]
     entries = [(-0.0, table[0.0]), *table.items()]
     x = np.array([[entry for entry, _ in entries]], dtype)
     y, dparams, dx = run(layer, x, np.full_like(x, 3.0))
     assert dparams == {}
     assert y.dtype == dx.dtype == dtype
-    eps = 4 * float(np.finfo(dtype).eps)
-    np.testing.assert_allclose(y, [[pair[0] for _, pair in entries]], rtol=eps, atol=0)
-    np.testing.assert_allclose(dx, [[3.0 * pair[1] for _, pair in entries]], rtol=eps, atol=0)
+    eps = 0.0 if exact else 4 * float(np.finfo(dtype).eps)
+    values, slopes = (np.array([[pair[i] for _, pair in entries]], dtype) for i in (0, 1))
+    np.testing.assert_allclose(y, values, rtol=eps, atol=0)
+    np.testing.assert_allclose(dx, 3.0 * slopes, rtol=eps, atol=0)
 
 
-SMOOTH = [fn.Elu(), fn.Selu(), fn.Celu(), fn.Silu(), fn.Mish(), fn.LogSigmoid(), fn.Softplus(), fn.Softsign()]
-
-
-@pytest.mark.parametrize("layer", [*SMOOTH, fn.Glu(), fn.SwiGlu(), fn.GeGlu()], ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=lambda layer: type(layer).__name__)
 def test_float32_is_finite_and_near_float64_all_the_way(layer: fn.Layer) -> None:
     """Without a warning on the way: those are errors here."""
     x = np.concatenate([s * np.logspace(-6, 4, 101) for s in (-1, 1)]).astype(np.float32).reshape(1, -1)
-    narrow, wide = (run(layer, v, np.ones_like(layer.apply({}, {}, v, fn.EVAL)[0])) for v in (x, x.astype(np.float64)))
+    params, _ = layer.init(fn.Key(0), (x.shape[-1],))
+    y, _, _ = layer.apply(params, {}, x, fn.EVAL)
+    narrow = run(layer, x, np.ones_like(y), params)
+    wide = run(layer, x.astype(np.float64), np.ones(y.shape), cast(params, np.float64))
     for got, exact in zip(narrow, wide, strict=True):
         if isinstance(got, np.ndarray):
             assert got.dtype == np.float32
@@ -210,12 +169,7 @@ def test_a_field_out_of_range_is_refused(make: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
-FLOATS_ONLY = [
-    *SMOOTH, fn.Relu6(), fn.HardSigmoid(), fn.HardSwish(), fn.HardTanh(), fn.Glu(), fn.SwiGlu(), fn.GeGlu(), fn.PRelu(),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("layer", FLOATS_ONLY, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=lambda layer: type(layer).__name__)
 @pytest.mark.parametrize("dtype", ["int64", "bool"])
 def test_integers_and_booleans_are_refused(layer: fn.Layer, dtype: str) -> None:
     params, state = layer.init(fn.Key(0), (4,))

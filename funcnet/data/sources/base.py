@@ -118,9 +118,7 @@ class Source(Spec):
         """
         if self.integers:
             raise DataError(f"{path}: the run was trained on text; continue one with funcnet generate")
-        sources: list[Any] = list(tags("data").values())
-        formats: dict[str, type[Source]] = {ending: source for source in sources for ending in source.endings}
-        ending = path.suffix.lower()
+        formats, ending = by_ending(), path.suffix.lower()
         if ending not in formats:
             raise DataError(f"{path}: expected a file called {', '.join(filter(None, formats))}, got {ending!r}")
         return formats[ending].inputs_in(path, self, preprocess)
@@ -129,6 +127,12 @@ class Source(Spec):
     def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
         """The inputs in a file with one of the ``endings``, in the form that they had in ``source``."""
         raise TypeError(f"{cls.__name__} does not define inputs_in(path, source, preprocess)")
+
+
+def by_ending() -> dict[str, type[Source]]:
+    """The source that reads new inputs from files of each ending."""
+    sources: list[Any] = list(tags("data").values())
+    return {ending: source for source in sources for ending in source.endings}
 
 
 @register("arrays")

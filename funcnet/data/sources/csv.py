@@ -13,7 +13,7 @@ from attrs import field
 
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
-from funcnet.data.sources.base import Frame, Inputs, Source, Table
+from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
 from funcnet.errors import DataError, Problem, did_you_mean, listed
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
@@ -231,11 +231,21 @@ class Csv(Source):
         return np.stack(columns, axis=1).reshape(-1, *shape)
 
     def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
+        self._require_text(path)
         return self.read(path, [column["name"] for column in preprocess["columns"]])
 
     def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
+        self._require_text(path)
         inputs = tuple(column["name"] for column in preprocess["columns"])
         return evolve(self, path=str(path.resolve()), split=None, inputs=inputs)
+
+    def _require_text(self, path: Path) -> None:
+        """Raise a DataError for an ending of another format; a text file may have any other, or none."""
+        ending = path.suffix.lower()
+        if ending and ending not in self.endings and ending in by_ending():
+            raise DataError(
+                f"{path}: the run was trained on a CSV file, whose columns are matched by name; give a .csv file"
+            )
 
     def in_shape(self, base: Path) -> Shape | None:
         """None: it depends on the categories."""
