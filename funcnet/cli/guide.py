@@ -12,8 +12,8 @@ from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *("README", "concept", "loops", "data", "networks", "training", "optimizers", "layer", "loss", "spec", "deploy"),
-    *("speed", "experiments", "reference", "errors"),
+    *("README", "concept", "loops", "algebra", "data", "networks", "training", "optimizers", "layer", "loss", "spec"),
+    *("deploy", "speed", "experiments", "reference", "errors"),
 )
 
 

@@ -14,6 +14,7 @@ from tests.cli import ROOT, called, command, environment, funcnet, together
 ENGLISH = {
     "concept": "Why three functions make a layer, and two layers make one",
     "loops": "Your loop here, the same in funcnet there",
+    "algebra": "The algebra: networks as values, training as functions",
     "data": "Your own data",
     "networks": "Networks: graphs, blocks, surgery, steps",
     "training": "Training: a pure step, and what goes around it",
@@ -31,6 +32,7 @@ CHINESE = {
     "README.zh": "funcnet 中文说明",
     "concept.zh": "一个层为什么只需三个函数，两个层又怎样合成一个层",
     "loops.zh": "你手写的循环，用 funcnet 怎么写",
+    "algebra.zh": "代数：网络是值，训练是函数",
 }
 NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
 PAGES = [*ENGLISH, *CHINESE]
