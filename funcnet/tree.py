@@ -152,7 +152,7 @@ def norm(tree: Any) -> Any:
     """
     largest = reduce(lambda most, leaf: np.maximum(most, np.max(np.abs(leaf), initial=0.0)), tree, 0.0)
     scale = np.where((largest > 0.0) & np.isfinite(largest), largest, 1.0)  # so that squares do not overflow
-    return scale * np.sqrt(reduce(lambda total, leaf: total + np.sum((leaf / scale) ** 2), tree, 0.0))
+    return scale * np.sqrt(reduce(lambda total, leaf: total + np.sum(np.abs(leaf / scale) ** 2), tree, 0.0))
 
 
 def stack(trees: Sequence[Any]) -> Any:
@@ -160,12 +160,20 @@ def stack(trees: Sequence[Any]) -> Any:
 
     Raises   PathError for trees of different structure
     """
+    if not trees:
+        raise PathError("expected one tree or more to stack, got none")
     return map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def unstack(tree: Any) -> list[Any]:
-    """The trees whose ``stack`` this is."""
-    count = len(leaves(tree)[0])
+    """The trees whose ``stack`` this is.
+
+    Raises   PathError for leaves without one leading axis of one length
+    """
+    counts = {np.shape(leaf)[:1] for leaf in leaves(tree)}
+    if len(counts) != 1 or counts == {()}:
+        raise PathError(f"expected leaves with one leading axis of one length, got {sorted(counts) or 'no leaves'}")
+    ((count,),) = counts
     return [map(lambda leaf: leaf[i], tree) for i in range(count)]
 
 
@@ -175,6 +183,8 @@ def transpose(trees: Any) -> Any:
     >>> fn.tree.transpose({"mean": {"w": 1}, "std": {"w": 2}})
     {'w': {'mean': 1, 'std': 2}}
     """
+    if not isinstance(trees, dict | tuple) or not trees:
+        raise PathError(f"expected a dict or tuple of trees, got {trees!r:.60}")
     first, *others = [part for _, part in _parts(trees) or ()]
     return map(lambda *leaves: _with_parts(trees, list(leaves)), first, *others)
 
@@ -322,7 +332,10 @@ def _like(value: Any, leaf: Any) -> Any:
     except ValueError:
         raise PathError(f"expected a value of shape {np.shape(leaf)}, got {np.shape(value)}") from None
     dtype = getattr(leaf, "dtype", None)
-    return new.astype(np.asarray(leaf).dtype if dtype is None else dtype)
+    dtype = np.asarray(leaf).dtype if dtype is None else dtype
+    if new.dtype.kind in "fc" and dtype.kind in "iub":
+        raise PathError(f"expected a value that {dtype} holds, got {new.dtype}; round it first")
+    return new.astype(dtype)
 
 
 def at(tree: Tree, pattern: str) -> At:

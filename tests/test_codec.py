@@ -862,6 +862,13 @@ def test_specs_are_saved_and_loaded(tmp_path):
     assert os.listdir(tmp_path) == ["net.json"]
 
 
+@pytest.mark.parametrize("value", [3, None, {"model": "relu"}, fn.Dense], ids=str)
+def test_what_is_no_spec_is_not_written(value, tmp_path):
+    for call in (lambda: fn.to_json(value), lambda: fn.save_spec(tmp_path / "a.json", value)):
+        assert message(call).startswith("to_json: expected a spec, such as fn.Dense(3), got ")
+    assert os.listdir(tmp_path) == []
+
+
 def test_text_beyond_ascii_is_saved(tmp_path):
     path, data = tmp_path / "data.json", fn.data.Npz("größe-\U0001f600-ᵀ.npz")
     fn.save_spec(path, data)

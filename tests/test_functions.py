@@ -188,6 +188,12 @@ def test_a_function_is_a_schedule():
     assert trained(NET, MSE, optim.SGD(half))[0] == trained(NET, MSE, optim.SGD(half), compile=False)[0]
 
 
+def test_a_schedule_of_no_number():
+    with pytest.raises(fn.FuncnetError) as error:
+        optim.schedule(lambda step: None)(3)
+    assert str(error.value) == "expected a schedule's function to return a number at step 3, got None"
+
+
 # ----- losses ------------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,21 @@ def test_a_pooled_value_beside_a_sequence():
     np.testing.assert_allclose(y[1], sequence[:, -1], rtol=1e-10)
 
 
+def test_a_captured_sequence_before_a_pooled_output():
+    net = fn.Capture(fn.serial(fn.GRU(3), pool=fn.SequencePool("mean"), head=fn.Dense(2)), ("gru_0", "pool"))
+    params, state = net.init(fn.Key(0), (5, 3), np.float64)
+    x = fn.Key(1).normal((2, 5, 3))
+    start, step = fn.stepper(net)
+    carry, sequence = start(2), []
+    for t in range(5):
+        (y, values), carry = step(params, state, carry, x[:, t])
+        sequence.append(values["gru_0"])
+    expected, captured = fn.predict(net, params, state, x)
+    np.testing.assert_allclose(y, expected, rtol=1e-10)
+    np.testing.assert_allclose(values["pool"], captured["pool"], rtol=1e-10)
+    np.testing.assert_allclose(np.stack(sequence, axis=1), captured["gru_0"], rtol=1e-10)
+
+
 @frozen
 class Mean(Residual):
     """A combinator of a user that looks at all steps, derived from one that does not."""

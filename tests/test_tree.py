@@ -443,6 +443,32 @@ def test_stack_and_transpose_have_inverses():
     assert same(back, trees[1])
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: tree.stack([]), "expected one tree or more to stack, got none"),
+        (lambda: tree.unstack({}), "expected leaves with one leading axis of one length, got no leaves"),
+        (
+            lambda: tree.unstack({"a": np.zeros(2), "b": np.zeros(3)}),
+            "expected leaves with one leading axis of one length, got [(2,), (3,)]",
+        ),
+        (lambda: tree.unstack({"a": np.array(1.0)}), "expected leaves with one leading axis of one length, got [()]"),
+        (lambda: tree.transpose({}), "expected a dict or tuple of trees, got {}"),
+        (
+            lambda: tree.at({"n": np.array([1, 2])}, "n").set(1.5),
+            "expected a value that int64 holds, got float64; round it first",
+        ),
+    ],
+)
+def test_trees_that_do_not_fit(call, text):
+    assert message(call) == text
+
+
+def test_the_norm_of_other_numbers():
+    assert tree.norm({"a": np.array([3.0 + 4.0j]), "b": np.array([12])}) == pytest.approx(13.0)
+    assert tree.norm({"a": np.ones(4, np.float32)}).dtype == np.float32
+
+
 def test_a_train_state_is_a_tree_and_compares_by_value():
     net, opt = fn.serial(fn.Dense(3), fn.BatchNorm()), fn.optim.Adam(0.1)
     ts, again = (fn.train_state(net, opt, fn.Key(0), (2,)) for _ in range(2))
@@ -471,8 +497,9 @@ assert tree.equal(doubled, tree.map(lambda leaf: 2 * leaf, params()))
 @pytest.mark.parametrize("module", ["jax.tree_util", "optree", "torch.utils._pytree"])
 def test_a_tree_is_one_of_other_libraries_too(module):
     """Plain dicts need no registration there. In a process, since JAX's threads do not go with forks."""
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
-        pytest.skip(f"{module} is an extra of the benchmarks")
+    library = module.partition(".")[0]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed, and not needed for anything else")
     command = [sys.executable, "-c", OTHERS, module]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ class _Stepping:
         self.before, self.kept, self.position = before, dict(before), position
         self.names: list[str] = []
         self.calls: Counter[str] = Counter()  # by path
-        self.pooled: dict[int, Array] = {}
+        self.known: dict[int, tuple[Array, bool]] = {}  # each output so far, by identity, and whether it is pooled
         self.inner: list[set[bool]] = [set()]  # for each open call, whether its children's outputs are pooled
 
     def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
@@ -95,6 +95,7 @@ class _Stepping:
             self.names.pop()
             self.inner.pop()
         self.inner[-1] |= self.are_pooled(y)
+        self.note(y, pooled=False)
         return y, args[1], None
 
     def apply(self, layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> Value:
@@ -102,7 +103,7 @@ class _Stepping:
         if len(pooled) == 2:
             raise ShapeError(_refused(layer, "it joins a sequence with a pooled value"))
         if pooled == {True}:
-            return self.mark(layer.apply(params, state, x, ctx)[0])
+            return self.note(layer.apply(params, state, x, ctx)[0], pooled=True)
         rule = rule_for(layer)
         if rule is not None:
             path = path_of(self.names)
@@ -111,26 +112,29 @@ class _Stepping:
             y, kept = rule(layer, params, state, x, self.before.get(place), self.position)
             if kept is not None:
                 self.kept[place] = kept
-            return self.mark(y) if _pools(layer) else y
+            return self.note(y, pooled=_pools(layer))
         y = layer.apply(params, state, x, ctx)[0]
-        if self.inner[-1] == {True}:
-            return self.mark(y)
+        self.note(y, pooled=self.inner[-1] == {True})  # what a combinator made of pooled values is pooled
         for leaf in tree.leaves(y):
-            if id(leaf) not in self.pooled and np.shape(leaf)[1:2] != (1,):
+            if not self.is_pooled(leaf) and np.shape(leaf)[1:2] != (1,):
                 raise ShapeError(_refused(layer, f"for one step it gives the shape {np.shape(leaf)[1:]}"))
         return y
 
-    def are_pooled(self, value: Value) -> set[bool]:
-        return {id(leaf) in self.pooled for leaf in tree.leaves(value)}
+    def is_pooled(self, leaf: Array) -> bool:
+        return id(leaf) in self.known and self.known[id(leaf)][1]
 
-    def mark(self, value: Value) -> Value:
-        """The value, noted as pooled."""
-        self.pooled |= {id(leaf): leaf for leaf in tree.leaves(value)}
+    def are_pooled(self, value: Value) -> set[bool]:
+        return set(map(self.is_pooled, tree.leaves(value)))
+
+    def note(self, value: Value, pooled: bool) -> Value:
+        """The value; those of its arrays that no inner layer gave are noted."""
+        for leaf in tree.leaves(value):
+            self.known.setdefault(id(leaf), (leaf, pooled))
         return value
 
     def output(self, y: Value) -> Value:
         """The network's output without the time axis."""
-        return tree.map(lambda leaf: leaf if id(leaf) in self.pooled else np.array(leaf[:, 0]), y)
+        return tree.map(lambda leaf: leaf if self.is_pooled(leaf) else np.array(leaf[:, 0]), y)
 
 
 def _pools(layer: Layer) -> bool:

@@ -113,7 +113,10 @@ class FunctionSchedule(Schedule):
     function: Callable[[int], float]
 
     def __call__(self, step: int) -> float:
-        return float(self.function(step))
+        value = self.function(step)
+        if not isinstance(value, int | float | np.number):
+            raise FuncnetError(f"expected a schedule's function to return a number at step {step}, got {value!r:.60}")
+        return float(value)
 
 
 def schedule(function: Callable[[int], float]) -> Schedule:

@@ -102,7 +102,12 @@ def _admits(hint: Any, value: Any) -> bool:
 
 
 def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
-    """The whole document of a spec: an experiment flat, any other spec under the key of its kind."""
+    """The whole document of a spec: an experiment flat, any other spec under the key of its kind.
+
+    Raises   SpecError for anything else
+    """
+    if not isinstance(spec, Spec):
+        raise SpecError([Problem("", f"expected a spec, such as fn.Dense(3), got {quote(spec)}")], root="to_json")
     if spec.kind == "experiment":
         return {"version": VERSION, **encode(spec, fill=fill, tagged=False)}
     return {"version": VERSION, KEYS.get(spec.kind, spec.kind): encode(spec, fill=fill)}

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -201,3 +202,13 @@ def folder_of(place: Path) -> Path:
     (folder / "a.csv").write_text("a,y\n1,0\n2,1\n", encoding="utf-8")
     (folder / "a.idx").write_bytes(idx(np.ones(2, "u1"), 8))
     return folder
+
+
+def allocated(call: Callable[[], Any]) -> int:
+    """The most memory that was held at a time."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

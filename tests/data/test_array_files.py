@@ -1,7 +1,6 @@
 """npy, npz, HDF5 and IDX files: what they give, and that no file is trusted with what it says of itself."""
 
 import gzip
-import tracemalloc
 import zipfile
 
 import h5py
@@ -14,7 +13,7 @@ from funcnet.data import Stream, prepare
 from funcnet.data.sources.arrays import npy_piece
 from funcnet.data.sources.hdf5 import hdf5_piece
 from funcnet.data.sources.idx import read_idx
-from tests.data.formats import idx, npy, npy_of, packed
+from tests.data.formats import allocated, idx, npy, npy_of, packed
 
 KEY = fn.Key(3)
 X = np.arange(24.0).reshape(4, 3, 2)
@@ -25,16 +24,6 @@ def message(call, error=fn.DataError):
     with pytest.raises(error) as caught:
         call()
     return str(caught.value)
-
-
-def allocated(call):
-    """The most memory that was held at a time."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 # ----- what they give -----------------------------------------------------------------------------------------------

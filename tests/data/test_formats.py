@@ -1,7 +1,6 @@
 """What holds for every source that reads files: its paths stay in the folder, and no bytes break it."""
 
 import re
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import funcnet as fn
 from funcnet import data
 from funcnet.data import prepare
 from funcnet.spec.base import fields, tags
-from tests.data.formats import FORMATS, OUTSIDE, folder_of, npy
+from tests.data.formats import FORMATS, OUTSIDE, allocated, folder_of, npy
 
 KEY = fn.Key(3)
 
@@ -20,16 +19,6 @@ def message(call):
     with pytest.raises(fn.DataError) as caught:
         call()
     return str(caught.value)
-
-
-def allocated(call):
-    """The most memory that was held at a time."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("tag", FORMATS)

@@ -107,7 +107,7 @@ class Source(Spec):
         return ("x",)
 
     def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source | None:
-        """This source with another file in place of its own; None for a source without a file."""
+        """A copy of this source that reads another file; None for a source without files."""
         changes: dict[str, Any] = {"path": str(path.resolve()), "split": None}
         return evolve(self, **changes) if hasattr(self, "path") and not self.integers else None
 
