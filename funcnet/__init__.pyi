@@ -50,10 +50,12 @@ from funcnet.experiments.experiment import Experiment as Experiment, Training as
 from funcnet.experiments.folder import Run as Run, load_run as load_run
 from funcnet.experiments.run import run as run
 from funcnet.key import Key as Key
+from funcnet.laws.combinators import check_combinator as check_combinator
 from funcnet.laws.gradient import check_gradient as check_gradient
 from funcnet.laws.layers import check_layer as check_layer
 from funcnet.laws.losses import check_loss as check_loss
 from funcnet.laws.optimizers import check_optimizer as check_optimizer
+from funcnet.laws.schedules import check_schedule as check_schedule
 from funcnet.layers.activations import (
     Celu as Celu,
     Elu as Elu,

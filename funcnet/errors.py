@@ -33,6 +33,10 @@ class FuncnetError(Exception):
         return f"{where}: {self.message}" if where else self.message
 
 
+class NotDefined(FuncnetError, TypeError):
+    """A method that a base declares and that the class has not written."""
+
+
 class ShapeError(FuncnetError):
     """Layers, inputs, targets or parameters whose shapes do not fit one another."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from funcnet.errors import Problem
+from funcnet.errors import NotDefined, Problem
 from funcnet.key import Array, Key
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import frozen, positive
@@ -30,7 +30,7 @@ class Initializer(Spec):
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         """The initial value of one parameter."""
-        raise TypeError(f"{type(self).__name__} does not define __call__(key, shape, dtype)")
+        raise NotDefined(f"{type(self).__name__} does not define __call__(key, shape, dtype)")
 
 
 def fans(shape: Shape) -> tuple[int, int]:

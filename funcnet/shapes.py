@@ -17,6 +17,9 @@ Value = Any
 Output: TypeAlias = Array | tuple["Output", ...] | dict[str, "Output"]
 """The output of a network: an array, or a tuple or dict of outputs"""
 
+ROWS = 32
+"""The rows of a batch where none are given"""
+
 
 def is_shape(shape: Shape) -> bool:
     """Whether this is the shape of one array, rather than a nest of shapes."""

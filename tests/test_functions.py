@@ -284,7 +284,7 @@ def test_a_combinator_that_forgets_a_child():
     forgetful = fn.combinator(
         {"a": fn.Dense(3), "b": fn.Dense(3)}, lambda children, shape: ({"a": shape}, (3,)), gate_apply, gate_vjp
     )
-    assert "expected wire to return the input shape of every layer, got none for b" in refused(
+    assert "expected wire to return the input shape of every layer, got none for 'b'" in refused(
         lambda: forgetful.init(fn.Key(0), (4,))
     )
 

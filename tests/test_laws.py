@@ -1321,6 +1321,12 @@ def another_value_every_time(loss: Any, *args: Any) -> Any:
     return value + 1e-13 * next(COUNT), residuals
 
 
+def first_in_memory(loss: Any, prediction: Any, *args: Any) -> Any:
+    """Entries are taken as they lie in memory."""
+    rows = prediction.ndim > 1 and not prediction.flags.c_contiguous
+    return loss.apply(prediction.ravel(order="K").reshape(prediction.shape) if rows else prediction, *args)
+
+
 LOSS_BUGS: dict[str, dict[str, Any]] = {
     "dy ignored": {"backward": lambda loss, residuals, dy: loss.vjp(residuals)},
     "dy squared": {"backward": lambda loss, residuals, dy: loss.vjp(residuals, dy * dy)},
@@ -1347,6 +1353,12 @@ LOSS_BUGS: dict[str, dict[str, Any]] = {
 }
 MEANS_ONLY = ("the divisor of a part its own",)
 """Bugs that a sum cannot have, and a root no more"""
+
+
+def test_a_loss_that_depends_on_the_memory_layout_is_caught() -> None:
+    name = "softmax_cross_entropy_labels"
+    verdict = loss_verdict(LossMutant(LOSSES[name][0], forward=first_in_memory), name)
+    assert "any memory layout gives the same values" in verdict
 
 
 @pytest.mark.parametrize("what", LOSS_BUGS)
@@ -1555,6 +1567,13 @@ def without_first_leaf(value: Any) -> Any:
 
 RULES_ONLY = ("goes uphill", "does not move", "gives the new params", "goes uphill in its first leaf of several")
 """Bugs against which a bare transform, whose updates are gradients still, has no law"""
+
+
+def in_memory_order(leaf: Any) -> Any:
+    """A leaf whose entries are taken as they lie in memory."""
+    return leaf.ravel(order="K").reshape(leaf.shape) if leaf.ndim == 2 and leaf.flags.f_contiguous else leaf
+
+
 OPTIMIZER_BUGS: dict[str, dict[str, Any]] = {
     "goes uphill": {"change": on_updates(lambda updates, params: tree.map(np.negative, updates))},
     "does not move": {"change": on_updates(lambda updates, params: tree.map(np.zeros_like, updates))},
@@ -1575,6 +1594,7 @@ OPTIMIZER_BUGS: dict[str, dict[str, Any]] = {
     "grads written to": {"change": writing(0)},
     "state written to": {"change": writing(1)},
     "params written to": {"change": writing(2)},
+    "depends on the memory layout": {"change": on_updates(lambda updates, params: tree.map(in_memory_order, updates))},
     "step counts from 1": {"begin": lambda rule, params: tree.at(rule.init(params), "*step").apply(lambda s: s + 1)},
     "eval_params in float64": {"final": lambda rule, params, opt_state: widen(params)},
     "eval_params misses a leaf": {"final": lambda rule, params, opt_state: without_first_leaf(params)},

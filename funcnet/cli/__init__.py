@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from funcnet.cli.imports import add_imports, import_all
 from funcnet.version import __version__
 
 COMMANDS = {
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from funcnet.errors import FuncnetError
 
     try:
+        import_all(options.imports)
         return int(importlib.import_module(f"funcnet.cli.{options.command}").run(options))
     except FuncnetError as error:
         if getattr(options, "json", False):
@@ -73,4 +75,5 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         own = commands.add_parser(name, help=what)
         if name == named:
             importlib.import_module(f"funcnet.cli.{name}").arguments(own)
+            add_imports(own)
     return whole

@@ -35,7 +35,7 @@ from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_fo
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.optim.base import Optimizer
-from funcnet.shapes import Shape, batched, zeros_of
+from funcnet.shapes import ROWS, Shape, batched, zeros_of
 from funcnet.training.programs import gradients, training_step
 
 LONGEST = 104
@@ -47,7 +47,7 @@ LONGEST = 104
 def source(
     net: Layer,
     in_shape: Shape,
-    batch: int = 32,
+    batch: int = ROWS,
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     *,

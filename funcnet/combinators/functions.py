@@ -26,14 +26,8 @@ class FunctionCombinator(Combinator):
         return dict(self.layers)
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
-        shapes, out_shape = self.wire_function(self.children, in_shape)
-        missing = [name for name in self.children if name not in shapes]
-        if missing:
-            raise FuncnetError(
-                f"expected wire to return the input shape of every layer, got none for {', '.join(missing)}; "
-                "return ({name: in_shape}, out_shape)"
-            )
-        return shapes, out_shape
+        wired: tuple[dict[str, Shape], Shape] = self.wire_function(self.children, in_shape)
+        return wired
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         result: tuple[Value, State, Any] = self.apply_function(self.children, params, state, x, ctx)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from attrs import field
 
-from funcnet.errors import DataError, ShapeError
+from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array, Key
 from funcnet.shapes import shape_of
 from funcnet.spec.base import Spec, register
@@ -32,7 +32,7 @@ class Augmentation(Spec):
 
     def __call__(self, batch: Batch, key: Key) -> Batch:
         """The augmented batch ``(x, y, weight)``."""
-        raise TypeError(f"{type(self).__name__} does not define __call__(batch, key)")
+        raise NotDefined(f"{type(self).__name__} does not define __call__(batch, key)")
 
 
 def augmented(steps: Sequence[Callable[[Batch, Key], Batch]], batch: Batch, key: Key) -> Batch:
@@ -69,7 +69,7 @@ class Geometric(Augmentation):
 
     def moved(self, x: Array, key: Key) -> Array:
         """Inputs (batch, …, features), each sample moved independently."""
-        raise TypeError(f"{type(self).__name__} does not define moved(x, key)")
+        raise NotDefined(f"{type(self).__name__} does not define moved(x, key)")
 
     def __call__(self, batch: Batch, key: Key) -> Batch:
         x, y, weight = batch

@@ -11,7 +11,7 @@ from attrs import field
 from funcnet.data.augmentation import Augmentation
 from funcnet.data.paths import inside
 from funcnet.data.sources.base import Source
-from funcnet.errors import Problem
+from funcnet.errors import NotDefined, Problem
 from funcnet.files import read_npz
 from funcnet.layers.base import Layer, Params, State
 from funcnet.losses.base import Loss
@@ -31,7 +31,7 @@ class Initial(Spec):
 
     def values(self, base: Path) -> tuple[Params, State]:
         """``(params, state)``; paths are relative to ``base``."""
-        raise TypeError(f"{type(self).__name__} does not define values(base)")
+        raise NotDefined(f"{type(self).__name__} does not define values(base)")
 
 
 @register("npz")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import KeyRequired, LawError, ShapeError, SpecError
+from funcnet.errors import KeyRequired, LawError, ShapeError
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
+    LAYOUTS,
     agree,
+    check_bits,
+    check_copies,
     expect,
     form,
     frozen_copy,
@@ -32,8 +34,6 @@ from funcnet.layers.base import EVAL, Caller, Context, Layer, Leaf, Params, Stat
 from funcnet.networks.decoding import stepper
 from funcnet.shapes import Shape, Value, shape_of
 from funcnet.signatures import check_signatures, kinds, returned
-from funcnet.spec.base import Spec, own_tag
-from funcnet.spec.codec import from_json, to_json
 
 DIRECTIONS = 3
 
@@ -71,8 +71,9 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
             check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
             check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
             check_order(layer, params, state, x, ctx, key.fold("order", mode))
+        check_passes(layer, params, state, x, contexts["train"], key.fold("compiled"))
         check_steps(layer, params, state, x)
-        check_spec(layer, params, state, x)
+        check_copies(layer, lambda copy: copy.apply(params, state, x, EVAL)[0])
 
 
 def _forward(layer: Layer, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
@@ -257,7 +258,7 @@ def check_layouts(layer: Layer, params: Params, state: State, x: Value, ctx: Con
     y, _, residuals = _forward(layer, params, state, x, ctx)
     dy = random_like(y, key)
     expected = (y, _backward(layer, params, residuals, dy))
-    for name, layout in (("Fortran order", np.asfortranarray), ("strided", _strided), ("reversed", _reversed)):
+    for name, layout in LAYOUTS.items():
 
         def lay(value: Value, layout: Callable[[Array], Array] = layout) -> Value:
             return tree.map(lambda leaf: None if leaf is None else layout(leaf), value)
@@ -265,14 +266,6 @@ def check_layouts(layer: Layer, params: Params, state: State, x: Value, ctx: Con
         y, _, residuals = _forward(layer, lay(params), lay(state), lay(x), ctx)
         got = (y, _backward(layer, lay(params), residuals, lay(dy)))
         expect(same(got, expected, 1e-12), "any memory layout gives the same values", layer, name)
-
-
-def _strided(array: Array) -> Array:
-    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
-
-
-def _reversed(array: Array) -> Array:
-    return np.ascontiguousarray(array[::-1])[::-1] if array.ndim else array
 
 
 def check_rows(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key, *, coupled: bool) -> None:
@@ -385,23 +378,12 @@ def check_steps(layer: Layer, params: Params, state: State, x: Value) -> None:
         expect(same(got, leaf, 1e-9), "a step equals that of the whole sequence", layer, "stepwise is not true of it")
 
 
-def check_spec(layer: Layer, params: Params, state: State, x: Value) -> None:
-    """Copies of a spec by pickle and, if it is registered, by JSON are equal to it and compute the same."""
-    copies = []
-    try:
-        copies.append(from_json(to_json(layer), Layer))
-    except SpecError:
-        expect(not all(own_tag(cls) for cls in _classes(layer)), "a registered spec round-trips through JSON", layer)
-    else:
-        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function cannot be pickled
-            copies.append(pickle.loads(pickle.dumps(layer)))
-    for copy in copies:
-        expect(copy == layer and hash(copy) == hash(layer), "a copy is equal", layer)
-        outs = [spec.apply(params, state, x, EVAL)[0] for spec in (copy, layer)]
-        expect(same(*outs), "a copy computes the same", layer)
+def check_passes(layer: Layer, params: Params, state: State, x: Value, ctx: Context, key: Key) -> None:
+    """Compiled, the forward and the backward pass have the same bits."""
+    dy = random_like(_forward(layer, params, state, x, ctx)[0], key)
 
+    def both(params: Params, state: State, x: Value, dy: Value) -> Any:
+        y, new_state, residuals = layer.apply(params, state, x, ctx)
+        return y, new_state, layer.vjp(params, residuals, dy)
 
-def _classes(layer: Layer) -> Iterator[type[Spec]]:
-    yield type(layer)
-    for child in layer.children.values():
-        yield from _classes(child)
+    check_bits(both, (params, state, x, dy), layer)

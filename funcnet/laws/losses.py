@@ -9,12 +9,23 @@ import numpy as np
 from funcnet import tree
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
-from funcnet.laws.values import agree, expect, frozen_copy, guarded, inner, moved, random_like, same, slope
+from funcnet.laws.values import (
+    LAYOUTS,
+    agree,
+    check_bits,
+    check_copies,
+    expect,
+    frozen_copy,
+    guarded,
+    inner,
+    moved,
+    random_like,
+    same,
+    slope,
+)
 from funcnet.losses.base import Loss
 from funcnet.shapes import Value, shape_of
 from funcnet.signatures import check_signatures
-from funcnet.spec.base import own_tag
-from funcnet.spec.codec import from_json, to_json
 
 DIRECTIONS = 3
 
@@ -38,8 +49,10 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
             check_precision(loss, prediction, target, each)
         if loss.weighted:
             check_weights(loss, prediction, target)
-    if own_tag(type(loss)) is not None:
-        expect(from_json(to_json(loss)) == loss, "a registered spec round-trips through JSON", loss)
+        check_layouts(loss, prediction, target)
+        check_link(loss, prediction)
+        check_bits(lambda p, t: value_and_slope(loss, p, t), (prediction, target), loss)
+    check_copies(loss, lambda copy: value_and_slope(copy, prediction, target))
 
 
 def rows_of(value: Value) -> int:
@@ -123,3 +136,23 @@ def check_precision(loss: Loss, prediction: Array, target: Array, weight: Array 
     value, residuals = loss.apply(prediction, target, weight)
     exact = (narrow(np.asarray(value)), narrow(loss.vjp(residuals)))
     expect(same(got, exact, 1e-4), "float32 agrees with float64", loss, f"{got[0]}, not {exact[0]}")
+
+
+def value_and_slope(loss: Loss, prediction: Array, target: Array) -> tuple[Any, Value]:
+    """The loss and the cotangent of the prediction."""
+    value, residuals = loss.apply(prediction, target)
+    return value, loss.vjp(residuals)
+
+
+def check_layouts(loss: Loss, prediction: Array, target: Array) -> None:
+    """Arrays in Fortran's order, or strided, give the same values."""
+    expected = value_and_slope(loss, prediction, target)
+    for name, layout in LAYOUTS.items():
+        got = value_and_slope(loss, *(tree.map(layout, value) for value in (prediction, target)))
+        expect(same(got, expected, 1e-12), "any memory layout gives the same values", loss, name)
+
+
+def check_link(loss: Loss, prediction: Array) -> None:
+    """``link`` keeps the prediction's shape."""
+    answer = loss.link(prediction)
+    expect(shape_of(answer) == shape_of(prediction), "link keeps the shape", loss, f"it gives {shape_of(answer)}")

@@ -10,13 +10,22 @@ from funcnet import ops, tree
 from funcnet.errors import LawError
 from funcnet.inputs import instance
 from funcnet.key import Key
-from funcnet.laws.values import expect, form, frozen_copy, guarded, random_like, same, turned
+from funcnet.laws.values import (
+    LAYOUTS,
+    check_bits,
+    check_copies,
+    expect,
+    form,
+    frozen_copy,
+    guarded,
+    random_like,
+    same,
+    turned,
+)
 from funcnet.layers.base import Params
 from funcnet.optim.base import Optimizer, OptState, apply_updates
 from funcnet.optim.schedules import bind
 from funcnet.signatures import check_signatures
-from funcnet.spec.base import own_tag
-from funcnet.spec.codec import from_json, to_json
 
 STEPS = 40
 
@@ -36,15 +45,13 @@ def check_optimizer(opt: Optimizer) -> None:
             check_descent(bound, opt)
         for dtype in (np.float32, np.float64):
             check_decay(bound, opt, dtype)
-    if own_tag(type(opt)) is not None:
-        expect(from_json(to_json(opt)) == opt, "a registered spec round-trips through JSON", opt)
+    check_copies(opt, lambda copy: first_update(bind(copy, STEPS)))
 
 
 def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
     """Updates match the params, the state keeps its form and counts steps, and the arguments are not changed."""
     key = Key(0).fold("laws")
-    weight, bias = key.fold("w").normal((3, 2), dtype), key.fold("b").normal((2,), dtype)
-    params = frozen_copy({"a": {"weight": weight}, "bias": bias})
+    params = frozen_copy(some_params(dtype))
     opt_state = frozen_copy(bound.init(params))
     expected = form(opt_state)
     for step in range(3):
@@ -62,6 +69,12 @@ def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
         expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
         expect(same((grads, opt_state, params), received), "pure", opt, "changes its arguments")
         check_order(bound, opt, grads, opt_state, params, (updates, new_state))
+        for name, layout in LAYOUTS.items():
+            g, s, p = (tree.map(layout, part) for part in (grads, opt_state, params))
+            got, rounding = bound.update(g, s, p, 1.0), 4.0 * float(np.finfo(dtype).eps)
+            expect(same(got, (updates, new_state), rounding), "any memory layout gives the same values", opt, name)
+        if step == 1:
+            check_bits(lambda g, s, p: bound.update(g, s, p, 1.0), (grads, opt_state, params), opt)
         opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
     evaluated = bound.eval_params(params, opt_state)
     expect(form(evaluated) == form(params), "eval_params has the params' tree, shapes and dtypes", opt)
@@ -129,3 +142,15 @@ def check_decay(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
             count = np.count_nonzero((size > 0.0) & (size < limit) & (size < np.abs(before[path])))
             detail = f"{count} entries of {path} do, which slows processors down; wrap it in fn.ops.settle(..., step)"
             expect(count == 0, "no state decays into subnormal numbers", opt, detail)
+
+
+def some_params(dtype: Any = np.float32) -> Params:
+    """Params of two leaves, one of them nested."""
+    key = Key(0).fold("laws")
+    return {"a": {"weight": key.fold("w").normal((3, 2), dtype)}, "bias": key.fold("b").normal((2,), dtype)}
+
+
+def first_update(opt: Optimizer) -> Any:
+    """The update of a gradient equal to the params, and the state after it."""
+    params = some_params()
+    return opt.update(params, opt.init(params), params, 1.0)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import LawError
+from funcnet.compiler.function import compile
+from funcnet.errors import CompileWarning, LawError, SpecError
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, zeros_for
 from funcnet.shapes import Shape, Value
+from funcnet.spec.base import Spec, fields, own_tag, specs_in
+from funcnet.spec.codec import from_json, to_json
+from funcnet.spec.kinds import base_of
 
 EPS = 1e-6
 RTOL = 1e-6
@@ -141,3 +147,54 @@ def one_leaf(values: Value, path: str) -> Value:
 def form(values: Any) -> dict[str, Any]:
     """``{path: (shape, dtype)}`` of a tree."""
     return {path: (np.shape(leaf), np.asarray(leaf).dtype.name) for path, leaf in tree.flatten(values).items()}
+
+
+def check_bits(f: Callable[..., Any], args: tuple[Any, ...], subject: Any) -> None:
+    """Compiled, a function gives the bits that it gives plain; arguments are first copied to writable arrays."""
+    args = tree.map(lambda leaf: leaf if leaf is None else np.array(leaf), args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompileWarning)  # what cannot be recorded runs plain
+        fast = compile(f)
+        for _ in range(2):
+            expect(same(fast(*args), f(*args)), "compiled, it gives the same bits", subject)
+
+
+def check_copies(spec: Spec, values: Callable[[Any], Any]) -> None:
+    """Copies of a spec by pickle and, if it is registered, by JSON are equal to it and compute the same."""
+    copies = []
+    try:
+        copies.append(from_json(to_json(spec), base_of(spec.kind)))
+    except SpecError:
+        expect(not all(map(own_tag, classes(spec))), "a registered spec round-trips through JSON", spec)
+    else:
+        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a class inside a function cannot be pickled
+            copies.append(pickle.loads(pickle.dumps(spec)))
+    for copy in copies:
+        expect(copy == spec and hash(copy) == hash(spec), "a copy is equal", spec)
+        expect(same(values(copy), values(spec)), "a copy computes the same", spec)
+
+
+def classes(spec: Spec) -> Iterator[type[Spec]]:
+    """The classes of a spec and of all specs inside it."""
+    yield type(spec)
+    for field in fields(type(spec)):
+        for inner in specs_in(getattr(spec, field.name)):
+            yield from classes(inner)
+
+
+def strided(array: Array) -> Array:
+    """The same values with a gap after each along the last axis."""
+    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
+
+
+def backwards(array: Array) -> Array:
+    """The same values with rows in reverse order in memory."""
+    return np.ascontiguousarray(array[::-1])[::-1] if array.ndim else array
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran order": lambda array: np.array(array, order="F"),
+    "strided": strided,
+    "reversed": backwards,
+}
+"""Memory layouts: functions that keep an array's values"""

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
-from funcnet.errors import Problem, ShapeError
+from funcnet.errors import NotDefined, Problem, ShapeError
 from funcnet.initializers import Constant, Initializer
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
@@ -37,11 +37,11 @@ class Elementwise(Layer):
 
     def function(self, x: Array) -> Array:
         """f(x)"""
-        raise TypeError(f"{type(self).__name__} does not define function(x)")
+        raise NotDefined(f"{type(self).__name__} does not define function(x)")
 
     def derivative(self, x: Array, y: Array) -> Array:
         """f'(x); y = f(x) is given because it often makes f'(x) cheaper"""
-        raise TypeError(f"{type(self).__name__} does not define derivative(x, y)")
+        raise NotDefined(f"{type(self).__name__} does not define derivative(x, y)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape)

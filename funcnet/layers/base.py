@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.errors import FuncnetError, KeyRequired, ShapeError
+from funcnet.errors import FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
-from funcnet.spec.base import Spec
+from funcnet.spec.base import Spec, fields, specs_in
 from funcnet.spec.fields import frozen
 
 Params = dict[str, Any]
@@ -123,7 +123,7 @@ class Layer(Spec):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         """The shape of ``y`` for an input of shape ``in_shape``, or a ShapeError."""
-        raise TypeError(f"{type(self).__name__} does not define out_shape(in_shape)")
+        raise NotDefined(f"{type(self).__name__} does not define out_shape(in_shape)")
 
     def in_kinds(self, in_shape: Shape) -> Any:
         """The kinds of the input's arrays, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
@@ -142,11 +142,11 @@ class Layer(Spec):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         """The forward pass: ``(y, state, residuals)``."""
-        raise TypeError(f"{type(self).__name__} does not define apply(params, state, x, ctx)")
+        raise NotDefined(f"{type(self).__name__} does not define apply(params, state, x, ctx)")
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         """The backward pass: ``(dparams, dx)`` for the cotangent ``dy`` of ``y``."""
-        raise TypeError(f"{type(self).__name__} does not define vjp(params, residuals, dy)")
+        raise NotDefined(f"{type(self).__name__} does not define vjp(params, residuals, dy)")
 
     @property
     def triple(self) -> Triple:
@@ -162,17 +162,54 @@ class Layer(Spec):
 
 @frozen
 class Combinator(Layer):
-    """Base of layers made of layers. A subclass writes ``children``, ``wire``, ``apply`` and ``vjp``."""
+    """Base of layers made of layers. A subclass writes ``children``, ``wire``, ``apply`` and ``vjp``.
+
+    Raises   SpecError for a layer in a field that ``children`` leaves out, which would get no params
+    """
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        children: Any = self.children
+        if not isinstance(children, Mapping) or not all(
+            isinstance(name, str) and "/" not in name and isinstance(child, Layer) for name, child in children.items()
+        ):
+            message = f"expected a dict of layers by name, got {children!r:.60}"
+            raise SpecError([Problem(".children", message)], root=type(self).__name__)
+        given = {
+            field.name: [one for one in specs_in(getattr(self, field.name)) if isinstance(one, Layer)]
+            for field in fields(type(self))
+        }
+        reached = set(map(id, children.values()))
+        for name, layers in given.items():
+            for layer in layers:
+                if id(layer) not in reached and not _holds(children.values(), layer):
+                    names = ", ".join(f"'{name}': self.{name}" for name, layers in given.items() if layers)
+                    message = f"leaves out the layer in the field {name!r}; return every layer, such as {{{names}}}"
+                    raise SpecError([Problem(".children", message)], root=type(self).__name__)
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         """``({child: its in_shape}, out_shape)``: how shapes flow from child to child."""
-        raise TypeError(f"{type(self).__name__} does not define wire(in_shape)")
+        raise NotDefined(f"{type(self).__name__} does not define wire(in_shape)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return self.wire(in_shape)[1]
 
-    def in_kinds(self, in_shape: Shape) -> Any:
+    def in_shapes(self, in_shape: Shape) -> dict[str, Shape]:
+        """``{child: its in_shape}`` as ``wire`` says.
+
+        Raises   FuncnetError for a child that it leaves out
+        """
         shapes, _ = self.wire(in_shape)
+        missing = [repr(name) for name in self.children if name not in shapes]
+        if missing:
+            raise FuncnetError(
+                f"expected wire to return the input shape of every layer, got none for {', '.join(missing)}; "
+                "return ({name: in_shape}, out_shape)"
+            )
+        return shapes
+
+    def in_kinds(self, in_shape: Shape) -> Any:
+        shapes = self.in_shapes(in_shape)
         kinds = kinds_like(in_shape, "f")
         for name, layer in self.children.items():
             if shapes[name] == in_shape:  # the combinator passes its input to this child
@@ -180,19 +217,28 @@ class Combinator(Layer):
         return kinds
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
-        shapes, _ = self.wire(in_shape)
+        shapes = self.in_shapes(in_shape)
         return nest({name: reach(name, layer, "leaves", shapes[name]) for name, layer in self.children.items()})
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         check_total(self.leaves(in_shape))
-        shapes, _ = self.wire(in_shape)
+        shapes = self.in_shapes(in_shape)
         made = {
             name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
             for name, layer in self.children.items()
         }
         params, state = (nest({name: pair[i] for name, pair in made.items()}) for i in (0, 1))
         return params, state
+
+
+def _holds(specs: Iterable[Any], layer: Layer) -> bool:
+    """Whether a layer is among some specs or inside one of them."""
+    return any(
+        spec == layer
+        or _holds((one for field in fields(type(spec)) for one in specs_in(getattr(spec, field.name))), layer)
+        for spec in specs
+    )
 
 
 # ----- reaching children ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
-from funcnet.errors import DataError, Problem, ShapeError, place
+from funcnet.errors import DataError, NotDefined, Problem, ShapeError, place
 from funcnet.initializers import Initializer, Normal
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
@@ -100,7 +100,7 @@ class Positions(Layer):
 
     def marked(self, params: Params, x: Array, start: int = 0) -> Array:
         """x (batch, time, features) with its positions embedded, the first step at position ``start``."""
-        raise TypeError(f"{type(self).__name__} does not define marked(params, x, start)")
+        raise NotDefined(f"{type(self).__name__} does not define marked(params, x, start)")
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
+from funcnet.errors import NotDefined
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
@@ -24,7 +25,7 @@ class Masking(Layer):
 
     def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the mask for a batch of a shape, 1 along axes that are masked together."""
-        raise TypeError(f"{type(self).__name__} does not define mask_shape(shape)")
+        raise NotDefined(f"{type(self).__name__} does not define mask_shape(shape)")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape)

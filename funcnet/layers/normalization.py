@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import field
 
-from funcnet.errors import ShapeError
+from funcnet.errors import NotDefined, ShapeError
 from funcnet.initializers import Initializer, Ones, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.shapes import Shape, Value, array_shape, floating
@@ -137,7 +137,7 @@ class Normalization(Layer):
 
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         """x in the shape to normalize in, and the axes to normalize over."""
-        raise TypeError(f"{type(self).__name__} does not define over(x)")
+        raise NotDefined(f"{type(self).__name__} does not define over(x)")
 
     def normalize(self, x: Value, axes: tuple[int, ...]) -> tuple[Value, Value]:
         """x̂ and r"""

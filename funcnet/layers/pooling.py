@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from funcnet import ops
-from funcnet.errors import Problem, ShapeError
+from funcnet.errors import NotDefined, Problem, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
@@ -382,7 +382,7 @@ class Resampling(Layer):
 
     def matrix(self, length: int, i: int, axes: int) -> Array:
         """The matrix (new length, length) for axis i of ``axes``."""
-        raise TypeError(f"{type(self).__name__} does not define matrix(length, i, axes)")
+        raise NotDefined(f"{type(self).__name__} does not define matrix(length, i, axes)")
 
     def matrices(self, x: Array) -> tuple[Array, ...]:
         """A matrix for each spatial axis, in x's dtype."""

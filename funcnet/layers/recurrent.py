@@ -12,7 +12,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops, tree
-from funcnet.errors import ShapeError
+from funcnet.errors import NotDefined, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Orthogonal, Zeros
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
@@ -61,22 +61,22 @@ class Cell(Layer):
 
     def step(self, params: Params, z: Array, carry: Carry) -> tuple[Carry, Any]:
         """The new carry, whose first array is the output, and the residuals for ``step_vjp``."""
-        raise TypeError(f"{type(self).__name__} does not define step(params, z, carry)")
+        raise NotDefined(f"{type(self).__name__} does not define step(params, z, carry)")
 
     def step_vjp(self, params: Params, saved: Any, dcarry: Carry) -> tuple[Params, Array, Carry]:
         """The gradients of the recurrent params, and the cotangents of z and the carry."""
-        raise TypeError(f"{type(self).__name__} does not define step_vjp(params, saved, dcarry)")
+        raise NotDefined(f"{type(self).__name__} does not define step_vjp(params, saved, dcarry)")
 
     def scan(self, params: Params, x: Array, carry: Carry, mask: Any) -> tuple[Array, Carry, Any]:
         """``step`` at every step of x (time, batch, n): ``(states, last carry, residuals for scan_vjp)``.
 
         The states are (time + 1, batch, units); the first is the given one.
         """
-        raise TypeError(f"{type(self).__name__} does not define scan(params, x, carry, mask)")
+        raise NotDefined(f"{type(self).__name__} does not define scan(params, x, carry, mask)")
 
     def scan_vjp(self, params: Params, saved: Any, dy: Array, dcarry: Carry, mask: Any) -> tuple[Params, Array, Carry]:
         """As ``step_vjp``, for all steps; the cotangent of z is (gates, time, batch, units)."""
-        raise TypeError(f"{type(self).__name__} does not define scan_vjp(params, saved, dy, dcarry, mask)")
+        raise NotDefined(f"{type(self).__name__} does not define scan_vjp(params, saved, dy, dcarry, mask)")
 
     def features(self, in_shape: Shape) -> int:
         """The features of the input, after checking the pair of input and carry."""

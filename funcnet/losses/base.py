@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from funcnet import ops
-from funcnet.errors import ShapeError
+from funcnet.errors import NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.shapes import shape_of
 from funcnet.spec.base import Spec
@@ -35,17 +35,17 @@ class Loss(Spec):
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         """The divisor of the sum over terms."""
-        raise TypeError(f"{type(self).__name__} does not define divisor(target, weight)")
+        raise NotDefined(f"{type(self).__name__} does not define divisor(target, weight)")
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
         """``(value of shape (), residuals)``; ``divisor`` defaults to that of the given targets."""
-        raise TypeError(f"{type(self).__name__} does not define apply(prediction, target, weight, divisor)")
+        raise NotDefined(f"{type(self).__name__} does not define apply(prediction, target, weight, divisor)")
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
         """The cotangent of the prediction, in its shape."""
-        raise TypeError(f"{type(self).__name__} does not define vjp(residuals, dy)")
+        raise NotDefined(f"{type(self).__name__} does not define vjp(residuals, dy)")
 
     def link(self, prediction: Any) -> Any:
         """Probabilities if the prediction is logits, else the prediction itself."""
@@ -129,11 +129,11 @@ class ElementwiseLoss(Loss):
 
     def term(self, prediction: Array, target: Array) -> Array:
         """The loss of one element."""
-        raise TypeError(f"{type(self).__name__} does not define term(prediction, target)")
+        raise NotDefined(f"{type(self).__name__} does not define term(prediction, target)")
 
     def slope(self, prediction: Array, target: Array) -> Array:
         """∂term/∂prediction"""
-        raise TypeError(f"{type(self).__name__} does not define slope(prediction, target)")
+        raise NotDefined(f"{type(self).__name__} does not define slope(prediction, target)")
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         return total_weight(one_array(target, "target", self).shape, weight)

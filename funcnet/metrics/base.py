@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from funcnet.errors import DataError, ShapeError
+from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import column_of, one_array, spread
 from funcnet.losses.classification import check_labels, check_probabilities
@@ -31,7 +31,7 @@ class Metric(Spec):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         """The score of a whole split."""
-        raise TypeError(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
+        raise NotDefined(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
 
 
 @frozen
@@ -185,4 +185,4 @@ class ClassMetric(Metric):
 
     def score(self, split: Rows) -> float:
         """The score of rows without NaN."""
-        raise TypeError(f"{type(self).__name__} does not define score(split)")
+        raise NotDefined(f"{type(self).__name__} does not define score(split)")

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from funcnet.errors import NotDefined
 from funcnet.key import Array
 from funcnet.metrics.base import ClassMetric, Rows
 from funcnet.spec.base import register
@@ -29,7 +30,7 @@ class Ranking(ClassMetric):
 
     def of(self, positives: Array, negatives: Array) -> float:
         """The metric, given the weights of a class and of the rest at each distinct score, lowest first."""
-        raise TypeError(f"{type(self).__name__} does not define of(positives, negatives)")
+        raise NotDefined(f"{type(self).__name__} does not define of(positives, negatives)")
 
 
 def _by_score(scores: Array, positive: Array, weight: Array) -> tuple[Array, Array]:

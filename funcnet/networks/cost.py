@@ -50,11 +50,9 @@ from funcnet.layers.base import (
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
-from funcnet.shapes import Shape, Value, batched, is_shape, zeros_of
+from funcnet.shapes import ROWS, Shape, Value, batched, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
 from funcnet.vmap import Members
-
-ROWS = 32
 
 
 class Work(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from funcnet import ops, tree
-from funcnet.errors import Problem
+from funcnet.errors import NotDefined, Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.schedules import Number, value_at
@@ -52,7 +52,7 @@ class Optimizer(Spec):
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         """``(updates, opt_state)``; ``value`` is the loss, for rules that use it."""
-        raise TypeError(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
+        raise NotDefined(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         """The params to evaluate and save; for a rule that averages them, the average."""

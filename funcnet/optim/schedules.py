@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
-from funcnet.errors import Problem, SpecError
+from funcnet.errors import NotDefined, Problem, SpecError
 from funcnet.spec.base import Spec, evolve, fields, rebuild, register, specs_in
 from funcnet.spec.fields import FrozenDict, Range, frozen, non_negative, positive
 
@@ -26,7 +26,7 @@ class Schedule(Spec):
 
     def __call__(self, step: int) -> float:
         """The value for update number ``step``, counted from 0."""
-        raise TypeError(f"{type(self).__name__} does not define __call__(step)")
+        raise NotDefined(f"{type(self).__name__} does not define __call__(step)")
 
     def over(self, total_steps: int) -> Schedule:
         """The schedule for a run of this length, with every ``total_steps`` of None replaced."""

@@ -579,7 +579,7 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
         if cls is None:
             near = did_you_mean(tag, tags(base.kind)) if len(problems) < HINTS else ""
             if "." in tag:
-                near = near or "; import the module that registers it first"
+                near = near or "; import the module that registers it first (on the command line: --import MODULE)"
             if len(problems) < HINTS:
                 near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
             problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))

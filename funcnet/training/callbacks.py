@@ -19,7 +19,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import tree
-from funcnet.errors import FuncnetError, Problem, did_you_mean
+from funcnet.errors import FuncnetError, NotDefined, Problem, did_you_mean
 from funcnet.layers.base import Params
 from funcnet.metrics import Metric
 from funcnet.spec.base import Spec, evolve, register
@@ -83,7 +83,7 @@ class Callback(Spec):
 
     def update(self, state: Any, event: Event) -> tuple[Any, bool]:
         """``(state, stop)`` after a step."""
-        raise TypeError(f"{type(self).__name__} does not define update(state, event)")
+        raise NotDefined(f"{type(self).__name__} does not define update(state, event)")
 
     def final(self, state: Any, ts: TrainState) -> TrainState:
         """The result of training, however it ended."""
@@ -222,7 +222,7 @@ class Lines(Callback):
 
     def line(self, event: Event) -> Any:
         """The value to write after a step, or None."""
-        raise TypeError(f"{type(self).__name__} does not define line(event)")
+        raise NotDefined(f"{type(self).__name__} does not define line(event)")
 
     def update(self, state: Any, event: Event) -> tuple[Any, bool]:
         value = self.line(event)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import ShapeError
+from funcnet.inputs import instance
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State
 from funcnet.losses.base import Loss
@@ -15,7 +16,7 @@ from funcnet.training.step import predict
 
 
 def predict_proba(
-    net: Layer, params: Params, state: State, x: Value, loss: Loss, batch_size: int | None = None
+    net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
     """The probability of each class, ``(rows, …, classes)``, from the loss's link.
 
@@ -24,17 +25,29 @@ def predict_proba(
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
     >>> x, loss = np.zeros((1, 4), np.float32), fn.losses.SoftmaxCrossEntropy()
-    >>> fn.predict_proba(fn.Dense(3), params, state, x, loss).shape
+    >>> fn.predict_proba(fn.Dense(3), loss, params, state, x).shape
     (1, 3)
     """
+    loss, params, state, x = in_order(loss, params, state, x)
     return proba_of(loss, loss.link(predict(net, params, state, x, batch_size)))
 
 
 def predict_label(
-    net: Layer, params: Params, state: State, x: Value, loss: Loss, batch_size: int | None = None
+    net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
     """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up."""
+    loss, params, state, x = in_order(loss, params, state, x)
     return label_of(loss.link(predict(net, params, state, x, batch_size)))
+
+
+def in_order(*given: Any) -> tuple[Loss, Params, State, Value]:
+    """The loss, params, state and input; a loss at the end, its place in funcnet 0.1.0, comes first.
+
+    Raises   FuncnetError without a loss
+    """
+    loss, params, state, x = (given[-1], *given[:-1]) if isinstance(given[-1], Loss) else given
+    instance(loss, Loss, "a loss after the network: (net, loss, params, state, x)", "fn.losses.SoftmaxCrossEntropy()")
+    return loss, params, state, x
 
 
 def proba_of(loss: Loss, answer: Any) -> Array:

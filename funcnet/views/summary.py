@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
-from funcnet.shapes import Shape, shape_text
+from funcnet.shapes import ROWS, Shape, shape_text
 from funcnet.views.table import Table
 
 FIGURES = ("forward_flops", "backward_flops", "activation_bytes")
@@ -38,6 +38,10 @@ class Line(NamedTuple):
 class Summary(list[Line]):
     """The lines of a network's table, shown as a table by ``print`` and in notebooks."""
 
+    def __init__(self, lines: Iterable[Line], title: str = "") -> None:
+        super().__init__(lines)
+        self.title = title
+
     def table(self, figures: Sequence[str] = FIGURES, title: str = "", narrow: bool = False) -> Table:
         """The table with some figures of a batch, if they were counted; the last row is the whole network.
 
@@ -54,7 +58,7 @@ class Summary(list[Line]):
             return [*names, shape_text(line.out_shape), f"{line.parameters:,}", *counts]
 
         rows = [row(indented(line), line.layer, line) for line in self[1:] or self]
-        return Table(columns, [*rows, row("total", "", whole)], title, totals=1)
+        return Table(columns, [*rows, row("total", "", whole)], title or self.title, totals=1)
 
     def __str__(self) -> str:
         return str(self.table())
@@ -88,7 +92,7 @@ def unit_text(value: int | None, unit: str) -> str:
     return f"{value / 1000**power:.2f} {'kMGTPE'[power - 1]}{unit}" if power else f"{value} {unit}"
 
 
-def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DTypeLike = np.float32) -> Summary:
+def summary(net: Layer, in_shape: Shape, batch: int | None = ROWS, dtype: npt.DTypeLike = np.float32) -> Summary:
     """The layers in forward order, each combinator before its layers: a list of lines that prints as a table.
 
     Each line has the cost of ``batch`` rows, forward and backward, as counted by ``fn.cost``; with a batch of None it
@@ -121,7 +125,8 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = 1, dtype: npt.DType
         parameters = count_parameters(layer.leaves(shape))
         line = Line(event.path, type(layer).__name__, event.depth, event.result, parameters, *costs)
         done.append([line, *(line for subtree in inside for line in subtree)])
-    return Summary(done[0])
+    title = "" if batch is None else f"input {shape_text(in_shape)}, batch of {batch:,}, {np.dtype(dtype)}"
+    return Summary(done[0], title)
 
 
 def _sum(figures: Sequence[int | None]) -> int | None:

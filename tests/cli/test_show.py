@@ -13,6 +13,8 @@ import pytest
 import funcnet as fn
 from tests.cli import ROOT, SMALL, called, command, environment, funcnet, together
 
+ONE = ("--batch", "1")
+
 DIGITS = """\
 input 64, batch of 1, float32
 layer      type     output  parameters  forward FLOPs  backward FLOPs  activations
@@ -116,7 +118,6 @@ ERRORS = {  # arguments to the whole message
     ("flat.json", "--input", "-3"): "--input: expected a shape such as 28,28,1, got '-3'",
     ("flat.json", "--input", "²"): "--input: expected a shape such as 28,28,1, got '²'",
     ("flat.json", "--input", "3,,4"): "--input: expected a shape such as 28,28,1, got '3,,4'",
-    ("digits_mlp.json", "--batch", "64"): "--batch: only --cost counts a batch; add --cost",
     ("digits_mlp.json", "--cost", "--batch", "0"): "--batch: expected a whole number of 1 or more, got '0'",
     ("digits_mlp.json", "--cost", "--batch", "1e3"): "--batch: expected a whole number of 1 or more, got '1e3'",
     ("loss.json",): "loss.json: expected an experiment or a model, got a loss",
@@ -170,8 +171,8 @@ def shown(tmp_path_factory):
     fn.run(experiment, folder / "runs" / "run-1", base=folder / "data")
     show = partial(funcnet, folder, "show")
     calls = {
-        "digits_mlp": partial(show, "digits_mlp.json"),
-        "run": partial(show, os.path.join("runs", "run-1")),
+        "digits_mlp": partial(show, "digits_mlp.json", *ONE),
+        "run": partial(show, os.path.join("runs", "run-1"), *ONE),
         "error json": partial(show, "missing.json", "--json"),
         "help": partial(funcnet, folder, "--help"),
         "train help": partial(funcnet, folder, "train", "--help"),
@@ -179,15 +180,18 @@ def shown(tmp_path_factory):
         "imports": partial(funcnet, folder, "--help", PYTHONPROFILEIMPORTTIME="1"),
     }
     for encoding in ("gbk", "cp1252", "ascii"):
-        calls[f"{encoding} digits_mlp"] = partial(show, "digits_mlp.json", encoding=encoding)
+        calls[f"{encoding} digits_mlp"] = partial(show, "digits_mlp.json", *ONE, encoding=encoding)
         calls[f"{encoding} error"] = partial(show, "flat.json", "--input", "größe→", encoding=encoding)
     calls |= {f"unclear {name}": partial(show, *args) for name, args in UNCLEAR.items()}
     results, show = together(calls), partial(called, folder, "show")
     results |= {
-        "digits_mlp input": show("digits_mlp.json", "--input", "10,64"),
-        "nested": show("nested.json", "--input", "2x5"),
-        "nested json": show("nested.json", "--input", "2,5", "--json"),
-        "single": show("flat.json", "--input", "(28, 28, 1)"),
+        "digits_mlp input": show("digits_mlp.json", "--input", "10,64", *ONE),
+        "nested": show("nested.json", "--input", "2x5", *ONE),
+        "nested json": show("nested.json", "--input", "2,5", "--json", *ONE),
+        "single": show("flat.json", "--input", "(28, 28, 1)", *ONE),
+        "digits_mlp batch": show("digits_mlp.json"),
+        "flat batch": show("flat.json", "--input", "3"),
+        "full batch": show(os.path.join("data", "full.json")),
         "cost": show("digits_mlp.json", "--cost"),
         "cost json": show("digits_mlp.json", "--cost", "--batch", "100", "--json"),
         "cost of a model": show("flat.json", "--input", "28,28", "--cost", "--batch", "7"),
@@ -198,6 +202,12 @@ def shown(tmp_path_factory):
 
 def test_show_prints_the_table_of_an_experiment(shown):
     assert shown["digits_mlp"] == (0, DIGITS, "")
+
+
+def test_show_counts_the_batch_of_the_experiment(shown):
+    assert shown["digits_mlp batch"].out.startswith("input 64, batch of 32, float32\n")
+    assert shown["flat batch"].out.startswith("input 3, batch of 32, float32\n")
+    assert shown["full batch"].out.startswith("input 6, batch of 6, float32\n")
 
 
 def test_show_takes_another_input(shown):
@@ -216,7 +226,7 @@ def test_show_json_has_the_same_figures(shown):
     result = shown["nested json"]
     assert (result.status, result.err) == (0, "")
     table = json.loads(result.out)
-    expected = fn.summary(fn.from_json(NESTED), (2, 5))
+    expected = fn.summary(fn.from_json(NESTED), (2, 5), 1)
     assert [table["input"], table["batch"], table["dtype"]] == [[2, 5], 1, "float32"]
     assert table["layers"] == [json.loads(json.dumps(line._asdict())) for line in expected]
     assert table["layers"][0] == {
@@ -351,7 +361,7 @@ def cells(text, marks="-─"):
 @terminal
 def test_show_on_a_terminal_draws_the_table_with_rich():
     pytest.importorskip("rich")  # an extra; without it a terminal shows the plain table
-    found = on_a_terminal(ROOT / "specs", 100, "show", "digits_mlp.json")
+    found = on_a_terminal(ROOT / "specs", 100, "show", "digits_mlp.json", *ONE)
     assert "─" in found
     assert cells(found) == cells(DIGITS)
 
@@ -361,7 +371,7 @@ def test_show_on_a_terminal_draws_the_table_with_rich():
 def test_show_wraps_headers_first_where_the_terminal_is_narrow(rich):
     if rich:
         pytest.importorskip("rich")
-    found = on_a_terminal(ROOT / "specs", 80, "show", "digits_mlp.json", rich=rich)
+    found = on_a_terminal(ROOT / "specs", 80, "show", "digits_mlp.json", *ONE, rich=rich)
     assert max(map(len, found.split("\n"))) <= 80
     assert ("─" in found) is rich
     assert cells(found)[3:] == cells(DIGITS)[2:]
@@ -376,14 +386,14 @@ def test_show_cuts_no_name_where_the_terminal_is_narrow(width, rich):
     """Name and type stand in one column then, wrapped between words; every figure is there."""
     if rich:
         pytest.importorskip("rich")
-    found = on_a_terminal(ROOT / "specs", width, "show", "digits_denoise_unet.json", rich=rich)
+    found = on_a_terminal(ROOT / "specs", width, "show", "digits_denoise_unet.json", *ONE, rich=rich)
     assert "…" not in found
     assert "2,196,768" in found
     assert "59,409" in found
     if width == 80:
         assert max(map(len, found.split("\n"))) <= 80
         words = found.split()
-        for line in fn.summary(fn.load_spec(ROOT / "specs" / "digits_denoise_unet.json").model, (8, 8, 1))[1:]:
+        for line in fn.summary(fn.load_spec(ROOT / "specs" / "digits_denoise_unet.json").model, (8, 8, 1), 1)[1:]:
             assert {line.path.rpartition("/")[2], line.layer, f"{line.forward_flops:,}"} <= set(words)
 
 

@@ -105,11 +105,11 @@ CASES: dict[str, tuple[Any, Any]] = {
         lambda i: with_batch(PLAIN)(i)[:2],
     ),
     "predict_proba": (
-        lambda params, x: fn.predict_proba(PLAIN, params, {}, x, LOSS),
+        lambda params, x: fn.predict_proba(PLAIN, LOSS, params, {}, x),
         lambda i: with_batch(PLAIN)(i)[:2],
     ),
     "predict_label": (
-        lambda params, x: fn.predict_label(PLAIN, params, {}, x, LOSS),
+        lambda params, x: fn.predict_label(PLAIN, LOSS, params, {}, x),
         lambda i: with_batch(PLAIN)(i)[:2],
     ),
     "train_step": (lambda ts, x, y: STEP(ts, (x, y)), lambda i: (state_of(i), *batch(i))),

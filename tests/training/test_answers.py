@@ -12,10 +12,10 @@ LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 4.0, 4.0]])
 
 
 def test_softmax_gives_a_probability_to_each_class():
-    p = fn.predict_proba(IDENTITY, {}, {}, LOGITS, losses.SoftmaxCrossEntropy())
+    p = fn.predict_proba(IDENTITY, losses.SoftmaxCrossEntropy(), {}, {}, LOGITS)
     e = np.exp(LOGITS)
     np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=1e-15)
-    labels = fn.predict_label(IDENTITY, {}, {}, LOGITS, losses.SoftmaxCrossEntropy())
+    labels = fn.predict_label(IDENTITY, losses.SoftmaxCrossEntropy(), {}, {}, LOGITS)
     assert labels.tolist() == [0, 0, 1]  # the first of equals
 
 
@@ -23,29 +23,38 @@ def test_softmax_gives_a_probability_to_each_class():
 def test_one_probability_becomes_two(shape):
     x = np.array([-2.0, 0.0, 3.0]).reshape(shape)
     one = 1.0 / (1.0 + np.exp(-x.reshape(-1)))
-    p = fn.predict_proba(IDENTITY, {}, {}, x, losses.SigmoidCrossEntropy())
+    p = fn.predict_proba(IDENTITY, losses.SigmoidCrossEntropy(), {}, {}, x)
     np.testing.assert_allclose(p, np.stack([1.0 - one, one], axis=1), rtol=1e-14)
-    assert fn.predict_label(IDENTITY, {}, {}, x, losses.SigmoidCrossEntropy()).tolist() == [0, 1, 1]
-    again = fn.predict_proba(IDENTITY, {}, {}, one.reshape(shape), losses.BinaryCrossEntropy())
+    assert fn.predict_label(IDENTITY, losses.SigmoidCrossEntropy(), {}, {}, x).tolist() == [0, 1, 1]
+    again = fn.predict_proba(IDENTITY, losses.BinaryCrossEntropy(), {}, {}, one.reshape(shape))
     np.testing.assert_allclose(again, p, rtol=1e-14)
+
+
+def test_the_loss_comes_second_and_its_earlier_place_is_understood():
+    loss = losses.SoftmaxCrossEntropy()
+    for f in (fn.predict_proba, fn.predict_label):
+        np.testing.assert_array_equal(f(IDENTITY, {}, {}, LOGITS, loss), f(IDENTITY, loss, {}, {}, LOGITS))
+    with pytest.raises(fn.FuncnetError) as caught:
+        fn.predict_proba(IDENTITY, {}, {}, LOGITS, LOGITS)
+    assert str(caught.value).startswith("expected a loss after the network: (net, loss, params, state, x)")
 
 
 def test_many_rows_go_in_batches():
     x = np.linspace(-4.0, 4.0, 60).reshape(20, 3)
-    whole = fn.predict_proba(IDENTITY, {}, {}, x, losses.SoftmaxCrossEntropy())
+    whole = fn.predict_proba(IDENTITY, losses.SoftmaxCrossEntropy(), {}, {}, x)
     np.testing.assert_array_equal(
-        fn.predict_proba(IDENTITY, {}, {}, x, losses.SoftmaxCrossEntropy(), batch_size=7), whole
+        fn.predict_proba(IDENTITY, losses.SoftmaxCrossEntropy(), {}, {}, x, batch_size=7), whole
     )
 
 
 def test_a_loss_without_probabilities():
     with pytest.raises(fn.ShapeError) as error:
-        fn.predict_proba(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError())
+        fn.predict_proba(IDENTITY, losses.MeanSquaredError(), {}, {}, LOGITS)
     assert str(error.value) == (
         "MeanSquaredError gives no probabilities; train with SoftmaxCrossEntropy, SigmoidCrossEntropy or "
         "BinaryCrossEntropy, or use the values of predict"
     )
-    assert fn.predict_label(IDENTITY, {}, {}, LOGITS, losses.MeanSquaredError()).tolist() == [0, 0, 1]
+    assert fn.predict_label(IDENTITY, losses.MeanSquaredError(), {}, {}, LOGITS).tolist() == [0, 0, 1]
 
 
 def test_several_outputs():

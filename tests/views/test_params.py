@@ -34,7 +34,8 @@ def test_show_refuses_what_is_no_array():
 
 def test_a_summary_is_a_table():
     net = fn.serial(stem=fn.Dense(4), act=fn.Relu(), head=fn.Dense(2))
-    assert str(fn.summary(net, (3,))) == (
+    assert str(fn.summary(net, (3,), 1)) == (
+        "input 3, batch of 1, float32\n"
         "layer  type   output  parameters  forward FLOPs  backward FLOPs  activations\n"
         "-----  -----  ------  ----------  -------------  --------------  -----------\n"
         "stem   Dense       4          16             28              28         16 B\n"
@@ -43,6 +44,7 @@ def test_a_summary_is_a_table():
         "-----  -----  ------  ----------  -------------  --------------  -----------\n"
         "total              2          26             50              70         40 B"
     )
+    assert fn.summary(net, (3,)) == fn.summary(net, (3,), 32)
     assert "forward FLOPs" not in str(fn.summary(net, (3,), None))
     assert "<td" in fn.summary(net, (3,))._repr_html_()
 

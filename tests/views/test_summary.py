@@ -271,7 +271,7 @@ def test_a_layer_that_does_not_fit_is_named_by_its_path():
 
 def test_a_batch_of_one_that_cannot_be_trained_is_counted_in_evaluation_mode():
     net = fn.serial(fn.Dense(4), fn.BatchNorm())
-    one, two = fn.summary(net, (3,)), fn.summary(net, (3,), batch=2)
+    one, two = fn.summary(net, (3,), 1), fn.summary(net, (3,), batch=2)
     assert one[0].forward_flops * 2 == two[0].forward_flops + 4 * 3  # once a batch: the factor of each feature
     assert 0 < one[-1].backward_flops < two[-1].backward_flops
     with pytest.raises(fn.ShapeError, match="at least 2 values"):

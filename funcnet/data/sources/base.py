@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet.data.lazy_array import Stream
 from funcnet.data.split import Split
-from funcnet.errors import DataError, Problem
+from funcnet.errors import DataError, NotDefined, Problem
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
 from funcnet.spec.base import Spec, evolve, register, tags
@@ -88,11 +88,11 @@ class Source(Spec):
 
     def in_shape(self, base: Path) -> Shape | None:
         """The shape of one input before preprocessing; None if only the data determines it."""
-        raise TypeError(f"{type(self).__name__} does not define in_shape(base)")
+        raise NotDefined(f"{type(self).__name__} does not define in_shape(base)")
 
     def table(self, base: Path, key: Key) -> Table:
         """The data; paths are relative to ``base``, draws come from ``key``."""
-        raise TypeError(f"{type(self).__name__} does not define table(base, key)")
+        raise NotDefined(f"{type(self).__name__} does not define table(base, key)")
 
     # ----- other files, for a network that was trained on this source -----------------------------------------------
 
@@ -126,7 +126,7 @@ class Source(Spec):
     @classmethod
     def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
         """The inputs in a file with one of the ``endings``, in the form that they had in ``source``."""
-        raise TypeError(f"{cls.__name__} does not define inputs_in(path, source, preprocess)")
+        raise NotDefined(f"{cls.__name__} does not define inputs_in(path, source, preprocess)")
 
 
 def by_ending() -> dict[str, type[Source]]:

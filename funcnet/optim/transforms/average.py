@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops, tree
-from funcnet.errors import Problem
+from funcnet.errors import NotDefined, Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.base import Optimizer, OptState, Update, after, age, first_step, now, updated
@@ -44,7 +44,7 @@ class Averaging(Transform):
 
     def weight(self, step: int) -> float:
         """The weight of the params after update number ``step``, from 0."""
-        raise TypeError(f"{type(self).__name__} does not define weight(step)")
+        raise NotDefined(f"{type(self).__name__} does not define weight(step)")
 
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "average": copy(params)}

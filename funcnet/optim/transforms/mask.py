@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from funcnet import tree
-from funcnet.errors import PathError, Problem
+from funcnet.errors import NotDefined, PathError, Problem
 from funcnet.layers.base import Params, nest
 from funcnet.optim.base import Optimizer, OptState, Update, updated
 from funcnet.spec.base import register
@@ -38,7 +38,7 @@ class Chosen(Optimizer):
 
     def chosen(self, params: Params) -> frozenset[str]:
         """The paths of the leaves that the optimizer sees."""
-        raise TypeError(f"{type(self).__name__} does not define chosen(params)")
+        raise NotDefined(f"{type(self).__name__} does not define chosen(params)")
 
     def validate(self) -> Iterator[Problem]:
         yield from some_patterns(self.patterns, ".patterns")
