@@ -64,7 +64,10 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
         return {"value": value, "slope": subject.vjp(residuals)}
     if isinstance(subject, optim.Schedule):
         return {"values": np.array([subject(step) for step in range(8)])}
-    return {"params": trajectory(subject)}
+    try:
+        return {"params": trajectory(subject)}
+    except fn.PathError as error:
+        return {"error": str(error)}
 
 
 def layer_behaviour(layer: fn.Layer, row: Row) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the middle of a training has ``start`` beside it, the number of updates before i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +45,10 @@ class Optimizer(Spec):
     def untouched(self, params: Params) -> frozenset[str]:
         """The paths that are left unchanged on purpose, such as those that Freeze names."""
         return frozenset().union(*(child.untouched(params) for child in self.children.values()))
+
+    def held(self, paths: Sequence[str]) -> frozenset[str]:
+        """Of the paths of a network's state, those whose values stay, such as running statistics under Freeze."""
+        return frozenset().union(*(child.held(paths) for child in self.children.values()))
 
     def init(self, params: Params) -> OptState:
         """The state before the first update; {} for a rule without one."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
 
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
@@ -22,12 +21,13 @@ from funcnet.optim.base import Optimizer
 from funcnet.optim.hyperparameters import learning_rate
 from funcnet.optim.schedules import bind, too_short
 from funcnet.read_only import read_only
-from funcnet.shapes import Shape, shape_of
+from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
 from funcnet.training.callbacks import Callback, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
-from funcnet.training.step import TrainState, check_opt_state, train_state, train_step, value_and_grad
+from funcnet.training.start import Start, starting
+from funcnet.training.step import TrainState, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -52,7 +52,7 @@ def fit(
     batch_size: int | Literal["full"] = USUAL_BATCH,
     remainder: Literal["keep", "drop"] = "keep",
     key: Key,
-    start: TrainState | Snapshot | Params | None = None,
+    start: Start = None,
     validation: tuple[Any, ...] | None = None,
     metrics: Sequence[Metric] = (),
     callbacks: Sequence[Watcher] = (),
@@ -64,9 +64,11 @@ def fit(
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
-    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a TrainState to continue from, the Snapshot of a
-    checkpoint, which ends as if training had never stopped, or initial params, whose dtype is kept; the default
-    draws float32 params from ``key``. Epoch e visits the rows in the order ``key.fold("epoch", e).permutation(n)``.
+    Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a Fit, a Run or a TrainState to continue from, whose
+    steps count; the Snapshot of a checkpoint, which ends as if training had never stopped; initial
+    ``(params, state)``; or the initial params of a network without state. Their dtype is kept; the default draws
+    float32 params from ``key``. To continue under another optimizer, swap it first: ``fn.swap(done.train_state, opt)``.
+    Epoch e visits the rows in the order ``key.fold("epoch", e).permutation(n)``.
     The last batch has the remaining rows, or is left out if ``remainder`` is "drop", other rows in every epoch. A
     ``batch_size`` of "full", or of at least the number of rows, is one batch of all rows in their given order. With
     ``block``, rows are shuffled in two stages: the order of blocks of that many rows, then the rows within each group
@@ -92,7 +94,7 @@ def fit(
     >>> done.train_state.step, done.history[-1]["loss"] < 0.01
     (350, True)
     """
-    _check_arguments(net, loss, optimizer, key, metrics, callbacks, start)
+    _check_arguments(net, loss, optimizer, key, metrics, callbacks)
     _check_sizes(batch_size, log_every, block, remainder)
     x, y, given_weight = arrays(data, "")
     held_out = None if validation is None else arrays(validation, "validation")
@@ -106,8 +108,10 @@ def fit(
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
-    kept, start = (start, start.train_state) if isinstance(start, Snapshot) else (None, start)
-    ts = _start(net, optimizer, key, shape_of(x), start)
+    kept = start if isinstance(start, Snapshot) else None
+    ts = starting(net, optimizer, key, shape_of(x), start)
+    if 0 < total <= ts.step:
+        log.warning("%s", nothing_left(ts.step, per_epoch, epochs))
     step = train_step(net, loss, optimizer, shards=shards)
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
@@ -235,7 +239,6 @@ def _check_arguments(
     key: Key,
     metrics: Sequence[Metric],
     callbacks: Sequence[Watcher],
-    start: Any,
 ) -> None:
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
@@ -246,8 +249,6 @@ def _check_arguments(
     for metric in metrics:
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
-    if start is not None:
-        instance(start, (dict, TrainState, Snapshot), "params or a TrainState", "start=result.train_state")
 
 
 def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) -> None:
@@ -279,18 +280,14 @@ def final_state(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState)
     return ts
 
 
-def _start(
-    net: Layer, optimizer: Optimizer, key: Key, in_shape: Shape, start: TrainState | Params | None
-) -> TrainState:
-    """The initial train state.
-
-    Raises   FuncnetError for the state of another optimizer
-    """
-    if not isinstance(start, TrainState):
-        dtype = (None if start is None else dtype_of(start)) or np.dtype(np.float32)
-        return train_state(net, optimizer, key, in_shape, dtype, params=start)
-    check_opt_state(optimizer, start.params, start.opt_state)
-    return start
+def nothing_left(step: int, per_epoch: int, epochs: int | None) -> str:
+    """Why a start has nothing left to train, and what to give for more."""
+    count, unit = (step / per_epoch, "epochs") if epochs is not None else (step, "steps")
+    more = math.ceil(count) + (epochs or 100)
+    return (
+        f"start has {count:g} {unit} behind it already, so there is nothing left to train; {unit} count from step 0: "
+        f"give {unit}={more} to continue, or start=(params, state) to begin anew"
+    )
 
 
 def _total_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:

@@ -15,7 +15,7 @@ from funcnet.data.lazy_array import Stream
 from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, did_you_mean, require
 from funcnet.inputs import all_finite, cast, instance
 from funcnet.key import Array, Key
-from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.layers.base import Context, Layer, State
 from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.sgd import SGD
@@ -25,6 +25,7 @@ from funcnet.signatures import check_signatures
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.fit import Fit, final_state
+from funcnet.training.start import Start, state_of, values_of
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
 
 METHODS = {
@@ -51,7 +52,7 @@ def minimize(
     method: str = "L-BFGS-B",
     *,
     key: Key,
-    start: TrainState | Params | None = None,
+    start: Start = None,
     options: Mapping[str, Any] | None = None,
     validation: tuple[Any, ...] | None = None,
     metrics: Sequence[Metric] = (),
@@ -59,8 +60,8 @@ def minimize(
 ) -> Fit:
     """Train a network on all rows at once by a method of ``scipy.optimize.minimize``, in float64.
 
-    ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is the initial params, or a TrainState whose params and
-    state are used; the default draws them from ``key`` as ``fit`` does. ``method`` uses a gradient: CG, BFGS,
+    ``data`` is ``(x, y)`` or ``(x, y, weight)``. ``start`` is as in ``fit``, of any optimizer, whose state is
+    left out; the default draws params and state from ``key`` as ``fit`` does. ``method`` uses a gradient: CG, BFGS,
     L-BFGS-B, TNC, SLSQP, trust-constr; Newton-CG, trust-ncg, dogleg and trust-exact use the Hessian too, from central
     differences of gradients. SciPy's trust-krylov is refused: its result changes from run to run. ``options`` are
     SciPy's for the method, such as ``{"maxiter": 500}``.
@@ -70,8 +71,8 @@ def minimize(
     The history has a row per iteration: step, epoch, loss, gradient_norm (Euclidean), seconds, and the metrics.
     ``stopped`` is None if the method converged, else its message, the name of the callback that stopped it, or
     "interrupted" after Ctrl-C; the state is then that of the last iteration. The TrainState counts iterations and has
-    no optimizer state: continue with ``minimize(start=…)`` or ``fit(start=train_state.params)``. It needs the extra
-    ``scipy``.
+    no optimizer state: continue with ``minimize(start=…)``, or with fit from ``start=(ts.params, ts.state)``. It needs
+    the extra ``scipy``.
 
     Raises   ExtraRequired without SciPy; ShapeError and DataError for bad data, before training; FuncnetError for an
              unknown method or option; NonFiniteError for an initial loss that is not finite, or for such an
@@ -84,8 +85,6 @@ def minimize(
     instance(key, Key, "a key", "fn.Key(0)")
     for metric in metrics:
         instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
-    if start is not None:
-        instance(start, (dict, TrainState), "params or a TrainState", "start=result.train_state")
     chosen = _method(method)
     problem = _Problem(net, loss, data, key, start, validation, metrics, callbacks, dict(options or {}))
     curvature = METHODS[chosen]
@@ -145,7 +144,7 @@ class _Problem:
         loss: Loss,
         data: tuple[Any, ...],
         key: Key,
-        start: TrainState | Params | None,
+        start: Start,
         validation: tuple[Any, ...] | None,
         metrics: Sequence[Metric],
         callbacks: Sequence[Watcher],
@@ -156,9 +155,11 @@ class _Problem:
         x = tree.map(lambda leaf: leaf[:] if isinstance(leaf, Stream) else leaf, x)
         self.data = cast(x, np.float64), cast(y, np.float64), weight
         self.validation = None if validation is None else arrays(validation, "validation")
-        given = start if isinstance(start, TrainState) else TrainState(start, None, {}, key)  # type: ignore[arg-type]
-        ts = train_state(net, SGD(0.0), given.key, shape_of(x), np.float64, given.params, given.state)
-        self.ts = TrainState(ts.params, ts.state, {}, ts.key, given.step)
+        before = state_of(start)
+        params, state = values_of(net, shape_of(x), start)
+        key = key if before is None else before.key
+        ts = train_state(net, SGD(0.0), key, shape_of(x), np.float64, params, state)
+        self.ts = TrainState(ts.params, ts.state, {}, ts.key, 0 if before is None else before.step)
         check_targets(net, loss, metrics, self.data)
         if self.validation is not None:
             inputs, targets, weights = self.validation

@@ -96,6 +96,9 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         params: Params, state: State, opt_state: OptState, key: Key, step: int, x: Value, y: Value, weight: Array | None
     ) -> tuple[float, Params, State, OptState, list[float]]:
         value, new_state, grads = sharded(params, state, key.fold("step", step), x, y, weight)
+        if held := opt.held(tuple(tree.flatten(state))):
+            old = tree.flatten(state)
+            new_state = tree.map_with_path(lambda path, leaf: old[path] if path in held else leaf, new_state)
         with section("update"):
             name = f"update of {type(opt).__name__}"
             like = structs(params), structs(opt_state)

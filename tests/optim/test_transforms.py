@@ -421,3 +421,37 @@ def test_a_plateau_slows_training_down() -> None:
         "bad": "int64",
         "pause": "int64",
     }
+
+
+@pytest.mark.parametrize("compile", [True, False])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optim.Freeze(optim.Adam(0.1), ("dense_0/*", "batch_norm_*")),
+        optim.partition({"dense_0/*": optim.Freeze(), "batch_norm_0/*": optim.Freeze(), "*": optim.Adam(0.1)}),
+        optim.chain(optim.ClipByGlobalNorm(1.0), optim.Freeze(optim.Adam(0.1), ("dense_0/*", "batch_norm_*"))),
+    ],
+)
+def test_what_is_frozen_keeps_its_statistics(optimizer, compile):
+    """Frozen layers compute the same in evaluation after training as before; others move, statistics too."""
+    net = fn.serial(fn.Dense(4), fn.BatchNorm(), fn.Tanh(), fn.Dense(3), fn.BatchNorm(), fn.Dense(3))
+    x, y = 3.0 + fn.Key(0).normal((20, 4), np.float32), np.arange(20) % 3
+    loss = fn.losses.SoftmaxCrossEntropy()
+    first = fn.train_state(net, optimizer, fn.Key(1), (4,))
+    step = fn.train_step(net, loss, optimizer, compile=compile)
+    last, _ = step(step(first, (x, y))[0], (x, y))
+    same = tree.map(lambda a, b: bool(np.all(a == b)), (first.params, first.state), (last.params, last.state))
+    frozen = {"dense_0", "batch_norm_0"} | ({"batch_norm_1"} if not isinstance(optimizer, optim.Partition) else set())
+    for part in same:
+        assert {name: set(leaves.values()) for name, leaves in part.items()} == {
+            name: {name in frozen} for name in part
+        }
+
+
+def test_a_freeze_alone_freezes_its_part_and_patterns_need_a_rule():
+    assert fn.from_json(fn.to_json(optim.Freeze())) == optim.Freeze()
+    with pytest.raises(fn.SpecError) as caught:
+        optim.Freeze(patterns="encoder/*")
+    assert str(caught.value) == (
+        "Freeze.rule: missing; give the rule for all other leaves, such as Freeze(Adam(), 'encoder/*')"
+    )

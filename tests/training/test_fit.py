@@ -152,16 +152,20 @@ def test_going_on_is_the_uninterrupted_run_to_the_bit(cut: int) -> None:
         assert row["loss"] == later[row["step"]]
 
 
-def test_going_on_from_the_end_is_the_end() -> None:
-    end = fit(epochs=2).train_state
-    again = fit(epochs=2, start=end)
+def test_going_on_from_the_end_is_the_end(caplog: Any) -> None:
+    done = fit(epochs=2)
+    end, again = done.train_state, fit(epochs=2, start=done)
+    assert [record.getMessage() for record in caplog.records] == [
+        "start has 2 epochs behind it already, so there is nothing left to train; epochs count from step 0: "
+        "give epochs=4 to continue, or start=(params, state) to begin anew"
+    ]
     assert same(everything(again.train_state), everything(end))
     assert again.history == []
 
 
 def test_params_to_begin_with() -> None:
-    params, _ = NET.init(fn.Key(5), (4,))
-    result = fit(epochs=1, start=params)
+    params, state = NET.init(fn.Key(5), (4,))
+    result = fit(epochs=1, start=(params, state))
     opt = bound(5)
     ts, step = fn.train_state(NET, opt, KEY, (4,), params=params), fn.train_step(NET, SOFTMAX, opt)
     order = KEY.fold("epoch", 0).permutation(N)
@@ -174,8 +178,7 @@ def test_params_to_begin_with() -> None:
 
 def test_params_in_float64_train_in_float64() -> None:
     """What is given decides the dtype, as everywhere."""
-    params, _ = NET.init(fn.Key(5), (4,), np.float64)
-    result = fit(epochs=1, start=params)
+    result = fit(epochs=1, start=NET.init(fn.Key(5), (4,), np.float64))
     assert {leaf.dtype for leaf in tree.leaves(result.train_state.params)} == {np.dtype(np.float64)}
 
 
@@ -501,11 +504,11 @@ def read_only(array: Any) -> Any:
 def test_data_and_start_are_never_written_to(batch_size: Any) -> None:
     arrays = tuple(map(read_only, (X, LABELS, WEIGHT)))
     held_out = tuple(map(read_only, HELD_OUT))
-    params, _ = NET.init(fn.Key(5), (4,))
-    start = tree.map(read_only, params)
+    begin = NET.init(fn.Key(5), (4,))
+    start = tree.map(read_only, begin)
     options = {"epochs": 2, "batch_size": batch_size, "metrics": [metrics.Accuracy()], "class_weight": "balanced"}
     result = fit(arrays, start=start, validation=held_out, **options)
-    expected = fit((X, LABELS, WEIGHT), start=params, validation=HELD_OUT, **options)
+    expected = fit((X, LABELS, WEIGHT), start=begin, validation=HELD_OUT, **options)
     assert same(everything(result.train_state), everything(expected.train_state))
     for ours, theirs in zip((*arrays, *held_out), (X, LABELS, WEIGHT, *HELD_OUT), strict=True):
         np.testing.assert_array_equal(ours, theirs)

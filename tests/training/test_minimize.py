@@ -292,7 +292,9 @@ METHOD = (
          "expected a loss, such as fn.losses.MeanSquaredError(), got the class MeanSquaredError"),
         ({"metrics": ["rmse"]}, fn.FuncnetError, "expected a metric, such as fn.metrics.Accuracy(), got 'rmse'"),
         ({"key": 3}, fn.FuncnetError, "expected a key, such as fn.Key(0), got 3"),
-        ({"start": 3}, fn.FuncnetError, "expected params or a TrainState, such as start=result.train_state, got 3"),
+        ({"start": 3}, fn.FuncnetError,
+         "expected start as a Fit, a Run, a TrainState, (params, state), or the params of a network without state, "
+         "got 3"),
         ({"net": fn.Tanh(), "data": (X, X)}, fn.ShapeError,
          "expected a network with parameters to fit, got none; add a layer such as Dense"),
         (

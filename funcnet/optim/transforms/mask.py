@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from funcnet import tree
 from funcnet.errors import NotDefined, PathError, Problem
 from funcnet.layers.base import Params, nest
 from funcnet.optim.base import Optimizer, OptState, Update, updated
+from funcnet.optim.sgd import SGD
 from funcnet.spec.base import register
 from funcnet.spec.fields import Words, frozen
+
+NOTHING = SGD(0.0)
+"""The rule of a Freeze without one"""
 
 
 def only(values: Params, paths: frozenset[str]) -> Params:
@@ -60,7 +64,7 @@ class Chosen(Optimizer):
         name = type(self).__name__
         tree.matched(self.patterns, tree.flatten(params), name)
         chosen = self.chosen(params)
-        if not chosen:
+        if not chosen and self.rule != NOTHING:
             raise PathError(f"the patterns {', '.join(self.patterns)} leave nothing to train", layer=name)
         return nest({"rule": self.rule.init(only(params, chosen))})
 
@@ -97,19 +101,29 @@ class Masked(Chosen):
 class Freeze(Chosen):
     """``rule`` for all leaves but those that some pattern matches, which get update 0 and have no state.
 
+    The network's state of those paths, such as the running statistics of a BatchNorm, keeps its values too; in
+    training, layers still use the statistics of the batch. ``Freeze()`` alone, in a partition, freezes its whole part.
     State    rule: its state for the other leaves
-    Raises   SpecError for a transform; PathError from ``init`` for a pattern that matches nothing, or patterns
-             that leave nothing to train
+    Raises   SpecError for a transform, or patterns without a rule; PathError from ``init`` for a pattern that matches
+             nothing, or patterns that leave nothing to train
     """
+
+    rule: Optimizer = NOTHING
+    patterns: Words = ("*",)
 
     def validate(self) -> Iterator[Problem]:
         yield from super().validate()
+        if self.rule == NOTHING and self.patterns != ("*",):
+            yield Problem(".rule", "missing; give the rule for all other leaves, such as Freeze(Adam(), 'encoder/*')")
         if not self.rule.descends:
             yield Problem(".rule", f"expected a rule, or a chain with one, got {type(self.rule).__name__}")
 
     def chosen(self, params: Params) -> frozenset[str]:
         paths = tuple(tree.flatten(params))
         return frozenset(paths) - tree.matching(self.patterns, paths)
+
+    def held(self, paths: Sequence[str]) -> frozenset[str]:
+        return tree.matching(self.patterns, tuple(paths)) | self.rule.held(paths)
 
 
 @register("partition")
@@ -150,11 +164,15 @@ class Partition(Optimizer):
         return {f"part_{i}": rule for i, (_, rule) in enumerate(self.parts)}
 
     def untouched(self, params: Params) -> frozenset[str]:
-        return frozenset().union(*(rule.untouched(only(params, mine)) for _, rule, mine in self._shared_out(params)))
+        parts = self._shared_out(tree.flatten(params))
+        return frozenset().union(*(rule.untouched(only(params, mine)) for _, rule, mine in parts))
 
-    def _shared_out(self, params: Params) -> Iterator[tuple[str, Optimizer, frozenset[str]]]:
+    def held(self, paths: Sequence[str]) -> frozenset[str]:
+        return frozenset().union(*(rule.held(tuple(mine)) for _, rule, mine in self._shared_out(paths)))
+
+    def _shared_out(self, paths: Iterable[str]) -> Iterator[tuple[str, Optimizer, frozenset[str]]]:
         """The name, the rule and the paths of each part."""
-        left = tuple(tree.flatten(params))
+        left = tuple(paths)
         for (patterns, _), (name, rule) in zip(self.parts, self.children.items(), strict=True):
             mine = tree.matching(patterns, left)
             left = tuple(path for path in left if path not in mine)
@@ -164,7 +182,7 @@ class Partition(Optimizer):
         for i, (patterns, _) in enumerate(self.parts):
             tree.matched(patterns, tree.flatten(params), f"Partition.parts[{i}]")
         left, states = dict.fromkeys(tree.flatten(params)), {}
-        for i, (name, rule, mine) in enumerate(self._shared_out(params)):
+        for i, (name, rule, mine) in enumerate(self._shared_out(tree.flatten(params))):
             if not mine:
                 taken = ", ".join(self.parts[i][0])
                 raise PathError(
@@ -181,7 +199,7 @@ class Partition(Optimizer):
 
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         updates, states = [], {}
-        for name, rule, mine in self._shared_out(params):
+        for name, rule, mine in self._shared_out(tree.flatten(params)):
             state = opt_state.get(name, {})
             part, states[name] = updated(rule, only(grads, mine), state, only(params, mine), value)
             updates.append(part)
@@ -192,7 +210,7 @@ class Partition(Optimizer):
             params,
             [
                 rule.eval_params(only(params, mine), opt_state.get(name, {}))
-                for name, rule, mine in self._shared_out(params)
+                for name, rule, mine in self._shared_out(tree.flatten(params))
             ],
         )
 
