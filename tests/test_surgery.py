@@ -189,6 +189,21 @@ def test_transfer():
     assert fn.transfer({}, target).missing == list(flat)
 
 
+def test_transfer_takes_params_and_state_together():
+    body = {"stem": fn.Dense(3), "norm": fn.BatchNorm()}
+    old, new = fn.serial(**body, head=fn.Dense(2)), fn.serial(**body, head=fn.Dense(5))
+    params, state = old.init(fn.Key(0), (4,))
+    state = tree.map(lambda leaf: leaf + 7, state)
+    found = fn.transfer((params, state), new.init(fn.Key(1), (4,)))
+    assert tree.equal(found.values[1], state)
+    assert tree.equal(found.values[0]["stem"], params["stem"])
+    assert list(found.reshaped) == ["head/weight", "head/bias"]
+    back = fn.transfer(found.values, (params, state)).values
+    assert tree.equal(back, (params, state))
+    with pytest.raises(fn.FuncnetError, match=r"expected the pair \(params, state\), such as net.init"):
+        fn.transfer(params, (params, state))
+
+
 def test_diff_of_networks():
     a = fn.serial(stem=fn.Dense(4), act=fn.Relu(), head=fn.Dense(2))
     b = fn.serial(stem=fn.Dense(4), act=fn.Tanh(), drop=fn.Dropout(0.5), head=fn.Dense(3, use_bias=False))

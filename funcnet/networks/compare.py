@@ -13,7 +13,7 @@ from funcnet import tree
 from funcnet.combinators.serial import Serial
 from funcnet.errors import PathError
 from funcnet.inputs import instance
-from funcnet.layers.base import Layer, Params
+from funcnet.layers.base import Layer, Params, State
 from funcnet.networks.surgery import is_named, join_path
 from funcnet.shapes import Shape
 from funcnet.spec.base import Spec, automatic_names, fields, own_tag
@@ -23,7 +23,8 @@ from funcnet.spec.fields import FrozenDict
 class Transfer(NamedTuple):
     """Values for a network, and the origin of each leaf."""
 
-    values: Params
+    values: Any
+    """Params, or state, or the pair of both, as the target was given"""
     taken: dict[str, str]
     """{path: path in the source}"""
     reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -42,13 +43,15 @@ class Transfer(NamedTuple):
 
 
 def transfer(
-    source: Params,
-    target: Params,
+    source: Params | tuple[Params, State],
+    target: Params | tuple[Params, State],
     paths: Mapping[str, str] | None = None,
     nets: tuple[Layer, Layer] | None = None,
 ) -> Transfer:
-    """The target's params, or state, with every leaf of equal path and shape taken from a source.
+    """The target's params and state with every leaf of equal path and shape taken from a source.
 
+    Source and target are pairs ``(params, state)``, as from ``net.init`` and ``fn.load``; or one half of each, where
+    the other is empty.
     With ``nets``, the source's network and the target's, leaves of the same layer are taken also where an edit moved
     it to another path, as ``diff`` tells.
 
@@ -56,9 +59,18 @@ def transfer(
     the first that matches counts, and a path without a match is the same in both. The arguments are not changed; the
     result has new arrays, in the target's dtypes.
     Raises   PathError for a pair of patterns without one ``*`` in each or none, or a pattern that matches nothing
+
+    >>> small, large = fn.serial(fn.Dense(4), head=fn.Dense(2)), fn.serial(fn.Dense(4), head=fn.Dense(3))
+    >>> found = fn.transfer(small.init(fn.Key(0), (5,)), large.init(fn.Key(1), (5,)))
+    >>> list(found.taken), list(found.reshaped)
+    (['dense_0/weight', 'dense_0/bias'], ['head/weight', 'head/bias'])
+    >>> params, state = found.values
     """
+    if isinstance(target, tuple):
+        return _both(source, target, paths, nets)
     for tree_ in (source, target):
         instance(tree_, dict, "params, a dict of arrays", "net.init(fn.Key(0), in_shape)[0]")
+    assert isinstance(source, dict)
     for pattern, place in (paths or {}).items():
         if pattern.count("*") > 1 or pattern.count("*") != place.count("*"):
             raise PathError(f"expected one * in each of {pattern!r} and {place!r}, or none")
@@ -82,6 +94,20 @@ def transfer(
             taken[path] = old
     unused = [path for path in given if path not in taken.values()]
     return Transfer(tree.unflatten(values), taken, reshaped, missing, unused)
+
+
+def _both(
+    source: Any, target: tuple[Params, State], paths: Mapping[str, str] | None, nets: tuple[Layer, Layer] | None
+) -> Transfer:
+    """``transfer`` of params and state together; their paths differ."""
+    for pair in (source, target):
+        fits = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, dict) for part in pair)
+        instance(pair if fits else None, tuple, "the pair (params, state)", "net.init(fn.Key(0), in_shape)")
+    given, wanted = (tree.unflatten({**tree.flatten(one), **tree.flatten(two)}) for one, two in (source, target))
+    found = transfer(given, wanted, paths, nets)
+    flat = tree.flatten(found.values)
+    values = tuple(tree.unflatten({path: flat[path] for path in tree.flatten(part)}) for part in target)
+    return found._replace(values=values)
 
 
 def _renamed(path: str, paths: Mapping[str, str]) -> str:

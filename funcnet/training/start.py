@@ -14,7 +14,7 @@ from funcnet.key import Key
 from funcnet.layers.base import Layer, Leaf, Params, State
 from funcnet.optim.base import Optimizer
 from funcnet.shapes import Shape
-from funcnet.training.step import TrainState, check_opt_state, train_state
+from funcnet.training.step import TrainState, check_opt_state, swap, train_state
 
 Start = Any
 """A TrainState, or a Fit or Run that has one; the pair (params, state); params of a network without state; or None"""
@@ -65,6 +65,8 @@ def starting(
     """
     ts = state_of(start)
     if ts is not None:
+        if not ts.opt_state and not isinstance(start, TrainState):
+            return swap(ts, opt)  # a Run that was loaded, or the Fit of fn.minimize, has none
         check_opt_state(opt, ts.params, ts.opt_state)
         return ts
     params, state = values_of(net, in_shape, start)
