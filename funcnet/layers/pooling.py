@@ -170,11 +170,11 @@ class Pool(Layer):
         return axes, tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
-def inside(axis: Window, length: int, padding: int = 0) -> Array:
-    """For each window and tap along an axis, whether it is in the input, or within ``padding`` entries after it."""
+def inside(axis: Window, length: int, before: int = 0, after: int = 0) -> Array:
+    """For each window and tap along an axis, whether it is in the input or this many entries before or after it."""
     starts = np.arange(axis.windows)[:, None] * axis.stride - axis.before
     at = starts + np.arange(axis.size) * axis.dilation
-    return (at >= (-axis.before if padding else 0)) & (at < length + padding)
+    return (at >= -before) & (at < length + after)
 
 
 @frozen
@@ -202,9 +202,8 @@ class AveragePool(Pool):
         """1 / count for each window, in x's dtype: (windows, …, 1)."""
         counts = np.ones(())
         for axis, n in zip(axes, lengths, strict=True):
-            own = inside(axis, n, axis.after).sum(axis=1) if self.count_padding and axis.before + axis.after else None
-            own = inside(axis, n).sum(axis=1) if own is None else own
-            counts = counts[..., None] * own
+            padding = (axis.before, axis.after) if self.count_padding else (0, 0)
+            counts = counts[..., None] * inside(axis, n, *padding).sum(axis=1)
         return (1.0 / counts[..., None]).astype(x.dtype)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:

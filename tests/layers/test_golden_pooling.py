@@ -1,5 +1,7 @@
 """Pooling and upsampling against PyTorch: outputs and gradients recorded in ``tests/golden/pooling.npz``."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,27 @@ def test_fields_that_make_no_sense(make, message):
     with pytest.raises(fn.SpecError) as caught:
         make()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("ceil", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 0), (0, 1), (2, 1), (1, 2), (3, 0)])
+def test_an_average_counts_padding_on_either_side(before, after, ceil, count):
+    """Against the mean written as a loop over windows, of padded entries that count or do not."""
+    for n, size, stride, dilation in itertools.product((5, 8), (2, 4), (1, 2, 3), (1, 2)):
+        layer = fn.AveragePool1D(size, stride, ((before, after),), dilation, ceil, count)
+        x = fn.Key(n).normal((1, n, 1))
+        try:
+            y = fn.predict(layer, {}, {}, x)[0, :, 0]
+        except fn.ShapeError:  # a window all in the padding
+            continue
+        for i, value in enumerate(y):
+            taps = [i * stride - before + k * dilation for k in range(size)]
+            real = [x[0, at, 0] for at in taps if 0 <= at < n]
+            counted = [at for at in taps if -before <= at < n + after] if count else real
+            assert value == pytest.approx(sum(real) / len(counted), rel=1e-12)
+
+
+def test_causal_padding_counts():
+    layer = fn.AveragePool1D(2, 1, padding="causal")
+    np.testing.assert_array_equal(fn.predict(layer, {}, {}, np.ones((1, 4, 1)))[0, :, 0], [0.5, 1, 1, 1])
