@@ -73,8 +73,13 @@ def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
 def numeric(data: Any) -> Array:
     """An array of real numbers from anything array-like.
 
-    Raises   DataError for ragged rows, text, objects and complex numbers
+    Raises   DataError for ragged rows, text, objects, complex numbers and masked entries
     """
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise DataError(
+            f"expected an array without masked entries, got {int(np.sum(data.mask))} of them; fill them, or leave the "
+            "rows out, or give these a weight of 0"
+        )
     try:
         array = ops.array(data)
     except ValueError:

@@ -207,7 +207,8 @@ def flush(x: Array) -> Array:
 
     Confident predictions have gradients near the smallest float, where many processors are a hundred times
     slower; relative to ordinary gradients they are zero. Adding and subtracting a number that is ``1/eps``
-    times the smallest kept value rounds smaller entries to zero; ordinary entries do not change.
+    times the smallest kept value rounds smaller entries to zero; ordinary entries do not change. In float16, whose
+    smallest numbers are ordinary gradients, nothing is rounded.
     """
     shift = flush_shift(x.dtype)
     return (x + shift) - shift
@@ -216,7 +217,7 @@ def flush(x: Array) -> Array:
 def flush_shift(dtype: Any) -> float:
     """The number that ``flush`` adds and subtracts."""
     info = np.finfo(dtype)
-    return float(info.tiny) / float(info.eps) ** 2
+    return float(info.tiny) / float(info.eps) ** 2 if info.bits > 16 else 0.0
 
 
 SETTLE_EVERY = 32

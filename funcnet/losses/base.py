@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from funcnet import ops
-from funcnet.errors import NotDefined, ShapeError
+from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.shapes import shape_of
 from funcnet.spec.base import Spec
@@ -107,11 +107,19 @@ def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Ar
     return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
 
 
+def _negative(weight: Array) -> DataError:
+    return DataError(
+        f"expected weights of 0 or more, got {float(np.min(weight)):g}: their sum, which the loss is divided by, would "
+        "be no number of samples; weights of both signs, such as advantages, need a divisor of your own: divisor=len(x)"
+    )
+
+
 def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     """The number of terms, or the sum of their weights; a sample's weight counts for each of its terms."""
     size = math.prod(shape)
     if weight is None:
         return float(size)
+    ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
     total: float = ops.number(np.sum(weight, dtype=np.float64))
     return total * (size / weight.size) if weight.size else 0.0
 

@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, after, decayed, first_step, now
+from funcnet.optim.base import Optimizer, OptState, Update, after, checked, decayed, first_step, now
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, non_negative, positive
@@ -62,6 +62,7 @@ class Adafactor(Optimizer):
         }
         return {"step": first_step(), **{name: tree.unflatten(leaves) for name, leaves in kept.items() if leaves}}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         numbers = self.learning_rate, self.decay_power, self.eps, self.floor, self.clip
         step, rate, power, eps, floor, clip = now(opt_state, *numbers)

@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     after,
     average,
     average_square,
+    checked,
     first_step,
     now,
     zeros_for,
@@ -46,6 +47,7 @@ class RMSprop(Optimizer):
         kept = ["square", *(["mean"] if self.centered else []), *(["momentum"] if self.momentum != 0.0 else [])]
         return zeros_for(params, *kept)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, decay, eps, m = now(opt_state, self.learning_rate, self.decay, self.eps, self.momentum)
         square = average_square(decay, opt_state["square"], grads, step)
@@ -77,6 +79,7 @@ class Adagrad(Optimizer):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "total": tree.map(lambda p: np.full_like(p, self.initial), params)}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         _, rate, eps = now(opt_state, self.learning_rate, self.eps)
         total = tree.map(lambda s, g: ops.array(s + g * g), opt_state["total"], grads)
@@ -101,6 +104,7 @@ class Adadelta(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "square", "change")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, decay, eps = now(opt_state, self.learning_rate, self.decay, self.eps)
         square = average_square(decay, opt_state["square"], grads, step)

@@ -7,7 +7,7 @@ from attrs import field
 
 from funcnet import ops, tree
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, after, average, average_square, now, zeros_for
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, average_square, checked, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
@@ -59,6 +59,7 @@ class Adam(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean, square = moments(opt_state, grads, b1, b2, step)
@@ -77,6 +78,7 @@ class AdamW(Adam):
 
     weight_decay: Number = field(default=0.01, validator=non_negative)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         _, rate, decay = now(opt_state, self.learning_rate, self.weight_decay)
         shrink = rate * decay
@@ -97,6 +99,7 @@ class AMSGrad(Adam):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square", "largest")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean, square = moments(opt_state, grads, b1, b2, step)
@@ -123,6 +126,7 @@ class Adamax(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "largest")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean = average(b1, opt_state["mean"], grads, step)
@@ -152,6 +156,7 @@ class NAdam(Optimizer):
     def init(self, params: Params) -> OptState:
         return {**zeros_for(params, "mean", "square"), "momentum_product": np.ones(())}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         numbers = self.learning_rate, self.b1, self.b2, self.eps, self.momentum_decay
         step, rate, b1, b2, eps, decay = now(opt_state, *numbers)
@@ -197,6 +202,7 @@ class RAdam(Adam):
     Source   Liu et al. (2020), as in PyTorch: eps is added to √v before the bias correction (in optax after it)
     """
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean, square = moments(opt_state, grads, b1, b2, step)

@@ -7,13 +7,15 @@ the middle of a training has ``start`` beside it, the number of updates before i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from funcnet import ops, tree
-from funcnet.errors import NotDefined, Problem
+from funcnet.errors import NotDefined, PathError, Problem, ShapeError
+from funcnet.inputs import numeric
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.schedules import Number, value_at
@@ -64,9 +66,59 @@ class Optimizer(Spec):
 
 
 def apply_updates(params: Params, updates: Params) -> Params:
-    """``params + updates``, leaf by leaf."""
+    """``params + updates``, leaf by leaf, in the params' dtypes.
+
+    Raises   ShapeError for updates of other shapes than the params, which NumPy might broadcast
+    """
+    updates = fitting(updates, params, "the updates")
     summed: Params = tree.map(lambda p, u: ops.array(p + u), params, updates)
     return summed
+
+
+Method = TypeVar("Method", bound=Callable[..., Update])
+
+
+def checked(update: Method) -> Method:
+    """An ``update`` that takes gradients only in the params' structure and shapes, and casts them to their dtypes."""
+
+    @functools.wraps(update)
+    def call(self: Any, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
+        return update(self, fitting(grads, params, "the gradients"), opt_state, params, value)
+
+    return call  # type: ignore[return-value]
+
+
+def fitting(values: Params, params: Params, what: str) -> Params:
+    """Gradients or updates as plain arrays in the params' dtypes.
+
+    Raises   PathError, ShapeError for another structure or other shapes than the params
+    """
+    if _fits(values, params):
+        return values
+    wrong: list[str] = []
+
+    def one(path: str, p: Any, v: Any) -> Any:
+        p, v = numeric(p), numeric(v)
+        if p.shape != v.shape:
+            wrong.append(f"{path}: expected {p.shape}, got {v.shape}")
+        return v.astype(p.dtype, copy=False)
+
+    try:
+        found: Params = tree.map_with_path(one, params, values)
+    except PathError as error:
+        raise PathError(f"{what} do not have the params' structure: {error.message}") from None
+    if wrong:
+        raise ShapeError(f"{what} do not have the params' shapes:\n  " + "\n  ".join(wrong))
+    return found
+
+
+def _fits(value: Any, like: Any) -> bool:
+    """Whether a value is made of plain arrays, or what stands for them, with the shapes and dtypes of another."""
+    if type(like) is dict:
+        return type(value) is dict and value.keys() == like.keys() and all(_fits(value[k], like[k]) for k in like)
+    if type(value) is np.ndarray or ops.recorder(value) is not None or ops.vectorizer(value) is not None:
+        return bool(value.shape == like.shape and value.dtype == like.dtype)
+    return False
 
 
 def updated(rule: Optimizer, grads: Params, opt_state: OptState, params: Params, value: float | None) -> Update:

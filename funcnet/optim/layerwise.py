@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     Update,
     accelerated,
     after,
+    checked,
     decayed,
     needs_momentum,
     now,
@@ -61,6 +62,7 @@ class LAMB(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean", "square")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         mean, square = moments(opt_state, grads, b1, b2, step)
@@ -93,6 +95,7 @@ class LARS(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "momentum")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, m, trust = now(opt_state, self.learning_rate, self.momentum, self.trust)
         change = decayed(grads, params, self.weight_decay, step)

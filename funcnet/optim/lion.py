@@ -7,7 +7,7 @@ from attrs import field
 
 from funcnet import tree
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, after, average, now, zeros_for
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, checked, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative
@@ -31,6 +31,7 @@ class Lion(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params, "mean")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, decay = now(opt_state, self.learning_rate, self.b1, self.b2, self.weight_decay)
         shrink = rate * decay

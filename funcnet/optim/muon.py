@@ -8,7 +8,7 @@ from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.adam import AdamW
-from funcnet.optim.base import Optimizer, OptState, Update, after, average, now, zeros_for
+from funcnet.optim.base import Optimizer, OptState, Update, after, average, checked, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative, positive
@@ -59,6 +59,7 @@ class Muon(Optimizer):
         state = zeros_for(matrices, "momentum") if matrices else zeros_for(matrices)
         return {**state, "rest": self.rest.init(others)} if others else state
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, m, decay = now(opt_state, self.learning_rate, self.momentum, self.weight_decay)
         shrink = rate * decay

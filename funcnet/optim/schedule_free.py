@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.layers.base import Params
 from funcnet.optim.adam import normalized
-from funcnet.optim.base import Optimizer, OptState, Update, after, average_square, decayed, now, zeros_for
+from funcnet.optim.base import Optimizer, OptState, Update, after, average_square, checked, decayed, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import Range, fraction, frozen, non_negative, positive
@@ -45,6 +45,7 @@ class ScheduleFreeAdamW(Optimizer):
         numbers = {name: np.zeros(()) for name in ("lead", "peak", "total")}
         return {**zeros_for(params, "square"), "fast": tree.map(np.array, params), **numbers}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, b1, b2, eps = now(opt_state, self.learning_rate, self.b1, self.b2, self.eps)
         peak = ops.array(np.maximum(opt_state["peak"], rate))

@@ -9,7 +9,7 @@ from attrs import field
 from funcnet import tree
 from funcnet.errors import Problem
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, accelerated, after, needs_momentum, now, zeros_for
+from funcnet.optim.base import Optimizer, OptState, Update, accelerated, after, checked, needs_momentum, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative
@@ -40,6 +40,7 @@ class SGD(Optimizer):
     def init(self, params: Params) -> OptState:
         return zeros_for(params) if self.momentum == 0.0 else zeros_for(params, "momentum")
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate, m = now(opt_state, self.learning_rate, self.momentum)
         if self.momentum == 0.0:

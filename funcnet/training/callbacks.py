@@ -22,6 +22,7 @@ from funcnet import tree
 from funcnet.errors import FuncnetError, NotDefined, Problem, did_you_mean
 from funcnet.layers.base import Params
 from funcnet.metrics import Metric
+from funcnet.read_only import read_only
 from funcnet.spec.base import Spec, evolve, register
 from funcnet.spec.fields import frozen, non_negative, positive
 from funcnet.training.step import TrainState
@@ -59,6 +60,15 @@ class Event:
     """Computes the gradients of the step once more"""
     snapshot: Callable[[], Snapshot] | None = None
     """The content of a checkpoint, with the states of the callbacks before this one"""
+    before: Callable[[], Snapshot] | None = None
+    """The same as it was before the step: ``loss``, and the row's, is of the params before their update"""
+
+    def state_of(self, monitor: str) -> TrainState:
+        """The train state to which a value of the row belongs: for the training loss, the one before the update."""
+        if monitor == "loss" and self.before is not None:
+            earlier: TrainState = tree.map(read_only, self.before().train_state)
+            return earlier
+        return self.train_state
 
 
 class Watcher(Protocol):
@@ -114,6 +124,22 @@ def check_monitor(owner: Spec, monitor: str, monitors: Sequence[str]) -> None:
     )
 
 
+def not_a_number(owner: Spec, monitor: str, step: int) -> str:
+    """What to say of a monitored value that is NaN."""
+    return (
+        f"{type(owner).__name__}: {monitor} is not a number at step {step}, which counts as no improvement; "
+        "a metric is not defined where its part lacks a class, for example"
+    )
+
+
+def kept_state(state: Any, ts: TrainState) -> TrainState:
+    """The train state that a callback kept, or else the last."""
+    if "params" not in state:
+        return ts
+    kept: TrainState = TrainState(state["params"], state["state"], state["opt_state"], ts.key, ts.step)
+    return tree.map(np.array, kept)  # what was kept is read-only
+
+
 def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0) -> bool:
     """Whether a value is better than the best so far by more than ``by``; NaN never is."""
     up = mode == "max" if mode != "auto" else rises(monitor)
@@ -136,8 +162,9 @@ def rises(monitor: str) -> bool:
 class EarlyStopping(Callback):
     """Stop when ``monitor`` has not improved by more than ``min_delta`` in ``patience`` rows that have it.
 
-    With ``restore_best`` the result is the state at the best row, however training ended. ``mode`` "auto" minimises
-    losses and errors, and maximises all other metrics.
+    With ``restore_best`` the result is the state at the best row, however training ended; for the training loss, which
+    is measured before the update, the one before it. A value that is not a number is no improvement. ``mode`` "auto"
+    minimises losses and errors, and maximises all other metrics.
     State    best, since, step; and the train state at the best row
     Source   Prechelt (1998)
     """
@@ -158,26 +185,28 @@ class EarlyStopping(Callback):
         value = None if event.row is None else event.row.get(self.monitor)
         if value is None:
             return state, False
-        if state["best"] is None or is_better(self.monitor, self.mode, value, state["best"], self.min_delta):
-            if math.isnan(value):
-                return state, False
-            ts = event.train_state
+        if math.isnan(value) and state["since"] == 0:
+            log.warning("%s", not_a_number(self, self.monitor, event.step))
+        best = state["best"]
+        if not math.isnan(value) and (best is None or is_better(self.monitor, self.mode, value, best, self.min_delta)):
+            ts = event.state_of(self.monitor)
             kept = {"params": ts.params, "state": ts.state, "opt_state": ts.opt_state} if self.restore_best else {}
             return {"best": float(value), "since": 0, "step": event.step, **kept}, False
         since = state["since"] + 1
         return {**state, "since": since}, since >= self.patience
 
     def final(self, state: Any, ts: TrainState) -> TrainState:
-        if "params" not in state:
-            return ts
-        kept: TrainState = TrainState(state["params"], state["state"], state["opt_state"], ts.key, ts.step)
-        return tree.map(np.array, kept)  # what was kept is read-only
+        return kept_state(state, ts)
 
 
 @register("target_reached")
 @frozen
 class TargetReached(Callback):
-    """Stop when ``monitor`` is as good as ``value``, or better."""
+    """Stop when ``monitor`` is as good as ``value``, or better.
+
+    For the training loss, which is measured before the update, the result is the state before it.
+    State    warned: whether a value was not a number; and the train state that reached the value
+    """
 
     value: float
     monitor: str = "validation/loss"
@@ -188,9 +217,19 @@ class TargetReached(Callback):
 
     def update(self, state: Any, event: Event) -> tuple[Any, bool]:
         found = None if event.row is None else event.row.get(self.monitor)
-        if found is None or math.isnan(found):
+        if found is None:
             return state, False
-        return state, found == self.value or is_better(self.monitor, self.mode, found, self.value)
+        if math.isnan(found):
+            if "warned" not in state:
+                log.warning("%s", not_a_number(self, self.monitor, event.step))
+            return {**state, "warned": True}, False
+        if found == self.value or is_better(self.monitor, self.mode, found, self.value):
+            ts = event.state_of(self.monitor)
+            return {**state, "params": ts.params, "state": ts.state, "opt_state": ts.opt_state}, True
+        return state, False
+
+    def final(self, state: Any, ts: TrainState) -> TrainState:
+        return kept_state(state, ts)
 
 
 @register("time_budget")

@@ -182,7 +182,11 @@ class Saver:
         if self.terminate or self._due(event):
             assert event.snapshot is not None
             value = None if event.row is None or self.policy is None else event.row.get(self.policy.monitor)
-            write(self.folder, Saved(event.snapshot(), {**self.facts, "value": value}))
+            taken = event.snapshot()
+            if value is not None and self.policy is not None and self.policy.keep_best:
+                before = event.before if self.policy.monitor == "loss" else None
+                taken = taken if before is None or self.terminate else before()
+            write(self.folder, Saved(taken, {**self.facts, "value": value}))
             self._prune()
         return None, self.terminate
 

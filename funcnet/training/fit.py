@@ -176,6 +176,10 @@ class _Record:
 
     def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> None:
         """Record a step: add its row to the history if one is due, and call the callbacks."""
+        sums = (self.recent.total, self.recent.weight)
+        earlier = partial(
+            self.snapshot, before, time.perf_counter() - self.began, len(self.history), sums, list(self.states)
+        )
         self.recent.add(loss, self.loss.divisor(batch[1], batch[2]))
         ends = ts.step % self.per_epoch == 0 or ts.step == self.total
         logs = self.log_every is not None and ts.step % self.log_every == 0
@@ -195,6 +199,7 @@ class _Record:
             seconds,
             partial(self.gradients, before, batch),
             partial(self.snapshot, ts, seconds),
+            earlier,
         )
         for i, callback in enumerate(self.callbacks):
             self.states[i], stop = callback.update(self.states[i], event)
@@ -222,10 +227,18 @@ class _Record:
         context = Context(True, before.key.fold("step", before.step, "shard", 0))
         return self.gradient(before.params, before.state, batch[0], batch[1], context, batch[2])[2]
 
-    def snapshot(self, ts: TrainState, seconds: float) -> Snapshot:
-        """The content of a checkpoint."""
-        named = [(type(c).__name__, state) for c, state in zip(self.callbacks, self.states, strict=True)]
-        return Snapshot(ts, list(self.history), named, (self.recent.total, self.recent.weight), seconds)
+    def snapshot(
+        self,
+        ts: TrainState,
+        seconds: float,
+        rows: int | None = None,
+        recent: tuple[float, float] | None = None,
+        states: list[Any] | None = None,
+    ) -> Snapshot:
+        """The content of a checkpoint: of now, or of a moment with fewer rows and other sums and states."""
+        states = self.states if states is None else states
+        named = [(type(c).__name__, state) for c, state in zip(self.callbacks, states, strict=True)]
+        return Snapshot(ts, self.history[:rows], named, recent or (self.recent.total, self.recent.weight), seconds)
 
     def fit(self, ts: TrainState) -> Fit:
         """The result."""

@@ -86,16 +86,24 @@ def gradients_of(params: Params, grads: Params) -> Params:
 
 
 def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Callable[..., Any]:
-    """``(params, state, opt_state, key, step, x, y, weight) -> (value, params, state, opt_state, probes)``.
+    """``(params, state, opt_state, key, step, x, y, weight, divisor) -> (value, params, state, opt_state, probes)``.
 
     The probes are finite only if gradients, new params and new state are.
     """
     gradient = gradients(net, loss)
 
     def program(
-        params: Params, state: State, opt_state: OptState, key: Key, step: int, x: Value, y: Value, weight: Array | None
+        params: Params,
+        state: State,
+        opt_state: OptState,
+        key: Key,
+        step: int,
+        x: Value,
+        y: Value,
+        weight: Array | None,
+        divisor: float | None = None,
     ) -> tuple[float, Params, State, OptState, list[float]]:
-        value, new_state, grads = sharded(params, state, key.fold("step", step), x, y, weight)
+        value, new_state, grads = sharded(params, state, key.fold("step", step), x, y, weight, divisor)
         if held := opt.held(tuple(tree.flatten(state))):
             old = tree.flatten(state)
             new_state = tree.map_with_path(lambda path, leaf: old[path] if path in held else leaf, new_state)
@@ -111,12 +119,12 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         return value, owned(new_params, params), new_state, new_opt, probes
 
     def sharded(
-        params: Params, state: State, key: Key, x: Value, y: Value, weight: Array | None
+        params: Params, state: State, key: Key, x: Value, y: Value, weight: Array | None, divisor: float | None
     ) -> tuple[float, State, Params]:
         rows = len(tree.leaves(x)[0])
         if shards == 1 or rows == 0:
-            return gradient(params, state, x, y, Context(True, key.fold("shard", 0)), weight, None)
-        divisor = loss.divisor(y, weight)
+            return gradient(params, state, x, y, Context(True, key.fold("shard", 0)), weight, divisor)
+        divisor = loss.divisor(y, weight) if divisor is None else divisor
         parts = []
         for shard in range(shards):
             part = slice(shard * rows // shards, (shard + 1) * rows // shards)
@@ -178,5 +186,5 @@ def _gradients_plans(net: Layer, loss: Loss, text: str = "") -> Plans:
 
 @lru_cache(MOST_PROGRAMS)
 def _step_plans(net: Layer, loss: Loss, opt: Optimizer, shards: int, text: str = "") -> Plans:
-    names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
+    names = ("params", "state", "opt_state", "key", "step", "x", "y", "weight", "divisor")
     return Plans(training_step(net, loss, opt, shards), names, reads=(net, loss, opt), name="the training step")

@@ -163,6 +163,7 @@ def fitted(
 ) -> tuple[Value, Value, Array | None]:
     """A batch cast to the params' dtype and checked against the network."""
     dtype = dtype_of(params, state)
+    wide_enough(dtype)
     x, y = cast(x, dtype), cast(y, dtype)
     weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
     form = id(net), signature(x, params, state)
@@ -176,6 +177,19 @@ def fitted(
 
 
 _checked: dict[Any, Layer] = {}
+
+
+def wide_enough(dtype: np.dtype[Any] | None) -> None:
+    """Refuse to train in a float type whose rounding stops training.
+
+    Raises   ShapeError
+    """
+    if dtype is not None and dtype.itemsize < 4:
+        raise ShapeError(
+            f"expected params of float32 or float64 to train, got {dtype}: steps below a thousandth of a param round "
+            "to none; train in float32, and convert the params afterwards: "
+            f"fn.tree.map(lambda leaf: leaf.astype(np.{dtype}), params)"
+        )
 
 
 # ----- the step --------------------------------------------------------------------------------------------
@@ -204,6 +218,7 @@ def train_state(
     check_signatures(net, opt)
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
+    wide_enough(np.dtype(dtype))
     drawn_params, drawn_state = init_child("", net, key.fold("init"), in_shape, dtype)
     params, state = drawn_params if params is None else params, drawn_state if state is None else state
     problems = mismatches(net, in_shape, params, state)
@@ -226,7 +241,7 @@ def train_state(
 
 
 Batch = tuple[Any, ...]
-Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, float]]]
+Step = Callable[..., tuple[TrainState, dict[str, float]]]
 
 
 def swap(train_state: TrainState, opt: Optimizer, keep_step: bool = True) -> TrainState:
@@ -275,12 +290,13 @@ def forms(opt_state: Any) -> tuple[Any, ...]:
 
 
 def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compile: bool = True) -> Step:
-    """``step(train_state, (x, y[, weight])) -> (train_state, {"loss": …})``, a pure function.
+    """``step(train_state, (x, y[, weight]), divisor=None) -> (train_state, {"loss": …})``, a pure function.
 
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
     ``key.fold("step", step, "shard", s)``; gradients are added in shard order, states are averaged.
     ``compile`` records the step at its first call, and again for each new batch shape, and runs it as
-    a straight line of NumPy calls: the same numbers, faster.
+    a straight line of NumPy calls: the same numbers, faster. ``divisor`` overrides the loss's own, which is the sum of
+    the weights, and allows weights below 0, such as the advantages of policy gradients.
     Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer where it arose;
              SpecError for an optimizer that is only a transform, without a rule
 
@@ -309,18 +325,18 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     run = compiled_step(net, loss, opt, shards) if compile else None
     checked: set[Any] = set()
 
-    def step(ts: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
+    def step(ts: TrainState, batch: Batch, divisor: float | None = None) -> tuple[TrainState, dict[str, float]]:
         x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the results are checked below
             args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
-            result = MISS if run is None else run.quickly(*args, x, y, weight)
+            result = MISS if run is None else run.quickly(*args, x, y, weight, divisor)
             if result is MISS:
                 batch = fitted(net, ts.params, ts.state, x, y, weight)
                 form = signature(ts.params) + forms(ts.opt_state)
                 if form not in checked:
                     check_opt_state(opt, ts.params, ts.opt_state)
                     checked.add(form)
-                result = (run or plain)(*args, *batch)
+                result = (run or plain)(*args, *batch, divisor)
             value, params, state, opt_state, probes = result
             total = sum(probes, value)
             if ops.recorder(total) is not None:  # called inside a function that is recorded
@@ -328,16 +344,16 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                     np.isfinite(total), lambda: not_finite(0, "a loss or gradient", "a step of a larger function")
                 )
             elif not math.isfinite(total):
-                check(ts, (x, y, weight), value, params, state)
+                check(ts, (x, y, weight), value, params, state, divisor)
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 
-    def check(ts: TrainState, batch: Batch, value: float, params: Params, state: State) -> None:
+    def check(ts: TrainState, batch: Batch, value: float, params: Params, state: State, divisor: float | None) -> None:
         """Raise if a value is not finite. The probes also overflow for a sum of finite numbers."""
         batch = fitted(net, ts.params, ts.state, *batch)
         context = Context(True, ts.key.fold("step", ts.step, "shard", 0))
-        _, _, grads = gradients(net, loss)(ts.params, ts.state, batch[0], batch[1], context, batch[2], None)
+        _, _, grads = gradients(net, loss)(ts.params, ts.state, batch[0], batch[1], context, batch[2], divisor)
         if not (math.isfinite(value) and all_finite(grads)):
-            raise explain(ts, *batch)
+            raise explain(ts, *batch, divisor)
         for path, leaf in tree.flatten(params).items():
             if not finite(leaf):
                 raise not_finite(ts.step, "an update", f"the step of params {path} by {type(opt).__name__}")
@@ -345,7 +361,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
             if not finite(leaf):
                 raise not_finite(ts.step, "a running statistic", f"state {path}")
 
-    def explain(ts: TrainState, x: Value, y: Value, weight: Array | None) -> NonFiniteError:
+    def explain(ts: TrainState, x: Value, y: Value, weight: Array | None, divisor: float | None) -> NonFiniteError:
         """Run the step again with a listener, which is called for inner layers before the layers around them."""
         found: list[str] = []
         passes: list[str] = []
@@ -367,7 +383,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
         found += [f"params {path}" for path, leaf in tree.flatten(ts.params).items() if not finite(leaf)][:1]
         if not found:
             with listen(notice):
-                value = plain(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight)[0]
+                value = plain(ts.params, ts.state, ts.opt_state, ts.key, ts.step, x, y, weight, divisor)[0]
             if not math.isfinite(value) and found and "backward" in found[0]:
                 found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)

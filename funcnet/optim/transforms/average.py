@@ -12,7 +12,7 @@ from funcnet import ops, tree
 from funcnet.errors import NotDefined, Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import Optimizer, OptState, Update, after, age, first_step, now, updated
+from funcnet.optim.base import Optimizer, OptState, Update, after, age, checked, first_step, now, updated
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Chain, Transform, place_of
 from funcnet.spec.base import register
@@ -49,6 +49,7 @@ class Averaging(Transform):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "average": copy(params)}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step = age(opt_state)
         weight = self.weight(step)
@@ -135,6 +136,7 @@ class Lookahead(Optimizer):
     def init(self, params: Params) -> OptState:
         return {"step": first_step(), "slow": copy(params), "rule": self.rule.init(params)}
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         step, rate = now(opt_state, self.rate)
         turn = ops.scalar(due, self.every, step)

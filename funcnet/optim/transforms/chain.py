@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from funcnet.errors import Problem
 from funcnet.layers.base import Params, nest
-from funcnet.optim.base import Optimizer, OptState, Update, first_step, updated
+from funcnet.optim.base import Optimizer, OptState, Update, checked, first_step, updated
 from funcnet.spec.base import automatic_names, register
 from funcnet.spec.fields import Named, frozen
 
@@ -68,6 +68,7 @@ class Chain(Optimizer):
     def init(self, params: Params) -> OptState:
         return nest({name: step.init(params) for name, step in self.steps})
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         states = {}
         for name, step in self.steps:

@@ -8,7 +8,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, Update, after, count, now
+from funcnet.optim.base import OptState, Update, after, checked, count, now
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
@@ -30,6 +30,7 @@ class ClipByValue(Transform):
 
     max_value: Number = field(validator=positive)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_value, count(opt_state))
         clipped = tree.map(lambda g: ops.array(np.clip(g, -limit, limit)), grads)
@@ -47,6 +48,7 @@ class ClipByGlobalNorm(Transform):
 
     max_norm: Number = field(validator=positive)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_norm, count(opt_state))
         factor = ops.scalar(clip_factor, limit, ops.norm(*tree.by_path(grads)))
@@ -64,6 +66,7 @@ class ClipByBlockNorm(Transform):
 
     max_norm: Number = field(validator=positive)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         limit = value_at(self.max_norm, count(opt_state))
         clipped = tree.map(lambda g: ops.scalar(clip_factor, limit, ops.norm(g)) * g, grads)
@@ -92,6 +95,7 @@ class AdaptiveClip(Transform):
     clipping: Number = field(validator=positive)
     eps: Number = field(default=1e-3, validator=positive)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         _, clipping, eps = now(opt_state, self.clipping, self.eps)
 

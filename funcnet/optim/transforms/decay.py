@@ -10,7 +10,7 @@ from attrs import field
 from funcnet import ops, tree
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, Update, after, count, now
+from funcnet.optim.base import OptState, Update, after, checked, count, now
 from funcnet.optim.schedules import Number, value_at
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
@@ -30,6 +30,7 @@ class L2(Transform):
 
     weight_decay: Number = field(validator=non_negative)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         decay = value_at(self.weight_decay, count(opt_state))
         return tree.map(lambda g, p: g + decay * p, grads, params), after(opt_state)
@@ -49,6 +50,7 @@ class DecoupledWeightDecay(Transform):
 
     rate: Number = field(validator=non_negative)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         rate = value_at(self.rate, count(opt_state))
         return tree.map(lambda u, p: u - rate * p, grads, params), after(opt_state)
@@ -67,6 +69,7 @@ class Centralize(Transform):
 
     place: ClassVar[Literal["before"]] = "before"
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         def centred(g: Array) -> Array:
             return g if g.ndim < 2 else g - np.mean(g, axis=tuple(range(g.ndim - 1)), keepdims=True)
@@ -95,6 +98,7 @@ class AddNoise(Transform):
     gamma: Number = field(default=0.55, validator=non_negative)
     seed: int = field(default=0, validator=non_negative)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         _, eta, gamma = now(opt_state, self.eta, self.gamma)
         step = count(opt_state)

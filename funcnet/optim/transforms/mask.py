@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from funcnet import tree
 from funcnet.errors import NotDefined, PathError, Problem
 from funcnet.layers.base import Params, nest
-from funcnet.optim.base import Optimizer, OptState, Update, updated
+from funcnet.optim.base import Optimizer, OptState, Update, checked, updated
 from funcnet.optim.sgd import SGD
 from funcnet.spec.base import register
 from funcnet.spec.fields import Words, frozen
@@ -68,6 +68,7 @@ class Chosen(Optimizer):
             raise PathError(f"the patterns {', '.join(self.patterns)} leave nothing to train", layer=name)
         return nest({"rule": self.rule.init(only(params, chosen))})
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         chosen = self.chosen(params)
         inner, state = updated(self.rule, only(grads, chosen), opt_state.get("rule", {}), only(params, chosen), value)
@@ -197,6 +198,7 @@ class Partition(Optimizer):
             )
         return nest(states)
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         updates, states = [], {}
         for name, rule, mine in self._shared_out(tree.flatten(params)):

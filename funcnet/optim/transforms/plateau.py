@@ -11,7 +11,7 @@ from funcnet import ops, tree
 from funcnet.errors import FuncnetError
 from funcnet.key import Array
 from funcnet.layers.base import Params
-from funcnet.optim.base import OptState, Update, after, first_step, now
+from funcnet.optim.base import OptState, Update, after, checked, first_step, now
 from funcnet.optim.schedules import Number
 from funcnet.optim.transforms.chain import Transform
 from funcnet.spec.base import register
@@ -83,6 +83,7 @@ class ReduceOnPlateau(Transform):
             **{name: np.zeros((), np.int64) for name in ("seen", "bad", "pause")},
         }
 
+    @checked
     def update(self, grads: Params, opt_state: OptState, params: Params, value: float | None = None) -> Update:
         if value is None:
             raise FuncnetError(
