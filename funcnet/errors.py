@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -105,9 +106,41 @@ MOST_KNOWN, LONGEST = 1000, 200
 """Limits of the search for the nearest word: the number of known words, the length of the word"""
 
 
+ELSEWHERE = {
+    "adadelta": "adam", "affine": "dense", "bce": "binarycrossentropy", "bceloss": "binarycrossentropy",
+    "bcewithlogits": "sigmoidcrossentropy", "bcewithlogitsloss": "sigmoidcrossentropy",
+    "binarycrossentropywithlogits": "sigmoidcrossentropy", "categoricalcrossentropy": "softmaxcrossentropy",
+    "crossentropy": "softmaxcrossentropy", "crossentropyloss": "softmaxcrossentropy", "fc": "dense",
+    "fullyconnected": "dense", "l1": "meanabsoluteerror", "l1loss": "meanabsoluteerror", "linear": "dense",
+    "logistic": "sigmoid", "mae": "meanabsoluteerror", "mse": "meansquarederror", "mseloss": "meansquarederror",
+    "multiheadedattention": "multiheadattention", "nll": "negativeloglikelihood", "nllloss": "negativeloglikelihood",
+    "sequential": "serial", "smoothl1": "huber", "smoothl1loss": "huber",
+    "sparsecategoricalcrossentropy": "softmaxcrossentropy", "swish": "silu", "valloss": "validationloss",
+    "vallosses": "validationloss", "valaccuracy": "validationaccuracy", "valacc": "validationaccuracy",
+}  # fmt: skip
+"""Names of other libraries, and those of the same things here, in plain letters"""
+
+
+def plain(word: str) -> str:
+    """The letters and digits of a name, in lower case: ``conv2d`` for Conv2D, conv_2d and conv-2d."""
+    return re.sub(r"[\W_]+", "", word).lower()
+
+
+def same_thing(word: str, known: Iterable[str]) -> str | None:
+    """The known name that differs only in case and signs, or that means what another library's name does."""
+    names = {plain(name): name for name in known}
+    letters = plain(word)
+    for meant in (letters, ELSEWHERE.get(letters), letters.removesuffix("layer"), letters.removesuffix("loss")):
+        if meant in names:
+            return names[meant]
+    return None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``", did you mean 'dense'?"`` if a similar word is known, else an empty string."""
-    near = difflib.get_close_matches(word[:LONGEST], list(itertools.islice(known, MOST_KNOWN)), n=1, cutoff=0.6)
+    some = list(itertools.islice(known, MOST_KNOWN))
+    same = same_thing(word[:LONGEST], some)
+    near = [same] if same else difflib.get_close_matches(word[:LONGEST], some, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

@@ -16,7 +16,7 @@ from funcnet.data.lazy_array import Stream
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
-from funcnet.shapes import Shape, Value, is_shape, shape_of
+from funcnet.shapes import Shape, Value, is_shape, numeric, shape_of
 
 
 def instance(value: Any, kind: type | tuple[type, ...], what: str, example: str) -> None:
@@ -68,27 +68,6 @@ def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
         return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
     return tree.map(one, value)
-
-
-def numeric(data: Any) -> Array:
-    """An array of real numbers from anything array-like.
-
-    Raises   DataError for ragged rows, text, objects, complex numbers and masked entries
-    """
-    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        raise DataError(
-            f"expected an array without masked entries, got {int(np.sum(data.mask))} of them; fill them, or leave the "
-            "rows out, or give these a weight of 0"
-        )
-    try:
-        array = ops.array(data)
-    except ValueError:
-        raise DataError(
-            "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
-        ) from None
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
-    return array
 
 
 def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:

@@ -37,9 +37,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     def getattribute(name: str) -> Any:
         if name not in places:
-            from funcnet.errors import did_you_mean  # only imported for a mistake
-
-            near = "" if name.startswith("__") else did_you_mean(name, places)
+            near = "" if name.startswith("__") else nearest(package, name)
             raise AttributeError(f"module {package!r} has no attribute {name!r}{near}")
         module = importlib.import_module(places[name])
         value = importlib.import_module(f"{package}.{name}") if places[name] == package else getattr(module, name)
@@ -47,3 +45,24 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         return value
 
     return getattribute, lambda: sorted(places), sorted(places)
+
+
+def nearest(package: str, name: str) -> str:
+    """What may be meant by a name that a package does not have: one of its own, or of the packages inside it."""
+    from funcnet.errors import did_you_mean, same_thing  # only imported for a mistake
+
+    places = public(package)
+    inside = [
+        f"{package}.{one}" for one, place in places.items() if place == package and _is_package(f"{package}.{one}")
+    ]
+    for other in [] if same_thing(name, places) else inside:
+        same = same_thing(name, public(other))
+        if same:
+            return f", did you mean {other.replace('funcnet', 'fn')}.{same}?"
+    return did_you_mean(name, places)
+
+
+def _is_package(name: str) -> bool:
+    """Whether a module has a stub of its own."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None and Path(spec.origin).with_suffix(".pyi").is_file()

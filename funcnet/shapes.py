@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.errors import ShapeError
+from funcnet import ops
+from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
 
 Shape = Any
@@ -136,3 +137,24 @@ def integers(layer: object, x: Array) -> Array:
             layer=type(layer).__name__,
         )
     return x
+
+
+def numeric(data: Any) -> Array:
+    """An array of real numbers from anything array-like.
+
+    Raises   DataError for ragged rows, text, objects, complex numbers and masked entries
+    """
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise DataError(
+            f"expected an array without masked entries, got {int(np.sum(data.mask))} of them; fill them, or leave the "
+            "rows out, or give these a weight of 0"
+        )
+    try:
+        array = ops.array(data)
+    except ValueError:
+        raise DataError(
+            "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
+    return array

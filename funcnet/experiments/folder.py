@@ -37,11 +37,11 @@ from funcnet.data.sources.base import Frame
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import write_bytes
-from funcnet.inputs import mismatches, numeric
+from funcnet.inputs import mismatches
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
 from funcnet.read_only import read_only
-from funcnet.shapes import Output, Shape
+from funcnet.shapes import Output, Shape, numeric
 from funcnet.spec.codec import filed, load_spec
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK

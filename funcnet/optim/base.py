@@ -15,10 +15,10 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.errors import NotDefined, PathError, Problem, ShapeError
-from funcnet.inputs import numeric
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.schedules import Number, value_at
+from funcnet.shapes import numeric
 from funcnet.signatures import returned
 from funcnet.spec.base import Spec
 from funcnet.spec.fields import frozen

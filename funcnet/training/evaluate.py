@@ -11,12 +11,12 @@ from funcnet import tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
-from funcnet.inputs import cast, dtype_of, numeric, unpack
+from funcnet.inputs import cast, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
 from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
-from funcnet.shapes import Value, batched, shape_of, zeros_of
+from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.step import predict
 

@@ -23,9 +23,19 @@ from funcnet.optim.schedules import bind, too_short
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
+from funcnet.training.arguments import (
+    as_callbacks,
+    as_key,
+    as_loss,
+    as_metrics,
+    as_optimizer,
+    explained,
+    parted,
+)
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
-from funcnet.training.callbacks import Callback, Event, Row, Snapshot, Watcher, monitors
+from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
+from funcnet.training.progress import Plain
 from funcnet.training.start import Start, starting
 from funcnet.training.step import TrainState, train_step, value_and_grad
 
@@ -41,26 +51,29 @@ class Fit(NamedTuple):
     stopped: str | None = None
 
 
+@explained
 def fit(
     net: Layer,
-    data: tuple[Any, ...],
-    *,
-    loss: Loss,
-    optimizer: Optimizer,
+    data: Any,
+    *more: Any,
+    loss: Loss | str,
+    optimizer: Optimizer | str,
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int | Literal["full"] = USUAL_BATCH,
     remainder: Literal["keep", "drop"] = "keep",
-    key: Key,
+    key: Key | int,
     start: Start = None,
-    validation: tuple[Any, ...] | None = None,
-    metrics: Sequence[Metric] = (),
+    validation: tuple[Any, ...] | float | None = None,
+    metrics: Sequence[Metric | str] = (),
     callbacks: Sequence[Watcher] = (),
+    early_stopping: EarlyStopping | int | bool | None = None,
     class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
     augment: Sequence[Callable[[Batch, Key], Batch]] = (),
     log_every: int | None = None,
     block: int | None = None,
     shards: int = 1,
+    progress: bool = False,
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
@@ -83,6 +96,11 @@ def fit(
     gradients are added, for batches larger than memory. ``callbacks`` are pairs ``init() -> state`` and
     ``update(state, event) -> (state, stop)``.
 
+    Specs may be given by their tags and the key by its seed, as in JSON: ``loss="mean_squared_error"``,
+    ``optimizer="adam"``, ``metrics=["accuracy"]``, ``key=0``. ``validation`` is data, or a share of the rows, drawn
+    from ``key``; ``early_stopping`` is a patience, or an ``fn.EarlyStopping``. With ``progress``, rows of the history
+    are printed as they come.
+
     Ctrl-C ends training and returns the result so far.
     Raises   ShapeError and DataError for bad data, before training; NonFiniteError; any error raised during
              training has ``.fit``, the last good state and the history
@@ -94,10 +112,18 @@ def fit(
     >>> done.train_state.step, done.history[-1]["loss"] < 0.01
     (350, True)
     """
-    _check_arguments(net, loss, optimizer, key, metrics, callbacks)
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
+    loss, optimizer, metrics, key = as_loss(loss), as_optimizer(optimizer), as_metrics(metrics), as_key(key)
+    callbacks = [*as_callbacks(callbacks, early_stopping), *([Plain()] if progress else [])]
+    check_signatures(net, loss, optimizer)
     _check_sizes(batch_size, log_every, block, remainder)
-    x, y, given_weight = arrays(data, "")
-    held_out = None if validation is None else arrays(validation, "validation")
+    given = arrays((data, *more) if more else data, "")
+    held_out = None
+    if isinstance(validation, float):
+        given, held_out = parted(given, validation, key)
+    elif validation is not None:
+        held_out = arrays(validation, "validation")
+    x, y, given_weight = given
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size == "full" else min(int(batch_size), rows)
     per_epoch = rows // size if remainder == "drop" else -(-rows // size)
@@ -120,8 +146,8 @@ def fit(
         first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
         check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")
     if held_out is not None:
-        given = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
-        check_targets(net, loss, metrics, given, "the validation part")
+        apart = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
+        check_targets(net, loss, metrics, apart, "the validation part")
     if rows % size and remainder == "keep" and total // per_epoch > ts.step // per_epoch:
         try_last_batch(net, ts, x, rows % size, size)
     parts = (x, y, given_weight), held_out
@@ -243,25 +269,6 @@ class _Record:
     def fit(self, ts: TrainState) -> Fit:
         """The result."""
         return Fit(final_state(self.callbacks, self.states, ts), read_only(self.history), self.stopped)
-
-
-def _check_arguments(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    key: Key,
-    metrics: Sequence[Metric],
-    callbacks: Sequence[Watcher],
-) -> None:
-    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
-    instance(optimizer, Optimizer, "an optimizer", "fn.optim.Adam()")
-    check_signatures(net, loss, optimizer)
-    instance(key, Key, "a key", "fn.Key(0)")
-    instance(metrics, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
-    for metric in metrics:
-        instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
-    instance(callbacks, Sequence, "a list of callbacks", "[callback]")
 
 
 def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) -> None:

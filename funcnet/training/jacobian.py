@@ -11,11 +11,11 @@ import numpy as np
 from funcnet import tree
 from funcnet.combinators.ensemble import Ensemble
 from funcnet.errors import ShapeError
-from funcnet.inputs import cast, check_network, dtype_of, instance, numeric, unpack
+from funcnet.inputs import cast, check_network, dtype_of, instance, unpack
 from funcnet.key import Array
 from funcnet.layers.base import EVAL, Layer, Params, State, apply_child, vjp_child
 from funcnet.losses.base import spread as spread_weight
-from funcnet.shapes import Value, shape_of
+from funcnet.shapes import Value, numeric, shape_of
 from funcnet.signatures import check_signatures
 from funcnet.spec.base import Spec, fields, specs_in
 from funcnet.training.step import predict

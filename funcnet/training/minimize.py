@@ -22,6 +22,7 @@ from funcnet.optim.sgd import SGD
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
+from funcnet.training.arguments import as_callbacks, as_key, as_loss, as_metrics, explained
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.fit import Fit, final_state
@@ -45,17 +46,18 @@ class _Enough(Exception):
     """Ends a method from inside, when a callback stops training."""
 
 
+@explained
 def minimize(
     net: Layer,
-    loss: Loss,
+    loss: Loss | str,
     data: tuple[Any, ...],
     method: str = "L-BFGS-B",
     *,
-    key: Key,
+    key: Key | int,
     start: Start = None,
     options: Mapping[str, Any] | None = None,
     validation: tuple[Any, ...] | None = None,
-    metrics: Sequence[Metric] = (),
+    metrics: Sequence[Metric | str] = (),
     callbacks: Sequence[Watcher] = (),
 ) -> Fit:
     """Train a network on all rows at once by a method of ``scipy.optimize.minimize``, in float64.
@@ -80,11 +82,9 @@ def minimize(
     """
     optimize = require("scipy.optimize", "scipy", "minimize")
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    loss, metrics, key = as_loss(loss), as_metrics(metrics), as_key(key)
+    callbacks = as_callbacks(callbacks, None)
     check_signatures(net, loss)
-    instance(key, Key, "a key", "fn.Key(0)")
-    for metric in metrics:
-        instance(metric, Metric, "a metric", "fn.metrics.Accuracy()")
     chosen = _method(method)
     problem = _Problem(net, loss, data, key, start, validation, metrics, callbacks, dict(options or {}))
     curvature = METHODS[chosen]

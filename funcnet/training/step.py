@@ -27,7 +27,6 @@ from funcnet.inputs import (
     finite,
     instance,
     mismatches,
-    numeric,
     owned,
     signature,
     unpack,
@@ -37,7 +36,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState, misfits, started_at
-from funcnet.shapes import Output, Shape, Value
+from funcnet.shapes import Output, Shape, Value, numeric
 from funcnet.signatures import check_signatures, kinds
 from funcnet.training.programs import (
     compiled_gradients,

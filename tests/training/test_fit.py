@@ -665,6 +665,13 @@ def test_weights_that_make_no_mean_are_refused(weight: Any, least: str) -> None:
     assert str(caught.value) == f"expected weights of 0 or more, at least one above 0, got a minimum of {least}"
 
 
+def test_a_seed_is_a_key_for_fit() -> None:
+    assert fit(epochs=1, key=7).train_state == fit(epochs=1, key=fn.Key(7)).train_state
+    for wrong in ("0", 0.5, True, None):
+        with pytest.raises(fn.FuncnetError, match=r"^expected a key, such as fn.Key\(0\), got"):
+            fit(epochs=1, key=wrong)
+
+
 def test_a_last_batch_that_is_too_small_is_found_before_training() -> None:
     net = fn.serial(fn.BatchNorm(), fn.Dense(3))
     with pytest.raises(fn.ShapeError) as caught:
@@ -678,7 +685,7 @@ def test_a_last_batch_that_is_too_small_is_found_before_training() -> None:
 
 
 def test_a_key_is_no_integer() -> None:
-    for call in (lambda: NET.init(0, (4,)), lambda: fn.Dense(1).init(0, (4,)), lambda: fit(epochs=1, key=0)):
+    for call in (lambda: NET.init(0, (4,)), lambda: fn.Dense(1).init(0, (4,))):
         with pytest.raises(fn.FuncnetError, match=r"^expected a key, such as fn.Key\(0\), got 0$"):
             call()
 

@@ -290,8 +290,9 @@ METHOD = (
         ),
         ({"loss": MSE.__class__}, fn.FuncnetError,
          "expected a loss, such as fn.losses.MeanSquaredError(), got the class MeanSquaredError"),
-        ({"metrics": ["rmse"]}, fn.FuncnetError, "expected a metric, such as fn.metrics.Accuracy(), got 'rmse'"),
-        ({"key": 3}, fn.FuncnetError, "expected a key, such as fn.Key(0), got 3"),
+        ({"metrics": [3]}, fn.FuncnetError, "expected a metric, such as fn.metrics.Accuracy(), got 3"),
+        ({"metrics": ["rmsee"]}, fn.SpecError, "metric: unknown metric 'rmsee', did you mean 'rmse'?"),
+        ({"key": "3"}, fn.FuncnetError, "expected a key, such as fn.Key(0), got '3'"),
         ({"start": 3}, fn.FuncnetError,
          "expected start as a Fit, a Run, a TrainState, (params, state), or the params of a network without state, "
          "got 3"),
