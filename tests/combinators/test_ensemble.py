@@ -105,14 +105,8 @@ SHUFFLES = fn.layer(
 @pytest.mark.parametrize("inner", [SHUFFLES, fn.serial(SHUFFLES, fn.Dense(3)), fn.serial(fn.Dense(3), SHUFFLES)])
 def test_members_index_their_common_input_by_what_they_draw(inner):
     """The input is one array for all members, the index is another for each: compiled, without a warning."""
-    net, loss, opt = (
-        fn.serial(fn.Ensemble(inner, 2), fn.Flatten(), fn.Dense(1)),
-        losses.MeanSquaredError(),
-        optim.SGD(0.1),
-    )
-    batch = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 1), np.float32)
+    net, loss, opt = fn.serial(fn.Ensemble(inner, 2), fn.Dense(1)), losses.MeanSquaredError(), optim.SGD(0.1)
+    batch = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 2, 1), np.float32)
     ts = fn.train_state(net, opt, fn.Key(0), (4,))
-    compiled, plain = (
-        fn.train_step(net, losses.MeanSquaredError(), opt, compile=way)(ts, batch) for way in (True, False)
-    )
+    compiled, plain = (fn.train_step(net, loss, opt, compile=way)(ts, batch) for way in (True, False))
     assert compiled == plain
