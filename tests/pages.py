@@ -1,8 +1,12 @@
 """The Python blocks of Markdown pages, as programs."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from funcnet.spec import base as spec
 
 
 class Block(NamedTuple):
@@ -20,11 +24,29 @@ class Block(NamedTuple):
 
 def python_blocks(page: Path) -> list[Block]:
     """Every ``python`` block of a page in order."""
+    return blocks(page, "python")
+
+
+def blocks(page: Path, language: str) -> list[Block]:
+    """Every block of a page in a language, in order; blocks in ``text`` are code that only other libraries run."""
     text = page.read_text(encoding="utf-8")
-    blocks, heading = [], ""
-    for match in re.finditer(r"^## ([^\n]*)$|^```python\n(.*?)^```", text, re.M | re.S):
+    found, heading = [], ""
+    for match in re.finditer(rf"^## ([^\n]*)$|^```{language}\n(.*?)^```", text, re.M | re.S):
         if match[1] is not None:
             heading = match[1]
         else:
-            blocks.append(Block(page, text.count("\n", 0, match.start()) + 1, heading, match[2]))
-    return blocks
+            found.append(Block(page, text.count("\n", 0, match.start()) + 1, heading, match[2]))
+    return found
+
+
+@contextlib.contextmanager
+def tags_end() -> Iterator[None]:
+    """The tags that are registered inside the block end with it; later tests in this process do not meet them."""
+    before = [set(registry) for registry in (spec._REGISTRY, spec._EARLIER)]
+    try:
+        yield
+    finally:
+        for registry, known in zip((spec._REGISTRY, spec._EARLIER), before, strict=True):
+            for key in registry.keys() - known:
+                if not registry[key].__module__.startswith("funcnet."):  # modules of the library stay imported
+                    del registry[key]

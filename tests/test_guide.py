@@ -10,7 +10,7 @@ from funcnet.cli.guide import pages
 from funcnet.cli.shipped import ABOUT
 from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS
-from tests.pages import python_blocks
+from tests.pages import blocks, python_blocks, tags_end
 from tests.table import of_those
 
 GUIDE = Path(fn.__file__).parent / "guide"
@@ -24,12 +24,8 @@ ENGLISH = [name for name in PAGES if name not in TRANSLATIONS]
 @pytest.fixture(autouse=True)
 def no_tags_are_left():
     """The tags that a page registers end with it; later tests in this process do not meet them."""
-    before = [set(registry) for registry in (spec._REGISTRY, spec._EARLIER)]
-    yield
-    for registry, known in zip((spec._REGISTRY, spec._EARLIER), before, strict=True):
-        for key in registry.keys() - known:
-            if not registry[key].__module__.startswith("funcnet."):  # modules of the library stay imported
-                del registry[key]
+    with tags_end():
+        yield
 
 
 def text(name):
@@ -47,10 +43,10 @@ def test_pages_in_reading_order():
 @pytest.mark.parametrize("name", of_those([name for name in PAGES if name not in ("errors", "reference")], ENGLISH))
 def test_blocks_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = python_blocks(PAGES[name])
-    assert blocks
+    found = python_blocks(PAGES[name])
+    assert found
     space = {"__name__": f"guide_{name}"}
-    for block in blocks:
+    for block in found:
         block.run(space)
 
 
@@ -78,6 +74,7 @@ def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
 def test_translations_have_the_same_code(name):
     original = name.partition(".")[0]
     assert [b.code for b in python_blocks(PAGES[name])] == [b.code for b in python_blocks(PAGES[original])]
+    assert [b.code for b in blocks(PAGES[name], "text")] == [b.code for b in blocks(PAGES[original], "text")]
     for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
         assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
 

@@ -320,6 +320,19 @@ def test_an_edit_back_and_forth_gives_the_params_back():
     assert fn.tree.equal(back, params)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [((D(4), D(5)), (D(5), D(4))), ((D(4), fn.Tanh()), (fn.Tanh(), D(4))), ((D(4), R(), D(4)), (R(), D(4), R()))],
+)
+def test_the_same_layers_are_paired_in_both_directions(old, new):
+    """Of two layers that changed places, either could be the one that stayed."""
+    there, back = fn.diff(fn.serial(*old), fn.serial(*new), (4,)), fn.diff(fn.serial(*new), fn.serial(*old), (4,))
+    assert {was: path for path, was in there.moved.items()} == back.moved
+    assert there.appear == back.vanish
+    turned = [(change.old, change.new) for change in there.changes]
+    assert sorted(turned, key=repr) == sorted(((change.new, change.old) for change in back.changes), key=repr)
+
+
 def test_chain_is_associative():
     a, b, c = fn.optim.ClipByGlobalNorm(1.0), fn.optim.L2(0.1), fn.optim.Adam(0.01)
     chain = fn.optim.chain

@@ -29,7 +29,7 @@ class WeightNorm(Wrapper):
     The leaf ``weight`` is v, and the leaf ``weight_norm`` beside it has the lengths g, one for each output. They start
     as the lengths of v, so that w = v at first. A v of 0 gives weights and gradients of 0.
     VJP      dg = Σ dw v / |v|,   dv = g / |v| (dw - v Σ dw v / |v|²)
-    Raises   ShapeError for a layer without a weight of two axes or more
+    Raises   ShapeError for a layer without a weight of two axes or more, or with a WeightNorm inside
     Source   Salimans and Kingma (2016)
     """
 
@@ -46,6 +46,13 @@ class WeightNorm(Wrapper):
             raise ShapeError(
                 f"expected a layer with a trained weight of two axes or more, got {', '.join(flat) or 'no leaves'}; "
                 "leave WeightNorm out",
+                layer="WeightNorm",
+            )
+        twice = [path for path in weights if path + LENGTH in flat]
+        if twice:
+            raise ShapeError(
+                f"expected weights without lengths, a WeightNorm inside has given lengths to {', '.join(twice)}; "
+                "leave one of the two out",
                 layer="WeightNorm",
             )
         return tree.unflatten(flat | {path + LENGTH: Leaf(flat[path].shape[-1:], Ones()) for path in weights})

@@ -17,7 +17,7 @@ from funcnet.compiler import layout
 from funcnet.compiler.graph import Node, Struct
 from funcnet.compiler.kinds import NUMBER
 from funcnet.key import Key
-from funcnet.vmap import Members
+from funcnet.vmap import Members, each_member
 
 if TYPE_CHECKING:
     from funcnet.compiler.tracer import Tracer
@@ -318,6 +318,8 @@ class TracedArray(NDArrayOperatorsMixin):
             rest = (slice(None),) * (self.ndim - known)
             full = (*whole[: dots[0]], *rest, *whole[dots[0] + 1 :]) if dots else (*whole, *rest)
             return self.tracer.view(self, "index", tuple(map(plain_item, full)), scalar=not dots)
+        if any(type(item) is Members for item in whole):
+            return each_member(operator.getitem, (self, index), {})
         for item in whole:
             if type(item) is TracedArray and item.dtype == np.bool_:
                 self.tracer.refuse("uses a boolean mask as an index", "use np.where(mask, a, b)")

@@ -261,8 +261,18 @@ def align(a: list[tuple[str, Any, bool]], b: list[tuple[str, Any, bool]]) -> lis
     """Pairs of names of the same item in two sequences, in order; None for an item that the other lacks.
 
     Given names are the same item; among automatic names equal items, then items of one class between them, then
-    those of one name.
+    those of one name. ``align(b, a)`` has the same pairs, turned.
     """
+    turned = repr(b) < repr(a)  # a choice among equally good pairs must not depend on which side is which
+    pairs = {i: j for j, i in _pairing(b, a).items()} if turned else _pairing(a, b)
+    found: list[tuple[str | None, str | None]] = [
+        (name, b[pairs[i]][0] if i in pairs else None) for i, (name, _, _) in enumerate(a)
+    ]
+    return found + [(None, name) for j, (name, _, _) in enumerate(b) if j not in pairs.values()]
+
+
+def _pairing(a: list[tuple[str, Any, bool]], b: list[tuple[str, Any, bool]]) -> dict[int, int]:
+    """``{place in a: place in b}`` of the same items."""
     first, second = ([(None, item) if automatic else (name, None) for name, item, automatic in side] for side in (a, b))
     blocks = difflib.SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     pairs = {block.a + i: block.b + i for block in blocks for i in range(block.size)}
@@ -284,10 +294,7 @@ def align(a: list[tuple[str, Any, bool]], b: list[tuple[str, Any, bool]]) -> lis
             free = next((j for j in range(low + 1, high) if j not in pairs.values() and same(i, j)), None)
             if i not in pairs and free is not None:
                 pairs[i] = free
-    found: list[tuple[str | None, str | None]] = [
-        (name, b[pairs[i]][0] if i in pairs else None) for i, (name, _, _) in enumerate(a)
-    ]
-    return found + [(None, name) for j, (name, _, _) in enumerate(b) if j not in pairs.values()]
+    return pairs
 
 
 def _compare(path: str, a: Any, b: Any) -> Iterator[Change]:

@@ -86,3 +86,27 @@ def test_members_train_as_if_alone():
         assert figures["loss"] == pytest.approx(sum(found["loss"] for _, found in results), rel=1e-12)
     for m, one in enumerate(alone):
         tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-9, atol=1e-12), ts.params, one.params)
+
+
+def shuffled(params, state, x, ctx):
+    """Rows in an order that each member draws for itself."""
+    order = ctx.draw().permutation(len(x)) if ctx.train else np.arange(len(x))
+    return x[order], state, order
+
+
+SHUFFLES = fn.layer(
+    lambda key, in_shape, dtype=np.float32: ({}, {}),
+    shuffled,
+    lambda params, order, dy: ({}, dy[np.argsort(order)]),
+    lambda in_shape: in_shape,
+)
+
+
+@pytest.mark.parametrize("inner", [SHUFFLES, fn.serial(SHUFFLES, fn.Dense(3)), fn.serial(fn.Dense(3), SHUFFLES)])
+def test_members_index_their_common_input_by_what_they_draw(inner):
+    """The input is one array for all members, the index is another for each: compiled, without a warning."""
+    net, loss, opt = fn.serial(fn.Ensemble(inner, 2), fn.Dense(1)), losses.MeanSquaredError(), optim.SGD(0.1)
+    batch = fn.Key(1).normal((6, 4), np.float32), fn.Key(2).normal((6, 2, 1), np.float32)
+    ts = fn.train_state(net, opt, fn.Key(0), (4,))
+    compiled, plain = (fn.train_step(net, loss, opt, compile=way)(ts, batch) for way in (True, False))
+    assert compiled == plain

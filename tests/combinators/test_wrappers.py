@@ -187,6 +187,16 @@ def test_a_layer_without_weights_is_refused():
     )
 
 
+def test_weight_norm_inside_weight_norm():
+    net = fn.WeightNorm(fn.serial(fn.WeightNorm(fn.Dense(2)), fn.Dense(2)))
+    with pytest.raises(fn.ShapeError) as caught:
+        net.init(fn.Key(0), (3,))
+    assert str(caught.value) == (
+        "WeightNorm: expected weights without lengths, a WeightNorm inside has given lengths to weight_norm_0/weight; "
+        "leave one of the two out"
+    )
+
+
 # ----- Capture -------------------------------------------------------------------------------------------------
 
 
