@@ -30,6 +30,7 @@ from funcnet.combinators.residual import Residual as Residual
 from funcnet.combinators.serial import Serial as Serial, serial as serial
 from funcnet.combinators.tied import Tied as Tied
 from funcnet.combinators.weight_norm import WeightNorm as WeightNorm
+from funcnet.combinators.wrapper import Wrapper as Wrapper
 from funcnet.compiler.function import compile as compile
 from funcnet.errors import (
     CheckpointError as CheckpointError,

@@ -308,6 +308,7 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "masked_rule": optim.Masked(optim.Adam(0.01), "*weight"),
     "masked_in_chain": optim.chain(optim.Adam(0.01), optim.Masked(optim.DecoupledWeightDecay(0.01), "*weight")),
     "freeze": optim.Freeze(optim.AdamW(0.01), "*bias"),
+    "freeze_part": optim.partition({"*bias": optim.Freeze(), "*": optim.AdamW(0.01)}),
     "freeze_several": optim.Freeze(optim.chain(optim.SGD(0.1, momentum=0.9), optim.EMA(0.9)), ("*bias", "*bia?")),
     "partition": optim.Partition((("*bias", optim.SGD(0.1)), ("*", optim.AdamW(0.02)))),
     "partition_several": optim.partition({"*weight": optim.Lookahead(optim.Adam(0.1)), "*": optim.SGD(STEP, 0.9)}),

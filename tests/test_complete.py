@@ -76,10 +76,18 @@ def reference(cls: type[Spec]) -> Iterator[str]:
 
 # ----- layers, losses, optimizers, schedules: a row, and every field matters ----------------------------------------
 
+
+def inside(optimizer: Any) -> Iterator[Any]:
+    """An optimizer and those inside it."""
+    yield optimizer
+    for child in optimizer.children.values():
+        yield from inside(child)
+
+
 TABLE: dict[str, list[Any]] = {
     "layer": [row.layer for row in LAYERS.values()],
     "loss": [case.loss for case in (LOSSES | SEVERAL).values()],
-    "optimizer": list(OPTIMIZERS.values()),
+    "optimizer": [inner for each in OPTIMIZERS.values() for inner in inside(each)],
     "schedule": list(SCHEDULES.values()),
 }
 TABLES = {"loss": "LOSSES in tests/table.py", "optimizer": "OPTIMIZERS in tests/table.py",
