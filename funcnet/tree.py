@@ -144,6 +144,16 @@ def _same(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
 
 
+def brief(tree: Any) -> str:
+    """``4 arrays of 65 numbers, float32``"""
+    arrays = [np.asarray(leaf) for leaf in leaves(tree)]
+    if not arrays:
+        return "none"
+    types = ", ".join(sorted({array.dtype.name for array in arrays}))
+    count = sum(array.size for array in arrays)
+    return f"{len(arrays)} array{'s' * (len(arrays) > 1)} of {count:,} number{'s' * (count != 1)}, {types}"
+
+
 def norm(tree: Any) -> Any:
     """The Euclidean norm of all leaves as one vector.
 

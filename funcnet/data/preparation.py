@@ -13,9 +13,9 @@ from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_thro
 from funcnet.data.preprocess import check_finite, fit, narrow, scale_targets, sorted_labels, transform
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
-from funcnet.errors import DataError, Problem, SpecError, did_you_mean, place
+from funcnet.errors import DataError, Problem, SpecError, did_you_mean, listed, place
 from funcnet.key import Array, Key
-from funcnet.shapes import Shape
+from funcnet.shapes import Shape, shape_of
 from funcnet.spec.base import evolve, fields
 
 
@@ -39,6 +39,12 @@ class Prepared(NamedTuple):
     """A summary of the data: rows, columns, classes with their counts, missing values"""
     block: int | None = None
     """Rows of a block, if rows are read and shuffled in blocks"""
+
+    def __repr__(self) -> str:
+        parts = [f"{name} {len(part.y):,} rows" for name, part in self.parts_by_name().items()]
+        classes = self.preprocess.get("classes")
+        named = f"; classes {listed(classes)}" if classes else ""
+        return f"Prepared({', '.join(parts)}, inputs of {shape_of(self.train.x)}{named})"
 
     def parts_by_name(self) -> dict[str, Dataset]:
         """``{"train": …, "validation": …, "test": …}`` without the absent parts."""

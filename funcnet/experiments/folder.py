@@ -52,13 +52,14 @@ from funcnet.training.weights import load, save
 from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
+from funcnet.views.table import Table
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
 CHECKPOINTS = "checkpoints"
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Run:
     """The result of a run: the final state, the history, and ``{"train": {…}, "validation": {…}, "test": {…}}``."""
 
@@ -70,6 +71,20 @@ class Run:
     params: Params
     """The params that were evaluated and saved: those of the final state, or the optimizer's average of them"""
     stopped: str | None = None
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def table(self) -> Table:
+        """The scores of every part."""
+        names = list(next(iter(self.metrics.values()), {}))
+        rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in self.metrics.items()]
+        ended = f", ended by {self.stopped}" if self.stopped else ""
+        title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
+        return Table(["part", *names], rows, title)
 
     @property
     def classes(self) -> list[str] | None:

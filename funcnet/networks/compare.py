@@ -34,6 +34,10 @@ class Transfer(NamedTuple):
     unused: list[str]
     """Paths of the source that were not used"""
 
+    def __repr__(self) -> str:
+        counts = [f"{name} {len(getattr(self, name))}" for name in ("taken", "reshaped", "missing", "unused")]
+        return f"Transfer({', '.join(counts)})"
+
     def __str__(self) -> str:
         lines = [f"taken     {path}" + (f"  from {old}" if old != path else "") for path, old in self.taken.items()]
         lines += [f"reshaped  {path}  {here}, not {there}: left" for path, (here, there) in self.reshaped.items()]

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from html import escape
 from typing import Any, Literal, NamedTuple
 
 from funcnet import tree
@@ -35,7 +36,7 @@ from funcnet.training.arguments import (
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
 from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
-from funcnet.training.progress import Plain
+from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
 from funcnet.training.step import TrainState, train_step, value_and_grad
 
@@ -49,6 +50,14 @@ class Fit(NamedTuple):
     train_state: TrainState
     history: list[Row]
     stopped: str | None = None
+
+    def __repr__(self) -> str:
+        ended = f", ended by {self.stopped}" if self.stopped else ""
+        lines = [f"Fit: {self.train_state.step:,} steps{ended}", f"params: {tree.brief(self.train_state.params)}"]
+        return "\n".join([*lines, *rows_text(self.history)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 @explained

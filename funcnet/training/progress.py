@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from funcnet.training.callbacks import Event, Row
 
@@ -56,8 +56,29 @@ class Plain:
         return event.step >= event.total_steps or event.step * 40 // event.total_steps >= self.shown
 
     def _row(self, row: Row) -> None:
-        names = [name for name in row if name not in ("step", "learning_rate", "seconds")]
+        names = shown(row)
         if self.shown == 0:
-            print("  ".join(f"{name:>{max(10, len(name))}}" for name in names))
-        print("  ".join(f"{number(row[name]):>{max(10, len(name))}}" for name in names), flush=True)
+            print(line({name: name for name in names}, names))
+        print(line(row, names), flush=True)
         self.shown += 1
+
+
+def shown(row: Row) -> list[str]:
+    """The figures of a row that a table of the history has."""
+    return [name for name in row if name not in ("step", "learning_rate", "seconds")]
+
+
+def line(row: Row, names: list[str]) -> str:
+    """The figures of a row below their names."""
+    texts = {name: value if isinstance(value, str) else number(value) for name, value in row.items()}
+    return "  ".join(f"{texts.get(name, ''):>{max(10, len(name))}}" for name in names)
+
+
+def rows_text(history: Sequence[Row], most: int = 12) -> list[str]:
+    """A history as lines: its names and at most so many rows, evenly spaced, the last among them."""
+    if not history:
+        return []
+    names = list(dict.fromkeys(name for row in history for name in shown(row)))
+    count = min(most, len(history))
+    chosen = sorted({len(history) - 1 - round(i * (len(history) - 1) / max(count - 1, 1)) for i in range(count)})
+    return [line({name: name for name in names}, names), *(line(history[i], names) for i in chosen)]

@@ -47,7 +47,7 @@ from funcnet.training.programs import (
 )
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class TrainState:
     """The whole state of a training run at one moment; ``step`` counts the updates made.
 
@@ -69,6 +69,11 @@ class TrainState:
         return self.key == other.key and self.step == other.step and tree.equal(self, other)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        parts = {"params": self.params, "state": self.state, "opt_state": self.opt_state}
+        texts = [f"step={self.step}", *(f"{name}: {tree.brief(part)}" for name, part in parts.items())]
+        return f"TrainState({'; '.join(texts)}; {self.key!r})"
 
 
 # ----- forward, backward -----------------------------------------------------------------------------------
