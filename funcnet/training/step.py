@@ -5,6 +5,7 @@ Outside data meets a network here, so each of them checks it first (``inputs.py`
 
 from __future__ import annotations
 
+import functools
 import math
 import weakref
 from collections.abc import Callable
@@ -74,6 +75,21 @@ class TrainState:
         parts = {"params": self.params, "state": self.state, "opt_state": self.opt_state}
         texts = [f"step={self.step}", *(f"{name}: {tree.brief(part)}" for name, part in parts.items())]
         return f"TrainState({'; '.join(texts)}; {self.key!r})"
+
+
+class Made(functools.partial[Any]):
+    """A function that another made of specs, as ``train_step`` does. It is pickled as the call that made it."""
+
+    made: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, function: Callable[..., Any], make: Callable[..., Any], *args: Any, **options: Any) -> Made:
+        self = super().__new__(cls, function)
+        self.made = make, args, options
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, args, options = self.made
+        return functools.partial(make, **options), args
 
 
 # ----- forward, backward -----------------------------------------------------------------------------------
@@ -159,7 +175,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         x, y, weight = fitted(net, params, state, x, y, weight)
         return run(params, state, x, y, ctx, weight, divisor)
 
-    return f
+    return Made(f, value_and_grad, net, loss)
 
 
 def fitted(
@@ -392,7 +408,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                 found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
-    return step
+    return Made(step, train_step, net, loss, opt, shards=shards, compile=compile)
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:

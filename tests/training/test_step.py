@@ -930,3 +930,19 @@ def test_a_leaf_of_shape_nothing_trains() -> None:
         ts, out = step(ts, (X, 3.0 * X))
     assert float(ts.params["layer_0"]["gain"]) == pytest.approx(3.0, abs=0.01)
     assert out["loss"] < 1e-3
+
+
+def test_functions_of_specs_are_pickled_as_the_calls_that_made_them() -> None:
+    import pickle
+
+    net, opt = fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(1)), fn.optim.Adam()
+    loss = fn.losses.MeanSquaredError()
+    ts = fn.train_state(net, opt, fn.Key(0), (3,))
+    x, y = fn.Key(1).normal((6, 3), np.float32), np.ones((6, 1), np.float32)
+    for step in (fn.train_step(net, loss, opt), fn.train_step(net, loss, opt, shards=2, compile=False)):
+        again = pickle.loads(pickle.dumps(step))
+        assert again(ts, (x, y)) == step(ts, (x, y))
+        assert pickle.loads(pickle.dumps(again))(ts, (x, y)) == step(ts, (x, y))
+    gradient = fn.value_and_grad(net, loss)
+    again = pickle.loads(pickle.dumps(gradient))
+    assert tree.equal(again(ts.params, {}, x, y, fn.EVAL)[2], gradient(ts.params, {}, x, y, fn.EVAL)[2])
