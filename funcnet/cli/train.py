@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import Run, finite_json, next_folder
+from funcnet.experiments.folder import LAST, Run, finite_json, next_folder
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
@@ -71,6 +72,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue from the newest checkpoint; start from scratch if there is none"
     )
+    parser.add_argument(
+        "--start", metavar="RUN", help="start from the weights of a finished run, or of a file of fn.save, at step 0"
+    )
     parser.add_argument("--profile", action="store_true", help="print the time of a step, layer by layer")
     parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
@@ -87,12 +91,19 @@ def run(options: argparse.Namespace) -> int:
     progress = None if quiet else _progress(options.progress, experiment)
     lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
     folder = folder_of(options, path, name)
+    if options.resume and os.path.isfile(folder / LAST):
+        print(
+            f"{folder}: has finished before, so nothing is trained; to train on from its weights, write\n"
+            f"funcnet train {options.spec} --start {folder} --set training.epochs=N",
+            file=sys.stderr,
+        )
     try:
         result = run_experiment(
             experiment,
             folder,
             options.resume,
             base_of(path, options.allow_outside),
+            start=options.start,
             callbacks=[] if progress is None else [progress],
         )
     except Terminated:

@@ -12,7 +12,7 @@ from funcnet import tree
 from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
 from funcnet.errors import CheckpointError
-from funcnet.experiments.folder import digest, environment, finite_json, load_run, read_object
+from funcnet.experiments.folder import START, digest, environment, finite_json, load_run, read_object
 from funcnet.experiments.run import run as run_experiment
 
 
@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
         raise CheckpointError(
             f"{folder}: ended by {claimed.stopped!r} at step {facts['step']}, which cannot be repeated"
         )
-    again = run_experiment(claimed.experiment, base=base_of(folder / "spec.json", options.allow_outside))
+    start = folder / START if (folder / START).is_file() else None
+    again = run_experiment(claimed.experiment, base=base_of(folder / "spec.json", options.allow_outside), start=start)
     weights = digest({"params": again.params, "state": again.train_state.state})
     same = {
         "steps": again.train_state.step == facts["step"],

@@ -57,6 +57,8 @@ from funcnet.views.table import Table
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
 CHECKPOINTS = "checkpoints"
+START = "start.npz"
+"""The copy of the weights that a run started from"""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -159,7 +161,7 @@ def claim(folder: Path, experiment: Experiment, base: Path) -> None:
 def release(folder: Path) -> None:
     """Undo ``claim`` for a run that failed on its spec or data before it had results to keep."""
     with contextlib.suppress(OSError):
-        for name in ("spec.json", "run.json", LOCK):
+        for name in ("spec.json", "run.json", START, LOCK):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 

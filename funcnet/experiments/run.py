@@ -18,10 +18,11 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
-from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import (
     CHECKPOINTS,
     LAST,
+    START,
     Run,
     check_free,
     check_weights,
@@ -32,13 +33,15 @@ from funcnet.experiments.folder import (
     release,
     write,
 )
+from funcnet.files import read_npz, write_bytes
 from funcnet.inputs import instance
 from funcnet.key import Key
-from funcnet.layers.base import check_total, reach
+from funcnet.layers.base import Params, State, check_total, reach
 from funcnet.metrics import InUnits, Metric
 from funcnet.networks.compare import diff
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
+from funcnet.spec.base import evolve
 from funcnet.spec.codec import load_spec, spec_hash
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
@@ -46,6 +49,7 @@ from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.threads import limited
+from funcnet.training.weights import split_members
 
 log = logging.getLogger("funcnet")
 
@@ -64,10 +68,14 @@ def run(
     resume: bool = False,
     base: str | os.PathLike[str] | None = None,
     *,
+    start: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Watcher] = (),
     allow_outside: bool = False,
 ) -> Run:
     """Train an experiment; with ``out``, write a run folder there.
+
+    ``start`` is a run folder, or a file of ``fn.save``, whose params and state training starts from, at step 0. The new
+    run folder gets a copy, ``start.npz``, which its spec names.
 
     With ``resume``, an unfinished run in that folder continues from its newest valid checkpoint and ends as if it had
     never stopped; a finished run is returned, and without a run a new one starts. Paths in the spec are relative to
@@ -94,28 +102,51 @@ def run(
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
     base, folder = base_folder(base, allow_outside), None if out is None else Path(out)
+    given = None if start is None else weights_of(Path(start))
+    if given is not None:
+        experiment = evolve(experiment, training=evolve(experiment.training, initial=InitialNpz(START)))
     with limited(experiment.training.threads):
         if folder is None:
-            return _run(experiment, None, base, callbacks, resume=False)
+            return _run(experiment, None, base, callbacks, given, resume=False)
         if not (resume and os.path.exists(folder / "spec.json")):
             check_free(folder)
-            return _run(experiment, folder, base, callbacks, resume=False)
+            return _run(experiment, folder, base, callbacks, given, resume=False)
         check_same(folder, experiment)
         if os.path.exists(folder / LAST):
             return load_run(folder)
         with locked(folder):
             for place in (folder, folder / CHECKPOINTS):
                 sweep(place)
-            return _run(experiment, folder, base, callbacks, resume=True)
+            return _run(experiment, folder, base, callbacks, given, resume=True)
 
 
-def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Sequence[Watcher], *, resume: bool) -> Run:
-    """Train; the folder is free, or locked by this process with ``resume``."""
+def weights_of(start: Path) -> Path:
+    """The file with the weights of a run folder, or the file itself.
+
+    Raises   CheckpointError if it is not there
+    """
+    file = start / "weights.npz" if start.is_dir() else start
+    if not file.is_file():
+        what = "is a folder without weights.npz, of a run that has not finished" if start.is_dir() else "is not there"
+        raise CheckpointError(f"start: {start} {what}; give the folder of a finished run, or a file of fn.save")
+    return file
+
+
+def _run(
+    experiment: Experiment,
+    folder: Path | None,
+    base: Path,
+    callbacks: Sequence[Watcher],
+    given: Path | None,
+    *,
+    resume: bool,
+) -> Run:
+    """Train from ``given`` weights, if any; the folder is free, or locked by this process with ``resume``."""
     training = experiment.training
     check_shapes(experiment, base)
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    start: TrainState | Snapshot = starting_state(experiment, key, data, base)
+    start: TrainState | Snapshot = starting_state(experiment, key, data, base, given or folder)
     metrics = in_units(experiment.metrics, data.preprocess)
     check_parts(experiment, data, metrics)
     check_monitors(experiment, data.validation is not None)
@@ -125,6 +156,8 @@ def _run(experiment: Experiment, folder: Path | None, base: Path, callbacks: Seq
         if folder is not None:
             if not resume:
                 claim(folder, experiment, base)
+                if given is not None:
+                    write_bytes(folder / START, given.read_bytes())
                 held.enter_context(locked(folder))
             facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
@@ -332,10 +365,21 @@ def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[in
     return found
 
 
-def starting_state(experiment: Experiment, key: Key, data: Prepared, base: Path) -> TrainState:
-    """Step 0 of a run, with the initial values that the spec names, if any."""
+def starting_state(
+    experiment: Experiment, key: Key, data: Prepared, base: Path, start: Path | None = None
+) -> TrainState:
+    """Step 0 of a run, with the initial values that the spec names, if any.
+
+    ``start`` is a file to take them from, or the run's folder, whose files come before those of ``base``.
+    """
     initial = experiment.training.initial
-    params, state = (None, None) if initial is None else initial.values(base)
+    params: Params | None = None
+    state: State | None = None
+    if start is not None and os.path.isfile(start):
+        params, state = split_members(read_npz(start))
+    elif initial is not None:
+        own = start is not None and isinstance(initial, InitialNpz) and os.path.isfile(start / initial.path)
+        params, state = initial.values(start if own and start is not None else base)
     in_shape = data.train.x.shape[1:]
     return train_state(
         experiment.model, experiment.optimizer, key.fold("train"), in_shape, experiment.dtype, params, state or None
