@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import class_weights, fit_model, in_units, starting_state
+from funcnet.experiments.run import check_parts, class_weights, fit_model, in_units, starting_state
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
 from funcnet.shapes import shape_text
 from funcnet.training.batches import batches
-from funcnet.training.evaluate import check_targets, evaluate
+from funcnet.training.evaluate import evaluate
+from funcnet.training.outputs import doubts
 from funcnet.training.step import value_and_grad
+
+log = logging.getLogger("funcnet")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +48,16 @@ def run(options: argparse.Namespace) -> int:
     fit_model(experiment, in_shape)
     class_weights(experiment, data.preprocess)
     metrics = in_units(experiment.metrics, data.preprocess)
-    for name, part in data.parts_by_name().items():
-        check_targets(experiment.model, experiment.loss, metrics, part, f"the {name} part")
+    check_parts(experiment, data, metrics)
+    warnings = list(doubts(experiment.model, experiment.loss, data.train.y))
+    for sentence in warnings:
+        log.warning("%s", sentence)
     value, scores = first_batch(experiment, data, base)
     coupled = obeys_laws(experiment, data)
     parameters = count_parameters(experiment.model.leaves(in_shape))
     if options.json:
         facts = {"found": data.found, "input": in_shape, "parameters": parameters, "first_loss": value}
-        print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled}))
+        print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled, "warnings": warnings}))
         return 0
     report(experiment, data)
     ends = f"{shape_text(in_shape)} to {shape_text(experiment.model.out_shape(in_shape))}"
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"batch   loss {number(value)} before training" + "".join(f", {k} {number(v)}" for k, v in scores.items()))
     note = "; rows depend on one another in training (batch statistics or noise)" if coupled else ""
     print(f"laws    gradients, purity, precision, layouts and JSON hold{note}")
-    print(f"\n{path}: ready to train")
+    print(f"\n{path}: ready to train" + (", but see the warning above" if warnings else ""))
     return 0
 
 
