@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,6 +227,9 @@ def check(table: Table, name: str, missing: bool = False) -> None:
 
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:
     """A table with integer labels, and the names of its classes, if it has any."""
+    twice = [label for label, times in Counter(table.classes or ()).items() if times > 1]
+    if twice:
+        raise DataError(f"expected a name of its own for each class, got {twice[0]!r} twice; rename one")
     if table.y.dtype.kind != "U":
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     classes = sorted_labels(table.y.reshape(-1).tolist())

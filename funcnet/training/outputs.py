@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from funcnet.errors import DataError
+from funcnet.errors import DataError, ShapeError, listed
 from funcnet.layers.base import Layer, range_of
 from funcnet.losses.base import Loss, expected
 from funcnet.ranges import Range, Ranges
-from funcnet.shapes import Value
+from funcnet.shapes import Shape, Value, is_shape
 
 SURE = 5.0
 """Logits must reach ±SURE for probabilities below 0.01 and above 0.99"""
@@ -29,6 +29,30 @@ def check_outputs(net: Layer, loss: Loss) -> None:
                 "end the network with LogSoftmax(), or use SoftmaxCrossEntropy()",
                 layer=name,
             )
+
+
+def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> None:
+    """Refuse a network with another number of outputs than the data has named classes.
+
+    Raises   ShapeError
+    """
+    form = expected(loss)
+    if classes is None or not is_shape(out_shape) or not isinstance(form, str):
+        return
+    units = out_shape[-1] if out_shape else 1
+    name, known = type(loss).__name__, f"{len(classes)} classes, {listed([repr(one) for one in classes])}"
+    if form.startswith("class "):
+        if units != len(classes):
+            raise ShapeError(
+                f"expected {len(classes)} units, one for each class, got {units}; the data has {known}: "
+                "change the units of the last layer",
+                layer=name,
+            )
+    elif units == 1 and len(classes) > 2:
+        raise ShapeError(
+            f"expected two classes for one unit, got {known}; use SoftmaxCrossEntropy() and {len(classes)} units",
+            layer=name,
+        )
 
 
 def doubts(net: Layer, loss: Loss, y: Value) -> Iterator[str]:

@@ -191,3 +191,79 @@ def test_the_commands_say_it(command: str, tmp_path: Path, caplog: Any, capsys: 
     capsys.readouterr()
     assert main([command, spec(tmp_path, [], "negative_log_likelihood")]) == 1
     assert "expected log-probabilities, 0 or less, but the last layer, Dense" in capsys.readouterr().err
+
+
+# ----- units and classes --------------------------------------------------------------------------------------------
+
+
+def table_spec(folder: Path, units: int, **changes: Any) -> str:
+    rows = [f"{i % 7},{(i * i) % 5},k{i % 2}" for i in range(40)]
+    (folder / "t.csv").write_text("\n".join(["a,b,y", *rows]), encoding="utf-8")
+    document = {
+        "data": {"type": "csv", "path": "t.csv", "target": "y"},
+        "model": {"type": "serial", "layers": [{"type": "dense", "units": units}]},
+        "loss": "softmax_cross_entropy", "optimizer": "adam", "training": {"epochs": 1}, **changes,
+    }  # fmt: skip
+    path = folder / "table.json"
+    fn.save_spec(path, fn.from_json(document))
+    return str(path)
+
+
+UNITS = (
+    "funcnet: SoftmaxCrossEntropy: expected 2 units, one for each class, got 5; the data has 2 classes, 'k0', 'k1': "
+    "change the units of the last layer\n"
+)
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_more_units_than_classes(command: str, tmp_path: Path, capsys: Any) -> None:
+    assert main([command, table_spec(tmp_path, 5)]) == 1
+    assert capsys.readouterr().err == UNITS
+    assert main([command, table_spec(tmp_path, 2)]) == 0
+
+
+def test_a_run_with_more_units_than_classes_is_not_read(tmp_path: Path, capsys: Any) -> None:
+    assert main(["train", table_spec(tmp_path, 2), "--out", "run"]) == 0
+    preprocess = (tmp_path / "run" / "preprocess.json").read_text(encoding="utf-8")
+    (tmp_path / "run" / "preprocess.json").write_text(preprocess.replace('"k1"', '"k1", "k2"'), encoding="utf-8")
+    capsys.readouterr()
+    for command in (["predict", "run", "t.csv"], ["evaluate", "run"], ["source", "run", "--inference"]):
+        assert main(command) == 1
+        assert "expected 3 units, one for each class, got 2" in capsys.readouterr().err
+
+
+def test_an_alphabet_is_counted(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "t.txt").write_text("to be or not to be, " * 20, encoding="utf-8")
+    embedding = {"type": "embedding", "size": 96, "features": 4}
+    layers = {"model": {"type": "serial", "layers": [embedding, {"type": "dense", "units": 128}]}}
+    path = table_spec(tmp_path, 1, data={"type": "text", "path": "t.txt", "length": 8}, **layers)
+    assert main(["train", path]) == 1
+    assert "expected 96 units, one for each class, got 128; the data has 96 classes" in capsys.readouterr().err
+
+
+def test_bare_labels_are_not_counted() -> None:
+    fit(ending(5), SOFTMAX, LABELS)
+
+
+def test_one_number_tells_two_classes_apart() -> None:
+    experiment = fn.Experiment(
+        data=fn.data.Iris(), model=fn.Dense(1), loss=MSE, optimizer=optim.SGD(0.1), training=fn.Training(epochs=1)
+    )
+    with pytest.raises(fn.ShapeError) as caught:
+        fn.run(experiment)
+    assert str(caught.value) == (
+        "MeanSquaredError: expected two classes for one unit, got 3 classes, 'setosa', 'versicolor', 'virginica'; "
+        "use SoftmaxCrossEntropy() and 3 units"
+    )
+
+
+def test_class_names_differ(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["x"], file["y"], file["c"] = X, LABELS, np.array([b"a", b"a", b"b"])
+    source = fn.data.Hdf5(path="t.h5", x="x", y="y", classes="c")
+    experiment = fn.Experiment(
+        data=source, model=fn.Dense(3), loss=SOFTMAX, optimizer=optim.SGD(0.1), training=fn.Training(epochs=1)
+    )
+    with pytest.raises(fn.DataError, match="expected a name of its own for each class, got 'a' twice; rename one"):
+        fn.run(experiment)
