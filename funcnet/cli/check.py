@@ -7,6 +7,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,9 @@ def report(experiment: Experiment, data: Prepared) -> None:
         print(f"inputs  {shape_text(tuple(found['input']))}")
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
-        print("missing " + ", ".join(f"{name} {count:,}" for name, count in missing.items()))
+        print("missing " + ", ".join(f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()))
+        if any(read_as(found, name) for name in missing):
+            print('        (if a text is a value, give a list "missing" without it)')
     elif isinstance(missing, int):
         print(f"missing {missing:,}")
     if "targets" in found:
@@ -90,6 +93,12 @@ def report(experiment: Experiment, data: Prepared) -> None:
         total = sum(found["classes"].values())
         lines = [[name, f"{n:,}", f"{100 * n / total:.1f}"] for name, n in found["classes"].items()]
         table(["class", "rows", "%"], lines[:40])
+
+
+def read_as(found: dict[str, Any], name: str) -> str:
+    """The texts of a column that count as missing, if they are not just empty cells."""
+    texts = found.get("missing_texts", {}).get(name, {})
+    return f" ({', '.join(f'{text!r} {count:,}' for text, count in texts.items())})" if any(texts) else ""
 
 
 def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[float, dict[str, float]]:

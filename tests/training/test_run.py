@@ -958,7 +958,9 @@ def closed():
 
 @pytest.mark.parametrize("name", ["unwritable", "unwritable/out", "unreadable", "unreadable/out", "unlisted"])
 def test_a_folder_without_permission(closed, no_training, name):
-    drawn = attrs.evolve(SMALL, data=data.Moons(rows=60), model=fn.Dense(2))  # nobody may not be let into the package's folder either
+    drawn = attrs.evolve(
+        SMALL, data=data.Moons(rows=60), model=fn.Dense(2)
+    )  # nobody may not be let into the package's folder either
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(drawn, closed / name)
     assert str(error.value).startswith(str(closed / name))
