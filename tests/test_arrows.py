@@ -15,7 +15,7 @@ ROOT = Path(funcnet.__file__).parent
 ROOMS = """
 version errors lazy key tree files read_only
 vmap ops
-spec signatures shapes initializers
+spec signatures shapes ranges initializers
 layers combinators
 losses metrics optim compiler data
 inputs

@@ -246,9 +246,9 @@ def test_mean_and_deviation_and_the_table() -> None:
          "split.time: cannot be used with folds, which are drawn row by row; leave it out"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(bootstrap=9)))), fn.DataError,
          "split.bootstrap: cannot be used with folds, which are drawn row by row; leave it out"),
-        (lambda: fn.cross_validate(evolve(IRIS, model=fn.Dense(2))), fn.DataError,
-         "SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row 80; "
-         "renumber the labels, or give the last layer one unit for each class (in the training part)"),
+        (lambda: fn.cross_validate(evolve(IRIS, model=fn.Dense(2))), fn.ShapeError,
+         "SoftmaxCrossEntropy: expected 3 units, one for each class, got 2; the data has 3 classes, "
+         "'setosa', 'versicolor', 'virginica': change the units of the last layer"),
     ],
 )  # fmt: skip
 def test_mistakes(call: Any, error: type[Exception], message: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses, optim
 from funcnet.codegen.schedules import schedule_text
+from funcnet.layers.base import range_of
 from funcnet.networks.decoding import one_step, rule_for
 from funcnet.views.diagram_layout import form
 from tests.table import LAYERS, SCHEDULES
@@ -82,3 +83,9 @@ def test_a_layer_does_not_run_step_by_step_as_its_base(name):
 def test_a_combinator_is_not_drawn_as_its_base(name):
     layer = LAYERS[name].layer
     assert form(again(layer, apply=doubled(type(layer)))).kind == "stack"
+
+
+@pytest.mark.parametrize("name", [name for name, row in LAYERS.items() if range_of(row.layer) is not None])
+def test_a_layer_does_not_inherit_the_range_of_its_base(name):
+    layer = LAYERS[name].layer
+    assert range_of(again(layer, apply=doubled(type(layer)))) is None

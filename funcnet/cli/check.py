@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +18,17 @@ from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import class_weights, fit_model, in_units, starting_state
+from funcnet.experiments.run import check_parts, class_weights, fit_model, in_units, starting_state
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
 from funcnet.shapes import shape_text
 from funcnet.training.batches import batches
-from funcnet.training.evaluate import check_targets, evaluate
+from funcnet.training.evaluate import evaluate
+from funcnet.training.outputs import doubts
 from funcnet.training.step import value_and_grad
+
+log = logging.getLogger("funcnet")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +49,16 @@ def run(options: argparse.Namespace) -> int:
     fit_model(experiment, in_shape)
     class_weights(experiment, data.preprocess)
     metrics = in_units(experiment.metrics, data.preprocess)
-    for name, part in data.parts_by_name().items():
-        check_targets(experiment.model, experiment.loss, metrics, part, f"the {name} part")
+    check_parts(experiment, data, metrics)
+    warnings = list(doubts(experiment.model, experiment.loss, data.train.y))
+    for sentence in warnings:
+        log.warning("%s", sentence)
     value, scores = first_batch(experiment, data, base)
     coupled = obeys_laws(experiment, data)
     parameters = count_parameters(experiment.model.leaves(in_shape))
     if options.json:
         facts = {"found": data.found, "input": in_shape, "parameters": parameters, "first_loss": value}
-        print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled}))
+        print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled, "warnings": warnings}))
         return 0
     report(experiment, data)
     ends = f"{shape_text(in_shape)} to {shape_text(experiment.model.out_shape(in_shape))}"
@@ -59,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"batch   loss {number(value)} before training" + "".join(f", {k} {number(v)}" for k, v in scores.items()))
     note = "; rows depend on one another in training (batch statistics or noise)" if coupled else ""
     print(f"laws    gradients, purity, precision, layouts and JSON hold{note}")
-    print(f"\n{path}: ready to train")
+    print(f"\n{path}: ready to train" + (", but see the warning above" if warnings else ""))
     return 0
 
 
@@ -74,7 +81,9 @@ def report(experiment: Experiment, data: Prepared) -> None:
         print(f"inputs  {shape_text(tuple(found['input']))}")
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
-        print("missing " + ", ".join(f"{name} {count:,}" for name, count in missing.items()))
+        print("missing " + ", ".join(f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()))
+        if any(read_as(found, name) for name in missing):
+            print('        (if a text is a value, give a list "missing" without it)')
     elif isinstance(missing, int):
         print(f"missing {missing:,}")
     if "targets" in found:
@@ -84,6 +93,12 @@ def report(experiment: Experiment, data: Prepared) -> None:
         total = sum(found["classes"].values())
         lines = [[name, f"{n:,}", f"{100 * n / total:.1f}"] for name, n in found["classes"].items()]
         table(["class", "rows", "%"], lines[:40])
+
+
+def read_as(found: dict[str, Any], name: str) -> str:
+    """The texts of a column that count as missing, if they are not just empty cells."""
+    texts = found.get("missing_texts", {}).get(name, {})
+    return f" ({', '.join(f'{text!r} {count:,}' for text, count in texts.items())})" if any(texts) else ""
 
 
 def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[float, dict[str, float]]:

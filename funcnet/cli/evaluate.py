@@ -74,7 +74,7 @@ def _file(run: Run, path: Path) -> Dataset:
 def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, Dataset]:
     """The parts of the run's own data, read again."""
     experiment = run.experiment
-    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
+    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, run.preprocess)
     parts = data.parts_by_name()
     if data_digest(data) != read_object(folder / "run.json").get("data"):
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)

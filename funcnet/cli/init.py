@@ -147,8 +147,13 @@ def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[st
     if data.impute is not None:
         count = sum(missing.values())
         lines.append(
-            ("missing", f"{count:,} values, which become the median, or the most frequent category, of their column")
+            ("missing", f"{count:,} values, which become the median of their column, or a category of their own")
         )
+        for name in (name for name in missing if name in data.categorical):
+            texts = [text for text in prepared.found["missing_texts"].get(name, {}) if text]
+            if texts:
+                listing = ", ".join(map(repr, texts))
+                lines.append(("missing", f'{name!r}: {listing}; take it out of the list "missing" if it is a value'))
     sizes = ", ".join(f"{name} {rows:,}" for name, rows in prepared.found["rows"].items())
     if data.split is None:
         rows = len(prepared.train.y)

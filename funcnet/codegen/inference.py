@@ -24,6 +24,7 @@ from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
+from funcnet.data.categories import positions, shortest
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
 from funcnet.data.sources.csv import GAPS, MISSING, is_number, read_csv, to_number
 from funcnet.errors import FuncnetError, ShapeError, TraceError
@@ -146,6 +147,8 @@ class _Writer:
         identity = self.identity()
         self.members["program"] = np.array(identity)
         modules = ["argparse", "csv", "io", "sys"] if command else []
+        if any(column["kind"] != "number" for column in self.columns):
+            modules = sorted([*modules, "logging"])
         head = [
             self.docstring(),
             "\n".join([*(f"import {module}" for module in modules), "from pathlib import Path"]),
@@ -271,7 +274,8 @@ class _Writer:
             return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
         categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
         table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
-        return [table, deployed.FILLED, library_text(to_number), deployed.NUMBER]
+        helpers = [library_text(shortest, positions)] if categories else []
+        return [table, deployed.FILLED, *helpers, library_text(to_number), deployed.NUMBER]
 
     def columns_text(self) -> str:
         lines = ["COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error)"]

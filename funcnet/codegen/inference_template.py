@@ -35,13 +35,17 @@ $categories    x = np.concatenate(features, axis=1)
 $steps
 ''')
 CATEGORIES = """            continue
-        texts = np.array([str(value).strip() for value in values], dtype=str)
-        same = texts[:, None] == np.array(categories)  # a row for each value, a column for each category
+        texts = [str(value).strip() for value in values]
+        at = positions(texts, categories)
+        unknown = np.flatnonzero(at < 0)
+        if len(unknown):
+            first = texts[unknown[0]]
+            log = logging.getLogger(__name__)
+            log.warning("column %r: %d rows of an unknown category, such as %r", name, len(unknown), first)
         if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
-            features.append(same.astype(np.float64))
+            features.append((at[:, None] == np.arange(len(categories))).astype(np.float64))
         else:  # "ordinal": the index of its category; -1 for an unknown category
-            place = np.where(same.any(axis=1), same.argmax(axis=1), -1)
-            features.append(place[:, None].astype(np.float64))
+            features.append(at[:, None].astype(np.float64))
 """
 FILLED = '''
 def filled(value, fill, name, row):

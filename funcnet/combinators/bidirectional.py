@@ -9,9 +9,21 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import Problem
-from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.layers.base import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    State,
+    apply_child,
+    nest,
+    out_shape_child,
+    range_of,
+    vjp_child,
+)
 from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import cotangent_of, join_mask, split_mask
+from funcnet.ranges import Ranges, added, joined
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import evolve, register
 from funcnet.spec.fields import frozen
@@ -55,6 +67,10 @@ class Bidirectional(Combinator):
         y = shapes[0]
         wide = tuple((*part[:-1], factor * part[-1]) if i == 0 else part for i, part in enumerate(_pair(y)))
         return dict.fromkeys(self.children, in_shape), wide if len(wide) > 1 else wide[0]
+
+    def out_range(self, given: Ranges) -> Ranges:
+        each = [range_of(layer, given) for layer in self.children.values()]
+        return joined(*each) if self.merge == "concat" else added(*each)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         outs = {name: apply_child(name, layer, params, state, x, ctx) for name, layer in self.children.items()}

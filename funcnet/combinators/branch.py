@@ -9,7 +9,19 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError
-from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.layers.base import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    State,
+    apply_child,
+    nest,
+    out_shape_child,
+    range_of,
+    vjp_child,
+)
+from funcnet.ranges import Ranges, added, joined
 from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
 from funcnet.spec.base import register
 from funcnet.spec.fields import Named, frozen
@@ -38,6 +50,9 @@ class Branch(Combinator):
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         out_shapes = tuple(out_shape_child(name, layer, in_shape) for name, layer in self.layers)
         return {name: in_shape for name, _ in self.layers}, out_shapes
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return tuple(range_of(layer, given) for _, layer in self.layers)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         outs = {name: apply_child(name, layer, params, state, x, ctx) for name, layer in self.layers}
@@ -95,6 +110,10 @@ class Parallel(Combinator):
         shapes = self.items(in_shape)
         return like(in_shape, {name: layer.in_kinds(shapes[name]) for name, layer in self.layers})
 
+    def out_range(self, given: Ranges) -> Ranges:
+        parts = given if type(given) is tuple else (None,) * len(self.layers)
+        return tuple(range_of(layer, part) for (_, layer), part in zip(self.layers, parts, strict=True))
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         xs = self.items(x)
         outs = {name: apply_child(name, layer, params, state, xs[name], ctx) for name, layer in self.layers}
@@ -137,6 +156,9 @@ class Sum(Layer):
                 layer="Sum",
             )
         return shapes[0]
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return added(*given) if type(given) is tuple else None
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         y = None  # tree.add takes None as zero
@@ -213,6 +235,9 @@ class Concat(Layer):
         whole = list(shapes[0])
         whole[self.axis] = sum(shape[self.axis] for shape in shapes)
         return tuple(whole)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return joined(*given) if type(given) is tuple else None
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         return (

@@ -22,8 +22,10 @@ from funcnet.layers.base import (
     listen_between,
     out_shape_child,
     path_of,
+    range_of,
     vjp_child,
 )
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import register
 from funcnet.spec.fields import Words, frozen
@@ -65,6 +67,9 @@ class Capture(Wrapper):
                     f"there are {', '.join(filter(None, caller.seen))}"
                 )
         return {"": in_shape}, (out, nested({path: caller.found[path] for path in self.paths}))
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return (range_of(self.layer, given), None)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         caller = _Capturing("apply", self.paths)

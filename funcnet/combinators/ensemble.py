@@ -43,6 +43,8 @@ class Ensemble(Wrapper):
     VJP      dparams of each member from its own dy,   dx = Σ_m dx_m
     """
 
+    out_range = Wrapper.out_range
+
     members: int = field(validator=positive)
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:

@@ -27,6 +27,7 @@ class Frozen(Wrapper):
     """
 
     stepwise = True
+    out_range = Wrapper.out_range
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         flat: dict[str, Leaf] = tree.flatten(super().leaves(in_shape))

@@ -10,7 +10,19 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError, did_you_mean, listed
-from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.layers.base import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    State,
+    apply_child,
+    nest,
+    out_shape_child,
+    range_of,
+    vjp_child,
+)
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value, is_shape, kinds_like, merged_kinds
 from funcnet.spec.base import HINTS, register
 from funcnet.spec.fields import Words, frozen
@@ -117,6 +129,14 @@ class Graph(Combinator):
         if isinstance(in_shape, dict):
             return {name: kinds[name] for name in in_shape}
         return kinds[self.inputs[0]] if len(self.inputs) == 1 else tuple(kinds[name] for name in self.inputs)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        several = type(given) is tuple and len(self.inputs) > 1
+        known = dict(zip(self.inputs, given, strict=True)) if several else dict.fromkeys(self.inputs, given)
+        for name in self.order:
+            layer, sources = self.nodes[name]
+            known[name] = range_of(layer, gather(known, sources))
+        return gather(known, self.outputs)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         values, states, residuals = self.bind(x), {}, {}

@@ -6,8 +6,9 @@ from typing import Any
 
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
-from funcnet.layers.base import Context, Params, State, apply_child, out_shape_child, vjp_child
+from funcnet.layers.base import Context, Params, State, apply_child, out_shape_child, range_of, vjp_child
 from funcnet.layers.sequence import cotangent_of, join_mask, split_mask
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -48,6 +49,9 @@ class OnSequence(Wrapper):
     def in_kinds(self, in_shape: Shape) -> Any:
         inner = self.layer.in_kinds(in_shape if is_shape(in_shape) else in_shape[0])
         return inner if is_shape(in_shape) else (inner, "b")
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return (range_of(self.layer, given[0]), None) if type(given) is tuple else range_of(self.layer, given)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)

@@ -23,6 +23,7 @@ class Remat(Wrapper):
     """
 
     stepwise = True
+    out_range = Wrapper.out_range
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         y, new_state, _ = apply_child("", self.layer, params, state, x, ctx)

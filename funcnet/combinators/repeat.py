@@ -12,7 +12,19 @@ from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
 from funcnet.key import Key
-from funcnet.layers.base import Context, Leaf, Params, State, apply_child, check_key, check_total, init_child, vjp_child
+from funcnet.layers.base import (
+    Context,
+    Leaf,
+    Params,
+    State,
+    apply_child,
+    check_key,
+    check_total,
+    init_child,
+    range_of,
+    vjp_child,
+)
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -42,6 +54,10 @@ class Repeat(Wrapper):
                 layer="Repeat",
             )
         return shapes, out
+
+    def out_range(self, given: Ranges) -> Ranges:
+        once = range_of(self.layer, given)
+        return once if self.times == 1 or range_of(self.layer, once) == once else None
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         flat: dict[str, Leaf] = tree.flatten(super().leaves(in_shape))

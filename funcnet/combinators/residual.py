@@ -7,7 +7,19 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.errors import Problem, ShapeError
-from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, nest, out_shape_child, vjp_child
+from funcnet.layers.base import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    State,
+    apply_child,
+    nest,
+    out_shape_child,
+    range_of,
+    vjp_child,
+)
+from funcnet.ranges import Ranges, added
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -56,6 +68,10 @@ class Residual(Combinator):
                 layer="Residual",
             )
         return dict.fromkeys(shapes, in_shape), shortcut
+
+    def out_range(self, given: Ranges) -> Ranges:
+        shortcut = given if self.projection is None else range_of(self.projection, given)
+        return added(range_of(self.layer, given), shortcut)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         own_params, own_state = self.without_shortcut(params), self.without_shortcut(state)

@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from funcnet.errors import Problem, SpecError
-from funcnet.layers.base import Combinator, Context, Layer, Params, State, apply_child, out_shape_child, vjp_child
+from funcnet.layers.base import (
+    Combinator,
+    Context,
+    Layer,
+    Params,
+    State,
+    apply_child,
+    out_shape_child,
+    range_of,
+    vjp_child,
+)
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import automatic_names, register
 from funcnet.spec.fields import Named, frozen
@@ -39,6 +50,11 @@ class Serial(Combinator):
 
     def in_kinds(self, in_shape: Shape) -> Any:
         return self.layers[0][1].in_kinds(in_shape) if self.layers else super().in_kinds(in_shape)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        for _, layer in self.layers:
+            given = range_of(layer, given)
+        return given
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         states, residuals = {}, []

@@ -34,6 +34,7 @@ class Tied(Wrapper):
     """
 
     stepwise = True
+    out_range = Wrapper.out_range
 
     ties: Mapping[str, str]
 

@@ -34,6 +34,7 @@ class WeightNorm(Wrapper):
     """
 
     stepwise = True
+    out_range = Wrapper.out_range
 
     def normed(self, paths: Any) -> list[str]:
         """The paths of the weights among those of leaves or arrays."""

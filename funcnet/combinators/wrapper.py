@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from funcnet.layers.base import Combinator, Layer, out_shape_child
+from funcnet.layers.base import Combinator, Layer, out_shape_child, range_of
+from funcnet.ranges import Ranges
 from funcnet.shapes import Shape
 from funcnet.spec.fields import frozen
 
@@ -25,3 +26,6 @@ class Wrapper(Combinator):
 
     def in_kinds(self, in_shape: Shape) -> Any:
         return self.layer.in_kinds(in_shape)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return range_of(self.layer, given)

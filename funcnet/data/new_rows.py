@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.data.categories import positions
 from funcnet.data.paths import Trusted
 from funcnet.data.preparation import Dataset, check
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
@@ -31,14 +32,14 @@ def dataset(source: Source, preprocess: Preprocess, path: Path, dtype: npt.DType
     check(table, name, missing=source.impute is not None)
     y = table.y
     if y.dtype.kind == "U":
-        number = {label: i for i, label in enumerate(preprocess["classes"] or ())}
-        unknown = sorted(set(y.reshape(-1).tolist()) - set(number))
-        if unknown:
-            near = did_you_mean(unknown[0], number)
+        labels, classes = y.tolist(), list(preprocess["classes"] or ())
+        y = positions(labels, classes)
+        if y.min() < 0:
+            unknown = min(label for label, at in zip(labels, y.tolist(), strict=True) if at < 0)
+            near = did_you_mean(unknown, classes)
             raise DataError(
-                f"{path}: has the class {unknown[0]!r}, which the training data lacks{near}; it has {', '.join(number)}"
+                f"{path}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
             )
-        y = np.array([number[label] for label in y.tolist()], np.int64)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.data.categories import distinct, positions
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import check_finite, fit, narrow, scale_targets, sorted_labels, transform
+from funcnet.data.preprocess import Preprocess, check_finite, fit, narrow, scale_targets, transform
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
 from funcnet.errors import DataError, Problem, SpecError, did_you_mean, listed, place
@@ -52,15 +54,27 @@ class Prepared(NamedTuple):
         return {name: part for name, part in named.items() if part is not None}
 
 
-def prepare(source: Source, key: Key, base: Path | None = None, dtype: npt.DTypeLike = np.float32) -> Prepared:
+def prepare(
+    source: Source,
+    key: Key,
+    base: Path | None = None,
+    dtype: npt.DTypeLike = np.float32,
+    fitted: Preprocess | None = None,
+) -> Prepared:
     """Read a source, split it, and fit its preprocessing on the training part.
+
+    With the preprocessing of a run, ``fitted``, that is applied, as long as the data still has its columns and classes.
 
     The data is drawn from ``key.fold("data")``, the split from ``key.fold("split")``.
     Raises   DataError for unusable data: no rows, NaN, inputs and targets of different lengths, a class that the
              training part lacks
     """
     table, classes = labelled(source, key, base)
-    return prepared(source, table, classes, division(source, table, key), dtype)
+    if fitted is not None:
+        names = [column["name"] for column in fitted.get("columns") or ()]
+        same = not names or (isinstance(table.x, Frame) and names == list(table.x.columns))
+        fitted = fitted if same and fitted["classes"] == classes else None
+    return prepared(source, table, classes, division(source, table, key), dtype, fitted)
 
 
 def labelled(source: Source, key: Key, base: Path | None = None) -> tuple[Table, list[str] | None]:
@@ -79,9 +93,14 @@ def division(source: Source, table: Table, key: Key) -> Parts:
 
 
 def prepared(
-    source: Source, table: Table, classes: list[str] | None, parts: Parts, dtype: npt.DTypeLike = np.float32
+    source: Source,
+    table: Table,
+    classes: list[str] | None,
+    parts: Parts,
+    dtype: npt.DTypeLike = np.float32,
+    fitted: Preprocess | None = None,
 ) -> Prepared:
-    """The preprocessed parts of a table; the preprocessing is fitted on the training part."""
+    """The preprocessed parts of a table; the preprocessing is fitted on the training part, or that of a run."""
     name = type(source).__name__
     x, y, weight = table.x, table.y, table.weight
     block = block_of(source, x)
@@ -89,7 +108,7 @@ def prepared(
         parts = Parts(*map(np.sort, parts))
     if classes is not None:
         check_classes({part: y[chosen] for part, chosen in parts._asdict().items()}, classes, name)
-    preprocess = fit(source, x, y, parts.train, classes)
+    preprocess = fit(source, x, y, parts.train, classes) if fitted is None else dict(fitted)
     if table.outputs:
         preprocess["outputs"] = list(table.outputs)
     if isinstance(x, Stream):
@@ -180,7 +199,8 @@ def _joined(xs: list[Any], name: str) -> Any:
     first = xs[0]
     if isinstance(first, Frame):
         columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
-        return Frame(columns, np.concatenate([x.lines for x in xs]))
+        gaps = {column: sum((Counter(x.gaps.get(column)) for x in xs), Counter()) for column in columns}
+        return Frame(columns, np.concatenate([x.lines for x in xs]), gaps)
     if any(isinstance(x, Stream) for x in xs):
         if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
             raise DataError(
@@ -232,11 +252,14 @@ def check(table: Table, name: str, missing: bool = False) -> None:
 
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:
     """A table with integer labels, and the names of its classes, if it has any."""
+    twice = [label for label, times in Counter(table.classes or ()).items() if times > 1]
+    if twice:
+        raise DataError(f"expected a name of its own for each class, got {twice[0]!r} twice; rename one")
     if table.y.dtype.kind != "U":
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
-    classes = sorted_labels(table.y.reshape(-1).tolist())
-    number = {label: i for i, label in enumerate(classes)}
-    y = np.array([number[label] for label in table.y.reshape(-1).tolist()], np.int64).reshape(table.y.shape)
+    labels = table.y.reshape(-1).tolist()
+    classes = distinct(labels)
+    y = positions(labels, classes).reshape(table.y.shape)
     return table._replace(y=y), classes
 
 
@@ -283,6 +306,7 @@ def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str,
             for name, values in x.columns.items()
         }
         found["missing"] = {name: count for name, count in absent.items() if count}
+        found["missing_texts"] = {name: dict(texts) for name, texts in x.gaps.items() if texts}
     else:
         found["input"] = list(x.shape[1:])
         absent_count = int(np.isnan(x).sum()) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else 0

@@ -3,8 +3,10 @@
 Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
-          category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown)
-fill      missing values become the mean, median or most frequent value of the training part, or a given number
+          category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown);
+          equal numbers, such as 1 and 1.0, are one category
+fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
+          missing category is a category of its own if the training part has any
 flatten   each input becomes a vector
 divide    inputs are divided by one number
 scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchanged
@@ -12,17 +14,22 @@ scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchan
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.data.categories import distinct, positions
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
 from funcnet.errors import DataError, did_you_mean, place
 from funcnet.key import Array
+
+log = logging.getLogger("funcnet")
 
 Preprocess = dict[str, Any]
 SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
@@ -104,6 +111,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
     known = values[rows][~absent[rows]]
     if len(known) == 0:
         raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
+    fill: Any = None
     if values.dtype.kind != "U":
         fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}", layer)
         return {"name": name, "kind": "number", "fill": fill}
@@ -118,7 +126,9 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
                 layer=layer,
             )
         return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
-    categories = sorted_labels(known.tolist())
+    categories = distinct(known.tolist())
+    if absent[rows].any():  # in training too, so it may mean something
+        categories, fill = [*categories, ""], ""
     if len(categories) * len(values) > MOST_HOT:
         raise DataError(
             f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
@@ -126,15 +136,6 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
             layer=layer,
         )
     return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
-
-
-def sorted_labels(labels: list[str]) -> list[str]:
-    """Distinct labels, in numeric order if all are numbers, else in alphabetical order."""
-    different = sorted(set(labels))
-    try:
-        return sorted(different, key=float)
-    except ValueError:
-        return different
 
 
 def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
@@ -239,12 +240,9 @@ def encode(preprocess: Preprocess, frame: Frame) -> Array:
         if column["kind"] == "number":
             parts.append(values[:, None].astype(np.float64))
             continue
-        categories = np.array(column["categories"])
-        same = values[:, None] == categories
-        if column["kind"] == "one_hot":
-            parts.append(same.astype(np.float64))
-        else:
-            parts.append(np.where(same.any(axis=1), same.argmax(axis=1), -1)[:, None].astype(np.float64))
+        at = positions(values.tolist(), column["categories"])[:, None]
+        one_hot = column["kind"] == "one_hot"
+        parts.append((at == np.arange(len(column["categories"])) if one_hot else at).astype(np.float64))
     return np.concatenate(parts, axis=1)
 
 
@@ -284,11 +282,31 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     inputs = preprocess["inputs"]
     if not isinstance(x, Frame):
         _check_shape(preprocess, x, name)
+    else:
+        for sentence in unknown_categories(preprocess, x):
+            log.warning("%s", sentence)
     x = unscaled(preprocess, x)
     if inputs is None:
         return narrow(x, dtype, name)
     shift, factor = shift_and_factor(inputs)
     return narrow((x - shift) / factor, dtype, name)
+
+
+def unknown_categories(preprocess: Preprocess, frame: Frame) -> Iterator[str]:
+    """A sentence for each column with categories that the training part lacks."""
+    for column in preprocess["columns"]:
+        if column["kind"] == "number":
+            continue
+        texts = frame.columns[column["name"]]
+        unknown = np.flatnonzero((texts != "") & (positions(texts.tolist(), column["categories"]) < 0))
+        if len(unknown):
+            first = str(texts[unknown[0]])
+            as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
+            yield (
+                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a category that the training "
+                f"part lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}"
+                f"{did_you_mean(first, column['categories'])}; it counts as {as_what}"
+            )
 
 
 def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
@@ -335,7 +353,7 @@ def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, i
         flags = out[:, begin : begin + width].any(axis=1)
         if column["kind"] != "number":
             texts = x.columns[column["name"]]
-            flags = (texts != "") & ~np.isin(texts, column["categories"])
+            flags = (texts != "") & (positions(texts.tolist(), column["categories"]) < 0)
         rows, begin = rows | flags, begin + width
         if flags.any():
             counts[column["name"]] = int(flags.sum())

@@ -181,7 +181,10 @@ def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
     gaps = [i for i, text in enumerate(texts) if text in MISSING]
     if gaps:
         more = f" and in {len(gaps) - 1} more rows" if len(gaps) > 1 else ""
-        raise DataError(f"{grid.place(gaps[0], name)}: the target is missing here{more}; remove these rows, or {other}")
+        token = texts[gaps[0]]
+        read = f" ({token!r} counts as missing; if it is a label, write it in another way)" if token else ""
+        place = grid.place(gaps[0], name)
+        raise DataError(f"{place}: the target is missing here{more}{read}; remove these rows, or {other}")
     distinct = len(set(texts))
     if distinct == 1:
         raise DataError(f"{where} is always {texts[0]!r}, which leaves nothing to predict; {other}")

@@ -45,6 +45,7 @@ from funcnet.shapes import Output, Shape, numeric
 from funcnet.spec.codec import filed, load_spec
 from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
+from funcnet.training.outputs import check_units
 from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.step import TrainState, predict
 from funcnet.training.threads import blas
@@ -322,6 +323,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         in_shape = prepared_shape(preprocess)
         if in_shape is not None:
             check_weights(folder, experiment, in_shape, params, state)
+        in_shape = experiment.data.in_shape(Path()) if in_shape is None else in_shape
+        if in_shape is not None:
+            check_units(experiment.loss, experiment.model.out_shape(in_shape), preprocess["classes"])
         name = LAST
         metrics = read_object(folder / name)
         if not all(isinstance(scores, dict) for scores in metrics.values()):

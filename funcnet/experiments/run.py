@@ -47,6 +47,7 @@ from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check
 from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
+from funcnet.training.outputs import check_units
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.threads import limited
 from funcnet.training.weights import split_members
@@ -206,8 +207,12 @@ def _run(
 def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
     """Refuse targets of any part that the loss or a metric cannot take, and classes that the training part lacks.
 
+    There must be a unit for each named class.
+
     Raises   ShapeError, DataError
     """
+    out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
+    check_units(experiment.loss, out_shape, data.preprocess["classes"])
     if experiment.loss.probabilities and not experiment.data.integers:  # integers are classes, with or without names
         targets = {name: part.y for name, part in data.parts_by_name().items()}
         check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)

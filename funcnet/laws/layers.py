@@ -30,8 +30,21 @@ from funcnet.laws.values import (
     slope,
     turned,
 )
-from funcnet.layers.base import EVAL, Caller, Context, Layer, Leaf, Params, State, listen_between, reach, vjp_child
+from funcnet.layers.base import (
+    EVAL,
+    Caller,
+    Context,
+    Layer,
+    Leaf,
+    Params,
+    State,
+    listen_between,
+    range_of,
+    reach,
+    vjp_child,
+)
 from funcnet.networks.decoding import stepper
+from funcnet.ranges import Range
 from funcnet.shapes import Shape, Value, shape_of
 from funcnet.signatures import check_signatures, kinds, returned
 
@@ -71,6 +84,7 @@ def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled
             check_layouts(layer, params, state, x, ctx, key.fold("layouts", mode))
             check_rows(layer, params, state, x, ctx, key.fold("rows", mode), coupled=batch_coupled and mode == "train")
             check_order(layer, params, state, x, ctx, key.fold("order", mode))
+        check_range(layer, params, state, x)
         check_passes(layer, params, state, x, contexts["train"], key.fold("compiled"))
         check_steps(layer, params, state, x)
         check_copies(layer, lambda copy: copy.apply(params, state, x, EVAL)[0])
@@ -387,3 +401,17 @@ def check_passes(layer: Layer, params: Params, state: State, x: Value, ctx: Cont
         return y, new_state, layer.vjp(params, residuals, dy)
 
     check_bits(both, (params, state, x, dy), layer)
+
+
+def check_range(layer: Layer, params: Params, state: State, x: Value) -> None:
+    """Outputs in evaluation lie in the range that ``out_range`` gives for the range of the inputs."""
+    given = Range(float(np.min(x)), float(np.max(x))) if isinstance(x, np.ndarray) and x.size else None
+    found = range_of(layer, given)
+    y = _forward(layer, params, state, x, EVAL)[0]
+    for one, leaf in zip(found, y, strict=True) if type(found) is tuple and type(y) is tuple else [(found, y)]:
+        if isinstance(one, Range) and isinstance(leaf, np.ndarray) and leaf.size:
+            low, high = float(leaf.min()), float(leaf.max())
+            room = 1e-9 * max(1.0, abs(low), abs(high))
+            inside = one.low - room <= low and high <= one.high + room
+            detail = f"out_range gives {one}, apply numbers from {low:g} to {high:g}"
+            expect(inside, "outputs lie in out_range", layer, detail)

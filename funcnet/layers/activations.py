@@ -19,9 +19,13 @@ from funcnet.errors import NotDefined, Problem, ShapeError
 from funcnet.initializers import Constant, Initializer
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.ranges import Range, Ranges, always, kept
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, non_negative, positive
+
+LEAST = {"gelu": -0.171, "silu": -0.279, "mish": -0.309, "hard_swish": -0.375}
+"""The minimum of the activations that dip below 0, rounded down"""
 
 
 @frozen
@@ -64,6 +68,7 @@ class Identity(Layer):
     """
 
     stepwise = True
+    out_range = kept
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return in_shape
@@ -94,6 +99,8 @@ class Relu(Elementwise):
     [[0.0, 0.0, 2.0]]
     """
 
+    out_range = always(0.0)
+
     def function(self, x: Array) -> Array:
         return np.maximum(x, 0.0)
 
@@ -112,6 +119,9 @@ class LeakyRelu(Elementwise):
 
     slope: float = field(default=0.01, validator=non_negative)
 
+    def out_range(self, given: Ranges) -> Ranges:
+        return Range(low=0.0) if self.slope == 0.0 else Range()
+
     def function(self, x: Array) -> Array:
         return np.where(x > 0.0, x, self.slope * x)
 
@@ -127,6 +137,8 @@ class Sigmoid(Elementwise):
     VJP      dx = y (1 - y) dy,   from y' = exp(-x) / (1 + exp(-x))² = y · (1 - y)
     """
 
+    out_range = always(0.0, 1.0)
+
     def function(self, x: Array) -> Array:
         return ops.sigmoid(x)
 
@@ -141,6 +153,8 @@ class Tanh(Elementwise):
 
     VJP      dx = (1 - y²) dy,   from y' = (cosh² - sinh²) / cosh² by the rule for quotients
     """
+
+    out_range = always(-1.0, 1.0)
 
     def function(self, x: Array) -> Array:
         return np.tanh(x)
@@ -158,6 +172,8 @@ class Gelu(Elementwise):
     VJP      dx = (Φ(x) + x Φ'(x)) dy
     Source   Hendrycks and Gimpel (2016)
     """
+
+    out_range = always(LEAST["gelu"])
 
     approximate: bool = False
 
@@ -187,6 +203,8 @@ class Relu6(Elementwise):
     Source   Krizhevsky (2010)
     """
 
+    out_range = always(0.0, 6.0)
+
     def function(self, x: Array) -> Array:
         return np.clip(x, 0.0, 6.0)
 
@@ -204,6 +222,9 @@ class Elu(Elementwise):
     """
 
     alpha: float = field(default=1.0, validator=positive)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return Range(low=-self.alpha)
 
     def function(self, x: Array) -> Array:
         below = self.alpha * np.expm1(np.minimum(x, 0.0))  # for large x, exp(x) would overflow although it is unused
@@ -227,6 +248,8 @@ class Selu(Elementwise):
     Source   Klambauer et al. (2017)
     """
 
+    out_range = always(-SELU_SCALE * SELU_ALPHA)
+
     def function(self, x: Array) -> Array:
         below = (SELU_SCALE * SELU_ALPHA) * np.expm1(np.minimum(x, 0.0))
         return np.where(x > 0.0, SELU_SCALE * x, below)
@@ -247,6 +270,9 @@ class Celu(Elementwise):
 
     alpha: float = field(default=1.0, validator=positive)
 
+    def out_range(self, given: Ranges) -> Ranges:
+        return Range(low=-self.alpha)
+
     def function(self, x: Array) -> Array:
         below = self.alpha * np.expm1(np.minimum(x, 0.0) * (1.0 / self.alpha))
         return np.where(x > 0.0, x, below)
@@ -263,6 +289,8 @@ class Silu(Elementwise):
     VJP      dx = σ(x) (1 + x (1 - σ(x))) dy
     Source   Elfwing et al. (2017); Ramachandran et al. (2017)
     """
+
+    out_range = always(LEAST["silu"])
 
     def function(self, x: Array) -> Array:
         return x * ops.sigmoid(x)
@@ -281,6 +309,8 @@ class Mish(Elementwise):
     Source   Misra (2019)
     """
 
+    out_range = always(LEAST["mish"])
+
     def function(self, x: Array) -> Array:
         return x * np.tanh(ops.softplus(x))
 
@@ -296,6 +326,8 @@ class HardSigmoid(Elementwise):
 
     VJP      dx = slope · dy where 0 < slope · x + offset < 1, else 0
     """
+
+    out_range = always(0.0, 1.0)
 
     slope: float = field(default=1.0 / 6.0, validator=positive)
     offset: float = 0.5
@@ -315,6 +347,8 @@ class HardSwish(Elementwise):
     VJP      dx = 0 where x ≤ -3, dy where x ≥ 3, else (x / 3 + 1/2) dy, as in PyTorch
     Source   Howard et al. (2019)
     """
+
+    out_range = always(LEAST["hard_swish"])
 
     def function(self, x: Array) -> Array:
         return x * (np.clip(x + 3.0, 0.0, 6.0) * (1.0 / 6.0))
@@ -339,6 +373,9 @@ class HardTanh(Elementwise):
         if self.low >= self.high:
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
 
+    def out_range(self, given: Ranges) -> Ranges:
+        return Range(self.low, self.high)
+
     def function(self, x: Array) -> Array:
         return np.clip(x, self.low, self.high)
 
@@ -353,6 +390,8 @@ class Softplus(Elementwise):
 
     VJP      dx = σ(x) dy; also beyond 20, where PyTorch uses 1
     """
+
+    out_range = always(0.0)
 
     def function(self, x: Array) -> Array:
         return ops.softplus(x)
@@ -369,6 +408,8 @@ class LogSigmoid(Elementwise):
     VJP      dx = (1 - σ(x)) dy = σ(-x) dy
     """
 
+    out_range = always(high=0.0)
+
     def function(self, x: Array) -> Array:
         return -ops.softplus(-x)
 
@@ -383,6 +424,8 @@ class Softsign(Elementwise):
 
     VJP      dx = dy / (1 + |x|)²
     """
+
+    out_range = always(-1.0, 1.0)
 
     def function(self, x: Array) -> Array:
         return x / (1.0 + np.abs(x))
@@ -405,6 +448,7 @@ class PRelu(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     shared: bool = False
     slope_init: Initializer = Constant(0.25)
@@ -465,6 +509,8 @@ class Gated(Layer):
 class Glu(Gated):
     """Gated linear unit: ``y = a σ(b)``, a and b the halves of the last axis. Dauphin et al. (2016)."""
 
+    out_range = always()
+
     gate: ClassVar[Elementwise] = Sigmoid()
 
 
@@ -473,6 +519,8 @@ class Glu(Gated):
 class SwiGlu(Gated):
     """``y = a silu(b)``, a and b the halves of the last axis. Shazeer (2020)."""
 
+    out_range = always()
+
     gate: ClassVar[Elementwise] = Silu()
 
 
@@ -480,6 +528,8 @@ class SwiGlu(Gated):
 @frozen
 class GeGlu(Gated):
     """``y = a gelu(b)``, a and b the halves of the last axis. Shazeer (2020)."""
+
+    out_range = always()
 
     gate: ClassVar[Elementwise] = Gelu()
 
@@ -495,6 +545,7 @@ class Softmax(Layer):
     """
 
     stepwise = True
+    out_range = always(0.0, 1.0, "probabilities")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape, least_axes=1)
@@ -519,6 +570,7 @@ class LogSoftmax(Layer):
     """
 
     stepwise = True
+    out_range = always(high=0.0, form="log-probabilities")
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return array_shape(self, in_shape, least_axes=1)

@@ -17,6 +17,7 @@ from funcnet.layers.attention_kernels import attend, attend_vjp
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.embedding import RotaryPositions
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, positive
@@ -107,6 +108,8 @@ class MultiHeadAttention(Layer):
     Raises   ShapeError for features that the heads do not divide, or inputs that do not fit; KeyRequired with dropout
     Source   Vaswani et al. (2017); grouped queries of Ainslie et al. (2023)
     """
+
+    out_range = always()
 
     heads: int = field(validator=positive)
     causal: bool = False

@@ -31,9 +31,10 @@ from funcnet import tree
 from funcnet.errors import FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
-from funcnet.spec.base import Spec, fields, specs_in
+from funcnet.spec.base import Spec, declares, fields, specs_in
 from funcnet.spec.fields import frozen
 
 Params = dict[str, Any]
@@ -128,6 +129,10 @@ class Layer(Spec):
     def in_kinds(self, in_shape: Shape) -> Any:
         """The kinds of the input's arrays, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
         return kinds_like(in_shape, "f")
+
+    def out_range(self, given: Ranges) -> Ranges:
+        """The range of ``y`` in evaluation for inputs in a given range; None if it is not known."""
+        return None
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
@@ -382,6 +387,16 @@ def nest(parts: Mapping[str, dict[str, T]]) -> dict[str, Any]:
                 raise ShapeError(f"two parts have the name {entry!r}; rename the child or parameter")
             whole[entry] = content
     return whole
+
+
+def range_of(layer: Layer, given: Ranges = None) -> Ranges:
+    """The range of a layer's outputs. A class that computes something else than its base does not inherit one."""
+    if not declares(type(layer), "out_range", "apply function matrix cell_class"):
+        return None
+    found = layer.out_range(given)
+    if isinstance(found, Range) and not found.of:
+        return found._replace(of=type(layer).__name__)
+    return found
 
 
 # ----- shapes and leaves ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.convolution_kernels import Axes, correlate, correlate_input, correlate_weight
 from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
+from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -25,6 +26,8 @@ from funcnet.spec.fields import frozen, positive
 @frozen
 class Convolution(Layer):
     """Base of the convolutions, over ``axes`` spatial axes."""
+
+    out_range = always()
 
     axes: ClassVar[int] = 0
 
@@ -168,6 +171,8 @@ class Conv3D(Convolution):
 @frozen
 class TransposedConvolution(Layer):
     """Base of the transposed convolutions, over ``axes`` spatial axes."""
+
+    out_range = always()
 
     axes: ClassVar[int] = 0
 

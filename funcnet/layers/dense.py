@@ -17,6 +17,7 @@ from attrs import field
 
 from funcnet.initializers import GlorotUniform, Initializer, Ones, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -44,6 +45,7 @@ class Dense(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     units: int = field(validator=positive)
     use_bias: bool = True
@@ -86,6 +88,7 @@ class Bias(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     bias_init: Initializer = Zeros()
 
@@ -114,6 +117,7 @@ class Scale(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     scale_init: Initializer = Ones()
 

@@ -15,6 +15,7 @@ from funcnet.initializers import Initializer, Normal
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating, integers, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -35,6 +36,7 @@ class Embedding(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     size: int = field(validator=positive)
     features: int = field(validator=positive)

@@ -10,6 +10,7 @@ from attrs import field
 from funcnet import ops
 from funcnet.errors import NotDefined
 from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.ranges import kept
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative
@@ -20,6 +21,7 @@ class Masking(Layer):
     """Base of the layers that set parts of their input to 0 in training; a subclass gives the shape of the mask."""
 
     stepwise = True
+    out_range = kept
 
     rate: float = field(validator=fraction)
 
@@ -115,6 +117,7 @@ class GaussianNoise(Layer):
     """
 
     stepwise = True
+    out_range = kept
 
     deviation: float = field(validator=non_negative)
 

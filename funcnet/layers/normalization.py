@@ -11,6 +11,7 @@ from attrs import field
 from funcnet.errors import NotDefined, ShapeError
 from funcnet.initializers import Initializer, Ones, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import Range, frozen, positive
@@ -42,6 +43,7 @@ class BatchNorm(Layer):
     """
 
     stepwise = True
+    out_range = always()
 
     momentum: float = field(default=0.9, validator=momentum_range)
     eps: float = field(default=1e-5, validator=positive)
@@ -124,6 +126,8 @@ class Normalization(Layer):
     A subclass gives the axes to normalize over. VJP: with g = scale · dy, dscale = Σ x̂ dy, dbias = Σ dy, and dx as in
     ``normalized_vjp``.
     """
+
+    out_range = always()
 
     eps: float = field(default=1e-5, validator=positive)
     use_scale: bool = True

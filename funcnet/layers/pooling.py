@@ -14,6 +14,7 @@ from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
 from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
+from funcnet.ranges import Range, Ranges, joined, kept
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -181,6 +182,8 @@ def inside(axis: Window, length: int, before: int = 0, after: int = 0) -> Array:
 class MaxPool(Pool):
     """Base of the maximum over windows."""
 
+    out_range = kept
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         lengths = floating(self, x).shape[1:-1]
         _, axes = self.plain(lengths)
@@ -205,6 +208,9 @@ class AveragePool(Pool):
             padding = (axis.before, axis.after) if self.count_padding else (0, 0)
             counts = counts[..., None] * inside(axis, n, *padding).sum(axis=1)
         return (1.0 / counts[..., None]).astype(x.dtype)
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return joined(given, Range(0.0, 0.0))  # of the padding
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         lengths = floating(self, x).shape[1:-1]
@@ -337,6 +343,8 @@ class GlobalMaxPool(GlobalPool):
     VJP      dy at the first position that has the maximum, in row-major order
     """
 
+    out_range = kept
+
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         flat = positions_as_one(floating(self, x))
         first = np.expand_dims(np.argmax(flat, axis=1), 1)
@@ -355,6 +363,8 @@ class GlobalAveragePool(GlobalPool):
 
     VJP      dx = dy / positions at every position
     """
+
+    out_range = kept
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         return np.mean(positions_as_one(floating(self, x)), axis=1), state, x.shape
@@ -399,6 +409,8 @@ class Resampling(Layer):
 @frozen
 class AdaptiveAveragePool(Resampling):
     """Base of the mean over a given number of parts."""
+
+    out_range = kept
 
     axes: ClassVar[int] = 0
 
@@ -470,6 +482,8 @@ class Upsample(Resampling):
     Output   (… · scale, n)
     VJP      dx = Mᵀ dy for the matrix M of each axis, whose rows are the weights of the neighbours
     """
+
+    out_range = kept
 
     scale: Sizes
     mode: Literal["nearest", "linear"] = "nearest"

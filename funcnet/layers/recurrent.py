@@ -18,6 +18,7 @@ from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.recurrent_kernels import gru_scan, gru_scan_vjp, lstm_scan, lstm_scan_vjp, rnn_scan, rnn_scan_vjp
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, floating, is_shape
 from funcnet.spec.base import fields, register
 from funcnet.spec.fields import frozen, positive
@@ -351,6 +352,9 @@ class Recurrent(Layer):
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         return self.cell.owned(self.parts(in_shape)[0][1])
 
+    def out_range(self, given: Ranges) -> Ranges:
+        return None if self.carry else Range(-1.0, 1.0)
+
     def out_shape(self, in_shape: Shape) -> Shape:
         (time, _), masked = self.parts(in_shape)
         y: Shape = (self.units,)
@@ -426,6 +430,9 @@ class RNN(Recurrent):
     cell_class: ClassVar[type[Cell]] = RNNCell
 
     activation: Literal["tanh", "relu"] = "tanh"
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return None if self.carry else Range(low=0.0) if self.activation == "relu" else Range(-1.0, 1.0)
 
 
 @register("lstm")

@@ -13,6 +13,7 @@ import numpy as np
 from funcnet.errors import ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.ranges import Range, Ranges, joined
 from funcnet.shapes import Shape, Value, floating, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -88,6 +89,9 @@ class SequencePool(Layer):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return sequence_shape(self, in_shape)[0][1:]
+
+    def out_range(self, given: Ranges) -> Ranges:
+        return joined(given, Range(0.0, 0.0))  # of a sequence without real steps
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)

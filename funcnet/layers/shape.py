@@ -10,6 +10,7 @@ import numpy as np
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.layers.base import EVAL, Context, Layer, Params, State
+from funcnet.ranges import Range, Ranges, joined, kept
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -22,6 +23,8 @@ class Flatten(Layer):
 
     VJP      dx is dy in the shape of x
     """
+
+    out_range = kept
 
     def out_shape(self, in_shape: Shape) -> Shape:
         return (math.prod(array_shape(self, in_shape)),)
@@ -41,6 +44,8 @@ class Reshape(Layer):
     VJP      dx is dy in the shape of x
     Raises   ShapeError when the sizes do not fit
     """
+
+    out_range = kept
 
     shape: tuple[int, ...]
 
@@ -76,6 +81,8 @@ class Permute(Layer):
     VJP      dx is dy with the axes in the old order
     Raises   ShapeError when the number of axes differs
     """
+
+    out_range = kept
 
     axes: tuple[int, ...]
 
@@ -147,6 +154,9 @@ class Pad(Layer):
     def validate(self) -> Iterator[Problem]:
         yield from margin_problems(".padding", self.padding)
 
+    def out_range(self, given: Ranges) -> Ranges:
+        return joined(given, Range(self.value, self.value))
+
     def out_shape(self, in_shape: Shape) -> Shape:
         return tuple(n + a + b for n, (a, b) in zip(in_shape, margins(self, self.padding, in_shape), strict=True))
 
@@ -186,6 +196,8 @@ class Crop(Layer):
     VJP      dx is dy padded with zeros
     Raises   ShapeError when nothing is left
     """
+
+    out_range = kept
 
     cropping: Margins
 

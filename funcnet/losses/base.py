@@ -9,7 +9,7 @@ those of the batch.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.shapes import shape_of
-from funcnet.spec.base import Spec
+from funcnet.spec.base import Spec, declares
 from funcnet.spec.fields import frozen
 
 
@@ -32,6 +32,9 @@ class Loss(Spec):
     """Whether it takes a weight for each sample"""
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
+
+    expects: ClassVar[Any] = None
+    """The ``Form`` of the predictions; a tuple for several outputs; None: not said"""
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         """The divisor of the sum over terms."""
@@ -50,6 +53,15 @@ class Loss(Spec):
     def link(self, prediction: Any) -> Any:
         """Probabilities if the prediction is logits, else the prediction itself."""
         return prediction
+
+
+Form = Literal["values", "probability", "logit", "class logits", "class log-probabilities"]
+"""Predictions of a loss: any values; one probability or one logit per element; a row over the classes, the last axis"""
+
+
+def expected(loss: Loss) -> Any:
+    """What a loss expects. A class that computes something else than its base does not inherit it."""
+    return loss.expects if declares(type(loss), "expects", "apply term log_probabilities") else None
 
 
 def share(divisor: float) -> float:

@@ -10,7 +10,7 @@ from attrs import field
 from funcnet import ops
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Loss, one_array, share, spread, total_weight
+from funcnet.losses.base import ElementwiseLoss, Form, Loss, one_array, share, spread, total_weight
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import fraction, frozen
 
@@ -49,6 +49,8 @@ class BinaryCrossEntropy(ElementwiseLoss):
     Raises   DataError for predictions or targets outside [0, 1]
     """
 
+    expects: ClassVar[Form | None] = "probability"
+
     probabilities: ClassVar[bool] = True
 
     def term(self, prediction: Array, target: Array) -> Array:
@@ -71,6 +73,8 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     The derivative is ``σ(z) - t``; negligible values, of confident predictions, are rounded to 0.
     Raises   DataError for targets outside [0, 1]
     """
+
+    expects: ClassVar[Form | None] = "logit"
 
     probabilities: ClassVar[bool] = True
 
@@ -96,7 +100,8 @@ class SoftmaxCrossEntropy(Loss):
     For logits ``(batch, …, classes)`` the target is integer labels ``(batch, …)``, or probabilities q in the
     logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
     VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); negligible values are rounded to 0
-    Raises   DataError for labels that are not integers from 0 to classes - 1, ShapeError for shapes that differ
+    Raises   DataError for labels that are not integers from 0 to classes - 1, ShapeError for shapes that differ, or
+             for one class
     Source   smoothing: Szegedy et al. (2016), as in PyTorch
 
     >>> loss = fn.losses.SoftmaxCrossEntropy()
@@ -105,6 +110,8 @@ class SoftmaxCrossEntropy(Loss):
     >>> bool(np.isclose(value, np.log(4))), loss.vjp(residuals)[0].tolist()
     (True, [-0.375, 0.125, 0.125, 0.125])
     """
+
+    expects: ClassVar[Form | None] = "class logits"
 
     probabilities: ClassVar[bool] = True
 
@@ -156,6 +163,12 @@ class SoftmaxCrossEntropy(Loss):
                 f"got {target.shape}; reshape the target, or change the last layer's units",
                 layer=name,
             )
+        if shape[-1] == 1:
+            raise ShapeError(
+                f"expected a unit for each class, at least two, got predictions of shape {shape}, whose only class "
+                "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy() with one unit",
+                layer=name,
+            )
         if target.shape == shape:
             if target.dtype.kind != "f":
                 message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
@@ -182,6 +195,8 @@ class NegativeLogLikelihood(SoftmaxCrossEntropy):
     VJP      dz = -dy · w / Σ w · q
     Raises   as SoftmaxCrossEntropy
     """
+
+    expects: ClassVar[Form | None] = "class log-probabilities"
 
     def log_probabilities(self, prediction: Array) -> Array:
         return prediction

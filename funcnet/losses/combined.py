@@ -9,7 +9,7 @@ import numpy as np
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import Loss, one_array
+from funcnet.losses.base import Loss, expected, one_array
 from funcnet.shapes import shape_of
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -27,6 +27,11 @@ class Multi(Loss):
 
     losses: tuple[Loss, ...]
     weights: tuple[float, ...] | None = None
+
+    @property
+    def expects(self) -> Any:
+        """What each of the losses expects, a tuple."""
+        return tuple(map(expected, self.losses))
 
     def validate(self) -> Iterator[Problem]:
         if not self.losses:
@@ -90,6 +95,11 @@ class EachMember(Loss):
     """
 
     loss: Loss
+
+    @property
+    def expects(self) -> Any:
+        """What the loss of one member expects."""
+        return expected(self.loss)
 
     def validate(self) -> Iterator[Problem]:
         if not self.loss.additive:

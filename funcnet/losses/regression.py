@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field
 
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Loss, column_of, one_array, share, spread, total_weight
+from funcnet.losses.base import ElementwiseLoss, Form, Loss, column_of, one_array, share, spread, total_weight
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
 
@@ -23,6 +23,8 @@ class MeanSquaredError(ElementwiseLoss):
     2.0
     """
 
+    expects: ClassVar[Form | None] = "values"
+
     def term(self, prediction: Array, target: Array) -> Array:
         error = prediction - target
         return error * error
@@ -35,6 +37,8 @@ class MeanSquaredError(ElementwiseLoss):
 @frozen
 class HalfMeanSquaredError(ElementwiseLoss):
     """``½ Σ w (p - t)² / Σ w``, so that the derivative is the error itself, ``(p - t) w / Σ w``."""
+
+    expects: ClassVar[Form | None] = "values"
 
     def term(self, prediction: Array, target: Array) -> Array:
         error = prediction - target
@@ -70,6 +74,8 @@ class RootMeanSquaredError(Loss):
     The root of a sum is not a sum of roots, so a batch cannot be split into shards.
     """
 
+    expects: ClassVar[Form | None] = "values"
+
     additive: ClassVar[bool] = False
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
@@ -98,6 +104,8 @@ class RootMeanSquaredError(Loss):
 class MeanAbsoluteError(ElementwiseLoss):
     """``Σ w |p - t| / Σ w``; the derivative is the sign of the error, 0 at 0."""
 
+    expects: ClassVar[Form | None] = "values"
+
     def term(self, prediction: Array, target: Array) -> Array:
         return np.abs(prediction - target)
 
@@ -113,6 +121,8 @@ class Huber(ElementwiseLoss):
     The derivative is e clipped to ±delta.
     Source   Huber (1964), as HuberLoss in PyTorch
     """
+
+    expects: ClassVar[Form | None] = "values"
 
     delta: float = field(default=1.0, validator=positive)
 

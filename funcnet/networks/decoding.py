@@ -28,7 +28,7 @@ from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import SequencePool
 from funcnet.ops import softmax
 from funcnet.shapes import Value
-from funcnet.spec.base import rule_of
+from funcnet.spec.base import declares, rule_of
 
 Carry = dict[str, Any]
 Kept = Any
@@ -157,11 +157,8 @@ def rule_for(layer: Layer) -> Callable[..., tuple[Value, Kept]] | None:
     rule = rule_of(one_step.registry, type(layer), "apply")
     if rule is not None:
         return rule
-    for cls in type(layer).__mro__:
-        if vars(cls).get("stepwise", False):
-            return None
-        if "apply" in vars(cls):
-            break
+    if layer.stepwise and declares(type(layer), "stepwise", "apply"):
+        return None
     why = "it may look at other steps; if it never does, write stepwise = True in its class"
     raise ShapeError(_refused(layer, why))
 

@@ -330,6 +330,16 @@ def rule_of(rules: Mapping[type, T], cls: type, methods: str) -> T | None:
     return None
 
 
+def declares(cls: type, attribute: str, methods: str) -> bool:
+    """Whether a class attribute is true of a class: no class that overrides one of the methods inherits it."""
+    for base in cls.__mro__:
+        if attribute in vars(base):
+            return True
+        if any(method in vars(base) for method in methods.split()):
+            return False
+    return False
+
+
 def own_tag(cls: type[Spec]) -> str | None:
     """The tag of the class itself; an inherited tag belongs to its base."""
     tag: str | None = cls.__dict__.get("tag")

@@ -18,6 +18,7 @@ from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
 from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
+from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
 
 
@@ -49,6 +50,8 @@ def check_targets(
 ) -> None:
     """Refuse, before training, targets that the loss or a metric cannot take, by trying them with outputs of 0.
 
+    Outputs that the loss cannot take are refused too.
+
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     try:
@@ -59,6 +62,7 @@ def check_targets(
 
 
 def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
+    check_outputs(net, loss)
     x, y, weight = data
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))

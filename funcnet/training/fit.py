@@ -36,6 +36,7 @@ from funcnet.training.arguments import (
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
 from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
+from funcnet.training.outputs import doubts
 from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
 from funcnet.training.step import TrainState, train_step, value_and_grad
@@ -151,6 +152,8 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
+    for sentence in doubts(net, loss, y):
+        log.warning("%s", sentence)
     if augment:
         first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
         check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")

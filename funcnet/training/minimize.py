@@ -26,6 +26,7 @@ from funcnet.training.arguments import as_callbacks, as_key, as_loss, as_metrics
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.fit import Fit, final_state
+from funcnet.training.outputs import doubts
 from funcnet.training.start import Start, state_of, values_of
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
 
@@ -161,6 +162,8 @@ class _Problem:
         ts = train_state(net, SGD(0.0), key, shape_of(x), np.float64, params, state)
         self.ts = TrainState(ts.params, ts.state, {}, ts.key, 0 if before is None else before.step)
         check_targets(net, loss, metrics, self.data)
+        for sentence in doubts(net, loss, self.data[1]):
+            log.warning("%s", sentence)
         if self.validation is not None:
             inputs, targets, weights = self.validation
             held_out = cast(inputs, np.float64), cast(targets, np.float64), weights

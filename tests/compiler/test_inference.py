@@ -286,10 +286,12 @@ def test_a_table(shop, tmp_path, capsys):
     assert identical(found["y"], y)
     assert identical(found["labels"], labels)
     status, out, err = called(program, str(tmp_path / "fresh.csv"))
-    assert (status, out, err) == (0, table_of(y, ["label", "no", "yes"], labels), "")
+    unknown = "column {}: 1 rows of an unknown category, such as {}\n"
+    said = unknown.format("'colour'", "'violet'") + unknown.format("'size'", "'enormous'")
+    assert (status, out, err) == (0, table_of(y, ["label", "no", "yes"], labels), said)
     assert main(["predict", str(program.parents[1] / "run"), str(tmp_path / "fresh.csv")]) == 0
     assert capsys.readouterr().out == out
-    assert called(program, str(tmp_path / "fresh.csv"), "--out", "answers.csv") == (0, "", "")
+    assert called(program, str(tmp_path / "fresh.csv"), "--out", "answers.csv") == (0, "", said)
     assert (program.parent / "answers.csv").read_bytes() == out.encode()
 
 
@@ -372,7 +374,8 @@ def test_files_that_cannot_be_answered(shop, tmp_path, text, message):
     file = tmp_path / "rows.csv"
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert called(program, str(file)) == (1, "", f"{file}: {message}\n")
+    said = "column 'colour': 2 rows of an unknown category, such as 'r\\ne\\nd'\n" if "r\ne\nd" in str(text) else ""
+    assert called(program, str(file)) == (1, "", f"{said}{file}: {message}\n")
 
 
 BODY = "1,red,small,2\n"

@@ -270,7 +270,7 @@ WRONG = {
     ),
     "another spelling": (
         {"train_set_y": None, "train_set_Y": Y},
-        "has no dataset 'train_set_y', did you mean 'train_set_x'?; it has list_classes, train_set_Y, train_set_x",
+        "has no dataset 'train_set_y', did you mean 'train_set_Y'?; it has list_classes, train_set_Y, train_set_x",
     ),
     "nothing near": (
         {"train_set_x": None, "train_set_y": None, "list_classes": None, "z": Y},

@@ -22,6 +22,9 @@ def table(folder, content, **fields):
     return data.Csv(**{"path": "a.csv", "target": "y"} | fields).table(folder, KEY)
 
 
+TOKEN = '. {!r} counts as missing; if it is a value, give a list "missing" without it'
+
+
 def prepared(folder, content, **fields):
     write(folder, content)
     return prepare(data.Csv(**{"path": "a.csv", "target": "y"} | fields), KEY, folder, np.float64)
@@ -134,11 +137,12 @@ def test_inputs_are_taken_by_name_in_the_order_given(tmp_path):
 def test_missing_values_become_what_the_spec_says(tmp_path, text):
     content = f"a,c,y\n1,u,0\n{text},v,1\n4,{text},0\n7,v,1\n"
     found = prepared(tmp_path, content, categorical="c", impute="median")
-    assert found.train.x.tolist() == [[1, 1, 0], [4, 0, 1], [4, 0, 1], [7, 0, 1]]
+    assert found.train.x.tolist() == [[1, 1, 0, 0], [4, 0, 1, 0], [4, 0, 0, 1], [7, 0, 1, 0]]  # u, v, and missing
     assert found.found == {
         "rows": {"train": 4},
         "columns": ["a", "c"],
         "missing": {"a": 1, "c": 1},
+        "missing_texts": {"a": {text: 1}, "c": {text: 1}},
         "targets": ["y"],
     }
 
@@ -213,7 +217,7 @@ def test_a_given_file_beside_groups(tmp_path):
             "a,b,y\n1,2,0\n3,?,1\n",
             {"path": "test.csv"},
             "{folder}/test.csv: line 3, column 'b': the value is missing; choose a replacement, "
-            'such as "impute": "median"',
+            'such as "impute": "median"' + TOKEN.format("?"),
         ),
         ("a,b,y\n1,2,2\n", {"path": "none.csv"}, "{folder}/none.csv: there is no such file"),
         ("", {"path": "test.csv"}, "{folder}/test.csv: is empty"),
@@ -283,9 +287,14 @@ BAD = {
     "missing-category": (
         "a,y\nu,0\nNA,1\n",
         {"categorical": "a"},
-        'line 3, column \'a\': the value is missing; choose a replacement, such as "impute": "median"',
+        'line 3, column \'a\': the value is missing; choose a replacement, such as "impute": "median"'
+        + TOKEN.format("NA"),
     ),
-    "missing-target": ("a,y\n1,0\n2,?\n", {}, "line 3, column 'y': the target is missing; leave the row out"),
+    "missing-target": (
+        "a,y\n1,0\n2,?\n",
+        {},
+        "line 3, column 'y': the target is missing; leave the row out" + TOKEN.format("?"),
+    ),
     "mixed-target": (
         "a,y\n1,0\n2,one\n",
         {},

@@ -138,7 +138,7 @@ def test_outliers_that_are_held_out_change_nothing(tmp_path, scale, impute):
     assert found[0].preprocess == found[1].preprocess
     assert np.array_equal(found[0].train.x, found[1].train.x)
     assert np.array_equal(found[0].train.y, found[1].train.y)
-    assert found[1].preprocess["columns"][1]["categories"] == ["u", "v", "w"]
+    assert found[1].preprocess["columns"][1]["categories"] == ["u", "v", "w", ""]
     assert not np.array_equal(found[0].test.x, found[1].test.x)
     assert np.abs(found[1].test.y).min() > 1e6
 

@@ -802,9 +802,9 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
         ),
         (
             {"model": fn.Dense(2)},
-            fn.DataError,
-            r"SoftmaxCrossEntropy: expected labels from 0 to 1, got 2 at row \d+; "
-            r"renumber the labels, or give the last layer one unit for each class \(in the training part\)",
+            fn.ShapeError,
+            r"SoftmaxCrossEntropy: expected 3 units, one for each class, got 2; the data has 3 classes, "
+            r"'setosa', 'versicolor', 'virginica': change the units of the last layer",
         ),
         (
             {"metrics": (metrics.R2(),)},
@@ -958,7 +958,9 @@ def closed():
 
 @pytest.mark.parametrize("name", ["unwritable", "unwritable/out", "unreadable", "unreadable/out", "unlisted"])
 def test_a_folder_without_permission(closed, no_training, name):
-    drawn = attrs.evolve(SMALL, data=data.Moons(rows=60))  # nobody may not be let into the package's folder either
+    drawn = attrs.evolve(
+        SMALL, data=data.Moons(rows=60), model=fn.Dense(2)
+    )  # nobody may not be let into the package's folder either
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(drawn, closed / name)
     assert str(error.value).startswith(str(closed / name))

@@ -26,6 +26,8 @@ class Frame(NamedTuple):
     columns: dict[str, Array]
     lines: Array
     """The line number of each row in its file"""
+    gaps: Mapping[str, Mapping[str, int]] = {}
+    """By column the texts that were read as missing, and how often"""
 
     @property
     def rows(self) -> int:
@@ -59,7 +61,8 @@ class Source(Spec):
 
     ``split``         how rows are divided into training, validation and test parts
     ``impute``        the value for a missing number: the "mean", "median" or "most_frequent" of the training part, or
-                      a number; a missing category becomes the most frequent one. Without it missing values are errors
+                      a number; a missing category becomes a category of its own, or the most frequent one if the
+                      training part has none missing. Without it missing values are errors
     ``flatten``       each input becomes a vector
     ``divide``        a number that inputs are divided by, such as 255 for pixels
     ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,

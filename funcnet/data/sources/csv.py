@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import field
 
+from funcnet.data.categories import distinct, positions
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
@@ -161,6 +163,11 @@ class Grid:
         return values
 
 
+def _token(text: str) -> str:
+    """Which text was read as missing, and how to change it; nothing for an empty cell."""
+    return f'. {text!r} counts as missing; if it is a value, give a list "missing" without it' if text else ""
+
+
 def _not_text(path: Path) -> int:
     """The first line that is not UTF-8."""
     with open(path, "rb") as file:
@@ -182,6 +189,7 @@ class Csv(Source):
     columns to learn from, by default all others except ``weight`` and those that the split names. Inputs are numbers,
     except those in ``categorical``, which become a column of 0 and 1 for each category of the training part (all 0
     for an unknown one), and those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one).
+    An unknown category is logged as a warning. Equal numbers, such as 1 and 1.0, are one category.
     ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
     Raises   DataError with the line and the column
     """
@@ -300,7 +308,8 @@ class Csv(Source):
         if gap is not None:
             raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
         if self.split is not None and name == self.split.group:
-            return words
+            groups = distinct(words.tolist())
+            return np.array(groups)[positions(words.tolist(), groups)]
         if to_number(words[0]) is None and not any(to_number(text) is not None for text in words.tolist()):
             return words
         return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31")
@@ -310,7 +319,7 @@ class Csv(Source):
         texts = grid.texts(name)
         gap = next((i for i, text in enumerate(texts) if text in self.missing), None)
         if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out")
+            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
         numbers = [to_number(text) for text in texts]
         if name in self.categorical or all(number is None for number in numbers):
             return grid.words(name)
@@ -321,6 +330,7 @@ class Csv(Source):
     def frame(self, grid: Grid, names: list[str]) -> Frame:
         """The inputs of a file, in the order of the names."""
         columns: dict[str, Array] = {}
+        gaps: dict[str, Mapping[str, int]] = {}
         for name in names:
             if name in self.categorical or name in self.ordinal:
                 words = grid.words(name)
@@ -331,11 +341,13 @@ class Csv(Source):
                 columns[name] = grid.numbers(name, self.missing, hint)
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
+                at = int(np.argmax(absent))
                 raise DataError(
-                    f"{grid.place(int(np.argmax(absent)), name)}: the value is missing; "
-                    'choose a replacement, such as "impute": "median"'
+                    f'{grid.place(at, name)}: the value is missing; choose a replacement, such as "impute": "median"'
+                    f"{_token(grid.texts(name)[at])}"
                 )
-        return Frame(columns, np.array(grid.lines))
+            gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing)
+        return Frame(columns, np.array(grid.lines), gaps)
 
     def read(self, path: Path, names: Sequence[str]) -> Frame:
         """The inputs of another file of this form, matched by name; other columns are ignored."""

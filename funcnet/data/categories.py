@@ -1,0 +1,49 @@
+"""Categories and labels as texts: equal numbers, such as 1 and 1.0, are one category.
+
+Printed into deployed programs, so it uses only NumPy and the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def shortest(text: str) -> str:
+    """The shortest form of a plain number, such as 1 for 1.0; any other text, such as 007 or 1e3, as it is."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    whole, _, rest = digits.partition(".")
+    if not (whole + rest).isdigit() or not text.isascii() or not whole or (whole[0] == "0" and len(whole) > 1):
+        return text
+    rest = rest.rstrip("0")
+    sign = "-" if text[0] == "-" and whole + rest != "0" else ""
+    return sign + whole + ("." + rest if rest else "")
+
+
+def positions(texts: Sequence[str], categories: Sequence[str]) -> Any:
+    """The position of each text among the categories, as the same text or an equal number; -1 if it has none."""
+    same = {category: i for i, category in enumerate(categories)}
+    equal: dict[str, list[int]] = {}
+    for category, i in same.items():
+        equal.setdefault(shortest(category), []).append(i)
+    found = {}
+    for text in set(texts):
+        alike = equal.get(shortest(text), [])
+        found[text] = same.get(text, alike[0] if len(alike) == 1 else -1)
+    return np.array([found[text] for text in texts], np.int64)
+
+
+def distinct(texts: Iterable[str]) -> list[str]:
+    """The categories of some texts, in numeric order if all are numbers, else in alphabetical order.
+
+    1 and 1.0 are one category. 3.1 and 3.10 side by side are two, which versions are.
+    """
+    different = set(texts)
+    different -= {text for text in different if shortest(text) != text and shortest(text) in different - {text}
+                  and "." not in shortest(text)}  # fmt: skip
+    try:
+        return sorted(sorted(different), key=float)
+    except ValueError:
+        return sorted(different)

@@ -1,0 +1,99 @@
+"""Whether a network's last layer, its loss and the targets belong together: said before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcnet.errors import DataError, ShapeError, listed
+from funcnet.layers.base import Layer, range_of
+from funcnet.losses.base import Loss, expected
+from funcnet.ranges import Range, Ranges
+from funcnet.shapes import Shape, Value, is_shape
+
+SURE = 5.0
+"""Logits must reach ±SURE for probabilities below 0.01 and above 0.99"""
+
+
+def check_outputs(net: Layer, loss: Loss) -> None:
+    """Refuse outputs that are not what the loss takes, where it would not notice.
+
+    Raises   DataError
+    """
+    for span, form, name in _pairs(range_of(net), expected(loss), loss):
+        if form == "class log-probabilities" and span.high > 0.0:
+            raise DataError(
+                f"expected log-probabilities, 0 or less, but the last layer, {span.of}, gives {span}; "
+                "end the network with LogSoftmax(), or use SoftmaxCrossEntropy()",
+                layer=name,
+            )
+
+
+def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> None:
+    """Refuse a network with another number of outputs than the data has named classes.
+
+    Raises   ShapeError
+    """
+    form = expected(loss)
+    if classes is None or not is_shape(out_shape) or not isinstance(form, str):
+        return
+    units = out_shape[-1] if out_shape else 1
+    name, known = type(loss).__name__, f"{len(classes)} classes, {listed([repr(one) for one in classes])}"
+    if form.startswith("class "):
+        if units != len(classes):
+            raise ShapeError(
+                f"expected {len(classes)} units, one for each class, got {units}; the data has {known}: "
+                "change the units of the last layer",
+                layer=name,
+            )
+    elif units == 1 and len(classes) > 2:
+        raise ShapeError(
+            f"expected two classes for one unit, got {known}; use SoftmaxCrossEntropy() and {len(classes)} units",
+            layer=name,
+        )
+
+
+def doubts(net: Layer, loss: Loss, y: Value) -> Iterator[str]:
+    """A sentence for each output that suits neither its loss nor its targets, though training would run."""
+    targets = y if isinstance(y, tuple) else (y,)
+    for i, (span, form, name) in enumerate(_pairs(range_of(net), expected(loss), loss)):
+        last = f"the last layer, {span.of}, gives {span}"
+        if form == "probability" and not span.within(0.0, 1.0):
+            yield f"{last}, and {name} takes probabilities: end with Sigmoid(), or use SigmoidCrossEntropy()"
+        elif form in ("logit", "class logits") and _narrow(span, form):
+            yield f"{last}, and {name} takes logits, any numbers: {_instead(span, form)}"
+        elif form == "values" and len(targets) > i and isinstance(targets[i], np.ndarray) and targets[i].size:
+            low, high = float(targets[i].min()), float(targets[i].max())
+            if low < span.low or high > span.high:
+                yield (
+                    f"{last}, and the targets are numbers from {low:g} to {high:g}, which it cannot reach: "
+                    f"leave {span.of} out, or scale the targets into it"
+                )
+
+
+def _narrow(span: Range, form: str) -> bool:
+    """Whether logits in a range cannot give every probability."""
+    if form == "class logits" and span.form == "log-probabilities":
+        return False  # their softmax is themselves
+    return span.low > -SURE or span.high < SURE
+
+
+def _instead(span: Range, form: str) -> str:
+    if form == "class logits" and span.form == "probabilities":
+        return f"leave {span.of} out, the loss applies a softmax; or use LogSoftmax() and NegativeLogLikelihood()"
+    if form == "logit" and span.within(0.0, 1.0):
+        return f"leave {span.of} out, the loss applies a sigmoid; or use BinaryCrossEntropy()"
+    return f"leave {span.of} out, or put a Dense layer after it"
+
+
+def _pairs(ranges: Ranges, forms: Any, loss: Loss) -> Iterator[tuple[Range, str, str]]:
+    """The range of each output with what its loss expects of it, where both are known."""
+    if isinstance(forms, tuple):
+        inner = getattr(loss, "losses", (loss,) * len(forms))
+        if isinstance(ranges, tuple) and len(ranges) == len(forms) == len(inner):
+            for span, form, one in zip(ranges, forms, inner, strict=True):
+                yield from _pairs(span, form, one)
+    elif isinstance(ranges, Range) and isinstance(forms, str):
+        yield ranges, forms, type(getattr(loss, "loss", loss)).__name__  # of EachMember: that of a member
