@@ -202,7 +202,7 @@ def terms_of(target, weight=None):
 
 
 def weighted_apply(prediction, target, weight, divisor):
-    error = prediction - target
+    error = prediction - target if weight is None else np.where(weight[:, None] == 0.0, 0.0, prediction - target)
     terms = np.square(error) if weight is None else weight[:, None] * np.square(error)
     scale = fn.losses.share(terms_of(target, weight) if divisor is None else divisor)
     return np.sum(terms) * scale, (error, weight, scale)

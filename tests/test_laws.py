@@ -1296,6 +1296,16 @@ def told_whether_weighted(loss: Any, prediction: Any, target: Any, weight: Any, 
     return value, (residuals, weight is not None)
 
 
+def absent_rows_in_the_value(loss: Any, prediction: Any, *args: Any) -> Any:
+    value, residuals = loss.apply(prediction, *args)
+    return value + np.sum(0.0 * prediction), residuals
+
+
+def absent_rows_kept(loss: Any, prediction: Any, *args: Any) -> Any:
+    value, residuals = loss.apply(prediction, *args)
+    return value, (residuals, prediction)
+
+
 def wrong_in_float32(loss: Any, prediction: Any, *args: Any) -> Any:
     value, residuals = loss.apply(prediction, *args)
     return value * 1.5 if prediction.dtype == np.float32 else value, residuals
@@ -1353,6 +1363,11 @@ LOSS_BUGS: dict[str, dict[str, Any]] = {
     "the weight written to": {"forward": writes_the_weight},
     "the weight ignored": {"forward": weight_ignored, "total": lambda loss, target, weight: loss.divisor(target)},
     "the divisor of a part its own": {"forward": divisor_ignored},
+    "NaN times 0 in the value": {"forward": absent_rows_in_the_value},
+    "NaN times 0 in the cotangent": {
+        "forward": absent_rows_kept,
+        "backward": lambda loss, residuals, dy: loss.vjp(residuals[0], dy) + 0.0 * residuals[1],
+    },
 }
 MEANS_ONLY = ("the divisor of a part its own",)
 """Bugs that a sum cannot have, and a root no more"""

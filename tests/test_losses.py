@@ -180,6 +180,47 @@ def test_a_weight_of_0_leaves_a_sample_out(name: str) -> None:
     np.testing.assert_array_equal(slope[1], np.zeros_like(slope[1]))
 
 
+@pytest.mark.parametrize("spoilt", [(np.nan, 0.5), (0.5, np.nan), (np.inf, np.inf), (-np.inf, np.inf), (2e300, -2e300)])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_sample_of_weight_0_may_hold_anything(name: str, spoilt: tuple[float, float]) -> None:
+    """Without a warning on the way: those are errors here."""
+    loss, prediction, target = LOSSES[name]
+    weight = np.ones(len(target))
+    weight[1] = 0.0
+    value, residuals = loss.apply(prediction, target, weight)
+    p, t = np.array(prediction), np.array(target)
+    p[1], t[1] = spoilt[0], spoilt[1] if t.dtype.kind == "f" else -100
+    got, got_residuals = loss.apply(p, t, weight)
+    assert same(got, value)
+    assert same(loss.vjp(got_residuals), loss.vjp(residuals))
+    if not isinstance(loss, losses.SoftmaxCrossEntropy):
+        weight = np.ones(prediction.shape)
+        weight.reshape(-1)[1] = 0.0
+        p, t = np.array(prediction), np.array(target, float)
+        p.reshape(-1)[1], t.reshape(-1)[1] = spoilt
+        got, got_residuals = loss.apply(p, t, weight)
+        value, residuals = loss.apply(prediction, target, weight)
+        assert same(got, value)
+        assert same(loss.vjp(got_residuals), loss.vjp(residuals))
+
+
+@pytest.mark.parametrize("compile_", [False, True])
+def test_training_leaves_out_a_target_of_weight_0(compile_: bool) -> None:
+    net, x = fn.Dense(3), KEY.normal((4, 2)).astype(np.float32)
+    weight = np.array([1.0, 0.0, 2.0, 1.0], np.float32)
+    for loss, y, bad in (
+        (SQUARED, KEY.fold("y").normal((4, 3)).astype(np.float32), np.nan),
+        (SOFTMAX, np.array([0, 1, 2, 1]), -100),
+    ):
+        step = fn.train_step(net, loss, fn.optim.SGD(0.1), compile=compile_)
+        ts = fn.train_state(net, fn.optim.SGD(0.1), KEY, (2,))
+        expected, _ = step(ts, (x, y, weight))
+        y = y.copy()
+        y[1] = bad
+        got, _ = step(ts, (x, y, weight))
+        assert same(got.params["weight"], expected.params["weight"])
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_whole_weight_is_a_repetition(name: str) -> None:
     loss, prediction, target = LOSSES[name]
@@ -236,7 +277,7 @@ def test_a_weight_that_does_not_fit_rows_is_refused(shape: tuple[int, ...]) -> N
     with pytest.raises(fn.ShapeError) as caught:
         SOFTMAX.apply(np.zeros((4, 3)), np.zeros(4, int), np.ones(shape))
     assert str(caught.value) == (
-        f"SoftmaxCrossEntropy: expected a weight of shape (4,) or (4,), got {shape}; give one weight per sample or term"
+        f"SoftmaxCrossEntropy: expected a weight of shape (4,), got {shape}; give one weight per sample or term"
     )
 
 

@@ -9,7 +9,8 @@ fill      missing values become the mean, median or most frequent value of the t
           missing category is a category of its own if the training part has any
 flatten   each input becomes a vector
 divide    inputs are divided by one number
-scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchanged
+scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchanged, and a column that is constant up
+          to rounding becomes 0 up to rounding
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ log = logging.getLogger("funcnet")
 Preprocess = dict[str, Any]
 SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
 """The names of shift and factor of each scale"""
+NOISE = 8.0
+"""The largest spread of a constant column, in units of its last place: that of a few roundings"""
 MOST_HOT = 2**27
 """Maximum numbers of one encoded column, rows times categories: a gigabyte"""
 
@@ -147,7 +150,9 @@ def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
         raise DataError(message, layer=layer)
     if impute == "most_frequent":
         return float(_most_frequent(known.tolist()))
-    return float(np.mean(known) if impute == "mean" else np.median(known))
+    if impute == "median":
+        return float(np.median(known))
+    return float(np.clip(np.mean(known), known.min(), known.max()))  # rounding may lead out of a narrow range
 
 
 def _most_frequent(values: list[Any]) -> Any:
@@ -168,7 +173,12 @@ def _one_hot(preprocess: Preprocess) -> list[bool]:
 def _statistics(
     x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
 ) -> tuple[Array, Array, Array, Array]:
-    """Minimum, maximum, shift and factor of each feature; the factor of a constant is 1."""
+    """Minimum, maximum, shift and factor of each feature; the factor of a constant is 1.
+
+    A feature is constant if its range, or what its scale divides by, is no more than ``NOISE`` roundings of its size:
+    dividing by it would turn the last bits of its numbers into a feature. If these bits are large themselves, as those
+    of 1e9 in float32, the factor is the size.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         found = _moments(x, rows, scale, change)
     for statistic in found[2:] if scale is not None else ():
@@ -178,11 +188,12 @@ def _statistics(
 
 
 def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
-    count, low, high = 0, None, None
+    count, low, high, eps = 0, None, None, 0.0
     mean: Any = 0.0
     squares: Any = 0.0
     everything = []
     for piece in pieces_of(x, rows):
+        eps = float(np.finfo(np.float32 if piece.dtype == np.float32 else np.float64).eps)
         values = (piece if change is None else change(piece)).astype(np.float64)
         own_low, own_high = values.min(axis=0), values.max(axis=0)
         low = own_low if low is None else np.minimum(low, own_low)
@@ -197,14 +208,17 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             everything.append(values)
     assert low is not None
     assert high is not None
-    shift, factor = low, high - low
+    size = np.maximum(np.abs(low), np.abs(high))
+    shift, factor, near = low, high - low, size
     if scale == "standard":
-        shift, factor = mean, np.sqrt(squares / count)
+        shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
     elif scale == "robust":
         quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
         shift, factor = quarters[1], quarters[2] - quarters[0]
-    varies = (high > low) & ~(factor <= 0.0)  # the deviation of a constant may be a rounding error, not 0
-    return low, high, shift, np.where(varies, factor, 1.0)
+        near = np.maximum(np.abs(quarters[0]), np.abs(quarters[2]))
+    varies = (high - low > NOISE * eps * size) & ~(factor <= NOISE * eps * near)
+    large = (high > low) & (NOISE * eps * near > 1.0)
+    return low, high, shift, np.where(varies, factor, np.where(large, near, 1.0))
 
 
 def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from attrs import field
 
+from funcnet.data.in_time import in_time, not_a_time
 from funcnet.errors import DataError, Problem, did_you_mean
 from funcnet.key import Array, Key
 from funcnet.spec.base import Spec, register
@@ -29,9 +30,11 @@ class Parts(NamedTuple):
 class Split(Spec):
     """Random fractions of the rows, held out for validation and testing; the rest is the training part.
 
-    With ``stratify`` every class is divided in these proportions. With ``group``, the name of a column, rows of one
-    group stay together, and the fractions are of groups. With ``time`` nothing is drawn: the last rows are the test
-    part, those before them the validation part, ordered by the column of that name, or in file order if true.
+    With ``stratify`` every class is divided in these proportions, to the nearest row; where that gives the parts too
+    many or too few rows, the largest remainders decide. With ``group``, the name of a column, rows of one group stay
+    together, and the fractions are of groups. With ``time`` nothing is drawn: the last rows are the test part, those
+    before them the validation part, ordered by the column of that name, which holds numbers or ISO 8601 dates and
+    times, or in file order if true.
     ``given`` describes parts in separate files, each by the source's fields that differ:
     ``{"test": {"path": "test.csv"}}``; fractions are then of the other rows. With ``bootstrap``, that many training
     rows are drawn with replacement and the rows never drawn are the test part.
@@ -93,7 +96,9 @@ class Split(Spec):
             if y.ndim != 1 or y.dtype.kind not in "iub":
                 raise DataError(f"stratify: expected integer class labels, got {y.dtype} of shape {y.shape}")
             order = free[key.permutation(len(free))]
-            pieces = [self._cut(order[y[order] == label]) for label in np.unique(y[free])]
+            labels, sizes = np.unique(y[free], return_counts=True)
+            counts = self.per_class(sizes, key.fold("ties").permutation(len(labels)))
+            pieces = [_cut(order[y[order] == label], *held) for label, held in zip(labels, counts, strict=True)]
             parts = Parts(*(np.concatenate(same) for same in zip(*pieces, strict=True)))
             parts = Parts(*(part[key.fold("mix", i).permutation(len(part))] for i, part in enumerate(parts)))
         elif self.group is not None:
@@ -103,7 +108,11 @@ class Split(Spec):
         elif self.time:
             order = free
             if isinstance(self.time, str):
-                order = free[np.argsort(_column(self.time, "time", columns, rows)[free], kind="stable")]
+                times = _column(self.time, "time", columns, rows)[free]
+                wrong = not_a_time(times)
+                if wrong is not None:
+                    raise DataError(f"split.time: {self.time!r}, row {free[wrong[0]]}: {wrong[1]}")
+                order = free[in_time(times)]
             parts = self._cut(order[::-1])
             parts = Parts(*(part[::-1] for part in parts))
         else:
@@ -113,10 +122,40 @@ class Split(Spec):
                 raise DataError(f"split.{name}: gets no rows out of {rows}; use more data or other fractions")
         return Parts(*(np.concatenate(pair) if len(pair[1]) else pair[0] for pair in zip(parts, fixed, strict=True)))
 
+    def per_class(self, sizes: Array, ties: Array) -> list[tuple[int, int]]:
+        """The validation and test rows of classes of these sizes; the numbers ``ties``, one for each, decide ties."""
+        test = apportion(self.test, sizes, sizes, ties)
+        validation = apportion(self.validation, sizes, sizes - test, ties)
+        return list(zip(validation.tolist(), test.tolist(), strict=True))
+
     def _cut(self, order: Array) -> Parts:
-        test = round(self.test * len(order))
-        validation = round(self.validation * len(order))
-        return Parts(order[test + validation :], order[test : test + validation], order[:test])
+        return _cut(order, round(self.validation * len(order)), round(self.test * len(order)))
+
+
+def _cut(order: Array, validation: int, test: int) -> Parts:
+    return Parts(order[test + validation :], order[test : test + validation], order[:test])
+
+
+def apportion(share: float, sizes: Array, room: Array, ties: Array) -> Array:
+    """How many rows of each class belong to a part that is a share of all rows; at most ``room``.
+
+    It is the nearest number if these add up to the nearest number for all rows. Else each class gets the whole rows of
+    its share, and the largest remainders get those left over, but not a class's last row while another class has more;
+    ties are decided by the numbers ``ties``.
+    Source   Hamilton (1792), the largest remainder method
+    """
+    total = round(share * int(sizes.sum()))
+    nearest = np.array([round(share * size) for size in sizes.tolist()])
+    if nearest.sum() == total and np.all(nearest <= room):
+        return nearest
+    counts = np.minimum(np.floor(share * sizes), room).astype(np.int64)
+    while counts.sum() < total:
+        remainders = np.round(share * sizes - counts, 9)  # equal ones may differ by rounding
+        order = np.lexsort((ties, -remainders))
+        spare = (room - counts)[order]
+        order = order[spare > 1] if np.any(spare > 1) else order[spare > 0]
+        counts[order[: total - counts.sum()]] += 1
+    return counts
 
 
 def _column(name: str, what: str, columns: Mapping[str, Array] | None, rows: int) -> Array:
@@ -131,7 +170,7 @@ def _column(name: str, what: str, columns: Mapping[str, Array] | None, rows: int
     values = known[name]
     if values.shape != (rows,):
         raise DataError(f"split.{what}: expected one value for each of {rows} rows in {name!r}, got {values.shape}")
-    if values.dtype.kind not in "fiubU":
+    if values.dtype.kind not in ("fiubUM" if what == "time" else "fiubU"):
         raise DataError(f"split.{what}: expected numbers or texts in {name!r}, got {values.dtype}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])

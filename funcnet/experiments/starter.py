@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from funcnet.combinators.serial import serial
 from funcnet.data.sniff import Findings
 from funcnet.data.sources.csv import MISSING, Csv, to_number
@@ -56,8 +58,9 @@ def split(rows: int, counts: dict[str, int]) -> Split | None:
         return None
     if not counts:
         return Split(*FRACTIONS[0])
-    chosen = [pair for pair in FRACTIONS if all(round(part * min(counts.values())) >= 1 for part in pair)]
-    held_out = [pair for pair in FRACTIONS if all(any(round(part * n) for n in counts.values()) for part in pair)]
+    sizes = np.array(list(counts.values()))
+    chosen = [pair for pair in FRACTIONS if np.min(Split(*pair).per_class(sizes, np.arange(len(sizes)))) >= 1]
+    held_out = [pair for pair in FRACTIONS if all(round(part * sum(counts.values())) >= 1 for part in pair)]
     for validation, test in [*chosen, *held_out]:
         return Split(validation, test, stratify=True)
     return None

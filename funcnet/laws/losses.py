@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
+from funcnet.errors import FuncnetError
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
@@ -121,6 +122,34 @@ def check_weights(loss: Loss, prediction: Array, target: Array) -> None:
     alone, _ = loss.apply(part_of(prediction, slice(half)), part_of(target, slice(half)))
     close = same(np.asarray(float(value)), np.asarray(float(alone)), 1e-12)
     expect(close, "rows of weight 0 count as absent", loss, f"{value}, not {alone}")
+    check_absent(loss, prediction, target, half)
+
+
+def check_absent(loss: Loss, prediction: Array, target: Array, half: int) -> None:
+    """Rows of weight 0 change neither the value nor the gradient, whatever numbers they hold."""
+    law = "rows of weight 0 are absent, also if they are NaN or infinite"
+    advice = "replace them first, as fn.losses.present does"
+    weight = frozen_copy((np.arange(rows_of(prediction)) < half).astype(np.float64))
+    value, residuals = loss.apply(prediction, target, weight)
+    expected = loss.vjp(residuals)
+
+    def spoilt(leaf: Array, number: float) -> Array:
+        changed = np.array(leaf)
+        changed[half:] = number if leaf.dtype.kind == "f" else -1 if leaf.dtype.kind == "i" else changed[half:]
+        return changed
+
+    for number in (np.nan, np.inf, -np.inf):
+        p, t = frozen_copy(tree.map(lambda leaf: spoilt(leaf, number), (prediction, target)))  # noqa: B023
+        try:
+            with np.errstate(all="ignore"):
+                got, residuals = loss.apply(p, t, weight)
+                slope_at = loss.vjp(residuals)
+        except FuncnetError as error:
+            expect(False, law, loss, f"with {number}: {error}; {advice}")
+        expect(same(np.asarray(got), np.asarray(value)), law, loss, f"with {number} the value is {got}; {advice}")
+        expect(same(slope_at, expected), law, loss, f"with {number} the cotangent changes; {advice}")
+        rest = tree.leaves(part_of(slope_at, slice(half, None)))
+        expect(not any(map(np.any, rest)), law, loss, f"with {number} their cotangent is not 0; {advice}")
 
 
 def check_precision(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:

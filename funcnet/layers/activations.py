@@ -35,6 +35,9 @@ class Elementwise(Layer):
     Input    any shape
     Output   the same shape
     VJP      dx = f'(x) dy
+
+    Where x is NaN, so is y, and dx is PyTorch's: NaN for a smooth function, and for one in pieces that of the
+    last piece, so that dy is passed on; only ``HardSigmoid`` gives 0, as there.
     """
 
     stepwise = True
@@ -90,8 +93,8 @@ class Relu(Elementwise):
     How does one differentiate it? Left of 0 the function is constant, so the slope is 0; right of 0 it
     is the identity, so the slope is 1. At 0 itself there is no derivative: the slopes 0 and 1 meet, and
     any number between them is a subgradient. Like PyTorch we take 0, so a unit that is exactly off
-    passes nothing back. In code the whole derivative is the comparison ``y > 0``, which equals ``x > 0``
-    without keeping x.
+    passes nothing back. In code the whole derivative is the comparison ``y != 0``, which equals ``x > 0``
+    without keeping x, and also lets dy pass where x is NaN.
     Source   Nair and Hinton (2010)
 
     >>> y, _, _ = fn.Relu().apply({}, {}, np.array([[-1.0, 0.0, 2.0]]), fn.EVAL)
@@ -105,7 +108,7 @@ class Relu(Elementwise):
         return np.maximum(x, 0.0)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.greater(y, 0.0)  # true and false count as 1 and 0 in the product with dy
+        return np.not_equal(y, 0.0)  # true and false count as 1 and 0 in the product with dy
 
 
 @register("leaky_relu")
@@ -209,7 +212,7 @@ class Relu6(Elementwise):
         return np.clip(x, 0.0, 6.0)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.logical_and(y > 0.0, y < 6.0)
+        return np.logical_and(y != 0.0, y != 6.0)  # y stays within them
 
 
 @register("elu")
@@ -232,7 +235,7 @@ class Elu(Elementwise):
 
     def derivative(self, x: Array, y: Array) -> Array:
         below = self.alpha * np.exp(np.minimum(x, 0.0))
-        return np.where(x > 0.0, np.ones_like(x), below)
+        return np.where(x <= 0.0, below, np.ones_like(x))
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -256,7 +259,7 @@ class Selu(Elementwise):
 
     def derivative(self, x: Array, y: Array) -> Array:
         below = (SELU_SCALE * SELU_ALPHA) * np.exp(np.minimum(x, 0.0))
-        return np.where(x > 0.0, np.full_like(x, SELU_SCALE), below)
+        return np.where(x <= 0.0, below, np.full_like(x, SELU_SCALE))
 
 
 @register("celu")
@@ -278,7 +281,8 @@ class Celu(Elementwise):
         return np.where(x > 0.0, x, below)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.exp(np.minimum(x, 0.0) * (1.0 / self.alpha))  # 1 where x > 0
+        below = np.exp(np.minimum(x, 0.0) * (1.0 / self.alpha))
+        return np.where(x <= 0.0, below, np.ones_like(x))
 
 
 @register("silu")
@@ -355,7 +359,7 @@ class HardSwish(Elementwise):
 
     def derivative(self, x: Array, y: Array) -> Array:
         inside = np.where(x < 3.0, x * (1.0 / 3.0) + 0.5, np.ones_like(x))
-        return np.where(x > -3.0, inside, 0.0)
+        return np.where(x <= -3.0, 0.0, inside)
 
 
 @register("hard_tanh")
@@ -380,7 +384,7 @@ class HardTanh(Elementwise):
         return np.clip(x, self.low, self.high)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.logical_and(x > self.low, x < self.high)
+        return np.logical_and(y != self.low, y != self.high)  # y stays within them
 
 
 @register("softplus")
@@ -422,7 +426,7 @@ class LogSigmoid(Elementwise):
 class Softsign(Elementwise):
     """``y = x / (1 + |x|)``.
 
-    VJP      dx = dy / (1 + |x|)²
+    VJP      dx = dy / (1 + |x|)², which is 0 at ±∞, where PyTorch has NaN
     """
 
     out_range = always(-1.0, 1.0)

@@ -1,6 +1,7 @@
 from funcnet.losses.base import (
     ElementwiseLoss as ElementwiseLoss,
     Loss as Loss,
+    present as present,
     share as share,
     spread as spread,
     total_weight as total_weight,

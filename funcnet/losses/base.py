@@ -3,7 +3,7 @@
 Every loss is a sum over terms divided by ``divisor``: for a mean the number of terms, or the sum of
 their weights; for a sum 1. A term is an element of the prediction, or a row for softmax
 cross-entropy. With the divisor of the whole batch, the losses and gradients of its parts add up to
-those of the batch.
+those of the batch. A term of weight 0 is absent: ``present`` replaces it before anything is computed.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Ar
     if weight.shape == shape:
         return weight.astype(dtype, copy=False)
     if weight.shape != shape[:1]:
+        allowed = " or ".join(map(str, dict.fromkeys((shape[:1], shape))))
         raise ShapeError(
-            f"expected a weight of shape {shape[:1]} or {shape}, got {weight.shape}; "
-            "give one weight per sample or term",
+            f"expected a weight of shape {allowed}, got {weight.shape}; give one weight per sample or term",
             layer=type(owner).__name__,
         )
     return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
@@ -124,6 +124,25 @@ def _negative(weight: Array) -> DataError:
         f"expected weights of 0 or more, got {float(np.min(weight)):g}: their sum, which the loss is divided by, would "
         "be no number of samples; weights of both signs, such as advantages, need a divisor of your own: divisor=len(x)"
     )
+
+
+def present(
+    weight: Array, shape: tuple[int, ...], prediction: Array, target: Array, owner: Spec, fill: int = 0
+) -> tuple[Array, Array, Array]:
+    """The weight, spread over terms of the given shape, and the prediction and target with ``fill`` where it is 0.
+
+    So a term of weight 0 counts for nothing in the value and in the gradient, also if it is NaN or infinite, or if its
+    target is none. ``fill`` is any prediction and target for which the term and its slope are finite.
+    Raises   ShapeError for a weight of another shape
+    """
+    weight = spread(weight, shape, prediction.dtype, owner)
+    absent = weight == 0.0
+
+    def filled(array: Array) -> Array:
+        mask = absent if array.ndim == len(shape) else absent[..., None]
+        return np.where(mask, fill, array)
+
+    return weight, filled(prediction), filled(target)
 
 
 def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
@@ -141,7 +160,7 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
 
 @frozen
 class ElementwiseLoss(Loss):
-    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``.
+    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``; the term at p = t = 0 is finite.
 
     Shapes   prediction and target equal, or (n,) and (n, 1); weight (batch,) or the prediction's
     VJP      dp = dy · w / Σ w · slope(p, t)
@@ -163,10 +182,10 @@ class ElementwiseLoss(Loss):
     ) -> tuple[Any, Any]:
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
-        terms = self.term(prediction, target)
         if weight is not None:
-            weight = spread(weight, prediction.shape, prediction.dtype, self)
-            terms = weight * terms
+            weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
+        terms = self.term(prediction, target)
+        terms = terms if weight is None else weight * terms
         return np.sum(terms) * share(divisor), (prediction, target, weight, divisor)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:

@@ -10,7 +10,7 @@ from attrs import field
 from funcnet import ops
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Form, Loss, one_array, share, spread, total_weight
+from funcnet.losses.base import ElementwiseLoss, Form, Loss, one_array, present, share, total_weight
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import fraction, frozen
 
@@ -127,13 +127,14 @@ class SoftmaxCrossEntropy(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        q, mass = self.distribution(prediction, target)
         divisor = self.divisor(target, weight) if divisor is None else divisor
+        self.check_shapes(prediction, target)
+        if weight is not None:
+            weight, prediction, target = present(weight, prediction.shape[:-1], prediction, target, self)
+        q, mass = self.distribution(prediction, target)
         log_p = self.log_probabilities(prediction)
         terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
-        if weight is not None:
-            weight = spread(weight, terms.shape, prediction.dtype, self)
-            terms = weight * terms
+        terms = terms if weight is None else weight * terms
         return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
@@ -153,22 +154,25 @@ class SoftmaxCrossEntropy(Loss):
     def link(self, prediction: Any) -> Any:
         return ops.softmax(prediction)
 
-    def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
-        """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""
-        one_array(prediction, "output", self)
-        name, shape = type(self).__name__, prediction.shape
+    def check_shapes(self, prediction: Array, target: Array) -> None:
+        """Raise ShapeError unless the target is labels or probabilities for the prediction's rows."""
+        shape = one_array(prediction, "output", self).shape
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
             raise ShapeError(
                 f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
                 f"got {target.shape}; reshape the target, or change the last layer's units",
-                layer=name,
+                layer=type(self).__name__,
             )
         if shape[-1] == 1:
             raise ShapeError(
                 f"expected a unit for each class, at least two, got predictions of shape {shape}, whose only class "
                 "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy() with one unit",
-                layer=name,
+                layer=type(self).__name__,
             )
+
+    def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
+        """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""
+        name, shape = type(self).__name__, prediction.shape
         if target.shape == shape:
             if target.dtype.kind != "f":
                 message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"

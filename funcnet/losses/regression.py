@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field
 
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Form, Loss, column_of, one_array, share, spread, total_weight
+from funcnet.losses.base import ElementwiseLoss, Form, Loss, column_of, one_array, present, share, total_weight
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
 
@@ -85,8 +85,10 @@ class RootMeanSquaredError(Loss):
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
         divisor = self.divisor(target, weight) if divisor is None else divisor
-        error = prediction - column_of(prediction, target, self)
-        weight = None if weight is None else spread(weight, prediction.shape, prediction.dtype, self)
+        target = column_of(prediction, target, self)
+        if weight is not None:
+            weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
+        error = prediction - target
         terms = error * error if weight is None else weight * (error * error)
         value = np.sqrt(np.sum(terms) * share(divisor))
         return value, (error, weight, divisor, value)

@@ -67,14 +67,22 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
 
 
 def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
-    """Sample weights from class weights; ``balanced`` gives each class the same total."""
+    """Weights in the labels' shape from class weights, times the given weights.
+
+    ``balanced`` makes the weights of every class add up to the same total, that of all given weights divided by the
+    number of classes, as scikit-learn does. Labels of weight 0 are absent: they count as no class and need no weight.
+    Raises   DataError for targets other than labels or unusable class weights, ShapeError for a weight of another shape
+    """
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
-    labels, counts = np.unique(y, return_counts=True)
+    given = _by_label(y, weight)
+    labels, at = np.unique(y[given > 0.0], return_inverse=True)
     if class_weight == "balanced":
-        table = {int(k): y.size / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
+        totals = np.bincount(at.reshape(-1), given[given > 0.0], len(labels))
+        each = float(np.sum(totals)) / (len(labels) * totals)
+        table = dict(zip(labels.tolist(), each.tolist(), strict=True))
     else:
         table = dict(class_weight)
     missing = sorted(set(labels.tolist()) - set(table))
@@ -84,8 +92,19 @@ def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, flo
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
     if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
         raise DataError(f"expected class weights of 0 or more, at least one above 0, got {table!r:.200}")
-    weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
-    return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
+    whole = np.zeros(y.shape)
+    whole[given > 0.0] = np.array([table[k] for k in labels.tolist()], np.float64)[at.reshape(-1)]
+    return whole if weight is None else whole * given
+
+
+def _by_label(y: Array, weight: Array | None) -> Array:
+    """A weight for each label, from one for each label or sample."""
+    if weight is None:
+        return np.ones(y.shape)
+    if weight.shape not in (y.shape, y.shape[:1]):
+        allowed = " or ".join(map(str, dict.fromkeys((y.shape[:1], y.shape))))
+        raise ShapeError(f"expected a weight of shape {allowed}, got {weight.shape}; give one for each sample or label")
+    return np.broadcast_to(weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim)), y.shape)
 
 
 class Mean:

@@ -96,9 +96,9 @@ def fit(
     ``batch_size`` of "full", or of at least the number of rows, is one batch of all rows in their given order. With
     ``block``, rows are shuffled in two stages: the order of blocks of that many rows, then the rows within each group
     of eight blocks, so that a stream is read in whole blocks. ``class_weight`` weights the loss of each sample by its
-    label; ``"balanced"`` makes every class count the same. ``augment`` lists augmentations, or functions
-    ``(batch, key) -> batch``, applied to the batch ``(x, y, weight)`` of step i with ``key.fold("augment", i)``, never
-    in evaluation.
+    label; ``"balanced"`` makes every class count the same, sample weights included. ``augment`` lists augmentations, or
+    functions ``(batch, key) -> batch``, applied to the batch ``(x, y, weight)`` of step i with
+    ``key.fold("augment", i)``, never in evaluation.
 
     The history has a row per epoch, and every ``log_every`` steps if given: the mean loss of the batches since the
     last row (in training mode, dropout included), the learning rate, the seconds so far, and at the end of an epoch

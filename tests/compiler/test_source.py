@@ -97,7 +97,7 @@ def test_a_teacher_would_write_it_so():
         "d_dense_1 = 2.0 * t1",
         "d_dense_1_weight = relu_0.T @ d_dense_1",
         "d_relu_0 = d_dense_1 @ dense_1_weight.T",
-        "d_dense_0 = (relu_0 > 0.0) * d_relu_0",
+        "d_dense_0 = (relu_0 != 0.0) * d_relu_0",
         "d_dense_0_weight = x.T @ d_dense_0",
     ]
     assert "dense_0_weight = dense_0_weight - 1e-06 * d_dense_0_weight  # (1000, 100)" in lines

@@ -340,6 +340,12 @@ BAD = {
         "line 3, column 't': expected a number, got '2001-01-01'; use only numbers to order rows, or only texts "
         "such as 2024-05-31",
     ),
+    "days first": (
+        "a,t,y\n1,31/5/2024,0\n1,1/6/2024,0\n",
+        {"split": data.Split(time="t", test=0.5)},
+        "line 2, column 't': expected a number, or an ISO date or time, got '31/5/2024'; write all rows like "
+        "2024-05-31, 2024-05-31T09:05 or 09:05, or put them in order and set split.time to true",
+    ),
     "twice": ("a,a,y\n1,2,0\n", {}, "two columns are called 'a'; rename one"),
     "open-quote": ('a,y\n1,0\n"2,1\n3,0\n', {}, "line 3: cannot be read: unexpected end of data"),
     "after-quote": ('a,y\n"1"2,0\n', {}, "line 2: cannot be read: ',' expected after '\"'"),

@@ -65,7 +65,7 @@ def test_digits_stratified_have_every_class_alike(tmp_path):
     parts = split.parts(y, KEY)
     counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert np.bincount(y[parts.test]).tolist() == [round(0.2 * n) for n in counts]
-    assert np.bincount(y[parts.validation]).tolist() == [round(0.1 * n) for n in counts]
+    assert np.bincount(y[parts.validation]).tolist() == [18] * 10  # of 17.4 to 18.3 rows, in all 180 of 179.7
     assert whole(parts) == list(range(1797))
 
 
@@ -130,6 +130,49 @@ def test_booleans_are_labels_too():
     assert [int(y[part].sum()) for part in parts] == [3, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "test", "total"),
+    [
+        ([5] * 200, 0.1, 100),
+        ([2] * 100, 0.2, 40),
+        ([4] * 1000, 0.1, 400),
+        ([5] * 50, 0.3, 75),
+        ([13] * 10, 0.1, 13),
+    ],
+    ids=lambda value: f"{len(value)} of {value[0]}" if isinstance(value, list) else None,
+)
+def test_stratified_parts_have_their_fraction_of_all_rows(sizes, test, total):
+    """The share of each class, too, up to a row."""
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    for split in (data.Split(test=test, stratify=True), data.Split(validation=test, test=test, stratify=True)):
+        parts = split.parts(y, KEY)
+        assert whole(parts) == list(range(len(y)))
+        assert {len(part) for part in parts[1:] if len(part)} == {total}
+        for part in parts[2:]:
+            counts = np.bincount(y[part], minlength=len(sizes))
+            assert np.all(np.abs(counts - test * np.array(sizes)) < 1)
+        assert all(np.array_equal(*pair) for pair in zip(parts, split.parts(y, KEY), strict=True))
+    other = data.Split(test=test, stratify=True).parts(y, fn.Key(6)).test
+    assert np.any(np.bincount(y[other], minlength=len(sizes)) != counts)  # ties are drawn
+
+
+def test_a_class_keeps_a_row_to_train_on_where_the_totals_allow_it():
+    y = np.repeat(np.arange(40), 2)
+    parts = data.Split(validation=0.2, test=0.2, stratify=True).parts(y, KEY)
+    assert list(map(len, parts)) == [48, 16, 16]
+    assert len(set(y[parts.train].tolist())) == 40
+    y = np.concatenate([np.arange(20), np.full(30, 20)])  # classes of one row
+    parts = data.Split(test=0.2, stratify=True).parts(y, KEY)
+    assert set(y[parts.test].tolist()) == {20}
+    assert list(map(len, parts)) == [40, 0, 10]
+
+
+def test_stratified_parts_are_those_of_funcnet_0_1_where_its_totals_were_right():
+    parts = data.Split(validation=0.1, test=0.3, stratify=True).parts(LABELS, KEY)
+    first = [part[:5].tolist() for part in parts]
+    assert first == [[103, 122, 74, 75, 94], [127, 83, 18, 190, 158], [168, 3, 108, 166, 90]]
+
+
 # ----- by group, by time, by file ---------------------------------------------------------------------------
 
 
@@ -155,21 +198,65 @@ def test_fractions_are_of_groups_not_of_rows():
     assert len(set(groups[parts.train])) == 3
 
 
+TO_THE_NANOSECOND = [
+    "2024-03-01", "2023-12", "2024-02-29", "2024-02-28T23:59:59.5", "2024-03-01T10:00:00.000000002",
+    "2024-03-01 10:00:00,000000001", "2024-03-01T10:00:00", "2024-03-01 09:05",
+]  # fmt: skip
+WITH_ZONES = [
+    "2024-01-01T10:00Z", "2024-01-01T10:00+02:00", "2024-01-01T10:30+01:00", "2024-01-01T03:01-0600",
+    "2024-01-02T10:00-01:00", "2024-01-02T10:59Z", "2024-01-02T10:00Z", "2024-01-01T23:00Z",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("times", "order"),
     [
         (None, [0, 1, 2, 3, 4, 5, 6, 7]),
         ([3.5, -1, 9, 2, 8, 0, 7, 1], [1, 5, 7, 3, 0, 6, 4, 2]),
         ([1, 1, 0, 0, 1, 1, 0, 0], [2, 3, 6, 7, 0, 1, 4, 5]),  # rows of one time keep their order
-        (["d", "a", "c", "b", "h", "g", "f", "e"], [1, 3, 2, 0, 7, 6, 5, 4]),
+        (["10", "-1", "9.5", "2", "3e2", "99", "98", "97"], [1, 3, 2, 0, 7, 6, 5, 4]),
+        ([f"2024-0{m}-1{m}" for m in (4, 1, 3, 2, 8, 7, 6, 5)], [1, 3, 2, 0, 7, 6, 5, 4]),
+        (TO_THE_NANOSECOND, [1, 3, 2, 0, 7, 6, 5, 4]),
+        (["10:00", "00:00", "09:05:01", "09:05", "23:00", "22:59:59.5", "22:59:59", "11:00"], [1, 3, 2, 0, 7, 6, 5, 4]),
+        (WITH_ZONES, [1, 3, 2, 0, 7, 6, 5, 4]),
+        (np.array([f"2024-0{m}-1{m}" for m in (4, 1, 3, 2, 8, 7, 6, 5)], "datetime64[D]"), [1, 3, 2, 0, 7, 6, 5, 4]),
     ],
-    ids=["as-they-stand", "numbers", "ties", "texts"],
+    ids=["as-they-stand", "numbers", "ties", "texts", "dates", "to the nanosecond", "times", "zones", "datetime64"],
 )
 def test_the_last_rows_in_time_are_held_out(times, order):
     columns = {} if times is None else {"when": np.array(times)}
     for key in (KEY, fn.Key(6)):  # nothing is drawn
         parts = data.Split(time=times is None or "when", validation=0.25, test=0.25).parts(np.zeros(8), key, columns)
         assert [part.tolist() for part in parts] == [order[:4], order[4:6], order[6:]]
+
+
+D_M_Y = [f"{1 + i % 28}/{1 + i // 28}/2024" for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("times", "row", "problem"),
+    [
+        (D_M_Y, 0, "a number, or an ISO date or time, got '1/1/2024'"),
+        (["10:00", "9:05"], 1, "a number, or an ISO date or time, got '9:05'"),
+        (["2024-05-31", ""], 1, "a number, or an ISO date or time, got ''"),
+        (["2024-05-31", "2024-02-30"], 1, "a number, or an ISO date or time, got '2024-02-30'"),
+        (["2024-05-31T09:60"], 0, "a number, or an ISO date or time, got '2024-05-31T09:60'"),
+        (["1", "nan"], 1, "a number, or an ISO date or time, got 'nan'"),
+        (["monday", "1"], 0, "a number, or an ISO date or time, got 'monday'"),
+        (["2024-05-31", "10:00"], 1, "a date as in the rows before, got the time '10:00'"),
+        (["2024-05-31T10:00Z", "2024-05-31T10:00"], 1, "a date with a time zone as in the rows before, got the date "
+         "'2024-05-31T10:00'"),
+        (["20240531", "2024-06-01"], 1, "a number as in the rows before, got the date '2024-06-01'"),
+        (np.array(["2024-05-31", "NaT"], "datetime64[D]"), 1, "a date, got NaT"),
+    ],
+)  # fmt: skip
+def test_texts_that_are_no_times(times, row, problem):
+    with pytest.raises(fn.DataError) as error:
+        data.Split(time="when", test=0.5).parts(np.zeros(len(times)), KEY, {"when": np.array(times)})
+    assert str(error.value) == (
+        f"split.time: 'when', row {row}: expected {problem}; write all rows like 2024-05-31, 2024-05-31T09:05 or "
+        "09:05, or put them in order and set split.time to true"
+    )
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,61 @@ def test_labels_out_of_range(tmp_path, label):
     )
 
 
+# ----- constants up to rounding ---------------------------------------------------------------------------------
+
+
+NOISY = {  # scaled values are as scikit-learn's: 0 up to rounding
+    "filled by the mean": [0.1, 0.1, 0.1, np.nan],
+    "computed": [0.3, 0.1 + 0.2, 0.3, 0.3],
+    "negative": [-0.3, -0.3, -0.1 - 0.2, -0.3],
+    "float32": np.array([0.3, np.float32(0.1) + np.float32(0.2), 0.3, 0.3], np.float32),
+    "large": [1e9, 1e9, np.nextafter(1e9, 2e9), 1e9],
+    "large float32": np.array([1e9, np.nextafter(np.float32(1e9), np.float32(2e9)), 1e9, 1e9], np.float32),
+}
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])
+@pytest.mark.parametrize("name", NOISY)
+def test_rounding_noise_is_not_scaled_up(tmp_path, name, scale):
+    column = np.array(NOISY[name])
+    np.savez(tmp_path / "a.npz", x=column[:, None], y=np.nan_to_num(column))
+    source = data.Npz(path="a.npz", impute="mean", scale=scale, target_scale=None if name[:6] == "filled" else scale)
+    found = prepare(source, KEY, tmp_path, np.float64)
+    assert np.abs(found.train.x).max() < 2e-7
+    if name[:6] != "filled":
+        assert np.abs(found.train.y).max() < 2e-7
+
+
+def test_a_gap_in_a_constant_is_filled_by_the_constant(tmp_path):
+    np.savez(tmp_path / "a.npz", x=[[0.1, 7.0], [0.1, 7.0], [0.1, 7.0], [np.nan, np.nan]], y=range(4))
+    found = prepare(data.Npz(path="a.npz", impute="mean", scale="standard"), KEY, tmp_path, np.float64)
+    assert found.preprocess["fill"] == [0.1, 7.0]
+    assert np.array_equal(found.train.x, np.zeros((4, 2)))
+
+
+def test_quartiles_that_differ_by_rounding_divide_nothing(tmp_path):
+    np.savez(tmp_path / "a.npz", x=[[0.3], [0.3], [0.1 + 0.2], [0.1 + 0.2], [5.0]], y=range(5))
+    found = prepare(data.Npz(path="a.npz", scale="robust"), KEY, tmp_path, np.float64)
+    assert found.train.x[:, 0] == pytest.approx([0.0, 0.0, 0.0, 0.0, 4.7], abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        1e9 + np.arange(4.0) * 1e-5,
+        np.array([2021, 2022, 2023, 2024], np.float32),
+        np.arange(4.0) * 1e-100,
+        np.array([293, 293.25, 293.5, 293.75], np.float16),
+    ],
+    ids=["seconds", "years", "tiny", "float16"],
+)
+@pytest.mark.parametrize(("scale", "spread"), [("standard", 1.5 / np.sqrt(1.25) * 2), ("minmax", 1.0), ("robust", 2.0)])
+def test_a_narrow_column_is_scaled(tmp_path, column, scale, spread):
+    np.savez(tmp_path / "a.npz", x=column[:, None], y=range(4))
+    found = prepare(data.Npz(path="a.npz", scale=scale), KEY, tmp_path, np.float64)
+    assert np.ptp(found.train.x) == pytest.approx(spread, rel=0.02)
+
+
 # ----- what is missing in arrays --------------------------------------------------------------------------------
 
 

@@ -37,6 +37,35 @@ def test_activation_at_its_edges(name: str, dtype: Any) -> None:
     np.testing.assert_allclose(dx, 3.0 * slopes, rtol=eps, atol=0)
 
 
+AT_NAN: dict[fn.Layer, float] = {  # dx for dy = 3, from PyTorch 2.13
+    fn.Relu(): 3.0,
+    fn.LeakyRelu(): 0.03,
+    fn.Relu6(): 3.0,
+    fn.Elu(): 3.0,
+    fn.Selu(): 3.1521029620664414,
+    fn.Celu(2.0): 3.0,
+    fn.HardSigmoid(): 0.0,
+    fn.HardSwish(): 3.0,
+    fn.HardTanh(): 3.0,
+}
+SMOOTH = (
+    fn.Sigmoid(), fn.Tanh(), fn.Gelu(), fn.Gelu(True), fn.Silu(), fn.Mish(), fn.Softplus(), fn.LogSigmoid(),
+    fn.Softsign(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "layer",
+    [*AT_NAN, *SMOOTH],
+    ids=str,
+)
+def test_nan_stays_nan_and_its_slope_is_pytorchs(layer: fn.Layer, dtype: Any) -> None:
+    y, _, dx = run(layer, np.full((1, 1), np.nan, dtype), np.full((1, 1), 3.0, dtype))
+    assert np.isnan(y).all()
+    np.testing.assert_allclose(dx, np.full((1, 1), AT_NAN.get(layer, np.nan)), rtol=4 * float(np.finfo(dtype).eps))
+
+
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=lambda layer: type(layer).__name__)
 def test_float32_is_finite_and_near_float64_all_the_way(layer: fn.Layer) -> None:
     """Without a warning on the way: those are errors here."""

@@ -15,8 +15,8 @@ SPLITS = {  # rows and the rows of each class, to fractions of the validation an
     "five of a class": (40, {"a": 35, "b": 5}, (0.2, 0.2)),
     "three of a class": (40, {"a": 37, "b": 3}, (0.2, 0.2)),
     "two of a class": (40, {"a": 38, "b": 2}, (0.1, 0.2)),
-    "three of each": (12, {"a": 3, "b": 3, "c": 3, "d": 3}, (0.2, 0.2)),
-    "two of each": (12, dict.fromkeys("abcdef", 2), None),
+    "three of each": (12, {"a": 3, "b": 3, "c": 3, "d": 3}, (0.1, 0.2)),
+    "two of each": (12, dict.fromkeys("abcdef", 2), (0.1, 0.2)),
     "a handful of labels": (8, {"a": 4, "b": 4}, None),
 }
 

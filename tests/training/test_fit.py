@@ -16,7 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim, tree
-from funcnet.training.batches import batches
+from funcnet.training.batches import batches, class_weights
 from tests.table import same
 
 KEY = fn.Key(21)
@@ -387,6 +387,28 @@ def test_class_weights_of_sequences_spread_the_weights_of_samples(steps: int) ->
     assert same(everything(got), everything(expected))
 
 
+def test_balanced_counts_sample_weights() -> None:
+    """The totals are those of scikit-learn 1.9, ``compute_class_weight("balanced", …, sample_weight=w)``: 10 each."""
+    y, w = np.repeat([0, 1], [90, 10]), np.ones(100)
+    w[:80] = 0.0
+    got = class_weights(y, w, "balanced")
+    np.testing.assert_array_equal(got, w)
+    w[80:90] = [0.5, 1.5] * 5
+    w[90:] = 3.0
+    got = class_weights(y, w, "balanced")
+    np.testing.assert_allclose(got[80:], np.concatenate([np.array([0.5, 1.5] * 5) * 2.0, np.full(10, 2.0)]), rtol=1e-15)
+    assert np.bincount(y, got).tolist() == pytest.approx([20.0, 20.0], rel=1e-15)
+
+
+def test_labels_of_weight_0_are_no_class() -> None:
+    """Padding with any label, here one of the classes and one that is none."""
+    for pad in (0, -100, 7):
+        y, w = np.array([[0, 1, pad, pad], [1, pad, pad, pad]]), np.array([[1.0, 1, 0, 0], [1, 0, 0, 0]])
+        expected = np.array([[1.5, 0.75, 0, 0], [0.75, 0, 0, 0]])
+        np.testing.assert_array_equal(class_weights(y, w, "balanced"), expected)
+        np.testing.assert_array_equal(class_weights(y, w, {0: 1.5, 1: 0.75}), expected)
+
+
 # ----- what is refused ----------------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -451,6 +473,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: fit((X, Y), epochs=1, loss=MSE, class_weight="balanced"),
         fn.DataError,
         "expected integer class labels with class_weight; give sample weights as data=(x, y, weight)",
+    ),
+    "a weight of another shape beside class weights": (
+        lambda: fit((X, LABELS, WEIGHT[:, None]), epochs=1, class_weight="balanced"),
+        fn.ShapeError,
+        "expected a weight of shape (23,), got (23, 1); give one for each sample or label",
     ),
     "labels out of range": (
         lambda: fit((X, LABELS + 1), epochs=1, batch_size="full"),
