@@ -30,7 +30,19 @@ from funcnet.laws.values import (
     slope,
     turned,
 )
-from funcnet.layers.base import EVAL, Caller, Context, Layer, Leaf, Params, State, listen_between, reach, vjp_child
+from funcnet.layers.base import (
+    EVAL,
+    Caller,
+    Context,
+    Layer,
+    Leaf,
+    Lifted,
+    Params,
+    State,
+    listen_between,
+    reach,
+    vjp_child,
+)
 from funcnet.networks.decoding import stepper
 from funcnet.shapes import Shape, Value, shape_of
 from funcnet.signatures import check_signatures, kinds, returned
@@ -100,6 +112,8 @@ def _frozen_residuals(residuals: Any) -> Any:
         return view
     if type(residuals) in (tuple, list):
         return type(residuals)(_frozen_residuals(part) for part in residuals)
+    if isinstance(residuals, Lifted):
+        return Lifted(*map(_frozen_residuals, residuals))
     if type(residuals) is dict:
         return {name: _frozen_residuals(part) for name, part in residuals.items()}
     return residuals
