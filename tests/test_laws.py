@@ -1457,7 +1457,7 @@ class SoftmaxPlanted(losses.SoftmaxCrossEntropy):
     bug: str = "none"
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, _, weight, divisor = residuals
+        log_p, q, _, weight, divisor, _ = residuals
         p = np.exp(log_p)
         if self.bug == "probabilities not summed":
             slope = p - q
@@ -1479,7 +1479,7 @@ class RootPlanted(losses.RootMeanSquaredError):
     tag: ClassVar[None] = None
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        *_, value = residuals
+        *_, value, _ = residuals
         return super().vjp(residuals, dy) * 2.0 * value
 
 

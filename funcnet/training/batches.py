@@ -13,6 +13,7 @@ from funcnet.data.lazy_array import WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
+from funcnet.losses.base import real_terms
 from funcnet.shapes import Value
 from funcnet.training.step import TrainState
 
@@ -66,15 +67,21 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
         raise
 
 
-def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
-    """Sample weights from class weights; ``balanced`` gives each class the same total."""
+def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+    """Sample weights from class weights; ``balanced`` gives each class the same total.
+
+    Labels whose weight is 0, such as those of padded steps, are not counted.
+    """
+    _, y, weight, _ = real_terms(None, y, weight)
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
-    labels, counts = np.unique(y, return_counts=True)
+    given = None if weight is None else weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
+    counted = np.ones(y.shape, bool) if given is None else np.broadcast_to(given > 0.0, y.shape)
+    labels, counts = np.unique(y[counted], return_counts=True)
     if class_weight == "balanced":
-        table = {int(k): y.size / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
+        table = {int(k): int(counts.sum()) / (len(labels) * int(n)) for k, n in zip(labels, counts, strict=True)}
     else:
         table = dict(class_weight)
     missing = sorted(set(labels.tolist()) - set(table))
@@ -84,8 +91,9 @@ def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, flo
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
     if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
         raise DataError(f"expected class weights of 0 or more, at least one above 0, got {table!r:.200}")
-    weights = np.vectorize(table.__getitem__, otypes=[np.float64])(y)
-    return weights if weight is None else weights * weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim))
+    weights = np.zeros(y.shape)
+    weights[counted] = np.vectorize(table.__getitem__, otypes=[np.float64])(y[counted])
+    return weights if given is None else weights * given
 
 
 class Mean:
