@@ -18,6 +18,7 @@ from funcnet.layers.base import (
     out_shape_child,
     vjp_child,
 )
+from funcnet.layers.normalization import Normalization
 from funcnet.layers.sequence import join_mask, masked_shape, real, split_mask
 from funcnet.shapes import Shape, Value, is_shape, shape_of
 from funcnet.spec.base import register
@@ -37,7 +38,7 @@ class OnSequence(Wrapper):
     Input    (time, …), or the pair with a mask (time,); for a layer of several inputs a tuple of such pairs
     Output   the layer's output, with the mask if there was one; several masks are combined with "and"
     VJP      that of the layer, where the mask is true; the mask has none
-    Raises   ShapeError for a layer that changes the number of steps of a masked sequence
+    Raises   ShapeError for a layer that changes the number of steps of a masked sequence, or normalizes over them
     """
 
     stepwise = True
@@ -52,6 +53,8 @@ class OnSequence(Wrapper):
             )
         mask = in_shape[1] if masked_shape(in_shape) else in_shape[0][1]
         inside = in_shape if _takes_mask(self.layer, in_shape) else _sequences(in_shape)
+        if inside is not in_shape:
+            _check_statistics(self.layer, inside)
         y = out_shape_child("", self.layer, inside)
         kept = y[0] if inside is in_shape and masked_shape(y) else y
         if not is_shape(kept) or kept[:1] != mask:
@@ -111,6 +114,20 @@ def lifted(layer: Layer, method: str, given: Any) -> Layer:
         return OnSequence(layer) if type(given) is Lifted else layer
     shape = shape_of(given) if method == "apply" else given
     return OnSequence(layer) if _acts_on_steps(layer, shape) else layer
+
+
+def _check_statistics(layer: Layer, shape: Shape) -> None:
+    """Refuse a normalization over all steps of a sequence, which would count padded ones."""
+    if isinstance(layer, Combinator):
+        shapes = layer.in_shapes(shape)
+        for name, child in layer.children.items():
+            _check_statistics(child, shapes[name])
+    elif isinstance(layer, Normalization) and is_shape(shape) and layer.mixes_steps(shape):
+        raise ShapeError(
+            "normalizes over all steps of a sequence, padded ones too; normalize each step, with LayerNorm() or "
+            "RMSNorm(), or all real steps of the batch, with BatchNorm()",
+            layer=type(layer).__name__,
+        )
 
 
 def _acts_on_steps(layer: Layer, in_shape: Shape) -> bool:

@@ -179,6 +179,10 @@ class Normalization(Layer):
         """The shape of scale and bias: one for each feature of the last axis."""
         return array_shape(self, in_shape, least_axes=1)[-1:]
 
+    def mixes_steps(self, shape: tuple[int, ...]) -> bool:
+        """Whether the first axis of a sample is among those that are normalized over."""
+        return True
+
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         """x in the shape to normalize in, and the axes to normalize over."""
         raise NotDefined(f"{type(self).__name__} does not define over(x)")
@@ -252,6 +256,9 @@ class LayerNorm(Normalization):
                 layer=type(self).__name__,
             )
         return shape[-self.axes :]
+
+    def mixes_steps(self, shape: tuple[int, ...]) -> bool:
+        return self.axes >= len(shape)
 
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         return x, tuple(range(-self.axes, 0))

@@ -161,3 +161,16 @@ def test_a_layer_that_looks_at_other_steps_gets_no_mask(layer: fn.Layer, message
     with pytest.raises(fn.ShapeError) as caught:
         layer.out_shape(SHAPE)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("layer", [fn.GroupNorm(2), fn.InstanceNorm(), fn.LayerNorm(axes=2), fn.RMSNorm(axes=2)])
+def test_statistics_over_padded_steps_are_refused(layer: fn.Layer) -> None:
+    for net in (fn.OnSequence(layer), fn.OnSequence(fn.Residual(fn.serial(fn.Dense(2), layer)))):
+        with pytest.raises(fn.ShapeError) as caught:
+            net.out_shape(SHAPE)
+        assert str(caught.value) == (
+            f"{type(layer).__name__}: normalizes over all steps of a sequence, padded ones too; normalize each step, "
+            "with LayerNorm() or RMSNorm(), or all real steps of the batch, with BatchNorm()"
+        )
+        assert net.out_shape(SHAPE[0]) == SHAPE[0]
+    assert fn.OnSequence(fn.LayerNorm(axes=2)).out_shape(((5, 3, 2), (5,))) == ((5, 3, 2), (5,))
