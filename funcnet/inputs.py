@@ -72,7 +72,7 @@ def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
 
 def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
     """The differences of params and state from the network's leaves at an input shape."""
-    expected = tree.flatten(net.leaves(in_shape))
+    expected = tree.flatten(reach("", net, "leaves", in_shape))
     found = []
     for kind, given in (("param", params), ("state", state)):
         flat = tree.flatten(given)
@@ -118,7 +118,7 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
 
 def _fits(net: Layer, params: Params, state: State, in_shape: Shape) -> bool:
     try:
-        net.out_shape(in_shape)
+        reach("", net, "out_shape", in_shape)
         return not mismatches(net, in_shape, params, state)
     except FuncnetError:
         return False

@@ -83,10 +83,13 @@ def array_shape(layer: object, in_shape: Shape, *, least_axes: int = 0) -> tuple
     if isinstance(in_shape, int | np.integer | list):
         raise ShapeError(f"expected a shape as a tuple, such as (784,), got {in_shape!r}", layer=type(layer).__name__)
     if not is_shape(in_shape):
-        raise ShapeError(
-            f"expected one array, got the shapes {in_shape}; combine them with Concat() or Sum() first",
-            layer=type(layer).__name__,
-        )
+        padded = isinstance(in_shape, tuple) and len(in_shape) == 2 and is_shape(in_shape[0])
+        name, advice = type(layer).__name__, "combine them with Concat() or Sum() first"
+        if padded and len(in_shape[0]) > 1 and in_shape[1] == in_shape[0][:1]:
+            advice = (
+                f"for a sequence and its mask write OnSequence({name}(…)), or pool the sequence with SequencePool()"
+            )
+        raise ShapeError(f"expected one array, got the shapes {in_shape}; {advice}", layer=name)
     shape: tuple[int, ...] = in_shape
     if len(shape) < least_axes:
         raise ShapeError(

@@ -158,6 +158,63 @@ def test_layer_obeys_the_laws(name: str) -> None:
     fn.check_layer(row.layer, row.in_shape, x=given(row), batch_coupled=row.coupled)
 
 
+def with_padding(value: Any, fill: Any) -> Any:
+    """A value whose padded entries hold ``fill``, or -7 where they are integers; None stays None.
+
+    A mask belongs to the arrays beside it that have its steps.
+    """
+    if not isinstance(value, tuple):
+        return value
+    masks = [part for part in value if isinstance(part, np.ndarray) and part.dtype == bool and part.ndim == 2]
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, np.ndarray) and masks and part.dtype != bool and part.shape[:2] == masks[0].shape:
+            here = masks[0].reshape(*masks[0].shape, *(1,) * (part.ndim - 2))
+            return np.where(here, part, part.dtype.type(fill if part.dtype.kind == "f" else -7))
+        return with_padding(part, fill)
+
+    return tuple(map(filled, value))
+
+
+def paired(dy: Any, y: Any) -> Any:
+    """A cotangent with the masks of the output it belongs to."""
+    if isinstance(y, tuple):
+        return tuple(map(paired, dy, y))
+    return y if dy is None and y.dtype == bool else dy
+
+
+def unpaired(value: Any) -> Any:
+    """A cotangent without masks."""
+    return fn.tree.map(lambda leaf: None if leaf is None or leaf.dtype == bool else leaf, value)
+
+
+MASKED = [name for name, row in LAYERS.items() if any(leaf.dtype == bool for leaf in tree.leaves(row.input(KEY)))]
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", MASKED)
+def test_what_padding_holds_changes_nothing(name: str, train: bool) -> None:
+    """Outputs, gradients and state for padding of NaN and infinity, in the input and in the cotangent; compiled too."""
+    row, ctx = LAYERS[name], fn.Context(train, KEY)
+    params, state = row.layer.init(KEY, row.in_shape, np.float64)
+    x = row.input(KEY)
+
+    def both(params: Any, state: Any, x: Any, dy: Any) -> Any:
+        y, new_state, residuals = row.layer.apply(params, state, x, ctx)
+        return y, new_state, *row.layer.vjp(params, residuals, dy)
+
+    y = row.layer.apply(params, state, with_padding(x, 0.0), ctx)[0]
+    dy = paired(random_like(y, KEY.fold("dy")), y)
+    expected = both(params, state, with_padding(x, 0.0), unpaired(with_padding(dy, 0.0)))
+    assert all(np.isfinite(leaf).all() for leaf in tree.leaves(expected))
+    assert same(y, with_padding(y, 0.0)), "outputs at masked steps are not 0"
+    dx = paired(expected[3], x)
+    assert same(dx, with_padding(dx, 0.0)), "cotangents at masked steps are not 0"
+    for fill in (1e3, np.nan, np.inf, -np.inf):
+        for run in (both, fn.compile(both)):
+            assert same(run(params, state, with_padding(x, fill), unpaired(with_padding(dy, fill))), expected), fill
+
+
 @pytest.mark.parametrize("name", LOSSES | SEVERAL)
 def test_loss_obeys_the_laws(name: str) -> None:
     fn.check_loss(*(LOSSES | SEVERAL)[name])
@@ -812,7 +869,7 @@ class DropoutKeyIgnored(fn.Dropout):
 
 def batch_norm_vjp(layer: fn.BatchNorm, params: Any, residuals: Any, dy: Any, *, without: str) -> Any:
     """BatchNorm's vjp with one thing left out."""
-    x_hat, r, train = residuals
+    x_hat, r, train, *_ = residuals
     axes = tuple(range(dy.ndim - 1))
     if without == "eps":
         r = 1.0 / np.sqrt(1.0 / r**2 - layer.eps)
@@ -842,13 +899,13 @@ class BatchNormUnbiased(fn.BatchNorm):
     tag: ClassVar[None] = None
 
     def apply(self, params: Any, state: Any, x: Any, ctx: Any) -> Any:
-        y, new, (x_hat, r, train) = super().apply(params, state, x, ctx)
+        y, new, (x_hat, r, train, *rest) = super().apply(params, state, x, ctx)
         if ctx.train:
             count = x.size // x.shape[-1]
             r = r * np.sqrt((count - 1) / count)
             x_hat = (x - x.mean(axis=tuple(range(x.ndim - 1)))) * r
             y = x_hat * params["scale"] + params["bias"]
-        return y, new, (x_hat, r, train)
+        return y, new, (x_hat, r, train, *rest)
 
 
 @attrs.frozen
@@ -1415,7 +1472,7 @@ class SoftmaxPlanted(losses.SoftmaxCrossEntropy):
     bug: str = "none"
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, _, weight, divisor = residuals
+        log_p, q, _, weight, divisor, _ = residuals
         p = np.exp(log_p)
         if self.bug == "probabilities not summed":
             slope = p - q
@@ -1437,7 +1494,7 @@ class RootPlanted(losses.RootMeanSquaredError):
     tag: ClassVar[None] = None
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        *_, value = residuals
+        *_, value, _ = residuals
         return super().vjp(residuals, dy) * 2.0 * value
 
 

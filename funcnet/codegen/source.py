@@ -35,6 +35,7 @@ from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_fo
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.optim.base import Optimizer
+from funcnet.padding import compared_shape
 from funcnet.shapes import ROWS, Shape, batched, zeros_of
 from funcnet.training.programs import gradients, training_step
 
@@ -90,7 +91,8 @@ class _Program:
         self.net, self.in_shape, self.batch, self.loss, self.optimizer = net, in_shape, batch, loss, optimizer
         self.dtype = dtype
         params, state = _zeros(net, in_shape, dtype)
-        x, y = zeros_for(net, in_shape, batch, dtype), zeros_of(batched(net.out_shape(in_shape), batch), dtype)
+        out_shape = net.out_shape(in_shape) if loss is None else compared_shape(loss, net.out_shape(in_shape))
+        x, y = zeros_for(net, in_shape, batch, dtype), zeros_of(batched(out_shape, batch), dtype)
         key = Key(0)
         self.results: tuple[str, ...]
         if loss is None:
@@ -233,8 +235,9 @@ class _Program:
             if name == "y" and type(self.loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
                 leaf = lambda x: Quoted(f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
         elif name == "y":
-            labels = isinstance(self.loss, SoftmaxCrossEntropy)
-            classes = self.net.out_shape(self.in_shape)[-1] if labels else 2
+            classes = 2
+            if isinstance(self.loss, SoftmaxCrossEntropy):
+                classes = compared_shape(self.loss, self.net.out_shape(self.in_shape))[-1]
             leaf = lambda x: Quoted(f"rng.integers({classes}, size={x.shape})")  # noqa: E731
         elif name == "key":
             return 'b"0123456789abcdefghijklmn"'

@@ -217,6 +217,11 @@ class Concat(Layer):
 
     axis: int = -1
 
+    @property
+    def stepwise(self) -> bool:  # type: ignore[override]
+        """Whether it joins features; another axis may be time."""
+        return self.axis == -1
+
     def validate(self) -> Iterator[Problem]:
         if self.axis >= 0:
             yield Problem(".axis", f"expected a negative axis, counted from the last, -1, got {self.axis}")

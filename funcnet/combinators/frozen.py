@@ -10,7 +10,7 @@ import numpy.typing as npt
 from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.key import Key
-from funcnet.layers.base import Context, Leaf, Params, State, apply_child, vjp_child
+from funcnet.layers.base import Context, Leaf, Params, State, apply_child, reach, vjp_child
 from funcnet.shapes import Shape, Value, shape_of
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -38,7 +38,7 @@ class Frozen(Wrapper):
         return {}, tree.unflatten(tree.flatten(params) | tree.flatten(state))
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        flat, leaves = tree.flatten(state), tree.flatten(self.layer.leaves(shape_of(x)))
+        flat, leaves = tree.flatten(state), tree.flatten(reach("", self.layer, "leaves", shape_of(x)))
         inner_params, inner_state = (
             tree.unflatten({path: flat[path] for path, leaf in leaves.items() if leaf.kind == kind})
             for kind in ("param", "state")

@@ -19,6 +19,7 @@ from funcnet.layers.base import (
     range_of,
     vjp_child,
 )
+from funcnet.layers.sequence import mask_of, real
 from funcnet.ranges import Ranges, added
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import register
@@ -74,14 +75,18 @@ class Residual(Combinator):
         return added(range_of(self.layer, given), shortcut)
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        mask = mask_of(x)
+        x = x if mask is None else (real(x[0], mask), mask)
         own_params, own_state = self.without_shortcut(params), self.without_shortcut(state)
         y, new_state, residuals = apply_child("", self.layer, own_params, own_state, x, ctx)
         if self.projection is None:
-            return tree.add(y, x), new_state, (residuals, None)
+            return tree.add(y, x), new_state, (residuals, None, mask)
         z, shortcut_state, shortcut_residuals = apply_child(SHORTCUT, self.projection, params, state, x, ctx)
-        return tree.add(y, z), nest({"": new_state, SHORTCUT: shortcut_state}), (residuals, shortcut_residuals)
+        return tree.add(y, z), nest({"": new_state, SHORTCUT: shortcut_state}), (residuals, shortcut_residuals, mask)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
+        mask = residuals[2]
+        dy = dy if mask is None else (real(dy[0], mask), None)
         dparams, dx = vjp_child("", self.layer, self.without_shortcut(params), residuals[0], dy)
         if self.projection is None:
             return dparams, tree.add(dx, dy)

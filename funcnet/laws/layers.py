@@ -36,6 +36,7 @@ from funcnet.layers.base import (
     Context,
     Layer,
     Leaf,
+    Lifted,
     Params,
     State,
     listen_between,
@@ -114,6 +115,8 @@ def _frozen_residuals(residuals: Any) -> Any:
         return view
     if type(residuals) in (tuple, list):
         return type(residuals)(_frozen_residuals(part) for part in residuals)
+    if isinstance(residuals, Lifted):
+        return Lifted(*map(_frozen_residuals, residuals))
     if type(residuals) is dict:
         return {name: _frozen_residuals(part) for name, part in residuals.items()}
     return residuals

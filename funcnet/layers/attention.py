@@ -16,7 +16,7 @@ from funcnet.key import Array
 from funcnet.layers.attention_kernels import attend, attend_vjp
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.embedding import RotaryPositions
-from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
 from funcnet.spec.base import register
@@ -71,6 +71,7 @@ class DotProductAttention(Layer):
         one = floating(self, q).ndim == 3
         q, k, v = (np.expand_dims(part, 2) if one else part for part in (q, k, v))
         mask = rest[0] if rest and rest[0].ndim == 2 else None
+        k, v = real(k, mask), real(v, mask)
         bias = rest[0] if rest and mask is None else None
         if bias is not None and bias.ndim == 3:
             bias = np.expand_dims(bias, 1)
@@ -101,7 +102,8 @@ class MultiHeadAttention(Layer):
 
     Input    (time, n), or the pair with a mask (time,), True where real; with ``cross`` the pair (x, memory), each
              optionally with its mask; with ``additive_bias`` the tuple of these and (heads, queries, keys)
-    Output   (time, n), with x's mask if there was one; a query without real keys gives only the output bias
+    Output   (time, n), with x's mask if there was one, 0 at masked steps; a query without real keys gives only the
+             output bias
     Params   query_weight (n, heads · d), key_weight and value_weight (m, key_value_heads · d), out_weight
              (heads · d, n), and their biases; d = head_features, by default n / heads
     VJP      that of DotProductAttention, between the VJPs of four affine maps
@@ -221,17 +223,19 @@ class MultiHeadAttention(Layer):
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         given, memory, bias = self.parts(x)
         x, mask = split_mask(self, given)
+        x = real(floating(self, x), mask)
         m, looked_mask = (x, mask) if memory is None else split_mask(self, memory)
-        q = self.turned(self.project(params, "query", floating(self, x), self.heads))
-        k = self.turned(self.project(params, "key", floating(self, m), self.shared_heads))
+        m = m if memory is None else real(floating(self, m), looked_mask)
+        q = self.turned(self.project(params, "query", x, self.heads))
+        k = self.turned(self.project(params, "key", m, self.shared_heads))
         v = self.project(params, "value", m, self.shared_heads)
         keep, kept = None, 1.0 / (1.0 - self.dropout)
         if ctx.train and self.dropout > 0.0:
             keep = ops.bernoulli(ctx.draw(), 1.0 - self.dropout, (x.shape[0], self.heads, x.shape[1], m.shape[1]))
         scale = 1.0 / math.sqrt(q.shape[-1])
         y, weights = attend(q, k, v, looked_mask, bias, keep, scale, self.causal, kept)
-        saved = (x, m, q, k, v, y, weights, looked_mask, bias, keep, mask is not None)
-        return join_mask(self.combine(params, y), mask), state, saved
+        saved = (x, m, q, k, v, y, weights, looked_mask, bias, keep, mask)
+        return join_mask(real(self.combine(params, y), mask), mask), state, saved
 
     # backward
 
@@ -244,9 +248,9 @@ class MultiHeadAttention(Layer):
         return dparams, (rows_dy @ params[f"{name}_weight"].T).reshape(x.shape)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        x, m, q, k, v, y, weights, mask, bias, keep, masked = residuals
+        x, m, q, k, v, y, weights, mask, bias, keep, own_mask = residuals
         flat = y.reshape(y.shape[0], y.shape[1], y.shape[2] * y.shape[3])
-        dout, dflat = self.project_vjp(params, "out", flat, cotangent_of(dy))
+        dout, dflat = self.project_vjp(params, "out", flat, real(cotangent_of(dy), own_mask))
         scale, kept = 1.0 / math.sqrt(q.shape[-1]), 1.0 / (1.0 - self.dropout)
         dq, dk, dv, dbias = attend_vjp(
             dflat.reshape(y.shape), y, q, k, v, weights, mask, bias, keep, scale, self.causal, kept
@@ -259,7 +263,7 @@ class MultiHeadAttention(Layer):
         dm = through_key + through_value
         if not self.cross:
             dx = dx + dm
-        parts: tuple[Any, ...] = ((dx, None) if masked else dx,)
+        parts: tuple[Any, ...] = (dx if own_mask is None else (dx, None),)
         if self.cross:
             parts = (*parts, dm if mask is None else (dm, None))
         if self.additive_bias:

@@ -127,8 +127,12 @@ class Layer(Spec):
         raise NotDefined(f"{type(self).__name__} does not define out_shape(in_shape)")
 
     def in_kinds(self, in_shape: Shape) -> Any:
-        """The kinds of the input's arrays, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans."""
-        return kinds_like(in_shape, "f")
+        """The kinds of the input's arrays, nested like ``in_shape``: "f" floats, "i" integers, "b" booleans.
+
+        A layer that takes padded sequences ``(x, mask)`` itself says ("f", "b") of them.
+        """
+        layer = fitting(self, "out_shape", (in_shape,)) if self.stepwise else self
+        return kinds_like(in_shape, "f") if layer is self else layer.in_kinds(in_shape)
 
     def out_range(self, given: Ranges) -> Ranges:
         """The range of ``y`` in evaluation for inputs in a given range; None if it is not known."""
@@ -320,12 +324,38 @@ def listening() -> bool:
     return _listener.get() is not None
 
 
+class Lifted(NamedTuple):
+    """The residuals of a layer without mask support that ran on a padded sequence, in an OnSequence."""
+
+    residuals: Any
+    mask: Any
+    """The mask that was taken off; None if there was none, or the layer took it"""
+    inputs: int | None
+    """The number of sequences, each with its mask; None for one that is not in a tuple"""
+
+
+GIVEN = {"out_shape": 0, "leaves": 0, "init": 1, "apply": 2, "vjp": 1}
+"""Where a method has the input, its shape, or the residuals, which tell whether the layer is lifted"""
+
+
+def fitting(layer: Layer, method: str, args: tuple[Any, ...]) -> Layer:
+    """The layer itself; in an OnSequence if it acts on each step alone and is given a padded sequence."""
+    given = args[GIVEN[method]]
+    if type(given) is not tuple and type(given) is not Lifted:
+        return layer
+    from funcnet.combinators.on_sequence import lifted
+
+    return lifted(layer, method, given)
+
+
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
     """Call a method of a child: its name is added to the path of errors, and a listener makes the call.
 
-    The root of a network has the empty name.
+    A stepwise layer without mask support is lifted to padded sequences. The root of a network has the empty name.
     """
     try:
+        if layer.stepwise:
+            layer = fitting(layer, method, args)
         listener = _listener.get()
         if listener is None:
             return getattr(layer, method)(*args)

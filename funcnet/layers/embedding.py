@@ -14,7 +14,7 @@ from funcnet.errors import DataError, NotDefined, Problem, ShapeError, place
 from funcnet.initializers import Initializer, Normal
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
-from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating, integers, is_shape
 from funcnet.spec.base import register
@@ -29,7 +29,7 @@ class Embedding(Layer):
     The vector of ``padding_index`` is always 0 and is never trained.
 
     Input    (*,) integers from 0 to size - 1, or the pair of (time,) and a mask (time,)
-    Output   (*, features), with the mask if there was one
+    Output   (*, features), with the mask if there was one, 0 at masked steps, which may hold any integer
     Params   weight (size, features)
     VJP      dweight[i] = Σ dy over all places where x is i
     Raises   ShapeError for floats; DataError naming the first index out of range, and its place
@@ -62,7 +62,8 @@ class Embedding(Layer):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)
-        fits = np.logical_and(integers(self, x) >= 0, x < self.size)
+        x = real(integers(self, x), mask)
+        fits = np.logical_and(x >= 0, x < self.size)
 
         def error(fits: Array, x: Array) -> DataError:
             at = tuple(np.argwhere(~np.asarray(fits))[0].tolist())
@@ -76,14 +77,14 @@ class Embedding(Layer):
         y = ops.take(params["weight"], x)
         if self.padding_index is not None:
             y = np.where(np.expand_dims(x == self.padding_index, -1), 0.0, y)
-        return join_mask(y, mask), state, (x, mask is not None)
+        return join_mask(real(y, mask), mask), state, (x, mask)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        x, masked = residuals
-        dy = cotangent_of(dy)
+        x, mask = residuals
+        dy = real(cotangent_of(dy), mask)
         if self.padding_index is not None:
             dy = np.where(np.expand_dims(x == self.padding_index, -1), 0.0, dy)
-        return {"weight": ops.scatter_add(dy, x, self.size)}, (None, None) if masked else None
+        return {"weight": ops.scatter_add(dy, x, self.size)}, None if mask is None else (None, None)
 
 
 @frozen
@@ -106,7 +107,8 @@ class Positions(Layer):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)
-        return join_mask(self.marked(params, floating(self, x)), mask), state, mask is not None
+        y = self.marked(params, real(floating(self, x), mask))
+        return join_mask(real(y, mask), mask), state, mask
 
 
 @register("learned_positions")
@@ -115,7 +117,7 @@ class LearnedPositions(Positions):
     """A trained vector for each position, added: ``y[t] = x[t] + weight[t]``.
 
     Input    (time, n), time up to ``length``, or the pair with a mask (time,)
-    Output   the same shape
+    Output   the same shape, 0 at masked steps
     Params   weight (length, n)
     VJP      dweight[t] = Σ dy[t] over the batch,   dx = dy
     Raises   ShapeError for a sequence longer than ``length``
@@ -139,10 +141,10 @@ class LearnedPositions(Positions):
         return x + params["weight"][start : start + x.shape[1]]
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        masked, dy = residuals, cotangent_of(dy)
+        mask, dy = residuals, real(cotangent_of(dy), residuals)
         used = np.sum(dy, axis=0)
         unused = np.zeros_like(params["weight"][dy.shape[1] :])
-        return {"weight": np.concatenate([used, unused], axis=0)}, (dy, None) if masked else dy
+        return {"weight": np.concatenate([used, unused], axis=0)}, dy if mask is None else (dy, None)
 
 
 def sinusoid(positions: Array, features: int) -> Array:
@@ -158,7 +160,7 @@ class SinusoidalPositions(Positions):
     """Sines and cosines of the position at falling frequencies, added: ``y[t] = x[t] + sinusoid(t)``.
 
     Input    (time, n), or the pair with a mask (time,)
-    Output   the same shape
+    Output   the same shape, 0 at masked steps
     VJP      dx = dy
     Source   Vaswani et al. (2017), sines in even and cosines in odd features
     """
@@ -168,8 +170,8 @@ class SinusoidalPositions(Positions):
         return x + table.astype(x.dtype)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        dy = cotangent_of(dy)
-        return {}, (dy, None) if residuals else dy
+        dy = real(cotangent_of(dy), residuals)
+        return {}, dy if residuals is None else (dy, None)
 
 
 def rotation(positions: Array, features: int, base: float) -> tuple[Array, Array]:
@@ -204,7 +206,7 @@ class RotaryPositions(Positions):
     all. Products of rotated queries and keys depend only on the difference of their positions.
 
     Input    (time, n), or the pair with a mask (time,)
-    Output   the same shape
+    Output   the same shape, 0 at masked steps
     VJP      dx is dy rotated back
     Raises   ShapeError for an odd number of features, or fewer than ``features``
     Source   Su et al. (2021)
@@ -242,5 +244,5 @@ class RotaryPositions(Positions):
         return rotate(dy, cos, -sin, self.interleaved)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        dx = self.unmarked(cotangent_of(dy))
-        return {}, (dx, None) if residuals else dx
+        dx = self.unmarked(real(cotangent_of(dy), residuals))
+        return {}, dx if residuals is None else (dx, None)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from attrs import field
 
+from funcnet import ops
 from funcnet.errors import NotDefined, ShapeError
 from funcnet.initializers import Initializer, Ones, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, masked_shape, real, split_mask
 from funcnet.ranges import always
-from funcnet.shapes import Shape, Value, array_shape, floating
+from funcnet.shapes import Shape, Value, array_shape, floating, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import Range, frozen, positive
 
@@ -29,10 +31,11 @@ class BatchNorm(Layer):
     In training, mean and (biased) variance are those of the batch, over every axis but the last; the
     running ones move towards them: ``new = momentum · old + (1 - momentum) · batch``, with the unbiased
     variance, as in PyTorch (whose ``momentum`` is one minus this). Evaluation uses the running ones. With
-    ``frozen``, training uses them, too, and does not change them.
+    ``frozen``, training uses them, too, and does not change them. The padding of a masked sequence counts in none of
+    them.
 
-    Input    (*, n)
-    Output   (*, n)
+    Input    (*, n), or the pair of a sequence (time, *, n) and its mask (time,)
+    Output   (*, n), with the mask if there was one, 0 at masked steps
     Params   scale (n,), bias (n,)
     State    running_mean (n,), running_var (n,)
     VJP      dscale = Σ x̂ dy,   dbias = Σ dy;   with g = scale · dy and r = 1 / √(var + eps),
@@ -54,7 +57,7 @@ class BatchNorm(Layer):
     frozen: bool = False
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
-        shape = (array_shape(self, in_shape, least_axes=1)[-1],)
+        shape = (self.shape(in_shape)[-1],)
         params = {"scale": Leaf(shape, self.scale_init)} if self.use_scale else {}
         if self.use_bias:
             params["bias"] = Leaf(shape, self.bias_init)
@@ -63,23 +66,51 @@ class BatchNorm(Layer):
             "running_var": Leaf(shape, Ones(), "state"),
         }
 
-    def out_shape(self, in_shape: Shape) -> Shape:
-        return array_shape(self, in_shape, least_axes=1)
+    def shape(self, in_shape: Shape) -> tuple[int, ...]:
+        """The shape of the input without its mask."""
+        padded = masked_shape(in_shape) and len(in_shape[0]) > 1
+        return array_shape(self, in_shape[0] if padded else in_shape, least_axes=1)
 
-    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
-        axes = tuple(range(floating(self, x).ndim - 1))
-        train = ctx.train and not self.frozen
-        if train:
+    def in_kinds(self, in_shape: Shape) -> Any:
+        return kinds_of_sequence(in_shape)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        shape = self.shape(in_shape)
+        return shape if is_shape(in_shape) else (shape, shape[:1])
+
+    def count(self, x: Value, mask: Any) -> Any:
+        """The number of real values per feature.
+
+        Raises   ShapeError for fewer than 2
+        """
+
+        def error(count: Any) -> ShapeError:
+            return ShapeError(
+                f"expected at least 2 values per feature in a training batch, got {int(count)}; "
+                "use a larger batch, or a batch size that leaves no remainder of one",
+                layer="BatchNorm",
+            )
+
+        if mask is None:
             count = x.size // x.shape[-1]
             if count < 2:
-                raise ShapeError(
-                    f"expected at least 2 values per feature in a training batch, got {count}; "
-                    "use a larger batch, or a batch size that leaves no remainder of one",
-                    layer="BatchNorm",
-                )
-            mean = np.mean(x, axis=axes)
-            centred = x - mean
-            var = np.mean(centred * centred, axis=axes)
+                raise error(count)
+            return count
+        per_step = math.prod(x.shape[2:-1])
+        real_values = np.sum(mask.astype(x.dtype)) * per_step
+        ops.check(real_values >= 2.0, error, real_values)
+        return real_values
+
+    def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
+        x, mask = split_mask(self, x)
+        axes = tuple(range(floating(self, x).ndim - 1))
+        x = real(x, mask)
+        train, count = ctx.train and not self.frozen, None
+        if train:
+            count = self.count(x, mask)
+            mean = mean_over(x, axes, count, mask)
+            centred = real(x - mean, mask)
+            var = mean_over(centred * centred, axes, count, mask)
             keep, new = self.momentum, 1.0 - self.momentum
             state = {
                 "running_mean": keep * state["running_mean"] + new * mean,
@@ -91,10 +122,11 @@ class BatchNorm(Layer):
         x_hat = centred * r
         y = x_hat * params["scale"] if self.use_scale else x_hat
         y = y + params["bias"] if self.use_bias else y
-        return y, state, (x_hat, r, train)
+        return join_mask(real(y, mask), mask), state, (x_hat, r, train, count, mask)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        x_hat, r, train = residuals
+        x_hat, r, train, count, mask = residuals
+        dy = real(cotangent_of(dy), mask)
         axes = tuple(range(dy.ndim - 1))
         dparams = {}
         g = dy
@@ -103,7 +135,19 @@ class BatchNorm(Layer):
             g = params["scale"] * dy
         if self.use_bias:
             dparams["bias"] = np.sum(dy, axis=axes)
-        return dparams, normalized_vjp(x_hat, r, g, axes) if train else r * g
+        if not train:
+            dx = r * g
+        elif mask is None:
+            dx = normalized_vjp(x_hat, r, g, axes)
+        else:
+            mean, along = mean_over(g, axes, count, mask), mean_over(x_hat * g, axes, count, mask)
+            dx = real(r * (g - mean - x_hat * along), mask)
+        return dparams, dx if mask is None else (dx, None)
+
+
+def mean_over(x: Value, axes: tuple[int, ...], count: Any, mask: Any) -> Value:
+    """The mean over some axes; with a mask that of the ``count`` real values, where the others are 0."""
+    return np.mean(x, axis=axes) if mask is None else np.sum(x, axis=axes) * (1.0 / count)
 
 
 def normalized(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value]:
@@ -138,6 +182,10 @@ class Normalization(Layer):
     def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
         """The shape of scale and bias: one for each feature of the last axis."""
         return array_shape(self, in_shape, least_axes=1)[-1:]
+
+    def mixes_steps(self, shape: tuple[int, ...]) -> bool:
+        """Whether the first axis of a sample is among those that are normalized over."""
+        return True
 
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         """x in the shape to normalize in, and the axes to normalize over."""
@@ -198,6 +246,11 @@ class LayerNorm(Normalization):
 
     axes: int = field(default=1, validator=positive)
 
+    @property
+    def stepwise(self) -> bool:  # type: ignore[override]
+        """Whether it normalizes the features of each step alone; over more axes one of them may be time."""
+        return self.axes == 1
+
     def affine_shape(self, in_shape: Shape) -> tuple[int, ...]:
         shape = array_shape(self, in_shape, least_axes=1)
         if len(shape) < self.axes:
@@ -207,6 +260,9 @@ class LayerNorm(Normalization):
                 layer=type(self).__name__,
             )
         return shape[-self.axes :]
+
+    def mixes_steps(self, shape: tuple[int, ...]) -> bool:
+        return self.axes >= len(shape)
 
     def over(self, x: Value) -> tuple[Value, tuple[int, ...]]:
         return x, tuple(range(-self.axes, 0))

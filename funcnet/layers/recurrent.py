@@ -17,7 +17,7 @@ from funcnet.initializers import GlorotUniform, Initializer, Orthogonal, Zeros
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.recurrent_kernels import gru_scan, gru_scan_vjp, lstm_scan, lstm_scan_vjp, rnn_scan, rnn_scan_vjp
-from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, sequence_shape, split_mask
+from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, floating, is_shape
 from funcnet.spec.base import fields, register
@@ -366,7 +366,7 @@ class Recurrent(Layer):
         cell = self.cell
         x, start = x if self.carry else (x, None)
         x, mask = split_mask(self, x)
-        steps = self.turned(floating(self, x))
+        steps = self.turned(real(floating(self, x), mask))
         if start is None:
             start = (nothing(steps[0], self.units),) * (2 if cell.pair else 1)
         elif not cell.pair:
@@ -376,7 +376,7 @@ class Recurrent(Layer):
         y = last[0]
         if self.return_sequences:
             y = np.swapaxes(hidden[:0:-1] if self.reverse else hidden[1:], 0, 1)
-            y = y if mask is None else join_mask(np.where(np.expand_dims(mask, -1), y, 0.0), mask)
+            y = join_mask(real(y, mask), mask)
         carry = last if cell.pair else last[0]
         return (y, carry) if self.carry else y, state, (steps, steps_mask, saved)
 

@@ -1,7 +1,8 @@
 """Sequences ``(time, features)`` of one length, or padded to one length and paired with a mask.
 
 A padded batch is the pair ``(x, mask)``, ``x`` (batch, time, features) and ``mask`` (batch, time), True where
-real. Layers on sequences accept both forms and return the form they were given.
+real. Layers on sequences accept both forms and return the form they were given. Padded entries may hold anything, NaN
+and infinity included: a layer reads them as 0, outputs 0 there, and neither takes nor gives a cotangent there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from funcnet.errors import ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.ranges import Range, Ranges, joined
-from funcnet.shapes import Shape, Value, floating, is_shape
+from funcnet.shapes import Shape, Value, floating, is_shape, shape_of
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
@@ -41,6 +42,12 @@ def sequence_shape(layer: Layer, in_shape: Shape, axes: int = 2) -> tuple[tuple[
     return shape, masked
 
 
+def masked_shape(in_shape: Shape) -> bool:
+    """Whether a shape is the pair of a sequence's ``(time, …)`` and its mask's ``(time,)``."""
+    pair = type(in_shape) is tuple and len(in_shape) == 2 and is_shape(in_shape[0]) and is_shape(in_shape[1])
+    return pair and len(in_shape[0]) > 0 and in_shape[1] == in_shape[0][:1]
+
+
 def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
     """``(x, mask)`` of either form; the mask is None for a sequence without one.
 
@@ -57,9 +64,26 @@ def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
     return values, mask
 
 
+def real(x: Any, mask: Any) -> Any:
+    """``x`` with its padded entries set to 0; without a mask ``x`` itself.
+
+    It selects, since a product with the mask would keep NaN and infinity.
+    """
+    if mask is None:
+        return x
+    return np.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x, 0.0 if x.dtype.kind == "f" else 0)
+
+
 def join_mask(y: Any, mask: Any) -> Value:
     """``(y, mask)``, or ``y`` if the mask is None: the inverse of ``split_mask``."""
     return y if mask is None else (y, mask)
+
+
+def mask_of(x: Value) -> Any:
+    """The mask of a padded sequence; None for any other value."""
+    if type(x) is not tuple or not masked_shape(shape_of(x)) or x[1].dtype != np.bool_:
+        return None
+    return x[1]
 
 
 def cotangent_of(dy: Value) -> Any:

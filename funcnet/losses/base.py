@@ -4,18 +4,23 @@ Every loss is a sum over terms divided by ``divisor``: for a mean the number of 
 their weights; for a sum 1. A term is an element of the prediction, or a row for softmax
 cross-entropy. With the divisor of the whole batch, the losses and gradients of its parts add up to
 those of the batch. A term of weight 0 is absent: ``present`` replaces it before anything is computed.
+
+A prediction or target may be a padded sequence ``(values, mask)``. The mask becomes the weight of the terms, times the
+given weight, so padded steps count in neither the sum nor the divisor, whatever they hold.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
+from funcnet.layers.sequence import mask_of, real
 from funcnet.shapes import shape_of
 from funcnet.spec.base import Spec, declares
 from funcnet.spec.fields import frozen
@@ -29,7 +34,7 @@ class Loss(Spec):
     additive: ClassVar[bool] = True
     """Whether the losses of a batch's parts, with the batch's divisor, add up to the batch's loss."""
     weighted: ClassVar[bool] = True
-    """Whether it takes a weight for each sample"""
+    """Whether it takes weights; if so, training gives it no masks, but weights of 0 for padded steps"""
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
 
@@ -104,19 +109,20 @@ def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
 
 
 def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Array:
-    """A weight per sample or per term, in a shape that broadcasts over terms of the given shape.
+    """A weight per sample, step or term, in a shape that broadcasts over terms of the given shape.
 
     Raises   ShapeError for a weight of another shape
     """
+    steps = 1 < weight.ndim < len(shape) and weight.shape == shape[: weight.ndim]
     if weight.shape == shape:
         return weight.astype(dtype, copy=False)
-    if weight.shape != shape[:1]:
+    if weight.shape != shape[:1] and not steps:
         allowed = " or ".join(map(str, dict.fromkeys((shape[:1], shape))))
         raise ShapeError(
             f"expected a weight of shape {allowed}, got {weight.shape}; give one weight per sample or term",
             layer=type(owner).__name__,
         )
-    return weight.reshape(-1, *(1,) * (len(shape) - 1)).astype(dtype, copy=False)
+    return weight.reshape(*weight.shape, *(1,) * (len(shape) - weight.ndim)).astype(dtype, copy=False)
 
 
 def _negative(weight: Array) -> DataError:
@@ -155,6 +161,60 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     return total * (size / weight.size) if weight.size else 0.0
 
 
+# ----- padded sequences ------------------------------------------------------------------------------
+
+
+class Masks(NamedTuple):
+    """The mask of the terms, and whether the prediction came with one."""
+
+    mask: Any
+    paired: bool
+
+
+def real_terms(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any, Masks]:
+    """Prediction, target and weight without the masks of padded sequences, which become weights; and the masks.
+
+    Padded entries become 0.
+    """
+    mask, other = mask_of(prediction), mask_of(target)
+    paired = mask is not None
+    if mask is None and other is None:
+        return prediction, target, weight, Masks(None, False)
+    prediction, target = prediction[0] if paired else prediction, target if other is None else target[0]
+    mask = other if mask is None else mask if other is None else mask & other
+    given = [value for value in (prediction, target) if value is not None]
+    if all(hasattr(value, "shape") and value.shape[: mask.ndim] == mask.shape for value in given):
+        prediction, target = (value if value is None else real(value, mask) for value in (prediction, target))
+        weight = mask if weight is None else weighted(weight, mask)
+    return prediction, target, weight, Masks(mask, paired)
+
+
+def compared(loss: Loss, prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any, Masks]:
+    """``real_terms`` for a loss that takes weights; any other gets the pairs."""
+    return real_terms(prediction, target, weight) if loss.weighted else (prediction, target, weight, Masks(None, False))
+
+
+def weighted(weight: Array, mask: Array) -> Any:
+    """A weight for each step, or each term, that is 0 where the mask is false."""
+    if weight.shape == mask.shape[:1]:
+        weight = weight[:, None]
+    elif weight.shape[: mask.ndim] != mask.shape:
+        return weight
+    return np.where(mask.reshape(*mask.shape, *(1,) * (weight.ndim - mask.ndim)), weight, np.zeros_like(weight))
+
+
+def cotangent(slope: Array, masks: Masks) -> Any:
+    """The cotangent of a prediction, 0 at padded steps, in a pair if the prediction was one."""
+    slope = real(slope, masks.mask)
+    return (slope, None) if masks.paired else slope
+
+
+def on_values(f: Callable[[Array], Array], prediction: Any) -> Any:
+    """A function of a prediction, or of the values of a padded one, which keeps its mask."""
+    mask = mask_of(prediction)
+    return f(prediction) if mask is None else (real(f(prediction[0]), mask), mask)
+
+
 # ----- one term per element --------------------------------------------------------------------------
 
 
@@ -175,20 +235,22 @@ class ElementwiseLoss(Loss):
         raise NotDefined(f"{type(self).__name__} does not define slope(prediction, target)")
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
+        _, target, weight, _ = real_terms(None, target, weight)
         return total_weight(one_array(target, "target", self).shape, weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
+        prediction, target, weight, masks = real_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
         if weight is not None:
             weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
         terms = self.term(prediction, target)
         terms = terms if weight is None else weight * terms
-        return np.sum(terms) * share(divisor), (prediction, target, weight, divisor)
+        return np.sum(terms) * share(divisor), (prediction, target, weight, divisor, masks)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        prediction, target, weight, divisor = residuals
+        prediction, target, weight, divisor, masks = residuals
         slope = self.slope(prediction, target) * (dy * share(divisor))
-        return slope if weight is None else weight * slope
+        return cotangent(slope if weight is None else weight * slope, masks)

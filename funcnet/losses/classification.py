@@ -10,7 +10,18 @@ from attrs import field
 from funcnet import ops
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Form, Loss, one_array, present, share, total_weight
+from funcnet.losses.base import (
+    ElementwiseLoss,
+    Form,
+    Loss,
+    cotangent,
+    on_values,
+    one_array,
+    present,
+    real_terms,
+    share,
+    total_weight,
+)
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import fraction, frozen
 
@@ -86,10 +97,11 @@ class SigmoidCrossEntropy(ElementwiseLoss):
         return ops.sigmoid(prediction) - target
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        return ops.flush(super().vjp(residuals, dy))
+        slope = super().vjp(residuals, dy)
+        return (ops.flush(slope[0]), None) if isinstance(slope, tuple) else ops.flush(slope)
 
     def link(self, prediction: Any) -> Any:
-        return ops.sigmoid(prediction)
+        return on_values(ops.sigmoid, prediction)
 
 
 @register("softmax_cross_entropy")
@@ -122,11 +134,13 @@ class SoftmaxCrossEntropy(Loss):
         return target.shape[:-1] if target.dtype.kind == "f" else target.shape
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
+        _, target, weight, _ = real_terms(None, target, weight)
         return total_weight(self.rows(one_array(target, "target", self)), weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
+        prediction, target, weight, masks = real_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         self.check_shapes(prediction, target)
         if weight is not None:
@@ -135,13 +149,13 @@ class SoftmaxCrossEntropy(Loss):
         log_p = self.log_probabilities(prediction)
         terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
         terms = terms if weight is None else weight * terms
-        return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor)
+        return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor, masks)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, mass, weight, divisor = residuals
+        log_p, q, mass, weight, divisor, masks = residuals
         slope = self.slope(log_p, q, mass)
         slope = slope * (dy * share(divisor))
-        return ops.flush(slope if weight is None else weight[..., None] * slope)
+        return cotangent(ops.flush(slope if weight is None else weight[..., None] * slope), masks)
 
     def log_probabilities(self, prediction: Array) -> Array:
         """The log-probabilities of a prediction."""
@@ -152,7 +166,7 @@ class SoftmaxCrossEntropy(Loss):
         return np.exp(log_p) * mass - q
 
     def link(self, prediction: Any) -> Any:
-        return ops.softmax(prediction)
+        return on_values(ops.softmax, prediction)
 
     def check_shapes(self, prediction: Array, target: Array) -> None:
         """Raise ShapeError unless the target is labels or probabilities for the prediction's rows."""
@@ -209,4 +223,4 @@ class NegativeLogLikelihood(SoftmaxCrossEntropy):
         return -q
 
     def link(self, prediction: Any) -> Any:
-        return np.exp(prediction)
+        return on_values(np.exp, prediction)

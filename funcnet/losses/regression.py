@@ -8,7 +8,18 @@ import numpy as np
 from attrs import field
 
 from funcnet.key import Array
-from funcnet.losses.base import ElementwiseLoss, Form, Loss, column_of, one_array, present, share, total_weight
+from funcnet.losses.base import (
+    ElementwiseLoss,
+    Form,
+    Loss,
+    column_of,
+    cotangent,
+    one_array,
+    present,
+    real_terms,
+    share,
+    total_weight,
+)
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
 
@@ -79,11 +90,13 @@ class RootMeanSquaredError(Loss):
     additive: ClassVar[bool] = False
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
+        _, target, weight, _ = real_terms(None, target, weight)
         return total_weight(one_array(target, "target", self).shape, weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
+        prediction, target, weight, masks = real_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
         if weight is not None:
@@ -91,14 +104,14 @@ class RootMeanSquaredError(Loss):
         error = prediction - target
         terms = error * error if weight is None else weight * (error * error)
         value = np.sqrt(np.sum(terms) * share(divisor))
-        return value, (error, weight, divisor, value)
+        return value, (error, weight, divisor, value, masks)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        error, weight, divisor, value = residuals
+        error, weight, divisor, value, masks = residuals
         zero = value == 0.0
         inverse = np.where(zero, 0.0, 1.0 / np.where(zero, np.ones_like(value), value))
         slope = error * (inverse * (dy * share(divisor)))
-        return slope if weight is None else weight * slope
+        return cotangent(slope if weight is None else weight * slope, masks)
 
 
 @register("mean_absolute_error")

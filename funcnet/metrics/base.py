@@ -9,7 +9,7 @@ import numpy as np
 
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import column_of, one_array, spread
+from funcnet.losses.base import column_of, one_array, real_terms, spread
 from funcnet.losses.classification import check_labels, check_probabilities
 from funcnet.spec.base import Spec, fields
 from funcnet.spec.fields import frozen
@@ -19,7 +19,10 @@ OTHERWISE = "for other values use RMSE, MAE or R2"
 
 @frozen
 class Metric(Spec):
-    """Base of every metric: ``metric(prediction, target, weight=None) -> float``."""
+    """Base of every metric: ``metric(prediction, target, weight=None) -> float``.
+
+    Prediction and target may be padded sequences ``(values, mask)``, whose masks become weights as in the losses.
+    """
 
     kind: ClassVar[str] = "metric"
 
@@ -47,6 +50,7 @@ class InUnits(Metric):
         return self.metric.name
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         return self.metric(self._restored(prediction), self._restored(target), weight)
 
     def _restored(self, values: Array) -> Array:
@@ -156,6 +160,7 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
 
     Raises   as ``classified`` and ``weights``, and DataError for target rows that do not add up to 1
     """
+    prediction, target, weight, _ = real_terms(prediction, target, weight)
     p, t, is_labels = classified(metric, prediction, target)
     column = is_column(p)
     scores = p.reshape((-1,) if column else (-1, p.shape[-1]))

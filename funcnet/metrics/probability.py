@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from funcnet.key import Array
+from funcnet.losses.base import real_terms
 from funcnet.losses.classification import check_probabilities
 from funcnet.metrics.base import OTHERWISE, Metric, classified, is_column, mean
 from funcnet.spec.base import register
@@ -43,6 +44,7 @@ class LogLoss(Metric):
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         dtype = getattr(prediction, "dtype", np.dtype(np.float64))
         eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
         return mean(self, surprises(self, prediction, target, eps), weight)
@@ -57,6 +59,7 @@ class Perplexity(Metric):
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         loss = mean(self, surprises(self, prediction, target, 0.0), weight)
         with np.errstate(over="ignore"):
             return float(np.exp(loss))
@@ -73,6 +76,7 @@ class Brier(Metric):
     """
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t, is_labels = classified(self, prediction, target)
         check_probabilities(p, "probabilities", self, OTHERWISE)
         if is_labels:

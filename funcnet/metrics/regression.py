@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funcnet.key import Array
+from funcnet.losses.base import real_terms
 from funcnet.metrics.base import Metric, mean, pair, weights
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -16,6 +17,7 @@ class RMSE(Metric):
     """Root of the mean squared error, in the target's units."""
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t = pair(self, prediction, target)
         return mean(self, (p - t) ** 2, weight) ** 0.5
 
@@ -26,12 +28,14 @@ class MAE(Metric):
     """Mean absolute error, in the target's units."""
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t = pair(self, prediction, target)
         return mean(self, np.abs(p - t), weight)
 
 
 def _columns(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     """Prediction, target and weight as columns, without columns of weight 0, which have no score."""
+    prediction, target, weight, _ = real_terms(prediction, target, weight)
     p, t = pair(metric, prediction, target)
     w = weights(metric, weight, t.shape)
     p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))

@@ -50,6 +50,7 @@ from funcnet.layers.base import (
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
+from funcnet.padding import compared_shape
 from funcnet.shapes import ROWS, Shape, Value, batched, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
 from funcnet.vmap import Members
@@ -214,6 +215,7 @@ def target_of(loss: Loss, out_shape: Shape, rows: int, dtype: npt.DTypeLike) -> 
 
     Raises   FuncnetError for outputs that the loss cannot take
     """
+    out_shape = compared_shape(loss, out_shape)
     kinds: list[tuple[Shape, Any]] = [(out_shape, dtype)]
     if is_shape(out_shape) and out_shape and out_shape[-1] > 1:
         kinds.insert(0, (out_shape[:-1], np.int64))

@@ -13,6 +13,7 @@ from funcnet.data.lazy_array import WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
+from funcnet.losses.base import real_terms
 from funcnet.shapes import Value
 from funcnet.training.step import TrainState
 
@@ -66,13 +67,15 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
         raise
 
 
-def class_weights(y: Array, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
     """Weights in the labels' shape from class weights, times the given weights.
 
     ``balanced`` makes the weights of every class add up to the same total, that of all given weights divided by the
-    number of classes, as scikit-learn does. Labels of weight 0 are absent: they count as no class and need no weight.
+    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps, are absent: they count
+    as no class and need no weight.
     Raises   DataError for targets other than labels or unusable class weights, ShapeError for a weight of another shape
     """
+    _, y, weight, _ = real_terms(None, y, weight)
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):

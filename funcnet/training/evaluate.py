@@ -14,20 +14,26 @@ from funcnet.errors import DataError, FuncnetError
 from funcnet.inputs import cast, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, compared, on_values, real_terms
+from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
+from funcnet.padding import output_masks, padded, padded_targets, without_padding
 from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
 
 
-def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None]:
-    """The arrays of a data set, checked: the same number of rows in each, every number finite.
+def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[Value, Value, Array | None]:
+    """The arrays of a data set, checked: the same number of rows in each, every number finite but in padding.
 
+    Lists of sequences of different lengths are padded for a network that takes masks.
     Raises   DataError for no rows, arrays of different lengths, NaN or infinity
     """
     x, y, weight = unpack(data)
+    if net is not None:
+        x = padded(net, x)
+        y = padded_targets(net, x, y)
     x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf), x)
     y = tree.map(numeric, y)
     weight = None if weight is None else numeric(weight)
@@ -35,8 +41,10 @@ def arrays(data: tuple[Any, ...], name: str) -> tuple[Value, Value, Array | None
     if len(set(lengths)) != 1 or lengths[0] == 0:
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
         raise DataError(message, layer=name)
-    for what, part in (("inputs", x), ("targets", y), ("weights", weight)):
-        for leaf in tree.leaves(part):
+    masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
+    targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
+    for what, part in (("inputs", x), ("targets", targets), ("weights", weight)):
+        for leaf in tree.leaves(without_padding(part)):
             if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
     if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
@@ -67,9 +75,19 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
     zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
-    loss.apply(zeros, y, None if weight is None else weight.astype(dtype))
+    masks = output_masks(net, x)
+    if masks and not isinstance(loss, Multi):
+        zeros = zeros[0], masks[0]
+    prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else weight.astype(dtype))
+    loss.apply(prediction, target, weights)
     for metric in metrics:
-        metric(loss.link(zeros), y, weight)
+        score(metric, on_values(loss.link, zeros), y, weight)
+
+
+def score(metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
+    """A metric, whose weights are 0 at the padded steps of the answer or the target."""
+    prediction, target, weights, _ = real_terms(answer, y, weight)
+    return metric(prediction, target, weights)
 
 
 def evaluate(
@@ -82,14 +100,15 @@ def evaluate(
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
-    x, y, weight = arrays(data, "")
+    x, y, weight = arrays(data, "", net)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
-        value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(dtype))
-        answer = loss.link(prediction)
-        return {"loss": float(value)} | {metric.name: metric(answer, y, weight) for metric in metrics}
+        p, target, weights, _ = compared(loss, prediction, y, None if weight is None else weight.astype(dtype))
+        value, _ = loss.apply(p, target, weights)
+        answer = on_values(loss.link, prediction)
+        return {"loss": float(value)} | {metric.name: score(metric, answer, y, weight) for metric in metrics}
 
 
 def scores(

@@ -16,11 +16,12 @@ from funcnet.errors import DataError, FuncnetError, NonFiniteError
 from funcnet.inputs import cast, dtype_of, instance, whole_number
 from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, Params
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, compared
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.optim.hyperparameters import learning_rate
 from funcnet.optim.schedules import bind, too_short
+from funcnet.padding import step_weights
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
@@ -87,6 +88,9 @@ def fit(
 ) -> Fit:
     """Train a network on arrays ``(x, y)`` or ``(x, y, weight)``; the inputs may be a stream of rows in files.
 
+    Lists of sequences of different lengths, and of targets for their steps, are padded for a network that takes masks;
+    padded steps count in no loss, metric or class weight.
+
     Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a Fit, a Run or a TrainState to continue from, whose
     steps count; the Snapshot of a checkpoint, which ends as if training had never stopped; initial
     ``(params, state)``; or the initial params of a network without state. Their dtype is kept; the default draws
@@ -127,12 +131,12 @@ def fit(
     callbacks = [*as_callbacks(callbacks, early_stopping), *([Plain()] if progress else [])]
     check_signatures(net, loss, optimizer)
     _check_sizes(batch_size, log_every, block, remainder)
-    given = arrays((data, *more) if more else data, "")
+    given = arrays((data, *more) if more else data, "", net)
     held_out = None
     if isinstance(validation, float):
         given, held_out = parted(given, validation, key)
     elif validation is not None:
-        held_out = arrays(validation, "validation")
+        held_out = arrays(validation, "validation", net)
     x, y, given_weight = given
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size == "full" else min(int(batch_size), rows)
@@ -140,7 +144,8 @@ def fit(
     total = _total_steps(epochs, steps, per_epoch)
     if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # the user chose it
         log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", batch_size, rows)
-    weight = given_weight if class_weight is None else class_weights(y, given_weight, class_weight)
+    weight = step_weights(net, loss, x, y, given_weight)
+    weight = weight if class_weight is None else class_weights(y, weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
@@ -218,7 +223,8 @@ class _Record:
         earlier = partial(
             self.snapshot, before, time.perf_counter() - self.began, len(self.history), sums, list(self.states)
         )
-        self.recent.add(loss, self.loss.divisor(batch[1], batch[2]))
+        _, target, weight, _ = compared(self.loss, None, batch[1], batch[2])
+        self.recent.add(loss, self.loss.divisor(target, weight))
         ends = ts.step % self.per_epoch == 0 or ts.step == self.total
         logs = self.log_every is not None and ts.step % self.log_every == 0
         if logs:

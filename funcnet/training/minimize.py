@@ -152,10 +152,10 @@ class _Problem:
         options: dict[str, Any],
     ) -> None:
         self.net, self.loss, self.metrics, self.callbacks = net, loss, metrics, callbacks
-        x, y, weight = arrays(data, "")
+        x, y, weight = arrays(data, "", net)
         x = tree.map(lambda leaf: leaf[:] if isinstance(leaf, Stream) else leaf, x)
         self.data = cast(x, np.float64), cast(y, np.float64), weight
-        self.validation = None if validation is None else arrays(validation, "validation")
+        self.validation = None if validation is None else arrays(validation, "validation", net)
         before = state_of(start)
         params, state = values_of(net, shape_of(x), start)
         key = key if before is None else before.key

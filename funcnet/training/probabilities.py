@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from funcnet.errors import ShapeError
 from funcnet.inputs import instance
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, on_values
 from funcnet.shapes import Value
 from funcnet.training.step import predict
 
@@ -20,7 +21,8 @@ def predict_proba(
 ) -> Array:
     """The probability of each class, ``(rows, …, classes)``, from the loss's link.
 
-    One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p.
+    One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p. A network with padded
+    sequences gives the pair of probabilities and mask, and of labels and mask.
     Raises   ShapeError for a loss without probabilities
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
@@ -29,7 +31,7 @@ def predict_proba(
     (1, 3)
     """
     loss, params, state, x = in_order(loss, params, state, x)
-    return proba_of(loss, loss.link(predict(net, params, state, x, batch_size)))
+    return on_values(partial(proba_of, loss), on_values(loss.link, predict(net, params, state, x, batch_size)))
 
 
 def predict_label(
@@ -37,7 +39,7 @@ def predict_label(
 ) -> Array:
     """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up."""
     loss, params, state, x = in_order(loss, params, state, x)
-    return label_of(loss.link(predict(net, params, state, x, batch_size)))
+    return on_values(label_of, on_values(loss.link, predict(net, params, state, x, batch_size)))
 
 
 def in_order(*given: Any) -> tuple[Loss, Params, State, Value]:

@@ -21,8 +21,9 @@ from funcnet.errors import PathError, ShapeError
 from funcnet.inputs import owned
 from funcnet.key import Array, Key
 from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, vjp_child
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, compared, cotangent
 from funcnet.optim.base import Optimizer, OptState, apply_updates
+from funcnet.padding import step_weights
 from funcnet.shapes import Value
 from funcnet.signatures import returned
 
@@ -48,12 +49,14 @@ def gradients(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Param
         outputs, new_state, residuals = apply_child("", net, params, state, x, ctx)
         with section("loss"):
             name = type(loss).__name__
+            *given, masks = compared(loss, outputs, y, weight)
             scalar = Struct((), object), Struct((), object)
-            result = attempt(loss.apply, (outputs, y, weight, divisor), lambda: scalar, f"apply of {name}")
+            result = attempt(loss.apply, (*given, divisor), lambda: scalar, f"apply of {name}")
             value, saved = returned(loss, "apply", result)
             number = ops.number(value)
         with section("backward"):
-            dy = attempt(loss.vjp, (saved,), lambda: structs(outputs), f"vjp of {name}")
+            dy = attempt(loss.vjp, (saved,), lambda: structs(given[0]), f"vjp of {name}")
+            dy = dy if masks.mask is None else cotangent(dy, masks)
         grads, _ = vjp_child("", net, params, residuals, dy)
         grads, new_state = gradients_of(params, grads), tree.ordered(state, new_state)
         return number, owned(new_state, state, x, y), owned(grads, x, y, params, state)
@@ -124,7 +127,9 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         rows = len(tree.leaves(x)[0])
         if shards == 1 or rows == 0:
             return gradient(params, state, x, y, Context(True, key.fold("shard", 0)), weight, divisor)
-        divisor = loss.divisor(y, weight) if divisor is None else divisor
+        weight = step_weights(net, loss, x, y, weight)
+        _, target, weights, _ = compared(loss, None, y, weight)
+        divisor = loss.divisor(target, weights) if divisor is None else divisor
         parts = []
         for shard in range(shards):
             part = slice(shard * rows // shards, (shard + 1) * rows // shards)

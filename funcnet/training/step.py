@@ -37,6 +37,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState, misfits, started_at
+from funcnet.padding import padded, padded_targets, without_padding
 from funcnet.shapes import Output, Shape, Value, numeric
 from funcnet.signatures import check_signatures, kinds
 from funcnet.training.programs import (
@@ -98,7 +99,8 @@ class Made(functools.partial[Any]):
 def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Output:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
-    ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read batch by batch.
+    ``x`` has a batch axis; its floats are cast to the params' dtype. A stream is read batch by batch. A list of
+    sequences of different lengths is padded for a network that takes masks.
     Raises   ShapeError when inputs, params or state do not fit the network
 
     >>> net = fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(3))
@@ -115,7 +117,7 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
         if y is not MISS:
             return y
     dtype = dtype_of(params, state)
-    x = cast(x, dtype)
+    x = cast(padded(net, x), dtype)
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size is None else batch_size
@@ -184,7 +186,8 @@ def fitted(
     """A batch cast to the params' dtype and checked against the network."""
     dtype = dtype_of(params, state)
     wide_enough(dtype)
-    x, y = cast(x, dtype), cast(y, dtype)
+    x = cast(padded(net, x), dtype)
+    y = cast(padded_targets(net, x, y), dtype)
     weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
     form = id(net), signature(x, params, state)
     if form not in _checked or _checked[form] is not net:
@@ -392,13 +395,13 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
             layer = f"{event.path or 'the network'} ({type(event.layer).__name__})"
             if event.method == "vjp" and "vjp" not in passes and not all_finite(event.args[2]):
                 found.append(blame)  # the first cotangent comes from the loss
-            elif not all_finite(event.result[0] if event.method == "apply" else event.result):
+            elif not all_finite(without_padding(event.result[0]) if event.method == "apply" else event.result):
                 found.append(f"the {'forward' if event.method == 'apply' else 'backward'} pass of {layer}")
             passes.append(event.method)
 
         blame = f"the loss itself ({type(loss).__name__})"
         for name, leaf in (("the input batch", x), ("the targets", y), ("the weights", weight)):
-            if leaf is not None and not all_finite(cast(leaf, np.float64)):
+            if leaf is not None and not all_finite(without_padding(cast(leaf, np.float64))):
                 found.append(name)
         found += [f"params {path}" for path, leaf in tree.flatten(ts.params).items() if not finite(leaf)][:1]
         if not found:

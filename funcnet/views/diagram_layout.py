@@ -147,7 +147,12 @@ def entries(net: Layer, in_shape: Shape) -> Entry:
             for child, inner in layer.children.items()
         }
         return Entry(
-            name, path, layer, out, count_parameters(layer.leaves(given)) if given is not None else 0, children
+            name,
+            path,
+            layer,
+            out,
+            count_parameters(reach("", layer, "leaves", given)) if given is not None else 0,
+            children,
         )
 
     return entry("", "", net, 0)

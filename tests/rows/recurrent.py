@@ -16,12 +16,12 @@ DRAWN = {
 
 
 def masked(*shape: int) -> Any:
-    """Sequences with masks of several forms: whole, its end missing, its start and middle missing, nothing real."""
+    """Sequences with masks of several forms: whole, nothing real, its end missing, its start and middle missing."""
 
     def x(key: fn.Key, rows: int) -> Any:
         time = shape[0]
         steps = np.arange(time)
-        masks = [steps >= 0, steps < time - 1, steps % 2 == 1, steps < 0]
+        masks = [steps >= 0, steps < 0, steps < time - 1, steps % 2 == 1]
         return key.normal((rows, *shape)), np.array([masks[i % 4] for i in range(rows)], bool).reshape(rows, time)
 
     return x
@@ -83,6 +83,26 @@ ROWS: dict[str, Row] = {
     "on_sequence_plain": Row(fn.OnSequence(fn.serial(fn.LayerNorm(), fn.Tanh())), (3, 2)),
     "on_sequence_noise": Row(
         fn.OnSequence(fn.serial(fn.Dense(3), fn.BatchNorm(), fn.Dropout(0.5))), PADDED, coupled=True, x=masked(3, 2)
+    ),
+    "batch_norm_masked": Row(fn.BatchNorm(), PADDED, coupled=True, x=masked(3, 2)),
+    "batch_norm_masked_images": Row(
+        fn.BatchNorm(use_scale=False, use_bias=False), ((3, 2, 2), (3,)), coupled=True, x=masked(3, 2, 2)
+    ),
+    "lifted": Row(
+        fn.serial(fn.Dropout(0.5), fn.Dense(3), fn.BatchNorm(), fn.Relu(), fn.LayerNorm(), fn.Gelu(), fn.RMSNorm()),
+        PADDED,
+        coupled=True,
+        x=masked(3, 2),
+    ),
+    "lifted_inside": Row(
+        fn.Residual(fn.serial(fn.WeightNorm(fn.Dense(2)), fn.Frozen(fn.Scale()), fn.Remat(fn.Bias()))),
+        PADDED,
+        x=masked(3, 2),
+    ),
+    "lifted_several": Row(
+        fn.serial(fn.Branch((fn.Dense(2), fn.Identity())), fn.Sum(), fn.Branch((fn.Dense(1), fn.Tanh())), fn.Concat()),
+        PADDED,
+        x=masked(3, 2),
     ),
     "sequence_pool": Row(fn.SequencePool(), (3, 2)),
     "sequence_pool_masked": Row(fn.SequencePool(), PADDED, x=masked(3, 2)),
