@@ -32,6 +32,9 @@ class Loss(Spec):
     """Whether it takes a weight for each sample"""
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
+    independent: ClassVar[bool] = False
+    """Whether each number of ``link`` is a probability by itself, so that several outputs are several labels, each
+    present or absent, rather than classes of which one is right"""
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         """The divisor of the sum over terms."""
@@ -117,13 +120,13 @@ def present(
     Raises   ShapeError for a weight of another shape
     """
     weight = spread(weight, shape, prediction.dtype, owner)
+    return weight, filled(prediction, weight, len(shape), fill), filled(target, weight, len(shape), fill)
+
+
+def filled(array: Array, weight: Array, axes: int, fill: int = 0) -> Array:
+    """An array with ``fill`` where the weight is 0; terms have so many axes, and are numbers or rows of the array."""
     absent = weight == 0.0
-
-    def filled(array: Array) -> Array:
-        mask = absent if array.ndim == len(shape) else absent[..., None]
-        return np.where(mask, fill, array)
-
-    return weight, filled(prediction), filled(target)
+    return np.where(absent if array.ndim == axes else absent[..., None], fill, array)
 
 
 def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:

@@ -65,7 +65,12 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
     loss.apply(zeros, y, None if weight is None else weight.astype(dtype))
     for metric in metrics:
-        metric(loss.link(zeros), y, weight)
+        scored(loss, metric, loss.link(zeros), y, weight)
+
+
+def scored(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
+    """The score of a link's answers: outputs that are independent are labels of their own."""
+    return (metric.multilabel if loss.independent else metric)(answer, y, weight)
 
 
 def evaluate(
@@ -85,7 +90,7 @@ def evaluate(
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
         value, _ = loss.apply(prediction, y, None if weight is None else weight.astype(dtype))
         answer = loss.link(prediction)
-        return {"loss": float(value)} | {metric.name: metric(answer, y, weight) for metric in metrics}
+        return {"loss": float(value)} | {metric.name: scored(loss, metric, answer, y, weight) for metric in metrics}
 
 
 def scores(
