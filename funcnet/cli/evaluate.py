@@ -12,15 +12,16 @@ import numpy as np
 
 from funcnet.cli.arguments import base_of
 from funcnet.cli.console import number, table
+from funcnet.cli.predict import output_names
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, read_object
 from funcnet.experiments.run import in_units
 from funcnet.key import Array, Key
-from funcnet.metrics import confusion_matrix, per_class
+from funcnet.metrics import PerClass, confusion_matrix, per_class, per_label
 from funcnet.training.evaluate import evaluate
-from funcnet.training.probabilities import is_one, label_of
+from funcnet.training.probabilities import is_multilabel, is_one, label_of
 from funcnet.training.step import predict
 
 SHOWN = 20
@@ -52,18 +53,24 @@ def run(options: argparse.Namespace) -> int:
         for name, part in parts.items()
     }
     last, part = list(parts.items())[-1]
-    matrix = _confusion(run, part)
+    matrix, labels = _confusion(run, part), _labels(run, part)
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
         if matrix is not None:
             facts |= {"part": last, "classes": _names(run, matrix), "confusion": matrix.tolist()}
             facts["per_class"] = {name: values.tolist() for name, values in per_class(matrix)._asdict().items()}
+        if labels is not None:
+            facts |= {"part": last, "labels": _label_names(run, labels)}
+            facts["per_label"] = {name: values.tolist() for name, values in labels._asdict().items()}
         print(json.dumps(finite_json(facts)))
         return 0
     names = list(next(iter(scores.values())))
     table(["part", *names], [[name, *(number(of[one]) for one in names)] for name, of in scores.items()])
     if matrix is not None:
         _print_classes(_names(run, matrix), matrix, last)
+    if labels is not None:
+        print()
+        _print_each("label", _label_names(run, labels), labels, last)
     return 0
 
 
@@ -92,21 +99,34 @@ def _confusion(run: Run, part: Dataset) -> Array | None:
         return None
     answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
     count = 2 if is_one(answer) else answer.shape[-1]
-    return confusion_matrix(label_of(answer), y, count, part.weight)
+    return confusion_matrix(label_of(experiment.loss, answer), y, count, part.weight)
+
+
+def _labels(run: Run, part: Dataset) -> PerClass | None:
+    """The scores of each label of a network of several labels; None for any other network."""
+    experiment = run.experiment
+    if not experiment.loss.independent:
+        return None
+    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
+    return per_label(answer, part.y, part.weight) if is_multilabel(experiment.loss, answer) else None
+
+
+def _label_names(run: Run, labels: PerClass) -> list[str]:
+    return output_names(run.preprocess, len(labels.support))
 
 
 def _names(run: Run, matrix: Array) -> list[str]:
     return (run.classes or [str(i) for i in range(len(matrix))])[: len(matrix)]
 
 
+def _print_each(what: str, names: list[str], scores: PerClass, part: str) -> None:
+    rows = [[name, *(number(float(values[i])) for values in scores)] for i, name in enumerate(names)]
+    table([what, *scores._fields], rows, f"{'labels' if what == 'label' else 'classes'} of {part}")
+
+
 def _print_classes(names: list[str], matrix: Array, part: str) -> None:
-    precision, recall, f1, support = per_class(matrix)
     print()
-    rows = [
-        [name, *(number(float(values[i])) for values in (precision, recall, f1, support))]
-        for i, name in enumerate(names)
-    ]
-    table(["class", "precision", "recall", "f1", "support"], rows, f"classes of {part}")
+    _print_each("class", names, per_class(matrix), part)
     if len(names) <= SHOWN:
         print()
         cells = [[name, *(number(float(value)) for value in row)] for name, row in zip(names, matrix, strict=True)]

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, load_run
 from funcnet.files import write_bytes
-from funcnet.key import Array
-from funcnet.training.probabilities import column, is_one, label_of, proba_of
+from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,27 +59,37 @@ def run(options: argparse.Namespace) -> int:
 
 
 def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows of the predictions: the label and the class probabilities, or values in their units."""
+    """The columns and rows of the predictions: the label and the class probabilities, or values in their units.
+
+    Several labels come first, ``label_<name>`` each, and then their probabilities, ``<name>``.
+    """
     if not isinstance(answer, np.ndarray):
         raise DataError("expected a network of one output, got several; use Run.predict in Python")
     loss, classes = run.experiment.loss, run.classes
-    if loss.probabilities and (is_one(answer) or answer.ndim == 2) and _exclusive(run, answer):
+    if is_multilabel(loss, answer):
+        values = answer.reshape(len(answer), -1)
+        names = output_names(run.preprocess, values.shape[1])
+        labels = label_of(loss, values).astype(int).tolist()
+        known = [[classes[i] for i in row] for row in labels] if classes else [[str(i) for i in row] for row in labels]
+        head = [f"label_{name}" for name in names]
+        return [*head, *names], [[*row, *p] for row, p in zip(known, values, strict=True)]
+    if loss.probabilities and (is_one(answer) or answer.ndim == 2):
         probabilities = proba_of(loss, answer)
         names = classes or [str(i) for i in range(probabilities.shape[-1])]
-        labels = [names[i] for i in label_of(answer).tolist()]
+        labels = [names[i] for i in label_of(loss, answer).tolist()]
         return ["label", *names], [[label, *row] for label, row in zip(labels, probabilities, strict=True)]
     values = column(answer).reshape(len(answer), -1)
-    named = run.preprocess.get("outputs") or ["prediction"]
-    names = named if len(named) == values.shape[1] else [f"prediction_{i}" for i in range(values.shape[1])]
+    names = output_names(run.preprocess, values.shape[1])
     if classes is not None and is_one(answer):  # a score of the second class, as squared errors train it
-        labels = [classes[i] for i in label_of(answer).tolist()]
+        labels = [classes[i] for i in label_of(loss, answer).tolist()]
         return ["label", *names], [[label, *row] for label, row in zip(labels, values, strict=True)]
     return list(names), [list(row) for row in values]
 
 
-def _exclusive(run: Run, answer: Array) -> bool:
-    """Whether each row belongs to exactly one class."""
-    return is_one(answer) or run.experiment.loss.tag != "sigmoid_cross_entropy"
+def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
+    """The names of so many outputs: those of the target columns, or numbers."""
+    named = preprocess.get("outputs") or ["prediction"]
+    return list(named) if len(named) == count else [f"prediction_{i}" for i in range(count)]
 
 
 def _csv(head: list[str], rows: list[list[Any]]) -> str:
@@ -94,8 +104,15 @@ def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
     lines = []
     for row in rows:
         cells = [cell if isinstance(cell, str) else float(str(cell)) for cell in row]
-        if head[0] == "label" and run.experiment.loss.probabilities:
-            node: dict[str, Any] = {"label": cells[0], "probabilities": dict(zip(head[1:], cells[1:], strict=True))}
+        several = sum(isinstance(cell, str) for cell in row)
+        if head[0].startswith("label_") and several:
+            labels = [label if run.classes else int(label) for label in cells[:several]]
+            node: dict[str, Any] = {
+                "labels": dict(zip(head[several:], labels, strict=True)),
+                "probabilities": dict(zip(head[several:], cells[several:], strict=True)),
+            }
+        elif head[0] == "label" and run.experiment.loss.probabilities:
+            node = {"label": cells[0], "probabilities": dict(zip(head[1:], cells[1:], strict=True))}
         else:
             node = dict(zip(head, cells, strict=True))
         lines.append(json.dumps(node, ensure_ascii=False) + "\n")

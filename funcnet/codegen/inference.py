@@ -31,7 +31,6 @@ from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
 from funcnet.losses.base import Loss
-from funcnet.losses.classification import SigmoidCrossEntropy
 from funcnet.shapes import Shape, batched, is_shape, zeros_of
 from funcnet.spec.codec import spec_hash
 
@@ -128,12 +127,17 @@ class _Writer:
     @property
     def exclusive(self) -> bool:
         """Whether each row belongs to exactly one class."""
-        return self.loss.probabilities and (self.one or not isinstance(self.loss, SigmoidCrossEntropy))
+        return self.loss.probabilities and (self.one or not self.loss.independent)
 
     @property
     def labelled(self) -> bool:
         """Whether predictions have labels."""
-        return self.exclusive or (self.classes is not None and self.one)
+        return self.exclusive or self.multilabel or (self.classes is not None and self.one)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether the outputs are several labels, each present or absent."""
+        return self.loss.independent and not self.one
 
     # ----- the file ----------------------------------------------------------------------------------------------
 
@@ -191,7 +195,8 @@ class _Writer:
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
         uses = [(f"predict({self.argument})", self.answer_text())]
         if self.labelled:
-            uses.append((f"labels({self.argument})", "the likeliest class of each row"))
+            what_labels = "each label of each row" if self.multilabel else "the likeliest class of each row"
+            uses.append((f"labels({self.argument})", what_labels))
         if not self.integers:
             file = "rows.csv" if self.columns else "rows.csv or rows.npy"
             uses.append((f"python {self.name}.py {file.split()[0]}", f"predicts for a file of rows{self.file_text()}"))
@@ -235,8 +240,9 @@ class _Writer:
         if self.one:
             known = f" {self.classes[1]!r}" if self.classes and len(self.classes) == 2 else " 1"
             return f"{shape}: the probability of class{ascii_text(known)}"
-        each = "each class" if self.exclusive else "each output"
-        return f"{shape}: the probability of {each}{', in the order of CLASSES' if self.classes else ''}"
+        if self.multilabel:
+            return f"{shape}: the probability of each label"
+        return f"{shape}: the probability of each class{', in the order of CLASSES' if self.classes else ''}"
 
     # ----- raw rows ----------------------------------------------------------------------------------------------
 
@@ -425,10 +431,15 @@ class _Writer:
         if self.one:
             column = "p" if self.out_shape == () else "p[..., 0]"
             chosen, rule_ = f"({column} >= 0.5).astype(np.int64)", "the second from 0.5 up"
+        if self.multilabel:
+            chosen, rule_ = "(p >= 0.5).astype(np.int64)", "1 from 0.5 up"
         if self.classes is not None:
             chosen = f"np.array(CLASSES)[{chosen}]"
-        shape = rows_text(self.out_shape[:-1])
-        return deployed.LABELS.substitute(shape=shape, rule=rule_, chosen=chosen)
+        shape = rows_text(self.out_shape if self.multilabel else self.out_shape[:-1])
+        what, of_result = "The likeliest class", "The class of each row"
+        if self.multilabel:
+            what, of_result = "Each label", "Each label of each row"
+        return deployed.LABELS.substitute(what=what, shape=shape, of_result=of_result, rule=rule_, chosen=chosen)
 
     # ----- the command -------------------------------------------------------------------------------------------
 
@@ -474,6 +485,12 @@ class _Writer:
         else:
             given = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
             names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
+            if self.multilabel:
+                flat = "" if len(self.out_shape) == 1 else f".reshape(len(p), {outputs})"
+                lines.append(f"    rows = zip(classes_of(p){flat}.astype(str), p{flat}.astype(str))")
+                both = [*(f"label_{name}" for name in names), *names]
+                lines.append(f"    return [{code(both)}, *([*labels, *cells] for labels, cells in rows)]")
+                return "\n".join(lines)
             labelled = self.labelled and len(self.out_shape) <= 1
             columns = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
         if labelled:

@@ -105,12 +105,12 @@ def predict(raw):
 ''')
 LABELS = Template('''
 def labels(raw):
-    """The likeliest class of each raw row, $shape."""
+    """$what of each raw row, $shape."""
     return classes_of(predict(raw))
 
 
 def classes_of(p):
-    """The class of each row of predict's result: $rule."""
+    """$of_result of predict's result: $rule."""
     return $chosen
 ''')
 

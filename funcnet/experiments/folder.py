@@ -117,8 +117,8 @@ class Run:
         return proba_of(self.experiment.loss, self.predict(x, batch_size))
 
     def predict_label(self, x: Any, batch_size: int | None = 1024) -> Array:
-        """The likeliest class of each raw input, by name if the data has names."""
-        labels = label_of(self.predict(x, batch_size))
+        """The likeliest class of each raw input, by name if the data has names; of several labels each, 0 or 1."""
+        labels = label_of(self.experiment.loss, self.predict(x, batch_size))
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 
@@ -219,7 +219,7 @@ def boundary(finished: Run, data: Prepared) -> str | None:
         raw = Frame({one["name"]: raw[:, i] for i, one in enumerate(columns)}, np.arange(len(raw)))
     names = ("x1", "x2") if columns is None else (columns[0]["name"], columns[1]["name"])
     with np.errstate(over="ignore"):
-        answers = label_of(finished.predict(raw))
+        answers = label_of(finished.experiment.loss, finished.predict(raw))
     return boundary_svg(where, answers, points, data.train.y, finished.classes, names=names)
 
 

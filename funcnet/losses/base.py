@@ -37,6 +37,9 @@ class Loss(Spec):
     """Whether it takes weights; if so, training gives it no masks, but weights of 0 for padded steps"""
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
+    independent: ClassVar[bool] = False
+    """Whether each number of ``link`` is a probability by itself, so that several outputs are several labels, each
+    present or absent, rather than classes of which one is right"""
 
     expects: ClassVar[Any] = None
     """The ``Form`` of the predictions; a tuple for several outputs; None: not said"""
@@ -142,13 +145,13 @@ def present(
     Raises   ShapeError for a weight of another shape
     """
     weight = spread(weight, shape, prediction.dtype, owner)
+    return weight, filled(prediction, weight, len(shape), fill), filled(target, weight, len(shape), fill)
+
+
+def filled(array: Array, weight: Array, axes: int, fill: int = 0) -> Array:
+    """An array with ``fill`` where the weight is 0; terms have so many axes, and are numbers or rows of the array."""
     absent = weight == 0.0
-
-    def filled(array: Array) -> Array:
-        mask = absent if array.ndim == len(shape) else absent[..., None]
-        return np.where(mask, fill, array)
-
-    return weight, filled(prediction), filled(target)
+    return np.where(absent if array.ndim == axes else absent[..., None], fill, array)
 
 
 def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:

@@ -57,12 +57,14 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
     At p = 0 and 1 it stays finite as PyTorch's does: the logarithms are clipped below at -100, and the
     derivative ``(p - t) / (p (1 - p))`` has its denominator clipped below at 1e-12.
+    Several outputs are several labels, each 0 or 1.
     Raises   DataError for predictions or targets outside [0, 1]
     """
 
     expects: ClassVar[Form | None] = "probability"
 
     probabilities: ClassVar[bool] = True
+    independent: ClassVar[bool] = True
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
@@ -82,12 +84,14 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     """On logits z: the mean of ``-(t log σ(z) + (1 - t) log(1 - σ(z))) = max(z, 0) - z t + log(1 + exp(-|z|))``.
 
     The derivative is ``σ(z) - t``; negligible values, of confident predictions, are rounded to 0.
+    Several outputs are several labels, each 0 or 1.
     Raises   DataError for targets outside [0, 1]
     """
 
     expects: ClassVar[Form | None] = "logit"
 
     probabilities: ClassVar[bool] = True
+    independent: ClassVar[bool] = True
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")

@@ -6,6 +6,7 @@ from funcnet.metrics.confusion import (
     PerClass as PerClass,
     confusion_matrix as confusion_matrix,
     per_class as per_class,
+    per_label as per_label,
 )
 from funcnet.metrics.decisions import (
     F1 as F1,

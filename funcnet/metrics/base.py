@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import column_of, one_array, real_terms, spread
+from funcnet.losses.base import column_of, filled, one_array, real_terms, spread
 from funcnet.losses.classification import check_labels, check_probabilities
 from funcnet.spec.base import Spec, fields
 from funcnet.spec.fields import frozen
@@ -35,6 +36,15 @@ class Metric(Spec):
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         """The score of a whole split."""
         raise NotDefined(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
+
+    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        """The score where each output is a label of its own (``loss.independent``); by default the same score.
+
+        prediction   probabilities (…, labels)
+        target       0 and 1, in the same shape
+        weight       one for each row or sample, or for each label of each row
+        """
+        return self(prediction, target, weight)
 
 
 @frozen
@@ -63,19 +73,33 @@ class InUnits(Metric):
 # ----- shapes and weights ------------------------------------------------------------------------------
 
 
-def pair(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array]:
-    """Both in float64 and one shape; ``(n,)`` and ``(n, 1)`` count as equal.
+def pair(
+    metric: Metric, prediction: Array, target: Array, weight: Array | None, terms: tuple[int, ...] | None = None
+) -> tuple[Array, Array]:
+    """Both in float64 and one shape, with 0 in terms of weight 0; ``(n,)`` and ``(n, 1)`` count as equal.
 
+    ``terms`` is the shape of the terms, by default the prediction's.
     Raises   ShapeError for any other difference, DataError for no rows
     """
     prediction = one_array(prediction, "output", metric).astype(np.float64)
     if not prediction.size:
         raise DataError(f"expected at least one row, got shape {prediction.shape}", layer=type(metric).__name__)
-    return prediction, column_of(prediction, target, metric)
+    target = column_of(prediction, target, metric)
+    return present(metric, prediction, target, weight, prediction.shape if terms is None else terms)
 
 
-def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array, Array, bool]:
-    """The prediction, its target, and whether the target is labels.
+def present(
+    metric: Metric, prediction: Array, target: Array, weight: Array | None, terms: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """The prediction and target with 0 in terms of weight 0, whose values count for nothing."""
+    if weight is None:
+        return prediction, target
+    whole = spread(np.asarray(weight), terms, np.float64, metric)
+    return filled(prediction, whole, len(terms)), filled(target, whole, len(terms))
+
+
+def classified(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, bool]:
+    """The prediction, its target, and whether the target is labels; both are 0 in rows of weight 0.
 
     For rows of classes, which keep their dtype, targets are labels ``(…)`` or one-hot rows ``(…, classes)``;
     for one probability per row, ``(n,)`` or ``(…, 1)``, they are 0 and 1.
@@ -84,7 +108,7 @@ def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array,
     """
     name, shape = type(metric).__name__, one_array(prediction, "output", metric).shape
     if len(shape) < 2 or shape[-1] == 1 or one_array(target, "target", metric).shape == shape:
-        p, t = pair(metric, prediction, target)
+        p, t = pair(metric, prediction, target, weight, shape if is_column(prediction) else shape[:-1])
         check_probabilities(t, "targets", metric, OTHERWISE)
         return p, t, False
     if target.shape != shape[:-1]:
@@ -97,6 +121,7 @@ def classified(metric: Metric, prediction: Array, target: Array) -> tuple[Array,
         raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
     if not target.size:
         raise DataError(f"expected at least one row, got shape {shape}", layer=name)
+    prediction, target = present(metric, prediction, target, weight, target.shape)
     check_labels(target, shape[-1], metric)
     return prediction, target.astype(np.int64), True
 
@@ -161,7 +186,7 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
     Raises   as ``classified`` and ``weights``, and DataError for target rows that do not add up to 1
     """
     prediction, target, weight, _ = real_terms(prediction, target, weight)
-    p, t, is_labels = classified(metric, prediction, target)
+    p, t, is_labels = classified(metric, prediction, target, weight)
     column = is_column(p)
     scores = p.reshape((-1,) if column else (-1, p.shape[-1]))
     labels = t if is_labels else (t >= 0.5).astype(np.int64) if column else np.argmax(t, axis=-1)
@@ -173,7 +198,8 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
         if wrong.size:
             raise DataError(
                 f"expected target rows that add up to 1, got {sums[wrong[0]]:.6g} in row {wrong[0]}; "
-                "give integer labels or one-hot rows, one class per row",
+                "give integer labels or one-hot rows, one class per row; for several labels per row use "
+                "multilabel(prediction, target), as training with SigmoidCrossEntropy() does",
                 layer=type(metric).__name__,
             )
     labels = labels.reshape(-1)
@@ -191,3 +217,57 @@ class ClassMetric(Metric):
     def score(self, split: Rows) -> float:
         """The score of rows without NaN."""
         raise NotDefined(f"{type(self).__name__} does not define score(split)")
+
+
+# ----- several labels per row ------------------------------------------------------------------------------
+
+
+class Labels(NamedTuple):
+    """A split as rows that each have several labels; all arrays are (rows, labels), and 0 where the weight is 0."""
+
+    scores: Array
+    held: Array
+    """Booleans: whether a row has a label; a target from 0.5 up counts as 1"""
+    weight: Array
+
+    @property
+    def decisions(self) -> Array:
+        """Booleans: a label is predicted from 0.5 up."""
+        decided: Array = self.scores >= 0.5
+        return decided
+
+    def columns(self) -> Iterator[tuple[Array, Array, Array]]:
+        """Scores, presence and weight of each label, without rows of weight 0, and labels without rows."""
+        for scores, there, weight in zip(self.scores.T, self.held.T, self.weight.T, strict=True):
+            counts = weight > 0.0
+            if counts.any():
+                yield scores[counts], there[counts], weight[counts]
+
+
+def cells(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
+    """Prediction, target and weight as (rows, labels).
+
+    Raises   ShapeError for shapes that differ, DataError for targets outside [0, 1], no rows, and as ``weights``
+    """
+    shape = one_array(prediction, "output", metric).shape
+    rows = weight is not None and weight.shape in (shape[:1], shape[:-1])
+    p, t = pair(metric, prediction, target, weight, shape[:-1] if rows else shape)
+    check_probabilities(t, "targets", metric, OTHERWISE)
+    whole = weights(metric, weight, shape[:-1])[..., None] if rows else weights(metric, weight, shape)
+    p, t, w = (array.reshape(-1, shape[-1]) for array in (p, t, np.broadcast_to(whole, shape)))
+    return p, t, w
+
+
+@frozen
+class LabelMetric(ClassMetric):
+    """Base of metrics of rows that each belong to one class, or have several labels."""
+
+    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        if is_column(one_array(prediction, "output", self)):
+            return self(prediction, target, weight)
+        p, t, w = cells(self, prediction, target, weight)
+        return math.nan if np.isnan(p).any() else float(self.score_labels(Labels(p, t >= 0.5, w)))
+
+    def score_labels(self, split: Labels) -> float:
+        """The score of rows with several labels, without NaN."""
+        raise NotDefined(f"{type(self).__name__} does not define score_labels(split)")

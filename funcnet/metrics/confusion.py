@@ -9,7 +9,7 @@ import numpy as np
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
 from funcnet.losses.classification import check_labels
-from funcnet.metrics.base import Metric, Rows, rows
+from funcnet.metrics.base import Labels, Metric, Rows, cells, present, rows
 
 
 class PerClass(NamedTuple):
@@ -38,6 +38,25 @@ def count(split: Rows) -> Counts:
         np.bincount(decisions, weight, split.classes),
         np.bincount(labels, weight, split.classes),
     )
+
+
+def count_labels(split: Labels) -> Counts:
+    """The counts of each label, where rows have several."""
+    decided, there, weight = split.decisions, split.held, split.weight
+    return Counts(*(np.sum(weight * chosen, axis=0) for chosen in (decided & there, decided, there)))
+
+
+def per_label(prediction: Array, target: Array, weight: Array | None = None) -> PerClass:
+    """Precision, recall, F1 and support of each label, where rows have several; a label is predicted from 0.5 up.
+
+    prediction   probabilities (…, labels)
+    target       0 and 1, in the same shape
+    weight       one for each row or sample, or for each label of each row
+    Returns      four arrays (labels,); 0 / 0 is 0
+    Raises       ShapeError, DataError as metrics do
+    """
+    p, t, w = cells(Metric(), prediction, target, weight)
+    return scores(count_labels(Labels(p, t >= 0.5, w)))
 
 
 def scores(counts: Counts) -> PerClass:
@@ -71,6 +90,8 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Arr
 def _rows(prediction: Array, target: Array, classes: int, weight: Array | None) -> Rows:
     owner = Metric()
     if isinstance(prediction, np.ndarray) and prediction.dtype.kind in "iub":
+        if weight is not None:
+            prediction, _ = present(owner, prediction, prediction, weight, prediction.shape)
         check_labels(prediction, classes, owner)
         prediction = (prediction[..., None] == np.arange(classes)).astype(np.float64)
     split = rows(owner, prediction, target, weight)

@@ -13,19 +13,21 @@ import numpy as np
 from attrs import field
 
 from funcnet.errors import ShapeError
-from funcnet.metrics.base import ClassMetric, Rows
-from funcnet.metrics.confusion import Counts, count, scores
+from funcnet.metrics.base import ClassMetric, LabelMetric, Labels, Rows
+from funcnet.metrics.confusion import Counts, count, count_labels, scores
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
 
 
 @register("accuracy")
 @frozen
-class Accuracy(ClassMetric):
+class Accuracy(LabelMetric):
     """The fraction of rows whose predicted class is right.
 
     For probabilities ``(…, classes)`` the prediction is the likeliest class, ties to the first, and targets
     are labels or one-hot rows; for one probability per row it is 1 from 0.5 up, and targets are 0 and 1.
+    With several labels per row a row is right if all of its labels are, as in scikit-learn; labels of weight 0 are not
+    asked for, and a row weighs as much as the heaviest of its labels.
 
     >>> fn.metrics.Accuracy()(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0, 0]))
     0.5
@@ -33,6 +35,10 @@ class Accuracy(ClassMetric):
 
     def score(self, split: Rows) -> float:
         return float(np.average(split.decisions == split.labels, weights=split.weight))
+
+    def score_labels(self, split: Labels) -> float:
+        right = np.all(split.decisions == split.held, axis=1, where=split.weight > 0.0)
+        return float(np.average(right, weights=split.weight.max(axis=1)))
 
 
 @register("balanced_accuracy")
@@ -53,8 +59,8 @@ class BalancedAccuracy(ClassMetric):
 class TopKAccuracy(ClassMetric):
     """The fraction of rows whose class is among the k likeliest.
 
-    Ties go to the later class, as in scikit-learn, so with k=1 ties are decided differently from
-    ``Accuracy``. One probability per row means two classes.
+    Ties go to the later class, so with k=1 they are decided differently from ``Accuracy``. One probability per row
+    means two classes, where a tie, at 0.5, goes to the first. Both are as in scikit-learn.
     Raises   ShapeError for k above the number of classes
     """
 
@@ -70,18 +76,23 @@ class TopKAccuracy(ClassMetric):
         p = np.stack([1.0 - split.scores, split.scores], axis=1) if one else split.scores
         labels = split.labels[:, None]
         own = np.take_along_axis(p, labels, axis=1)
-        before = (p > own) | ((p == own) & (np.arange(p.shape[1]) > labels))
+        wins_ties = np.arange(p.shape[1]) < labels if one else np.arange(p.shape[1]) > labels
+        before = (p > own) | ((p == own) & wins_ties)
         return float(np.average(np.sum(before, axis=1) < self.k, weights=split.weight))
 
 
 @frozen
-class Averaged(ClassMetric):
+class Averaged(LabelMetric):
     """Base of metrics with a score for each class.
 
     ``macro`` is their mean, ``weighted`` weighs each class by its rows, ``micro`` counts the rows of all
     classes together. Classes that are neither the true nor the predicted class of any row are left out of
     the mean; 0 / 0 counts as 0, both as in scikit-learn. For one probability per row the score is the
-    positive class's, for every average.
+    positive class's, for every average. With several labels per row there is a score for each label, and ``macro``
+    is the mean over all of them.
+
+    A row of weight 0 is absent, and its class with it if no other row has it; scikit-learn counts such a class in
+    the mean, as 0. The scores are scikit-learn's for the other rows.
     """
 
     which: ClassVar[int]
@@ -97,6 +108,15 @@ class Averaged(ClassMetric):
             return float(scores(Counts(*(part.sum(keepdims=True) for part in counts)))[self.which][0])
         weight = counts.true if self.average == "weighted" else counts.true + counts.decided > 0.0
         return float(np.average(scores(counts)[self.which], weights=weight))
+
+    def score_labels(self, split: Labels) -> float:
+        counts = count_labels(split)
+        if self.average == "micro":
+            return float(scores(Counts(*(part.sum(keepdims=True) for part in counts)))[self.which][0])
+        each = scores(counts)[self.which]
+        if self.average == "macro":
+            return float(np.mean(each))
+        return float(np.average(each, weights=counts.true)) if counts.true.any() else 0.0
 
 
 @register("precision")

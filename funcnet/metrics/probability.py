@@ -9,19 +9,30 @@ from __future__ import annotations
 import numpy as np
 
 from funcnet.key import Array
-from funcnet.losses.base import real_terms
+from funcnet.losses.base import one_array, real_terms
 from funcnet.losses.classification import check_probabilities
-from funcnet.metrics.base import OTHERWISE, Metric, classified, is_column, mean
+from funcnet.metrics.base import OTHERWISE, Metric, cells, classified, is_column, mean
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
 
-def surprises(metric: Metric, prediction: Array, target: Array, eps: float) -> Array:
+@frozen
+class OfProbabilities(Metric):
+    """Base of metrics of probabilities; several labels per row are scored as so many rows of one probability."""
+
+    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        if is_column(one_array(prediction, "output", self)):
+            return self(prediction, target, weight)
+        p, t, w = (array.reshape(-1) for array in cells(self, prediction, target, weight))
+        return self(p.astype(prediction.dtype, copy=False), t, w)
+
+
+def surprises(metric: Metric, prediction: Array, target: Array, weight: Array | None, eps: float) -> Array:
     """``-Σ_k t_k log p_k`` of each row, with probabilities clipped to [eps, 1 - eps].
 
     Raises   DataError for probabilities or targets outside [0, 1]
     """
-    p, t, is_labels = classified(metric, prediction, target)
+    p, t, is_labels = classified(metric, prediction, target, weight)
     check_probabilities(p, "probabilities", metric, OTHERWISE)
     if is_labels:
         p, t = np.take_along_axis(p, t[..., None], -1)[..., 0].astype(np.float64), np.ones(t.shape)
@@ -37,7 +48,7 @@ def surprises(metric: Metric, prediction: Array, target: Array, eps: float) -> A
 
 @register("log_loss")
 @frozen
-class LogLoss(Metric):
+class LogLoss(OfProbabilities):
     """Mean negative log-probability of the right class.
 
     Probabilities are clipped to [ε, 1 - ε], where ε is the machine epsilon of their dtype, as in scikit-learn.
@@ -47,12 +58,12 @@ class LogLoss(Metric):
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         dtype = getattr(prediction, "dtype", np.dtype(np.float64))
         eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
-        return mean(self, surprises(self, prediction, target, eps), weight)
+        return mean(self, surprises(self, prediction, target, weight, eps), weight)
 
 
 @register("perplexity")
 @frozen
-class Perplexity(Metric):
+class Perplexity(OfProbabilities):
     """``exp`` of the mean negative log-probability of the right class: the equivalent number of equal choices.
 
     It is the exponential of ``LogLoss`` without the clipping, so a right class of probability 0 makes it infinite.
@@ -60,14 +71,14 @@ class Perplexity(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
-        loss = mean(self, surprises(self, prediction, target, 0.0), weight)
+        loss = mean(self, surprises(self, prediction, target, weight, 0.0), weight)
         with np.errstate(over="ignore"):
             return float(np.exp(loss))
 
 
 @register("brier")
 @frozen
-class Brier(Metric):
+class Brier(OfProbabilities):
     """Mean squared error of the probabilities, ``(p - t)²`` for one per row and ``Σ_k (p_k - t_k)²`` for classes.
 
     Two columns count half, so that they score like one probability. The score is between 0, the best, and 1, or 2
@@ -77,7 +88,7 @@ class Brier(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
-        p, t, is_labels = classified(self, prediction, target)
+        p, t, is_labels = classified(self, prediction, target, weight)
         check_probabilities(p, "probabilities", self, OTHERWISE)
         if is_labels:
             t = (t[..., None] == np.arange(p.shape[-1])).astype(np.float64)

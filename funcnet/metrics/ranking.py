@@ -12,14 +12,14 @@ import numpy as np
 
 from funcnet.errors import NotDefined
 from funcnet.key import Array
-from funcnet.metrics.base import ClassMetric, Rows
+from funcnet.metrics.base import LabelMetric, Labels, Rows
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
 
 @frozen
-class Ranking(ClassMetric):
-    """Base of metrics of one class against the rest."""
+class Ranking(LabelMetric):
+    """Base of metrics of one class against the rest; of several labels per row it is the mean over labels."""
 
     def score(self, split: Rows) -> float:
         if split.classes == 2:
@@ -27,6 +27,9 @@ class Ranking(ClassMetric):
             return self.of(*_by_score(column, split.labels == 1, split.weight))
         each = (_by_score(split.scores[:, k], split.labels == k, split.weight) for k in range(split.classes))
         return float(np.mean([self.of(*parts) for parts in each]))
+
+    def score_labels(self, split: Labels) -> float:
+        return float(np.mean([self.of(*_by_score(*column)) for column in split.columns()]))
 
     def of(self, positives: Array, negatives: Array) -> float:
         """The metric, given the weights of a class and of the rest at each distinct score, lowest first."""

@@ -18,7 +18,7 @@ class RMSE(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
-        p, t = pair(self, prediction, target)
+        p, t = pair(self, prediction, target, weight)
         return mean(self, (p - t) ** 2, weight) ** 0.5
 
 
@@ -29,14 +29,14 @@ class MAE(Metric):
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
-        p, t = pair(self, prediction, target)
+        p, t = pair(self, prediction, target, weight)
         return mean(self, np.abs(p - t), weight)
 
 
 def _columns(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     """Prediction, target and weight as columns, without columns of weight 0, which have no score."""
     prediction, target, weight, _ = real_terms(prediction, target, weight)
-    p, t = pair(metric, prediction, target)
+    p, t = pair(metric, prediction, target, weight)
     w = weights(metric, weight, t.shape)
     p, t, w = (value.reshape(len(value), -1) for value in (p, t, w))
     weighed = np.sum(w, axis=0) > 0.0

@@ -81,13 +81,13 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else weight.astype(dtype))
     loss.apply(prediction, target, weights)
     for metric in metrics:
-        score(metric, on_values(loss.link, zeros), y, weight)
+        score(loss, metric, on_values(loss.link, zeros), y, weight)
 
 
-def score(metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
-    """A metric, whose weights are 0 at the padded steps of the answer or the target."""
+def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
+    """The score of answers; weights are 0 at padded steps, and independent outputs are labels of their own."""
     prediction, target, weights, _ = real_terms(answer, y, weight)
-    return metric(prediction, target, weights)
+    return (metric.multilabel if loss.independent else metric)(prediction, target, weights)
 
 
 def evaluate(
@@ -108,7 +108,7 @@ def evaluate(
         p, target, weights, _ = compared(loss, prediction, y, None if weight is None else weight.astype(dtype))
         value, _ = loss.apply(p, target, weights)
         answer = on_values(loss.link, prediction)
-        return {"loss": float(value)} | {metric.name: score(metric, answer, y, weight) for metric in metrics}
+        return {"loss": float(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
 
 
 def scores(

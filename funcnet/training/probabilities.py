@@ -21,8 +21,9 @@ def predict_proba(
 ) -> Array:
     """The probability of each class, ``(rows, …, classes)``, from the loss's link.
 
-    One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p. A network with padded
-    sequences gives the pair of probabilities and mask, and of labels and mask.
+    One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p. Several of them are the
+    probabilities of several labels, which do not exclude each other. A network with padded sequences gives the pair of
+    probabilities and mask, and of labels and mask.
     Raises   ShapeError for a loss without probabilities
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
@@ -37,9 +38,13 @@ def predict_proba(
 def predict_label(
     net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
-    """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up."""
+    """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up.
+
+    If several outputs are several labels (``loss.independent``), each is 0, or 1 from 0.5 up: ``(rows, …, labels)``.
+    """
     loss, params, state, x = in_order(loss, params, state, x)
-    return on_values(label_of, on_values(loss.link, predict(net, params, state, x, batch_size)))
+    answer = on_values(loss.link, predict(net, params, state, x, batch_size))
+    return on_values(lambda values: label_of(loss, values), answer)
 
 
 def in_order(*given: Any) -> tuple[Loss, Params, State, Value]:
@@ -62,10 +67,20 @@ def proba_of(loss: Loss, answer: Any) -> Array:
     return np.concatenate([1.0 - column(answer), column(answer)], axis=-1) if is_one(answer) else answer
 
 
-def label_of(answer: Any) -> Array:
-    """The likeliest class from probabilities, or from scores that grow with them."""
-    labels: Array = (column(answer)[..., 0] >= 0.5).astype(np.int64) if is_one(answer) else np.argmax(answer, axis=-1)
+def label_of(loss: Loss, answer: Any) -> Array:
+    """The likeliest class from the output of a loss's link, or each label as 0 or 1."""
+    if is_one(answer):
+        answer = column(answer)[..., 0]
+    elif not loss.independent:
+        likeliest: Array = np.argmax(answer, axis=-1)
+        return likeliest
+    labels: Array = (answer >= 0.5).astype(np.int64)
     return labels
+
+
+def is_multilabel(loss: Loss, answer: Any) -> bool:
+    """Whether the outputs are several labels, each present or absent."""
+    return loss.independent and isinstance(answer, np.ndarray) and not is_one(answer)
 
 
 def is_one(answer: Any) -> bool:

@@ -244,6 +244,48 @@ def test_values_come_in_their_units(tmp_path):
     assert [float(row["price"]) for row in answers] == pytest.approx([1300.0, 1600.0], abs=10.0)
 
 
+def test_several_labels_are_answered_one_by_one(tmp_path):
+    x = fn.Key(1).normal((80, 2))
+    held = np.stack([x[:, 0] > 0, x[:, 1] > 0, x[:, 0] > x[:, 1]], axis=1).astype(int)
+    write_csv(tmp_path / "t.csv", ["a", "b", "right", "up", "below"], np.hstack([x, held]).astype(str).tolist())
+    spec = {
+        "version": 1,
+        "data": {"type": "csv", "path": "t.csv", "target": ["right", "up", "below"], "split": {"test": 0.25}},
+        "model": {"type": "dense", "units": 3},
+        "loss": "sigmoid_cross_entropy",
+        "metrics": ["accuracy", {"type": "f1", "average": "micro"}, "roc_auc"],
+        "optimizer": {"type": "adam", "learning_rate": 0.1},
+        "training": {"epochs": 30},
+    }
+    (tmp_path / "t.json").write_text(json.dumps(spec), encoding="utf-8")
+    scores = json.loads(funcnet(tmp_path, "train", "t.json", "--out", "run", "--json").out)["metrics"]["test"]
+    run = fn.load_run(tmp_path / "run")
+    raw = run.experiment.data.read(tmp_path / "t.csv", ["a", "b"])
+    p, labels = run.predict(raw), run.predict_label(raw)
+    np.testing.assert_array_equal(labels, (p >= 0.5).astype(int))
+    np.testing.assert_array_equal(run.predict_proba(raw), p)
+    assert scores["accuracy"] > 0.7
+
+    answers = rows_of(funcnet(tmp_path, "predict", "run", "t.csv").out)
+    assert list(answers[0]) == ["label_right", "label_up", "label_below", "right", "up", "below"]
+    assert [[int(row[f"label_{name}"]) for name in ("right", "up", "below")] for row in answers] == labels.tolist()
+    assert [float(row["below"]) for row in answers] == pytest.approx(p[:, 2].tolist(), rel=1e-6)
+    first = json.loads(funcnet(tmp_path, "predict", "run", "t.csv", "--json").out.splitlines()[0])
+    assert first["labels"] == dict(zip(("right", "up", "below"), labels[0].tolist(), strict=True))
+    assert first["probabilities"] == pytest.approx(dict(zip(("right", "up", "below"), p[0].tolist(), strict=True)))
+
+    facts = json.loads(funcnet(tmp_path, "evaluate", "run", "--data", "t.csv", "--json").out)
+    assert facts["metrics"]["t.csv"]["accuracy"] == pytest.approx(np.mean(np.all(labels == held, axis=1)), abs=1e-12)
+    assert facts["labels"] == ["right", "up", "below"]
+    right = labels & held
+    expected = (2 * right.sum(axis=0) / (labels.sum(axis=0) + held.sum(axis=0))).tolist()
+    assert facts["per_label"]["f1"] == pytest.approx(expected, rel=1e-12)
+    shown = funcnet(tmp_path, "evaluate", "run", "--part", "test").out.splitlines()
+    assert shown[4] == "labels of test"
+    assert shown[5].split() == ["label", "precision", "recall", "f1", "support"]
+    assert [line.split()[0] for line in shown[7:10]] == ["right", "up", "below"]
+
+
 ENDINGS = [(tag, ending) for tag, cls in tags("data").items() if "." not in tag for ending in cls.endings]
 NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 

@@ -227,14 +227,19 @@ def test_large_scales_stand_in_the_archive(tmp_path, capsys):
     assert called(program, "raw.npy") == (0, expected, "")
 
 
-def test_outputs_that_do_not_exclude_one_another_have_no_label(tmp_path, capsys):
+def test_outputs_that_do_not_exclude_one_another_are_labels(tmp_path, capsys):
     np.savez(tmp_path / "own.npz", x=fn.Key(1).normal((30, 2)), y=(fn.Key(2).uniform((30, 3)) > 0.5) * 1.0)
     run = trained(tmp_path, fn.data.Npz("own.npz"), fn.Dense(3), fn.losses.SigmoidCrossEntropy())
     program = deployed(tmp_path, capsys)
     raw = fn.Key(3).normal((8, 2)) * 30
     found = asked(program, raw)
-    assert list(found) == ["y"]
-    expected = table_of(run.predict(raw), ["prediction_0", "prediction_1", "prediction_2"])
+    assert identical(found["y"], run.predict(raw))
+    assert identical(found["labels"], run.predict_label(raw))
+    assert found["labels"].shape == (8, 3)
+    names = ["prediction_0", "prediction_1", "prediction_2"]
+    head = [*(f"label_{name}" for name in names), *names]
+    rows = zip(found["labels"].astype(str).tolist(), run.predict(raw).astype(str).tolist(), strict=True)
+    expected = "".join(",".join(row) + "\n" for row in (head, *([*a, *b] for a, b in rows)))
     assert called(program, "raw.npy") == (0, expected, "")
 
 

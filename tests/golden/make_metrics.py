@@ -67,6 +67,7 @@ def binary(p: Any, target: Any, w: Any) -> dict[str, Any]:
         "accuracy": metrics.accuracy_score(target, decisions, sample_weight=w),
         "balanced_accuracy": metrics.balanced_accuracy_score(target, decisions, sample_weight=w),
         **{f"{tag}-macro": score(target, decisions, sample_weight=w) for tag, score in positive.items()},
+        "top_k_accuracy-1": metrics.top_k_accuracy_score(target, p, k=1, labels=[0, 1], sample_weight=w),
         "roc_auc": metrics.roc_auc_score(target, p, sample_weight=w),
         "average_precision": metrics.average_precision_score(target, p, sample_weight=w),
         "log_loss": metrics.log_loss(target, p, labels=[0, 1], sample_weight=w),
@@ -75,6 +76,17 @@ def binary(p: Any, target: Any, w: Any) -> dict[str, Any]:
         "per_class": np.stack(
             metrics.precision_recall_fscore_support(target, decisions, labels=[0, 1], sample_weight=w)
         ),
+    }
+
+
+def labels(p: Any, target: Any, w: Any) -> dict[str, Any]:
+    decisions = (p >= 0.5).astype(int)
+    return {
+        "accuracy": metrics.accuracy_score(target, decisions, sample_weight=w),
+        **averaged(target, decisions, w),
+        "roc_auc": metrics.roc_auc_score(target, p, sample_weight=w),
+        "average_precision": metrics.average_precision_score(target, p, sample_weight=w),
+        "per_class": np.stack(metrics.precision_recall_fscore_support(target, decisions, sample_weight=w)),
     }
 
 
@@ -116,6 +128,17 @@ def main() -> None:
         "values_columns": (values, y + 0.3 * draw.standard_normal((40, 3)) + 1.0, y),
         "values_constant_missed": (values, y[:, 0], np.full(40, 2.0)),
         "values_constant_error": (values, np.full(40, 3.0), np.full(40, 2.0)),
+    }
+    more = np.random.RandomState(1)
+    chances, present = more.uniform(size=(60, 4)), more.randint(0, 2, (60, 4))
+    rare = present * [1, 1, 0, 1]
+    rare[:, 3] = 1
+    cases |= {
+        "labels": (labels, chances, present),
+        "labels_tied": (labels, more.randint(0, 9, (60, 3)) / 8.0, more.randint(0, 2, (60, 3))),
+        "labels_two": (labels, chances[:, :2], present[:, :2]),
+        "labels_one_hot": (labels, chances, one_hot(more.randint(0, 4, 60), 4)),
+        "labels_never_or_always": (labels, chances * [1, 0.4, 1, 1], rare),
     }
     arrays: dict[str, Any] = {}
     for name, (score, p, target) in cases.items():

@@ -30,6 +30,20 @@ def test_one_probability_becomes_two(shape):
     np.testing.assert_allclose(again, p, rtol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (2, 2, 3)])
+def test_several_labels_are_0_or_1_each(shape):
+    x = np.array([-2.0, 0.0, 3.0, 1.0, 2.0, -1.0, -1.0, -1.0, -1.0, 5.0, 5.0, 5.0]).reshape(shape)
+    expected = (x >= 0.0).astype(np.int64)
+    p = 1.0 / (1.0 + np.exp(-x))
+    for loss, given in ((losses.SigmoidCrossEntropy(), x), (losses.BinaryCrossEntropy(), p)):
+        np.testing.assert_allclose(fn.predict_proba(IDENTITY, loss, {}, {}, given), p, rtol=1e-14)
+        labels = fn.predict_label(IDENTITY, loss, {}, {}, given)
+        assert labels.dtype == np.int64
+        np.testing.assert_array_equal(labels, expected)
+    squared = fn.predict_label(IDENTITY, losses.MeanSquaredError(), {}, {}, x)  # one-hot targets, one class per row
+    np.testing.assert_array_equal(squared, np.argmax(x, axis=-1))
+
+
 def test_the_loss_comes_second_and_its_earlier_place_is_understood():
     loss = losses.SoftmaxCrossEntropy()
     for f in (fn.predict_proba, fn.predict_label):
@@ -58,7 +72,10 @@ def test_a_loss_without_probabilities():
 
 
 def test_several_outputs():
-    for call in (lambda: label_of((LOGITS, LOGITS)), lambda: proba_of(losses.SigmoidCrossEntropy(), (LOGITS,))):
+    for call in (
+        lambda: label_of(losses.SoftmaxCrossEntropy(), (LOGITS, LOGITS)),
+        lambda: proba_of(losses.SigmoidCrossEntropy(), (LOGITS,)),
+    ):
         with pytest.raises(fn.ShapeError) as error:
             call()
         assert str(error.value) == "expected one output, got several; use predict and take the output with classes"
