@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.lazy_array import Stream
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Layer, reach
@@ -79,7 +80,7 @@ def step_weights(net: Layer, loss: Loss, x: Value, y: Value, weight: Array | Non
 
 def without_padding(value: Value) -> Value:
     """A value with 0 in place of what padding holds."""
-    mask = mask_of(value)
+    mask = None if _in_files(value) else mask_of(value)
     if mask is not None:
         return real(value[0], mask), mask
     if isinstance(value, dict):
@@ -96,6 +97,11 @@ def compared_shape(loss: Loss, out_shape: Shape) -> Shape:
     return out_shape[0] if parted else out_shape
 
 
+def _in_files(value: Value) -> bool:
+    """Whether a part of a pair is a stream, whose padding is not known before it is read."""
+    return isinstance(value, tuple) and any(isinstance(part, Stream) for part in value)
+
+
 def _gives_masks(out_shape: Shape) -> bool:
     return masked_shape(out_shape) and len(out_shape[0]) > 1
 
@@ -110,7 +116,8 @@ def _out_shape(net: Layer, x: Value) -> Shape:
 
 def _masks(x: Value) -> list[Array]:
     """The masks of the padded sequences in a value."""
-    mask = mask_of(x) if all(hasattr(leaf, "shape") for leaf in tree.leaves(x)) else None
+    known = all(hasattr(leaf, "shape") for leaf in tree.leaves(x)) and not _in_files(x)
+    mask = mask_of(x) if known else None
     if mask is not None:
         return [mask]
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()

@@ -336,6 +336,13 @@ def test_lists_in_a_tuple_of_inputs_are_padded() -> None:
     assert same(fn.predict(net, params, state, (SEQUENCES, other)), expected)
 
 
+def test_lists_of_sequences_are_cross_validated() -> None:
+    net, y = fn.serial(fn.GRU(2, return_sequences=False), fn.Dense(3)), np.arange(6) % 2
+    how = {"folds": 2, "key": KEY, "epochs": 1, "loss": SCE, "optimizer": optim.Adam()}
+    lists, pairs = (fn.cross_validate(net, (x, y), **how) for x in (SEQUENCES, PADDED))
+    assert str(lists) == str(pairs)
+
+
 RAGGED = "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
 
 

@@ -183,7 +183,7 @@ class _Arrays:
     """A network with its arrays."""
 
     def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any]) -> None:
-        self.net, self.data, self.training = net, arrays(data, ""), training
+        self.net, self.data, self.training = net, arrays(data, "", net), training
         self.targets = self.data[1]
         self.rows = np.arange(len(tree.leaves(self.targets)[0]))
 
