@@ -255,7 +255,7 @@ def weighted(folder, form):
 @pytest.mark.parametrize("form", ["csv", "npz", "npy", "arrays"])
 @pytest.mark.parametrize(
     ("class_weight", "factors"),
-    [(None, (1.0, 1.0)), ({"0": 2.0, "1": 5.0}, (2.0, 5.0)), ("balanced", (6 / 8, 6 / 4))],
+    [(None, (1.0, 1.0)), ({"0": 2.0, "1": 5.0}, (2.0, 5.0)), ("balanced", (10.5 / 12, 10.5 / 9))],
 )
 def test_weights_reach_the_loss_the_gradient_and_the_metrics(tmp_path, form, class_weight, factors):
     source, x, y, w = weighted(tmp_path, form)
