@@ -143,6 +143,11 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
 def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
     """The choices that the spec makes."""
     lines = []
+    written = [f"{mark!r} beside {name!r}" for name, mark in data.marks.items()]
+    written += [f"{data.thousands!r} between thousands"] if data.thousands else []
+    written += ["a decimal comma"] if data.decimal == "," else []
+    if written:
+        lines.append(("numbers", f"written with {', '.join(written)}"))
     missing = prepared.found.get("missing", {})
     if data.impute is not None:
         count = sum(missing.values())

@@ -26,7 +26,7 @@ from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.data.categories import positions, shortest
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import GAPS, MISSING, is_number, read_csv, to_number
+from funcnet.data.sources.csv import GAPS, MISSING, Csv, encoding_of, is_number, read_csv, read_number, to_number
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -281,6 +281,13 @@ class _Writer:
         categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
         table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
         helpers = [library_text(shortest, positions)] if categories else []
+        if isinstance(data := self.experiment.data, Csv) and (data.marks or data.decimal != "." or data.thousands):
+            marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
+            self.constants.append(
+                f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
+            )
+            helpers.append(library_text(to_number, read_number))
+            return [table, deployed.FILLED, *helpers, deployed.NUMBER_IN_FORM]
         return [table, deployed.FILLED, *helpers, library_text(to_number), deployed.NUMBER]
 
     def columns_text(self) -> str:
@@ -289,6 +296,9 @@ class _Writer:
             categories = [str(category) for category in column["categories"]] if column["kind"] != "number" else None
             fill = column["fill"]
             fill = fill if fill is None or isinstance(fill, str) else float(fill)
+            data = self.experiment.data
+            if isinstance(data, Csv) and data.marks.get(column["name"]) == "%" and fill is not None:
+                fill = f"{fill!r}%".replace(".", data.decimal)  # as a value of the column is written
             cells = str(column["name"]), str(column["kind"]), categories, fill
             lines.append(f"    ({', '.join(map(code, cells))}),")
         return "\n".join([*lines, "]"])
@@ -450,14 +460,14 @@ class _Writer:
             header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
             unnamed = "" if header else deployed.UNNAMED
             readers = [
-                library_text(read_csv),
+                library_text(encoding_of, read_csv),
                 deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed),
             ]
             says = "a CSV file with the columns of the training data, in any order"
         else:
             by_name, cell = bool(self.features), "number(cells[i], names[i], row)"
             readers = [
-                library_text(read_csv),
+                library_text(encoding_of, read_csv),
                 deployed.READ_ARRAY.substitute(
                     columns="of numbers with the columns FEATURES" if by_name else "of numbers",
                     order="order_of(names)" if by_name else "range(len(names))",

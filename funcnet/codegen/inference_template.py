@@ -63,6 +63,7 @@ def number(value, name, row):
         raise BadValue(row, f"column {name!r}: expected a number, got {value!r}")
     return found
 '''
+NUMBER_IN_FORM = NUMBER.replace("to_number(value)", "read_number(value, DECIMAL, THOUSANDS, MARKS.get(name, ''))")
 BAD_VALUE = '''
 class BadValue(ValueError):
     """A value that cannot be used, and its row, from 0."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from funcnet.data.sources.arrays import opened
-from funcnet.data.sources.csv import MISSING, Grid, to_number
+from funcnet.data.sources.csv import MISSING, Form, Grid, encoding_of, read_number, to_number
 from funcnet.errors import DataError
 
 Kind = Literal["number", "category", "left out", "labels", "values"]
@@ -25,10 +26,23 @@ FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
-OTHER_MISSING = ("-", "--", ".", "..", "n/a", "N.A.", "#N/A", "None", "none", "missing", "unknown")
-"""Further texts for a missing number, in a column of numbers"""
+OTHER_MISSING = ("-", "--", ".", "..", "n/a", "n.a.", "#n/a", "na", "nan", "nil", "none", "null", "missing", "unknown")
+"""Further texts for a missing number, in a column of numbers, in any case"""
 
+CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY")
+"""Currencies in letters, beside those with a sign"""
 COMMA = re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+CORE = re.compile(r"\d{1,3}([ .,']\d{3})+([.,]\d+)?|\d*[.,]\d+|\d+[.,]?")
+"""An unsigned number with any separators"""
+EVIDENCE = {
+    "decimal .": re.compile(r"\d*\.(\d{1,2}|\d{4,})|(0?|\d{4,})\.\d{3}|.*,\d{3}\.\d+"),
+    "decimal ,": re.compile(r"\d*,(\d{1,2}|\d{4,})|(0?|\d{4,}),\d{3}|.*\.\d{3},\d+"),
+    "thousands .": re.compile(r"\d{1,3}(\.\d{3}){2,}|\d{1,3}(\.\d{3})+,\d+"),
+    "thousands ,": re.compile(r"\d{1,3}(,\d{3}){2,}|\d{1,3}(,\d{3})+\.\d+"),
+    "thousands  ": re.compile(r"\d{1,3}( \d{3})+([.,]\d+)?"),
+    "thousands '": re.compile(r"\d{1,3}('\d{3})+([.,]\d+)?"),
+}
+"""Numbers that can be read in only one way; 1,234 and 1.234 are none"""
 DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2})?"
 )
@@ -60,6 +74,10 @@ class Findings(NamedTuple):
     target: Column
     counts: dict[str, int]
     """The rows of each label; empty for values"""
+    decimal: Any = "."
+    thousands: Any = ""
+    marks: dict[str, str] = {}
+    """The mark beside each number of a column, such as "%" """
 
     @property
     def inputs(self) -> list[Column]:
@@ -86,18 +104,37 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
             "separated by a comma, semicolon, tab or bar"
         )
     name = _target_name(grid, target)
-    odd = {text for other in grid.names if other != name for text in _odd_gaps(grid.texts(other))}
-    missing = tuple(text for text in OTHER_MISSING if text in odd - set(grid.texts(name)))
-    found = _target(grid, name, task, "" if target is not None else "the last column ")
+    decimal, thousands = separators(grid)
+    forms = {other: Form(decimal, thousands, mark_of(grid.texts(other))) for other in grid.names}
+    odd = {text for other in grid.names if other != name for text in _odd_gaps(grid.texts(other), forms[other])}
+    missing = tuple(sorted(odd - set(grid.texts(name)), key=lambda text: (OTHER_MISSING.index(text.lower()), text)))
+    found = _target(grid, name, task, "" if target is not None else "the last column ", forms[name])
     labels = grid.texts(name) if found.kind == "labels" else []
-    columns = [found if other == name else _input(grid, other, (*MISSING, *missing), labels) for other in grid.names]
+    columns = [
+        found if other == name else _input(grid, other, (*MISSING, *missing), labels, forms[other])
+        for other in grid.names
+    ]
     if not any(column.kind in INPUTS for column in columns):  # a row number is better than nothing
         columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{path}: has no column to learn from besides the target {name!r} ({reasons})")
     counts = Counter(labels)
-    return Findings(grid, delimiter, header, missing, tuple(columns), found, dict(counts.most_common()))
+    read = {column.name: forms[column.name] for column in columns if column.kind in ("number", "values")}
+    used = [text for other, form in read.items() for text in grid.texts(other) if to_number(text) is None]
+    marks = {other: form.mark for other, form in read.items() if form.mark}
+    return Findings(
+        grid,
+        delimiter,
+        header,
+        missing,
+        tuple(columns),
+        found,
+        dict(counts.most_common()),
+        decimal if any(decimal in text for text in used) else ".",
+        thousands if thousands and any(thousands in _spaced(text) for text in used) else "",
+        marks,
+    )
 
 
 # ----- how to read it ------------------------------------------------------------------------------------------------
@@ -112,9 +149,9 @@ def form(path: Path) -> tuple[str, bool]:
         if start.read(4) == b"PK\x03\x04":
             raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(path, encoding=encoding_of(path), newline="") as file:
             lines = list(islice(file, SAMPLE))
-    except UnicodeDecodeError:
+    except (ValueError, UnicodeError):
         return ",", True  # reading the whole file reports the error
     best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
     for delimiter in DELIMITERS:
@@ -155,7 +192,55 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 def _like_number(text: str) -> bool:
     """Whether a text is a number, with a decimal comma or thousands separators too."""
-    return to_number(text) is not None or COMMA.fullmatch(text) is not None
+    return to_number(text) is not None or split_mark(text) is not None
+
+
+# ----- how numbers are written ---------------------------------------------------------------------------------------
+
+
+def _spaced(text: str) -> str:
+    """A text with plain single spaces."""
+    return " ".join(text.split())
+
+
+def split_mark(text: str) -> tuple[str, str] | None:
+    """The mark of a number, "%" or a currency or none, and the number without its sign; None for any other text."""
+    body = _spaced(text)
+    body = body[1:].strip() if body[:1] in ("+", "-") else body
+    for mark in (*CURRENCIES, "%", body[:1], body[-1:]):
+        if mark and (mark in CURRENCIES or mark == "%" or unicodedata.category(mark) == "Sc"):
+            inner = body.removeprefix(mark) if mark != "%" and body.startswith(mark) else body.removesuffix(mark)
+            if inner != body:
+                core = inner.strip().lstrip("+-")
+                return (mark, core) if CORE.fullmatch(core) else None
+    return ("", body) if CORE.fullmatch(body) or to_number(text) is not None else None
+
+
+def separators(grid: Grid) -> tuple[str, str]:
+    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these."""
+    seen = set()
+    for name in grid.names:
+        found = [split_mark(text) for text in set(grid.texts(name)) if not _says_missing(text)]
+        if found and all(one is not None for one in found):
+            cores = [one[1] for one in found if one is not None]
+            seen |= {what for what, form in EVIDENCE.items() if any(form.fullmatch(core) for core in cores)}
+    comma, point = seen & {"decimal ,", "thousands ."}, seen & {"decimal .", "thousands ,"}
+    decimal = "," if comma and not point else "."
+    groups = [c for c in ".,' " if f"thousands {c}" in seen and c != decimal]
+    groups = [c for c in groups if f"decimal {c}" not in seen]
+    return decimal, groups[0] if len(groups) == 1 else ""
+
+
+def mark_of(texts: list[str]) -> str:
+    """The one mark beside the numbers of a column; none if there are several, or texts."""
+    found = [split_mark(text) for text in set(texts) if not _says_missing(text)]
+    marks = {one[0] for one in found if one is not None} - {""}
+    whole = all(one is not None and (one[0] or marks != {"%"}) for one in found)
+    return next(iter(marks)) if len(marks) == 1 and whole else ""
+
+
+def _says_missing(text: str) -> bool:
+    return text in MISSING or text.lower() in OTHER_MISSING
 
 
 # ----- the target ----------------------------------------------------------------------------------------------------
@@ -170,7 +255,7 @@ def _target_name(grid: Grid, target: str | None) -> str:
     return grid.column(target, "target")
 
 
-def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
+def _target(grid: Grid, name: str, task: Task | None, which: str, form: Form) -> Column:
     """Classify the target as labels or values.
 
     Raises   DataError for a missing value, a constant target, or one that fits neither labels nor values
@@ -188,13 +273,15 @@ def _target(grid: Grid, name: str, task: Task | None, which: str) -> Column:
     distinct = len(set(texts))
     if distinct == 1:
         raise DataError(f"{where} is always {texts[0]!r}, which leaves nothing to predict; {other}")
-    numbers = {text: to_number(text) for text in set(texts)}
+    numbers = {text: read_number(text, *form) for text in set(texts)}
     strays = [i for i, text in enumerate(texts) if numbers[text] is None]
     if task is None:
         task = "labels" if distinct == 2 or not _numeric(texts, numbers, strays) else "values"
     if task == "values" and strays:
         text = texts[strays[0]]
-        hint = "use a decimal point" if COMMA.fullmatch(text) else f"correct it, or {other}"
+        hint = f"correct it, or {other}"
+        if COMMA.fullmatch(text):
+            hint = "use a decimal point"
         raise DataError(f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; {hint}")
     if task == "labels" and distinct > max(2, len(texts) // 3):
         raise DataError(
@@ -215,20 +302,20 @@ def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[in
 # ----- the inputs ----------------------------------------------------------------------------------------------------
 
 
-def _odd_gaps(texts: list[str]) -> set[str]:
+def _odd_gaps(texts: list[str], form: Form) -> set[str]:
     """Unusual texts for a missing value, in a column that is numeric apart from them."""
-    numbers = {text: to_number(text) for text in set(texts)}
+    numbers = {text: read_number(text, *form) for text in set(texts)}
     others = {text for text, number in numbers.items() if number is None and text not in MISSING}
     numeric = sum(numbers[text] is not None for text in texts)
-    return others if others and others <= set(OTHER_MISSING) and numeric * 2 >= len(texts) else set()
+    return others if others and all(map(_says_missing, others)) and numeric * 2 >= len(texts) else set()
 
 
-def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -> Column:
+def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form) -> Column:
     """Classify a column as an input."""
     texts = grid.texts(name)
     there = [text for text in texts if text not in missing]
     distinct, gaps = len(set(there)), len(texts) - len(there)
-    kind, reason = _judge(grid, name, texts, there)
+    kind, reason = _judge(grid, name, texts, there, form)
     if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
         pairs = len(set(zip(texts, labels, strict=True)))
         if pairs == distinct:
@@ -236,7 +323,7 @@ def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str]) -
     return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
 
 
-def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[Kind, str]:
+def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form) -> tuple[Kind, str]:
     """The kind of a column by its values, and the reason if it is left out."""
     rows, distinct = len(texts), len(set(there))
     if not there:
@@ -245,7 +332,7 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
         return "left out", f"is always {_short(there[0])!r}" + (" or missing" if len(there) < rows else "")
     if len(there) * 10 < rows:
         return "left out", f"is missing in {rows - len(there):,} of {rows:,} rows"
-    numbers = {text: to_number(text) for text in set(there)}
+    numbers = {text: read_number(text, *form) for text in set(there)}
     strays = [text for text in there if numbers[text] is None]
     if not strays:
         whole = all(text.lstrip("+").isdigit() for text in there)
@@ -254,12 +341,8 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
         if whole and distinct == len(there) and ID.fullmatch(name):
             return "left out", "is an id: whole numbers that all differ"
         return "number", ""
-    if all(COMMA.fullmatch(text) for text in strays):
-        at = texts.index(strays[0])
-        return (
-            "left out",
-            f"has numbers with a comma, such as {strays[0]!r} in line {grid.lines[at]}; use a decimal point",
-        )
+    if all(split_mark(text) for text in there):
+        return "left out", _unread(grid, texts, there, strays)
     if all(DATE.fullmatch(text) for text in there):
         return "left out", "holds dates or times, which are not read; convert them to numbers"
     limit = min(FEW, max(2, rows // 4))
@@ -273,6 +356,21 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str]) -> tuple[K
     if distinct * 2 > len(there):
         return "left out", "holds texts that nearly all differ, such as names or ids"
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
+
+
+def _unread(grid: Grid, texts: list[str], there: list[str], strays: list[str]) -> str:
+    """Why numbers that are written in some form are not read."""
+    marks = {found[0]: text for text in reversed(there) if (found := split_mark(text))}
+    if len(marks) > 1 and ("%" in marks or len(set(marks) - {""}) > 1):
+        several = " and ".join(f"{text!r} in line {grid.lines[texts.index(text)]}" for text in list(marks.values())[:2])
+        return f"has numbers of several units, such as {several}; give them one unit"
+    where = f"such as {strays[0]!r} in line {grid.lines[texts.index(strays[0])]}"
+    separator = next((c for c in ",' ." if c in _spaced(strays[0])), ",")
+    what = {",": "a comma", "'": "an apostrophe", " ": "a space", ".": "a point"}[separator]
+    return (
+        f"has numbers with {what}, {where}, and whether it is decimal is not clear in this file; "
+        "use a decimal point alone, or give decimal and thousands in the spec"
+    )
 
 
 def _short(text: str) -> str:

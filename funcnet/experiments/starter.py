@@ -8,7 +8,7 @@ import numpy as np
 
 from funcnet.combinators.serial import serial
 from funcnet.data.sniff import Findings
-from funcnet.data.sources.csv import MISSING, Csv, to_number
+from funcnet.data.sources.csv import MISSING, Csv, read_number
 from funcnet.data.split import Split
 from funcnet.experiments.experiment import Experiment, Training
 from funcnet.layers.activations import Relu
@@ -34,8 +34,12 @@ FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
 
 def source(found: Findings, path: str) -> Csv:
     """The table as a data source; ``path`` is the one to write into the spec."""
+
+    def number(label: str) -> bool:
+        return read_number(label, found.decimal, found.thousands) is not None
+
     categorical = [column.name for column in found.inputs if column.kind == "category"]
-    if found.target.kind == "labels" and any(to_number(label) is not None for label in found.counts):
+    if found.target.kind == "labels" and any(map(number, found.counts)):
         categorical.append(found.target.name)  # numeric labels
     return Csv(
         path=path,
@@ -45,6 +49,9 @@ def source(found: Findings, path: str) -> Csv:
         missing=(*MISSING, *found.missing),
         delimiter=found.delimiter,
         header=found.header,
+        decimal=found.decimal,
+        thousands=found.thousands,
+        marks=found.marks,
         split=split(len(found.grid.rows), found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",

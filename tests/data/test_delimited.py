@@ -1,5 +1,7 @@
 """Tables in text files: what is read, and the one message for each way in which one cannot be."""
 
+import gzip
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -8,6 +10,7 @@ import funcnet as fn
 from funcnet import data
 from funcnet.data import prepare
 from funcnet.data.paths import Trusted
+from funcnet.data.sources.csv import read_number
 
 KEY = fn.Key(3)
 
@@ -20,6 +23,47 @@ def write(folder, content, name="a.csv"):
 def table(folder, content, **fields):
     write(folder, content)
     return data.Csv(**{"path": "a.csv", "target": "y"} | fields).table(folder, KEY)
+
+
+NUMBERS = {  # a text, decimal, thousands and mark to the number
+    ("1,234.50", ".", ",", ""): 1234.5,
+    ("1,234", ".", "", ""): None,
+    ("1,23", ".", ",", ""): None,
+    ("1234,567", ".", ",", ""): None,
+    (",234", ".", ",", ""): None,
+    ("1.234,5", ",", ".", ""): 1234.5,
+    ("1.5", ",", "", ""): None,
+    ("1.5", ",", ".", ""): None,
+    ("1,5.5", ",", "", ""): None,
+    ("-1\u00a0234\u202f567", ".", " ", ""): -1234567.0,
+    ("1 23", ".", " ", ""): None,
+    ("1'000", ".", "'", ""): 1000.0,
+    ("$10.94", ".", "", "$"): 10.94,
+    ("-$10.94", ".", "", "$"): -10.94,
+    ("$-10.94", ".", "", "$"): -10.94,
+    ("10.94 €", ".", "", "€"): 10.94,
+    ("10.94", ".", "", "€"): 10.94,
+    ("€10.94", ".", "", "$"): None,
+    ("$ $1", ".", "", "$"): None,
+    ("51.8%", ".", "", "%"): 51.8,
+    ("51.8 %", ".", "", "%"): 51.8,
+    ("0.518", ".", "", "%"): None,
+    ("--5%", ".", "", "%"): None,
+    ("%", ".", "", "%"): None,
+    ("1e3", ",", "", ""): 1000.0,
+    ("1_0", ",", "", ""): None,
+    ("inf%", ".", "", "%"): None,
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS, ids=str)
+def test_numbers_in_many_forms(case):
+    assert read_number(*case) == NUMBERS[case]
+
+
+def test_a_number_that_is_no_text_has_no_percent():
+    assert read_number(0.5, mark="%") is None
+    assert read_number(0.5, mark="$", decimal=",") == 0.5
 
 
 TOKEN = '. {!r} counts as missing; if it is a value, give a list "missing" without it'
@@ -56,10 +100,13 @@ def message(call, error=fn.DataError):
         ("a b y\n1 2.5 0\n3 -4 1\n", {"delimiter": " "}),
         ("a,b,y\n1e0,25E-1,0\n.3e+1,-4.,1\n", {}),
         ("a,b,y\n+1,2.50,+0\n3,-4.0,1\n", {}),
+        ("a,b,y\n1,2.5,0\n3,-4,1\n".encode("utf-16"), {}),
+        ("a;b;y\n1,0;2,5;0\n3;-4,0;1\n", {"delimiter": ";", "decimal": ","}),
+        ("a,b,y\n$1,2.5 %,0\n3 $,-4%,1\n", {"marks": {"a": "$", "b": "%"}}),
     ],
     ids=[
         *("plain", "crlf", "cr", "no-end", "mark", "empty-lines", "spaces", "quoted", "semicolon", "tab", "bar"),
-        *("space", "exponents", "signs"),
+        *("space", "exponents", "signs", "utf-16", "decimal-comma", "marks"),
     ],
 )
 def test_one_table_in_many_forms(tmp_path, content, fields):
@@ -284,6 +331,18 @@ BAD = {
         {},
         'line 3, column \'a\': the value is missing; choose a replacement, such as "impute": "median"',
     ),
+    "fraction": (
+        "a,y\n51.8%,0\n0.518,1\n",
+        {"marks": {"a": "%"}},
+        "line 3, column 'a': expected a number, got '0.518'; the spec says that numbers of this column have the mark "
+        "'%'",
+    ),
+    "point": (
+        "a;y\n1,5;0\n1.5;1\n",
+        {"delimiter": ";", "decimal": ","},
+        "line 3, column 'a': expected a number, got '1.5'; the spec says decimal ',' and thousands ''",
+    ),
+    "mark": ("a,y\n1,0\n", {"marks": {"b": "$"}}, "has no column 'b' (marks); it has a, y"),
     "missing-category": (
         "a,y\nu,0\nNA,1\n",
         {"categorical": "a"},
@@ -359,8 +418,12 @@ BAD = {
         {"categorical": "a"},
         "line 3, column 'a': expected a label of at most 1000 characters, got one of 1001; leave the column out",
     ),
-    "latin": (b"a,y\n" + b"1,2\n" * 5000 + b"\xe9,3\n", {}, "line 5002: is not UTF-8 text; save the file as UTF-8"),
-    "utf-16": ("a,y\n1,2\n".encode("utf-16"), {}, "line 1: is not UTF-8 text; save the file as UTF-8"),
+    "latin": (
+        b"a,y\n" + b"1,2\n" * 5000 + b"\xe9,3\n",
+        {},
+        "line 5002: is not UTF-8 text (in Latin-1 the byte 0xe9 would be 'é'); save the file as UTF-8",
+    ),
+    "gzip": (gzip.compress(b"a,y\n1,2\n"), {}, "is compressed with gzip; unpack it first, as with gunzip"),
     "many": (
         ",".join(f"c{i}" for i in range(25)) + "\n" + ",".join("0" * 25) + "\n",
         {},
@@ -438,6 +501,8 @@ def test_too_many_categories_are_refused_before_they_become_columns(tmp_path):
             "Csv.ordinal: 'a' is in categorical too; a column is one or the other",
         ),
         ({"ordinal": {"a": ["u", "u"]}}, "Csv.ordinal.a: expected distinct categories, at least one"),
+        ({"thousands": "."}, "Csv.thousands: expected another character than decimal, got '.' for both"),
+        ({"marks": {"a": "1"}}, "Csv.marks.a: expected a text beside a number, such as '%' or '$', got '1'"),
         ({"missing": [1]}, "Csv.missing[0]: expected a string, got 1"),
     ],
 )

@@ -1,5 +1,7 @@
 """What is found in tables that nobody has described."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,11 @@ def test_delimiter_and_header(tmp_path, name):
 
 
 NAMES = ["Ann Lee", "Bo Park", "Cleo Ueda", "Dina Roy"]
+UNCLEAR = (
+    "has numbers with {}, such as {!r} in line {}, and whether it is decimal is not clear in this file; "
+    "use a decimal point alone, or give decimal and thousands in the spec"
+)
+UNITS = "has numbers of several units, such as {!r} in line {} and {!r} in line {}; give them one unit"
 INPUTS = {  # a column by the line's number, to its kind, distinct values, missing ones, example and reason
     "price": (lambda i: i / 2, ("number", 40, 0, "0.0", "")),
     "rooms": (lambda i: i % 4 + 1, ("number", 4, 0, "1", "")),
@@ -95,8 +102,30 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
     ),
     "comma": (
         lambda i: f'"{i},5"',
-        ("left out", 40, 0, "0,5", "has numbers with a comma, such as '0,5' in line 2; use a decimal point"),
+        ("left out", 40, 0, "0,5", UNCLEAR.format("a comma", "0,5", 2)),
     ),
+    "thousands or decimals": (
+        lambda i: f'"{i + 1},{i + 100}"',
+        ("left out", 40, 0, "1,100", UNCLEAR.format("a comma", "1,100", 2)),
+    ),
+    "thousands": (lambda i: f'"{i + 1},000,{i + 100}"', ("number", 40, 0, "1,000,100", "")),
+    "spaces": (lambda i: f"{i + 1} {i + 100}", ("number", 40, 0, "1 100", "")),
+    "dollars": (lambda i: f"${i}.25", ("number", 40, 0, "$0.25", "")),
+    "some dollars": (lambda i: f"${i}.25" if i % 2 else i, ("number", 40, 0, "0", "")),
+    "percent": (lambda i: f"{i % 7}%", ("number", 7, 0, "0%", "")),
+    "percent and gaps": (
+        lambda i: f"{i}%" if i % 4 else ["NAN", "nil", "None", "N.A."][i // 4 % 4],
+        ("number", 30, 10, "1%", ""),
+    ),
+    "some percent": (
+        lambda i: f"{i}%" if i % 2 else i / 100,
+        ("left out", 40, 0, "0.0", UNITS.format("1%", 3, "0.0", 2)),
+    ),
+    "two currencies": (
+        lambda i: f"{'$€'[i % 2]}{i}",
+        ("left out", 40, 0, "$0", UNITS.format("€1", 3, "$0", 2)),
+    ),
+    "codes": (lambda i: f"E{i % 9}", ("category", 9, 0, "E0", "")),
     "typing error": (
         lambda i: "12a" if i in (20, 30) else i / 4,
         (
@@ -198,7 +227,13 @@ MISTAKES = {  # text, target and task to the message
     "ragged": ("a,b,c\n1,2,x\n1,2\n3,4,y\n", None, None, "line 3: expected 3 values, got 2"),
     "twice": ("a,a,t\n1,2,x\n3,4,y\n", None, None, "two columns are called 'a'; rename one"),
     "workbook": (b"PK\x03\x04....", None, None, "is a workbook or an archive, not text; save the sheet as CSV"),
-    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), None, None, "line 1: is not UTF-8 text; save the file as UTF-8"),
+    "gzip": (gzip.compress(b"a,b\n1,2\n"), None, None, "is compressed with gzip; unpack it first, as with gunzip"),
+    "Latin-1": (
+        "a,b\n1,é\n".encode("latin-1"),
+        None,
+        None,
+        "line 2: is not UTF-8 text (in Latin-1 the byte 0xe9 would be 'é'); save the file as UTF-8",
+    ),
     "one column": (
         "price\n1\n2\n",
         None,

@@ -7,13 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from attrs import field
 
 from funcnet.data.categories import distinct, positions
-from funcnet.data.in_time import not_a_time
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
@@ -34,13 +33,22 @@ LONGEST_WORD = 1000
 # ----- printed into deployed programs, so it uses only NumPy and the standard library ---------------------------------
 
 
+def encoding_of(path: str | Path) -> str:
+    """The encoding of a text file: UTF-16 if it begins with its mark, else UTF-8."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start == b"\x1f\x8b":
+        raise ValueError("is compressed with gzip; unpack it first, as with gunzip")
+    return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str], list[list[str]], list[int]]:
     """The column names of a CSV file, its rows as texts, and the line number of each row."""
     names: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
     line = 1
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(path, encoding=encoding_of(path), newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             for row in reader:
@@ -85,7 +93,57 @@ def to_number(value: Any) -> float | None:
     return number if np.isfinite(number) and "_" not in str(value) else None  # data files do not write 1_000
 
 
+def read_number(value: Any, decimal: str = ".", thousands: str = "", mark: str = "") -> float | None:
+    """A value or text as a finite number, or None: 1234.5 for "$1,234.50" with thousands "," and the mark "$".
+
+    A mark is before or after the number. A currency may be left out; a number without its % may be a fraction.
+    """
+    if not isinstance(value, str):
+        return None if mark == "%" else to_number(value)
+    if (decimal, thousands, mark) == (".", "", ""):
+        return to_number(value)
+    text = " ".join(value.split())  # a space may be one that does not break
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    body = text[len(sign) :].strip()
+    if mark and body.startswith(mark):
+        body = body[len(mark) :].strip()
+    elif mark and body.endswith(mark):
+        body = body[: -len(mark)].strip()
+    elif mark == "%":
+        return None
+    whole, point, rest = body.partition(decimal)
+    if decimal != "." and "." in rest:
+        return None
+    groups = whole.split(thousands) if thousands else [whole]
+    if len(groups) > 1 and not (0 < len(groups[0]) < 4 and all(len(group) == 3 for group in groups[1:])):
+        return None
+    joined = "".join(groups)
+    if decimal != "." and "." in joined:
+        return None
+    return to_number(sign + joined + ("." + rest if point else ""))
+
+
 # ----- a table of texts ----------------------------------------------------------------------------------------------
+
+
+class Form(NamedTuple):
+    """How the numbers of a column are written."""
+
+    decimal: str = "."
+    thousands: str = ""
+    mark: str = ""
+
+    @property
+    def hint(self) -> str:
+        """How they are written, for messages; nothing if as everywhere."""
+        if self.mark:
+            return f"the spec says that numbers of this column have the mark {self.mark!r}"
+        if self == PLAIN:
+            return ""
+        return f"the spec says decimal {self.decimal!r} and thousands {self.thousands!r}"
+
+
+PLAIN = Form()
 
 
 class Grid:
@@ -99,8 +157,8 @@ class Grid:
         opened(path).close()
         try:
             self.names, self.rows, self.lines = read_csv(path, delimiter, header)
-        except UnicodeDecodeError:
-            raise DataError(f"{path}: line {_not_text(path)}: is not UTF-8 text; save the file as UTF-8") from None
+        except UnicodeError:
+            raise DataError(f"{path}: {_not_text(path)}; save the file as UTF-8") from None
         except ValueError as error:
             raise DataError(f"{path}: {error}") from None
 
@@ -150,15 +208,16 @@ class Grid:
                 f"{self.path}: has no column {', '.join(map(repr, lost))}{near}; it has {listed(self.names)}"
             )
 
-    def numbers(self, name: str, missing: Sequence[str], hint: str) -> Array:
-        """A column of numbers, NaN for missing ones.
+    def numbers(self, name: str, missing: Sequence[str], hint: str, form: Form = PLAIN) -> Array:
+        """A column of numbers in a form, NaN for missing ones.
 
         Raises   DataError for a text that is not a number, with its line and column
         """
         values = np.empty(len(self.rows))
         for i, text in enumerate(self.texts(name)):
-            number = np.nan if text in missing else to_number(text)
+            number = np.nan if text in missing else read_number(text, *form)
             if number is None:
+                hint = form.hint or hint
                 raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
             values[i] = number
         return values
@@ -169,15 +228,17 @@ def _token(text: str) -> str:
     return f'. {text!r} counts as missing; if it is a value, give a list "missing" without it' if text else ""
 
 
-def _not_text(path: Path) -> int:
-    """The first line that is not UTF-8."""
+def _not_text(path: Path) -> str:
+    """The first line that is not UTF-8, and its first byte that is not."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 1
+            except UnicodeDecodeError as error:
+                byte = line[error.start : error.start + 1]
+                also = byte.decode("cp1252", errors="replace")
+                return f"line {number}: is not UTF-8 text (in Latin-1 the byte 0x{byte.hex()} would be {also!r})"
+    return "line 1: is not UTF-8 text"
 
 
 @register("csv")
@@ -192,6 +253,8 @@ class Csv(Source):
     for an unknown one), and those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one).
     An unknown category is logged as a warning. Equal numbers, such as 1 and 1.0, are one category.
     ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
+    ``decimal`` and ``thousands`` are the separators inside numbers. ``marks`` gives for columns of numbers the mark
+    beside each, such as {"price": "$", "share": "%"}: 51.8% is read as 51.8, and without its % refused.
     Raises   DataError with the line and the column
     """
 
@@ -206,10 +269,18 @@ class Csv(Source):
     missing: tuple[str, ...] = MISSING
     delimiter: str = ","
     header: bool = True
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    marks: Mapping[str, str] = field(factory=dict)
 
     def validate(self) -> Iterator[Problem]:
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':
             yield Problem(".delimiter", f"expected one character, such as ',' or '\\t', got {self.delimiter!r}")
+        if self.thousands == self.decimal:
+            yield Problem(".thousands", f"expected another character than decimal, got {self.thousands!r} for both")
+        for name, mark in self.marks.items():
+            if not mark.strip() or any(c.isdigit() or c in " .,'+-" for c in mark):
+                yield Problem(f".marks.{name}", f"expected a text beside a number, such as '%' or '$', got {mark!r}")
         for name in self.categorical:
             if name in self.ordinal:
                 yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
@@ -284,7 +355,7 @@ class Csv(Source):
         grid = Grid(inside(base, self.path), self.delimiter, self.header)
         targets = self._targets(grid)
         inputs = self._inputs(grid, targets)
-        for field_name, names in (("categorical", self.categorical), ("ordinal", self.ordinal)):
+        for field_name, names in (("categorical", self.categorical), ("ordinal", self.ordinal), ("marks", self.marks)):
             for name in names:
                 grid.column(name, field_name)
         for name in targets:
@@ -293,7 +364,8 @@ class Csv(Source):
         columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
-            weight = grid.numbers(grid.column(self.weight, "weight"), (), "weights must not be missing")
+            name = grid.column(self.weight, "weight")
+            weight = grid.numbers(name, (), "weights must not be missing", self.form(name))
         ys = [self._target(grid, name) for name in targets]
         if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
             raise DataError(
@@ -303,7 +375,7 @@ class Csv(Source):
         return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
 
     def _order(self, grid: Grid, name: str) -> Array:
-        """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
+        """A column to group by, as texts, or to order by: numbers, or texts such as 2024-05-31."""
         words = grid.words(name)
         gap = next((i for i, text in enumerate(words.tolist()) if text in self.missing), None)
         if gap is not None:
@@ -311,12 +383,14 @@ class Csv(Source):
         if self.split is not None and name == self.split.group:
             groups = distinct(words.tolist())
             return np.array(groups)[positions(words.tolist(), groups)]
-        if to_number(words[0]) is None and not any(to_number(text) is not None for text in words.tolist()):
-            wrong = not_a_time(words)
-            if wrong is not None:
-                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
+        form = self.form(name)
+        if all(read_number(text, *form) is None for text in words.tolist()):
             return words
-        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31")
+        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
+
+    def form(self, name: str) -> Form:
+        """How the numbers of a column are written."""
+        return Form(self.decimal, self.thousands, self.marks.get(name, ""))
 
     def _target(self, grid: Grid, name: str) -> Array:
         """Labels as texts, whole numbers, or numbers."""
@@ -324,10 +398,10 @@ class Csv(Source):
         gap = next((i for i, text in enumerate(texts) if text in self.missing), None)
         if gap is not None:
             raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
-        numbers = [to_number(text) for text in texts]
+        numbers = [read_number(text, *self.form(name)) for text in texts]
         if name in self.categorical or all(number is None for number in numbers):
             return grid.words(name)
-        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels")
+        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels", self.form(name))
         whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
         return values.astype(np.int64) if whole else values
 
@@ -342,7 +416,7 @@ class Csv(Source):
                 columns[name] = np.where(absent, "", words)
             else:
                 hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                columns[name] = grid.numbers(name, self.missing, hint)
+                columns[name] = grid.numbers(name, self.missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
                 at = int(np.argmax(absent))
