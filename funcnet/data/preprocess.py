@@ -37,6 +37,8 @@ SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
+HUGE = 1e292
+"""Numbers whose sum may overflow float64, though their mean does not"""
 MOST_HOT = 2**27
 """Maximum numbers of one encoded column, rows times categories: a gigabyte"""
 
@@ -152,7 +154,8 @@ def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
         return float(_most_frequent(known.tolist()))
     if impute == "median":
         return float(np.median(known))
-    return float(np.clip(np.mean(known), known.min(), known.max()))  # rounding may lead out of a narrow range
+    mean = np.mean(known / len(known)) * len(known) if float(np.abs(known).max()) > HUGE else np.mean(known)
+    return float(np.clip(mean, known.min(), known.max()))  # rounding may lead out of a narrow range
 
 
 def _most_frequent(values: list[Any]) -> Any:

@@ -71,7 +71,8 @@ def loss(
 
     ``apply(prediction, target) -> (value, residuals)``, or with the arguments ``weight, divisor``, for sample weights;
     ``vjp(residuals, dy) -> dprediction``. ``divisor(target, weight)`` is the number, or the weight, of the terms, for
-    batches in shards; ``link(prediction)`` gives probabilities from logits.
+    batches in shards; ``link(prediction)`` gives probabilities from logits. A term of weight 0 must be absent, even if
+    it is NaN: replace it first, as ``fn.losses.present`` does.
     Raises   FuncnetError for functions with other parameters
 
     >>> log_cosh = fn.loss(
