@@ -104,7 +104,13 @@ class Key:
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
+    try:
+        found = tuple(map(operator.index, shape if isinstance(shape, tuple | list) else (shape,)))
+    except TypeError:
+        raise FuncnetError(f"expected a shape, such as (3, 2), or a number of draws, got {shape!r:.60}") from None
+    if any(n < 0 for n in found):
+        raise FuncnetError(f"expected a shape of lengths of 0 or more, got {found}")
+    return found
 
 
 @cache

@@ -158,6 +158,8 @@ def numeric(data: Any) -> Array:
         raise DataError(
             "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
         ) from None
+    except (TypeError, RuntimeError) as error:  # such as a tensor of another library that needs gradients
+        raise DataError(f"expected an array, got a {type(data).__name__} that cannot be read as one: {error}") from None
     if array.dtype.kind not in "fiub":
         raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
     return array

@@ -292,6 +292,8 @@ def matched(patterns: tuple[str, ...], paths: Iterable[str], layer: str = "") ->
     """
     every = tuple(paths)
     for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise PathError(f"expected a path or pattern, such as '*/bias', got {pattern!r:.60}", layer=layer)
         if not matching((pattern,), every):
             raise unmatched(pattern, every, layer)
     found = matching(patterns, every)

@@ -37,7 +37,7 @@ from funcnet.data.sources.base import Frame
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import write_bytes
-from funcnet.inputs import mismatches
+from funcnet.inputs import instance, mismatches
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
 from funcnet.read_only import read_only
@@ -299,6 +299,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     >>> fn.load_run("moons").metrics == run.metrics
     True
     """
+    instance(folder, (str, os.PathLike), "the folder of a run", "'runs/digits_mlp-1'")
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):
         what = "holds an unfinished run" if os.path.exists(folder / "spec.json") else "is not a run folder"

@@ -96,6 +96,19 @@ class Context:
         return self.key
 
 
+def check_dtype(dtype: Any) -> None:
+    """Refuse what is no float type.
+
+    Raises   FuncnetError
+    """
+    try:
+        fits = np.dtype(dtype).kind == "f"
+    except TypeError:
+        fits = False
+    if not fits:
+        raise FuncnetError(f"expected a float dtype, such as np.float32, got {dtype!r:.60}")
+
+
 def check_key(key: Any) -> None:
     """Refuse a value that is not a key, such as a bare seed."""
     if not isinstance(key, Key):
@@ -141,6 +154,7 @@ class Layer(Spec):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
         check_key(key)
+        check_dtype(dtype)
         self.out_shape(in_shape)
         leaves = self.leaves(in_shape)
         check_total(leaves)
@@ -231,6 +245,7 @@ class Combinator(Layer):
 
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
+        check_dtype(dtype)
         check_total(self.leaves(in_shape))
         shapes = self.in_shapes(in_shape)
         made = {
@@ -385,6 +400,8 @@ def apply_child(
     name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
 ) -> tuple[Value, State, Any]:
     """``apply`` of a child, on its part of the params and state, and with its key."""
+    if ctx is None:
+        raise FuncnetError("expected a context, fn.EVAL or fn.Context(train=True, key=fn.Key(0)), got None")
     if name:
         params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
     result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)

@@ -21,7 +21,7 @@ from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
-from funcnet.shapes import shape_of
+from funcnet.shapes import numeric, shape_of
 from funcnet.spec.base import Spec, declares
 from funcnet.spec.fields import frozen
 
@@ -174,11 +174,26 @@ class Masks(NamedTuple):
     paired: bool
 
 
+def plain(value: Any) -> Any:
+    """A value whose arrays are plain: lists become arrays, and a matrix, whose ``*`` is another, an array."""
+    if value is None or type(value) is np.ndarray:
+        return value
+    if type(value) is tuple:
+        return tuple(map(plain, value))
+    if type(value) is dict:
+        return {name: plain(part) for name, part in value.items()}
+    if ops.recorder(value) is not None or ops.vectorizer(value) is not None:
+        return value
+    return numeric(value)
+
+
 def real_terms(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any, Masks]:
     """Prediction, target and weight without the masks of padded sequences, which become weights; and the masks.
 
-    Padded entries become 0.
+    Padded entries become 0. Lists and other array-likes become plain arrays.
+    Raises   DataError for what is no array of real numbers
     """
+    prediction, target, weight = plain(prediction), plain(target), plain(weight)
     mask, other = mask_of(prediction), mask_of(target)
     paired = mask is not None
     if mask is None and other is None:

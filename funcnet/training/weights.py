@@ -11,6 +11,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params, State
 from funcnet.spec.codec import filed, from_json
 
@@ -44,6 +45,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
     >>> net == fn.Dense(3), params["weight"].shape
     (True, (4, 3))
     """
+    instance(path, (str, os.PathLike), "a path", "'net.npz'")
     members = read_npz(Path(path))
     if "spec" not in members or members["spec"].dtype.kind != "U" or members["spec"].shape != ():
         raise CheckpointError(f"{path}: expected a member 'spec' with the network's JSON; was it written by fn.save?")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.inputs import instance
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
 from funcnet.shapes import ROWS, Shape, shape_text
 from funcnet.views.table import Table
@@ -102,6 +103,7 @@ def summary(net: Layer, in_shape: Shape, batch: int | None = ROWS, dtype: npt.DT
     >>> [(line.path, line.parameters) for line in fn.summary(fn.serial(fn.Dense(3), fn.Relu()), (2,))]
     [('', 9), ('dense_0', 9), ('relu_0', 0)]
     """
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     events: dict[tuple[str, int], Call] = {}  # some combinators ask a layer more than once
 
     def notify(call: Call) -> None:
