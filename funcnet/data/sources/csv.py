@@ -13,6 +13,7 @@ import numpy as np
 from attrs import field
 
 from funcnet.data.categories import distinct, positions
+from funcnet.data.in_time import not_a_time
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
@@ -375,7 +376,7 @@ class Csv(Source):
         return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
 
     def _order(self, grid: Grid, name: str) -> Array:
-        """A column to group by, as texts, or to order by: numbers, or texts such as 2024-05-31."""
+        """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
         words = grid.words(name)
         gap = next((i for i, text in enumerate(words.tolist()) if text in self.missing), None)
         if gap is not None:
@@ -385,6 +386,9 @@ class Csv(Source):
             return np.array(groups)[positions(words.tolist(), groups)]
         form = self.form(name)
         if all(read_number(text, *form) is None for text in words.tolist()):
+            wrong = not_a_time(words)
+            if wrong is not None:
+                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
             return words
         return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
 
