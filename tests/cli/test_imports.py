@@ -105,7 +105,8 @@ def results(folder):
 )
 def test_a_command_knows_the_classes_of_a_module(results, command, said):
     result = results[command]
-    assert (result.status, result.err) == (0, "")
+    assert result.status == 0
+    assert result.err == "" or (command == "resume" and "has finished before" in result.err)
     assert said in result.out
 
 
