@@ -115,7 +115,7 @@ IN_JSON = {
         {"type": "dropout", "rate": 1.5},
         "$.model.rate: must be at least 0 and below 1, got 1.5",
     ),
-    "a layer of one's own": ("acme.unheard", "$.model: unknown layer 'acme.unheard'; import the module that registers it"),
+    "a layer of one's own": ("acme.unheard", "$.model: unknown layer 'acme.unheard'; import the module"),
 }
 
 
