@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import column_of, filled, one_array, real_terms, spread
@@ -16,6 +18,22 @@ from funcnet.spec.base import Spec, fields
 from funcnet.spec.fields import frozen
 
 OTHERWISE = "for other values use RMSE, MAE or R2"
+
+
+Score = TypeVar("Score", bound=Callable[..., float])
+
+
+def figure(call: Score) -> Score:
+    """A metric's ``__call__`` that is recorded as one call inside a compiled function, checks and branches included."""
+
+    @functools.wraps(call)
+    def score(self: Any, prediction: Any, target: Any, weight: Any = None) -> float:
+        given = (prediction, target) if weight is None else (prediction, target, weight)
+        if ops.recorder(*given) is None:
+            return call(self, prediction, target, weight)
+        return ops.scalar(functools.partial(call, self), *given)
+
+    return score  # type: ignore[return-value]
 
 
 @frozen
@@ -59,6 +77,7 @@ class InUnits(Metric):
     def name(self) -> str:
         return self.metric.name
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         return self.metric(self._restored(prediction), self._restored(target), weight)
@@ -210,6 +229,7 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
 class ClassMetric(Metric):
     """Base of metrics for rows that each belong to one class; a NaN among the predictions makes the score NaN."""
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         split = rows(self, prediction, target, weight)
         return math.nan if np.isnan(split.scores).any() else float(self.score(split))

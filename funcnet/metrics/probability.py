@@ -11,7 +11,7 @@ import numpy as np
 from funcnet.key import Array
 from funcnet.losses.base import one_array, real_terms
 from funcnet.losses.classification import check_probabilities
-from funcnet.metrics.base import OTHERWISE, Metric, cells, classified, is_column, mean
+from funcnet.metrics.base import OTHERWISE, Metric, cells, classified, figure, is_column, mean
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
@@ -54,6 +54,7 @@ class LogLoss(OfProbabilities):
     Probabilities are clipped to [ε, 1 - ε], where ε is the machine epsilon of their dtype, as in scikit-learn.
     """
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         dtype = getattr(prediction, "dtype", np.dtype(np.float64))
@@ -69,6 +70,7 @@ class Perplexity(OfProbabilities):
     It is the exponential of ``LogLoss`` without the clipping, so a right class of probability 0 makes it infinite.
     """
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         loss = mean(self, surprises(self, prediction, target, weight, 0.0), weight)
@@ -86,6 +88,7 @@ class Brier(OfProbabilities):
     Source   Brier (1950)
     """
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t, is_labels = classified(self, prediction, target, weight)

@@ -6,7 +6,7 @@ import numpy as np
 
 from funcnet.key import Array
 from funcnet.losses.base import real_terms
-from funcnet.metrics.base import Metric, mean, pair, weights
+from funcnet.metrics.base import Metric, figure, mean, pair, weights
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
@@ -16,6 +16,7 @@ from funcnet.spec.fields import frozen
 class RMSE(Metric):
     """Root of the mean squared error, in the target's units."""
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t = pair(self, prediction, target, weight)
@@ -27,6 +28,7 @@ class RMSE(Metric):
 class MAE(Metric):
     """Mean absolute error, in the target's units."""
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
         p, t = pair(self, prediction, target, weight)
@@ -64,6 +66,7 @@ class R2(Metric):
     A constant target scores 1 if it is predicted exactly, else 0, as in scikit-learn.
     """
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         p, t, w = _columns(self, prediction, target, weight)
         return _determined(np.sum(w * (t - p) ** 2, axis=0), np.sum(w * _centred(t, w) ** 2, axis=0))
@@ -77,6 +80,7 @@ class ExplainedVariance(Metric):
     A constant target scores 1 if the error is constant, else 0, as in scikit-learn.
     """
 
+    @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         p, t, w = _columns(self, prediction, target, weight)
         return _determined(np.sum(w * _centred(t - p, w) ** 2, axis=0), np.sum(w * _centred(t, w) ** 2, axis=0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
@@ -100,7 +100,8 @@ def evaluate(
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
-    x, y, weight = arrays(data, "", net)
+    recorded = ops.recorder(*tree.leaves((params, data))) is not None  # inside a function that is compiled
+    x, y, weight = unpack(data) if recorded else arrays(data, "", net)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))
@@ -108,7 +109,7 @@ def evaluate(
         p, target, weights, _ = compared(loss, prediction, y, None if weight is None else weight.astype(dtype))
         value, _ = loss.apply(p, target, weights)
         answer = on_values(loss.link, prediction)
-        return {"loss": float(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
+        return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
 
 
 def scores(
