@@ -34,6 +34,10 @@ class FuncnetError(Exception):
         return f"{where}: {self.message}" if where else self.message
 
 
+class ArgumentError(FuncnetError, TypeError):
+    """An argument that a function or a spec does not have, or lacks."""
+
+
 class NotDefined(FuncnetError, TypeError):
     """A method that a base declares and that the class has not written."""
 

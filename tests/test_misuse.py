@@ -67,6 +67,23 @@ SAID = {
         lambda: metrics.Accuracy()(np.eye(3), np.ma.masked_greater(np.arange(3), 1)),
         "expected an array without masked entries, got 1 of them",
     ),
+    "an activation of a Dense": (
+        lambda: fn.Dense(3, activation="relu"),
+        "Dense has no argument 'activation'; it is a layer of its own: fn.serial(fn.Dense(64), fn.Relu())",
+    ),
+    "a short name of a rate": (lambda: optim.SGD(lr=0.1), "SGD has no argument 'lr'; it is learning_rate"),
+    "a field with a letter less": (lambda: fn.Dense(unit=3), "Dense has no argument 'unit', did you mean 'units'?"),
+    "no units": (lambda: fn.Dense(), "Dense(units, use_bias, weight_init, bias_init): missing 1 required positional"),
+    "an argument too many": (lambda: fn.Relu(3), "Relu(): takes 1 positional argument but 2 were given"),
+    "a name for a layer": (lambda: fn.Dense(3, name="a"), "Dense has no argument 'name'; names are given where layers"),
+    "integers for floats": (
+        lambda: fn.fit(NET, np.ones((50, 3), int), np.zeros(50, int), **HOW),
+        "dense_0 (Dense): expected floating-point input, got int64; convert it, such as x.astype(np.float32)",
+    ),
+    "a monitor of Keras": (
+        lambda: fn.fit(NET, X, Y, validation=0.5, callbacks=[fn.EarlyStopping("val_loss")], **HOW),
+        "EarlyStopping: there is no 'val_loss' to monitor, did you mean 'validation/loss'?",
+    ),
     "a name of Keras": (lambda: fn.Sequential, "module 'funcnet' has no attribute 'Sequential', did you mean 'serial'"),
     "a name of PyTorch": (lambda: fn.Linear, "module 'funcnet' has no attribute 'Linear', did you mean 'Dense'?"),
     "a short name of a loss": (lambda: losses.MSE, "module 'funcnet.losses' has no attribute 'MSE', did you mean"),

@@ -9,6 +9,7 @@ A file can only name registered classes; it never imports user code.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import math
@@ -29,7 +30,7 @@ from typing import (
 import attrs
 import numpy as np
 
-from funcnet.errors import Problem, SpecError, did_you_mean
+from funcnet.errors import ArgumentError, Problem, SpecError, did_you_mean
 from funcnet.spec.fields import NAMED, WORDS, FrozenDict, Range, T, frozen
 from funcnet.spec.kinds import KINDS, base_of, load
 
@@ -297,6 +298,7 @@ def register(
         for old, new in renamed.items():
             if new not in names or old in names:
                 raise refuse(f"renamed maps earlier names to the fields {', '.join(names)}, got {old!r}: {new!r}")
+        cls.__init__ = _explained(cls, cls.__init__)  # type: ignore[method-assign]
         cls.tag = tag
         cls._renamed = FrozenDict(renamed)
         if not own:  # the tests look at the library's
@@ -309,6 +311,43 @@ def register(
         return cls
 
     return decorate
+
+
+ELSEWHERE = {
+    "activation": "it is a layer of its own: fn.serial(fn.Dense(64), fn.Relu())",
+    "in_channels": "the shape of the input is given to init",
+    "in_features": "the shape of the input is given to init",
+    "input_dim": "the shape of the input is given to init",
+    "input_shape": "the shape of the input is given to init",
+    "kernel_initializer": "it is weight_init",
+    "lr": "it is learning_rate",
+    "name": "names are given where layers are joined: fn.serial(head=fn.Dense(10))",
+    "out_channels": "it is filters",
+    "out_features": "it is units",
+}
+"""Arguments of other libraries, and what they are here"""
+
+
+def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that says of a wrong argument what the right ones are."""
+
+    @functools.wraps(init)
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
+            unknown = [name for name in kwargs if name not in names]
+            if unknown:
+                near = did_you_mean(unknown[0], names) or f"; {ELSEWHERE[unknown[0]]}" * (unknown[0] in ELSEWHERE)
+                has = f"it has {', '.join(names)}" if names else "it has none"
+                raise ArgumentError(f"{cls.__name__} has no argument {unknown[0]!r}{near} ({has})") from None
+            if "__init__() " in str(error):
+                wrong = str(error).partition("__init__() ")[2]
+                raise ArgumentError(f"{cls.__name__}({', '.join(names)}): {wrong}") from None
+            raise
+
+    return made
 
 
 def lookup(kind: str, tag: str) -> type[Spec] | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.lazy_array import Stream
-from funcnet.errors import DataError, FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.errors import ArgumentError, DataError, FuncnetError, Problem, SpecError, did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.losses.base import Loss
@@ -58,7 +58,7 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
         for name in kwargs.keys() - signature.parameters.keys():
             here = f"; it is {ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, signature.parameters)
             known = ", ".join(signature.parameters)
-            raise FuncnetError(f"{function.__name__} has no argument {name!r}{here} (it has {known})")
+            raise ArgumentError(f"{function.__name__} has no argument {name!r}{here} (it has {known})")
         return function(*args, **kwargs)
 
     return call

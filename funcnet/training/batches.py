@@ -58,11 +58,16 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
 
     Raises   ShapeError of that layer, with advice
     """
-    left = tree.map(lambda a: a[:rows], x)
-    try:
+
+    def attempt(count: int) -> None:
+        some = tree.map(lambda a: a[:count], x)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            apply_child("", net, ts.params, ts.state, left, Context(True, ts.key))
+            apply_child("", net, ts.params, ts.state, some, Context(True, ts.key))
+
+    try:
+        attempt(rows)
     except ShapeError as error:
+        attempt(size)  # if a whole batch fails too, its error says why
         error.message += f" (the last batch of an epoch has {rows} of {size} rows; remainder='drop' leaves it out)"
         raise
 
