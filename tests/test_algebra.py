@@ -25,7 +25,7 @@ from tests.pages import python_blocks, tags_end
 from tests.table import TRAINED
 
 PAGE = Path(fn.__file__).parent / "guide" / "algebra.md"
-SEEDS = range(60)
+SEEDS = range(40)
 ROWS, WIDTH = 6, 4
 OWN = ("ReZero", "Gated", "Router", "Recurse", "MixUp")
 """Combinators that the page defines"""
