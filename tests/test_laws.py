@@ -1945,3 +1945,9 @@ def test_floats_of_any_width_are_taken(name: str) -> None:
     x = row.input(fn.Key(9), 4, np.float64) if given(row) is None else given(row)
     x = tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, x)
     fn.check_layer(row.layer, row.in_shape, x=x, batch_coupled=row.coupled)
+
+
+def test_differences_that_cross_a_kink_do_not_accuse_a_network() -> None:
+    """Some ReLU of this network changes its sign within a millionth along a direction of the check."""
+    spec = fn.load_spec(Path(__file__).parents[1] / "specs" / "digits_denoise_unet.json")
+    fn.check_layer(spec.model, (8, 8, 1), batch_coupled=True)

@@ -14,7 +14,6 @@ from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
     LAYOUTS,
-    agree,
     check_bits,
     check_copies,
     expect,
@@ -28,6 +27,7 @@ from funcnet.laws.values import (
     random_like,
     same,
     slope,
+    slope_like,
     turned,
 )
 from funcnet.layers.base import (
@@ -184,14 +184,15 @@ def check_adjoint(layer: Layer, params: Params, state: State, x: Value, ctx: Con
             return inner(dy, _forward(layer, params, state, x, ctx)[0])
 
         u = random_like(x, key.fold("x", i))
-        numeric, analytic = slope(lambda t: loss(params, moved(x, u, t))), inner(dx, u)  # noqa: B023
-        expect(agree(numeric, analytic, scale), "adjoint", layer, f"input: differences give {numeric}, vjp {analytic}")
+        analytic = inner(dx, u)
+        numeric, right = slope_like(lambda t: loss(params, moved(x, u, t)), analytic, scale)  # noqa: B023
+        expect(right, "adjoint", layer, f"input: differences give {numeric}, vjp {analytic}")
         directions = random_like(params, key.fold("params", i))
         for path in tree.flatten(params):
             u = one_leaf(directions, path)
-            numeric = slope(lambda t: loss(moved(params, u, t), x))  # noqa: B023
             analytic = inner(tree.flatten(dparams)[path], tree.flatten(u)[path])
-            if not agree(numeric, analytic, scale):
+            numeric, right = slope_like(lambda t: loss(moved(params, u, t), x), analytic, scale)  # noqa: B023
+            if not right:
                 detail = f"{path}: differences give {numeric}, vjp {analytic}"
                 worst = _worst(lambda p: loss(p, x), params, path, tree.flatten(dparams)[path])
                 expect(False, "adjoint", layer, f"{detail}, along a random direction; {worst}")

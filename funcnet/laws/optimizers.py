@@ -69,11 +69,11 @@ def check_updates(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
         expect(same(again, (updates, new_state)), "the same call gives the same bits", opt)
         expect(same((grads, opt_state, params), received), "pure", opt, "changes its arguments")
         check_order(bound, opt, grads, opt_state, params, (updates, new_state))
-        for name, layout in LAYOUTS.items():
-            g, s, p = (tree.map(layout, part) for part in (grads, opt_state, params))
-            got, rounding = bound.update(g, s, p, 1.0), 4.0 * float(np.finfo(dtype).eps)
-            expect(same(got, (updates, new_state), rounding), "any memory layout gives the same values", opt, name)
         if step == 1:
+            for name, layout in LAYOUTS.items():
+                g, s, p = (tree.map(layout, part) for part in (grads, opt_state, params))
+                got, rounding = bound.update(g, s, p, 1.0), 4.0 * float(np.finfo(dtype).eps)
+                expect(same(got, (updates, new_state), rounding), "any memory layout gives the same values", opt, name)
             check_bits(lambda g, s, p: bound.update(g, s, p, 1.0), (grads, opt_state, params), opt)
         opt_state, params = frozen_copy(new_state), frozen_copy(apply_updates(params, updates))
     evaluated = bound.eval_params(params, opt_state)

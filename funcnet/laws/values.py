@@ -128,14 +128,27 @@ def same(a: Value, b: Value, rtol: float = 0.0) -> bool:
         return bool(np.all((a == b) | (np.abs(a - b) <= rtol * max(scale, 1.0))))
 
 
-def slope(f: Callable[[float], float]) -> float:
+def slope(f: Callable[[float], float], eps: float = EPS) -> float:
     """The derivative of a function of one number at 0, by central differences."""
-    return (f(EPS) - f(-EPS)) / (2.0 * EPS)
+    return (f(eps) - f(-eps)) / (2.0 * eps)
 
 
-def agree(numeric: float, analytic: float, scale: float) -> bool:
+def slope_like(f: Callable[[float], float], analytic: float, scale: float) -> tuple[float, bool]:
+    """The slope, and whether it agrees with a derivative.
+
+    Where the first differences do not, smaller ones are taken: in a large network they may cross a kink, such as that
+    of a ReLU or of a maximum.
+    """
+    for eps in (EPS, EPS / 10.0):
+        numeric = slope(f, eps)
+        if agree(numeric, analytic, scale, eps):
+            return numeric, True
+    return numeric, False
+
+
+def agree(numeric: float, analytic: float, scale: float, eps: float = EPS) -> bool:
     """Whether two slopes agree to RTOL, allowing for the rounding of differences of size ``scale``."""
-    rounding = 1e-15 * scale / EPS
+    rounding = 1e-15 * scale / eps
     return abs(numeric - analytic) <= RTOL * max(abs(numeric), abs(analytic)) + 8.0 * rounding + 1e-10
 
 
