@@ -640,7 +640,7 @@ def concerns(kind: str, row: Row) -> bool:
 
 
 @pytest.mark.parametrize(
-    "rows", [pytest.param(KINDS, id="kinds"), pytest.param(list(LAYERS)[::3], id="many", marks=pytest.mark.slow)]
+    "rows", [pytest.param(KINDS, id="kinds"), pytest.param(LAYERS, id="all", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("what", BEHAVIOURS)
 def test_misbehaviour_is_caught_in_every_row(what: str, rows: Any) -> None:
@@ -1682,7 +1682,7 @@ def test_an_optimizer_that_depends_on_the_memory_layout_is_caught() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [pytest.param(RULES, id="kinds"), pytest.param(list(OPTIMIZERS)[::3], id="many", marks=pytest.mark.slow)]
+    "rows", [pytest.param(RULES, id="kinds"), pytest.param(OPTIMIZERS, id="all", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("what", OPTIMIZER_BUGS)
 def test_a_bug_in_any_optimizer_is_caught(what: str, rows: Any) -> None:
