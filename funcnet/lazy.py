@@ -48,7 +48,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
 
 def nearest(package: str, name: str) -> str:
-    """What may be meant by a name that a package does not have: one of its own, or of the packages inside it."""
+    """A suggestion for an unknown name: a similar one in the package or in its subpackages."""
     from funcnet.errors import did_you_mean, same_thing  # only imported for a mistake
 
     places = public(package)
@@ -63,6 +63,6 @@ def nearest(package: str, name: str) -> str:
 
 
 def _is_package(name: str) -> bool:
-    """Whether a module has a stub of its own."""
+    """Whether a module has a stub file."""
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None and Path(spec.origin).with_suffix(".pyi").is_file()

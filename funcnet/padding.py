@@ -1,4 +1,4 @@
-"""Padded sequences at the door: lists of sequences of different lengths, and the mask of a network's output."""
+"""Padded sequences as inputs: lists of sequences of different lengths, and the mask of a network's output."""
 
 from __future__ import annotations
 

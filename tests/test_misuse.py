@@ -69,7 +69,7 @@ SAID = {
     ),
     "an activation of a Dense": (
         lambda: fn.Dense(3, activation="relu"),
-        "Dense has no argument 'activation'; it is a layer of its own: fn.serial(fn.Dense(64), fn.Relu())",
+        "Dense has no argument 'activation'; it is a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
     ),
     "a short name of a rate": (lambda: optim.SGD(lr=0.1), "SGD has no argument 'lr'; it is learning_rate"),
     "a field with a letter less": (lambda: fn.Dense(unit=3), "Dense has no argument 'unit', did you mean 'units'?"),

@@ -35,7 +35,7 @@ def add_imports(parser: argparse.ArgumentParser) -> None:
 def import_all(names: Sequence[str]) -> None:
     """Import modules by name; those of the working folder are found too.
 
-    Raises   FuncnetError for a name that is none, for a module that is not there, and for one that fails
+    Raises   FuncnetError for an invalid module name, a missing module, or a module that raises an error
     """
     if not names:
         return

@@ -87,7 +87,7 @@ def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
 
 
 def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
-    """The names of so many outputs: those of the target columns, or numbers."""
+    """The names of the outputs: the target columns, or else numbers."""
     named = preprocess.get("outputs") or ["prediction"]
     return list(named) if len(named) == count else [f"prediction_{i}" for i in range(count)]
 

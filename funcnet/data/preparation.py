@@ -254,7 +254,7 @@ def with_labels(table: Table) -> tuple[Table, list[str] | None]:
     """A table with integer labels, and the names of its classes, if it has any."""
     twice = [label for label, times in Counter(table.classes or ()).items() if times > 1]
     if twice:
-        raise DataError(f"expected a name of its own for each class, got {twice[0]!r} twice; rename one")
+        raise DataError(f"expected distinct class names, got {twice[0]!r} twice; rename one")
     if table.y.dtype.kind != "U":
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     labels = table.y.reshape(-1).tolist()

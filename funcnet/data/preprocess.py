@@ -6,7 +6,7 @@ columns   a table's columns become numbers: a number stays as it is, a category 
           category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown);
           equal numbers, such as 1 and 1.0, are one category
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
-          missing category is a category of its own if the training part has any
+          missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector
 divide    inputs are divided by one number
 scale     (x - shift) / factor, for each feature; columns of 0 and 1 stay unchanged, and a column that is constant up

@@ -149,7 +149,7 @@ def present(
 
 
 def filled(array: Array, weight: Array, axes: int, fill: int = 0) -> Array:
-    """An array with ``fill`` where the weight is 0; terms have so many axes, and are numbers or rows of the array."""
+    """An array with ``fill`` where the weight is 0; ``axes`` is the number of axes of the terms."""
     absent = weight == 0.0
     return np.where(absent if array.ndim == axes else absent[..., None], fill, array)
 

@@ -56,7 +56,7 @@ class Metric(Spec):
         raise NotDefined(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
 
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        """The score where each output is a label of its own (``loss.independent``); by default the same score.
+        """The score where each output is a separate label (``loss.independent``); by default the same score.
 
         prediction   probabilities (…, labels)
         target       0 and 1, in the same shape

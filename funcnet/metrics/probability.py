@@ -18,7 +18,7 @@ from funcnet.spec.fields import frozen
 
 @frozen
 class OfProbabilities(Metric):
-    """Base of metrics of probabilities; several labels per row are scored as so many rows of one probability."""
+    """Base of metrics of probabilities; each label of a row is scored as one probability."""
 
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         if is_column(one_array(prediction, "output", self)):

@@ -314,7 +314,7 @@ def register(
 
 
 ELSEWHERE = {
-    "activation": "it is a layer of its own: fn.serial(fn.Dense(64), fn.Relu())",
+    "activation": "it is a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
     "in_channels": "the shape of the input is given to init",
     "in_features": "the shape of the input is given to init",
     "input_dim": "the shape of the input is given to init",

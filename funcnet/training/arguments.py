@@ -25,7 +25,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=Spec)
 
 ELSEWHERE = {
-    "activation": "a layer of its own: fn.serial(fn.Dense(64), fn.Relu())",
+    "activation": "a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
     "callback": "callbacks=[…]",
     "class_weights": "class_weight=",
     "criterion": "loss=",

@@ -324,7 +324,7 @@ def nothing_left(step: int, per_epoch: int, epochs: int | None) -> str:
     more = math.ceil(count) + (epochs or 100)
     return (
         f"start has {count:g} {unit} behind it already, so there is nothing left to train; {unit} count from step 0: "
-        f"give {unit}={more} to continue, or start=(params, state) to begin anew"
+        f"give {unit}={more} to continue, or start=(params, state) to start over"
     )
 
 

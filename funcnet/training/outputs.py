@@ -1,4 +1,4 @@
-"""Whether a network's last layer, its loss and the targets belong together: said before training."""
+"""Checks, before training, that a network's last layer fits its loss and the targets."""
 
 from __future__ import annotations
 

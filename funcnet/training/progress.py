@@ -75,7 +75,7 @@ def line(row: Row, names: list[str]) -> str:
 
 
 def rows_text(history: Sequence[Row], most: int = 12) -> list[str]:
-    """A history as lines: its names and at most so many rows, evenly spaced, the last among them."""
+    """A history as lines: the names, then at most ``most`` evenly spaced rows, including the last."""
     if not history:
         return []
     names = list(dict.fromkeys(name for row in history for name in shown(row)))

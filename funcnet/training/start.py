@@ -47,7 +47,7 @@ def values_of(net: Layer, in_shape: Shape, start: Start) -> tuple[Params | None,
     if kept:
         raise ShapeError(
             f"start has params alone, and the network keeps a state too ({', '.join(kept[:3])}"
-            f"{', …' if len(kept) > 3 else ''}), which would begin anew; give start=(params, state), a Fit or a Run"
+            f"{', …' if len(kept) > 3 else ''}), which would start over; give start=(params, state), a Fit or a Run"
         )
     return start, {}
 

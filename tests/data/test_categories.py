@@ -1,4 +1,4 @@
-"""Categories: equal numbers are one, missing is one of its own, and an unknown one is said."""
+"""Categories: equal numbers are one, a missing value is a separate one, and an unknown one gives a warning."""
 
 from __future__ import annotations
 

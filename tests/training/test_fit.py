@@ -157,7 +157,7 @@ def test_going_on_from_the_end_is_the_end(caplog: Any) -> None:
     end, again = done.train_state, fit(epochs=2, start=done)
     assert [record.getMessage() for record in caplog.records] == [
         "start has 2 epochs behind it already, so there is nothing left to train; epochs count from step 0: "
-        "give epochs=4 to continue, or start=(params, state) to begin anew"
+        "give epochs=4 to continue, or start=(params, state) to start over"
     ]
     assert same(everything(again.train_state), everything(end))
     assert again.history == []

@@ -265,5 +265,5 @@ def test_class_names_differ(tmp_path: Path) -> None:
     experiment = fn.Experiment(
         data=source, model=fn.Dense(3), loss=SOFTMAX, optimizer=optim.SGD(0.1), training=fn.Training(epochs=1)
     )
-    with pytest.raises(fn.DataError, match="expected a name of its own for each class, got 'a' twice; rename one"):
+    with pytest.raises(fn.DataError, match="expected distinct class names, got 'a' twice; rename one"):
         fn.run(experiment)

@@ -56,7 +56,7 @@ def test_params_alone_of_a_network_with_state_are_refused(done):
             call(done.train_state.params)
         assert str(caught.value) == (
             "start has params alone, and the network keeps a state too (batch_norm_0/running_mean, "
-            "batch_norm_0/running_var), which would begin anew; give start=(params, state), a Fit or a Run"
+            "batch_norm_0/running_var), which would start over; give start=(params, state), a Fit or a Run"
         )
 
 

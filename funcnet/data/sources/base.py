@@ -61,7 +61,7 @@ class Source(Spec):
 
     ``split``         how rows are divided into training, validation and test parts
     ``impute``        the value for a missing number: the "mean", "median" or "most_frequent" of the training part, or
-                      a number; a missing category becomes a category of its own, or the most frequent one if the
+                      a number; a missing category becomes a separate category, or the most frequent one if the
                       training part has none missing. Without it missing values are errors
     ``flatten``       each input becomes a vector
     ``divide``        a number that inputs are divided by, such as 255 for pixels
