@@ -110,7 +110,7 @@ MOST_KNOWN, LONGEST = 1000, 200
 """Limits of the search for the nearest word: the number of known words, the length of the word"""
 
 
-ELSEWHERE = {
+NAMES = {
     "adadelta": "adam", "affine": "dense", "bce": "binarycrossentropy", "bceloss": "binarycrossentropy",
     "bcewithlogits": "sigmoidcrossentropy", "bcewithlogitsloss": "sigmoidcrossentropy",
     "binarycrossentropywithlogits": "sigmoidcrossentropy", "categoricalcrossentropy": "softmaxcrossentropy",
@@ -134,7 +134,7 @@ def same_thing(word: str, known: Iterable[str]) -> str | None:
     """The known name that differs only in case and signs, or that means what another library's name does."""
     names = {plain(name): name for name in known}
     letters = plain(word)
-    for meant in (letters, ELSEWHERE.get(letters), letters.removesuffix("layer"), letters.removesuffix("loss")):
+    for meant in (letters, NAMES.get(letters), letters.removesuffix("layer"), letters.removesuffix("loss")):
         if meant in names:
             return names[meant]
     return None
@@ -146,6 +146,45 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     same = same_thing(word[:LONGEST], some)
     near = [same] if same else difflib.get_close_matches(word[:LONGEST], some, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
+
+
+ARGUMENTS = {
+    "activation": "it is a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
+    "callback": "it is callbacks=[…]",
+    "class_weights": "it is class_weight",
+    "criterion": "it is loss",
+    "in_channels": "the shape of the input is given to init",
+    "in_features": "the shape of the input is given to init",
+    "input_dim": "the shape of the input is given to init",
+    "input_shape": "the shape of the input is given to init",
+    "kernel_initializer": "it is weight_init",
+    "learning_rate": "it belongs to the optimizer: fn.optim.Adam(1e-3)",
+    "lr": "it is learning_rate, of an optimizer: fn.optim.Adam(learning_rate=1e-3)",
+    "max_iter": "it is epochs or steps",
+    "name": "names are given where layers are joined: fn.serial(head=fn.Dense(10))",
+    "opt": "it is optimizer",
+    "out_channels": "it is filters",
+    "out_features": "it is units",
+    "params": "it is start=(params, state)",
+    "patience": "it is early_stopping",
+    "random_state": "it is key",
+    "sample_weight": "it is part of the data: (x, y, weight)",
+    "seed": "it is key",
+    "shuffle": "it is not needed: rows are shuffled in every epoch",
+    "validation_data": "it is validation=(x, y)",
+    "validation_fraction": "it is validation=0.1",
+    "validation_split": "it is validation=0.1",
+    "verbose": "it is progress=True",
+    "x": "it is part of the data: (x, y)",
+    "y": "it is part of the data: (x, y)",
+}
+"""Arguments of other libraries, and what they are here"""
+
+
+def no_argument(owner: str, name: str, known: Sequence[str]) -> ArgumentError:
+    """The error for an argument that a function or a spec does not have, with the right one."""
+    near = f"; {ARGUMENTS[name]}" if name in ARGUMENTS else did_you_mean(name, known)
+    return ArgumentError(f"{owner} has no argument {name!r}{near} (it has {', '.join(known) or 'none'})")
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -4,6 +4,8 @@ Arrays are (batch, time, heads, features). There may be fewer key and value head
 them in groups: query head h uses key head ``h // (heads / key heads)``. Scores are computed in pieces that stay in
 cache; for more than LARGE queries they are recomputed in the backward pass instead of kept, so memory grows linearly
 with the length, not with its square.
+
+The kernels write only into arrays that they made themselves, never into an argument from outside.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from typing import (
 import attrs
 import numpy as np
 
-from funcnet.errors import ArgumentError, Problem, SpecError, did_you_mean
+from funcnet.errors import ArgumentError, Problem, SpecError, did_you_mean, no_argument
 from funcnet.spec.fields import NAMED, WORDS, FrozenDict, Range, T, frozen
 from funcnet.spec.kinds import KINDS, base_of, load
 
@@ -313,21 +313,6 @@ def register(
     return decorate
 
 
-ELSEWHERE = {
-    "activation": "it is a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
-    "in_channels": "the shape of the input is given to init",
-    "in_features": "the shape of the input is given to init",
-    "input_dim": "the shape of the input is given to init",
-    "input_shape": "the shape of the input is given to init",
-    "kernel_initializer": "it is weight_init",
-    "lr": "it is learning_rate",
-    "name": "names are given where layers are joined: fn.serial(head=fn.Dense(10))",
-    "out_channels": "it is filters",
-    "out_features": "it is units",
-}
-"""Arguments of other libraries, and what they are here"""
-
-
 def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None]:
     """A constructor that says of a wrong argument what the right ones are."""
 
@@ -339,9 +324,7 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
             names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
             unknown = [name for name in kwargs if name not in names]
             if unknown:
-                near = did_you_mean(unknown[0], names) or f"; {ELSEWHERE[unknown[0]]}" * (unknown[0] in ELSEWHERE)
-                has = f"it has {', '.join(names)}" if names else "it has none"
-                raise ArgumentError(f"{cls.__name__} has no argument {unknown[0]!r}{near} ({has})") from None
+                raise no_argument(cls.__name__, unknown[0], names) from None
             if "__init__() " in str(error):
                 wrong = str(error).partition("__init__() ")[2]
                 raise ArgumentError(f"{cls.__name__}({', '.join(names)}): {wrong}") from None

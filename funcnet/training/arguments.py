@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.lazy_array import Stream
-from funcnet.errors import ArgumentError, DataError, FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.errors import DataError, FuncnetError, Problem, SpecError, no_argument
 from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.losses.base import Loss
@@ -24,30 +24,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound=Spec)
 
-ELSEWHERE = {
-    "activation": "a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
-    "callback": "callbacks=[…]",
-    "class_weights": "class_weight=",
-    "criterion": "loss=",
-    "learning_rate": "part of the optimizer: optimizer=fn.optim.Adam(1e-3)",
-    "lr": "part of the optimizer: optimizer=fn.optim.Adam(1e-3)",
-    "max_iter": "epochs=, or steps=",
-    "opt": "optimizer=",
-    "params": "start=(params, state)",
-    "patience": "early_stopping=",
-    "random_state": "key=",
-    "sample_weight": "part of the data: (x, y, weight)",
-    "seed": "key=",
-    "shuffle": "not needed: rows are shuffled in every epoch",
-    "validation_data": "validation=(x, y)",
-    "validation_fraction": "validation=0.1",
-    "validation_split": "validation=0.1",
-    "verbose": "progress=True",
-    "x": "data: the pair (x, y)",
-    "y": "part of the data: (x, y)",
-}
-"""Arguments of other libraries, and what they are here"""
-
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """A function that says of an argument it does not have what the right one is."""
@@ -56,9 +32,7 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs.keys() - signature.parameters.keys():
-            here = f"; it is {ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, signature.parameters)
-            known = ", ".join(signature.parameters)
-            raise ArgumentError(f"{function.__name__} has no argument {name!r}{here} (it has {known})")
+            raise no_argument(function.__name__, name, list(signature.parameters))
         return function(*args, **kwargs)
 
     return call

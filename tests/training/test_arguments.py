@@ -5,7 +5,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim
-from funcnet.training.arguments import ELSEWHERE
+from funcnet.errors import ARGUMENTS
 
 NET = fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(3))
 X = fn.Key(0).normal((40, 3), np.float32)
@@ -81,4 +81,4 @@ def test_a_mistake_names_what_is_right(change, message):
 def test_no_hint_is_an_argument_of_fit():
     import inspect
 
-    assert not ELSEWHERE.keys() & inspect.signature(fn.fit).parameters.keys()
+    assert not ARGUMENTS.keys() & inspect.signature(fn.fit).parameters.keys()
