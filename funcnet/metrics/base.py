@@ -24,7 +24,7 @@ Score = TypeVar("Score", bound=Callable[..., float])
 
 
 def figure(call: Score) -> Score:
-    """A metric's ``__call__`` that is recorded as one call inside a compiled function, checks and branches included."""
+    """A method that scores: inside a compiled function it is recorded as one call, checks and branches included."""
 
     @functools.wraps(call)
     def score(self: Any, prediction: Any, target: Any, weight: Any = None) -> float:
@@ -55,6 +55,7 @@ class Metric(Spec):
         """The score of a whole split."""
         raise NotDefined(f"{type(self).__name__} does not define __call__(prediction, target, weight)")
 
+    @figure
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         """The score where each output is a separate label (``loss.independent``); by default the same score.
 
@@ -282,6 +283,7 @@ def cells(metric: Metric, prediction: Array, target: Array, weight: Array | None
 class LabelMetric(ClassMetric):
     """Base of metrics of rows that each belong to one class, or have several labels."""
 
+    @figure
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         if is_column(one_array(prediction, "output", self)):
             return self(prediction, target, weight)

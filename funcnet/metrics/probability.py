@@ -20,6 +20,7 @@ from funcnet.spec.fields import frozen
 class OfProbabilities(Metric):
     """Base of metrics of probabilities; each label of a row is scored as one probability."""
 
+    @figure
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         if is_column(one_array(prediction, "output", self)):
             return self(prediction, target, weight)

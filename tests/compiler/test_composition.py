@@ -83,6 +83,11 @@ def state_of(i: int) -> Any:
     return AS_IT_IS(ts, batch(i))[0]
 
 
+def several(y: Any) -> Any:
+    """Two labels of three for each row."""
+    return (y[:, None] != np.arange(3)).astype(np.float32)
+
+
 def with_batch(net: fn.Layer) -> Any:
     return lambda i: (params_of(net, i)[0], *batch(i))
 
@@ -114,6 +119,12 @@ CASES: dict[str, tuple[Any, Any]] = {
     ),
     "evaluate": (
         lambda params, x, y: fn.evaluate(PLAIN, LOSS, params, {}, (x, y), [fn.metrics.Accuracy(), fn.metrics.F1()]),
+        with_batch(PLAIN),
+    ),
+    "evaluate several labels": (
+        lambda params, x, y: fn.evaluate(
+            PLAIN, losses.SigmoidCrossEntropy(), params, {}, (x, several(y)), [fn.metrics.Accuracy(), fn.metrics.F1()]
+        ),
         with_batch(PLAIN),
     ),
     "a metric": (
