@@ -147,7 +147,8 @@ def _run(
     check_shapes(experiment, base)
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    start: TrainState | Snapshot = starting_state(experiment, key, data, base, given or folder)
+    own = folder is not None and os.path.isfile(folder / START)  # a resumed run has its start, whatever is given
+    start: TrainState | Snapshot = starting_state(experiment, key, data, base, folder if own else given or folder)
     metrics = in_units(experiment.metrics, data.preprocess)
     check_parts(experiment, data, metrics)
     check_monitors(experiment, data.validation is not None)
@@ -157,9 +158,9 @@ def _run(
         if folder is not None:
             if not resume:
                 claim(folder, experiment, base)
-                if given is not None:
-                    write_bytes(folder / START, given.read_bytes())
                 held.enter_context(locked(folder))
+            if given is not None and not os.path.isfile(folder / START):  # a killed run may not have come so far
+                write_bytes(folder / START, given.read_bytes())
             facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
             held.enter_context(terminable(saver))

@@ -60,6 +60,23 @@ def test_a_finished_run_says_that_nothing_is_trained(results):
         )
 
 
+def test_a_resumed_run_starts_from_its_own_copy(results, tmp_path):
+    """Killed before its first checkpoint, and resumed with other weights: it goes on from those that it copied."""
+    experiment = fn.load_spec(results["folder"] / "small.json")
+    whole = fn.run(experiment, tmp_path / "whole", start=results["folder"] / "runs" / "onward")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for name in ("metrics.json", "weights.npz", "history.csv"):
+        (tmp_path / "cut" / name).unlink()
+    other = fn.run(experiment, tmp_path / "other")
+    again = fn.run(experiment, tmp_path / "cut", resume=True, start=tmp_path / "other")
+    assert tree.equal(again.params, whole.params)
+    assert not tree.equal(other.params, whole.params)
+    (tmp_path / "cut" / "metrics.json").unlink()
+    (tmp_path / "cut" / "start.npz").unlink()
+    fn.run(experiment, tmp_path / "cut", resume=True, start=results["folder"] / "runs" / "onward")
+    assert (tmp_path / "cut" / "start.npz").read_bytes() == (tmp_path / "whole" / "start.npz").read_bytes()
+
+
 def test_weights_that_do_not_fit_leave_no_folder(results):
     assert results["other"].status == 1
     assert "head/weight: expected param of shape (8, 4), got (8, 3)" in results["other"].err
