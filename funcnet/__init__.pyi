@@ -96,6 +96,7 @@ from funcnet.layers.base import (
     Triple as Triple,
     apply_child as apply_child,
     init_child as init_child,
+    layer as layer,
     listen as listen,
     nest as nest,
     out_shape_child as out_shape_child,
@@ -115,7 +116,6 @@ from funcnet.layers.embedding import (
     RotaryPositions as RotaryPositions,
     SinusoidalPositions as SinusoidalPositions,
 )
-from funcnet.layers.functions import layer as layer
 from funcnet.layers.noise import (
     Dropout as Dropout,
     GaussianNoise as GaussianNoise,
