@@ -338,7 +338,8 @@ class Checkpoint(Spec):
             yield Problem("", f"expected either every_epochs or every_steps, got {got}")
 
 
-def monitors(metrics: Sequence[Metric], validation: bool) -> list[str]:
-    """The names of losses and metrics in the rows of a history."""
+def monitors(metrics: Sequence[Metric], validation: bool, training: bool = True) -> list[str]:
+    """The names of losses and metrics in the rows of a history; ``training`` if it has metrics of the training part."""
     names = ["loss", *(metric.name for metric in metrics)]
-    return [*names, *(f"validation/{name}" for name in names)] if validation else names
+    own = names if training else names[:1]
+    return [*own, *(f"validation/{name}" for name in names)] if validation else own
