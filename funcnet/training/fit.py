@@ -19,7 +19,7 @@ from funcnet.layers.base import Context, Layer, Params
 from funcnet.losses.base import Loss, compared
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
-from funcnet.optim.hyperparameters import learning_rate
+from funcnet.optim.hyperparameters import learning_rate, monitored, reaches
 from funcnet.optim.schedules import bind, too_short
 from funcnet.padding import step_weights
 from funcnet.read_only import read_only
@@ -35,13 +35,13 @@ from funcnet.training.arguments import (
     parted,
 )
 from funcnet.training.batches import Mean, Rows, class_weights
-from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
+from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.iterated import Batches, check_options
 from funcnet.training.outputs import doubts
 from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
-from funcnet.training.step import Step, TrainState, train_step, value_and_grad
+from funcnet.training.step import Step, TrainState, check_opt_state, forms, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -115,9 +115,9 @@ def fit(
 
     The history has a row per epoch, and every ``log_every`` steps if given: the mean loss of the batches since the
     last row (in training mode, dropout included), the learning rate, the seconds so far, and at the end of an epoch
-    the metrics over the whole training and validation parts. ``shards`` cuts each batch into that many parts whose
-    gradients are added, for batches larger than memory. ``callbacks`` are pairs ``init() -> state`` and
-    ``update(state, event) -> (state, stop)``.
+    the metrics over the whole training and validation parts. An optimizer with a ``monitor`` follows the rows of whole
+    epochs. ``shards`` cuts each batch into that many parts whose gradients are added, for batches larger than memory.
+    ``callbacks`` are pairs ``init() -> state`` and ``update(state, event) -> (state, stop)``.
 
     Specs may be given by their tags and the key by its seed, as in JSON: ``loss="mean_squared_error"``,
     ``optimizer="adam"``, ``metrics=["accuracy"]``, ``key=0``. ``validation`` is data, or a share of the rows, drawn
@@ -181,7 +181,9 @@ def fit(
         check_targets(net, loss, metrics, apart, "the validation part")
     feed.check_last(net, ts, total)
     parts = feed.part, held_out
-    record = _Record(net, loss, optimizer, metrics, callbacks, parts, per_epoch, total, log_every, kept)
+    known = monitors(metrics, held_out is not None, feed.part is not None)
+    _check_monitors(optimizer, ts, known)
+    record = _Record(net, loss, optimizer, metrics, callbacks, parts, known, per_epoch, total, log_every, kept)
     coming = feed.batches(ts.step, ts.key)
     try:
         while ts.step < total and record.stopped is None:
@@ -191,7 +193,8 @@ def fit(
                 break
             batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
             before, (ts, out) = ts, _located(step, ts, batch, feed)
-            record.add(before, batch, ts, out["loss"])
+            ts, event = record.add(before, batch, ts, out["loss"])
+            record.call(event)
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:
@@ -212,12 +215,12 @@ class _Record:
         metrics: Sequence[Metric],
         callbacks: Sequence[Watcher],
         parts: tuple[tuple[Any, ...] | None, tuple[Any, ...] | None],
+        known: Sequence[str],
         per_epoch: int,
         total: int,
         log_every: int | None,
         start: Snapshot | None,
     ) -> None:
-        known = monitors(metrics, parts[1] is not None, parts[0] is not None)
         for callback in callbacks:
             if isinstance(callback, Callback):
                 callback.check(known)
@@ -230,8 +233,11 @@ class _Record:
         self.gradient = value_and_grad(net, loss)
         self.began = time.perf_counter() - (0.0 if start is None else start.seconds)
 
-    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> None:
-        """Record a step: add its row to the history if one is due, and call the callbacks."""
+    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> tuple[TrainState, Event]:
+        """Record a step: add its row to the history if one is due, and report an epoch's to the optimizer.
+
+        The state after that, and the argument of the callbacks.
+        """
         sums = (self.recent.total, self.recent.weight)
         earlier = partial(
             self.snapshot, before, time.perf_counter() - self.began, len(self.history), sums, list(self.states)
@@ -244,9 +250,9 @@ class _Record:
             log.info("%d %.10g", ts.step, loss)
         seconds = time.perf_counter() - self.began
         row = self.row(ts, seconds, ends) if ends or logs else None
-        if not self.callbacks:
-            return
-        event = Event(
+        if row is not None and ts.step % self.per_epoch == 0:
+            ts = self.observed(ts, row)
+        return ts, Event(
             ts.step,
             self.total,
             ts.step / self.per_epoch,
@@ -258,10 +264,23 @@ class _Record:
             partial(self.snapshot, ts, seconds),
             earlier,
         )
+
+    def call(self, event: Event) -> None:
+        """Call the callbacks."""
         for i, callback in enumerate(self.callbacks):
             self.states[i], stop = callback.update(self.states[i], event)
             if stop:
                 self.stopped = type(callback).__name__
+
+    def observed(self, ts: TrainState, row: Row) -> TrainState:
+        """The state after the optimizer has seen the row of an epoch.
+
+        Raises   ShapeError for an ``observe`` that changes the form of the state
+        """
+        opt_state = self.optimizer.observe(ts.opt_state, read_only(row))
+        if forms(opt_state) != forms(ts.opt_state):
+            check_opt_state(self.optimizer, ts.params, opt_state)
+        return TrainState(ts.params, ts.state, opt_state, ts.key, ts.step)
 
     def run_out(self, ts: TrainState) -> None:
         """Record that the data ended before its time, with the scores at that point."""
@@ -330,6 +349,18 @@ def _check_sizes(epochs: Any, steps: Any, batch_size: Any, log_every: Any, block
         whole_number(block, 1, "a block of 1 or more rows, or None")
     if remainder not in ("keep", "drop"):
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
+
+
+def _check_monitors(optimizer: Optimizer, ts: TrainState, known: Sequence[str]) -> None:
+    found = monitored(optimizer)
+    for owner, monitor in found:
+        check_monitor(owner, monitor, known)
+    if found and not reaches(optimizer, ts.params):
+        raise FuncnetError(
+            f"has a {type(found[0][0]).__name__} inside, which its observe does not reach; "
+            "give it children, by the names of their states",
+            layer=type(optimizer).__name__,
+        )
 
 
 def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
