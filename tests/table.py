@@ -319,6 +319,8 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "reduce_on_plateau_unusual": optim.ReduceOnPlateau(factor=0.5, patience=1, rtol=0.9, min_scale=0.3),
     "reduce_on_plateau_pause": optim.ReduceOnPlateau(factor=0.5, patience=1, rtol=0.9, cooldown=1),
     "reduce_on_plateau_every": optim.ReduceOnPlateau(factor=0.2, patience=1, rtol=0.9, every=2),
+    "reduce_on_plateau_monitor": optim.ReduceOnPlateau(patience=1, every=2, monitor="validation/accuracy"),
+    "reduce_on_plateau_mode": optim.ReduceOnPlateau(0.5, 1, cooldown=1, monitor="validation/loss", mode="max"),
     "reduce_on_plateau_adam": optim.chain(optim.Adam(0.01), optim.ReduceOnPlateau(0.9, patience=3, rtol=0.5)),
 }
 

@@ -90,8 +90,10 @@ def trajectory(opt: optim.Optimizer, steps: int = 8) -> Any:
     state, out = opt.init(params), []
     for step in range(steps):
         grads = random_like(params, KEY.fold("g", step))
-        updates, state = opt.update(grads, state, params, 1.0 - 0.1 * step)
+        value = 1.0 - 0.1 * step
+        updates, state = opt.update(grads, state, params, value)
         params = fn.apply_updates(params, updates)
+        state = opt.observe(state, {"loss": value, "validation/loss": value, "validation/accuracy": value})
         out.append((params, updates, state))
     return tuple(out)
 
@@ -1572,6 +1574,7 @@ class OptimizerMutant(optim.Optimizer):
     change: Callable[..., Any] = lambda rule, *args: rule.update(*args)
     begin: Callable[..., Any] = lambda rule, params: rule.init(params)
     final: Callable[..., Any] = lambda rule, *args: rule.eval_params(*args)
+    report: Callable[..., Any] = lambda rule, *args: rule.observe(*args)
 
     @property
     def descends(self) -> bool:
@@ -1585,6 +1588,9 @@ class OptimizerMutant(optim.Optimizer):
 
     def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
         return self.change(self.rule, grads, opt_state, params, value)
+
+    def observe(self, opt_state: Any, row: Any) -> Any:
+        return self.report(self.rule, opt_state, row)
 
     def eval_params(self, params: Any, opt_state: Any) -> Any:
         return self.final(self.rule, params, opt_state)
@@ -1672,7 +1678,27 @@ OPTIMIZER_BUGS: dict[str, dict[str, Any]] = {
     "step counts from 1": {"begin": lambda rule, params: tree.at(rule.init(params), "*step").apply(lambda s: s + 1)},
     "eval_params in float64": {"final": lambda rule, params, opt_state: widen(params)},
     "eval_params misses a leaf": {"final": lambda rule, params, opt_state: without_first_leaf(params)},
+    "observe gives nothing": {"report": lambda rule, opt_state, row: None},
+    "observe loses the state": {"report": lambda rule, opt_state, row: {}},
+    "observe in float32": {
+        "report": lambda rule, opt_state, row: tree.map(lambda leaf: leaf.astype(np.float32), opt_state)
+    },
+    "observe counts a step": {
+        "report": lambda rule, opt_state, row: tree.at(opt_state, "*step").apply(lambda step: step + 1)
+    },
+    "observe of another value every time": {
+        "report": lambda rule, opt_state, row: tree.at(opt_state, "*step").set(np.asarray(next(COUNT), np.int64))
+    },
 }
+
+
+def test_a_figure_that_does_not_reach_the_inner_optimizer_is_caught() -> None:
+    wrapped = optim.chain(optim.SGD(0.1), optim.ReduceOnPlateau(monitor="validation/loss"))
+    assert optimizer_verdict(OptimizerMutant(wrapped)) == "the laws hold"
+    assert optimizer_verdict(OptimizerMutant(wrapped, report=lambda rule, opt_state, row: opt_state)) == (
+        "OptimizerMutant: breaks the law 'observe reaches validation/loss': "
+        "give it children, by the names of their states"
+    )
 
 
 def test_an_optimizer_that_depends_on_the_memory_layout_is_caught() -> None:

@@ -44,6 +44,8 @@ class Metric(Spec):
     """
 
     kind: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+    """Whether training should raise it; False for errors"""
 
     @property
     def name(self) -> str:

@@ -6,6 +6,8 @@ Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``; 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from funcnet.key import Array
@@ -55,6 +57,8 @@ class LogLoss(OfProbabilities):
     Probabilities are clipped to [ε, 1 - ε], where ε is the machine epsilon of their dtype, as in scikit-learn.
     """
 
+    higher_is_better: ClassVar[bool] = False
+
     @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
@@ -70,6 +74,8 @@ class Perplexity(OfProbabilities):
 
     It is the exponential of ``LogLoss`` without the clipping, so a right class of probability 0 makes it infinite.
     """
+
+    higher_is_better: ClassVar[bool] = False
 
     @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
@@ -88,6 +94,8 @@ class Brier(OfProbabilities):
     for three or more classes, as in scikit-learn.
     Source   Brier (1950)
     """
+
+    higher_is_better: ClassVar[bool] = False
 
     @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:

@@ -24,10 +24,13 @@ from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
 
 
-def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[Value, Value, Array | None]:
+def arrays(
+    data: tuple[Any, ...], name: str, net: Layer | None = None, *, batch: bool = False
+) -> tuple[Value, Value, Array | None]:
     """The arrays of a data set, checked: the same number of rows in each, every number finite but in padding.
 
-    Lists of sequences of different lengths are padded for a network that takes masks.
+    Lists of sequences of different lengths are padded for a network that takes masks. The weights may not all be 0,
+    unless they are those of a ``batch`` of a larger data set.
     Raises   DataError for no rows, arrays of different lengths, NaN or infinity
     """
     x, y, weight = unpack(data)
@@ -40,6 +43,8 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
+        if any(leaf.ndim == 0 for leaf in tree.leaves((x, y, weight))):
+            message += "; a single sample needs a batch axis: x[None], np.array([y])"
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
@@ -47,7 +52,7 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
         for leaf in tree.leaves(without_padding(part)):
             if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
-    if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
+    if weight is not None and (np.any(weight < 0) or not (batch or np.any(weight > 0))):
         message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
         raise DataError(message, layer=name)
     return x, y, weight
@@ -118,12 +123,12 @@ def scores(
     metrics: Sequence[Metric],
     params: Params,
     state: State,
-    train: tuple[Any, ...],
+    train: tuple[Any, ...] | None,
     validation: tuple[Any, ...] | None,
 ) -> Row:
-    """The scores of an epoch: metrics of the training part; loss and metrics of the validation part."""
+    """The scores of an epoch: metrics of the training part, if given; loss and metrics of the validation part."""
     found: Row = {}
-    if metrics:
+    if metrics and train is not None:
         found |= evaluate(net, loss, params, state, train, metrics)
         del found["loss"]  # the history has the loss of the batches, dropout included
     if validation is not None:
