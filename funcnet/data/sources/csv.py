@@ -13,6 +13,7 @@ import numpy as np
 from attrs import field
 
 from funcnet.data.categories import distinct, positions
+from funcnet.data.columns import column_names
 from funcnet.data.in_time import not_a_time
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
@@ -313,11 +314,11 @@ class Csv(Source):
 
     def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
         self._require_text(path)
-        return self.read(path, [column["name"] for column in preprocess["columns"]])
+        return self.read(path, column_names(preprocess["columns"]))
 
     def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
         self._require_text(path)
-        inputs = tuple(column["name"] for column in preprocess["columns"])
+        inputs = tuple(column_names(preprocess["columns"]))
         return evolve(self, path=str(path.resolve()), split=None, inputs=inputs)
 
     def _require_text(self, path: Path) -> None:
