@@ -3,10 +3,12 @@
 A number stays as it is, a category becomes one column of 0 and 1 for each category of the training part (all 0 if
 unknown), and an ordered category its position (-1 if unknown). An encoding has the column's ``name``, its ``kind``
 "number", "one_hot" or "ordinal", the ``categories`` of the latter two, and ``fill``, which replaces missing values.
+A column of dates has three encodings: with the ``part`` "year" as a number, "month" and "weekday" as categories.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.categories import distinct, positions
+from funcnet.data.dates import DATE_PARTS, FORM, date_part
 from funcnet.data.sources.base import Frame, Source
 from funcnet.errors import DataError, did_you_mean
 from funcnet.key import Array
@@ -27,8 +30,13 @@ MOST_HOT = 2**27
 
 
 def column_names(columns: Sequence[Column]) -> list[str]:
-    """The columns of a table that are encoded."""
-    return [column["name"] for column in columns]
+    """The columns of a table that are encoded, once each."""
+    return list(dict.fromkeys(column["name"] for column in columns))
+
+
+def title(column: Column) -> str:
+    """The name of a column, with the part of its dates, as in "born:month"."""
+    return f"{column['name']}:{column['part']}" if "part" in column else str(column["name"])
 
 
 def width(column: Column) -> int:
@@ -50,11 +58,17 @@ def fit_columns(source: Source, x: Frame, rows: Array) -> list[Column]:
     Raises   DataError for missing values without ``impute``, a column without values, an unknown ordered category, and
              too many categories
     """
-    return [_fit_column(source, name, values, rows, x) for name, values in x.columns.items()]
+    columns: list[Column] = []
+    dates = getattr(source, "dates", ())
+    for name in x.columns:
+        columns += [{"name": name, "part": part} for part in DATE_PARTS] if name in dates else [{"name": name}]
+    return [column | _fit_column(source, column, rows, x) for column in columns]
 
 
-def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame) -> Column:
-    layer = type(source).__name__
+def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column:
+    """The kind of a column, its categories, and the replacement of its missing values."""
+    layer, name = type(source).__name__, column["name"]
+    values = _values(column, x)
     absent = _absent(values)
     if absent.any() and source.impute is None:
         line = int(x.lines[int(np.flatnonzero(absent)[0])])
@@ -68,7 +82,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
     fill: Any = None
     if values.dtype.kind != "U":
         fill = None if source.impute is None else fill_of(source.impute, known, f"column {name!r}", layer)
-        return {"name": name, "kind": "number", "fill": fill}
+        return {"kind": "number", "fill": fill}
     fill = None if source.impute is None else _most_frequent(known.tolist())
     order = getattr(source, "ordinal", {}).get(name)
     if order is not None:
@@ -79,7 +93,7 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
                 f"they are {', '.join(order)}",
                 layer=layer,
             )
-        return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
+        return {"kind": "ordinal", "categories": list(order), "fill": fill}
     categories = distinct(known.tolist())
     if absent[rows].any():  # in training too, so it may mean something
         categories, fill = [*categories, ""], ""
@@ -89,7 +103,25 @@ def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame)
             "leave it out, or merge the rare ones",
             layer=layer,
         )
-    return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
+    return {"kind": "one_hot", "categories": categories, "fill": fill}
+
+
+def _values(column: Column, frame: Frame) -> Array:
+    """The values of a column, or a part of each of its dates.
+
+    Raises   DataError for a text that is not a date
+    """
+    values = frame.columns[column["name"]]
+    if "part" not in column:
+        return values
+    texts = values.tolist()
+    empty: Any = math.nan if column["part"] == "year" else ""
+    parts = {text: date_part(text, column["part"]) if text else empty for text in set(texts)}
+    wrong = next((i for i, text in enumerate(texts) if parts[text] is None), None)
+    if wrong is not None:
+        line = int(frame.lines[wrong])
+        raise DataError(f"line {line}, column {column['name']!r}: expected {FORM}, got {texts[wrong]!r}")
+    return np.array([parts[text] for text in texts], np.float64 if column["part"] == "year" else str)
 
 
 def _absent(values: Array) -> Array:
@@ -129,12 +161,12 @@ def _most_frequent(values: list[Any]) -> Any:
 def encode(columns: Sequence[Column], frame: Frame) -> Array:
     """A table's columns as one array of numbers, (rows, features).
 
-    Raises   DataError for a missing value in a column without ``impute``
+    Raises   DataError for a missing value in a column without ``impute``, and a text that is not a date
     """
     parts = []
     for column in columns:
         name, fill = column["name"], column["fill"]
-        values = frame.columns[name]
+        values = _values(column, frame)
         absent = _absent(values)
         if absent.any():
             if fill is None:
@@ -157,15 +189,16 @@ def unknown_categories(columns: Sequence[Column], frame: Frame) -> Iterator[str]
     for column in columns:
         if column["kind"] == "number":
             continue
-        texts = frame.columns[column["name"]]
+        texts = _values(column, frame)
         unknown = np.flatnonzero(_unknown(column, texts))
         if len(unknown):
             first = str(texts[unknown[0]])
             as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
+            what = column.get("part", "category")
+            near = did_you_mean(first, column["categories"]) if what == "category" else ""
             yield (
-                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a category that the training "
-                f"part lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}"
-                f"{did_you_mean(first, column['categories'])}; it counts as {as_what}"
+                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a {what} that the training part "
+                f"lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}{near}; it counts as {as_what}"
             )
 
 
@@ -182,7 +215,6 @@ def outside_by_column(columns: Sequence[Column], frame: Frame, outside: Array) -
     """
     ends = np.cumsum([width(column) for column in columns]).tolist()
     return {
-        column["name"]: outside[:, end - 1] if column["kind"] == "number"
-        else _unknown(column, frame.columns[column["name"]])
+        title(column): outside[:, end - 1] if column["kind"] == "number" else _unknown(column, _values(column, frame))
         for column, end in zip(columns, ends, strict=True)
     }  # fmt: skip
