@@ -1563,6 +1563,54 @@ def test_a_loss_planted_with_nothing_obeys_the_laws() -> None:
     assert loss_verdict(slope_of(losses.HalfMeanSquaredError, lambda p, t: p - t), "huber") == "the laws hold"
 
 
+@attrs.frozen
+class IgnoringPlanted(losses.SoftmaxCrossEntropy):
+    """A loss that forgets the label to ignore somewhere."""
+
+    tag: ClassVar[None] = None
+    bug: str = "none"
+
+    def divisor(self, target: Any, weight: Any = None) -> float:
+        return losses.total_weight(target.shape, weight if "divisor" in self.bug else self.counted(target, weight))
+
+    def apply(self, prediction: Any, target: Any, weight: Any = None, divisor: Any = None) -> Any:
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        ignored = target == self.ignore_label
+        if self.bug == "value":  # the terms count as class 0
+            target = np.where(ignored, 0, target)
+        value, residuals = super().apply(prediction, target, weight, divisor)
+        if self.bug == "cotangent":
+            log_p, q, mass, _, divisor, masks = residuals
+            residuals = log_p, q, mass, weight, divisor, masks
+        return value, (residuals, ignored)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        residuals, ignored = residuals
+        slope = super().vjp(residuals, dy)
+        return np.where(ignored[..., None], slope.dtype.type(1e-20 * dy), slope) if self.bug == "zeros" else slope
+
+
+IGNORING = {
+    "divisor": "breaks the law 'terms with the label to ignore have weight 0': the divisor is 6.0, not 4.0",
+    "value": "breaks the law 'terms with the label to ignore have weight 0': the value is ",
+    "cotangent": "breaks the law 'adjoint': with no weight: ",
+    "zeros": "breaks the law 'terms with the label to ignore have weight 0': the cotangent changes",
+}
+
+
+@pytest.mark.parametrize("bug", ["none", *IGNORING])
+def test_a_loss_that_forgets_the_label_to_ignore_is_caught(bug: str) -> None:
+    target = np.array([0, -100, -100, 1, 2, 0])
+    prediction = LOSSES["softmax_cross_entropy_labels"].prediction
+    loss = IgnoringPlanted(ignore_label=-100, bug=bug)
+    if bug == "none":
+        fn.check_loss(loss, prediction, target)
+        return
+    with pytest.raises(fn.LawError) as caught:
+        fn.check_loss(loss, prediction, target)
+    assert IGNORING[bug] in str(caught.value)
+
+
 # ----- optimizers -----------------------------------------------------------------------------------------
 
 

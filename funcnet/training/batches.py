@@ -13,7 +13,7 @@ from funcnet.data.lazy_array import WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
-from funcnet.losses.base import real_terms
+from funcnet.losses.base import Loss, real_terms
 from funcnet.shapes import Value
 from funcnet.training.step import TrainState
 
@@ -72,12 +72,14 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
         raise
 
 
-def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+def class_weights(
+    y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"], loss: Loss | None = None
+) -> Array:
     """Weights in the labels' shape from class weights, times the given weights.
 
     ``balanced`` makes the weights of every class add up to the same total, that of all given weights divided by the
-    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps, are absent: they count
-    as no class and need no weight.
+    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps or those that the loss
+    ignores, are absent: they count as no class and need no weight.
     Raises   DataError for targets other than labels or unusable class weights, ShapeError for a weight of another shape
     """
     _, y, weight, _ = real_terms(None, y, weight)
@@ -85,6 +87,7 @@ def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, flo
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
+    weight = weight if loss is None else loss.counted(y, weight)
     given = _by_label(y, weight)
     labels, at = np.unique(y[given > 0.0], return_inverse=True)
     if class_weight == "balanced":

@@ -145,7 +145,7 @@ def fit(
     if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # the user chose it
         log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", batch_size, rows)
     weight = step_weights(net, loss, x, y, given_weight)
-    weight = weight if class_weight is None else class_weights(y, weight, class_weight)
+    weight = weight if class_weight is None else class_weights(y, weight, class_weight, loss)
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
@@ -157,11 +157,13 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
-    for sentence in doubts(net, loss, y):
+    for sentence in doubts(net, loss, x, y):
         log.warning("%s", sentence)
     if augment:
         first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
-        check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")
+        check_targets(
+            net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch", batch=True
+        )
     if held_out is not None:
         apart = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, apart, "the validation part")
