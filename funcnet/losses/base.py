@@ -57,6 +57,7 @@ class Loss(Spec):
         >>> loss.counted(np.array([2, -100, 0])).tolist()
         [True, False, True]
         """
+        target, weight = plain(target), plain(weight)
         if self.ignore_label is None:
             return weight
         counts = target != self.ignore_label
@@ -179,7 +180,8 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     size = math.prod(shape)
     if weight is None:
         return float(size)
-    ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
+    if weight.dtype.kind != "b":
+        ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
     total: float = ops.number(np.sum(weight, dtype=np.float64))
     return total * (size / weight.size) if weight.size else 0.0
 

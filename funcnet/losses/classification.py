@@ -17,6 +17,7 @@ from funcnet.losses.base import (
     cotangent,
     on_values,
     one_array,
+    plain,
     present,
     real_terms,
     share,
@@ -148,7 +149,8 @@ class SoftmaxCrossEntropy(Loss):
     ignore_label: int | None = None  # type: ignore[misc]
 
     def counted(self, target: Any, weight: Array | None = None) -> Array | None:
-        return weight if target.dtype.kind == "f" else super().counted(target, weight)
+        target = plain(target)
+        return plain(weight) if target.dtype.kind == "f" else super().counted(target, weight)
 
     def rows(self, target: Array) -> tuple[int, ...]:
         """The shape of the terms: one per label, or one per row of probabilities."""

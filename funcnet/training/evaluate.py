@@ -87,7 +87,7 @@ def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
     counts = loss.counted(target, weight)
     if counts is not None and counts is not weight and not np.any(counts > 0):
         raise DataError(
-            "expected at least one label of a weight above 0 besides the label to ignore, got none; give some row one",
+            "expected at least one target that counts, got only the label to ignore and targets of weight 0",
             layer=type(loss).__name__,
         )
 

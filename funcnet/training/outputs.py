@@ -36,8 +36,18 @@ def check_outputs(net: Layer, loss: Loss) -> None:
 def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> None:
     """Refuse a network with another number of outputs than the data has named classes.
 
-    Raises   ShapeError
+    And a label to ignore that is no label, but the name of a class.
+
+    Raises   ShapeError, DataError
     """
+    ignored = loss.ignore_label
+    if classes is not None and str(ignored) in classes and ignored not in (None, *range(len(classes))):
+        label = classes.index(str(ignored))
+        raise DataError(
+            f"the label to ignore is {ignored}, but the data has a class of that name, whose label is {label}; give "
+            f"ignore_label={label} to ignore this class",
+            layer=type(loss).__name__,
+        )
     form = expected(loss)
     if classes is None or not is_shape(out_shape) or not isinstance(form, str):
         return
