@@ -19,6 +19,7 @@ from tests import rows
 from tests.row import Row, random_like
 from tests.rows.core import GAIN
 from tests.table import (
+    IGNORING,
     KINDS,
     LAYERS,
     LOSSES,
@@ -104,7 +105,7 @@ def fields_set(subject: spec.Spec) -> list[Any]:
 
 CONFIGURED: list[tuple[str, Any, Any, Any]] = [
     *[(name, row.layer, row, None) for name, row in LAYERS.items()],
-    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL).items()],
+    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL | IGNORING).items()],
     *[(name, opt, None, None) for name, opt in OPTIMIZERS.items()],
     *[(f"schedule_{name}", schedule, None, None) for name, schedule in SCHEDULES.items() if "of_the_run" not in name],
 ]
@@ -215,9 +216,9 @@ def test_what_padding_holds_changes_nothing(name: str, train: bool) -> None:
             assert same(run(params, state, with_padding(x, fill), unpaired(with_padding(dy, fill))), expected), fill
 
 
-@pytest.mark.parametrize("name", LOSSES | SEVERAL)
+@pytest.mark.parametrize("name", LOSSES | SEVERAL | IGNORING)
 def test_loss_obeys_the_laws(name: str) -> None:
-    fn.check_loss(*(LOSSES | SEVERAL)[name])
+    fn.check_loss(*(LOSSES | SEVERAL | IGNORING)[name])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -1590,7 +1591,7 @@ class IgnoringPlanted(losses.SoftmaxCrossEntropy):
         return np.where(ignored[..., None], slope.dtype.type(1e-20 * dy), slope) if self.bug == "zeros" else slope
 
 
-IGNORING = {
+FORGETTING = {
     "divisor": "breaks the law 'terms with the label to ignore have weight 0': the divisor is 6.0, not 4.0",
     "value": "breaks the law 'terms with the label to ignore have weight 0': the value is ",
     "cotangent": "breaks the law 'adjoint': with no weight: ",
@@ -1598,7 +1599,7 @@ IGNORING = {
 }
 
 
-@pytest.mark.parametrize("bug", ["none", *IGNORING])
+@pytest.mark.parametrize("bug", ["none", *FORGETTING])
 def test_a_loss_that_forgets_the_label_to_ignore_is_caught(bug: str) -> None:
     target = np.array([0, -100, -100, 1, 2, 0])
     prediction = LOSSES["softmax_cross_entropy_labels"].prediction
@@ -1608,7 +1609,7 @@ def test_a_loss_that_forgets_the_label_to_ignore_is_caught(bug: str) -> None:
         return
     with pytest.raises(fn.LawError) as caught:
         fn.check_loss(loss, prediction, target)
-    assert IGNORING[bug] in str(caught.value)
+    assert FORGETTING[bug] in str(caught.value)
 
 
 # ----- optimizers -----------------------------------------------------------------------------------------
