@@ -61,7 +61,10 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
         assert row is not None
         return layer_behaviour(subject, row)
     if isinstance(subject, losses.Loss):
-        value, residuals = subject.apply(case.prediction, case.target)
+        try:
+            value, residuals = subject.apply(case.prediction, case.target)
+        except fn.DataError as error:  # a target that only a loss with a label to ignore takes
+            return {"error": str(error)}
         return {"value": value, "slope": subject.vjp(residuals)}
     if isinstance(subject, optim.Schedule):
         return {"values": np.array([subject(step) for step in range(8)])}
