@@ -19,6 +19,7 @@ from tests import rows
 from tests.row import Row, random_like
 from tests.rows.core import GAIN
 from tests.table import (
+    IGNORING,
     KINDS,
     LAYERS,
     LOSSES,
@@ -60,7 +61,10 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
         assert row is not None
         return layer_behaviour(subject, row)
     if isinstance(subject, losses.Loss):
-        value, residuals = subject.apply(case.prediction, case.target)
+        try:
+            value, residuals = subject.apply(case.prediction, case.target)
+        except fn.DataError as error:  # a target that only a loss with a label to ignore takes
+            return {"error": str(error)}
         return {"value": value, "slope": subject.vjp(residuals)}
     if isinstance(subject, optim.Schedule):
         return {"values": np.array([subject(step) for step in range(8)])}
@@ -106,7 +110,7 @@ def fields_set(subject: spec.Spec) -> list[Any]:
 
 CONFIGURED: list[tuple[str, Any, Any, Any]] = [
     *[(name, row.layer, row, None) for name, row in LAYERS.items()],
-    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL).items()],
+    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL | IGNORING).items()],
     *[(name, opt, None, None) for name, opt in OPTIMIZERS.items()],
     *[(f"schedule_{name}", schedule, None, None) for name, schedule in SCHEDULES.items() if "of_the_run" not in name],
 ]
@@ -217,9 +221,9 @@ def test_what_padding_holds_changes_nothing(name: str, train: bool) -> None:
             assert same(run(params, state, with_padding(x, fill), unpaired(with_padding(dy, fill))), expected), fill
 
 
-@pytest.mark.parametrize("name", LOSSES | SEVERAL)
+@pytest.mark.parametrize("name", LOSSES | SEVERAL | IGNORING)
 def test_loss_obeys_the_laws(name: str) -> None:
-    fn.check_loss(*(LOSSES | SEVERAL)[name])
+    fn.check_loss(*(LOSSES | SEVERAL | IGNORING)[name])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -1563,6 +1567,54 @@ def test_a_planted_bug_in_a_loss_is_caught(bug: str) -> None:
 def test_a_loss_planted_with_nothing_obeys_the_laws() -> None:
     assert loss_verdict(SoftmaxPlanted(), "softmax_cross_entropy_labels") == "the laws hold"
     assert loss_verdict(slope_of(losses.HalfMeanSquaredError, lambda p, t: p - t), "huber") == "the laws hold"
+
+
+@attrs.frozen
+class IgnoringPlanted(losses.SoftmaxCrossEntropy):
+    """A loss that forgets the label to ignore somewhere."""
+
+    tag: ClassVar[None] = None
+    bug: str = "none"
+
+    def divisor(self, target: Any, weight: Any = None) -> float:
+        return losses.total_weight(target.shape, weight if "divisor" in self.bug else self.counted(target, weight))
+
+    def apply(self, prediction: Any, target: Any, weight: Any = None, divisor: Any = None) -> Any:
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        ignored = target == self.ignore_label
+        if self.bug == "value":  # the terms count as class 0
+            target = np.where(ignored, 0, target)
+        value, residuals = super().apply(prediction, target, weight, divisor)
+        if self.bug == "cotangent":
+            log_p, q, mass, _, divisor, masks = residuals
+            residuals = log_p, q, mass, weight, divisor, masks
+        return value, (residuals, ignored)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        residuals, ignored = residuals
+        slope = super().vjp(residuals, dy)
+        return np.where(ignored[..., None], slope.dtype.type(1e-20 * dy), slope) if self.bug == "zeros" else slope
+
+
+FORGETTING = {
+    "divisor": "breaks the law 'terms with the label to ignore have weight 0': the divisor is 6.0, not 4.0",
+    "value": "breaks the law 'terms with the label to ignore have weight 0': the value is ",
+    "cotangent": "breaks the law 'adjoint': with no weight: ",
+    "zeros": "breaks the law 'terms with the label to ignore have weight 0': the cotangent changes",
+}
+
+
+@pytest.mark.parametrize("bug", ["none", *FORGETTING])
+def test_a_loss_that_forgets_the_label_to_ignore_is_caught(bug: str) -> None:
+    target = np.array([0, -100, -100, 1, 2, 0])
+    prediction = LOSSES["softmax_cross_entropy_labels"].prediction
+    loss = IgnoringPlanted(ignore_label=-100, bug=bug)
+    if bug == "none":
+        fn.check_loss(loss, prediction, target)
+        return
+    with pytest.raises(fn.LawError) as caught:
+        fn.check_loss(loss, prediction, target)
+    assert FORGETTING[bug] in str(caught.value)
 
 
 # ----- optimizers -----------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def _confusion(run: Run, part: Dataset) -> Array | None:
         return None
     answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
     count = 2 if is_one(answer) else answer.shape[-1]
-    return confusion_matrix(label_of(experiment.loss, answer), y, count, part.weight)
+    return confusion_matrix(label_of(experiment.loss, answer), y, count, experiment.loss.counted(y, part.weight))
 
 
 def _labels(run: Run, part: Dataset) -> PerClass | None:
@@ -108,7 +108,9 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
     if not experiment.loss.independent:
         return None
     answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
-    return per_label(answer, part.y, part.weight) if is_multilabel(experiment.loss, answer) else None
+    if not is_multilabel(experiment.loss, answer):
+        return None
+    return per_label(answer, part.y, experiment.loss.counted(part.y, part.weight))
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:

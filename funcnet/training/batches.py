@@ -15,7 +15,7 @@ from funcnet.errors import DataError, ShapeError
 from funcnet.inputs import cast
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
-from funcnet.losses.base import real_terms
+from funcnet.losses.base import Loss, real_terms
 from funcnet.shapes import Value
 from funcnet.training.step import TrainState
 
@@ -120,13 +120,19 @@ class Rows:
 
 
 def class_weights(
-    y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"], *, batch: bool = False
+    y: Value,
+    weight: Array | None,
+    class_weight: Mapping[int, float] | Literal["balanced"],
+    loss: Loss | None = None,
+    *,
+    batch: bool = False,
 ) -> Array:
     """Weights in the labels' shape from class weights, times the given weights.
 
     ``balanced`` makes the weights of every class add up to the same total, that of all given weights divided by the
-    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps, are absent: they count
-    as no class and need no weight. The labels of a ``batch`` of a larger data set may all have weight 0.
+    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps or those that the loss
+    ignores, are absent: they count as no class and need no weight. The labels of a ``batch`` of a larger data set may
+    all have weight 0.
     Raises   DataError for targets other than labels or unusable class weights, ShapeError for a weight of another shape
     """
     _, y, weight, _ = real_terms(None, y, weight)
@@ -134,6 +140,7 @@ def class_weights(
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
+    weight = weight if loss is None else loss.counted(y, weight)
     given = _by_label(y, weight)
     labels, at = np.unique(y[given > 0.0], return_inverse=True)
     if class_weight == "balanced":

@@ -59,19 +59,42 @@ def arrays(
 
 
 def check_targets(
-    net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], part: str | None = None
+    net: Layer,
+    loss: Loss,
+    metrics: Sequence[Metric],
+    data: tuple[Any, ...],
+    part: str | None = None,
+    *,
+    batch: bool = False,
 ) -> None:
     """Refuse, before training, targets that the loss or a metric cannot take, by trying them with outputs of 0.
 
-    Outputs that the loss cannot take are refused too.
+    Outputs that the loss cannot take are refused too, and a part, unless it is only a ``batch``, in which every label
+    is the one to ignore.
 
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     try:
+        if not batch:
+            check_counted(loss, data)
         _try_targets(net, loss, metrics, data)
     except FuncnetError as error:
         error.message += f" (in {part})" if part else ""
         raise
+
+
+def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
+    """Refuse a data set whose every label is the one to ignore, or of weight 0.
+
+    Raises   DataError
+    """
+    _, target, weight, _ = compared(loss, None, data[1], data[2])
+    counts = loss.counted(target, weight)
+    if counts is not None and counts is not weight and not np.any(counts > 0):
+        raise DataError(
+            "expected at least one target that counts, got only the label to ignore and targets of weight 0",
+            layer=type(loss).__name__,
+        )
 
 
 def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
@@ -90,9 +113,9 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
 
 
 def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
-    """The score of answers; weights are 0 at padded steps, and independent outputs are labels of their own."""
+    """The score of answers; weights are 0 at padded steps and ignored labels; independent outputs are labels each."""
     prediction, target, weights, _ = real_terms(answer, y, weight)
-    return (metric.multilabel if loss.independent else metric)(prediction, target, weights)
+    return (metric.multilabel if loss.independent else metric)(prediction, target, loss.counted(target, weights))
 
 
 def evaluate(
@@ -107,6 +130,8 @@ def evaluate(
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
     recorded = ops.recorder(*tree.leaves((params, data))) is not None  # inside a function that is compiled
     x, y, weight = unpack(data) if recorded else arrays(data, "", net)
+    if not recorded:
+        check_counted(loss, (x, y, weight))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))

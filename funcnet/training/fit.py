@@ -155,7 +155,7 @@ def fit(
         if isinstance(chosen, int) and chosen > rows:
             log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", chosen, rows)
         weight = step_weights(net, loss, *given)
-        weight = weight if class_weight is None else class_weights(given[1], weight, class_weight)
+        weight = weight if class_weight is None else class_weights(given[1], weight, class_weight, loss)
         feed = Rows(given, weight, size, remainder == "drop", block)
     per_epoch = feed.per_epoch
     total = steps if epochs is None else epochs * per_epoch
@@ -171,11 +171,11 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     feed.cast(dtype)
     check_targets(net, loss, () if feed.part is None else metrics, feed.sample)
-    for sentence in doubts(net, loss, feed.sample[1]):
+    for sentence in doubts(net, loss, *feed.sample[:2]):
         log.warning("%s", sentence)
     if augment:
         first = augmented(augment, feed.first(ts.key), ts.key.fold("augment", 0))
-        check_targets(net, loss, (), first, "an augmented batch")
+        check_targets(net, loss, (), first, "an augmented batch", batch=True)
     if held_out is not None:
         apart = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, apart, "the validation part")

@@ -125,8 +125,8 @@ class Batches:
         """The error for a pass with another number of batches."""
         expected = "at least 1 batch" if self.length is None else f"{self.length} batches"
         return DataError(
-            f"expected {expected} in every pass over the data, got {count} in pass {self.passes}; each pass must begin "
-            "anew: a function must return a new iterator every time"
+            f"expected {expected} in every pass over the data, got {count} in pass {self.passes}; each pass must "
+            "give the same batches: a function must return a new iterator every time"
         )
 
     def checked(self, raw: Any) -> Batch:
@@ -139,11 +139,11 @@ class Batches:
             x, y, weight = arrays(given, "", self.net, batch=True)
             weight = step_weights(self.net, self.loss, x, y, weight)
             if self.class_weight is not None:
-                weight = class_weights(y, weight, self.class_weight, batch=True)
+                weight = class_weights(y, weight, self.class_weight, self.loss, batch=True)
             batch = cast(x, self.dtype), cast(y, self.dtype), weight
             form = tuple(signature(part) for part in batch if part is not None)
             if form not in self.forms:
-                check_targets(self.net, self.loss, (), batch)
+                check_targets(self.net, self.loss, (), batch, batch=True)
                 self.forms.add(form)
         except FuncnetError as error:
             error.message += self.place

@@ -230,7 +230,7 @@ class Short(Loader):
 def test_a_pass_of_another_length_is_refused(data: Any, message: str) -> None:
     with pytest.raises(fn.DataError) as caught:
         fit(data(), steps=14)
-    advice = "each pass must begin anew: a function must return a new iterator every time"
+    advice = "each pass must give the same batches: a function must return a new iterator every time"
     assert str(caught.value) == f"{message}; {advice}"
     assert caught.value.fit.train_state.step >= 5  # type: ignore[attr-defined]
 
