@@ -5,7 +5,10 @@ These functions keep raw NumPy messages from reaching a user.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -180,6 +183,18 @@ def check_rows(x: Value, y: Value, weight: Array | None) -> None:
         )
 
 
+def gives_batches(data: Any) -> bool:
+    """Whether data gives batches, rather than being arrays: an iterable, a function, or a list of tuples.
+
+    Arrays, streams and tables have a shape or an ``__array__``; tuples and dicts are nests of arrays.
+    """
+    if isinstance(data, list):
+        return len(data) > 0 and all(isinstance(batch, tuple) for batch in data)
+    if isinstance(data, tuple | Mapping | str | bytes | type | Stream) or hasattr(data, "__array__"):
+        return False
+    return isinstance(data, Iterable | functools.partial) or inspect.isroutine(data)
+
+
 def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
     """``(x, y, weight)`` of a batch or data set given as ``(x, y)`` or ``(x, y, weight)``.
 
@@ -187,7 +202,10 @@ def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
     """
     if not isinstance(batch, tuple) or len(batch) not in (2, 3):
         size = f" of {len(batch)}" if isinstance(batch, tuple) else ""
-        raise ShapeError(f"expected data as a tuple (x, y) or (x, y, weight), got a {type(batch).__name__}{size}")
+        advice = "; only the training data of fn.fit may be an iterable of batches" if gives_batches(batch) else ""
+        raise ShapeError(
+            f"expected data as a tuple (x, y) or (x, y, weight), got a {type(batch).__name__}{size}{advice}"
+        )
     x, y, weight = batch if len(batch) == 3 else (*batch, None)
     return x, y, weight
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -160,6 +161,8 @@ def numeric(data: Any) -> Array:
         ) from None
     except (TypeError, RuntimeError) as error:  # such as a tensor of another library that needs gradients
         raise DataError(f"expected an array, got a {type(data).__name__} that cannot be read as one: {error}") from None
+    if isinstance(data, Iterator):
+        raise DataError(f"expected an array, got a {type(data).__name__}; give the rows themselves, such as list(rows)")
     if array.dtype.kind not in "fiub":
         raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
     return array

@@ -16,7 +16,7 @@ from funcnet.spec.base import Spec, fields, specs_in
 METHODS = {
     "layer": ("leaves", "in_kinds", "wire", "out_shape", "init", "apply", "vjp"),
     "loss": ("divisor", "apply", "vjp", "link"),
-    "optimizer": ("untouched", "init", "update", "eval_params"),
+    "optimizer": ("untouched", "init", "update", "observe", "eval_params"),
 }
 """The methods of each kind that the library calls, always by position"""
 REQUIRED = ("wire", "out_shape", "divisor", "apply", "vjp", "update")
@@ -48,7 +48,7 @@ def check_signatures(*specs: Spec, without: tuple[str, ...] = ()) -> None:
 
     Raises   FuncnetError listing every method with other parameters, and every missing method
     """
-    classes: dict[Any, None] = dict.fromkeys(type(one) for spec in specs for one in _inside(spec))
+    classes: dict[Any, None] = dict.fromkeys(type(one) for spec in specs for one in nested(spec))
     wrong = [line for cls in classes for name, line in _problems(cls) if name not in without]
     if wrong:
         raise FuncnetError(_listed(wrong))
@@ -74,11 +74,12 @@ def _listed(wrong: list[str]) -> str:
     return "\n  ".join(["expected other parameters:", *wrong]) + "\ngive all of them, in this order; the names are free"
 
 
-def _inside(spec: Spec) -> Iterator[Spec]:
+def nested(spec: Spec) -> Iterator[Spec]:
+    """A spec and all specs inside it."""
     yield spec
     for field in fields(type(spec)):
         for inner in specs_in(getattr(spec, field.name)):
-            yield from _inside(inner)
+            yield from nested(inner)
 
 
 @cache

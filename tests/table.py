@@ -179,6 +179,36 @@ SEVERAL: dict[str, Case] = {
     ),
 }
 
+# losses with targets to ignore, whose divisors count only the other terms
+IGNORED = np.array([0, -100, 1, 2, -100, 0])
+IGNORING: dict[str, Case] = {
+    "softmax_cross_entropy_ignored": Case(
+        losses.SoftmaxCrossEntropy(ignore_label=-100), 2.0 * normal("ignored", 6, 4), IGNORED
+    ),
+    "softmax_cross_entropy_ignored_maps": Case(
+        losses.SoftmaxCrossEntropy(0.2, ignore_label=255),
+        2.0 * normal("ignored maps", 2, 3, 2, 4),
+        np.array([[[0, 255], [3, 1], [255, 2]], [[255, 255], [2, 1], [0, 0]]], np.uint8),
+    ),
+    "softmax_cross_entropy_ignored_class": Case(
+        losses.SoftmaxCrossEntropy(ignore_label=2), 2.0 * normal("ignored class", 6, 4), np.array([0, 3, 1, 2, 2, 0])
+    ),
+    "negative_log_likelihood_ignored": Case(
+        losses.NegativeLogLikelihood(ignore_label=-100), normal("ignored likelihood", 6, 4), IGNORED
+    ),
+    "sigmoid_cross_entropy_ignored": Case(
+        losses.SigmoidCrossEntropy(ignore_label=-1), normal("ignored column", 6, 1), np.array([0, -1, 1, 1, -1, 0])
+    ),
+    "binary_cross_entropy_ignored": Case(
+        losses.BinaryCrossEntropy(ignore_label=-1),
+        uniform("ignored labels", 4, 3),
+        np.array([[0.0, -1, 1], [1, 1, -1], [-1, -1, -1], [0, 1, 0]]),
+    ),
+    "each_member_ignored": Case(
+        losses.EachMember(losses.SoftmaxCrossEntropy(ignore_label=-100)), normal("each ignored", 6, 2, 4), IGNORED
+    ),
+}
+
 # ----- optimizers -------------------------------------------------------------------------------------
 
 CONSTANT, STEP = optim.ConstantRate(0.05), optim.StepDecay(0.1, every=2, factor=0.5)
@@ -319,6 +349,8 @@ OPTIMIZERS: dict[str, optim.Optimizer] = {
     "reduce_on_plateau_unusual": optim.ReduceOnPlateau(factor=0.5, patience=1, rtol=0.9, min_scale=0.3),
     "reduce_on_plateau_pause": optim.ReduceOnPlateau(factor=0.5, patience=1, rtol=0.9, cooldown=1),
     "reduce_on_plateau_every": optim.ReduceOnPlateau(factor=0.2, patience=1, rtol=0.9, every=2),
+    "reduce_on_plateau_monitor": optim.ReduceOnPlateau(patience=1, every=2, monitor="validation/accuracy"),
+    "reduce_on_plateau_mode": optim.ReduceOnPlateau(0.5, 1, cooldown=1, monitor="validation/loss", mode="max"),
     "reduce_on_plateau_adam": optim.chain(optim.Adam(0.01), optim.ReduceOnPlateau(0.9, patience=3, rtol=0.5)),
 }
 

@@ -30,7 +30,7 @@ from tests.optim import test_golden_optimizers, test_golden_rules, test_golden_t
 from tests.optim.test_golden_transforms import PLATEAUS
 from tests.rows import FAMILIES
 from tests.rows.activations import EDGES
-from tests.table import LAYERS, LOSSES, NOT_RECORDED, OPTIMIZERS, SCHEDULES, SEVERAL, TRAINED
+from tests.table import IGNORING, LAYERS, LOSSES, NOT_RECORDED, OPTIMIZERS, SCHEDULES, SEVERAL, TRAINED
 from tests.test_ranges import without_range
 
 TESTS = Path(__file__).parent
@@ -86,7 +86,7 @@ def inside(optimizer: Any) -> Iterator[Any]:
 
 TABLE: dict[str, list[Any]] = {
     "layer": [row.layer for row in LAYERS.values()],
-    "loss": [case.loss for case in (LOSSES | SEVERAL).values()],
+    "loss": [case.loss for case in (LOSSES | SEVERAL | IGNORING).values()],
     "optimizer": [inner for each in OPTIMIZERS.values() for inner in inside(each)],
     "schedule": list(SCHEDULES.values()),
 }

@@ -42,6 +42,11 @@ CASES: dict[str, losses.Loss] = {
             "steps", "steps_sample_weight", "steps_mask", "steps_probabilities",
         )
     },
+    **{
+        f"softmax_cross_entropy_{target}_ignored{suffix}": losses.SoftmaxCrossEntropy(smoothing, ignore_label=-100)
+        for suffix, smoothing in (("", 0.0), ("_smoothing", 0.1))
+        for target in ("labels", "steps", "maps")
+    },
     "softmax_cross_entropy_own_mean": losses.SoftmaxCrossEntropy(label_smoothing=0.1),
 }  # fmt: skip
 

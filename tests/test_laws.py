@@ -19,6 +19,7 @@ from tests import rows
 from tests.row import Row, random_like
 from tests.rows.core import GAIN
 from tests.table import (
+    IGNORING,
     KINDS,
     LAYERS,
     LOSSES,
@@ -60,7 +61,10 @@ def behaviour(subject: Any, row: Row | None = None, case: Any = None) -> dict[st
         assert row is not None
         return layer_behaviour(subject, row)
     if isinstance(subject, losses.Loss):
-        value, residuals = subject.apply(case.prediction, case.target)
+        try:
+            value, residuals = subject.apply(case.prediction, case.target)
+        except fn.DataError as error:  # a target that only a loss with a label to ignore takes
+            return {"error": str(error)}
         return {"value": value, "slope": subject.vjp(residuals)}
     if isinstance(subject, optim.Schedule):
         return {"values": np.array([subject(step) for step in range(8)])}
@@ -90,8 +94,10 @@ def trajectory(opt: optim.Optimizer, steps: int = 8) -> Any:
     state, out = opt.init(params), []
     for step in range(steps):
         grads = random_like(params, KEY.fold("g", step))
-        updates, state = opt.update(grads, state, params, 1.0 - 0.1 * step)
+        value = 1.0 - 0.1 * step
+        updates, state = opt.update(grads, state, params, value)
         params = fn.apply_updates(params, updates)
+        state = opt.observe(state, {"loss": value, "validation/loss": value, "validation/accuracy": value})
         out.append((params, updates, state))
     return tuple(out)
 
@@ -104,7 +110,7 @@ def fields_set(subject: spec.Spec) -> list[Any]:
 
 CONFIGURED: list[tuple[str, Any, Any, Any]] = [
     *[(name, row.layer, row, None) for name, row in LAYERS.items()],
-    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL).items()],
+    *[(name, case.loss, None, case) for name, case in (LOSSES | SEVERAL | IGNORING).items()],
     *[(name, opt, None, None) for name, opt in OPTIMIZERS.items()],
     *[(f"schedule_{name}", schedule, None, None) for name, schedule in SCHEDULES.items() if "of_the_run" not in name],
 ]
@@ -215,9 +221,9 @@ def test_what_padding_holds_changes_nothing(name: str, train: bool) -> None:
             assert same(run(params, state, with_padding(x, fill), unpaired(with_padding(dy, fill))), expected), fill
 
 
-@pytest.mark.parametrize("name", LOSSES | SEVERAL)
+@pytest.mark.parametrize("name", LOSSES | SEVERAL | IGNORING)
 def test_loss_obeys_the_laws(name: str) -> None:
-    fn.check_loss(*(LOSSES | SEVERAL)[name])
+    fn.check_loss(*(LOSSES | SEVERAL | IGNORING)[name])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -1563,6 +1569,54 @@ def test_a_loss_planted_with_nothing_obeys_the_laws() -> None:
     assert loss_verdict(slope_of(losses.HalfMeanSquaredError, lambda p, t: p - t), "huber") == "the laws hold"
 
 
+@attrs.frozen
+class IgnoringPlanted(losses.SoftmaxCrossEntropy):
+    """A loss that forgets the label to ignore somewhere."""
+
+    tag: ClassVar[None] = None
+    bug: str = "none"
+
+    def divisor(self, target: Any, weight: Any = None) -> float:
+        return losses.total_weight(target.shape, weight if "divisor" in self.bug else self.counted(target, weight))
+
+    def apply(self, prediction: Any, target: Any, weight: Any = None, divisor: Any = None) -> Any:
+        divisor = self.divisor(target, weight) if divisor is None else divisor
+        ignored = target == self.ignore_label
+        if self.bug == "value":  # the terms count as class 0
+            target = np.where(ignored, 0, target)
+        value, residuals = super().apply(prediction, target, weight, divisor)
+        if self.bug == "cotangent":
+            log_p, q, mass, _, divisor, masks = residuals
+            residuals = log_p, q, mass, weight, divisor, masks
+        return value, (residuals, ignored)
+
+    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
+        residuals, ignored = residuals
+        slope = super().vjp(residuals, dy)
+        return np.where(ignored[..., None], slope.dtype.type(1e-20 * dy), slope) if self.bug == "zeros" else slope
+
+
+FORGETTING = {
+    "divisor": "breaks the law 'terms with the label to ignore have weight 0': the divisor is 6.0, not 4.0",
+    "value": "breaks the law 'terms with the label to ignore have weight 0': the value is ",
+    "cotangent": "breaks the law 'adjoint': with no weight: ",
+    "zeros": "breaks the law 'terms with the label to ignore have weight 0': the cotangent changes",
+}
+
+
+@pytest.mark.parametrize("bug", ["none", *FORGETTING])
+def test_a_loss_that_forgets_the_label_to_ignore_is_caught(bug: str) -> None:
+    target = np.array([0, -100, -100, 1, 2, 0])
+    prediction = LOSSES["softmax_cross_entropy_labels"].prediction
+    loss = IgnoringPlanted(ignore_label=-100, bug=bug)
+    if bug == "none":
+        fn.check_loss(loss, prediction, target)
+        return
+    with pytest.raises(fn.LawError) as caught:
+        fn.check_loss(loss, prediction, target)
+    assert FORGETTING[bug] in str(caught.value)
+
+
 # ----- optimizers -----------------------------------------------------------------------------------------
 
 
@@ -1572,6 +1626,7 @@ class OptimizerMutant(optim.Optimizer):
     change: Callable[..., Any] = lambda rule, *args: rule.update(*args)
     begin: Callable[..., Any] = lambda rule, params: rule.init(params)
     final: Callable[..., Any] = lambda rule, *args: rule.eval_params(*args)
+    report: Callable[..., Any] = lambda rule, *args: rule.observe(*args)
 
     @property
     def descends(self) -> bool:
@@ -1585,6 +1640,9 @@ class OptimizerMutant(optim.Optimizer):
 
     def update(self, grads: Any, opt_state: Any, params: Any, value: Any = None) -> Any:
         return self.change(self.rule, grads, opt_state, params, value)
+
+    def observe(self, opt_state: Any, row: Any) -> Any:
+        return self.report(self.rule, opt_state, row)
 
     def eval_params(self, params: Any, opt_state: Any) -> Any:
         return self.final(self.rule, params, opt_state)
@@ -1672,7 +1730,27 @@ OPTIMIZER_BUGS: dict[str, dict[str, Any]] = {
     "step counts from 1": {"begin": lambda rule, params: tree.at(rule.init(params), "*step").apply(lambda s: s + 1)},
     "eval_params in float64": {"final": lambda rule, params, opt_state: widen(params)},
     "eval_params misses a leaf": {"final": lambda rule, params, opt_state: without_first_leaf(params)},
+    "observe gives nothing": {"report": lambda rule, opt_state, row: None},
+    "observe loses the state": {"report": lambda rule, opt_state, row: {}},
+    "observe in float32": {
+        "report": lambda rule, opt_state, row: tree.map(lambda leaf: leaf.astype(np.float32), opt_state)
+    },
+    "observe counts a step": {
+        "report": lambda rule, opt_state, row: tree.at(opt_state, "*step").apply(lambda step: step + 1)
+    },
+    "observe of another value every time": {
+        "report": lambda rule, opt_state, row: tree.at(opt_state, "*step").set(np.asarray(next(COUNT), np.int64))
+    },
 }
+
+
+def test_a_figure_that_does_not_reach_the_inner_optimizer_is_caught() -> None:
+    wrapped = optim.chain(optim.SGD(0.1), optim.ReduceOnPlateau(monitor="validation/loss"))
+    assert optimizer_verdict(OptimizerMutant(wrapped)) == "the laws hold"
+    assert optimizer_verdict(OptimizerMutant(wrapped, report=lambda rule, opt_state, row: opt_state)) == (
+        "OptimizerMutant: breaks the law 'observe reaches validation/loss': "
+        "give it children, by the names of their states"
+    )
 
 
 def test_an_optimizer_that_depends_on_the_memory_layout_is_caught() -> None:

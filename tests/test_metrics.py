@@ -551,7 +551,7 @@ WRONG: dict[str, tuple[list[metrics.Metric], Any, Any, Any, type[fn.FuncnetError
     "a label below 0": (  # which would count from the end
         OF_CLASSES, Q, np.array([0, 1, -1, 0]), None, fn.DataError,
         "expected labels from 0 to 2, got -1 at row 2; "
-        "renumber the labels, or give the last layer one unit for each class",
+        "renumber the labels, or ignore this one with weight=(target != -1)",
     ),
     "labels that are floats": (
         OF_CLASSES, Q, LABELS.astype(float), None, fn.DataError,

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_facts(found, prepared, out) | {"next": follow}))
     else:
-        _report(path, found, options.target is None, options.task is None, _decisions(spec, data, prepared))
+        _report(path, found, options.target is None, options.task is None, _decisions(found, spec, data, prepared))
         print(f"\nwritten   {out}\nnext      {follow}")
     return 0
 
@@ -140,7 +140,7 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
     return f"{which}: labels, {listed}" + ("; --task values takes them as numbers" if numeric else "")
 
 
-def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
+def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
     """The choices that the spec makes."""
     lines = []
     written = [f"{mark!r} beside {name!r}" for name, mark in data.marks.items()]
@@ -148,6 +148,10 @@ def _decisions(spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[st
     written += ["a decimal comma"] if data.decimal == "," else []
     if written:
         lines.append(("numbers", f"written with {', '.join(written)}"))
+    for name in data.dates[:SHOWN]:
+        timed = any(len(text) > len("2024-05-31") for text in found.grid.texts(name) if text not in data.missing)
+        ignored = "; its time of the day is not read" if timed else ""
+        lines.append(("dates", f"{name!r} becomes its year, month and weekday{ignored}"))
     missing = prepared.found.get("missing", {})
     if data.impute is not None:
         count = sum(missing.values())

@@ -25,6 +25,9 @@ from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.data.categories import positions, shortest
+from funcnet.data.columns import title
+from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
+from funcnet.data.in_time import ISO
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
 from funcnet.data.sources.csv import GAPS, MISSING, Csv, encoding_of, is_number, read_csv, read_number, to_number
 from funcnet.errors import FuncnetError, ShapeError, TraceError
@@ -82,6 +85,7 @@ class _Writer:
         self.dtype: Any = np.dtype(experiment.dtype)
         self.integers = bool(preprocess.get("integers"))
         self.columns: list[dict[str, Any]] = preprocess.get("columns") or []
+        self.dates = any("part" in column for column in self.columns)
         self.classes: list[str] | None = preprocess["classes"]
         self.features = self.feature_names()
         self.in_shape = self.prepared_shape()
@@ -113,9 +117,9 @@ class _Writer:
         names: list[str] = []
         for column in self.columns:
             if column["kind"] == "one_hot":
-                names += [f"{column['name']} = {category}" for category in column["categories"]]
+                names += [f"{title(column)} = {category}" for category in column["categories"]]
             else:
-                names.append(column["name"])
+                names.append(title(column))
         given = list(self.experiment.data.feature_names)
         return names or (given if len(given) == math.prod(self.raw_shape) else [])
 
@@ -152,10 +156,12 @@ class _Writer:
         self.members["program"] = np.array(identity)
         modules = ["argparse", "csv", "io", "sys"] if command else []
         if any(column["kind"] != "number" for column in self.columns):
-            modules = sorted([*modules, "logging"])
+            modules = sorted([*modules, "logging", *(["re"] if self.dates else [])])
+        imported = [f"import {module}" for module in modules]
+        imported += ["from datetime import date"] if self.dates else []
         head = [
             self.docstring(),
-            "\n".join([*(f"import {module}" for module in modules), "from pathlib import Path"]),
+            "\n".join([*imported, "from pathlib import Path"]),
             "import numpy as np",
             "\n".join([f'PROGRAM = "{identity}"', *self.constants, "CHUNK = 1024  # rows per forward pass"]),
         ]
@@ -278,20 +284,30 @@ class _Writer:
         body = "\n".join(lines)
         if not self.columns:
             return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
-        categories = deployed.CATEGORIES if any(column["kind"] != "number" for column in self.columns) else ""
-        table = deployed.TABLE.substitute(what=what, categories=categories, steps=body)
-        helpers = [library_text(shortest, positions)] if categories else []
+        part, dated = (", part", deployed.DATED.substitute(form=FORM)) if self.dates else ("", "")
+        category, given = ("%s", 'part or "category", ') if self.dates else ("category", "")
+        has_categories = any(column["kind"] != "number" for column in self.columns)
+        categories = deployed.CATEGORIES.substitute(category=category, given=given) if has_categories else ""
+        table = deployed.TABLE.substitute(what=what, part=part, categories=categories, steps=body)
+        helpers = [deployed.FILLED.substitute(part=part, dated=dated)]
+        if self.dates:
+            self.constants.append(f"WEEKDAYS = {code(list(WEEKDAYS))}")
+            pieces = "\n".join(f'    r"{piece}"' for piece in re.split(r"(?<=.)(?=\(\?P<)", ISO.pattern))
+            self.constants.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
+            helpers.append(library_text(day_of, date_part))
+        helpers += [library_text(shortest, positions)] if categories else []
         if isinstance(data := self.experiment.data, Csv) and (data.marks or data.decimal != "." or data.thousands):
             marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
             self.constants.append(
                 f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
             )
             helpers.append(library_text(to_number, read_number))
-            return [table, deployed.FILLED, *helpers, deployed.NUMBER_IN_FORM]
-        return [table, deployed.FILLED, *helpers, library_text(to_number), deployed.NUMBER]
+            return [table, *helpers, deployed.NUMBER_IN_FORM]
+        return [table, *helpers, library_text(to_number), deployed.NUMBER]
 
     def columns_text(self) -> str:
-        lines = ["COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error)"]
+        more = ", part of a date" if self.dates else ""
+        lines = [f"COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error){more}"]
         for column in self.columns:
             categories = [str(category) for category in column["categories"]] if column["kind"] != "number" else None
             fill = column["fill"]
@@ -299,7 +315,8 @@ class _Writer:
             data = self.experiment.data
             if isinstance(data, Csv) and data.marks.get(column["name"]) == "%" and fill is not None:
                 fill = f"{fill!r}%".replace(".", data.decimal)  # as a value of the column is written
-            cells = str(column["name"]), str(column["kind"]), categories, fill
+            cells = [str(column["name"]), str(column["kind"]), categories, fill]
+            cells += [column.get("part")] if self.dates else []
             lines.append(f"    ({', '.join(map(code, cells))}),")
         return "\n".join([*lines, "]"])
 

@@ -26,35 +26,41 @@ def prepare(table):
     if len({len(table[name]) for name, *_ in COLUMNS}) > 1:
         raise ValueError("expected columns of equal length")
     features = []
-    for name, kind, categories, fill in COLUMNS:
-        values = [filled(value, fill, name, row) for row, value in enumerate(table[name])]
+    for name, kind, categories, fill$part in COLUMNS:
+        values = [filled(value, fill, name, row$part) for row, value in enumerate(table[name])]
         if kind == "number":
             numbers = [number(value, name, row) for row, value in enumerate(values)]
             features.append(np.array(numbers, np.float64)[:, None])
 $categories    x = np.concatenate(features, axis=1)
 $steps
 ''')
-CATEGORIES = """            continue
+CATEGORIES = Template("""            continue
         texts = [str(value).strip() for value in values]
         at = positions(texts, categories)
         unknown = np.flatnonzero(at < 0)
         if len(unknown):
             first = texts[unknown[0]]
             log = logging.getLogger(__name__)
-            log.warning("column %r: %d rows of an unknown category, such as %r", name, len(unknown), first)
+            log.warning("column %r: %d rows of an unknown $category, such as %r", name, len(unknown), ${given}first)
         if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
             features.append((at[:, None] == np.arange(len(categories))).astype(np.float64))
         else:  # "ordinal": the index of its category; -1 for an unknown category
             features.append(at[:, None].astype(np.float64))
-"""
-FILLED = '''
-def filled(value, fill, name, row):
+""")
+FILLED = Template('''
+def filled(value, fill, name, row$part):
     """The value, or the replacement of a missing value."""
     missing = value is None or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
     if missing and fill is None:
         raise BadValue(row, f"column {name!r}: the value is missing; the training data had none missing here")
-    return fill if missing else value
-'''
+$dated    return fill if missing else value
+''')
+DATED = Template("""    if part is not None and not missing:
+        text = str(value).strip()
+        value = date_part(text, part)
+        if value is None:
+            raise BadValue(row, f"column {name!r}: expected $form, got {text!r}")
+""")
 NUMBER = '''
 def number(value, name, row):
     """A finite number, from a number or a text."""
@@ -121,8 +127,9 @@ def read(path):
     names, rows, lines = read_csv(path, $delimiter, $header)
 $unnamed    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
 ''')
-UNNAMED = """    if len(names) == len(COLUMNS) and any(name not in names for name, *_ in COLUMNS):  # no targets either
-        names = [name for name, *_ in COLUMNS]
+UNNAMED = """    inputs = list(dict.fromkeys(name for name, *_ in COLUMNS))
+    if len(names) == len(inputs) and any(name not in names for name in inputs):  # no targets either
+        names = inputs
 """
 READ_ARRAY = Template('''
 def read(path):

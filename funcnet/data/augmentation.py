@@ -241,7 +241,8 @@ class Mixup(Augmentation):
         most = max(2, self.classes)
         if y.size and not 0 <= y.min() <= y.max() < most:
             wrong = y[(y < 0) | (y >= most)][0]
-            raise DataError(f"expected labels from 0 to {most - 1}, got {wrong}; give more classes", layer="Mixup")
+            advice = "leave out the rows whose label is ignored" if wrong < 0 else "give more classes"
+            raise DataError(f"expected labels from 0 to {most - 1}, got {wrong}; {advice}", layer="Mixup")
         return y.astype(dtype) if self.classes == 1 else (y[..., None] == np.arange(self.classes)).astype(dtype)
 
 

@@ -12,7 +12,7 @@ from funcnet.key import Array
 
 ISO = re.compile(
     r"(?P<day>\d{4}-\d\d(?:-\d\d)?)?"
-    r"(?:(?:^|(?<=-\d\d-\d\d)[T ])(?P<clock>\d\d:\d\d(?::\d\d)?)"
+    r"(?:(?:^|(?<=-\d\d-\d\d)[T ])(?P<clock>(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)"
     r"(?P<fraction>(?<=:\d\d:\d\d)[.,]\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
 )

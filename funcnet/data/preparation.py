@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet.data.categories import distinct, positions
+from funcnet.data.columns import column_names
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
 from funcnet.data.preprocess import Preprocess, check_finite, fit, narrow, scale_targets, transform
 from funcnet.data.sources.base import Frame, Source, Table
@@ -71,7 +72,7 @@ def prepare(
     """
     table, classes = labelled(source, key, base)
     if fitted is not None:
-        names = [column["name"] for column in fitted.get("columns") or ()]
+        names = column_names(fitted.get("columns") or ())
         same = not names or (isinstance(table.x, Frame) and names == list(table.x.columns))
         fitted = fitted if same and fitted["classes"] == classes else None
     return prepared(source, table, classes, division(source, table, key), dtype, fitted)

@@ -3,8 +3,8 @@
 Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
-          category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown);
-          equal numbers, such as 1 and 1.0, are one category
+          category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown),
+          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
           missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector
@@ -17,17 +17,23 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.data.categories import distinct, positions
+from funcnet.data.columns import (
+    column_names,
+    encode,
+    fill_of,
+    fit_columns,
+    one_hot,
+    outside_by_column,
+    unknown_categories,
+)
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
-from funcnet.errors import DataError, did_you_mean, place
+from funcnet.errors import DataError, place
 from funcnet.key import Array
 
 log = logging.getLogger("funcnet")
@@ -37,10 +43,6 @@ SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
-HUGE = 1e292
-"""Numbers whose sum may overflow float64, though their mean does not"""
-MOST_HOT = 2**27
-"""Maximum numbers of one encoded column, rows times categories: a gigabyte"""
 
 
 def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
@@ -59,20 +61,20 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
             f"{what}: needs all rows at once, and these are read in blocks; use scale 'standard'", layer=name
         )
     if isinstance(x, Frame):
-        preprocess["columns"] = [_fit_column(source, column, values, rows, x) for column, values in x.columns.items()]
+        preprocess["columns"] = fit_columns(source, x, rows)
     else:
         preprocess["shape"] = list(x.shape[1:])
         if source.impute is not None and isinstance(x, np.ndarray) and x.dtype.kind == "f":
             features = x[rows].reshape(len(rows), -1)
-            filled = [_fill(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
+            filled = [fill_of(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
             preprocess["fill"] = filled
     if source.flatten and not isinstance(x, Frame):
         preprocess["flatten"] = True
     if source.divide is not None:
         preprocess["divide"] = source.divide
-    one_hot = np.array(_one_hot(preprocess), bool)
+    hot = np.array(one_hot(preprocess.get("columns", ())), bool)
     if isinstance(x, Frame):
-        change: Any = encode(preprocess, x)[rows]
+        change: Any = encode(preprocess["columns"], x)[rows]
         given: Any = _shaped(preprocess, change)
         low, high, shift, factor = _statistics(given, None, source.scale, name)
     else:
@@ -81,8 +83,8 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
         )
     preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
     if source.scale is not None:
-        if len(one_hot):
-            shift, factor = np.where(one_hot, 0.0, shift), np.where(one_hot, 1.0, factor)
+        if len(hot):
+            shift, factor = np.where(hot, 0.0, shift), np.where(hot, 1.0, factor)
         preprocess["inputs"] = _scaler(source.scale, shift, factor)
     if source.target_scale is not None:
         if classes is not None:
@@ -101,76 +103,6 @@ def shift_and_factor(scaler: dict[str, Any]) -> tuple[Array, Array]:
     """The shift and the factor of a scale, in (x - shift) / factor."""
     shift, factor = (np.array(scaler[name], np.float64) for name in SCALES[scaler["scale"]])
     return shift, factor
-
-
-def _fit_column(source: Source, name: str, values: Array, rows: Array, x: Frame) -> dict[str, Any]:
-    """The fitted encoding of one column."""
-    layer = type(source).__name__
-    absent = values == "" if values.dtype.kind == "U" else np.isnan(values)
-    if absent.any() and source.impute is None:
-        line = int(x.lines[int(np.flatnonzero(absent)[0])])
-        raise DataError(
-            f'line {line}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
-            layer=layer,
-        )
-    known = values[rows][~absent[rows]]
-    if len(known) == 0:
-        raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
-    fill: Any = None
-    if values.dtype.kind != "U":
-        fill = None if source.impute is None else _fill(source.impute, known, f"column {name!r}", layer)
-        return {"name": name, "kind": "number", "fill": fill}
-    fill = None if source.impute is None else _most_frequent(known.tolist())
-    order = getattr(source, "ordinal", {}).get(name)
-    if order is not None:
-        unknown = sorted(set(known.tolist()) - set(order))
-        if unknown:
-            raise DataError(
-                f"column {name!r}: {unknown[0]!r} is not in its ordinal categories{did_you_mean(unknown[0], order)}; "
-                f"they are {', '.join(order)}",
-                layer=layer,
-            )
-        return {"name": name, "kind": "ordinal", "categories": list(order), "fill": fill}
-    categories = distinct(known.tolist())
-    if absent[rows].any():  # in training too, so it may mean something
-        categories, fill = [*categories, ""], ""
-    if len(categories) * len(values) > MOST_HOT:
-        raise DataError(
-            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
-            "leave it out, or merge the rare ones",
-            layer=layer,
-        )
-    return {"name": name, "kind": "one_hot", "categories": categories, "fill": fill}
-
-
-def _fill(impute: str | float, values: Array, where: str, layer: str) -> float:
-    known = values[~np.isnan(values)]
-    if not isinstance(impute, str):
-        return float(impute)
-    if len(known) == 0:
-        message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
-        raise DataError(message, layer=layer)
-    if impute == "most_frequent":
-        return float(_most_frequent(known.tolist()))
-    if impute == "median":
-        return float(np.median(known))
-    mean = np.mean(known / len(known)) * len(known) if float(np.abs(known).max()) > HUGE else np.mean(known)
-    return float(np.clip(mean, known.min(), known.max()))  # rounding may lead out of a narrow range
-
-
-def _most_frequent(values: list[Any]) -> Any:
-    """The most frequent value; ties go to the smallest."""
-    counts = Counter(values)
-    return min(counts, key=lambda value: (-counts[value], value))
-
-
-def _one_hot(preprocess: Preprocess) -> list[bool]:
-    """Whether each feature is a column of 0 and 1; empty for inputs other than tables."""
-    kinds: list[bool] = []
-    for column in preprocess.get("columns", ()):
-        one_hot = column["kind"] == "one_hot"
-        kinds += [one_hot] * (len(column["categories"]) if one_hot else 1)
-    return kinds
 
 
 def _statistics(
@@ -227,7 +159,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
 def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
     """The shape of one input after the preprocessing; None for indices, whose shape is not recorded."""
     if preprocess.get("columns") is not None:
-        return (len(_one_hot(preprocess)),)
+        return (len(one_hot(preprocess["columns"])),)
     shape = preprocess.get("shape")
     if shape is None:
         return None
@@ -235,32 +167,6 @@ def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
 
 
 # ----- applying it ---------------------------------------------------------------------------------------------------
-
-
-def encode(preprocess: Preprocess, frame: Frame) -> Array:
-    """A table's columns as one array of numbers, (rows, features).
-
-    Raises   DataError for a missing value in a column without ``impute``
-    """
-    parts = []
-    for column in preprocess["columns"]:
-        name, fill = column["name"], column["fill"]
-        values = frame.columns[name]
-        absent = values == "" if values.dtype.kind == "U" else np.isnan(values)
-        if absent.any():
-            if fill is None:
-                line = int(frame.lines[int(np.flatnonzero(absent)[0])])
-                raise DataError(
-                    f'line {line}, column {name!r}: the value is missing, and the spec has no "impute" for it'
-                )
-            values = np.where(absent, fill, values)
-        if column["kind"] == "number":
-            parts.append(values[:, None].astype(np.float64))
-            continue
-        at = positions(values.tolist(), column["categories"])[:, None]
-        one_hot = column["kind"] == "one_hot"
-        parts.append((at == np.arange(len(column["categories"])) if one_hot else at).astype(np.float64))
-    return np.concatenate(parts, axis=1)
 
 
 def _filled(preprocess: Preprocess, x: Array) -> Array:
@@ -281,7 +187,7 @@ def unscaled(preprocess: Preprocess, x: Inputs) -> Array:
     """Inputs before scaling, in the units of ``range``."""
     assert not isinstance(x, Stream)
     if isinstance(x, Frame):
-        return _shaped(preprocess, encode(preprocess, x))
+        return _shaped(preprocess, encode(preprocess["columns"], x))
     return _shaped(preprocess, _filled(preprocess, x))
 
 
@@ -300,30 +206,13 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     if not isinstance(x, Frame):
         _check_shape(preprocess, x, name)
     else:
-        for sentence in unknown_categories(preprocess, x):
+        for sentence in unknown_categories(preprocess["columns"], x):
             log.warning("%s", sentence)
     x = unscaled(preprocess, x)
     if inputs is None:
         return narrow(x, dtype, name)
     shift, factor = shift_and_factor(inputs)
     return narrow((x - shift) / factor, dtype, name)
-
-
-def unknown_categories(preprocess: Preprocess, frame: Frame) -> Iterator[str]:
-    """A sentence for each column with categories that the training part lacks."""
-    for column in preprocess["columns"]:
-        if column["kind"] == "number":
-            continue
-        texts = frame.columns[column["name"]]
-        unknown = np.flatnonzero((texts != "") & (positions(texts.tolist(), column["categories"]) < 0))
-        if len(unknown):
-            first = str(texts[unknown[0]])
-            as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
-            yield (
-                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a category that the training "
-                f"part lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}"
-                f"{did_you_mean(first, column['categories'])}; it counts as {as_what}"
-            )
 
 
 def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
@@ -339,8 +228,10 @@ def _check_shape(preprocess: Preprocess, x: Array, name: str) -> None:
     """Refuse inputs in another form than the preprocessing was fitted on, if it depends on their shape."""
     columns = preprocess.get("columns")
     if columns is not None:
-        names = ", ".join(column["name"] for column in columns)
-        raise DataError(f"expected a table with the columns {names}, got an array; read it with its source", layer=name)
+        expected = ", ".join(column_names(columns))
+        raise DataError(
+            f"expected a table with the columns {expected}, got an array; read it with its source", layer=name
+        )
     shape = tuple(preprocess.get("shape", x.shape[1:]))
     if preprocess["inputs"] is None and not preprocess.get("fill") and not preprocess.get("flatten"):
         return
@@ -364,17 +255,9 @@ def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, i
     out: Any = (values < np.array(seen["low"])) | (values > np.array(seen["high"]))
     if not isinstance(x, Frame):
         return out.reshape(len(values), -1).any(axis=1), {}
-    rows, counts, begin = np.zeros(len(values), bool), {}, 0
-    for column in preprocess["columns"]:
-        width = len(column["categories"]) if column["kind"] == "one_hot" else 1
-        flags = out[:, begin : begin + width].any(axis=1)
-        if column["kind"] != "number":
-            texts = x.columns[column["name"]]
-            flags = (texts != "") & (positions(texts.tolist(), column["categories"]) < 0)
-        rows, begin = rows | flags, begin + width
-        if flags.any():
-            counts[column["name"]] = int(flags.sum())
-    return rows, counts
+    by_column = outside_by_column(preprocess["columns"], x, out)
+    counts = {name: int(flags.sum()) for name, flags in by_column.items() if flags.any()}
+    return np.any(list(by_column.values()), axis=0), counts
 
 
 # ----- targets ---------------------------------------------------------------------------------------------------

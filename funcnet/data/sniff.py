@@ -10,15 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from funcnet.data.dates import FORM, day_of
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import MISSING, Form, Grid, encoding_of, read_number, to_number
 from funcnet.errors import DataError
 
-Kind = Literal["number", "category", "left out", "labels", "values"]
+Kind = Literal["number", "category", "date", "left out", "labels", "values"]
 Task = Literal["labels", "values"]
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-INPUTS = ("number", "category")
+INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
 SAMPLE = 1000
 """Lines from which the delimiter and the header are inferred"""
@@ -26,8 +27,10 @@ FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
-OTHER_MISSING = ("-", "--", ".", "..", "n/a", "n.a.", "#n/a", "na", "nan", "nil", "none", "null", "missing", "unknown")
-"""Further texts for a missing number, in a column of numbers, in any case"""
+OTHER_MISSING = (
+    "-", "--", ".", "..", "n/a", "n.a.", "#n/a", "na", "nan", "nil", "none", "null", "missing", "unknown", "0000-00-00",
+)  # fmt: skip
+"""Further texts for a missing value, in a column of numbers or dates, in any case"""
 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY")
 """Currencies in letters, beside those with a sign"""
@@ -43,9 +46,8 @@ EVIDENCE = {
     "thousands '": re.compile(r"\d{1,3}('\d{3})+([.,]\d+)?"),
 }
 """Numbers that can be read in only one way; 1,234 and 1.234 are none"""
-DATE = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2})?"
-)
+DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ].*)?")
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 ID = re.compile(r"(.*[_ -])?(id|ID|Id)|.*[a-z](ID|Id)")
 
 
@@ -177,14 +179,15 @@ def _has_header(rows: list[list[str]]) -> bool:
     first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return not any(map(_like_number, first))
-    numeric = False
+    typed = False
     for i, cell in enumerate(first):
         below = [row[i] for row in body if row[i] not in MISSING]
-        if below and all(map(_like_number, below)):
-            numeric = True
-            if cell not in MISSING and not _like_number(cell):
-                return True
-    if numeric:
+        for like in (_like_number, _like_date):
+            if below and all(map(like, below)):
+                typed = True
+                if cell not in MISSING and not like(cell):
+                    return True
+    if typed:
         return False
     unlike = all(not _like_number(cell) and cell not in [row[i] for row in body] for i, cell in enumerate(first))
     return unlike and len(set(first)) == len(first)
@@ -193,6 +196,11 @@ def _has_header(rows: list[list[str]]) -> bool:
 def _like_number(text: str) -> bool:
     """Whether a text is a number, with a decimal comma or thousands separators too."""
     return to_number(text) is not None or split_mark(text) is not None
+
+
+def _like_date(text: str) -> bool:
+    """Whether a text is a date."""
+    return day_of(text) is not None
 
 
 # ----- how numbers are written ---------------------------------------------------------------------------------------
@@ -284,8 +292,9 @@ def _target(grid: Grid, name: str, task: Task | None, which: str, form: Form) ->
             hint = "use a decimal point"
         raise DataError(f"{grid.place(strays[0], name)}: expected a number to predict, got {text!r}; {hint}")
     if task == "labels" and distinct > max(2, len(texts) // 3):
+        many = f"has {distinct:,} different values in {len(texts):,} rows, too many for classes"
         raise DataError(
-            f"{where} has {distinct:,} different values in {len(texts):,} rows, too many for classes; {other}"
+            f"{where} {'holds dates, which are inputs alone' if all(map(day_of, texts)) else many}; {other}"
         )
     return Column(name, task, distinct, 0, texts[0])
 
@@ -303,11 +312,11 @@ def _numeric(texts: list[str], numbers: dict[str, float | None], strays: list[in
 
 
 def _odd_gaps(texts: list[str], form: Form) -> set[str]:
-    """Unusual texts for a missing value, in a column that is numeric apart from them."""
-    numbers = {text: read_number(text, *form) for text in set(texts)}
-    others = {text for text, number in numbers.items() if number is None and text not in MISSING}
-    numeric = sum(numbers[text] is not None for text in texts)
-    return others if others and all(map(_says_missing, others)) and numeric * 2 >= len(texts) else set()
+    """Unusual texts for a missing value, in a column of numbers or dates apart from them."""
+    read = {text: read_number(text, *form) is not None or day_of(text) is not None for text in set(texts)}
+    others = {text for text, known in read.items() if not known and text not in MISSING}
+    known = sum(read[text] for text in texts)
+    return others if others and all(map(_says_missing, others)) and known * 2 >= len(texts) else set()
 
 
 def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form) -> Column:
@@ -343,19 +352,32 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
         return "number", ""
     if all(split_mark(text) for text in there):
         return "left out", _unread(grid, texts, there, strays)
+    days = {text: day_of(text) for text in set(there)}
+    odd = [text for text in there if days[text] is None]
+    if not odd and len(set(days.values())) == 1:
+        return "left out", f"is always the day {days[there[0]]}, and times of the day are not read"
+    if not odd:
+        return "date", ""
     if all(DATE.fullmatch(text) for text in there):
-        return "left out", "holds dates or times, which are not read; convert them to numbers"
+        return "left out", f"holds dates that are not read, such as {_place(grid, texts, odd)}; write {FORM}"
+    if all(CLOCK.fullmatch(text) for text in there):
+        return "left out", "holds times of the day, which are not read; convert them to numbers"
     limit = min(FEW, max(2, rows // 4))
     if distinct <= limit:
         return "category", ""
-    if len(strays) * 10 <= len(there):
-        at = texts.index(strays[0])
-        more = f" and {len(strays) - 1:,} more" if len(strays) > 1 else ""
-        odd = f"{_short(strays[0])!r} in line {grid.lines[at]}{more}"
-        return "left out", f"is numeric except for {odd}; correct it, or list it in missing"
+    for what, others, share in (("is numeric", strays, 10), ("holds dates", odd, 2)):
+        if len(others) * share <= len(there):
+            more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+            place = _place(grid, texts, others)
+            return "left out", f"{what} except for {place}{more}; correct it, or list it in missing"
     if distinct * 2 > len(there):
         return "left out", "holds texts that nearly all differ, such as names or ids"
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
+
+
+def _place(grid: Grid, texts: list[str], odd: list[str]) -> str:
+    """The first odd text of a column, and its line."""
+    return f"{_short(odd[0])!r} in line {grid.lines[texts.index(odd[0])]}"
 
 
 def _unread(grid: Grid, texts: list[str], there: list[str], strays: list[str]) -> str:

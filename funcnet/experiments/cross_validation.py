@@ -115,18 +115,18 @@ def cross_validate(
     scores, held_out = [], []
     for repeat in range(repeats):
         own = key.fold("repeat", repeat)
-        for fold, test in enumerate(folds_of(run.targets, folds, own, stratify)):
+        for fold, test in enumerate(folds_of(run.targets, folds, own, stratify, run.loss.ignore_label)):
             scores.append(run.score(run.rows[test], own.fold("fold", fold)))
             held_out.append(run.rows[test])
     return CrossValidation(scores, held_out, folds)
 
 
-def folds_of(y: Value, folds: int, key: Key, stratify: bool = True) -> list[Array]:
+def folds_of(y: Value, folds: int, key: Key, stratify: bool = True, ignore_label: int | None = None) -> list[Array]:
     """The held-out row numbers of each fold; together they contain every row once.
 
     Rows in random order, sorted by class with ``stratify``, are dealt out to the folds in turn. So fold i has
     ``⌈(n - i) / folds⌉`` rows, and the classes are divided as in scikit-learn's StratifiedKFold.
-    Raises   DataError for more folds than rows, or than rows of a class
+    Raises   DataError for more folds than rows, or than rows of a class other than ``ignore_label``
     """
     rows = len(tree.leaves(y)[0])
     if folds > rows:
@@ -134,11 +134,11 @@ def folds_of(y: Value, folds: int, key: Key, stratify: bool = True) -> list[Arra
     order = key.permutation(rows)
     if stratify and isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub":
         labels, first, member, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
-        if counts.min() < folds:
-            rare = labels[counts.argmin()]
+        rare = [(n, label) for n, label in zip(counts.tolist(), labels.tolist(), strict=True) if label != ignore_label]
+        if rare and min(rare)[0] < folds:
             raise DataError(
-                f"expected at least {folds} rows of every class, one for each fold, got {counts.min()} of class "
-                f"{rare}; use fewer folds, or stratify=False"
+                f"expected at least {folds} rows of every class, one for each fold, got {min(rare)[0]} of class "
+                f"{min(rare)[1]}; use fewer folds, or stratify=False"
             )
         order = order[np.argsort(first[member[order]], kind="stable")]
     return [np.sort(order[fold::folds]) for fold in range(folds)]
@@ -148,7 +148,7 @@ class _Experiment:
     """An experiment whose table is read once."""
 
     def __init__(self, experiment: Experiment, base: Path, key: Key) -> None:
-        self.experiment, self.base = experiment, base
+        self.experiment, self.base, self.loss = experiment, base, experiment.loss
         split = experiment.data.split
         for name in ("group", "time", "bootstrap"):
             if split is not None and getattr(split, name):
@@ -184,6 +184,7 @@ class _Arrays:
 
     def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any]) -> None:
         self.net, self.data, self.training = net, arrays(data, "", net), training
+        self.loss: Loss = training["loss"]
         self.targets = self.data[1]
         self.rows = np.arange(len(tree.leaves(self.targets)[0]))
 
@@ -196,8 +197,7 @@ class _Arrays:
             return *(tree.map(lambda a: a[rows], value) for value in (x, y)), None if weight is None else weight[rows]
 
         ts = fit(self.net, part(kept), key=key, **self.training).train_state
-        loss: Loss = self.training["loss"]
         optimizer: Optimizer = self.training["optimizer"]
         metrics: Sequence[Metric] = self.training.get("metrics", ())
         params = optimizer.eval_params(ts.params, ts.opt_state)
-        return evaluate(self.net, loss, params, ts.state, part(test), metrics)
+        return evaluate(self.net, self.loss, params, ts.state, part(test), metrics)

@@ -35,8 +35,9 @@ from funcnet.experiments.folder import (
 )
 from funcnet.files import read_npz, write_bytes
 from funcnet.inputs import instance
-from funcnet.key import Key
+from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_total, reach
+from funcnet.losses.base import Loss
 from funcnet.metrics import InUnits, Metric
 from funcnet.networks.compare import diff
 from funcnet.networks.profile import Profile, profile
@@ -215,11 +216,17 @@ def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric
     out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
     check_units(experiment.loss, out_shape, data.preprocess["classes"])
     if experiment.loss.probabilities and not experiment.data.integers:  # integers are classes, with or without names
-        targets = {name: part.y for name, part in data.parts_by_name().items()}
+        targets = {name: known(experiment.loss, part.y) for name, part in data.parts_by_name().items()}
         check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
     for name, part in data.parts_by_name().items():
         named = f"the {'training' if name == 'train' else name} part"
         check_targets(experiment.model, experiment.loss, metrics, part, named)
+
+
+def known(loss: Loss, y: Array) -> Array:
+    """Targets without the rows of a label that the loss ignores."""
+    counts = loss.counted(y) if y.ndim == 1 else None
+    return y if counts is None else y[counts]
 
 
 def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callback]:

@@ -52,6 +52,7 @@ def source(found: Findings, path: str) -> Csv:
         decimal=found.decimal,
         thousands=found.thousands,
         marks=found.marks,
+        dates=tuple(column.name for column in found.inputs if column.kind == "date"),
         split=split(len(found.grid.rows), found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",

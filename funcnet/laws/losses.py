@@ -50,6 +50,7 @@ def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
             check_precision(loss, prediction, target, each)
         if loss.weighted:
             check_weights(loss, prediction, target)
+            check_ignored(loss, prediction, target)
         check_layouts(loss, prediction, target)
         check_link(loss, prediction)
         check_bits(lambda p, t: value_and_slope(loss, p, t), (prediction, target), loss)
@@ -150,6 +151,29 @@ def check_absent(loss: Loss, prediction: Array, target: Array, half: int) -> Non
         expect(same(slope_at, expected), law, loss, f"with {number} the cotangent changes; {advice}")
         rest = tree.leaves(part_of(slope_at, slice(half, None)))
         expect(not any(map(np.any, rest)), law, loss, f"with {number} their cotangent is not 0; {advice}")
+
+
+def check_ignored(loss: Loss, prediction: Array, target: Array) -> None:
+    """Terms whose target is the label to ignore are those of weight 0 by ``counted``, whatever is predicted there."""
+    counts = loss.counted(target)
+    if counts is None:
+        return
+    law = "terms with the label to ignore have weight 0"
+    named = np.where(counts.reshape(target.shape), target, target[counts].flat[0] if counts.any() else 0)
+    expected, given = loss.divisor(named, counts), loss.divisor(target)
+    expect(given == expected, law, loss, f"the divisor is {given}, not {expected}")
+    value, residuals = loss.apply(prediction, named, counts)
+    slope_at = loss.vjp(residuals)
+    where = counts.reshape(*counts.shape, *(1,) * (prediction.ndim - counts.ndim))
+    fits = prediction.shape[: counts.ndim] == counts.shape
+    for number in (None, np.nan, np.inf, -np.inf) if fits else (None,):
+        p = prediction if number is None else frozen_copy(np.where(where, prediction, number))
+        with np.errstate(all="ignore"):
+            got, residuals = loss.apply(p, target)
+            slope_got = loss.vjp(residuals)
+        detail = f"with {number} predicted there " if number is not None else ""
+        expect(same(np.asarray(got), np.asarray(value)), law, loss, f"{detail}the value is {got}, not {value}")
+        expect(same(slope_got, slope_at), law, loss, f"{detail}the cotangent changes")
 
 
 def check_precision(loss: Loss, prediction: Array, target: Array, weight: Array | None) -> None:

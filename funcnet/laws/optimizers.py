@@ -24,7 +24,9 @@ from funcnet.laws.values import (
 )
 from funcnet.layers.base import Params
 from funcnet.optim.base import Optimizer, OptState, apply_updates
+from funcnet.optim.hyperparameters import monitored, reaches
 from funcnet.optim.schedules import bind
+from funcnet.read_only import read_only
 from funcnet.signatures import check_signatures
 
 STEPS = 40
@@ -41,6 +43,7 @@ def check_optimizer(opt: Optimizer) -> None:
     with guarded(opt):
         for dtype in (np.float32, np.float64):
             check_updates(bound, opt, dtype)
+            check_observed(bound, opt, dtype)
         if opt.descends:
             check_descent(bound, opt)
         for dtype in (np.float32, np.float64):
@@ -89,6 +92,32 @@ def check_recorded(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
     updates, opt_state = bound.update(grads, bound.init(params), params, 1.0)
     arguments = frozen_copy((later, opt_state, apply_updates(params, updates)))
     check_bits(lambda g, s, p: bound.update(g, s, p, 1.0), arguments, opt)
+
+
+def check_observed(bound: Optimizer, opt: Optimizer, dtype: Any) -> None:
+    """A row of figures leaves the state's form and its steps as they are, and reaches every inner optimizer.
+
+    The row has whatever a ``monitor`` in the optimizer names.
+    """
+    params = frozen_copy(some_params(dtype))
+    _, opt_state = bound.update(params, bound.init(params), params, 1.0)
+    opt_state = frozen_copy(opt_state)
+    names = {name for _, name in monitored(bound)}
+    row = {"step": 1, "epoch": 1, **dict.fromkeys(sorted({"loss", "validation/loss", *names}), 0.5)}
+    received = tree.map(np.array, opt_state)
+    new_state = bound.observe(opt_state, read_only(row))
+    law = "observe keeps the state's keys, shapes and dtypes"
+    expect(isinstance(new_state, dict) and form(new_state) == form(opt_state), law, opt, f"got {new_state!r:.60}")
+    expect(same(opt_state, received), "pure", opt, "observe changes its arguments")
+    expect(same(bound.observe(opt_state, row), new_state), "the same call gives the same bits", opt, "of observe")
+    flat = tree.flatten(opt_state)
+    for path, leaf in tree.flatten(new_state).items():
+        if path.rpartition("/")[2] in ("step", "start"):
+            expect(leaf == flat[path], "observe counts no step", opt, path)
+    law, turned_state = "the order of keys changes nothing", turned(opt_state)
+    expect(same(bound.observe(turned_state, row), new_state), law, opt, "that of opt_state does, in observe")
+    law, detail = f"observe reaches {', '.join(sorted(names))}", "give it children, by the names of their states"
+    expect(reaches(bound, params), law, opt, detail)
 
 
 def check_order(

@@ -7,6 +7,8 @@ those of the batch. A term of weight 0 is absent: ``present`` replaces it before
 
 A prediction or target may be a padded sequence ``(values, mask)``. The mask becomes the weight of the terms, times the
 given weight, so padded steps count in neither the sum nor the divisor, whatever they hold.
+
+A label to ignore works the same way: ``counted`` gives the terms with that target the weight 0.
 """
 
 from __future__ import annotations
@@ -43,6 +45,25 @@ class Loss(Spec):
 
     expects: ClassVar[Any] = None
     """The ``Form`` of the predictions; a tuple for several outputs; None: not said"""
+    ignore_label: ClassVar[int | None] = None
+    """The target whose terms have weight 0; a field of losses of labels"""
+
+    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
+        """The weight of the terms, 0 where the target is the label to ignore; without a weight, a mask of the others.
+
+        The given weight, or None, for a loss without a label to ignore.
+
+        >>> loss = fn.losses.SoftmaxCrossEntropy(ignore_label=-100)
+        >>> loss.counted(np.array([2, -100, 0])).tolist()
+        [True, False, True]
+        """
+        target, weight = plain(target), plain(weight)
+        if self.ignore_label is None:
+            return weight
+        counts = target != self.ignore_label
+        if counts.ndim == 2 and counts.shape[1] == 1:  # predictions may be (n,) or (n, 1)
+            counts = counts[:, 0]
+        return counts if weight is None else weighted(weight, counts)
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         """The divisor of the sum over terms."""
@@ -172,7 +193,8 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     size = math.prod(shape)
     if weight is None:
         return float(size)
-    ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
+    if weight.dtype.kind != "b":
+        ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
     total: float = ops.number(np.sum(weight, dtype=np.float64))
     return total * (size / weight.size) if weight.size else 0.0
 
@@ -226,9 +248,9 @@ def compared(loss: Loss, prediction: Any, target: Any, weight: Any) -> tuple[Any
 
 
 def weighted(weight: Array, mask: Array) -> Any:
-    """A weight for each step, or each term, that is 0 where the mask is false."""
-    if weight.shape == mask.shape[:1]:
-        weight = weight[:, None]
+    """A weight for each entry of the mask, or each term, that is 0 where the mask is false."""
+    if weight.ndim and weight.shape == mask.shape[: weight.ndim]:
+        weight = weight.reshape(*weight.shape, *(1,) * (mask.ndim - weight.ndim))
     elif weight.shape[: mask.ndim] != mask.shape:
         return weight
     return np.where(mask.reshape(*mask.shape, *(1,) * (weight.ndim - mask.ndim)), weight, np.zeros_like(weight))
@@ -269,7 +291,8 @@ class ElementwiseLoss(Loss):
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         _, target, weight, _ = real_terms(None, target, weight)
-        return total_weight(one_array(target, "target", self).shape, weight)
+        target = one_array(target, "target", self)
+        return total_weight(target.shape, self.counted(target, weight))
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
@@ -277,6 +300,7 @@ class ElementwiseLoss(Loss):
         prediction, target, weight, masks = real_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
+        weight = self.counted(target, weight)
         if weight is not None:
             weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
         terms = self.term(prediction, target)

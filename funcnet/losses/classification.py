@@ -17,6 +17,7 @@ from funcnet.losses.base import (
     cotangent,
     on_values,
     one_array,
+    plain,
     present,
     real_terms,
     share,
@@ -36,14 +37,19 @@ def check_probabilities(values: Array, name: str, owner: Spec, advice: str) -> N
     ops.check((values >= 0.0) & (values <= 1.0) | np.isnan(values), error, values)
 
 
-def check_labels(labels: Array, classes: int, owner: Spec) -> None:
-    """Raise DataError unless every label is one of the classes."""
+def check_labels(labels: Array, classes: int, owner: Spec, ignore: str | None = None) -> None:
+    """Raise DataError unless every label is one of the classes.
+
+    ``ignore`` is the argument that ignores a label below 0, ``{}``.
+    """
 
     def error(labels: Array) -> DataError:
         where = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+        advice = "renumber the labels, or give the last layer one unit for each class"
+        if ignore is not None and labels[where] < 0:
+            advice = f"renumber the labels, or ignore this one with {ignore.format(labels[where])}"
         return DataError(
-            f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; "
-            "renumber the labels, or give the last layer one unit for each class",
+            f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; {advice}",
             layer=type(owner).__name__,
         )
 
@@ -57,7 +63,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
     At p = 0 and 1 it stays finite as PyTorch's does: the logarithms are clipped below at -100, and the
     derivative ``(p - t) / (p (1 - p))`` has its denominator clipped below at 1e-12.
-    Several outputs are several labels, each 0 or 1.
+    Several outputs are several labels, each 0 or 1. Elements whose target is ``ignore_label`` have weight 0.
     Raises   DataError for predictions or targets outside [0, 1]
     """
 
@@ -65,6 +71,8 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
     probabilities: ClassVar[bool] = True
     independent: ClassVar[bool] = True
+
+    ignore_label: int | None = None  # type: ignore[misc]
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
@@ -84,7 +92,7 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     """On logits z: the mean of ``-(t log σ(z) + (1 - t) log(1 - σ(z))) = max(z, 0) - z t + log(1 + exp(-|z|))``.
 
     The derivative is ``σ(z) - t``; negligible values, of confident predictions, are rounded to 0.
-    Several outputs are several labels, each 0 or 1.
+    Several outputs are several labels, each 0 or 1. Elements whose target is ``ignore_label`` have weight 0.
     Raises   DataError for targets outside [0, 1]
     """
 
@@ -92,6 +100,8 @@ class SigmoidCrossEntropy(ElementwiseLoss):
 
     probabilities: ClassVar[bool] = True
     independent: ClassVar[bool] = True
+
+    ignore_label: int | None = None  # type: ignore[misc]
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
@@ -115,10 +125,14 @@ class SoftmaxCrossEntropy(Loss):
 
     For logits ``(batch, …, classes)`` the target is integer labels ``(batch, …)``, or probabilities q in the
     logits' shape. With smoothing s, ``q ← (1 - s) q + s / classes``.
+
+    Rows with the label ``ignore_label`` have weight 0: they count in neither the sum nor the divisor, and their
+    gradient is 0. If all rows have it, the loss is 0, where PyTorch's is NaN. The metrics of ``fit`` and ``evaluate``
+    ignore these rows too. Targets that are probabilities have no label to ignore.
     VJP      dz = dy · w / Σ w · (softmax(z) Σ_k q_k - q); negligible values are rounded to 0
     Raises   DataError for labels that are not integers from 0 to classes - 1, ShapeError for shapes that differ, or
              for one class
-    Source   smoothing: Szegedy et al. (2016), as in PyTorch
+    Source   smoothing: Szegedy et al. (2016), as in PyTorch; ``ignore_label`` as PyTorch's ``ignore_index``
 
     >>> loss = fn.losses.SoftmaxCrossEntropy()
     >>> logits, labels = np.zeros((2, 4)), np.array([0, 3])
@@ -134,6 +148,11 @@ class SoftmaxCrossEntropy(Loss):
     probabilities: ClassVar[bool] = True
 
     label_smoothing: float = field(default=0.0, validator=fraction)
+    ignore_label: int | None = None  # type: ignore[misc]
+
+    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
+        target = plain(target)
+        return plain(weight) if target.dtype.kind == "f" else super().counted(target, weight)
 
     def rows(self, target: Array) -> tuple[int, ...]:
         """The shape of the terms: one per label, or one per row of probabilities."""
@@ -141,14 +160,16 @@ class SoftmaxCrossEntropy(Loss):
 
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         _, target, weight, _ = real_terms(None, target, weight)
-        return total_weight(self.rows(one_array(target, "target", self)), weight)
+        target = one_array(target, "target", self)
+        return total_weight(self.rows(target), self.counted(target, weight))
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
         prediction, target, weight, masks = real_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
-        self.check_shapes(prediction, target)
+        self.check_target(prediction, target)
+        weight = self.counted(target, weight)
         if weight is not None:
             weight, prediction, target = present(weight, prediction.shape[:-1], prediction, target, self)
         q, mass = self.distribution(prediction, target)
@@ -174,35 +195,35 @@ class SoftmaxCrossEntropy(Loss):
     def link(self, prediction: Any) -> Any:
         return on_values(ops.softmax, prediction)
 
-    def check_shapes(self, prediction: Array, target: Array) -> None:
-        """Raise ShapeError unless the target is labels or probabilities for the prediction's rows."""
-        shape = one_array(prediction, "output", self).shape
+    def check_target(self, prediction: Array, target: Array) -> None:
+        """Raise ShapeError or DataError unless the target is labels or probabilities for the prediction's rows."""
+        name, shape = type(self).__name__, one_array(prediction, "output", self).shape
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
             raise ShapeError(
                 f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
                 f"got {target.shape}; reshape the target, or change the last layer's units",
-                layer=type(self).__name__,
+                layer=name,
             )
         if shape[-1] == 1:
             raise ShapeError(
                 f"expected a unit for each class, at least two, got predictions of shape {shape}, whose only class "
                 "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy() with one unit",
-                layer=type(self).__name__,
+                layer=name,
             )
+        if target.shape == shape and target.dtype.kind != "f":
+            message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
+            raise DataError(message, layer=name)
+        if target.shape != shape and target.dtype.kind == "f":
+            raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
 
     def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
         """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""
-        name, shape = type(self).__name__, prediction.shape
+        shape = prediction.shape
         if target.shape == shape:
-            if target.dtype.kind != "f":
-                message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
-                raise DataError(message, layer=name)
             check_probabilities(target, "target probabilities", self, "for class labels give integers")
             q, labels = target.astype(prediction.dtype, copy=False), False
         else:
-            if target.dtype.kind == "f":
-                raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
-            check_labels(target, shape[-1], self)
+            check_labels(target, shape[-1], self, "ignore_label={}")
             q, labels = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype), True
         classes = shape[-1]
         s = self.label_smoothing

@@ -119,6 +119,9 @@ class EachMember(Loss):
             )
         return int(array.shape[1])
 
+    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
+        return self.loss.counted(target, weight)
+
     def divisor(self, target: Any, weight: Array | None = None) -> float:
         return self.loss.divisor(target, weight)
 

@@ -44,6 +44,8 @@ class Metric(Spec):
     """
 
     kind: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+    """Whether training should raise it; False for errors"""
 
     @property
     def name(self) -> str:
@@ -194,7 +196,7 @@ def classified(metric: Metric, prediction: Array, target: Array, weight: Array |
     if not target.size:
         raise DataError(f"expected at least one row, got shape {shape}", layer=name)
     prediction, target = present(metric, prediction, target, weight, target.shape)
-    check_labels(target, shape[-1], metric)
+    check_labels(target, shape[-1], metric, "weight=(target != {})")
     return prediction, target.astype(np.int64), True
 
 

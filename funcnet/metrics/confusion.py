@@ -79,7 +79,7 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Arr
 
     prediction   probabilities (…, classes), or one per row with classes=2, or the predicted labels as integers
     target       labels, one-hot rows, or 0 and 1, as for metrics
-    Returns      (classes, classes): integers, or sums of weights if there are weights
+    Returns      (classes, classes): integers, or sums of weights if there are weights other than a boolean mask
     Raises       ShapeError, DataError as metrics do, and for NaN
     """
     try:
@@ -88,7 +88,7 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Arr
         error.layer = "confusion_matrix"
         raise
     cells = classes * split.labels + split.decisions
-    given = None if weight is None else split.weight
+    given = None if weight is None or np.asarray(weight).dtype == bool else split.weight
     return np.bincount(cells, given, classes * classes).reshape(classes, classes)
 
 

@@ -6,7 +6,7 @@ Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``; 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from funcnet.spec.fields import frozen
 @frozen
 class OfProbabilities(Mean):
     """Base of metrics of probabilities; each label of a row is scored as one probability."""
+
+    higher_is_better: ClassVar[bool] = False
 
     def tally(
         self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from funcnet.spec.fields import frozen
 @frozen
 class OfErrors(Mean):
     """Base of metrics of the mean of a function of the errors."""
+
+    higher_is_better: ClassVar[bool] = False
 
     def tally(
         self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False

@@ -60,6 +60,17 @@ class Optimizer(Spec):
         """``(updates, opt_state)``; ``value`` is the loss, for rules that use it."""
         raise NotDefined(f"{type(self).__name__} does not define update(grads, opt_state, params, value)")
 
+    def observe(self, opt_state: OptState, row: Mapping[str, Any]) -> OptState:
+        """The state after an epoch with this row of figures, such as ``{"loss": 0.4, "validation/loss": 0.5}``.
+
+        It is for optimizers that follow a figure, whose name is their field ``monitor``. ``fit`` calls it at the end of
+        every epoch with the new row of the history. The default passes the row on to the ``children``.
+        """
+        inner = {
+            name: child.observe(opt_state[name], row) for name, child in self.children.items() if name in opt_state
+        }
+        return {**opt_state, **inner}
+
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         """The params to evaluate and save; for a rule that averages them, the average."""
         return params

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcnet import ops
+from funcnet import ops, tree
+from funcnet.layers.base import Params
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import Schedule, value_at
 from funcnet.optim.transforms.chain import Chain
 from funcnet.optim.transforms.plateau import ReduceOnPlateau
+from funcnet.signatures import nested
 from funcnet.spec.base import fields, specs_in
 
 
@@ -30,6 +32,19 @@ def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:
         inner = current(child, opt_state.get(name, {}))
         found |= {f"{name}/{path}": value for path, value in inner.items()}
     return found
+
+
+def monitored(optimizer: Optimizer) -> list[tuple[Optimizer, str]]:
+    """The optimizers, in this one too, that follow a figure of the history, each with its name."""
+    inside = (one for one in nested(optimizer) if isinstance(one, Optimizer))
+    return [(one, name) for one in inside if isinstance(name := getattr(one, "monitor", None), str)]
+
+
+def reaches(optimizer: Optimizer, params: Params) -> bool:
+    """Whether ``observe`` passes a row on to the optimizers that follow a figure of it."""
+    opt_state = optimizer.init(params)
+    row = dict.fromkeys((name for _, name in monitored(optimizer)), 0.5)
+    return not row or not tree.equal(optimizer.observe(opt_state, row), opt_state)
 
 
 def step_of(opt_state: OptState, otherwise: int = 0) -> int:
@@ -60,7 +75,8 @@ def learning_rate(optimizer: Optimizer, opt_state: OptState, step: int) -> float
 
 def scale_of(optimizer: Optimizer, opt_state: OptState) -> float:
     """The factor by which the plateaus in a transform multiply updates."""
-    own = ops.number(opt_state["scale"]) if isinstance(optimizer, ReduceOnPlateau) else 1.0
+    known = isinstance(optimizer, ReduceOnPlateau) and "scale" in opt_state
+    own = ops.number(opt_state["scale"]) if known else 1.0
     for name, child in optimizer.children.items():
         own *= scale_of(child, opt_state.get(name, {}))
     return float(own)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.augmentation import Batch
 from funcnet.data.lazy_array import WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
+from funcnet.inputs import cast
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
-from funcnet.losses.base import real_terms
+from funcnet.losses.base import Loss, real_terms
 from funcnet.shapes import Value
 from funcnet.training.step import TrainState
 
@@ -72,12 +74,65 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
         raise
 
 
-def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, float] | Literal["balanced"]) -> Array:
+class Rows:
+    """The batches of arrays, or of a stream: every epoch visits all rows, in the order of its key."""
+
+    place = ""
+
+    def __init__(
+        self,
+        part: tuple[Value, Value, Array | None],
+        weight: Array | None,
+        size: int,
+        drop: bool = False,
+        block: int | None = None,
+    ) -> None:
+        self.part, self.weight, self.size, self.drop, self.block = part, weight, size, drop, block
+        self.rows = len(tree.leaves(part[0])[0])
+        self.per_epoch = self.rows // size if drop else -(-self.rows // size)
+
+    def cast(self, dtype: np.dtype[Any] | None) -> None:
+        """Cast all floats of the inputs and targets, once."""
+        x, y, weight = self.part
+        self.part = cast(x, dtype), cast(y, dtype), weight
+
+    @property
+    def sample(self) -> Batch:
+        """What is known before training: all rows."""
+        return *self.part[:2], self.weight
+
+    def first(self, key: Key) -> Batch:
+        """The first batch of the first epoch."""
+        return next(self.batches(0, key))
+
+    def batches(self, step: int, key: Key) -> Iterator[Batch]:
+        """The batches from that of a step on, without end."""
+        epoch, skip = divmod(step, self.per_epoch)
+        while True:
+            yield from batches(*self.sample, self.size, key.fold("epoch", epoch), skip, self.drop, self.block)
+            epoch, skip = epoch + 1, 0
+
+    def check_last(self, net: Layer, ts: TrainState, total: int) -> None:
+        """Refuse a last batch of an epoch that is too small for some layer, if training comes to one."""
+        rest = 0 if self.drop else self.rows % self.size
+        if rest and total // self.per_epoch > ts.step // self.per_epoch:
+            try_last_batch(net, ts, self.part[0], rest, self.size)
+
+
+def class_weights(
+    y: Value,
+    weight: Array | None,
+    class_weight: Mapping[int, float] | Literal["balanced"],
+    loss: Loss | None = None,
+    *,
+    batch: bool = False,
+) -> Array:
     """Weights in the labels' shape from class weights, times the given weights.
 
     ``balanced`` makes the weights of every class add up to the same total, that of all given weights divided by the
-    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps, are absent: they count
-    as no class and need no weight.
+    number of classes, as scikit-learn does. Labels of weight 0, such as those of padded steps or those that the loss
+    ignores, are absent: they count as no class and need no weight. The labels of a ``batch`` of a larger data set may
+    all have weight 0.
     Raises   DataError for targets other than labels or unusable class weights, ShapeError for a weight of another shape
     """
     _, y, weight, _ = real_terms(None, y, weight)
@@ -85,6 +140,7 @@ def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, flo
         raise DataError("expected integer class labels with class_weight; give sample weights as data=(x, y, weight)")
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise DataError(f"expected class_weight as {{label: weight}} or 'balanced', got {class_weight!r}")
+    weight = weight if loss is None else loss.counted(y, weight)
     given = _by_label(y, weight)
     labels, at = np.unique(y[given > 0.0], return_inverse=True)
     if class_weight == "balanced":
@@ -98,7 +154,8 @@ def class_weights(y: Value, weight: Array | None, class_weight: Mapping[int, flo
         raise DataError(f"expected a class_weight for every label, got none for {missing}")
     if not all(isinstance(value, int | float | np.number) for value in table.values()):
         raise DataError(f"expected numbers as class weights, got {class_weight!r}")
-    if any(not 0.0 <= value < math.inf for value in table.values()) or not any(table[k] for k in labels.tolist()):
+    some = any(table[k] for k in (table if batch else labels.tolist()))
+    if any(not 0.0 <= value < math.inf for value in table.values()) or not some:
         raise DataError(f"expected class weights of 0 or more, at least one above 0, got {table!r:.200}")
     whole = np.zeros(y.shape)
     whole[given > 0.0] = np.array([table[k] for k in labels.tolist()], np.float64)[at.reshape(-1)]

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import attrs
 import numpy as np
@@ -25,6 +25,7 @@ from funcnet.metrics import Metric
 from funcnet.read_only import read_only
 from funcnet.spec.base import Spec, evolve, register
 from funcnet.spec.fields import frozen, non_negative, positive
+from funcnet.spec.monitors import Mode, is_better
 from funcnet.training.step import TrainState
 
 Row = dict[str, Any]
@@ -140,23 +141,6 @@ def kept_state(state: Any, ts: TrainState) -> TrainState:
     return tree.map(np.array, kept)  # what was kept is read-only
 
 
-def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0) -> bool:
-    """Whether a value is better than the best so far by more than ``by``; NaN never is."""
-    up = mode == "max" if mode != "auto" else rises(monitor)
-    return new > best + by if up else new < best - by
-
-
-def rises(monitor: str) -> bool:
-    """Whether higher is better for a name: true for scores, false for losses and errors."""
-    from funcnet.spec.base import tags
-
-    name = monitor.removeprefix("validation/")
-    for tag, cls in tags("metric").items():
-        if name == tag or name.startswith(f"{tag}_"):
-            return bool(getattr(cls, "higher_is_better", True))
-    return False
-
-
 @register("early_stopping")
 @frozen
 class EarlyStopping(Callback):
@@ -172,7 +156,7 @@ class EarlyStopping(Callback):
     monitor: str = "validation/loss"
     patience: int = field(default=10, validator=positive)
     min_delta: float = field(default=0.0, validator=non_negative)
-    mode: Literal["auto", "min", "max"] = "auto"
+    mode: Mode = "auto"
     restore_best: bool = True
 
     def init(self) -> Any:
@@ -210,7 +194,7 @@ class TargetReached(Callback):
 
     value: float
     monitor: str = "validation/loss"
-    mode: Literal["auto", "min", "max"] = "auto"
+    mode: Mode = "auto"
 
     def check(self, monitors: Sequence[str]) -> None:
         check_monitor(self, self.monitor, monitors)
@@ -330,7 +314,7 @@ class Checkpoint(Spec):
     keep_last: int = field(default=2, validator=positive)
     keep_best: int = field(default=0, validator=non_negative)
     monitor: str = "validation/loss"
-    mode: Literal["auto", "min", "max"] = "auto"
+    mode: Mode = "auto"
 
     def validate(self) -> Iterator[Problem]:
         if (self.every_epochs is None) == (self.every_steps is None):
@@ -338,7 +322,8 @@ class Checkpoint(Spec):
             yield Problem("", f"expected either every_epochs or every_steps, got {got}")
 
 
-def monitors(metrics: Sequence[Metric], validation: bool) -> list[str]:
-    """The names of losses and metrics in the rows of a history."""
+def monitors(metrics: Sequence[Metric], validation: bool, training: bool = True) -> list[str]:
+    """The names of losses and metrics in the rows of a history; ``training`` if it has metrics of the training part."""
     names = ["loss", *(metric.name for metric in metrics)]
-    return [*names, *(f"validation/{name}" for name in names)] if validation else names
+    own = names if training else names[:1]
+    return [*own, *(f"validation/{name}" for name in names)] if validation else own

@@ -22,7 +22,8 @@ import numpy as np
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
-from funcnet.training.callbacks import Checkpoint, Event, Snapshot, is_better
+from funcnet.spec.monitors import is_better
+from funcnet.training.callbacks import Checkpoint, Event, Snapshot
 from funcnet.training.step import TrainState
 
 log = logging.getLogger("funcnet")

@@ -25,10 +25,13 @@ from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
 
 
-def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[Value, Value, Array | None]:
+def arrays(
+    data: tuple[Any, ...], name: str, net: Layer | None = None, *, batch: bool = False
+) -> tuple[Value, Value, Array | None]:
     """The arrays of a data set, checked: the same number of rows in each, every number finite but in padding.
 
-    Lists of sequences of different lengths are padded for a network that takes masks.
+    Lists of sequences of different lengths are padded for a network that takes masks. The weights may not all be 0,
+    unless they are those of a ``batch`` of a larger data set.
     Raises   DataError for no rows, arrays of different lengths, NaN or infinity
     """
     x, y, weight = unpack(data)
@@ -41,6 +44,8 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
+        if any(leaf.ndim == 0 for leaf in tree.leaves((x, y, weight))):
+            message += "; a single sample needs a batch axis: x[None], np.array([y])"
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
@@ -48,29 +53,52 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
         for leaf in tree.leaves(without_padding(part)):
             if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
-    if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
+    if weight is not None and (np.any(weight < 0) or not (batch or np.any(weight > 0))):
         message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
         raise DataError(message, layer=name)
     return x, y, weight
 
 
 def check_targets(
-    net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], part: str | None = None
+    net: Layer,
+    loss: Loss,
+    metrics: Sequence[Metric],
+    data: tuple[Any, ...],
+    part: str | None = None,
+    *,
+    batch: bool = False,
 ) -> None:
     """Refuse, before training, targets that the loss or a metric cannot take, by trying them with outputs of 0.
 
-    Outputs that the loss cannot take are refused too.
+    Outputs that the loss cannot take are refused too, and a part, unless it is only a ``batch``, in which every label
+    is the one to ignore.
 
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     rows = len(tree.leaves(data[1])[0])
     tried = [rows]
     try:
+        if not batch:
+            check_counted(loss, data)
         _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
         where = [f"in {part}"] * (part is not None) + [f"tried on {tried[-1]:,} of {rows:,} rows"] * (tried[-1] < rows)
         error.message += f" ({', '.join(where)})" if where else ""
         raise
+
+
+def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
+    """Refuse a data set whose every label is the one to ignore, or of weight 0.
+
+    Raises   DataError
+    """
+    _, target, weight, _ = compared(loss, None, data[1], data[2])
+    counts = loss.counted(target, weight)
+    if counts is not None and counts is not weight and not np.any(counts > 0):
+        raise DataError(
+            "expected at least one target that counts, got only the label to ignore and targets of weight 0",
+            layer=type(loss).__name__,
+        )
 
 
 def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], tried: list[int]) -> None:
@@ -84,6 +112,7 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     rows = _telling(y, step_weights(net, loss, x, y, weight)) if large else None
     if rows is not None:
         y, weight, mask = (cut(part, rows) for part in (y, weight, mask))
+    scored = False
     for some, _ in blocks(y, out_shape):
         target, w = cut(y, some), cut(weight, some)
         tried.append(len(tree.leaves(target)[0]))
@@ -91,8 +120,12 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
         prediction = zeros if mask is None else (zeros[0], mask[some])
         p, t, weights, _ = compared(loss, prediction, target, None if w is None else w.astype(dtype))
         loss.apply(p, t, weights)
-        for metric in metrics if weights is None or np.any(weights) else ():
-            score(loss, metric, on_values(loss.link, prediction), target, w)
+        counts = loss.counted(t, weights)
+        last = some.stop >= len(tree.leaves(y)[0])
+        if counts is None or np.any(counts) or (last and not scored):  # where nothing counts, nothing is scored
+            scored = True
+            for metric in metrics:
+                score(loss, metric, on_values(loss.link, prediction), target, w)
 
 
 def _telling(y: Any, weight: Array | None) -> Array | None:
@@ -111,9 +144,9 @@ def _telling(y: Any, weight: Array | None) -> Array | None:
 
 
 def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
-    """The score of answers; weights are 0 at padded steps, and independent outputs are labels of their own."""
+    """The score of answers; weights are 0 at padded steps and ignored labels; independent outputs are labels each."""
     prediction, target, weights, _ = real_terms(answer, y, weight)
-    return (metric.multilabel if loss.independent else metric)(prediction, target, weights)
+    return (metric.multilabel if loss.independent else metric)(prediction, target, loss.counted(target, weights))
 
 
 ELEMENTS = 1 << 20
@@ -167,6 +200,7 @@ def evaluate(
     if ops.recorder(*tree.leaves((params, data))) is not None:  # inside a function that is compiled
         return _at_once(net, loss, params, state, unpack(data), metrics, batch_size)
     given = arrays(data, "", net)
+    check_counted(loss, given)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
         if by_blocks(loss) and all(metric.by_blocks for metric in metrics):
             return _by_blocks(net, loss, params, state, given, metrics, batch_size)
@@ -212,9 +246,11 @@ def _by_blocks(
         some, w = cast(cut(y, rows), dtype), cut(steps, rows)
         p, target, weights, _ = compared(loss, prediction, some, of_dtype(w, prediction))
         total += float(loss.apply(p, target, weights, divisor)[0])
-        if w is None or np.any(w) or (not tallies and rows.stop >= len(w)):  # rows that all count for nothing
-            answer, target, weights, _ = real_terms(on_values(loss.link, prediction), some, cut(weight, rows))
-            new = [metric.tally(answer, target, weights, loss.independent) for metric in metrics]
+        answer, target, weights, _ = real_terms(on_values(loss.link, prediction), some, cut(weight, rows))
+        counts = loss.counted(target, weights)
+        last = rows.stop >= len(tree.leaves(x)[0])
+        if counts is None or np.any(counts) or (last and not tallies):  # where nothing counts, nothing is scored
+            new = [metric.tally(answer, target, counts, loss.independent) for metric in metrics]
             pairs = zip(metrics, tallies, new, strict=True)
             tallies = [metric.joined(a, b) for metric, a, b in pairs] if tallies else new
     return {"loss": total} | {metric.name: metric.result(tally) for metric, tally in zip(metrics, tallies, strict=True)}
@@ -226,7 +262,7 @@ def answers(
     """The answers of blocks of rows, ``link`` of their outputs, with their targets and weights."""
     x, y, weight = unpack(data)
     for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
-        w = cut(weight, rows)
+        w = loss.counted(cut(y, rows), cut(weight, rows))
         if w is None or np.any(w):
             yield on_values(loss.link, predict(net, params, state, cut(x, rows), size)), cut(y, rows), w
 
@@ -242,12 +278,12 @@ def scores(
     metrics: Sequence[Metric],
     params: Params,
     state: State,
-    train: tuple[Any, ...],
+    train: tuple[Any, ...] | None,
     validation: tuple[Any, ...] | None,
 ) -> Row:
-    """The scores of an epoch: metrics of the training part; loss and metrics of the validation part."""
+    """The scores of an epoch: metrics of the training part, if given; loss and metrics of the validation part."""
     found: Row = {}
-    if metrics:
+    if metrics and train is not None:
         found |= evaluate(net, loss, params, state, train, metrics)
         del found["loss"]  # the history has the loss of the batches, dropout included
     if validation is not None:

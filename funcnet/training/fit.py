@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
 from funcnet.errors import DataError, FuncnetError, NonFiniteError
-from funcnet.inputs import cast, dtype_of, instance, whole_number
+from funcnet.inputs import cast, dtype_of, gives_batches, instance, whole_number
 from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, Params
 from funcnet.losses.base import Loss, compared
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
-from funcnet.optim.hyperparameters import learning_rate
+from funcnet.optim.hyperparameters import learning_rate, monitored, reaches
 from funcnet.optim.schedules import bind, too_short
 from funcnet.padding import step_weights
 from funcnet.read_only import read_only
@@ -34,13 +34,14 @@ from funcnet.training.arguments import (
     explained,
     parted,
 )
-from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
-from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
+from funcnet.training.batches import Mean, Rows, class_weights
+from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
+from funcnet.training.iterated import Batches, check_options
 from funcnet.training.outputs import doubts
 from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
-from funcnet.training.step import TrainState, train_step, value_and_grad
+from funcnet.training.step import Step, TrainState, check_opt_state, forms, train_step, value_and_grad
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -91,6 +92,14 @@ def fit(
     Lists of sequences of different lengths, and of targets for their steps, are padded for a network that takes masks;
     padded steps count in no loss, metric or class weight.
 
+    ``data`` may also be an iterable of batches ``(x, y)`` or ``(x, y, weight)``, of any sizes: a list of tuples, a
+    loader, a generator, or a function without arguments that returns one of these. Batches are used as they come, and
+    checked as they come. An epoch is a pass over them; without a ``len`` they are counted in a pass before training
+    for ``epochs``, and with ``steps`` every ``log_every`` steps are an epoch, or else all steps are. A generator can be
+    passed over only once and needs ``steps``; if it ends before, training does too, with a warning and ``stopped`` set
+    to "out of data". Metrics are those of the validation part alone. To continue from ``start``, the batches of its
+    steps are passed over again; a generator goes on from where it is.
+
     Give ``epochs`` or ``steps``, counted from step 0. ``start`` is a Fit, a Run or a TrainState to continue from, whose
     steps count; the Snapshot of a checkpoint, which ends as if training had never stopped; initial
     ``(params, state)``; or the initial params of a network without state. Their dtype is kept; the default draws
@@ -106,9 +115,9 @@ def fit(
 
     The history has a row per epoch, and every ``log_every`` steps if given: the mean loss of the batches since the
     last row (in training mode, dropout included), the learning rate, the seconds so far, and at the end of an epoch
-    the metrics over the whole training and validation parts. ``shards`` cuts each batch into that many parts whose
-    gradients are added, for batches larger than memory. ``callbacks`` are pairs ``init() -> state`` and
-    ``update(state, event) -> (state, stop)``.
+    the metrics over the whole training and validation parts. An optimizer with a ``monitor`` follows the rows of whole
+    epochs. ``shards`` cuts each batch into that many parts whose gradients are added, for batches larger than memory.
+    ``callbacks`` are pairs ``init() -> state`` and ``update(state, event) -> (state, stop)``.
 
     Specs may be given by their tags and the key by its seed, as in JSON: ``loss="mean_squared_error"``,
     ``optimizer="adam"``, ``metrics=["accuracy"]``, ``key=0``. ``validation`` is data, or a share of the rows, drawn
@@ -130,55 +139,62 @@ def fit(
     loss, optimizer, metrics, key = as_loss(loss), as_optimizer(optimizer), as_metrics(metrics), as_key(key)
     callbacks = [*as_callbacks(callbacks, early_stopping), *([Plain()] if progress else [])]
     check_signatures(net, loss, optimizer)
-    _check_sizes(batch_size, log_every, block, remainder)
-    given = arrays((data, *more) if more else data, "", net)
-    held_out = None
-    if isinstance(validation, float):
-        given, held_out = parted(given, validation, key)
-    elif validation is not None:
-        held_out = arrays(validation, "validation", net)
-    x, y, given_weight = given
-    rows = len(tree.leaves(x)[0])
-    size = rows if batch_size == "full" else min(int(batch_size), rows)
-    per_epoch = rows // size if remainder == "drop" else -(-rows // size)
-    total = _total_steps(epochs, steps, per_epoch)
-    if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # the user chose it
-        log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", batch_size, rows)
-    weight = step_weights(net, loss, x, y, given_weight)
-    weight = weight if class_weight is None else class_weights(y, weight, class_weight)
+    _check_sizes(epochs, steps, batch_size, log_every, block, remainder)
+    chosen = None if batch_size == USUAL_BATCH else batch_size
+    held_out = None if validation is None or isinstance(validation, float) else arrays(validation, "validation", net)
+    feed: Rows | Batches
+    if gives_batches(data) and not (more and isinstance(data, list)):
+        check_options(more, chosen, remainder, block, class_weight, validation, metrics)
+        feed = Batches(net, loss, data, epochs, steps, log_every, class_weight)  # type: ignore[arg-type]
+    else:
+        given = arrays((data, *more) if more else data, "", net)
+        if isinstance(validation, float):
+            given, held_out = parted(given, validation, key)
+        rows = len(tree.leaves(given[0])[0])
+        size = rows if batch_size == "full" else min(int(batch_size), rows)
+        if isinstance(chosen, int) and chosen > rows:
+            log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", chosen, rows)
+        weight = step_weights(net, loss, *given)
+        weight = weight if class_weight is None else class_weights(given[1], weight, class_weight, loss)
+        feed = Rows(given, weight, size, remainder == "drop", block)
+    per_epoch = feed.per_epoch
+    total = steps if epochs is None else epochs * per_epoch
+    assert total is not None
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):
         log.warning("%s", sentence)
     kept = start if isinstance(start, Snapshot) else None
-    ts = starting(net, optimizer, key, shape_of(x), start)
+    ts = starting(net, optimizer, key, shape_of(feed.sample[0]), start)
     if 0 < total <= ts.step:
         log.warning("%s", nothing_left(ts.step, per_epoch, epochs))
     step = train_step(net, loss, optimizer, shards=shards)
     dtype = dtype_of(ts.params, ts.state)
-    x, y = cast(x, dtype), cast(y, dtype)
-    check_targets(net, loss, metrics, (x, y, weight))
-    for sentence in doubts(net, loss, y):
+    feed.cast(dtype)
+    check_targets(net, loss, () if feed.part is None else metrics, feed.sample)
+    for sentence in doubts(net, loss, *feed.sample[:2]):
         log.warning("%s", sentence)
     if augment:
-        first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))
-        check_targets(net, loss, (), augmented(augment, first, ts.key.fold("augment", 0)), "an augmented batch")
+        first = augmented(augment, feed.first(ts.key), ts.key.fold("augment", 0))
+        check_targets(net, loss, (), first, "an augmented batch", batch=True)
     if held_out is not None:
         apart = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
         check_targets(net, loss, metrics, apart, "the validation part")
-    if rows % size and remainder == "keep" and total // per_epoch > ts.step // per_epoch:
-        try_last_batch(net, ts, x, rows % size, size)
-    parts = (x, y, given_weight), held_out
-    record = _Record(net, loss, optimizer, metrics, callbacks, parts, per_epoch, total, log_every, kept)
+    feed.check_last(net, ts, total)
+    parts = feed.part, held_out
+    known = monitors(metrics, held_out is not None, feed.part is not None)
+    _check_monitors(optimizer, ts, known)
+    record = _Record(net, loss, optimizer, metrics, callbacks, parts, known, per_epoch, total, log_every, kept)
+    coming = feed.batches(ts.step, ts.key)
     try:
         while ts.step < total and record.stopped is None:
-            epoch, offset = divmod(ts.step, per_epoch)
-            order = ts.key.fold("epoch", epoch)
-            for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
-                batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
-                before, (ts, out) = ts, step(ts, batch)
-                record.add(before, batch, ts, out["loss"])
-                if ts.step == total or record.stopped:
-                    break
+            batch = next(coming, None)
+            if batch is None:
+                record.run_out(ts)
+                break
+            batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
+            before, (ts, out) = ts, _located(step, ts, batch, feed)
+            ts, event = record.add(before, batch, ts, out["loss"])
+            record.call(event)
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:
@@ -198,13 +214,13 @@ class _Record:
         optimizer: Optimizer,
         metrics: Sequence[Metric],
         callbacks: Sequence[Watcher],
-        parts: tuple[tuple[Any, ...], tuple[Any, ...] | None],
+        parts: tuple[tuple[Any, ...] | None, tuple[Any, ...] | None],
+        known: Sequence[str],
         per_epoch: int,
         total: int,
         log_every: int | None,
         start: Snapshot | None,
     ) -> None:
-        known = monitors(metrics, parts[1] is not None)
         for callback in callbacks:
             if isinstance(callback, Callback):
                 callback.check(known)
@@ -217,8 +233,11 @@ class _Record:
         self.gradient = value_and_grad(net, loss)
         self.began = time.perf_counter() - (0.0 if start is None else start.seconds)
 
-    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> None:
-        """Record a step: add its row to the history if one is due, and call the callbacks."""
+    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> tuple[TrainState, Event]:
+        """Record a step: add its row to the history if one is due, and report an epoch's to the optimizer.
+
+        The state after that, and the argument of the callbacks.
+        """
         sums = (self.recent.total, self.recent.weight)
         earlier = partial(
             self.snapshot, before, time.perf_counter() - self.began, len(self.history), sums, list(self.states)
@@ -231,9 +250,9 @@ class _Record:
             log.info("%d %.10g", ts.step, loss)
         seconds = time.perf_counter() - self.began
         row = self.row(ts, seconds, ends) if ends or logs else None
-        if not self.callbacks:
-            return
-        event = Event(
+        if row is not None and ts.step % self.per_epoch == 0:
+            ts = self.observed(ts, row)
+        return ts, Event(
             ts.step,
             self.total,
             ts.step / self.per_epoch,
@@ -245,10 +264,30 @@ class _Record:
             partial(self.snapshot, ts, seconds),
             earlier,
         )
+
+    def call(self, event: Event) -> None:
+        """Call the callbacks."""
         for i, callback in enumerate(self.callbacks):
             self.states[i], stop = callback.update(self.states[i], event)
             if stop:
                 self.stopped = type(callback).__name__
+
+    def observed(self, ts: TrainState, row: Row) -> TrainState:
+        """The state after the optimizer has seen the row of an epoch.
+
+        Raises   ShapeError for an ``observe`` that changes the form of the state
+        """
+        opt_state = self.optimizer.observe(ts.opt_state, read_only(row))
+        if forms(opt_state) != forms(ts.opt_state):
+            check_opt_state(self.optimizer, ts.params, opt_state)
+        return TrainState(ts.params, ts.state, opt_state, ts.key, ts.step)
+
+    def run_out(self, ts: TrainState) -> None:
+        """Record that the data ended before its time, with the scores at that point."""
+        self.stopped = "out of data"
+        log.warning("the iterator of batches ended after step %d of %d, and training with it", ts.step, self.total)
+        if not self.history or self.history[-1]["step"] != ts.step:
+            self.row(ts, time.perf_counter() - self.began, True)
 
     def row(self, ts: TrainState, seconds: float, ends: bool) -> Row:
         """A new row of the history, with metrics at the end of an epoch."""
@@ -289,7 +328,19 @@ class _Record:
         return Fit(final_state(self.callbacks, self.states, ts), read_only(self.history), self.stopped)
 
 
-def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) -> None:
+def _located(step: Step, ts: TrainState, batch: Batch, feed: Rows | Batches) -> tuple[TrainState, dict[str, float]]:
+    """A step, whose errors say where in the data its batch is."""
+    try:
+        return step(ts, batch)
+    except FuncnetError as error:
+        error.message += feed.place
+        raise
+
+
+def _check_sizes(epochs: Any, steps: Any, batch_size: Any, log_every: Any, block: Any, remainder: Any) -> None:
+    if (epochs is None) == (steps is None):
+        raise FuncnetError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}")
+    whole_number(steps if epochs is None else epochs, 0, "epochs or steps of 0 or more")
     if batch_size != "full":
         whole_number(batch_size, 1, "a batch size of 1 or more, or 'full'")
     if log_every is not None:
@@ -298,6 +349,18 @@ def _check_sizes(batch_size: Any, log_every: Any, block: Any, remainder: Any) ->
         whole_number(block, 1, "a block of 1 or more rows, or None")
     if remainder not in ("keep", "drop"):
         raise DataError(f"expected a remainder of 'keep' or 'drop', got {remainder!r}")
+
+
+def _check_monitors(optimizer: Optimizer, ts: TrainState, known: Sequence[str]) -> None:
+    found = monitored(optimizer)
+    for owner, monitor in found:
+        check_monitor(owner, monitor, known)
+    if found and not reaches(optimizer, ts.params):
+        raise FuncnetError(
+            f"has a {type(found[0][0]).__name__} inside, which its observe does not reach; "
+            "give it children, by the names of their states",
+            layer=type(optimizer).__name__,
+        )
 
 
 def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
@@ -326,11 +389,3 @@ def nothing_left(step: int, per_epoch: int, epochs: int | None) -> str:
         f"start has {count:g} {unit} behind it already, so there is nothing left to train; {unit} count from step 0: "
         f"give {unit}={more} to continue, or start=(params, state) to start over"
     )
-
-
-def _total_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
-    if (epochs is None) == (steps is None):
-        raise FuncnetError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}")
-    if epochs is not None:
-        return whole_number(epochs, 0, "epochs or steps of 0 or more") * per_epoch
-    return whole_number(steps, 0, "epochs or steps of 0 or more")

@@ -162,7 +162,7 @@ class _Problem:
         ts = train_state(net, SGD(0.0), key, shape_of(x), np.float64, params, state)
         self.ts = TrainState(ts.params, ts.state, {}, ts.key, 0 if before is None else before.step)
         check_targets(net, loss, metrics, self.data)
-        for sentence in doubts(net, loss, self.data[1]):
+        for sentence in doubts(net, loss, *self.data[:2]):
             log.warning("%s", sentence)
         if self.validation is not None:
             inputs, targets, weights = self.validation

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import DataError, ShapeError, listed
-from funcnet.layers.base import Layer, range_of
+from funcnet.layers.base import Layer, range_of, reach
 from funcnet.losses.base import Loss, expected
+from funcnet.losses.combined import Multi
+from funcnet.padding import compared_shape
 from funcnet.ranges import Range, Ranges
-from funcnet.shapes import Shape, Value, is_shape
+from funcnet.shapes import Shape, Value, is_shape, shape_of
 
 SURE = 5.0
 """Logits must reach ±SURE for probabilities below 0.01 and above 0.99"""
@@ -34,8 +36,18 @@ def check_outputs(net: Layer, loss: Loss) -> None:
 def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> None:
     """Refuse a network with another number of outputs than the data has named classes.
 
-    Raises   ShapeError
+    And a label to ignore that is no label, but the name of a class.
+
+    Raises   ShapeError, DataError
     """
+    ignored = loss.ignore_label
+    if classes is not None and str(ignored) in classes and ignored not in (None, *range(len(classes))):
+        label = classes.index(str(ignored))
+        raise DataError(
+            f"the label to ignore is {ignored}, but the data has a class of that name, whose label is {label}; give "
+            f"ignore_label={label} to ignore this class",
+            layer=type(loss).__name__,
+        )
     form = expected(loss)
     if classes is None or not is_shape(out_shape) or not isinstance(form, str):
         return
@@ -55,8 +67,12 @@ def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> 
         )
 
 
-def doubts(net: Layer, loss: Loss, y: Value) -> Iterator[str]:
-    """A sentence for each output that suits neither its loss nor its targets, though training would run."""
+def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:
+    """A sentence for each output that suits neither its loss nor its targets, though training would run.
+
+    And one for each class that a loss ignores.
+    """
+    yield from ignored_classes(loss, compared_shape(loss, reach("", net, "out_shape", shape_of(x))))
     targets = y if isinstance(y, tuple) else (y,)
     for i, (span, form, name) in enumerate(_pairs(range_of(net), expected(loss), loss)):
         last = f"the last layer, {span.of}, gives {span}"
@@ -71,6 +87,22 @@ def doubts(net: Layer, loss: Loss, y: Value) -> Iterator[str]:
                     f"{last}, and the targets are numbers from {low:g} to {high:g}, which it cannot reach: "
                     f"leave {span.of} out, or scale the targets into it"
                 )
+
+
+def ignored_classes(loss: Loss, out_shape: Shape) -> Iterator[str]:
+    """A sentence for each loss whose label to ignore is also a class."""
+    if isinstance(loss, Multi):
+        for one, shape in zip(loss.losses, out_shape, strict=True):
+            yield from ignored_classes(one, shape)
+        return
+    loss = getattr(loss, "loss", loss)  # of EachMember: that of a member
+    classes = 2 if loss.independent else out_shape[-1] if is_shape(out_shape) and out_shape else 0
+    if loss.ignore_label is not None and 0 <= loss.ignore_label < classes:
+        yield (
+            f"{type(loss).__name__} ignores the label {loss.ignore_label}, which is also one of the {classes} classes, "
+            f"0 to {classes - 1}: that class counts in neither the loss nor the metrics; to keep it, set ignore_label "
+            "to another number, such as -100"
+        )
 
 
 def _narrow(span: Range, form: str) -> bool:

@@ -58,7 +58,7 @@ column       kind            distinct  missing  example
 -----------  --------------  --------  -------  ----------
 customer_id  left out             600        0  10000
 name         left out             600        0  Ann Lee 0
-since        left out             522        0  2022-08-05
+since        date                 522        0  2022-08-05
 age          number                62       36  50
 plan         category               3        0  basic
 income       number               372       58  75000
@@ -70,11 +70,11 @@ leaves       target, labels         2        0  no
 target    'leaves', the last column; --target NAME takes another: labels, no (480), yes (120)
 left out  'customer_id' is an id: whole numbers that all differ
           'name' holds texts that nearly all differ, such as names or ids
-          'since' holds dates or times, which are not read; convert them to numbers
           'currency' is always 'EUR'
+dates     'since' becomes its year, month and weekday
 missing   94 values, which become the median of their column, or a category of their own
 split     train 420, validation 60, test 120 rows, all classes in proportion
-model     7 features -> 64 -> 64 -> 2 units; 107 epochs in batches of 32
+model     27 features -> 32 -> 2 units; 71 epochs in batches of 32
 
 written   customers.json
 next      funcnet train customers.json
@@ -89,25 +89,20 @@ SPEC = """\
     "scale": "standard",
     "path": "customers.csv",
     "target": "leaves",
-    "inputs": ["age", "plan", "income", "minutes", "calls"],
+    "inputs": ["since", "age", "plan", "income", "minutes", "calls"],
     "categorical": ["plan"],
     "missing": ["", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?", "n/a"],
-    "delimiter": ";"
+    "delimiter": ";",
+    "dates": ["since"]
   },
   "model": {
     "type": "serial",
-    "layers": [
-      {"type": "dense", "units": 64},
-      {"type": "relu"},
-      {"type": "dense", "units": 64},
-      {"type": "relu"},
-      {"type": "dense", "name": "head", "units": 2}
-    ]
+    "layers": [{"type": "dense", "units": 32}, {"type": "relu"}, {"type": "dense", "name": "head", "units": 2}]
   },
   "loss": {"type": "softmax_cross_entropy"},
   "metrics": [{"type": "accuracy"}, {"type": "roc_auc"}],
   "optimizer": {"type": "adamw", "learning_rate": {"type": "cosine", "peak": 0.01}, "weight_decay": 1.0},
-  "training": {"epochs": 107}
+  "training": {"epochs": 71}
 }
 """
 

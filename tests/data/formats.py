@@ -117,7 +117,7 @@ TABLE = 'a,c,g,y\n1,u,p,0\n-2.5e3,"v,w",q,1\n3,u,p,1\n"4",v,q,0\n'
 FORMATS: dict[str, Format] = {
     "csv": Format(
         outside=(data.Csv(path=OUTSIDE, target="y"), data.Csv(path="a.csv", target="y", split=HELD_OUT)),
-        texts=("target", "inputs", "categorical", "ordinal", "weight", "missing", "delimiter", "marks"),
+        texts=("target", "inputs", "categorical", "ordinal", "weight", "missing", "delimiter", "marks", "dates"),
         reads=(
             data.Csv(path="x", target="y", categorical="c", impute="mean", scale="standard"),
             data.Csv(path="x", target=-1, inputs=["a"], split=data.Split(group="g", test=0.5)),

@@ -318,7 +318,7 @@ def test_an_experiment_trains_with_it() -> None:
         (data.Mixup(classes=2), (FEATURES, LABELS[:40], None), fn.DataError,
          "Mixup: expected labels from 0 to 1, got 2; give more classes"),
         (data.Mixup(classes=1), (FEATURES, -LABELS[:40], None), fn.DataError,
-         "Mixup: expected labels from 0 to 1, got -2; give more classes"),
+         "Mixup: expected labels from 0 to 1, got -2; leave out the rows whose label is ignored"),
     ],
 )  # fmt: skip
 def test_mistakes(step: Any, batch: Any, error: type[Exception], message: str) -> None:

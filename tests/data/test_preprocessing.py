@@ -361,8 +361,11 @@ def test_values_that_training_never_saw_are_no_classes(tmp_path):
     assert list(fn.run(experiment, base=tmp_path).metrics) == ["train", "validation"]
 
 
-@pytest.mark.parametrize("label", [3, -1])
-def test_labels_out_of_range(tmp_path, label):
+@pytest.mark.parametrize(
+    ("label", "advice"),
+    [(3, "give the last layer one unit for each class"), (-1, "ignore this one with ignore_label=-1")],
+)
+def test_labels_out_of_range(tmp_path, label, advice):
     (tmp_path / "a.csv").write_text(f"a,y\n1,0\n2,1\n3,{label}\n")
     experiment = fn.Experiment(
         data=data.Csv(path="a.csv", target="y"),
@@ -375,7 +378,7 @@ def test_labels_out_of_range(tmp_path, label):
         fn.run(experiment, base=tmp_path)
     assert str(error.value) == (
         f"SoftmaxCrossEntropy: expected labels from 0 to 2, got {label} at row 2; "
-        "renumber the labels, or give the last layer one unit for each class (in the training part)"
+        f"renumber the labels, or {advice} (in the training part)"
     )
 
 

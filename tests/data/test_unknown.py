@@ -44,6 +44,9 @@ FORMS = {  # text to delimiter and header
     "decimal commas, no header": ("5,1;3,5;1,4\n4,9;3,1;1,5\n", ";", False),
     "quoted delimiters": ('a,b\n"1;2;3",5\n"4;5;6",7\n', ",", True),
     "a line that is ragged": ("a,b,c\n" + "1,2,x\n" * 30 + "1,2\n", ",", True),
+    "dates among words, no header": ("2024-03-01,red\n2024-03-02,blue\n2024-03-04,red\n", ",", False),
+    "dates below a name": ("day,red\n2024-03-01,red\n2024-03-02,blue\n", ",", True),
+    "dates above numbers": ("2024-01-01,2024-02-01\n1,2.5\n3,4.5\n", ",", True),
     "a byte-order mark and empty lines": ("\ufeffa,b\n\n1,2\n\n3,4\n", ",", True),
 }
 
@@ -60,6 +63,7 @@ UNCLEAR = (
     "use a decimal point alone, or give decimal and thousands in the spec"
 )
 UNITS = "has numbers of several units, such as {!r} in line {} and {!r} in line {}; give them one unit"
+UNREAD = "holds dates that are not read, such as {!r} in line {}; write a date like 2024-05-31 or 2024-05-31T09:05"
 INPUTS = {  # a column by the line's number, to its kind, distinct values, missing ones, example and reason
     "price": (lambda i: i / 2, ("number", 40, 0, "0.0", "")),
     "rooms": (lambda i: i % 4 + 1, ("number", 4, 0, "1", "")),
@@ -94,11 +98,45 @@ INPUTS = {  # a column by the line's number, to its kind, distinct values, missi
     "rare": (lambda i: i if i in (3, 9) else "NA", ("left out", 2, 38, "3", "is missing in 38 of 40 rows")),
     "date": (
         lambda i: f"2024-03-{i % 28 + 1:02d}",
-        ("left out", 28, 0, "2024-03-01", "holds dates or times, which are not read; convert them to numbers"),
+        ("date", 28, 0, "2024-03-01", ""),
+    ),
+    "date and time": (
+        lambda i: f"20{i:02d}-02-{'28T' if i % 4 else '29 '}{i % 24:02d}:05{':59.5+02:00' if i % 3 else ''}",
+        ("date", 40, 0, "2000-02-29 00:05", ""),
+    ),
+    "date and gaps": (
+        lambda i: f"2024-03-{i % 28 + 1:02d}" if i % 4 else "0000-00-00",
+        ("date", 21, 10, "2024-03-02", ""),
+    ),
+    "one day": (
+        lambda i: f"2024-03-01 {i % 24:02d}:00",
+        ("left out", 24, 0, "2024-03-01 00:00", "is always the day 2024-03-01, and times of the day are not read"),
+    ),
+    "day month year": (
+        lambda i: f"{i % 28 + 1}/{i % 12 + 1}/2024",
+        ("left out", 40, 0, "1/1/2024", UNREAD.format("1/1/2024", 2)),
+    ),
+    "no such day": (
+        lambda i: f"2024-02-{i % 30 + 1:02d}",
+        ("left out", 30, 0, "2024-02-01", UNREAD.format("2024-02-30", 31)),
+    ),
+    "two forms": (
+        lambda i: f"2024-03-{i % 28 + 1:02d}" if i % 5 else f"{i % 28 + 1}.3.2024",
+        ("left out", 33, 0, "1.3.2024", UNREAD.format("1.3.2024", 2)),
+    ),
+    "half a date": (
+        lambda i: f"2024-03-{i % 28 + 1:02d}" if i % 2 else f"day {i}",
+        (
+            "left out",
+            34,
+            0,
+            "day 0",
+            "holds dates except for 'day 0' in line 2 and 19 more; correct it, or list it in missing",
+        ),
     ),
     "clock": (
         lambda i: f"{i % 24}:30",
-        ("left out", 24, 0, "0:30", "holds dates or times, which are not read; convert them to numbers"),
+        ("left out", 24, 0, "0:30", "holds times of the day, which are not read; convert them to numbers"),
     ),
     "comma": (
         lambda i: f'"{i},5"',

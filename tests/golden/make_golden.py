@@ -282,6 +282,7 @@ def losses() -> Iterator[Arrays]:
     raw = np.random.RandomState(18).gamma(1.0, size=(8, 5))
     soft = single(raw / raw.sum(axis=-1, keepdims=True))
     mask = (np.random.RandomState(19).uniform(size=(4, 6)) > 0.4) * 1.0
+    maps, map_labels = normal(25, 2, 3, 4, 5, std=2.0), np.random.RandomState(26).randint(0, 5, (2, 3, 4))
     step_soft = single(np.random.RandomState(20).dirichlet(np.ones(5), (4, 6)))
     for suffix, options in (("", {}), ("_smoothing", {"label_smoothing": 0.1})):
 
@@ -299,6 +300,13 @@ def losses() -> Iterator[Arrays]:
         yield run_loss(f"softmax_cross_entropy_steps_sample_weight{suffix}", rows, steps, step_labels, uniform(23, 4))
         yield run_loss(f"softmax_cross_entropy_steps_mask{suffix}", rows, steps, step_labels, mask)
         yield run_loss(f"softmax_cross_entropy_steps_probabilities{suffix}", rows, steps, step_soft)
+
+        def own_mean(z: Any, t: Any, options: Any = options) -> Any:
+            return F.cross_entropy(z.movedim(-1, 1), t, ignore_index=-100, **options)[None]
+
+        for name, z, t in (("labels", logits, labels), ("steps", steps, step_labels), ("maps", maps, map_labels)):
+            ignored = np.where(np.random.RandomState(24).uniform(size=t.shape) < 0.4, -100, t)
+            yield run_loss(f"softmax_cross_entropy_{name}_ignored{suffix}", own_mean, z, ignored)
     yield run_loss(
         "softmax_cross_entropy_own_mean", lambda z, t: F.cross_entropy(z, t, label_smoothing=0.1)[None], logits, labels
     )

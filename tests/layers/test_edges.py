@@ -388,7 +388,7 @@ BAD_CLASSES: dict[str, tuple[Any, Any, type[Exception], str]] = {
         LOGITS,
         np.array([0, -1, 1, 2]),
         fn.DataError,
-        f"expected labels from 0 to 2, got -1 at row 1{RENUMBER}",
+        "expected labels from 0 to 2, got -1 at row 1; renumber the labels, or ignore this one with ignore_label=-1",
     ),
     "too large in a sequence": (
         np.zeros((2, 3, 4)),

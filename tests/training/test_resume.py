@@ -128,6 +128,21 @@ def test_noise_averages_shards_and_plateaus_go_on_too(tmp_path, step):
     assert outcome(folder) == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("step", [6, 7, 17, pytest.param(36, marks=pytest.mark.slow)])
+def test_a_plateau_of_the_validation_loss_goes_on_too(tmp_path, step):
+    """Killed within an epoch, and at the end of one."""
+    slower = optim.ReduceOnPlateau(0.5, patience=1, monitor="validation/loss")
+    rule = optim.partition({"*weight": optim.chain(optim.Adam(0.5), slower), "*": optim.SGD(0.5)})
+    spec = attrs.evolve(experiment(epochs=8), optimizer=rule)
+    fn.run(spec, tmp_path / "whole")
+    folder = crashed(spec, tmp_path / "run", step)
+    fn.run(spec, folder, resume=True)
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    rates = [row["learning_rate"] for row in fn.load_run(folder).history]
+    assert rates[0] == 0.5
+    assert rates[-1] < 0.5
+
+
 def test_a_batch_larger_than_the_data_is_said(caplog):
     x = fn.Key(0).normal((8, 2))
     fn.fit(

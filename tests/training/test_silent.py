@@ -7,6 +7,8 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, tree
+from funcnet.spec.base import tags
+from funcnet.training.callbacks import Event
 
 NET = fn.serial(fn.Dense(16), fn.Relu(), fn.Dense(1))
 LOSS = losses.MeanSquaredError()
@@ -198,3 +200,18 @@ def test_a_monitor_that_is_not_a_number_is_said_and_counts(callback, caplog):
     said = [record.getMessage() for record in caplog.records if "is not a number" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith(f"{type(callback).__name__}: validation/roc_auc is not a number at step ")
+
+
+FALLING = {"brier", "log_loss", "mae", "perplexity", "rmse"}
+
+
+def test_errors_should_fall_and_all_other_metrics_rise():
+    """EarlyStopping("validation/rmse") once kept the worst state."""
+    assert {tag for tag, cls in tags("metric").items() if not cls.higher_is_better and "." not in tag} == FALLING
+    for monitor, best in (("validation/rmse", 1.0), ("validation/r2", 3.0)):
+        early = fn.EarlyStopping(monitor, patience=5, restore_best=False)
+        state = early.init()
+        for step, value in enumerate((2.0, 3.0, 1.0)):
+            event = Event(step, 9, float(step), 0.0, None, {monitor: value})
+            state, _ = early.update(state, event)
+        assert state["best"] == best

@@ -21,7 +21,7 @@ Scale = Literal["standard", "minmax", "robust"]
 
 
 class Frame(NamedTuple):
-    """Inputs in columns of different kinds: numbers, NaN if missing, or texts, empty if missing."""
+    """Inputs in columns of different kinds: numbers, NaN if missing, or texts and ISO dates, empty if missing."""
 
     columns: dict[str, Array]
     lines: Array

@@ -13,6 +13,8 @@ import numpy as np
 from attrs import field
 
 from funcnet.data.categories import distinct, positions
+from funcnet.data.columns import column_names
+from funcnet.data.dates import FORM, day_of
 from funcnet.data.in_time import not_a_time
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
@@ -251,8 +253,11 @@ class Csv(Source):
     columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. ``inputs`` are the
     columns to learn from, by default all others except ``weight`` and those that the split names. Inputs are numbers,
     except those in ``categorical``, which become a column of 0 and 1 for each category of the training part (all 0
-    for an unknown one), and those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one).
+    for an unknown one), those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one), and
+    those in ``dates``: the year becomes a number, the month and the weekday become categories.
     An unknown category is logged as a warning. Equal numbers, such as 1 and 1.0, are one category.
+    Dates are written like 2024-05-31 or 2024-05-31T09:05+02:00; the day counts as it is written, and the time and its
+    zone are ignored. Columns in ``dates`` are inputs even if the split names them.
     ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
     ``decimal`` and ``thousands`` are the separators inside numbers. ``marks`` gives for columns of numbers the mark
     beside each, such as {"price": "$", "share": "%"}: 51.8% is read as 51.8, and without its % refused.
@@ -273,6 +278,7 @@ class Csv(Source):
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
+    dates: Words = ()
 
     def validate(self) -> Iterator[Problem]:
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':
@@ -285,6 +291,10 @@ class Csv(Source):
         for name in self.categorical:
             if name in self.ordinal:
                 yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
+        for name in self.dates:
+            others = {"categorical": self.categorical, "ordinal": self.ordinal, "marks": self.marks}
+            for other in (other for other, listed_ in others.items() if name in listed_):
+                yield Problem(".dates", f"{name!r} is in {other} too; a column of dates is in dates alone")
         for name, order in self.ordinal.items():
             if len(set(order)) < len(order) or not order:
                 yield Problem(f".ordinal.{name}", "expected distinct categories, at least one")
@@ -313,11 +323,11 @@ class Csv(Source):
 
     def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
         self._require_text(path)
-        return self.read(path, [column["name"] for column in preprocess["columns"]])
+        return self.read(path, column_names(preprocess["columns"]))
 
     def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
         self._require_text(path)
-        inputs = tuple(column["name"] for column in preprocess["columns"])
+        inputs = tuple(column_names(preprocess["columns"]))
         return evolve(self, path=str(path.resolve()), split=None, inputs=inputs)
 
     def _require_text(self, path: Path) -> None:
@@ -342,7 +352,7 @@ class Csv(Source):
 
     def _inputs(self, grid: Grid, targets: list[str]) -> list[str]:
         if self.inputs is None:
-            aside = {*targets, *self.split_columns(), self.weight}
+            aside = {*targets, *self.split_columns(), self.weight} - set(self.dates)
             names = [name for name in grid.names if name not in aside]
             if not names:
                 raise DataError(f"{grid.path}: no column is left as an input besides the target {listed(targets)}")
@@ -356,12 +366,14 @@ class Csv(Source):
         grid = Grid(inside(base, self.path), self.delimiter, self.header)
         targets = self._targets(grid)
         inputs = self._inputs(grid, targets)
-        for field_name, names in (("categorical", self.categorical), ("ordinal", self.ordinal), ("marks", self.marks)):
-            for name in names:
+        for field_name in ("categorical", "ordinal", "marks", "dates"):
+            for name in getattr(self, field_name):
                 grid.column(name, field_name)
         for name in targets:
             if name in self.ordinal:
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in ordinal; list it in categorical")
+            if name in self.dates:
+                raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
         columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
@@ -418,8 +430,15 @@ class Csv(Source):
                 words = grid.words(name)
                 absent = np.array([text in self.missing for text in words.tolist()])
                 columns[name] = np.where(absent, "", words)
+            elif name in self.dates:
+                columns[name] = self._days(grid, name)
+                absent = columns[name] == ""
             else:
+                first = next((text for text in grid.texts(name) if text not in self.missing), "")
                 hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                hint = (
+                    hint if day_of(first) is None else f"list {name!r} in dates, which become year, month and weekday"
+                )
                 columns[name] = grid.numbers(name, self.missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
@@ -430,6 +449,19 @@ class Csv(Source):
                 )
             gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing)
         return Frame(columns, np.array(grid.lines), gaps)
+
+    def _days(self, grid: Grid, name: str) -> Array:
+        """A column of dates as days, empty if missing.
+
+        Raises   DataError for a text that is not a date, with its line and column
+        """
+        texts = grid.texts(name)
+        days = {text: "" if text in self.missing else day_of(text) for text in set(texts)}
+        wrong = next((i for i, text in enumerate(texts) if days[text] is None), None)
+        if wrong is not None:
+            hint = "write it so, or list the text in missing"
+            raise DataError(f"{grid.place(wrong, name)}: expected {FORM}, got {texts[wrong]!r:.60}; {hint}")
+        return np.array([str(days[text]) for text in texts])
 
     def read(self, path: Path, names: Sequence[str]) -> Frame:
         """The inputs of another file of this form, matched by name; other columns are ignored."""

@@ -1,0 +1,220 @@
+"""The columns of a table as numbers: their encodings, fitted on the training part, as plain JSON values.
+
+A number stays as it is, a category becomes one column of 0 and 1 for each category of the training part (all 0 if
+unknown), and an ordered category its position (-1 if unknown). An encoding has the column's ``name``, its ``kind``
+"number", "one_hot" or "ordinal", the ``categories`` of the latter two, and ``fill``, which replaces missing values.
+A column of dates has three encodings: with the ``part`` "year" as a number, "month" and "weekday" as categories.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcnet.data.categories import distinct, positions
+from funcnet.data.dates import DATE_PARTS, FORM, date_part
+from funcnet.data.sources.base import Frame, Source
+from funcnet.errors import DataError, did_you_mean
+from funcnet.key import Array
+
+Column = dict[str, Any]
+
+HUGE = 1e292
+"""Numbers whose sum may overflow float64, though their mean does not"""
+MOST_HOT = 2**27
+"""Maximum numbers of one encoded column, rows times categories: a gigabyte"""
+
+
+def column_names(columns: Sequence[Column]) -> list[str]:
+    """The columns of a table that are encoded, once each."""
+    return list(dict.fromkeys(column["name"] for column in columns))
+
+
+def title(column: Column) -> str:
+    """The name of a column, with the part of its dates, as in "born:month"."""
+    return f"{column['name']}:{column['part']}" if "part" in column else str(column["name"])
+
+
+def width(column: Column) -> int:
+    """The number of features of a column."""
+    return len(column["categories"]) if column["kind"] == "one_hot" else 1
+
+
+def one_hot(columns: Sequence[Column]) -> list[bool]:
+    """Whether each feature is a column of 0 and 1."""
+    return [column["kind"] == "one_hot" for column in columns for _ in range(width(column))]
+
+
+# ----- fitting -------------------------------------------------------------------------------------------------------
+
+
+def fit_columns(source: Source, x: Frame, rows: Array) -> list[Column]:
+    """The encodings of a table's columns, fitted on some rows.
+
+    Raises   DataError for missing values without ``impute``, a column without values, an unknown ordered category, and
+             too many categories
+    """
+    columns: list[Column] = []
+    dates = getattr(source, "dates", ())
+    for name in x.columns:
+        columns += [{"name": name, "part": part} for part in DATE_PARTS] if name in dates else [{"name": name}]
+    return [column | _fit_column(source, column, rows, x) for column in columns]
+
+
+def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column:
+    """The kind of a column, its categories, and the replacement of its missing values."""
+    layer, name = type(source).__name__, column["name"]
+    values = _values(column, x)
+    absent = _absent(values)
+    if absent.any() and source.impute is None:
+        line = int(x.lines[int(np.flatnonzero(absent)[0])])
+        raise DataError(
+            f'line {line}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
+            layer=layer,
+        )
+    known = values[rows][~absent[rows]]
+    if len(known) == 0:
+        raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
+    fill: Any = None
+    if values.dtype.kind != "U":
+        fill = None if source.impute is None else fill_of(source.impute, known, f"column {name!r}", layer)
+        return {"kind": "number", "fill": fill}
+    fill = None if source.impute is None else _most_frequent(known.tolist())
+    order = getattr(source, "ordinal", {}).get(name)
+    if order is not None:
+        unknown = sorted(set(known.tolist()) - set(order))
+        if unknown:
+            raise DataError(
+                f"column {name!r}: {unknown[0]!r} is not in its ordinal categories{did_you_mean(unknown[0], order)}; "
+                f"they are {', '.join(order)}",
+                layer=layer,
+            )
+        return {"kind": "ordinal", "categories": list(order), "fill": fill}
+    categories = distinct(known.tolist())
+    if absent[rows].any():  # in training too, so it may mean something
+        categories, fill = [*categories, ""], ""
+    if len(categories) * len(values) > MOST_HOT:
+        raise DataError(
+            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
+            "leave it out, or merge the rare ones",
+            layer=layer,
+        )
+    return {"kind": "one_hot", "categories": categories, "fill": fill}
+
+
+def _values(column: Column, frame: Frame) -> Array:
+    """The values of a column, or a part of each of its dates.
+
+    Raises   DataError for a text that is not a date
+    """
+    values = frame.columns[column["name"]]
+    if "part" not in column:
+        return values
+    texts = values.tolist()
+    empty: Any = math.nan if column["part"] == "year" else ""
+    parts = {text: date_part(text, column["part"]) if text else empty for text in set(texts)}
+    wrong = next((i for i, text in enumerate(texts) if parts[text] is None), None)
+    if wrong is not None:
+        line = int(frame.lines[wrong])
+        raise DataError(f"line {line}, column {column['name']!r}: expected {FORM}, got {texts[wrong]!r}")
+    return np.array([parts[text] for text in texts], np.float64 if column["part"] == "year" else str)
+
+
+def _absent(values: Array) -> Array:
+    """The missing values of a column."""
+    missing: Array = values == "" if values.dtype.kind == "U" else np.isnan(values)
+    return missing
+
+
+def fill_of(impute: str | float, values: Array, where: str, layer: str) -> float:
+    """The replacement of missing numbers, by the values of the training part.
+
+    Raises   DataError if all of them are missing
+    """
+    known = values[~np.isnan(values)]
+    if not isinstance(impute, str):
+        return float(impute)
+    if len(known) == 0:
+        message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
+        raise DataError(message, layer=layer)
+    if impute == "most_frequent":
+        return float(_most_frequent(known.tolist()))
+    if impute == "median":
+        return float(np.median(known))
+    mean = np.mean(known / len(known)) * len(known) if float(np.abs(known).max()) > HUGE else np.mean(known)
+    return float(np.clip(mean, known.min(), known.max()))  # rounding may lead out of a narrow range
+
+
+def _most_frequent(values: list[Any]) -> Any:
+    """The most frequent value; ties go to the smallest."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
+# ----- applying it ---------------------------------------------------------------------------------------------------
+
+
+def encode(columns: Sequence[Column], frame: Frame) -> Array:
+    """A table's columns as one array of numbers, (rows, features).
+
+    Raises   DataError for a missing value in a column without ``impute``, and a text that is not a date
+    """
+    parts = []
+    for column in columns:
+        name, fill = column["name"], column["fill"]
+        values = _values(column, frame)
+        absent = _absent(values)
+        if absent.any():
+            if fill is None:
+                line = int(frame.lines[int(np.flatnonzero(absent)[0])])
+                raise DataError(
+                    f'line {line}, column {name!r}: the value is missing, and the spec has no "impute" for it'
+                )
+            values = np.where(absent, fill, values)
+        if column["kind"] == "number":
+            parts.append(values[:, None].astype(np.float64))
+            continue
+        at = positions(values.tolist(), column["categories"])[:, None]
+        hot = column["kind"] == "one_hot"
+        parts.append((at == np.arange(len(column["categories"])) if hot else at).astype(np.float64))
+    return np.concatenate(parts, axis=1)
+
+
+def unknown_categories(columns: Sequence[Column], frame: Frame) -> Iterator[str]:
+    """A sentence for each column with categories that the training part lacks."""
+    for column in columns:
+        if column["kind"] == "number":
+            continue
+        texts = _values(column, frame)
+        unknown = np.flatnonzero(_unknown(column, texts))
+        if len(unknown):
+            first = str(texts[unknown[0]])
+            as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
+            what = column.get("part", "category")
+            near = did_you_mean(first, column["categories"]) if what == "category" else ""
+            yield (
+                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a {what} that the training part "
+                f"lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}{near}; it counts as {as_what}"
+            )
+
+
+def _unknown(column: Column, texts: Array) -> Array:
+    """The texts that are categories which the training part lacks."""
+    unknown: Array = (texts != "") & (positions(texts.tolist(), column["categories"]) < 0)
+    return unknown
+
+
+def outside_by_column(columns: Sequence[Column], frame: Frame, outside: Array) -> dict[str, Array]:
+    """Per column, the rows outside the training part: with a number out of its range, or a category that it lacks.
+
+    ``outside`` says which features are out of their range, (rows, features).
+    """
+    ends = np.cumsum([width(column) for column in columns]).tolist()
+    return {
+        title(column): outside[:, end - 1] if column["kind"] == "number" else _unknown(column, _values(column, frame))
+        for column, end in zip(columns, ends, strict=True)
+    }  # fmt: skip
