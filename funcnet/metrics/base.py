@@ -44,6 +44,8 @@ class Metric(Spec):
     """
 
     kind: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+    """False for errors, which callbacks that watch the metric minimise"""
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from funcnet.key import Array
@@ -16,6 +18,8 @@ from funcnet.spec.fields import frozen
 class RMSE(Metric):
     """Root of the mean squared error, in the target's units."""
 
+    higher_is_better: ClassVar[bool] = False
+
     @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
@@ -27,6 +31,8 @@ class RMSE(Metric):
 @frozen
 class MAE(Metric):
     """Mean absolute error, in the target's units."""
+
+    higher_is_better: ClassVar[bool] = False
 
     @figure
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:

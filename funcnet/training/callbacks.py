@@ -23,7 +23,7 @@ from funcnet.errors import FuncnetError, NotDefined, Problem, did_you_mean
 from funcnet.layers.base import Params
 from funcnet.metrics import Metric
 from funcnet.read_only import read_only
-from funcnet.spec.base import Spec, evolve, register
+from funcnet.spec.base import Spec, evolve, register, tags
 from funcnet.spec.fields import frozen, non_negative, positive
 from funcnet.training.step import TrainState
 
@@ -147,14 +147,23 @@ def is_better(monitor: str, mode: str, new: float, best: float, by: float = 0.0)
 
 
 def rises(monitor: str) -> bool:
-    """Whether higher is better for a name: true for scores, false for losses and errors."""
-    from funcnet.spec.base import tags
+    """Whether higher is better for a name: false for losses, and for metrics that are errors.
 
+    >>> from funcnet.training.callbacks import rises
+    >>> rises("validation/accuracy"), rises("validation/rmse"), rises("loss")
+    (True, False, False)
+    """
     name = monitor.removeprefix("validation/")
-    for tag, cls in tags("metric").items():
-        if name == tag or name.startswith(f"{tag}_"):
-            return bool(getattr(cls, "higher_is_better", True))
-    return False
+    found = {**tags("metric"), **{cls.__name__: cls for cls in _below(Metric) if not cls.tag}}
+    fitting = [known for known in found if name == known or name.startswith(f"{known}_")]
+    return bool(fitting) and bool(found[max(fitting, key=len)].higher_is_better)
+
+
+def _below(cls: type[Any]) -> Iterator[type[Any]]:
+    """The subclasses of a class."""
+    for inner in cls.__subclasses__():
+        yield inner
+        yield from _below(inner)
 
 
 @register("early_stopping")
