@@ -21,7 +21,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.optim.hyperparameters import learning_rate
 from funcnet.optim.schedules import bind, too_short
-from funcnet.padding import step_weights
+from funcnet.padding import paired_targets, step_weights
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
@@ -144,7 +144,7 @@ def fit(
     total = _total_steps(epochs, steps, per_epoch)
     if batch_size not in ("full", USUAL_BATCH) and int(batch_size) > rows:  # the user chose it
         log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", batch_size, rows)
-    weight = step_weights(net, loss, x, y, given_weight)
+    y, weight = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, given_weight)
     weight = weight if class_weight is None else class_weights(y, weight, class_weight)
     optimizer = bind(optimizer, max(total, 1))
     for sentence in too_short(optimizer, total):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses, optim, tree
+from funcnet import losses, metrics, optim, tree
+from funcnet.spec.base import tags
+from funcnet.spec.fields import frozen
+from funcnet.training.callbacks import rises
 
 NET = fn.serial(fn.Dense(16), fn.Relu(), fn.Dense(1))
 LOSS = losses.MeanSquaredError()
@@ -182,6 +185,45 @@ def test_the_best_checkpoint_of_the_training_loss_is_the_one_that_has_it(tmp_pat
     assert [one.facts["value"] for one in saved] == pytest.approx(scores, rel=1e-6)
 
 
+BETTER = {
+    "accuracy": True, "average_precision": True, "balanced_accuracy": True, "brier": False, "explained_variance": True,
+    "f1": True, "log_loss": False, "mae": False, "perplexity": False, "precision": True, "r2": True, "recall": True,
+    "rmse": False, "roc_auc": True, "top_k_accuracy": True,
+}  # fmt: skip
+
+
+def test_every_metric_says_which_way_is_better():
+    """As scikit-learn's scorers say: those it negates are errors."""
+    own = {tag: cls for tag, cls in tags("metric").items() if "." not in tag}
+    assert {tag: cls.higher_is_better for tag, cls in own.items()} == BETTER
+    for tag, better in BETTER.items():
+        assert rises(tag) == rises(f"validation/{tag}") == rises(f"{tag}_micro") == better
+    assert not rises("loss")
+    assert not rises("validation/loss")
+
+
+@frozen
+class Misses(metrics.Metric):
+    """A metric that is not registered."""
+
+    higher_is_better = False
+
+    def __call__(self, prediction, target, weight=None):
+        return float(np.sum(np.abs(prediction - target) > 1.0))
+
+
+@pytest.mark.parametrize("metric", [metrics.RMSE(), metrics.MAE(), Misses(), metrics.R2()], ids=lambda m: m.name)
+def test_the_state_of_the_best_row_is_kept_for_scores_and_for_errors(metric):
+    held_out = X[:20], Y[:20] + np.float32(0.1)
+    watch = fn.EarlyStopping(f"validation/{metric.name}", patience=10)
+    done = trained(watch, validation=held_out, metrics=[metric])
+    values = [row[f"validation/{metric.name}"] for row in done.history]
+    ts = done.train_state
+    kept = fn.evaluate(NET, LOSS, ts.params, ts.state, held_out, [metric])[metric.name]
+    assert kept == (max(values) if metric.higher_is_better else min(values))
+    assert len(set(values)) > 3
+
+
 @pytest.mark.parametrize(
     "callback", [fn.EarlyStopping("validation/roc_auc", patience=3), fn.TargetReached(0.9, "validation/roc_auc")]
 )
@@ -198,3 +240,36 @@ def test_a_monitor_that_is_not_a_number_is_said_and_counts(callback, caplog):
     said = [record.getMessage() for record in caplog.records if "is not a number" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith(f"{type(callback).__name__}: validation/roc_auc is not a number at step ")
+
+
+# ----- padded sequences, several outputs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(1.0, 7.0)], ids=["no weight", "weights"])
+@pytest.mark.parametrize("paired", [False, True], ids=["targets alone", "targets with masks"])
+def test_the_masks_of_several_outputs_count_in_the_divisors_of_shards(weight, paired):
+    """The oracle is the formula, term by term."""
+    nodes = {"g": (fn.GRU(4), "x"), "a": (fn.Dense(3), "g"), "p": (fn.SequencePool(), "g"), "b": (fn.Dense(1), "p")}
+    net = fn.Graph("x", nodes, ("a", "b"))
+    loss = losses.Multi((losses.SoftmaxCrossEntropy(), losses.MeanSquaredError()), (1.0, 0.5))
+    mask = np.arange(5) < np.array([5, 3, 2, 4, 1, 5])[:, None]
+    x, labels = KEY.normal((6, 5, 3)), KEY.fold("labels").integers(3, (6, 5))
+    y = KEY.fold("y").normal((6, 1))
+    targets = ((labels, mask), y) if paired else (labels, y)
+    params, state = net.init(KEY, ((5, 3), (5,)), np.float64)
+    (logits, _), number = fn.predict(net, params, state, (x, mask))
+    surprise = -np.take_along_axis(logits - np.log(np.sum(np.exp(logits), -1, keepdims=True)), labels[..., None], -1)
+    w = np.ones(6) if weight is None else weight
+    steps = w[:, None] * mask
+    right = np.sum(steps * surprise[..., 0]) / np.sum(steps) + 0.5 * np.sum(w[:, None] * (number - y) ** 2) / np.sum(w)
+    data = ((x, mask), targets) if weight is None else ((x, mask), targets, weight)
+    opt = optim.SGD(0.1)
+    for shards in (1, 2, 4):
+        for compile in (True, False):
+            ts = fn.train_state(net, opt, KEY, ((5, 3), (5,)), np.float64, params, state)
+            _, out = fn.train_step(net, loss, opt, shards=shards, compile=compile)(ts, data)
+            assert out["loss"] == pytest.approx(right, rel=1e-12)
+    options = {"loss": loss, "optimizer": opt, "epochs": 1, "batch_size": "full", "key": KEY, "start": (params, state)}
+    done = fn.fit(net, data, shards=2, **options)
+    assert done.history[0]["loss"] == pytest.approx(right, rel=1e-12)
+    assert fn.evaluate(net, loss, params, state, data)["loss"] == pytest.approx(right, rel=1e-12)
