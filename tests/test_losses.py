@@ -413,6 +413,16 @@ def test_what_is_no_real_number_is_refused(values: Any) -> None:
                 call(*pair)
 
 
-def test_a_weight_of_minus_infinity_is_below_0() -> None:
-    with pytest.raises(fn.DataError, match="expected weights of 0 or more, got -inf"):
-        losses.MeanSquaredError().apply(np.ones(2), np.zeros(2), np.array([1.0, -np.inf]))
+def test_members_and_several_outputs_are_read_as_arrays() -> None:
+    each = losses.EachMember(losses.MeanSquaredError())
+    for prediction in (
+        [[1.0, 2.0], [3.0, 4.0]],
+        np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix),
+        np.array([[1, 2], [3, 4]]),
+    ):
+        assert each.apply(prediction, [1.5, 2.0])[0] == (0.25 + 1.0) / 2 + (0.25 + 4.0) / 2
+    two = losses.Multi((SQUARED, SQUARED))
+    assert two.apply(([1, 2], [3, 4]), ([1.5, 2.0], [3.0, 5.0]))[0] == 0.125 + 0.5
+    with pytest.raises(fn.ShapeError) as caught:
+        two.apply((P, P), (T, T), None, 4.0)  # type: ignore[arg-type]
+    assert str(caught.value) == "Multi: expected a tuple of 2 divisors, one for each loss, got 4.0"

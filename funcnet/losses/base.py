@@ -159,7 +159,7 @@ def total_weight(shape: tuple[int, ...], weight: Array | None) -> float:
     size = math.prod(shape)
     if weight is None:
         return float(size)
-    ops.check((weight >= 0.0) | np.isnan(weight), _negative, weight)
+    ops.check((weight >= 0.0) | ~np.isfinite(weight), _negative, weight)
     total: float = ops.number(np.sum(weight, dtype=np.float64))
     return total * (size / weight.size) if weight.size else 0.0
 

@@ -121,6 +121,42 @@ def test_updates_are_added_only_in_the_params_shapes_and_dtypes():
         fn.apply_updates(PARAMS, {"w": np.ones(5)})
 
 
+def test_updates_are_added_only_to_floats():
+    for params in ({"w": np.ones(2, int)}, {"w": np.ones(2, bool)}):
+        with pytest.raises(fn.ShapeError, match="expected params of floats, got w "):
+            fn.apply_updates(params, {"w": np.full(2, 0.5)})
+    with pytest.raises(fn.DataError, match="expected an array without masked entries, got 1 of them"):
+        fn.apply_updates({"w": np.ma.masked_array([1.0, 2.0], [True, False])}, {"w": np.ones(2)})
+    added = fn.apply_updates({"w": np.array([[1.0, 2.0]]).view(np.matrix)}, {"w": np.full((1, 2), 0.5)})["w"]
+    assert type(added) is np.ndarray
+    assert added.tolist() == [[1.5, 2.5]]
+
+
+@pytest.mark.parametrize(
+    ("scale", "works"), [(1.0, True), (1e-30, True), (1e30, True), (1e-40, False), (1e-60, False), (1e39, False)]
+)
+def test_a_scale_of_weights_changes_nothing_or_is_refused(scale, works):
+    """In float32 weights of 1e-60 are 0: the loss would be 0 and nothing would be learnt."""
+    opt = optim.SGD(0.1)
+    ts = fn.train_state(NET, opt, KEY, (3,))
+    data = X, Y, np.linspace(1.0, 2.0, 60) * scale
+    calls = {
+        "step": lambda: fn.train_step(NET, LOSS, opt)(ts, data)[1]["loss"],
+        "gradient": lambda: fn.value_and_grad(NET, LOSS)(ts.params, {}, X, Y, fn.EVAL, data[2])[0],
+        "evaluate": lambda: fn.evaluate(NET, LOSS, ts.params, {}, data)["loss"],
+        "fit": lambda: fn.fit(NET, data, loss=LOSS, optimizer=opt, steps=1, batch_size="full", key=KEY).history[0][
+            "loss"
+        ],
+    }
+    error = np.linspace(1.0, 2.0, 60)[:, None] * (fn.predict(NET, ts.params, {}, X) - Y) ** 2
+    for call in calls.values():
+        if works:
+            assert call() == pytest.approx(np.sum(error) / 90.0, rel=1e-5)
+        else:
+            with pytest.raises(fn.DataError, match=r"expected weights that float32 can hold, .*; divide them by their"):
+                call()
+
+
 @pytest.mark.parametrize("what", ["inputs", "targets", "weights"])
 def test_masked_entries_are_refused_at_the_door(what):
     masked = {
