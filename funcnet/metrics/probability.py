@@ -20,7 +20,9 @@ from funcnet.spec.fields import frozen
 
 @frozen
 class OfProbabilities(Metric):
-    """Base of metrics of probabilities; each label of a row is scored as one probability."""
+    """Base of metrics of probabilities, which are errors; each label of a row is scored as one probability."""
+
+    higher_is_better: ClassVar[bool] = False
 
     @figure
     def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:

@@ -11,13 +11,13 @@ from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
-from funcnet.inputs import cast, dtype_of, unpack
+from funcnet.inputs import cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
 from funcnet.losses.base import Loss, compared, on_values, real_terms
 from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
-from funcnet.padding import output_masks, padded, padded_targets, without_padding
+from funcnet.padding import output_masks, padded, padded_targets, with_input_mask, without_padding
 from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
@@ -103,10 +103,11 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
     zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
-    masks = output_masks(net, x)
-    if masks and not isinstance(loss, Multi):
+    if isinstance(loss, Multi) and isinstance(zeros, tuple):
+        zeros = tuple(with_input_mask(x, output) for output in zeros)
+    elif masks := output_masks(net, x):
         zeros = zeros[0], masks[0]
-    prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else weight.astype(dtype))
+    prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else cast_weight(weight, dtype))
     loss.apply(prediction, target, weights)
     for metric in metrics:
         score(loss, metric, on_values(loss.link, zeros), y, weight)
@@ -136,7 +137,7 @@ def evaluate(
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
-        p, target, weights, _ = compared(loss, prediction, y, None if weight is None else weight.astype(dtype))
+        p, target, weights, _ = compared(loss, prediction, y, None if weight is None else cast_weight(weight, dtype))
         value, _ = loss.apply(p, target, weights)
         answer = on_values(loss.link, prediction)
         return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
