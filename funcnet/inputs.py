@@ -73,6 +73,22 @@ def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
     return tree.map(one, value)
 
 
+def cast_weight(weight: Any, dtype: npt.DTypeLike) -> Array:
+    """Sample weights as floats.
+
+    Raises   DataError for weights that all become 0 in a narrower type, or one that becomes infinite
+    """
+    given, limits = numeric(weight), np.finfo(dtype)
+    if isinstance(given, np.ndarray) and given.size and given.dtype.itemsize > limits.dtype.itemsize:
+        largest, low, high = float(np.abs(given).max()), float(limits.tiny), float(limits.max)
+        if math.isfinite(largest) and largest > 0.0 and not low <= largest <= high:
+            raise DataError(
+                f"expected weights that {limits.dtype} can hold, {low:.0e} to {high:.0e}, got "
+                f"{largest:.3g} as the largest; divide them by their mean"
+            )
+    return given.astype(dtype, copy=False)
+
+
 def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
     """The differences of params and state from the network's leaves at an input shape."""
     expected = tree.flatten(reach("", net, "leaves", in_shape))

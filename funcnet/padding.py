@@ -71,11 +71,47 @@ def step_weights(net: Layer, loss: Loss, x: Value, y: Value, weight: Array | Non
     if not masks or y.shape[:2] != masks[0].shape:
         return weight
     if len(masks) > 1:
-        raise ShapeError(
-            f"cannot tell which of {len(masks)} masks belongs to the targets; give the targets with theirs, (y, mask)"
-        )
+        raise _several(masks)
     found: Array = masks[0].astype(np.float64) if weight is None else weighted(weight, masks[0])
     return found
+
+
+def paired_targets(net: Layer, loss: Loss, x: Value, y: Value) -> Value:
+    """The targets of several outputs, each with the mask of its output if that has one and the target has none.
+
+    The divisors of a batch's parts need the masks, as they need ``step_weights`` for one output.
+    Raises   ShapeError if several masks of the input may be that of an output
+    """
+    masks = _masks(x) if isinstance(loss, Multi) and isinstance(y, tuple) else []
+    shapes = _out_shape(net, x) if masks else None
+    if type(shapes) is not tuple or len(shapes) != len(y):
+        return y
+    return tuple(
+        target if isinstance(target, tuple | dict) else _with_mask(target, shape, masks)
+        for target, shape in zip(y, shapes, strict=True)
+    )
+
+
+def _with_mask(target: Array, out_shape: Shape, masks: list[Array]) -> Value:
+    """A target with the mask of an output of this shape; the target alone if the output has none."""
+    fitting = [mask for mask in masks if mask.shape == target.shape[:2]] if _gives_masks(out_shape) else []
+    if len(fitting) > 1:
+        raise _several(fitting)
+    return (target, fitting[0]) if fitting and fitting[0].shape[1:] == out_shape[1] else target
+
+
+def _several(masks: list[Array]) -> ShapeError:
+    return ShapeError(
+        f"cannot tell which of {len(masks)} masks belongs to the targets; give the targets with theirs, (y, mask)"
+    )
+
+
+def with_input_mask(x: Value, output: Value) -> Value:
+    """A padded output with the input's mask of its length in place of its own; any other output as it is."""
+    if not masked_shape(shape_of(output)):
+        return output
+    own = np.ones(output[1].shape, np.bool_)
+    return output[0], next((mask for mask in _masks(x) if mask.shape == own.shape), own)
 
 
 def without_padding(value: Value) -> Value:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses
+from funcnet import losses, metrics
 from tests.table import LOSSES, SMOOTH, SOFTMAX, same
 
 KEY = fn.Key(4)
@@ -359,3 +359,70 @@ def test_a_loss_without_definitions_says_what_it_lacks() -> None:
         with pytest.raises(TypeError) as caught:
             call()
         assert str(caught.value) == f"Nothing does not define {name}"
+
+
+# ----- predictions in other types -------------------------------------------------------------------------
+
+INTEGERS = np.array([[1, 2, 3], [3, 2, 5]])
+PARTS = np.array([[0.5, 0.25, 0.25], [0.0, 0.2, 0.8]])
+TYPED: dict[str, Any] = {
+    "mean_squared_error": (losses.MeanSquaredError(), INTEGERS, INTEGERS + 0.5),
+    "root_mean_squared_error": (losses.RootMeanSquaredError(), INTEGERS, INTEGERS - 0.5),
+    "mean_absolute_error": (losses.MeanAbsoluteError(), INTEGERS, INTEGERS + 0.75),
+    "huber": (losses.Huber(), INTEGERS, INTEGERS * 1.5),
+    "sum_squared_error": (losses.SumSquaredError(), INTEGERS, INTEGERS * 1.5),
+    "sigmoid_cross_entropy": (losses.SigmoidCrossEntropy(), INTEGERS, PARTS),
+    "softmax_cross_entropy": (losses.SoftmaxCrossEntropy(), INTEGERS, PARTS),
+    "smoothing": (losses.SoftmaxCrossEntropy(0.1), INTEGERS, np.array([0, 2])),
+    "negative_log_likelihood": (losses.NegativeLogLikelihood(), -INTEGERS, PARTS),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+@pytest.mark.parametrize("weight", [None, np.array([0.3, 0.7])], ids=["no weight", "weights"])
+def test_predictions_of_integers_are_numbers(name: str, weight: Any) -> None:
+    """Targets and weights take the prediction's dtype: they must not be rounded. The oracle is the same in float64."""
+    loss, prediction, target = TYPED[name]
+    right, saved = loss.apply(prediction.astype(np.float64), target, weight)
+    small = prediction.astype(np.int8)
+    for given in (prediction, small, prediction.tolist(), prediction.view(np.matrix)):
+        value, residuals = loss.apply(given, target, weight)
+        assert value == pytest.approx(right, rel=1e-14)
+        np.testing.assert_allclose(loss.vjp(residuals), loss.vjp(saved), rtol=1e-14)
+
+
+def test_unsigned_and_boolean_predictions_do_not_wrap() -> None:
+    below = np.array([1, 2, 3], np.uint8), np.array([2, 3, 4], np.uint8)
+    assert losses.MeanAbsoluteError().apply(*below)[0] == 1.0
+    assert losses.MeanSquaredError().apply(np.array([True, False]), np.array([False, False]))[0] == 0.5
+
+
+def test_the_sum_of_many_terms_in_float16_does_not_overflow() -> None:
+    many = np.full(70_000, 200.0, np.float16)
+    assert losses.MeanSquaredError().apply(many, np.zeros_like(many))[0] == 40_000.0
+    logits = np.zeros((70_000, 3), np.float16)
+    assert losses.SoftmaxCrossEntropy().apply(logits, np.zeros(70_000, int))[0] == pytest.approx(math.log(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [np.array([1j, 2.0]), np.array(["1", "2"]), np.array([1, None])], ids=str)
+def test_what_is_no_real_number_is_refused(values: Any) -> None:
+    right = np.array([1.0, 2.0])
+    for pair in ((values, right), (right, values)):
+        for call in (losses.MeanSquaredError().apply, metrics.RMSE(), metrics.R2()):
+            with pytest.raises(fn.DataError, match="expected an array of real numbers, got "):
+                call(*pair)
+
+
+def test_members_and_several_outputs_are_read_as_arrays() -> None:
+    each = losses.EachMember(losses.MeanSquaredError())
+    for prediction in (
+        [[1.0, 2.0], [3.0, 4.0]],
+        np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix),
+        np.array([[1, 2], [3, 4]]),
+    ):
+        assert each.apply(prediction, [1.5, 2.0])[0] == (0.25 + 1.0) / 2 + (0.25 + 4.0) / 2
+    two = losses.Multi((SQUARED, SQUARED))
+    assert two.apply(([1, 2], [3, 4]), ([1.5, 2.0], [3.0, 5.0]))[0] == 0.125 + 0.5
+    with pytest.raises(fn.ShapeError) as caught:
+        two.apply((P, P), (T, T), None, 4.0)  # type: ignore[arg-type]
+    assert str(caught.value) == "Multi: expected a tuple of 2 divisors, one for each loss, got 4.0"

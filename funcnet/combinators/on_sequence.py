@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from funcnet import tree
+from funcnet.combinators.branch import Branch, Parallel
+from funcnet.combinators.repeat import Repeat
+from funcnet.combinators.residual import Residual
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import ShapeError
 from funcnet.layers.base import (
@@ -20,6 +24,7 @@ from funcnet.layers.base import (
     vjp_child,
 )
 from funcnet.layers.normalization import Normalization
+from funcnet.layers.pooling import AveragePool, MaxPool
 from funcnet.layers.sequence import join_mask, masked_shape, real, split_mask
 from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value, is_shape, shape_of
@@ -32,15 +37,16 @@ from funcnet.spec.fields import frozen
 class OnSequence(Wrapper):
     """``(x, mask)`` to ``(layer(x), mask)``: a layer without mask support, in a network with masked sequences.
 
-    The layer reads 0 at masked steps, and its outputs there become 0. If a layer inside takes masks itself, such as
-    BatchNorm, whose statistics leave padding out, the pair goes in as it is. A layer that is ``stepwise`` needs no
-    OnSequence: a combinator puts it in one where it meets a pair. The layer's params have the path of the OnSequence
-    itself.
+    The layer reads 0 at masked steps, MaxPool1D reads -infinity, and its outputs there become 0. So each sequence gets
+    what it gets without padding. If a layer inside takes masks itself, such as BatchNorm, whose statistics leave
+    padding out, the pair goes in as it is. A layer that is ``stepwise`` needs no OnSequence: a combinator puts it in
+    one where it meets a pair. The layer's params have the path of the OnSequence itself.
 
     Input    (time, …), or the pair with a mask (time,); for a layer of several inputs a tuple of such pairs
     Output   the layer's output, with the mask if there was one; several masks are combined with "and"
     VJP      that of the layer, where the mask is true; the mask has none
-    Raises   ShapeError for a layer that changes the number of steps of a masked sequence, or normalizes over them
+    Raises   ShapeError for a layer that changes the number of steps of a masked sequence, or normalizes over them; for
+             one inside that looks at other steps after other layers, whose outputs at masked steps it would read
     """
 
     stepwise = True
@@ -57,6 +63,7 @@ class OnSequence(Wrapper):
         inside = in_shape if _takes_mask(self.layer, in_shape) else _sequences(in_shape)
         if inside is not in_shape:
             _check_statistics(self.layer, inside)
+            _check_neighbours(self.layer)
         y = out_shape_child("", self.layer, inside)
         kept = y[0] if inside is in_shape and masked_shape(y) else y
         if not is_shape(kept) or kept[:1] != mask:
@@ -89,7 +96,9 @@ class OnSequence(Wrapper):
             return x, None, None
         if masked_shape(shape):
             values, mask = split_mask(self, x)
-            return (x, None, None) if _takes_mask(self.layer, shape) else (real(values, mask), mask, None)
+            if _takes_mask(self.layer, shape):
+                return x, None, None
+            return real(values, mask, -math.inf if _pools_maxima(self.layer) else 0.0), mask, None
         pairs = [split_mask(self, pair) for pair in x]
         every: Any = pairs[0][1]
         for _, other in pairs[1:]:
@@ -133,6 +142,39 @@ def _check_statistics(layer: Layer, shape: Shape) -> None:
             "RMSNorm(), or all real steps of the batch, with BatchNorm()",
             layer=type(layer).__name__,
         )
+
+
+def _check_neighbours(layer: Layer, first: bool = True, alone: bool = True) -> None:
+    """Refuse a layer inside that looks at other steps, but not at the sequence itself, which is 0 in padding.
+
+    ``first`` says whether the layer reads the sequence itself, ``alone`` whether there are only wrappers around it.
+    """
+    if isinstance(layer, Combinator):
+        several = isinstance(layer, Repeat) and layer.times > 1
+        same_input = isinstance(layer, Branch | Parallel | Residual | Wrapper)
+        for i, child in enumerate(layer.children.values()):
+            _check_neighbours(
+                child, first and not several and (same_input or i == 0), alone and isinstance(layer, Wrapper)
+            )
+    elif isinstance(layer, AveragePool) and not layer.count_padding:
+        raise ShapeError(
+            "counts the padded steps of a sequence as entries of its windows; give count_padding=True",
+            layer=type(layer).__name__,
+        )
+    elif not layer.stepwise and not (alone if isinstance(layer, MaxPool) else first):
+        name = type(layer).__name__
+        raise ShapeError(
+            f"looks at other steps, so it must know itself which are padded; write OnSequence({name}(…)) in its place, "
+            "and leave the outer OnSequence out",
+            layer=name,
+        )
+
+
+def _pools_maxima(layer: Layer) -> bool:
+    """Whether a layer is MaxPool, or wrappers around one."""
+    while isinstance(layer, Wrapper):
+        layer = layer.layer
+    return isinstance(layer, MaxPool)
 
 
 def _acts_on_steps(layer: Layer, in_shape: Shape) -> bool:

@@ -13,7 +13,7 @@ from funcnet.key import Array
 ISO = re.compile(
     r"(?P<day>\d{4}-\d\d(?:-\d\d)?)?"
     r"(?:(?:^|(?<=-\d\d-\d\d)[T ])(?P<clock>(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)"
-    r"(?P<fraction>(?<=:\d\d:\d\d)[.,]\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
+    r"(?P<fraction>(?<=:\d\d:\d\d)[.,]\d{1,9})?(?P<zone>Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?",
     re.ASCII,
 )
 ADVICE = "write all rows like 2024-05-31, 2024-05-31T09:05 or 09:05, or put them in order and set split.time to true"

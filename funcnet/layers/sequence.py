@@ -64,14 +64,14 @@ def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
     return values, mask
 
 
-def real(x: Any, mask: Any) -> Any:
-    """``x`` with its padded entries set to 0; without a mask ``x`` itself.
+def real(x: Any, mask: Any, fill: float = 0.0) -> Any:
+    """``x`` with its padded entries set to ``fill``; without a mask ``x`` itself.
 
     It selects, since a product with the mask would keep NaN and infinity.
     """
     if mask is None:
         return x
-    return np.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x, 0.0 if x.dtype.kind == "f" else 0)
+    return np.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x, fill if x.dtype.kind == "f" else 0)
 
 
 def join_mask(y: Any, mask: Any) -> Value:

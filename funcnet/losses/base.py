@@ -210,8 +210,11 @@ class Masks(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """A value whose arrays are plain: lists become arrays, and a matrix, whose ``*`` is another, an array."""
-    if value is None or type(value) is np.ndarray:
+    """A value whose arrays are plain: lists become arrays, and a matrix, whose ``*`` is another, an array.
+
+    Raises   DataError for what is no array of real numbers
+    """
+    if value is None or (type(value) is np.ndarray and value.dtype.kind in "fiub"):
         return value
     if type(value) is tuple:
         return tuple(map(plain, value))
@@ -240,6 +243,19 @@ def real_terms(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any
         prediction, target = (value if value is None else real(value, mask) for value in (prediction, target))
         weight = mask if weight is None else weighted(weight, mask)
     return prediction, target, weight, Masks(mask, paired)
+
+
+def float_terms(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any, Masks]:
+    """``real_terms`` with the prediction in a float type for the terms and their sum.
+
+    Integers become float64, since the target and the weight take the prediction's dtype; float16, whose sums overflow
+    at 65504, becomes float32.
+    """
+    prediction, target, weight, masks = real_terms(prediction, target, weight)
+    dtype = getattr(prediction, "dtype", np.dtype(np.float64))  # several outputs have none, and are refused later
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        prediction = prediction.astype(np.float32 if dtype.kind == "f" else np.float64)
+    return prediction, target, weight, masks
 
 
 def compared(loss: Loss, prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any, Masks]:
@@ -297,7 +313,7 @@ class ElementwiseLoss(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = real_terms(prediction, target, weight)
+        prediction, target, weight, masks = float_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
         weight = self.counted(target, weight)

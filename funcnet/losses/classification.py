@@ -15,6 +15,7 @@ from funcnet.losses.base import (
     Form,
     Loss,
     cotangent,
+    float_terms,
     on_values,
     one_array,
     plain,
@@ -166,7 +167,7 @@ class SoftmaxCrossEntropy(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = real_terms(prediction, target, weight)
+        prediction, target, weight, masks = float_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         self.check_target(prediction, target)
         weight = self.counted(target, weight)

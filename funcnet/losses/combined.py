@@ -9,7 +9,7 @@ import numpy as np
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import Loss, expected, one_array
+from funcnet.losses.base import Loss, expected, one_array, plain
 from funcnet.shapes import shape_of
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -62,6 +62,11 @@ class Multi(Loss):
     def apply(self, prediction: Any, target: Any, weight: Array | None = None, divisor: Any = None) -> tuple[Any, Any]:
         predictions, targets = self.parts(prediction, "outputs"), self.parts(target, "targets")
         divisors = (None,) * len(self.losses) if divisor is None else divisor
+        if not isinstance(divisors, tuple) or len(divisors) != len(self.losses):
+            raise ShapeError(
+                f"expected a tuple of {len(self.losses)} divisors, one for each loss, got {divisor!r:.60}",
+                layer="Multi",
+            )
         total, residuals = None, []
         each = zip(self.losses, self.factors(), predictions, targets, divisors, strict=True)
         for loss, factor, p, t, d in each:
@@ -105,6 +110,11 @@ class EachMember(Loss):
         """What the loss of one member expects."""
         return expected(self.loss)
 
+    @property
+    def independent(self) -> bool:  # type: ignore[override]
+        """Whether the outputs of a member are several labels."""
+        return self.loss.independent
+
     def validate(self) -> Iterator[Problem]:
         if not self.loss.additive:
             yield Problem(".loss", f"{type(self.loss).__name__} of a batch is not a sum over its parts")
@@ -128,6 +138,7 @@ class EachMember(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
+        prediction, target, weight = plain(prediction), plain(target), plain(weight)
         members = self.members(prediction)
         divisor = self.divisor(target, weight) if divisor is None else divisor
 

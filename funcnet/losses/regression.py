@@ -14,6 +14,7 @@ from funcnet.losses.base import (
     Loss,
     column_of,
     cotangent,
+    float_terms,
     one_array,
     present,
     real_terms,
@@ -96,7 +97,7 @@ class RootMeanSquaredError(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = real_terms(prediction, target, weight)
+        prediction, target, weight, masks = float_terms(prediction, target, weight)
         divisor = self.divisor(target, weight) if divisor is None else divisor
         target = column_of(prediction, target, self)
         if weight is not None:

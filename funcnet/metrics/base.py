@@ -45,7 +45,7 @@ class Metric(Spec):
 
     kind: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
-    """Whether training should raise it; False for errors"""
+    """False for errors, which callbacks that watch the metric minimise"""
 
     @property
     def name(self) -> str:

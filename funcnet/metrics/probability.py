@@ -21,7 +21,7 @@ from funcnet.spec.fields import frozen
 
 @frozen
 class OfProbabilities(Mean):
-    """Base of metrics of probabilities; each label of a row is scored as one probability."""
+    """Base of metrics of probabilities, which are errors; each label of a row is scored as one probability."""
 
     higher_is_better: ClassVar[bool] = False
 

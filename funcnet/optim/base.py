@@ -79,11 +79,21 @@ class Optimizer(Spec):
 def apply_updates(params: Params, updates: Params) -> Params:
     """``params + updates``, leaf by leaf, in the params' dtypes.
 
-    Raises   ShapeError for updates of other shapes than the params, which NumPy might broadcast
+    Raises   ShapeError for updates of other shapes than the params, which NumPy might broadcast, and for params of
+             integers, which would round updates to none; DataError for params that are no arrays of real numbers
     """
     updates = fitting(updates, params, "the updates")
-    summed: Params = tree.map(lambda p, u: ops.array(p + u), params, updates)
+    summed: Params = tree.map_with_path(lambda path, p, u: ops.array(_trained(path, p) + u), params, updates)
     return summed
+
+
+def _trained(path: str, param: Any) -> Any:
+    """A param as a plain array of floats."""
+    if ops.recorder(param) is None and ops.vectorizer(param) is None:
+        param = numeric(param)
+    if param.dtype.kind != "f":
+        raise ShapeError(f"expected params of floats, got {path} {param.dtype}; convert them with tree.map")
+    return param
 
 
 Method = TypeVar("Method", bound=Callable[..., Update])

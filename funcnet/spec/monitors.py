@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from funcnet.spec.base import tags
+from funcnet.spec.kinds import base_of
 
 Mode = Literal["auto", "min", "max"]
 """``auto`` minimises losses and errors, and maximises all other metrics"""
@@ -16,11 +18,22 @@ def is_better(monitor: str, mode: Mode, new: float, best: float, by: float = 0.0
 
 
 def rises(monitor: str, mode: Mode = "auto") -> bool:
-    """Whether higher is better for a name: true for scores, false for losses and errors."""
+    """Whether higher is better for a name: true for scores, false for losses and for metrics that are errors.
+
+    >>> from funcnet.spec.monitors import rises
+    >>> rises("validation/accuracy"), rises("validation/rmse"), rises("loss")
+    (True, False, False)
+    """
     if mode != "auto":
         return mode == "max"
     name = monitor.removeprefix("validation/")
-    for tag, cls in tags("metric").items():
-        if name == tag or name.startswith(f"{tag}_"):
-            return bool(getattr(cls, "higher_is_better", True))
-    return False
+    found = {**tags("metric"), **{cls.__name__: cls for cls in _below(base_of("metric")) if not cls.tag}}
+    fitting = [known for known in found if name == known or name.startswith(f"{known}_")]
+    return bool(fitting) and bool(getattr(found[max(fitting, key=len)], "higher_is_better", True))
+
+
+def _below(cls: type[Any]) -> Iterator[type[Any]]:
+    """The subclasses of a class."""
+    for inner in cls.__subclasses__():
+        yield inner
+        yield from _below(inner)

@@ -12,13 +12,21 @@ from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
-from funcnet.inputs import cast, dtype_of, unpack
+from funcnet.inputs import cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
 from funcnet.losses.base import Loss, by_blocks, compared, on_values, real_terms
 from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
-from funcnet.padding import output_masks, padded, padded_targets, step_weights, without_padding
+from funcnet.padding import (
+    output_masks,
+    padded,
+    padded_targets,
+    paired_targets,
+    step_weights,
+    with_input_mask,
+    without_padding,
+)
 from funcnet.shapes import Shape, Value, batched, is_shape, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
@@ -106,19 +114,23 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     x, y, weight = data
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
-    masks = output_masks(net, x)
-    mask = masks[0] if masks and not isinstance(loss, Multi) else None
-    large = len(tree.leaves(x)[0]) * _numbers(out_shape) > ELEMENTS
+    count = len(tree.leaves(x)[0])
+    row = zeros_of(batched(out_shape, 1), dtype)
+    zeros = tree.map(lambda leaf: np.broadcast_to(leaf, (count, *leaf.shape[1:])), row)  # no memory for the rows
+    if isinstance(loss, Multi) and isinstance(zeros, tuple):
+        zeros = tuple(with_input_mask(x, output) for output in zeros)
+    elif masks := output_masks(net, x):
+        zeros = zeros[0], masks[0]
+    large = count * _numbers(out_shape) > ELEMENTS
     rows = _telling(y, step_weights(net, loss, x, y, weight)) if large else None
     if rows is not None:
-        y, weight, mask = (cut(part, rows) for part in (y, weight, mask))
-    scored = False
+        y, weight, zeros = (cut(part, rows) for part in (y, weight, zeros))
+    fine, scored = None if weight is None else cast_weight(weight, dtype), False
     for some, _ in blocks(y, out_shape):
         target, w = cut(y, some), cut(weight, some)
         tried.append(len(tree.leaves(target)[0]))
-        zeros = zeros_of(batched(out_shape, tried[-1]), dtype)
-        prediction = zeros if mask is None else (zeros[0], mask[some])
-        p, t, weights, _ = compared(loss, prediction, target, None if w is None else w.astype(dtype))
+        prediction = cut(zeros, some)
+        p, t, weights, _ = compared(loss, prediction, target, cut(fine, some))
         loss.apply(p, t, weights)
         counts = loss.counted(t, weights)
         last = some.stop >= len(tree.leaves(y)[0])
@@ -236,15 +248,16 @@ def _by_blocks(
 ) -> dict[str, float]:
     x, y, weight = data
     dtype = dtype_of(params, state)
-    steps = step_weights(net, loss, x, y, weight)
+    y, steps = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, weight)
     total, divisor, tallies = 0.0, None, list[Any]()
     for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
         prediction = predict(net, params, state, cut(x, rows), size)
         if divisor is None:
-            _, target, weights, _ = compared(loss, None, y, of_dtype(steps, prediction))
+            steps = of_dtype(steps, prediction)
+            _, target, weights, _ = compared(loss, None, y, steps)
             divisor = loss.divisor(target, weights)
-        some, w = cast(cut(y, rows), dtype), cut(steps, rows)
-        p, target, weights, _ = compared(loss, prediction, some, of_dtype(w, prediction))
+        some = cast(cut(y, rows), dtype)
+        p, target, weights, _ = compared(loss, prediction, some, cut(steps, rows))
         total += float(loss.apply(p, target, weights, divisor)[0])
         answer, target, weights, _ = real_terms(on_values(loss.link, prediction), some, cut(weight, rows))
         counts = loss.counted(target, weights)
@@ -269,7 +282,7 @@ def answers(
 
 def of_dtype(weight: Array | None, prediction: Value) -> Array | None:
     """A weight in the dtype of a prediction."""
-    return None if weight is None else weight.astype(next(leaf.dtype for leaf in tree.leaves(prediction)))
+    return None if weight is None else cast_weight(weight, next(leaf.dtype for leaf in tree.leaves(prediction)))
 
 
 def scores(

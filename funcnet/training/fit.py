@@ -21,7 +21,7 @@ from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.optim.hyperparameters import learning_rate, monitored, reaches
 from funcnet.optim.schedules import bind, too_short
-from funcnet.padding import step_weights
+from funcnet.padding import paired_targets, step_weights
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
@@ -156,6 +156,7 @@ def fit(
             log.warning("batch_size %d is more than the %d rows to train on; every batch has all rows", chosen, rows)
         weight = step_weights(net, loss, *given)
         weight = weight if class_weight is None else class_weights(given[1], weight, class_weight, loss)
+        given = given[0], paired_targets(net, loss, *given[:2]), given[2]
         feed = Rows(given, weight, size, remainder == "drop", block)
     per_epoch = feed.per_epoch
     total = steps if epochs is None else epochs * per_epoch
@@ -195,6 +196,7 @@ def fit(
             before, (ts, out) = ts, _located(step, ts, batch, feed)
             ts, event = record.add(before, batch, ts, out["loss"])
             record.call(event)
+            del before, event  # the earlier state, whose memory the next step needs
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:

@@ -16,7 +16,7 @@ from funcnet.inputs import cast, gives_batches, signature
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss
-from funcnet.padding import step_weights
+from funcnet.padding import paired_targets, step_weights
 from funcnet.signatures import accepts
 from funcnet.training.batches import class_weights
 from funcnet.training.evaluate import arrays, check_targets
@@ -138,6 +138,7 @@ class Batches:
             given = tuple(raw) if isinstance(raw, list) else raw
             x, y, weight = arrays(given, "", self.net, batch=True)
             weight = step_weights(self.net, self.loss, x, y, weight)
+            y = paired_targets(self.net, self.loss, x, y)
             if self.class_weight is not None:
                 weight = class_weights(y, weight, self.class_weight, self.loss, batch=True)
             batch = cast(x, self.dtype), cast(y, self.dtype), weight

@@ -23,7 +23,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, vjp_child
 from funcnet.losses.base import Loss, compared, cotangent
 from funcnet.optim.base import Optimizer, OptState, apply_updates
-from funcnet.padding import step_weights
+from funcnet.padding import paired_targets, step_weights
 from funcnet.shapes import Value
 from funcnet.signatures import returned
 
@@ -127,7 +127,7 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         rows = len(tree.leaves(x)[0])
         if shards == 1 or rows == 0:
             return gradient(params, state, x, y, Context(True, key.fold("shard", 0)), weight, divisor)
-        weight = step_weights(net, loss, x, y, weight)
+        y, weight = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, weight)
         _, target, weights, _ = compared(loss, None, y, weight)
         divisor = loss.divisor(target, weights) if divisor is None else divisor
         parts = []

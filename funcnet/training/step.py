@@ -22,6 +22,7 @@ from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, Sp
 from funcnet.inputs import (
     all_finite,
     cast,
+    cast_weight,
     check_network,
     check_rows,
     dtype_of,
@@ -195,7 +196,7 @@ def fitted(
     wide_enough(dtype)
     x = cast(padded(net, x), dtype)
     y = cast(padded_targets(net, x, y), dtype)
-    weight = None if weight is None else numeric(weight).astype(dtype or np.float64, copy=False)
+    weight = None if weight is None else cast_weight(weight, dtype or np.float64)
     form = id(net), signature(x, params, state)
     if form not in _checked or _checked[form] is not net:
         check_network(net, params, state, x)

@@ -174,3 +174,69 @@ def test_statistics_over_padded_steps_are_refused(layer: fn.Layer) -> None:
         )
         assert net.out_shape(SHAPE[0]) == SHAPE[0]
     assert fn.OnSequence(fn.LayerNorm(axes=2)).out_shape(((5, 3, 2), (5,))) == ((5, 3, 2), (5,))
+
+
+# ----- layers that look at other steps ----------------------------------------------------------------------
+
+LENGTHS = (5, 3, 1, 2)
+RIGHT = np.arange(5) < np.array(LENGTHS)[:, None]
+SAME = {"padding": "same", "strides": 1}
+CONV = fn.Conv1D(2, 3, padding="same")
+NEIGHBOURS = {
+    "convolution": CONV,
+    "convolution first": fn.serial(CONV, fn.Relu(), fn.Dense(2)),
+    "convolutions side by side": fn.serial(fn.branch(CONV, fn.Conv1D(2, 5, padding="same")), fn.Sum(), fn.Dense(2)),
+    "a shortcut": fn.Residual(CONV),
+    "a wrapper": fn.WeightNorm(CONV),
+    "one repetition": fn.Repeat(CONV, 1),
+    "mean": fn.AveragePool1D(3, **SAME),
+    "maximum": fn.MaxPool1D(3, **SAME),
+    "maximum in a wrapper": fn.Frozen(fn.MaxPool1D(2, strides=1, padding="causal")),
+}
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_each_sequence_gets_what_it_gets_without_padding(name: str) -> None:
+    """The oracle is each sequence alone, cut to its length, all negative so that 0 would be a maximum."""
+    layer = NEIGHBOURS[name]
+    x = -1.0 - np.abs(X)
+    params, _ = layer.init(fn.Key(0), (5, 2), np.float64)
+    params = fn.tree.map(lambda leaf: leaf + fn.Key(7).normal(leaf.shape), params)
+    (y, _), _, saved = fn.OnSequence(layer).apply(params, {}, (np.where(RIGHT[..., None], x, np.nan), RIGHT), TRAIN)
+    _, (dx, _) = fn.OnSequence(layer).vjp(params, saved, (DY, None))
+    for i, length in enumerate(LENGTHS):
+        one, _, residuals = layer.apply(params, {}, x[i : i + 1, :length], TRAIN)
+        _, dx_one = layer.vjp(params, residuals, DY[i : i + 1, :length])
+        np.testing.assert_allclose(y[i, :length], one[0], atol=1e-13)
+        np.testing.assert_allclose(dx[i, :length], dx_one[0], atol=1e-13)
+        assert not y[i, length:].any()
+        assert not dx[i, length:].any()
+
+
+MUST_KNOW = (
+    "{0}: looks at other steps, so it must know itself which are padded; write OnSequence({0}(…)) in its place, "
+    "and leave the outer OnSequence out"
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (fn.serial(fn.Dense(2), CONV), MUST_KNOW.format("Conv1D")),
+        (fn.serial(CONV, fn.Relu(), CONV), MUST_KNOW.format("Conv1D")),
+        (fn.Residual(fn.serial(fn.LayerNorm(), CONV)), MUST_KNOW.format("Conv1D")),
+        (fn.Repeat(CONV, 2), MUST_KNOW.format("Conv1D")),
+        (fn.Graph("x", {"a": (fn.Dense(2), "x"), "b": (CONV, "a")}, "b"), MUST_KNOW.format("Conv1D")),
+        (fn.serial(fn.MaxPool1D(3, **SAME), fn.Dense(2)), MUST_KNOW.format("MaxPool1D")),
+        (fn.Residual(fn.MaxPool1D(3, **SAME)), MUST_KNOW.format("MaxPool1D")),
+        (
+            fn.AveragePool1D(3, count_padding=False, **SAME),
+            "AveragePool1D: counts the padded steps of a sequence as entries of its windows; give count_padding=True",
+        ),
+    ],
+)
+def test_a_layer_that_would_read_what_others_give_in_padding_is_refused(layer: fn.Layer, message: str) -> None:
+    with pytest.raises(fn.ShapeError) as caught:
+        fn.OnSequence(layer).out_shape(SHAPE)
+    assert str(caught.value) == message
+    assert fn.OnSequence(layer).out_shape(SHAPE[0]) == SHAPE[0]  # without a mask all steps are real

@@ -240,6 +240,7 @@ D_M_Y = [f"{1 + i % 28}/{1 + i // 28}/2024" for i in range(200)]
         (["10:00", "9:05"], 1, "a number, or an ISO date or time, got '9:05'"),
         (["2024-05-31", ""], 1, "a number, or an ISO date or time, got ''"),
         (["2024-05-31", "2024-02-30"], 1, "a number, or an ISO date or time, got '2024-02-30'"),
+        (["09:05+14:00", "09:05+24:60"], 1, "a number, or an ISO date or time, got '09:05+24:60'"),
         (["2024-05-31T09:60"], 0, "a number, or an ISO date or time, got '2024-05-31T09:60'"),
         (["1", "nan"], 1, "a number, or an ISO date or time, got 'nan'"),
         (["monday", "1"], 0, "a number, or an ISO date or time, got 'monday'"),

@@ -44,6 +44,14 @@ def test_several_labels_are_0_or_1_each(shape):
     np.testing.assert_array_equal(squared, np.argmax(x, axis=-1))
 
 
+def test_several_labels_of_each_member():
+    x = np.array([-2.0, 0.0, 3.0, 1.0, 2.0, -1.0, -1.0, -1.0, -1.0, 5.0, 5.0, 5.0]).reshape(2, 2, 3)
+    labels = fn.predict_label(IDENTITY, losses.EachMember(losses.SigmoidCrossEntropy()), {}, {}, x)
+    np.testing.assert_array_equal(labels, (x >= 0.0).astype(np.int64))
+    classes = fn.predict_label(IDENTITY, losses.EachMember(losses.SoftmaxCrossEntropy()), {}, {}, x)
+    np.testing.assert_array_equal(classes, np.argmax(x, axis=-1))
+
+
 def test_the_loss_comes_second_and_its_earlier_place_is_understood():
     loss = losses.SoftmaxCrossEntropy()
     for f in (fn.predict_proba, fn.predict_label):

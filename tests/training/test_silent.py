@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses, optim, tree
+from funcnet import losses, metrics, optim, tree
 from funcnet.spec.base import tags
+from funcnet.spec.fields import frozen
+from funcnet.spec.monitors import rises
 from funcnet.training.callbacks import Event
 
 NET = fn.serial(fn.Dense(16), fn.Relu(), fn.Dense(1))
@@ -120,6 +122,42 @@ def test_updates_are_added_only_in_the_params_shapes_and_dtypes():
         fn.apply_updates(PARAMS, {"w": np.ones(5)})
 
 
+def test_updates_are_added_only_to_floats():
+    for params in ({"w": np.ones(2, int)}, {"w": np.ones(2, bool)}):
+        with pytest.raises(fn.ShapeError, match="expected params of floats, got w "):
+            fn.apply_updates(params, {"w": np.full(2, 0.5)})
+    with pytest.raises(fn.DataError, match="expected an array without masked entries, got 1 of them"):
+        fn.apply_updates({"w": np.ma.masked_array([1.0, 2.0], [True, False])}, {"w": np.ones(2)})
+    added = fn.apply_updates({"w": np.array([[1.0, 2.0]]).view(np.matrix)}, {"w": np.full((1, 2), 0.5)})["w"]
+    assert type(added) is np.ndarray
+    assert added.tolist() == [[1.5, 2.5]]
+
+
+@pytest.mark.parametrize(
+    ("scale", "works"), [(1.0, True), (1e-30, True), (1e30, True), (1e-40, False), (1e-60, False), (1e39, False)]
+)
+def test_a_scale_of_weights_changes_nothing_or_is_refused(scale, works):
+    """In float32 weights of 1e-60 are 0: the loss would be 0 and nothing would be learnt."""
+    opt = optim.SGD(0.1)
+    ts = fn.train_state(NET, opt, KEY, (3,))
+    data = X, Y, np.linspace(1.0, 2.0, 60) * scale
+    calls = {
+        "step": lambda: fn.train_step(NET, LOSS, opt)(ts, data)[1]["loss"],
+        "gradient": lambda: fn.value_and_grad(NET, LOSS)(ts.params, {}, X, Y, fn.EVAL, data[2])[0],
+        "evaluate": lambda: fn.evaluate(NET, LOSS, ts.params, {}, data)["loss"],
+        "fit": lambda: fn.fit(NET, data, loss=LOSS, optimizer=opt, steps=1, batch_size="full", key=KEY).history[0][
+            "loss"
+        ],
+    }
+    error = np.linspace(1.0, 2.0, 60)[:, None] * (fn.predict(NET, ts.params, {}, X) - Y) ** 2
+    for call in calls.values():
+        if works:
+            assert call() == pytest.approx(np.sum(error) / 90.0, rel=1e-5)
+        else:
+            with pytest.raises(fn.DataError, match=r"expected weights that float32 can hold, .*; divide them by their"):
+                call()
+
+
 @pytest.mark.parametrize("what", ["inputs", "targets", "weights"])
 def test_masked_entries_are_refused_at_the_door(what):
     masked = {
@@ -184,6 +222,45 @@ def test_the_best_checkpoint_of_the_training_loss_is_the_one_that_has_it(tmp_pat
     assert [one.facts["value"] for one in saved] == pytest.approx(scores, rel=1e-6)
 
 
+BETTER = {
+    "accuracy": True, "average_precision": True, "balanced_accuracy": True, "brier": False, "explained_variance": True,
+    "f1": True, "log_loss": False, "mae": False, "perplexity": False, "precision": True, "r2": True, "recall": True,
+    "rmse": False, "roc_auc": True, "top_k_accuracy": True,
+}  # fmt: skip
+
+
+def test_every_metric_says_which_way_is_better():
+    """As scikit-learn's scorers say: those it negates are errors."""
+    own = {tag: cls for tag, cls in tags("metric").items() if "." not in tag}
+    assert {tag: cls.higher_is_better for tag, cls in own.items()} == BETTER
+    for tag, better in BETTER.items():
+        assert rises(tag) == rises(f"validation/{tag}") == rises(f"{tag}_micro") == better
+    assert not rises("loss")
+    assert not rises("validation/loss")
+
+
+@frozen
+class Misses(metrics.Metric):
+    """A metric that is not registered."""
+
+    higher_is_better = False
+
+    def __call__(self, prediction, target, weight=None):
+        return float(np.sum(np.abs(prediction - target) > 1.0))
+
+
+@pytest.mark.parametrize("metric", [metrics.RMSE(), metrics.MAE(), Misses(), metrics.R2()], ids=lambda m: m.name)
+def test_the_state_of_the_best_row_is_kept_for_scores_and_for_errors(metric):
+    held_out = X[:20], Y[:20] + np.float32(0.1)
+    watch = fn.EarlyStopping(f"validation/{metric.name}", patience=10)
+    done = trained(watch, validation=held_out, metrics=[metric])
+    values = [row[f"validation/{metric.name}"] for row in done.history]
+    ts = done.train_state
+    kept = fn.evaluate(NET, LOSS, ts.params, ts.state, held_out, [metric])[metric.name]
+    assert kept == (max(values) if metric.higher_is_better else min(values))
+    assert len(set(values)) > 3
+
+
 @pytest.mark.parametrize(
     "callback", [fn.EarlyStopping("validation/roc_auc", patience=3), fn.TargetReached(0.9, "validation/roc_auc")]
 )
@@ -202,12 +279,8 @@ def test_a_monitor_that_is_not_a_number_is_said_and_counts(callback, caplog):
     assert said[0].startswith(f"{type(callback).__name__}: validation/roc_auc is not a number at step ")
 
 
-FALLING = {"brier", "log_loss", "mae", "perplexity", "rmse"}
-
-
-def test_errors_should_fall_and_all_other_metrics_rise():
+def test_a_monitor_of_an_error_keeps_its_lowest_value():
     """EarlyStopping("validation/rmse") once kept the worst state."""
-    assert {tag for tag, cls in tags("metric").items() if not cls.higher_is_better and "." not in tag} == FALLING
     for monitor, best in (("validation/rmse", 1.0), ("validation/r2", 3.0)):
         early = fn.EarlyStopping(monitor, patience=5, restore_best=False)
         state = early.init()
@@ -215,3 +288,36 @@ def test_errors_should_fall_and_all_other_metrics_rise():
             event = Event(step, 9, float(step), 0.0, None, {monitor: value})
             state, _ = early.update(state, event)
         assert state["best"] == best
+
+
+# ----- padded sequences, several outputs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(1.0, 7.0)], ids=["no weight", "weights"])
+@pytest.mark.parametrize("paired", [False, True], ids=["targets alone", "targets with masks"])
+def test_the_masks_of_several_outputs_count_in_the_divisors_of_shards(weight, paired):
+    """The oracle is the formula, term by term."""
+    nodes = {"g": (fn.GRU(4), "x"), "a": (fn.Dense(3), "g"), "p": (fn.SequencePool(), "g"), "b": (fn.Dense(1), "p")}
+    net = fn.Graph("x", nodes, ("a", "b"))
+    loss = losses.Multi((losses.SoftmaxCrossEntropy(), losses.MeanSquaredError()), (1.0, 0.5))
+    mask = np.arange(5) < np.array([5, 3, 2, 4, 1, 5])[:, None]
+    x, labels = KEY.normal((6, 5, 3)), KEY.fold("labels").integers(3, (6, 5))
+    y = KEY.fold("y").normal((6, 1))
+    targets = ((labels, mask), y) if paired else (labels, y)
+    params, state = net.init(KEY, ((5, 3), (5,)), np.float64)
+    (logits, _), number = fn.predict(net, params, state, (x, mask))
+    surprise = -np.take_along_axis(logits - np.log(np.sum(np.exp(logits), -1, keepdims=True)), labels[..., None], -1)
+    w = np.ones(6) if weight is None else weight
+    steps = w[:, None] * mask
+    right = np.sum(steps * surprise[..., 0]) / np.sum(steps) + 0.5 * np.sum(w[:, None] * (number - y) ** 2) / np.sum(w)
+    data = ((x, mask), targets) if weight is None else ((x, mask), targets, weight)
+    opt = optim.SGD(0.1)
+    for shards in (1, 2, 4):
+        for compile in (True, False):
+            ts = fn.train_state(net, opt, KEY, ((5, 3), (5,)), np.float64, params, state)
+            _, out = fn.train_step(net, loss, opt, shards=shards, compile=compile)(ts, data)
+            assert out["loss"] == pytest.approx(right, rel=1e-12)
+    options = {"loss": loss, "optimizer": opt, "epochs": 1, "batch_size": "full", "key": KEY, "start": (params, state)}
+    done = fn.fit(net, data, shards=2, **options)
+    assert done.history[0]["loss"] == pytest.approx(right, rel=1e-12)
+    assert fn.evaluate(net, loss, params, state, data)["loss"] == pytest.approx(right, rel=1e-12)
