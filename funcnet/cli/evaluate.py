@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, read_object
 from funcnet.experiments.run import in_units
 from funcnet.key import Array, Key
-from funcnet.metrics import PerClass, confusion_matrix, per_class, per_label
-from funcnet.training.evaluate import evaluate
+from funcnet.metrics import PerClass, confusion_matrix, per_class
+from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
+from funcnet.training.evaluate import answers, evaluate
 from funcnet.training.probabilities import is_multilabel, is_one, label_of
-from funcnet.training.step import predict
 
 SHOWN = 20
 """The most classes whose confusion matrix is printed"""
@@ -97,20 +98,27 @@ def _confusion(run: Run, part: Dataset) -> Array | None:
     y, experiment = part.y, run.experiment
     if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
         return None
-    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
-    count = 2 if is_one(answer) else answer.shape[-1]
-    return confusion_matrix(label_of(experiment.loss, answer), y, count, experiment.loss.counted(y, part.weight))
+    matrix: Any = 0
+    for answer, labels, weight in _answers(run, part):
+        count = 2 if is_one(answer) else answer.shape[-1]
+        matrix = matrix + confusion_matrix(label_of(experiment.loss, answer), labels, count, weight)
+    return matrix
 
 
 def _labels(run: Run, part: Dataset) -> PerClass | None:
     """The scores of each label of a network of several labels; None for any other network."""
+    counts: Any = None
+    for answer, y, weight in _answers(run, part) if run.experiment.loss.independent else ():
+        if not is_multilabel(run.experiment.loss, answer):
+            return None
+        more = label_counts(answer, y, weight)
+        counts = more if counts is None else Counts(*map(np.add, counts, more))
+    return None if counts is None else scores_of(counts)
+
+
+def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]:
     experiment = run.experiment
-    if not experiment.loss.independent:
-        return None
-    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
-    if not is_multilabel(experiment.loss, answer):
-        return None
-    return per_label(answer, part.y, experiment.loss.counted(part.y, part.weight))
+    return answers(experiment.model, experiment.loss, run.params, run.train_state.state, part)
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:

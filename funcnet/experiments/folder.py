@@ -47,7 +47,7 @@ from funcnet.training.callbacks import Row
 from funcnet.training.checkpoint import LOCK
 from funcnet.training.outputs import check_units
 from funcnet.training.probabilities import label_of, proba_of
-from funcnet.training.step import TrainState, predict
+from funcnet.training.step import TrainState, predicted
 from funcnet.training.threads import blas
 from funcnet.training.weights import load, save
 from funcnet.version import __version__
@@ -106,8 +106,11 @@ class Run:
             if not self.preprocess.get("fill"):
                 check_finite(x, "inputs", "predict")
         inputs = transform(self.preprocess, x, experiment.dtype, "predict")
-        y = predict(experiment.model, self.params, self.train_state.state, inputs, batch_size)
-        return restore_targets(self.preprocess, experiment.loss.link(y))
+
+        def answer(y: Any) -> Any:
+            return restore_targets(self.preprocess, experiment.loss.link(y))
+
+        return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The probability of each class for raw inputs, (rows, classes).

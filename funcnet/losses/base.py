@@ -24,7 +24,7 @@ from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
 from funcnet.shapes import numeric, shape_of
-from funcnet.spec.base import Spec, declares
+from funcnet.spec.base import Spec, declares, fields, specs_in
 from funcnet.spec.fields import frozen
 
 
@@ -91,6 +91,19 @@ Form = Literal["values", "probability", "logit", "class logits", "class log-prob
 def expected(loss: Loss) -> Any:
     """What a loss expects. A class that computes something else than its base does not inherit it."""
     return loss.expects if declares(type(loss), "expects", "apply term log_probabilities") else None
+
+
+def by_blocks(loss: Loss) -> bool:
+    """Whether the loss of a split is surely the sum of those of its blocks, with the divisor of the split.
+
+    A class of yours that defines ``apply`` says so with ``additive = True``.
+    """
+    parts = [part for field in fields(type(loss)) for part in specs_in(getattr(loss, field.name))]
+    return (
+        loss.additive
+        and declares(type(loss), "additive", "apply")
+        and all(by_blocks(part) for part in parts if isinstance(part, Loss))
+    )
 
 
 def share(divisor: float) -> float:
@@ -281,6 +294,8 @@ class ElementwiseLoss(Loss):
     Shapes   prediction and target equal, or (n,) and (n, 1); weight (batch,) or the prediction's
     VJP      dp = dy · w / Σ w · slope(p, t)
     """
+
+    additive: ClassVar[bool] = True
 
     def term(self, prediction: Array, target: Array) -> Array:
         """The loss of one element."""

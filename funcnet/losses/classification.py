@@ -144,6 +144,8 @@ class SoftmaxCrossEntropy(Loss):
 
     expects: ClassVar[Form | None] = "class logits"
 
+    additive: ClassVar[bool] = True
+
     probabilities: ClassVar[bool] = True
 
     label_smoothing: float = field(default=0.0, validator=fraction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Multi(Loss):
     VJP      dp_i = weights_i · dy · ∂loss_i/∂prediction_i
     Raises   ShapeError for another number of outputs or targets
     """
+
+    additive: ClassVar[bool] = True
 
     losses: tuple[Loss, ...]
     weights: tuple[float, ...] | None = None
@@ -98,6 +100,8 @@ class EachMember(Loss):
     VJP      dp[:, m] = the loss's dp for member m
     Raises   ShapeError for a prediction without members
     """
+
+    additive: ClassVar[bool] = True
 
     loss: Loss
 

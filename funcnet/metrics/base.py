@@ -67,9 +67,49 @@ class Metric(Spec):
         """
         return self(prediction, target, weight)
 
+    @property
+    def by_blocks(self) -> bool:
+        """Whether the score of a split follows from tallies of its blocks."""
+        return False
+
 
 @frozen
-class InUnits(Metric):
+class Tallied(Metric):
+    """Base of metrics whose score of a split follows from tallies of its blocks, so that no split need be whole.
+
+    The score is ``result`` of the tallies of all blocks, joined.
+    """
+
+    @property
+    def by_blocks(self) -> bool:
+        own = type(self)  # a subclass may score in another way
+        return own.__call__ is Tallied.__call__ and own.multilabel is Tallied.multilabel
+
+    def tally(
+        self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False
+    ) -> tuple[Any, ...]:
+        """What some rows contribute to the score."""
+        raise NotDefined(f"{type(self).__name__} does not define tally(prediction, target, weight, multilabel)")
+
+    def joined(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The tally of the rows of two tallies: sums are added, and lists of what is kept of each block are joined."""
+        return tuple(x + y for x, y in zip(a, b, strict=True))
+
+    def result(self, tally: tuple[Any, ...]) -> float:
+        """The score of the rows of a tally."""
+        raise NotDefined(f"{type(self).__name__} does not define result(tally)")
+
+    @figure
+    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        return self.result(self.tally(prediction, target, weight))
+
+    @figure
+    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+        return self.result(self.tally(prediction, target, weight, True))
+
+
+@frozen
+class InUnits(Tallied):
     """A metric of scaled predictions and targets, computed in their original units, ``value · factor + shift``."""
 
     metric: Metric
@@ -80,10 +120,22 @@ class InUnits(Metric):
     def name(self) -> str:
         return self.metric.name
 
-    @figure
-    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+    @property
+    def by_blocks(self) -> bool:
+        return self.metric.by_blocks
+
+    def tally(
+        self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False
+    ) -> tuple[Any, ...]:
         prediction, target, weight, _ = real_terms(prediction, target, weight)
-        return self.metric(self._restored(prediction), self._restored(target), weight)
+        given = self._restored(prediction), self._restored(target), weight
+        return self.metric.tally(*given, multilabel) if isinstance(self.metric, Tallied) else given
+
+    def joined(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self.metric.joined(a, b)  # type: ignore[attr-defined]
+
+    def result(self, tally: tuple[Any, ...]) -> float:
+        return self.metric.result(tally) if isinstance(self.metric, Tallied) else self.metric(*tally)
 
     def _restored(self, values: Array) -> Array:
         shift, factor = np.array(self.shift), np.array(self.factor)
@@ -168,13 +220,22 @@ def weights(metric: Metric, weight: Array | None, shape: tuple[int, ...]) -> Arr
     return whole
 
 
-def mean(metric: Metric, terms: Array, weight: Array | None) -> float:
-    """``Σ w · term / Σ w``; terms of weight 0 are ignored, even if infinite or NaN."""
+@frozen
+class Mean(Tallied):
+    """Base of metrics that are, or follow from, the mean of a term for each element or row: ``Σ w · term / Σ w``."""
+
+    def result(self, tally: tuple[Any, ...]) -> float:
+        total, weight = tally
+        return float(total / weight)
+
+
+def sums(metric: Metric, terms: Array, weight: Array | None) -> tuple[Any, ...]:
+    """``Σ w · term`` and ``Σ w``; terms of weight 0 are ignored, even if infinite or NaN."""
     if weight is None:
-        return float(np.mean(terms))
+        return np.sum(terms, dtype=np.float64), float(terms.size)
     whole = weights(metric, weight, terms.shape)
     counts = whole > 0.0
-    return float(np.average(terms[counts], weights=whole[counts]))
+    return np.sum(terms[counts] * whole[counts]), np.sum(whole[counts])
 
 
 # ----- rows of classes -----------------------------------------------------------------------------------
@@ -229,17 +290,26 @@ def rows(metric: Metric, prediction: Array, target: Array, weight: Array | None)
 
 
 @frozen
-class ClassMetric(Metric):
+class ClassMetric(Tallied):
     """Base of metrics for rows that each belong to one class; a NaN among the predictions makes the score NaN."""
 
-    @figure
-    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
+    def tally(
+        self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False
+    ) -> tuple[Any, ...]:
         split = rows(self, prediction, target, weight)
-        return math.nan if np.isnan(split.scores).any() else float(self.score(split))
+        return np.count_nonzero(np.isnan(split.scores)), *self.of_rows(split)
 
-    def score(self, split: Rows) -> float:
-        """The score of rows without NaN."""
-        raise NotDefined(f"{type(self).__name__} does not define score(split)")
+    def result(self, tally: tuple[Any, ...]) -> float:
+        nans, *parts = tally
+        return math.nan if nans else float(self.score(*parts))
+
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
+        """What rows contribute to the score."""
+        raise NotDefined(f"{type(self).__name__} does not define of_rows(split)")
+
+    def score(self, *parts: Any) -> float:
+        """The score of what all rows contributed."""
+        raise NotDefined(f"{type(self).__name__} does not define score(…)")
 
 
 # ----- several labels per row ------------------------------------------------------------------------------
@@ -285,13 +355,14 @@ def cells(metric: Metric, prediction: Array, target: Array, weight: Array | None
 class LabelMetric(ClassMetric):
     """Base of metrics of rows that each belong to one class, or have several labels."""
 
-    @figure
-    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        if is_column(one_array(prediction, "output", self)):
-            return self(prediction, target, weight)
+    def tally(
+        self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False
+    ) -> tuple[Any, ...]:
+        if not multilabel or is_column(one_array(prediction, "output", self)):
+            return super().tally(prediction, target, weight)
         p, t, w = cells(self, prediction, target, weight)
-        return math.nan if np.isnan(p).any() else float(self.score_labels(Labels(p, t >= 0.5, w)))
+        return np.count_nonzero(np.isnan(p)), *self.of_labels(Labels(p, t >= 0.5, w))
 
-    def score_labels(self, split: Labels) -> float:
-        """The score of rows with several labels, without NaN."""
-        raise NotDefined(f"{type(self).__name__} does not define score_labels(split)")
+    def of_labels(self, split: Labels) -> tuple[Any, ...]:
+        """What rows with several labels contribute to the score."""
+        raise NotDefined(f"{type(self).__name__} does not define of_labels(split)")

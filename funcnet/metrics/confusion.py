@@ -55,8 +55,13 @@ def per_label(prediction: Array, target: Array, weight: Array | None = None) -> 
     Returns      four arrays (labels,); 0 / 0 is 0
     Raises       ShapeError, DataError as metrics do
     """
+    return scores(label_counts(prediction, target, weight))
+
+
+def label_counts(prediction: Array, target: Array, weight: Array | None = None) -> Counts:
+    """The counts of each label, where rows have several; those of blocks of rows add up."""
     p, t, w = cells(Metric(), prediction, target, weight)
-    return scores(count_labels(Labels(p, t >= 0.5, w)))
+    return count_labels(Labels(p, t >= 0.5, w))
 
 
 def scores(counts: Counts) -> PerClass:

@@ -7,12 +7,13 @@ first; for one probability it is 1 from 0.5 up. There is one weight per row, or 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from attrs import field
 
 from funcnet.errors import ShapeError
+from funcnet.key import Array
 from funcnet.metrics.base import ClassMetric, LabelMetric, Labels, Rows
 from funcnet.metrics.confusion import Counts, count, count_labels, scores
 from funcnet.spec.base import register
@@ -33,12 +34,20 @@ class Accuracy(LabelMetric):
     0.5
     """
 
-    def score(self, split: Rows) -> float:
-        return float(np.average(split.decisions == split.labels, weights=split.weight))
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
+        return share_of(split.decisions == split.labels, split.weight)
 
-    def score_labels(self, split: Labels) -> float:
+    def of_labels(self, split: Labels) -> tuple[Any, ...]:
         right = np.all(split.decisions == split.held, axis=1, where=split.weight > 0.0)
-        return float(np.average(right, weights=split.weight.max(axis=1)))
+        return share_of(right, split.weight.max(axis=1))
+
+    def score(self, right: Any, weight: Any) -> float:
+        return float(right / weight)
+
+
+def share_of(right: Array, weight: Array) -> tuple[Any, ...]:
+    """The weight of the rows that are right, and of all rows."""
+    return np.sum(right * weight), np.sum(weight)
 
 
 @register("balanced_accuracy")
@@ -49,8 +58,11 @@ class BalancedAccuracy(ClassMetric):
     Classes without rows are left out, as in scikit-learn.
     """
 
-    def score(self, split: Rows) -> float:
-        found = scores(count(split))
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
+        return count(split)
+
+    def score(self, *counts: Array) -> float:
+        found = scores(Counts(*counts))
         return float(np.mean(found.recall[found.support > 0.0]))
 
 
@@ -66,7 +78,7 @@ class TopKAccuracy(ClassMetric):
 
     k: int = field(default=2, validator=positive)
 
-    def score(self, split: Rows) -> float:
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
         if self.k > split.classes:
             raise ShapeError(
                 f"expected k of at most {split.classes}, the number of classes, got {self.k}; lower k",
@@ -78,7 +90,10 @@ class TopKAccuracy(ClassMetric):
         own = np.take_along_axis(p, labels, axis=1)
         wins_ties = np.arange(p.shape[1]) < labels if one else np.arange(p.shape[1]) > labels
         before = (p > own) | ((p == own) & wins_ties)
-        return float(np.average(np.sum(before, axis=1) < self.k, weights=split.weight))
+        return share_of(np.sum(before, axis=1) < self.k, split.weight)
+
+    def score(self, right: Any, weight: Any) -> float:
+        return float(right / weight)
 
 
 @frozen
@@ -100,23 +115,22 @@ class Averaged(LabelMetric):
 
     average: Literal["micro", "macro", "weighted"] = "macro"
 
-    def score(self, split: Rows) -> float:
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
         counts = count(split)
         if split.scores.ndim == 1:
-            return float(scores(counts)[self.which][1])
-        if self.average == "micro":
-            return float(scores(Counts(*(part.sum(keepdims=True) for part in counts)))[self.which][0])
-        weight = counts.true if self.average == "weighted" else counts.true + counts.decided > 0.0
-        return float(np.average(scores(counts)[self.which], weights=weight))
+            return *(part[1:] for part in counts), np.ones(1)
+        return *counts, np.zeros(split.classes)
 
-    def score_labels(self, split: Labels) -> float:
-        counts = count_labels(split)
+    def of_labels(self, split: Labels) -> tuple[Any, ...]:
+        return *count_labels(split), np.ones(split.held.shape[1])
+
+    def score(self, right: Array, decided: Array, true: Array, always: Array) -> float:
+        """``always`` is above 0 for classes that count in the macro mean though no row has them."""
+        counts = Counts(right, decided, true)
         if self.average == "micro":
             return float(scores(Counts(*(part.sum(keepdims=True) for part in counts)))[self.which][0])
-        each = scores(counts)[self.which]
-        if self.average == "macro":
-            return float(np.mean(each))
-        return float(np.average(each, weights=counts.true)) if counts.true.any() else 0.0
+        weight = true if self.average == "weighted" else (true + decided > 0.0) | (always > 0.0)
+        return float(np.average(scores(counts)[self.which], weights=weight)) if weight.any() else 0.0
 
 
 @register("precision")

@@ -6,30 +6,38 @@ Targets are labels ``(…)``, one-hot rows or probabilities ``(…, classes)``; 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from funcnet.errors import NotDefined
 from funcnet.key import Array
 from funcnet.losses.base import one_array, real_terms
 from funcnet.losses.classification import check_probabilities
-from funcnet.metrics.base import OTHERWISE, Metric, cells, classified, figure, is_column, mean
+from funcnet.metrics.base import OTHERWISE, Mean, Metric, cells, classified, is_column, sums
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
 
 
 @frozen
-class OfProbabilities(Metric):
+class OfProbabilities(Mean):
     """Base of metrics of probabilities, which are errors; each label of a row is scored as one probability."""
 
     higher_is_better: ClassVar[bool] = False
 
-    @figure
-    def multilabel(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        if is_column(one_array(prediction, "output", self)):
-            return self(prediction, target, weight)
-        p, t, w = (array.reshape(-1) for array in cells(self, prediction, target, weight))
-        return self(p.astype(prediction.dtype, copy=False), t, w)
+    def tally(
+        self, prediction: Array, target: Array, weight: Array | None = None, multilabel: bool = False
+    ) -> tuple[Any, ...]:
+        prediction, target, weight, _ = real_terms(prediction, target, weight)
+        if multilabel and not is_column(one_array(prediction, "output", self)):
+            dtype = prediction.dtype
+            prediction, target, weight = (a.reshape(-1) for a in cells(self, prediction, target, weight))
+            prediction = prediction.astype(dtype, copy=False)
+        return sums(self, self.terms(prediction, target, weight), weight)
+
+    def terms(self, prediction: Array, target: Array, weight: Array | None) -> Array:
+        """The term of each row."""
+        raise NotDefined(f"{type(self).__name__} does not define terms(prediction, target, weight)")
 
 
 def surprises(metric: Metric, prediction: Array, target: Array, weight: Array | None, eps: float) -> Array:
@@ -59,14 +67,10 @@ class LogLoss(OfProbabilities):
     Probabilities are clipped to [ε, 1 - ε], where ε is the machine epsilon of their dtype, as in scikit-learn.
     """
 
-    higher_is_better: ClassVar[bool] = False
-
-    @figure
-    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        prediction, target, weight, _ = real_terms(prediction, target, weight)
+    def terms(self, prediction: Array, target: Array, weight: Array | None) -> Array:
         dtype = getattr(prediction, "dtype", np.dtype(np.float64))
         eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
-        return mean(self, surprises(self, prediction, target, weight, eps), weight)
+        return surprises(self, prediction, target, weight, eps)
 
 
 @register("perplexity")
@@ -77,14 +81,12 @@ class Perplexity(OfProbabilities):
     It is the exponential of ``LogLoss`` without the clipping, so a right class of probability 0 makes it infinite.
     """
 
-    higher_is_better: ClassVar[bool] = False
+    def terms(self, prediction: Array, target: Array, weight: Array | None) -> Array:
+        return surprises(self, prediction, target, weight, 0.0)
 
-    @figure
-    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        prediction, target, weight, _ = real_terms(prediction, target, weight)
-        loss = mean(self, surprises(self, prediction, target, weight, 0.0), weight)
+    def result(self, tally: tuple[Any, ...]) -> float:
         with np.errstate(over="ignore"):
-            return float(np.exp(loss))
+            return float(np.exp(super().result(tally)))
 
 
 @register("brier")
@@ -97,16 +99,12 @@ class Brier(OfProbabilities):
     Source   Brier (1950)
     """
 
-    higher_is_better: ClassVar[bool] = False
-
-    @figure
-    def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
-        prediction, target, weight, _ = real_terms(prediction, target, weight)
+    def terms(self, prediction: Array, target: Array, weight: Array | None) -> Array:
         p, t, is_labels = classified(self, prediction, target, weight)
         check_probabilities(p, "probabilities", self, OTHERWISE)
         if is_labels:
             t = (t[..., None] == np.arange(p.shape[-1])).astype(np.float64)
         errors = (p - t) ** 2
         if is_column(p):
-            return mean(self, errors, weight)
-        return mean(self, np.sum(errors, axis=-1) * (0.5 if p.shape[-1] == 2 else 1.0), weight)
+            return errors
+        return np.sum(errors, axis=-1) * (0.5 if p.shape[-1] == 2 else 1.0)

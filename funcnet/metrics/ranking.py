@@ -7,6 +7,7 @@ more, the score is the mean over classes of one against the rest.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +20,24 @@ from funcnet.spec.fields import frozen
 
 @frozen
 class Ranking(LabelMetric):
-    """Base of metrics of one class against the rest; of several labels per row it is the mean over labels."""
+    """Base of metrics of one class against the rest; of several labels per row it is the mean over labels.
 
-    def score(self, split: Rows) -> float:
-        if split.classes == 2:
-            column = split.scores if split.scores.ndim == 1 else split.scores[:, 1]
-            return self.of(*_by_score(column, split.labels == 1, split.weight))
-        each = (_by_score(split.scores[:, k], split.labels == k, split.weight) for k in range(split.classes))
-        return float(np.mean([self.of(*parts) for parts in each]))
+    The order of the scores of all rows is needed, so a tally keeps the scores, of two classes those of the second.
+    """
 
-    def score_labels(self, split: Labels) -> float:
-        return float(np.mean([self.of(*_by_score(*column)) for column in split.columns()]))
+    def of_rows(self, split: Rows) -> tuple[Any, ...]:
+        if split.classes > 2:
+            return [split.scores], [split.labels[:, None] == np.arange(split.classes)], [split.weight]
+        column = split.scores if split.scores.ndim == 1 else split.scores[:, 1]
+        return [column[:, None]], [split.labels[:, None] == 1], [split.weight]
+
+    def of_labels(self, split: Labels) -> tuple[Any, ...]:
+        return [split.scores], [split.held], [split.weight]
+
+    def score(self, *kept: list[Array]) -> float:
+        scores, held, weight = map(np.concatenate, kept)
+        weight = weight if weight.ndim > 1 else np.broadcast_to(weight[:, None], scores.shape)
+        return float(np.mean([self.of(*_by_score(*column)) for column in Labels(scores, held, weight).columns()]))
 
     def of(self, positives: Array, negatives: Array) -> float:
         """The metric, given the weights of a class and of the rest at each distinct score, lowest first."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,19 @@ from funcnet.errors import DataError, FuncnetError
 from funcnet.inputs import cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
-from funcnet.losses.base import Loss, compared, on_values, real_terms
+from funcnet.losses.base import Loss, by_blocks, compared, on_values, real_terms
 from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
-from funcnet.padding import output_masks, padded, padded_targets, with_input_mask, without_padding
-from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
+from funcnet.padding import (
+    output_masks,
+    padded,
+    padded_targets,
+    paired_targets,
+    step_weights,
+    with_input_mask,
+    without_padding,
+)
+from funcnet.shapes import Shape, Value, batched, is_shape, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
@@ -74,12 +83,15 @@ def check_targets(
 
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
+    rows = len(tree.leaves(data[1])[0])
+    tried = [rows]
     try:
         if not batch:
             check_counted(loss, data)
-        _try_targets(net, loss, metrics, data)
+        _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
-        error.message += f" (in {part})" if part else ""
+        where = [f"in {part}"] * (part is not None) + [f"tried on {tried[-1]:,} of {rows:,} rows"] * (tried[-1] < rows)
+        error.message += f" ({', '.join(where)})" if where else ""
         raise
 
 
@@ -97,26 +109,89 @@ def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
         )
 
 
-def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...]) -> None:
+def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], tried: list[int]) -> None:
     check_outputs(net, loss)
     x, y, weight = data
     out_shape = reach("", net, "out_shape", shape_of(x))
     dtype = next((leaf.dtype for leaf in tree.leaves(x) if leaf.dtype.kind == "f"), np.dtype(np.float32))
-    zeros = zeros_of(batched(out_shape, len(tree.leaves(x)[0])), dtype)
+    count = len(tree.leaves(x)[0])
+    row = zeros_of(batched(out_shape, 1), dtype)
+    zeros = tree.map(lambda leaf: np.broadcast_to(leaf, (count, *leaf.shape[1:])), row)  # no memory for the rows
     if isinstance(loss, Multi) and isinstance(zeros, tuple):
         zeros = tuple(with_input_mask(x, output) for output in zeros)
     elif masks := output_masks(net, x):
         zeros = zeros[0], masks[0]
-    prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else cast_weight(weight, dtype))
-    loss.apply(prediction, target, weights)
-    for metric in metrics:
-        score(loss, metric, on_values(loss.link, zeros), y, weight)
+    large = count * _numbers(out_shape) > ELEMENTS
+    rows = _telling(y, step_weights(net, loss, x, y, weight)) if large else None
+    if rows is not None:
+        y, weight, zeros = (cut(part, rows) for part in (y, weight, zeros))
+    fine, scored = None if weight is None else cast_weight(weight, dtype), False
+    for some, _ in blocks(y, out_shape):
+        target, w = cut(y, some), cut(weight, some)
+        tried.append(len(tree.leaves(target)[0]))
+        prediction = cut(zeros, some)
+        p, t, weights, _ = compared(loss, prediction, target, cut(fine, some))
+        loss.apply(p, t, weights)
+        counts = loss.counted(t, weights)
+        last = some.stop >= len(tree.leaves(y)[0])
+        if counts is None or np.any(counts) or (last and not scored):  # where nothing counts, nothing is scored
+            scored = True
+            for metric in metrics:
+                score(loss, metric, on_values(loss.link, prediction), target, w)
+
+
+def _telling(y: Any, weight: Array | None) -> Array | None:
+    """Rows of class labels that have the lowest and highest of them; None for other targets, where every row tells.
+
+    Trying all rows of labels would take as long as the outputs are large.
+    """
+    _, y, weight, _ = real_terms(None, y, weight)
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+        return None
+    if weight is not None and weight.shape in (y.shape, y.shape[:1]):
+        y = np.where((weight > 0.0).reshape(*weight.shape, *(1,) * (y.ndim - weight.ndim)), y, 0)
+    flat = y.reshape(len(y), -1)
+    labels = np.unique(flat)
+    return np.unique([0, *(np.argmax((flat == label).any(axis=1)) for label in [*labels[:2], *labels[-2:]])])
 
 
 def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
     """The score of answers; weights are 0 at padded steps and ignored labels; independent outputs are labels each."""
     prediction, target, weights, _ = real_terms(answer, y, weight)
     return (metric.multilabel if loss.independent else metric)(prediction, target, loss.counted(target, weights))
+
+
+ELEMENTS = 1 << 20
+"""The most numbers of an input or output to hold at a time, if a row has not more"""
+
+
+def blocks(x: Value, out_shape: Shape, batch_size: int | None = 1024) -> Iterator[tuple[slice, int]]:
+    """The rows of a data set, several batches at a time, and the size of these batches.
+
+    Batches of wide rows are smaller, so that memory follows neither the number of rows nor ``batch_size``, but what one
+    row takes.
+    """
+    rows = len(tree.leaves(x)[0])
+    if batch_size is None:
+        yield slice(0, rows), max(rows, 1)
+        return
+    at_once = max(1, ELEMENTS // max(1, _numbers(shape_of(x)), _numbers(out_shape)))
+    size = min(batch_size, at_once)
+    step = at_once // size * size
+    for start in range(0, rows, step):
+        yield slice(start, start + step), size
+
+
+def _numbers(shape: Shape) -> int:
+    """The numbers in a row of a shape."""
+    if is_shape(shape):
+        return math.prod(shape)
+    return sum(_numbers(part) for part in (shape.values() if isinstance(shape, dict) else shape or ()))
+
+
+def cut(value: Any, rows: slice | Array) -> Any:
+    """Some rows of a value."""
+    return tree.map(lambda leaf: leaf if leaf is None else leaf[rows], value)
 
 
 def evaluate(
@@ -128,19 +203,86 @@ def evaluate(
     metrics: Sequence[Metric] = (),
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
-    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
-    recorded = ops.recorder(*tree.leaves((params, data))) is not None  # inside a function that is compiled
-    x, y, weight = unpack(data) if recorded else arrays(data, "", net)
-    if not recorded:
-        check_counted(loss, (x, y, weight))
+    """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches.
+
+    At most ``batch_size`` rows are computed at a time, fewer if they are wide. The outputs of all rows are held at once
+    only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
+    RootMeanSquaredError, and for a metric of yours that defines ``__call__`` alone.
+    """
+    if ops.recorder(*tree.leaves((params, data))) is not None:  # inside a function that is compiled
+        return _at_once(net, loss, params, state, unpack(data), metrics, batch_size)
+    given = arrays(data, "", net)
+    check_counted(loss, given)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
-        prediction = predict(net, params, state, x, batch_size)
-        y = cast(y, dtype_of(params, state))
-        dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
-        p, target, weights, _ = compared(loss, prediction, y, None if weight is None else cast_weight(weight, dtype))
-        value, _ = loss.apply(p, target, weights)
-        answer = on_values(loss.link, prediction)
-        return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
+        if by_blocks(loss) and all(metric.by_blocks for metric in metrics):
+            return _by_blocks(net, loss, params, state, given, metrics, batch_size)
+        return _at_once(net, loss, params, state, given, metrics, batch_size)
+
+
+def _at_once(
+    net: Layer,
+    loss: Loss,
+    params: Params,
+    state: State,
+    data: tuple[Any, ...],
+    metrics: Sequence[Metric],
+    batch_size: int | None,
+) -> dict[str, float]:
+    x, y, weight = data
+    prediction = predict(net, params, state, x, batch_size)
+    y = cast(y, dtype_of(params, state))
+    p, target, weights, _ = compared(loss, prediction, y, of_dtype(weight, prediction))
+    value, _ = loss.apply(p, target, weights)
+    answer = on_values(loss.link, prediction)
+    return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
+
+
+def _by_blocks(
+    net: Layer,
+    loss: Loss,
+    params: Params,
+    state: State,
+    data: tuple[Any, ...],
+    metrics: Sequence[Any],
+    batch_size: int | None,
+) -> dict[str, float]:
+    x, y, weight = data
+    dtype = dtype_of(params, state)
+    y, steps = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, weight)
+    total, divisor, tallies = 0.0, None, list[Any]()
+    for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
+        prediction = predict(net, params, state, cut(x, rows), size)
+        if divisor is None:
+            steps = of_dtype(steps, prediction)
+            _, target, weights, _ = compared(loss, None, y, steps)
+            divisor = loss.divisor(target, weights)
+        some = cast(cut(y, rows), dtype)
+        p, target, weights, _ = compared(loss, prediction, some, cut(steps, rows))
+        total += float(loss.apply(p, target, weights, divisor)[0])
+        answer, target, weights, _ = real_terms(on_values(loss.link, prediction), some, cut(weight, rows))
+        counts = loss.counted(target, weights)
+        last = rows.stop >= len(tree.leaves(x)[0])
+        if counts is None or np.any(counts) or (last and not tallies):  # where nothing counts, nothing is scored
+            new = [metric.tally(answer, target, counts, loss.independent) for metric in metrics]
+            pairs = zip(metrics, tallies, new, strict=True)
+            tallies = [metric.joined(a, b) for metric, a, b in pairs] if tallies else new
+    return {"loss": total} | {metric.name: metric.result(tally) for metric, tally in zip(metrics, tallies, strict=True)}
+
+
+def answers(
+    net: Layer, loss: Loss, params: Params, state: State, data: tuple[Any, ...], batch_size: int | None = 1024
+) -> Iterator[tuple[Any, Any, Array | None]]:
+    """The answers of blocks of rows, ``link`` of their outputs, with their targets and weights."""
+    x, y, weight = unpack(data)
+    for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
+        w = loss.counted(cut(y, rows), cut(weight, rows))
+        if w is None or np.any(w):
+            yield on_values(loss.link, predict(net, params, state, cut(x, rows), size)), cut(y, rows), w
+
+
+def of_dtype(weight: Array | None, prediction: Value) -> Array | None:
+    """A weight in the dtype of a prediction."""
+    return None if weight is None else cast_weight(weight, next(leaf.dtype for leaf in tree.leaves(prediction)))
 
 
 def scores(

@@ -196,6 +196,7 @@ def fit(
             before, (ts, out) = ts, _located(step, ts, batch, feed)
             ts, event = record.add(before, batch, ts, out["loss"])
             record.call(event)
+            del before, event  # the earlier state, whose memory the next step needs
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:

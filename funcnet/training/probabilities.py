@@ -13,7 +13,7 @@ from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State
 from funcnet.losses.base import Loss, on_values
 from funcnet.shapes import Value
-from funcnet.training.step import predict
+from funcnet.training.step import predicted
 
 
 def predict_proba(
@@ -32,7 +32,12 @@ def predict_proba(
     (1, 3)
     """
     loss, params, state, x = in_order(loss, params, state, x)
-    return on_values(partial(proba_of, loss), on_values(loss.link, predict(net, params, state, x, batch_size)))
+
+    def proba(y: Any) -> Any:
+        return on_values(partial(proba_of, loss), on_values(loss.link, y))
+
+    answer: Array = predicted(proba, net, params, state, x, batch_size)
+    return answer
 
 
 def predict_label(
@@ -43,8 +48,12 @@ def predict_label(
     If several outputs are several labels (``loss.independent``), each is 0, or 1 from 0.5 up: ``(rows, …, labels)``.
     """
     loss, params, state, x = in_order(loss, params, state, x)
-    answer = on_values(loss.link, predict(net, params, state, x, batch_size))
-    return on_values(lambda values: label_of(loss, values), answer)
+
+    def label(y: Any) -> Any:
+        return on_values(partial(label_of, loss), on_values(loss.link, y))
+
+    labels: Array = predicted(label, net, params, state, x, batch_size)
+    return labels
 
 
 def in_order(*given: Any) -> tuple[Loss, Params, State, Value]:

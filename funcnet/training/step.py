@@ -109,6 +109,13 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     >>> fn.predict(net, params, state, np.zeros((5, 4), np.float32)).shape
     (5, 3)
     """
+    return predicted(lambda y: y, net, params, state, x, batch_size)
+
+
+def predicted(
+    f: Callable[[Output], Any], net: Layer, params: Params, state: State, x: Value, batch_size: int | None
+) -> Any:
+    """A function of the outputs, which acts on each row alone, of one batch after the other."""
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
         whole_number(batch_size, 1, "a batch size of 1 or more")
@@ -116,14 +123,14 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     if batch_size is None:
         y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
         if y is not MISS:
-            return y
+            return f(y)
     dtype = dtype_of(params, state)
     x = cast(padded(net, x), dtype)
     check_network(net, params, state, x)
     rows = len(tree.leaves(x)[0])
     size = rows if batch_size is None else batch_size
     parts = [
-        run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
+        f(run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype)))  # noqa: B023
         for start in range(0, max(rows, 1), max(size, 1))
     ]
     return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
