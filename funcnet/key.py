@@ -6,13 +6,14 @@ import math
 import operator
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from funcnet.errors import FuncnetError
+from funcnet.hints import no_attribute
 
 Array = npt.NDArray[Any]
 Word = str | int
@@ -58,6 +59,9 @@ class Key:
     """
 
     digest: bytes = attrs.field(converter=_digest, repr=lambda digest: digest.hex())
+
+    if not TYPE_CHECKING:
+        __getattr__ = no_attribute("Key")
 
     def fold(self, *words: Word) -> Key:
         """The key at a path below this one; words are strings or integers."""

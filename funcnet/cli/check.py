@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     class_weights(experiment, data.preprocess)
     metrics = in_units(experiment.metrics, data.preprocess)
     check_parts(experiment, data, metrics)
-    warnings = list(doubts(experiment.model, experiment.loss, data.train.y))
+    warnings = list(doubts(experiment.model, experiment.loss, data.train.y, in_shape))
     for sentence in warnings:
         log.warning("%s", sentence)
     value, scores = first_batch(experiment, data, base)

@@ -97,7 +97,7 @@ def _confusion(run: Run, part: Dataset) -> Array | None:
     y, experiment = part.y, run.experiment
     if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
         return None
-    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
+    answer = experiment.loss.answer(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
     count = 2 if is_one(answer) else answer.shape[-1]
     return confusion_matrix(label_of(experiment.loss, answer), y, count, part.weight)
 
@@ -107,7 +107,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
     experiment = run.experiment
     if not experiment.loss.independent:
         return None
-    answer = experiment.loss.link(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
+    answer = experiment.loss.answer(predict(experiment.model, run.params, run.train_state.state, part.x, 1024))
     return per_label(answer, part.y, part.weight) if is_multilabel(experiment.loss, answer) else None
 
 

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from funcnet.data.categories import distinct, positions
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
-from funcnet.errors import DataError, did_you_mean, place
+from funcnet.errors import DataError, place
+from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
 log = logging.getLogger("funcnet")

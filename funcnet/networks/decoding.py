@@ -216,7 +216,7 @@ def _(
     _unmasked(layer, x)
     if not layer.causal or layer.additive_bias:
         raise ShapeError(
-            "MultiHeadAttention looks at steps to come; give causal=True, without bias, to run step by step"
+            "MultiHeadAttention looks at steps to come; make it causal, without additive_bias, to run step by step"
         )
     q = layer.turned(layer.project(params, "query", x, layer.heads), position)
     k = layer.turned(layer.project(params, "key", x, layer.shared_heads), position)

@@ -252,14 +252,37 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
-        hint = "; to read a file use load_spec(path)" if text.strip().endswith(".json") else ""
-        raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}") from None
+        place = f"at line {error.lineno}, column {error.colno}"
+        raise refuse(f"not JSON: {error.msg} {place}{_slip(text, error.pos)}") from None
     except SpecError:
         raise
     except RecursionError:
         raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise refuse(f"a number cannot be read: {error}") from None
+
+
+def _slip(text: str, at: int) -> str:
+    """What is likely wrong with a text where it ceases to be JSON: a comma too many, a comment, another language."""
+    rest, before = text[at:].lstrip(), text[:at].rstrip()
+    word = next(iter(re.findall(r"^\w+", rest)), "")
+    if not text.strip():
+        return "; it is empty"
+    if text.strip().endswith(".json"):
+        return "; to read a file use load_spec(path)"
+    if re.match(r",\s*[}\]]", rest) or (before.endswith(",") and rest[:1] in ("}", "]")):
+        return "; leave out the comma before the closing bracket"
+    if rest.startswith(("//", "/*", "#")):
+        return "; JSON has no comments, leave them out"
+    if rest.startswith("'"):
+        return '; texts stand in double quotes: "relu"'
+    if word in ("True", "False", "None"):
+        return f"; write {'null' if word == 'None' else word.lower()}"
+    if not before:
+        return '; a spec begins with {, such as {"version": 1, …'
+    if before.endswith("}") and rest[:1] in ("{", "["):
+        return "; a file holds one spec"
+    return "; names stand in double quotes" if word and before.endswith(("{", ",")) else ""
 
 
 def _check_document(document: Any, problems: list[Problem]) -> None:
@@ -320,6 +343,8 @@ def load_document(path: str | os.PathLike[str]) -> Any:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise refuse("there is no such file") from None
+    except IsADirectoryError:
+        raise refuse("is a folder; expected a spec, a file of JSON, or the folder of a run") from None
     except UnicodeDecodeError:
         raise refuse("the file is not UTF-8 text") from None
     except OSError as error:

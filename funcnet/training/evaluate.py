@@ -11,7 +11,8 @@ from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
-from funcnet.inputs import cast, dtype_of, unpack
+from funcnet.hints import explained
+from funcnet.inputs import as_loss, as_metrics, cast, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
 from funcnet.losses.base import Loss, compared, on_values, real_terms
@@ -40,6 +41,8 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
+        if len(lengths) == 2 and getattr(x, "ndim", 0) == 2 and x.shape[1] == lengths[1]:
+            message += "; samples are rows, and here they seem to be columns: turn x over"
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
@@ -81,7 +84,7 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     prediction, target, weights, _ = compared(loss, zeros, y, None if weight is None else weight.astype(dtype))
     loss.apply(prediction, target, weights)
     for metric in metrics:
-        score(loss, metric, on_values(loss.link, zeros), y, weight)
+        score(loss, metric, on_values(loss.answer, zeros), y, weight)
 
 
 def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
@@ -90,16 +93,18 @@ def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None)
     return (metric.multilabel if loss.independent else metric)(prediction, target, weights)
 
 
+@explained
 def evaluate(
     net: Layer,
-    loss: Loss,
+    loss: Loss | str,
     params: Params,
     state: State,
     data: tuple[Any, ...],
-    metrics: Sequence[Metric] = (),
+    metrics: Sequence[Metric | str] = (),
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
+    loss, metrics = as_loss(loss), as_metrics(metrics)
     recorded = ops.recorder(*tree.leaves((params, data))) is not None  # inside a function that is compiled
     x, y, weight = unpack(data) if recorded else arrays(data, "", net)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
@@ -108,7 +113,7 @@ def evaluate(
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))
         p, target, weights, _ = compared(loss, prediction, y, None if weight is None else weight.astype(dtype))
         value, _ = loss.apply(p, target, weights)
-        answer = on_values(loss.link, prediction)
+        answer = on_values(loss.answer, prediction)
         return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
 from funcnet.errors import DataError, FuncnetError, NonFiniteError
-from funcnet.inputs import cast, dtype_of, instance, whole_number
+from funcnet.hints import explained, no_attribute
+from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, cast, dtype_of, instance, whole_number
 from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, Params
 from funcnet.losses.base import Loss, compared
@@ -25,15 +26,7 @@ from funcnet.padding import step_weights
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
-from funcnet.training.arguments import (
-    as_callbacks,
-    as_key,
-    as_loss,
-    as_metrics,
-    as_optimizer,
-    explained,
-    parted,
-)
+from funcnet.training.arguments import as_augmentations, as_callbacks, parted
 from funcnet.training.batches import Mean, batches, class_weights, try_last_batch
 from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
@@ -60,6 +53,9 @@ class Fit(NamedTuple):
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+Fit.__getattr__ = no_attribute("Fit")  # type: ignore[attr-defined]
 
 
 @explained
@@ -130,11 +126,14 @@ def fit(
     loss, optimizer, metrics, key = as_loss(loss), as_optimizer(optimizer), as_metrics(metrics), as_key(key)
     callbacks = [*as_callbacks(callbacks, early_stopping), *([Plain()] if progress else [])]
     check_signatures(net, loss, optimizer)
+    augment = as_augmentations(augment)
     _check_sizes(batch_size, log_every, block, remainder)
     given = arrays((data, *more) if more else data, "", net)
     held_out = None
     if isinstance(validation, float):
         given, held_out = parted(given, validation, key)
+    elif isinstance(validation, int):
+        raise DataError(f"expected validation as data (x, y), or a share of the rows such as 0.2, got {validation}")
     elif validation is not None:
         held_out = arrays(validation, "validation", net)
     x, y, given_weight = given
@@ -157,7 +156,7 @@ def fit(
     dtype = dtype_of(ts.params, ts.state)
     x, y = cast(x, dtype), cast(y, dtype)
     check_targets(net, loss, metrics, (x, y, weight))
-    for sentence in doubts(net, loss, y):
+    for sentence in doubts(net, loss, y, shape_of(x)):
         log.warning("%s", sentence)
     if augment:
         first = next(batches(x, y, weight, size, ts.key.fold("epoch", 0), block=block))

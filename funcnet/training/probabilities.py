@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import ShapeError
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State
@@ -16,6 +17,7 @@ from funcnet.shapes import Value
 from funcnet.training.step import predict
 
 
+@explained
 def predict_proba(
     net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
@@ -32,9 +34,10 @@ def predict_proba(
     (1, 3)
     """
     loss, params, state, x = in_order(loss, params, state, x)
-    return on_values(partial(proba_of, loss), on_values(loss.link, predict(net, params, state, x, batch_size)))
+    return on_values(partial(proba_of, loss), on_values(loss.answer, predict(net, params, state, x, batch_size)))
 
 
+@explained
 def predict_label(
     net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
@@ -43,7 +46,7 @@ def predict_label(
     If several outputs are several labels (``loss.independent``), each is 0, or 1 from 0.5 up: ``(rows, …, labels)``.
     """
     loss, params, state, x = in_order(loss, params, state, x)
-    answer = on_values(loss.link, predict(net, params, state, x, batch_size))
+    answer = on_values(loss.answer, predict(net, params, state, x, batch_size))
     return on_values(lambda values: label_of(loss, values), answer)
 
 

@@ -787,7 +787,7 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
         fn.run(change(SMALL, data=data.Npz(path="set.npz"), model=fn.Dense(3)), base=tmp_path)
     assert str(error.value) == (
         "Dense: expected an input with at least 1 axis after the batch axis, got shape (); "
-        "give each sample its features, such as x[:, None] for one feature"
+        "give each sample an axis of features, also for a single one"
     )
 
 

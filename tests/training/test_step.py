@@ -384,7 +384,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "integers": (
         lambda: f(PARAMS, np.ones((12, 4), int)),
         fn.ShapeError,
-        "dense_0 (Dense): expected floating-point input, got int64; convert it, such as x.astype(np.float32)",
+        "dense_0 (Dense): expected floating-point input, got int64; give floats, and scale pixels by 1 / 255",
     ),
     "labels out of range": (
         lambda: fn.value_and_grad(NET, SOFTMAX)(PARAMS, {}, X, np.arange(12), fn.EVAL),
@@ -427,7 +427,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: fn.train_step(NET, losses.RootMeanSquaredError(), optim.SGD(0.1), shards=2),
         fn.ShapeError,
         "RootMeanSquaredError of a batch is not a sum over its parts, so shards must be 1, got 2; "
-        "use MeanSquaredError(), whose minimum is the same",
+        "use MeanSquaredError, whose minimum is the same",
     ),
 }
 
