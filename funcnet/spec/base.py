@@ -330,9 +330,14 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
         try:
             init(self, *args, **kwargs)
         except SpecError as error:
-            names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
-            placed = {f".{name}" for name in names[1 : len(args)]}
-            if not any(problem.path in placed for problem in error.found):
+            places = list(zip(fields(cls), args, strict=False))
+            placed = {
+                f".{field.name}": f"expected {describe(field.hint)}, got"
+                for i, (field, value) in enumerate(places)
+                if i or (field.default is not attrs.NOTHING and any(admits(one.hint, value) for one in fields(cls)[1:]))
+            }
+            names = [field.name for field in fields(cls)]
+            if not any(message.startswith(placed.get(path, "\n")) for path, message in error.found):
                 raise
             order = f"; the order is {cls.__name__}({', '.join(names)})"
             said = [problem._replace(message=problem.message + order) for problem in error.found]
@@ -348,6 +353,13 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
             raise
 
     return made
+
+
+def admits(hint: Any, value: Any) -> bool:
+    """Whether a field's type admits a value."""
+    problems: list[Problem] = []
+    convert(hint, value, "", problems, decode=False)
+    return not problems
 
 
 def lookup(kind: str, tag: str) -> type[Spec] | None:
@@ -541,7 +553,9 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
 
 
 def _in_python(base: type[Spec], value: Any) -> str:
-    """How a class, or the name of one, is written as a spec in Python."""
+    """How a class, the name of one, or a list is written as a spec in Python."""
+    if isinstance(value, list) and value and all(isinstance(one, base) for one in value):
+        return "; give them one by one, without the list"
     cls = value if isinstance(value, type) else None
     if isinstance(value, str):
         tag = same_thing(value, tags(base.kind))

@@ -21,10 +21,12 @@ import attrs
 
 from funcnet.errors import Problem, SpecError
 from funcnet.files import write_bytes
+from funcnet.hints import explained
 from funcnet.spec.base import (
     MAX_DEPTH,
     MAX_NODES,
     Spec,
+    admits,
     automatic_names,
     convert,
     decode_fields,
@@ -74,7 +76,7 @@ def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if isinstance(value, Spec | tuple | FrozenDict):
-            return encode_value(next(arg for arg in args if _admits(arg, value)), value, fill)
+            return encode_value(next(arg for arg in args if admits(arg, value)), value, fill)
         return value
     if isinstance(value, Spec):
         return encode(value, fill=fill, tagged=type(value) is not hint or is_kind(hint))
@@ -93,12 +95,6 @@ def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
     if isinstance(value, FrozenDict):
         return {name: encode_value(args[1], value[name], fill) for name in sorted(value)}
     return value
-
-
-def _admits(hint: Any, value: Any) -> bool:
-    problems: list[Problem] = []
-    convert(hint, value, "", problems, decode=False)
-    return not problems
 
 
 def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
@@ -313,6 +309,7 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
         problems.append(Problem("", f"the document has {nodes} objects; the limit is {MAX_NODES}"))
 
 
+@explained
 def save_spec(path: str | os.PathLike[str], spec: Spec) -> None:
     """Write a spec as JSON to a file, atomically.
 
@@ -332,6 +329,8 @@ def load_document(path: str | os.PathLike[str]) -> Any:
 
     Raises   SpecError whose problems begin with the file's name
     """
+    if not isinstance(path, str | os.PathLike):
+        raise SpecError([Problem("", f"expected a path, such as 'net.json', got {quote(path)}")], root="load_spec")
     path = Path(path)
 
     def refuse(message: str) -> SpecError:
