@@ -186,7 +186,7 @@ PYTHON = [
     ("optim.Adam(-0.1)", "Adam.learning_rate: must be zero or more, got -0.1"),
     ("fn.EarlyStopping(restore_best_weights=True)", "EarlyStopping has no argument 'restore_best_weights', did you m"),
     ("fn.Context(training=True)", "Context has no argument 'training'; how a pass runs is train=True"),
-    ("fn.Context(True, 0)", "expected a key, such as fn.Key(0), got 0"),
+    ("NET.apply(P, S, X, fn.Context(True, 0))", "expected a key, such as fn.Key(0), got 0"),
     # ----- arguments of fit
     (
         "fit(validation_data=(X, Y))",

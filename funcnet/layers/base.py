@@ -77,15 +77,15 @@ class Context:
     train: bool = False
     key: Key | None = None
 
-    def __attrs_post_init__(self) -> None:
-        if self.key is not None:
-            check_key(self.key)
-
     def child(self, name: str) -> Context:
         """The context of a child, whose key is folded by its name."""
         if self.key is None or not name:
             return self
-        return Context(self.train, self.key.fold(name))
+        try:
+            return Context(self.train, self.key.fold(name))
+        except AttributeError:
+            check_key(self.key)
+            raise
 
     def draw(self) -> Key:
         """The key for this layer's random numbers.

@@ -119,7 +119,7 @@ def test_probabilities_of_a_dense_layer(caplog: pytest.LogCaptureFixture) -> Non
     with pytest.raises(fn.DataError, match="expected probabilities between 0 and 1, got"):
         fit(ending(1), BINARY, ONE)
     assert said(caplog) == [
-        "the last layer, Dense, gives any number, and BinaryCrossEntropy takes probabilities: end with Sigmoid(), or "
+        "the last layer, Dense, gives any number, and BinaryCrossEntropy takes probabilities: end with Sigmoid, or "
         "use SigmoidCrossEntropy"
     ]
 
