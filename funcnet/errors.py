@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import itertools
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -104,87 +101,6 @@ class SpecError(FuncnetError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.found, self.root)
-
-
-MOST_KNOWN, LONGEST = 1000, 200
-"""Limits of the search for the nearest word: the number of known words, the length of the word"""
-
-
-NAMES = {
-    "adadelta": "adam", "affine": "dense", "bce": "binarycrossentropy", "bceloss": "binarycrossentropy",
-    "bcewithlogits": "sigmoidcrossentropy", "bcewithlogitsloss": "sigmoidcrossentropy",
-    "binarycrossentropywithlogits": "sigmoidcrossentropy", "categoricalcrossentropy": "softmaxcrossentropy",
-    "crossentropy": "softmaxcrossentropy", "crossentropyloss": "softmaxcrossentropy", "fc": "dense",
-    "fullyconnected": "dense", "l1": "meanabsoluteerror", "l1loss": "meanabsoluteerror", "linear": "dense",
-    "logistic": "sigmoid", "mae": "meanabsoluteerror", "mse": "meansquarederror", "mseloss": "meansquarederror",
-    "multiheadedattention": "multiheadattention", "nll": "negativeloglikelihood", "nllloss": "negativeloglikelihood",
-    "sequential": "serial", "smoothl1": "huber", "smoothl1loss": "huber",
-    "sparsecategoricalcrossentropy": "softmaxcrossentropy", "swish": "silu", "valloss": "validationloss",
-    "vallosses": "validationloss", "valaccuracy": "validationaccuracy", "valacc": "validationaccuracy",
-}  # fmt: skip
-"""Names of other libraries, and those of the same things here, in plain letters"""
-
-
-def plain(word: str) -> str:
-    """The letters and digits of a name, in lower case: ``conv2d`` for Conv2D, conv_2d and conv-2d."""
-    return re.sub(r"[\W_]+", "", word).lower()
-
-
-def same_thing(word: str, known: Iterable[str]) -> str | None:
-    """The known name that differs only in case and signs, or that means what another library's name does."""
-    names = {plain(name): name for name in known}
-    letters = plain(word)
-    for meant in (letters, NAMES.get(letters), letters.removesuffix("layer"), letters.removesuffix("loss")):
-        if meant in names:
-            return names[meant]
-    return None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``", did you mean 'dense'?"`` if a similar word is known, else an empty string."""
-    some = list(itertools.islice(known, MOST_KNOWN))
-    same = same_thing(word[:LONGEST], some)
-    near = [same] if same else difflib.get_close_matches(word[:LONGEST], some, n=1, cutoff=0.6)
-    return f", did you mean {near[0]!r}?" if near else ""
-
-
-ARGUMENTS = {
-    "activation": "it is a separate layer: fn.serial(fn.Dense(64), fn.Relu())",
-    "callback": "it is callbacks=[…]",
-    "class_weights": "it is class_weight",
-    "criterion": "it is loss",
-    "in_channels": "the shape of the input is given to init",
-    "in_features": "the shape of the input is given to init",
-    "input_dim": "the shape of the input is given to init",
-    "input_shape": "the shape of the input is given to init",
-    "kernel_initializer": "it is weight_init",
-    "learning_rate": "it belongs to the optimizer: fn.optim.Adam(1e-3)",
-    "lr": "it is learning_rate, of an optimizer: fn.optim.Adam(learning_rate=1e-3)",
-    "max_iter": "it is epochs or steps",
-    "name": "names are given where layers are joined: fn.serial(head=fn.Dense(10))",
-    "opt": "it is optimizer",
-    "out_channels": "it is filters",
-    "out_features": "it is units",
-    "params": "it is start=(params, state)",
-    "patience": "it is early_stopping",
-    "random_state": "it is key",
-    "sample_weight": "it is part of the data: (x, y, weight)",
-    "seed": "it is key",
-    "shuffle": "it is not needed: rows are shuffled in every epoch",
-    "validation_data": "it is validation=(x, y)",
-    "validation_fraction": "it is validation=0.1",
-    "validation_split": "it is validation=0.1",
-    "verbose": "it is progress=True",
-    "x": "it is part of the data: (x, y)",
-    "y": "it is part of the data: (x, y)",
-}
-"""Arguments of other libraries, and what they are here"""
-
-
-def no_argument(owner: str, name: str, known: Sequence[str]) -> ArgumentError:
-    """The error for an argument that a function or a spec does not have, with the right one."""
-    near = f"; {ARGUMENTS[name]}" if name in ARGUMENTS else did_you_mean(name, known)
-    return ArgumentError(f"{owner} has no argument {name!r}{near} (it has {', '.join(known) or 'none'})")
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from funcnet.errors import CheckpointError, FuncnetError, did_you_mean, listed
+from funcnet.errors import CheckpointError, FuncnetError, listed
+from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
 HARMLESS = 2**28
@@ -50,6 +51,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             finally:
                 os.close(folder)
     except OSError as error:
+        if path.is_dir():
+            raise CheckpointError(f"{path}: is a folder; expected the name of a file to write") from None
         raise CheckpointError(
             f"{path}: cannot be written ({error.strerror}); choose a writable folder, or free some space"
         ) from None

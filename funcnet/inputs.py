@@ -8,18 +8,25 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
-from funcnet.errors import DataError, FuncnetError, ShapeError
-from funcnet.key import Array
+from funcnet.errors import DataError, FuncnetError, Problem, ShapeError, SpecError
+from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, Params, State, reach
+from funcnet.layers.misfit import mismatches
+from funcnet.losses.base import Loss
+from funcnet.metrics import Metric
+from funcnet.optim.base import Optimizer
 from funcnet.shapes import Shape, Value, is_shape, numeric, shape_of
+from funcnet.spec.base import Spec, convert
+
+S = TypeVar("S", bound=Spec)
 
 
 def instance(value: Any, kind: type | tuple[type, ...], what: str, example: str) -> None:
@@ -40,6 +47,47 @@ def whole_number(value: Any, least: int, what: str) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise DataError(f"expected {what}, got {value!r}")
     return int(value)
+
+
+def as_spec(value: Any, base: type[S], what: str, example: str) -> S:
+    """A spec itself, or the one that a tag or a JSON node names.
+
+    Raises   SpecError for an unknown tag; FuncnetError for anything else
+    """
+    if isinstance(value, str) or (isinstance(value, Mapping) and "type" in value):
+        problems: list[Problem] = []
+        value = convert(base, value, "", problems, decode=True)
+        if problems:
+            raise SpecError(problems, root=base.kind)
+    instance(value, base, what, example)
+    found: S = value
+    return found
+
+
+def as_loss(value: Any) -> Loss:
+    """A loss, or the one of a tag."""
+    return as_spec(value, Loss, "a loss", "fn.losses.MeanSquaredError()")
+
+
+def as_optimizer(value: Any) -> Optimizer:
+    """An optimizer, or the one of a tag."""
+    return as_spec(value, Optimizer, "an optimizer", "fn.optim.Adam()")
+
+
+def as_metrics(values: Any) -> list[Metric]:
+    """Metrics, or those of tags; one alone is a list of one."""
+    several = [values] if isinstance(values, str | Metric) else values
+    instance(several, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
+    return [as_spec(value, Metric, "a metric", "fn.metrics.Accuracy()") for value in several]
+
+
+def as_key(value: Any) -> Key:
+    """A key, or that of a seed."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return Key(int(value))
+    instance(value, Key, "a key", "fn.Key(0)")
+    found: Key = value
+    return found
 
 
 def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None:
@@ -89,23 +137,6 @@ def cast_weight(weight: Any, dtype: npt.DTypeLike) -> Array:
     return given.astype(dtype, copy=False)
 
 
-def mismatches(net: Layer, in_shape: Shape, params: Params, state: State) -> list[str]:
-    """The differences of params and state from the network's leaves at an input shape."""
-    expected = tree.flatten(reach("", net, "leaves", in_shape))
-    found = []
-    for kind, given in (("param", params), ("state", state)):
-        flat = tree.flatten(given)
-        wanted = {path: leaf.shape for path, leaf in expected.items() if leaf.kind == kind}
-        for path, shape in wanted.items():
-            if path not in flat:
-                found.append(f"{path}: expected {kind} of shape {shape}, got none")
-            elif np.shape(flat[path]) != shape:
-                found.append(f"{path}: expected {kind} of shape {shape}, got {np.shape(flat[path])}")
-        surplus = [path for path in flat if path not in wanted]
-        found += [f"{path}: expected no such {kind}, got shape {np.shape(flat[path])}" for path in surplus]
-    return found
-
-
 def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
     """Check that params, state and a batch of inputs fit the network and one another.
 
@@ -122,7 +153,7 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
                 f"expected inputs with equal numbers of rows, got {counts}; give each of them the whole batch"
             )
         reach("", net, "out_shape", in_shape)
-        problems = mismatches(net, in_shape, params, state)
+        problems = mismatches(reach("", net, "leaves", in_shape), params, state)
     except FuncnetError:
         _explain_input(net, params, state, in_shape, unbatched)
         raise
@@ -138,7 +169,7 @@ def check_network(net: Layer, params: Params, state: State, x: Value) -> None:
 def _fits(net: Layer, params: Params, state: State, in_shape: Shape) -> bool:
     try:
         reach("", net, "out_shape", in_shape)
-        return not mismatches(net, in_shape, params, state)
+        return not mismatches(reach("", net, "leaves", in_shape), params, state)
     except FuncnetError:
         return False
 
@@ -218,7 +249,15 @@ def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
     """
     if not isinstance(batch, tuple) or len(batch) not in (2, 3):
         size = f" of {len(batch)}" if isinstance(batch, tuple) else ""
-        advice = "; only the training data of fn.fit may be an iterable of batches" if gives_batches(batch) else ""
+        advice = ""
+        if isinstance(batch, np.ndarray):
+            advice = "; write (x, y), the inputs and the targets"
+        elif isinstance(batch, list) and len(batch) in (2, 3):
+            advice = "; write (x, y) in place of [x, y]"
+        elif hasattr(batch, "__iter__") and not isinstance(batch, tuple | str | dict):
+            advice = "; only the training data of fn.fit may be an iterable of batches"
+        elif isinstance(batch, str):
+            advice = "; a file of rows is trained by an experiment: funcnet init FILE writes one"
         raise ShapeError(
             f"expected data as a tuple (x, y) or (x, y, weight), got a {type(batch).__name__}{size}{advice}"
         )

@@ -6,13 +6,14 @@ import math
 import operator
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from funcnet.errors import FuncnetError
+from funcnet.hints import no_attribute
 
 Array = npt.NDArray[Any]
 Word = str | int
@@ -59,6 +60,9 @@ class Key:
 
     digest: bytes = attrs.field(converter=_digest, repr=lambda digest: digest.hex())
 
+    if not TYPE_CHECKING:
+        __getattr__ = no_attribute("Key")
+
     def fold(self, *words: Word) -> Key:
         """The key at a path below this one; words are strings or integers."""
         digest = self.digest
@@ -68,7 +72,7 @@ class Key:
 
     def bits(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.uint64) -> Array:
         """Uniform unsigned integers of any width, uint8 to uint64."""
-        dtype, shape = np.dtype(dtype), _shape(shape)
+        dtype, shape = _dtype(dtype), _shape(shape)
         count = math.prod(shape)
         words = _stream(self.digest).random_raw(-(-count * dtype.itemsize // 8))
         return words.view(dtype)[:count].reshape(shape)
@@ -81,13 +85,14 @@ class Key:
         high: float = 1.0,
     ) -> Array:
         """Uniform floats in [low, high): the same numbers in every dtype, up to rounding."""
+        dtype = _dtype(dtype)
         unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         floats = np.asarray(low + (high - low) * unit, dtype)
         return np.asarray(np.minimum(floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))))
 
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
         """Standard normal floats, by the Box-Muller transform (1958) in float64."""
-        shape = _shape(shape)
+        shape, dtype = _shape(shape), _dtype(dtype)
         count = math.prod(shape)
         u, v = self.uniform((2, -(-count // 2)))
         radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
@@ -101,6 +106,14 @@ class Key:
     def integers(self, high: int, shape: int | tuple[int, ...] = ()) -> Array:
         """Integers in 0 … high-1, drawn with replacement."""
         return np.asarray(self.uniform(shape) * high).astype(np.int64)
+
+
+def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        message = f"expected a dtype, such as np.float32, got {dtype!r:.60}; several lengths are a tuple: shape=(3, 4)"
+        raise FuncnetError(message) from None
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -49,7 +49,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
 def nearest(package: str, name: str) -> str:
     """A suggestion for an unknown name: a similar one in the package or in its subpackages."""
-    from funcnet.errors import did_you_mean, same_thing  # only imported for a mistake
+    from funcnet.hints import ELSEWHERE, did_you_mean, plain, same_thing  # only imported for a mistake
 
     places = public(package)
     inside = [
@@ -59,6 +59,8 @@ def nearest(package: str, name: str) -> str:
         same = same_thing(name, public(other))
         if same:
             return f", did you mean {other.replace('funcnet', 'fn')}.{same}?"
+    if not same_thing(name, places) and plain(name) in ELSEWHERE:
+        return f"; {ELSEWHERE[plain(name)]}"
     return did_you_mean(name, places)
 
 

@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcnet.errors import ArgumentError
+
 
 class ReadOnlyDict(dict[str, Any]):
     """A dict that cannot be changed; ``dict(value)`` is a copy that can."""
@@ -25,6 +27,11 @@ class ReadOnlyList(list[Any]):
     _refuse = ReadOnlyDict._refuse
     __setitem__ = __delitem__ = append = extend = insert = remove = pop = clear = sort = reverse = _refuse
     __iadd__ = __imul__ = _refuse
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, str):
+            raise ArgumentError(f"this is a list of rows; a column of it is [row[{at!r}] for row in rows]")
+        return super().__getitem__(at)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (list(self),)

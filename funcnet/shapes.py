@@ -28,6 +28,10 @@ def is_shape(shape: Shape) -> bool:
     return isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)
 
 
+def _is_nest(shape: Shape) -> bool:
+    return isinstance(shape, tuple) and all(isinstance(inner, tuple | dict) for inner in shape)
+
+
 def shape_text(shape: Shape) -> str:
     """``28 x 28 x 1``, ``()`` for a single number, ``(3, 4 x 2)`` or ``{a: 3, b: 4 x 2}`` for a nest."""
     if isinstance(shape, dict):
@@ -83,22 +87,25 @@ def array_shape(layer: object, in_shape: Shape, *, least_axes: int = 0) -> tuple
     """
     if isinstance(in_shape, int | np.integer | list):
         raise ShapeError(f"expected a shape as a tuple, such as (784,), got {in_shape!r}", layer=type(layer).__name__)
+    if not isinstance(in_shape, dict) and not is_shape(in_shape) and not _is_nest(in_shape):
+        raise ShapeError(
+            f"expected a shape of whole numbers without the batch axis, such as (784,), got {in_shape!r:.60}",
+            layer=type(layer).__name__,
+        )
     if not is_shape(in_shape):
         padded = isinstance(in_shape, tuple) and len(in_shape) == 2 and is_shape(in_shape[0])
-        name, advice = type(layer).__name__, "combine them with Concat() or Sum() first"
+        name, advice = type(layer).__name__, "combine them with Concat or Sum first"
         if padded and len(in_shape[0]) > 1 and in_shape[1] == in_shape[0][:1]:
-            advice = (
-                f"for a sequence and its mask write OnSequence({name}(…)), or pool the sequence with SequencePool()"
-            )
+            advice = f"for a sequence and its mask write OnSequence({name}(…)), or pool the sequence with SequencePool"
         raise ShapeError(f"expected one array, got the shapes {in_shape}; {advice}", layer=name)
     shape: tuple[int, ...] = in_shape
     if len(shape) < least_axes:
         raise ShapeError(
             f"expected an input with at least {least_axes} axis after the batch axis, got shape {shape}; "
-            "give each sample its features, such as x[:, None] for one feature",
+            "give each sample an axis of features, also for a single one",
             layer=type(layer).__name__,
         )
-    if 0 in shape:
+    if any(n < 1 for n in shape):
         raise ShapeError(f"expected axes of length 1 or more, got shape {shape}", layer=type(layer).__name__)
     return shape
 
@@ -124,7 +131,7 @@ def floating(layer: object, x: Array) -> Array:
     """
     if x.dtype.kind != "f":
         raise ShapeError(
-            f"expected floating-point input, got {x.dtype}; convert it, such as x.astype(np.float32)",
+            f"expected floating-point input, got {x.dtype}; give floats, and scale pixels by 1 / 255",
             layer=type(layer).__name__,
         )
     return x
@@ -137,10 +144,21 @@ def integers(layer: object, x: Array) -> Array:
     """
     if x.dtype.kind not in "iu":
         raise ShapeError(
-            f"expected integer input, got {x.dtype}; convert it, such as x.astype(np.int64)",
+            f"expected integer input, got {x.dtype}; give whole numbers of an integer type",
             layer=type(layer).__name__,
         )
     return x
+
+
+def _not_numbers(data: Any, array: Array) -> str:
+    """What an array holds in place of numbers, and what to do about it."""
+    if hasattr(data, "toarray"):
+        return f"a sparse {type(data).__name__}; make it dense, with its method toarray"
+    if array.dtype.kind in "US":
+        return f"{array.dtype}; number the texts, from 0 up, or convert them if they are numbers"
+    if array.dtype == object and array.ndim == 0:
+        return f"{data!r:.60}; give an array, or a list of numbers"
+    return f"{array.dtype}; encode or convert it first"
 
 
 def numeric(data: Any) -> Array:
@@ -164,5 +182,5 @@ def numeric(data: Any) -> Array:
     if isinstance(data, Iterator):
         raise DataError(f"expected an array, got a {type(data).__name__}; give the rows themselves, such as list(rows)")
     if array.dtype.kind not in "fiub":
-        raise DataError(f"expected an array of real numbers, got {array.dtype}; encode or convert it first")
+        raise DataError(f"expected an array of real numbers, got {_not_numbers(data, array)}")
     return array

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from funcnet.errors import PathError, did_you_mean
+from funcnet.errors import PathError
+from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
 Tree = dict[str, Any]

@@ -174,6 +174,9 @@ SEVERAL: dict[str, Case] = {
         (normal("multi target", 6, 3), normal("multi second target", 6, 1)),
     ),
     "each_member": Case(losses.EachMember(losses.MeanSquaredError()), normal("each", 6, 4, 3), normal("member", 6, 3)),
+    "each_member_of_steps": Case(
+        losses.EachMember(SOFTMAX, axis=2), normal("each step", 4, 3, 2, 5), np.arange(12).reshape(4, 3) % 5
+    ),
     "each_member_labels": Case(
         losses.EachMember(SOFTMAX), normal("each labels", 6, 2, 4), np.array([0, 3, 1, 2, 2, 0])
     ),

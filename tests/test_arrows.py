@@ -13,7 +13,9 @@ from funcnet.lazy import public
 
 ROOT = Path(funcnet.__file__).parent
 ROOMS = """
-version errors lazy key tree files read_only
+version errors
+hints
+lazy key tree files read_only
 vmap ops
 spec signatures shapes ranges initializers
 layers combinators
@@ -32,13 +34,8 @@ cli
 ALLOWED = {
     ("layers", "combinators"),  # ``a >> b`` makes a Serial: one import, inside a method
     ("combinators", "layers"),
-    ("errors", "errors"),
-    ("key", "errors"),
-    ("tree", "errors"),
     ("tree", "key"),
-    ("files", "errors"),
     ("files", "key"),
-    ("lazy", "errors"),
     ("signatures", "spec"),
     ("initializers", "spec"),
     ("metrics", "losses"),

@@ -630,10 +630,14 @@ def test_a_large_document_is_refused_quickly():
             '{"optimizer": {"type": "sgd", "learning_rate": 1e999}}',
             "$.optimizer.learning_rate: expected a finite number, got inf",
         ),
-        ("", "$: not JSON: Expecting value at line 1, column 1"),
+        ("", "$: not JSON: Expecting value at line 1, column 1; it is empty"),
         ('{"seed": 1,\n "dtype": }', "$: not JSON: Expecting value at line 2, column 11"),
         ('{"seed": 1} x', "$: not JSON: Extra data at line 1, column 13"),
-        ("{'seed': 1}", "$: not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
+        (
+            "{'seed': 1}",
+            "$: not JSON: Expecting property name enclosed in double quotes at line 1, column 2"
+            '; texts stand in double quotes: "relu"',
+        ),
         ("[]", "$: expected an object with the fields of a spec, got []"),
         ("3", "$: expected an object with the fields of a spec, got 3"),
         ("null", "$: expected an object with the fields of a spec, got null"),
@@ -706,7 +710,8 @@ def test_integers_beyond_every_float(digits):
         ({"model": {"type": "relu", "slope": 1}}, "$.model.slope: unknown field of 'relu'; it has no fields"),
         (
             {"model": {"type": "dense", "units": 3, "name": "a"}},
-            "$.model.name: unknown field of 'dense'; it has units, use_bias, weight_init, bias_init",
+            "$.model.name: unknown field of 'dense'; only items of a list of layers have names; "
+            "it has units, use_bias, weight_init, bias_init",
         ),
         ({"model": {"type": "dense", "units": 3.7}}, "$.model.units: expected an integer, got 3.7"),
         ({"model": {"type": "dense", "units": 3.0}}, "$.model.units: expected an integer, got 3.0"),
@@ -896,8 +901,8 @@ def test_a_byte_order_mark_is_tolerated(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "not JSON: Expecting value at line 1, column 1"),
-        (b" \n ", "not JSON: Expecting value at line 2, column 2"),
+        (b"", "not JSON: Expecting value at line 1, column 1; it is empty"),
+        (b" \n ", "not JSON: Expecting value at line 2, column 2; it is empty"),
         (b"{", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
         (b"\xff\xfe{\x00}\x00", "the file is not UTF-8 text"),
         (b'{"model": "\xe9"}', "the file is not UTF-8 text"),
@@ -929,7 +934,10 @@ def test_files_that_cannot_be_read(tmp_path):
     missing = tmp_path / "missing.json"
     assert message(lambda: fn.load_spec(missing)) == f"{missing}: there is no such file"
     if sys.platform != "win32":
-        assert message(lambda: fn.load_spec(tmp_path)) == f"{tmp_path}: the file cannot be read: Is a directory"
+        assert (
+            message(lambda: fn.load_spec(tmp_path))
+            == f"{tmp_path}: is a folder; expected a spec, a file of JSON, or the folder of a run"
+        )
 
 
 def graph_of(count: int, source: str) -> dict:

@@ -240,8 +240,8 @@ def test_mean_and_deviation_and_the_table() -> None:
          "expected an experiment or a network, such as fn.load_spec('specs/digits_mlp.json'), got 'iris'"),
         (lambda: fn.cross_validate(IRIS, folds=1), fn.DataError, "expected folds of 2 or more, got 1"),
         (lambda: fn.cross_validate(IRIS, repeats=0), fn.DataError, "expected repeats of 1 or more, got 0"),
-        (lambda: fn.cross_validate(IRIS, key=3), fn.FuncnetError,  # type: ignore[arg-type]
-         "expected a key, such as fn.Key(0), got 3"),
+        (lambda: fn.cross_validate(IRIS, key="3"), fn.FuncnetError,  # type: ignore[arg-type]
+         "expected a key, such as fn.Key(0), got '3'"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(test=0.2, time=True)))), fn.DataError,
          "split.time: cannot be used with folds, which are drawn row by row; leave it out"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(bootstrap=9)))), fn.DataError,
@@ -255,3 +255,17 @@ def test_mistakes(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_warning_of_every_fold_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Though its numbers differ from fold to fold; and again in another cross-validation."""
+    net = fn.serial(fn.Dense(1), fn.Sigmoid())
+    how: dict[str, Any] = {"loss": "mean_squared_error", "optimizer": "adam", "epochs": 1, "stratify": False}
+    y = np.linspace(2.0, 9.0, len(X))[:, None]
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level("WARNING", "funcnet"):
+            found = fn.cross_validate(net, (X, y), key=0, folds=4, **how)
+        assert len(found.scores) == 4
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert line.startswith("the last layer, Sigmoid, gives numbers from 0 to 1, and the targets are numbers from ")

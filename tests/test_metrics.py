@@ -527,7 +527,7 @@ def test_shapes_are_never_broadcast(metric: metrics.Metric, p: Any, t: Any) -> N
             ),
         )
     elif t == p[:-1]:
-        error, message = fn.DataError, "expected integer labels, got float64; convert them: y.astype(int)"
+        error, message = fn.DataError, "expected integer labels, got float64; give whole numbers of an integer type"
     else:
         error, message = (
             fn.ShapeError,
@@ -555,7 +555,7 @@ WRONG: dict[str, tuple[list[metrics.Metric], Any, Any, Any, type[fn.FuncnetError
     ),
     "labels that are floats": (
         OF_CLASSES, Q, LABELS.astype(float), None, fn.DataError,
-        "expected integer labels, got float64; convert them: y.astype(int)",
+        "expected integer labels, got float64; give whole numbers of an integer type",
     ),
     "labels for other rows": (
         OF_CLASSES, Q, np.zeros(5, int), None, fn.ShapeError,
@@ -599,7 +599,8 @@ WRONG: dict[str, tuple[list[metrics.Metric], Any, Any, Any, type[fn.FuncnetError
     ),
     "several outputs": (
         EVERY, (B, B), BINARY, None, fn.ShapeError,
-        "expected one output to compare, got the shapes ((), ()); join outputs with Concat() or Sum()",
+        "expected one output to compare, got the shapes ((), ()); join outputs with Concat or Sum, "
+        "or give each its loss with Multi",
     ),
     "no rows": (EVERY, B[:0], BINARY[:0], None, fn.DataError, "expected at least one row, got shape (0,)"),
     "no rows of classes": (

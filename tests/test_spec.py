@@ -109,7 +109,10 @@ def test_numbers_too_large_for_a_float_are_refused(call):
     [
         (lambda: fn.Dense(3, use_bias=1), "Dense.use_bias: expected true or false, got 1"),
         (lambda: fn.Dense(3, use_bias="no"), 'Dense.use_bias: expected true or false, got "no"'),
-        (lambda: fn.Dense(3, weight_init="zeros"), 'Dense.weight_init: expected an initializer, got "zeros"'),
+        (
+            lambda: fn.Dense(3, weight_init="zeros"),
+            'Dense.weight_init: expected an initializer, got "zeros"; write fn.Zeros()',
+        ),
         (lambda: fn.Dense(3, weight_init=fn.Relu()), "Dense.weight_init: expected an initializer, got Relu()"),
         (lambda: fn.Dropout(1.0), "Dropout.rate: must be at least 0 and below 1, got 1.0"),
         (lambda: fn.Dropout(-0.1), "Dropout.rate: must be at least 0 and below 1, got -0.1"),
@@ -152,7 +155,10 @@ def test_numbers_too_large_for_a_float_are_refused(call):
         (lambda: fn.serial(fn.Relu(), losses.Huber()), "Serial.layers[1]: expected a layer, got Huber(delta=1.0)"),
         (lambda: fn.Serial(3), "Serial.layers: expected a list of layers, got 3"),
         (lambda: fn.Graph(1, {}, "x"), "Graph.inputs: expected a name or a list of names, got 1"),
-        (lambda: fn.Graph("x", 3, "x"), "Graph.nodes: expected a mapping, got 3"),
+        (
+            lambda: fn.Graph("x", 3, "x"),
+            "Graph.nodes: expected a mapping, got 3; the order is Graph(inputs, nodes, outputs)",
+        ),
         (lambda: fn.Graph("x", {"a": fn.Relu()}, "a"), "Graph.nodes.a: expected a list of 2 items, got Relu()"),
         (
             lambda: fn.Graph("x", {"a": (fn.Relu(), 3)}, "a"),

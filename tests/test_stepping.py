@@ -161,7 +161,10 @@ def test_a_layer_of_a_user_declares_that_it_is_stepwise():
     ("net", "message"),
     [
         (fn.Bidirectional(fn.LSTM(2)), "runs from the end, so it cannot run step by step"),
-        (fn.MultiHeadAttention(1), "looks at steps to come; give causal=True, without bias, to run step by step"),
+        (
+            fn.MultiHeadAttention(1),
+            "looks at steps to come; make it causal, without additive_bias, to run step by step",
+        ),
         (fn.Conv1D(2, 3), "sees steps to come; give padding='causal' and strides=1 to run step by step"),
         (fn.LayerNorm(axes=2), "normalizes over time; give axes=1 to run step by step"),
         (

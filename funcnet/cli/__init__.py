@@ -6,8 +6,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from funcnet.cli.imports import add_imports, import_all
 from funcnet.version import __version__
@@ -27,6 +29,58 @@ COMMANDS = {
     "guide": "read about backpropagation, layers, losses, specs and errors",
     "schema": "print the JSON Schema of specs, for editors and validators",
 }
+
+
+MEANT = {
+    "fit": "train",
+    "run": "train",
+    "test": "evaluate",
+    "score": "evaluate",
+    "infer": "predict",
+    "new": "init",
+    "val": "validation",
+    "dev": "validation",
+    "regression": "values",
+    "classification": "labels",
+}
+"""Commands and choices of other tools, and those of the same things here"""
+
+SETTINGS = {
+    "epochs": "training.epochs",
+    "steps": "training.steps",
+    "batch_size": "training.batch_size",
+    "lr": "optimizer.learning_rate",
+    "learning_rate": "optimizer.learning_rate",
+    "seed": "seed",
+    "optimizer": "optimizer",
+    "loss": "loss",
+    "dtype": "dtype",
+}
+"""Options of other tools, and the fields of a spec for the same things"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says of an unknown command or option what the right one is."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message + self.hint(message))
+
+    def hint(self, message: str) -> str:
+        """The known word that an unknown one in a message means."""
+        from funcnet.hints import did_you_mean
+
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choice:
+            known = re.findall(r"[\w.-]+", choice[2])
+            return did_you_mean(MEANT.get(choice[1], choice[1]), known)
+        option = re.search(r"unrecognized arguments: --([\w-]+)", message)
+        field = SETTINGS.get(option[1].replace("-", "_")) if option else None
+        if field:
+            return f"; fields of the spec are set by --set {field}=VALUE"
+        return did_you_mean(option[1], self.known) if option else ""
+
+    known: tuple[str, ...] = ()
+    """The options of the command that was named"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,9 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """The parser for some arguments; only the module of the command that they name is imported."""
-    whole = argparse.ArgumentParser(prog="funcnet", description="Train and look at neural networks described in JSON.")
+    whole = Parser(prog="funcnet", description="Train and look at neural networks described in JSON.")
     whole.add_argument("--version", action="version", version=f"funcnet {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     named = next((word for word in argv if not word.startswith("-")), None)
@@ -76,4 +130,5 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         if name == named:
             importlib.import_module(f"funcnet.cli.{name}").arguments(own)
             add_imports(own)
+            whole.known = tuple(re.findall(r"--([\w-]+)", own.format_usage()))
     return whole

@@ -8,7 +8,8 @@ import sys
 from importlib.resources import files
 
 from funcnet.cli.console import has_rich
-from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.errors import FuncnetError, Problem, SpecError
+from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (

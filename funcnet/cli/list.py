@@ -11,8 +11,9 @@ from typing import Any
 import attrs
 
 from funcnet.cli.console import print_table
-from funcnet.errors import FuncnetError, Problem, SpecError, did_you_mean
+from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
+from funcnet.hints import did_you_mean
 from funcnet.spec.base import about, describe, fields, tags
 from funcnet.spec.codec import encode, load_spec
 from funcnet.spec.kinds import KINDS

@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-from funcnet.errors import Problem, SpecError, did_you_mean
+from funcnet.errors import Problem, SpecError
+from funcnet.hints import did_you_mean
 
 _STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")
 
@@ -43,7 +44,10 @@ def apply_setting(document: Any, setting: str) -> None:
             node[step] = value
         else:
             if isinstance(step, str) and step not in node:
-                raise refuse(f"{where} has no field {step!r}{did_you_mean(step, node)}; it has {', '.join(node)}")
+                near = did_you_mean(step, node)
+                path = path[: len(path) - len("".join(m[0] for m in list(_STEP.finditer(path))[i + 1 :]))]
+                whole = "" if near else f"; a new field is given whole: '{path}={{…}}'"
+                raise refuse(f"{where} has no field {step!r}{near}; it has {', '.join(node)}{whole}")
             if isinstance(node[step], str) and isinstance(steps[i + 1], str):
                 node[step] = {"type": node[step]}  # a bare tag is short for a node with its defaults
             node = node[step]

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from funcnet.errors import Problem, SpecError, did_you_mean
+from funcnet.errors import Problem, SpecError
+from funcnet.hints import did_you_mean
 
 ABOUT = {
     "cat_classifier": "pictures of 64x64x3, 12288-20-7-5-1, batch gradient descent",

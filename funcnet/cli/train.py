@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
@@ -89,7 +89,8 @@ def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(path, options.set)
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
-    lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
+    logged = experiment.training.log_every and (options.json or not quiet)
+    lines = _log_lines(sys.stderr if options.json else sys.stdout) if logged else []
     folder = folder_of(options, path, name)
     if options.resume and os.path.isfile(folder / LAST):
         print(
@@ -112,8 +113,8 @@ def run(options: argparse.Namespace) -> int:
     finally:
         if isinstance(progress, Bar):
             progress.close()
-        if lines is not None:
-            logging.getLogger("funcnet").removeHandler(lines)
+        for handler in lines:
+            logging.getLogger("funcnet").removeHandler(handler)
         if not options.out:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # the reserved folder, if it is still empty
@@ -170,20 +171,24 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
 
 
 class Lines(logging.StreamHandler[Any]):
-    """Log lines on standard output, until its reader has gone."""
+    """Log lines on a stream, until its reader has gone."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         with unread():
             raise
 
 
-def _log_to_stdout() -> logging.Handler:
-    handler = Lines(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+def _log_lines(stream: TextIO) -> list[logging.Handler]:
+    """Handlers that write the lines of the log to a stream, and warnings to standard error."""
+    figures, warnings = Lines(stream), Lines(sys.stderr)
+    figures.addFilter(lambda record: record.levelno < logging.WARNING)
+    warnings.setLevel(logging.WARNING)
     logger = logging.getLogger("funcnet")
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    return handler
+    for handler in (figures, warnings):
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    return [figures, warnings]
 
 
 def report(result: Run, folder: Path) -> None:

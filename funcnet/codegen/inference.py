@@ -34,7 +34,7 @@ from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
 from funcnet.losses.base import Loss
-from funcnet.shapes import Shape, batched, is_shape, zeros_of
+from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
 
 SHORT = 16
@@ -89,11 +89,12 @@ class _Writer:
         self.classes: list[str] | None = preprocess["classes"]
         self.features = self.feature_names()
         self.in_shape = self.prepared_shape()
-        self.out_shape = self.net.out_shape(self.in_shape)
-        if not is_shape(self.out_shape):
+        self.net_shape = self.net.out_shape(self.in_shape)
+        if not is_shape(self.net_shape):
             raise ShapeError(
-                f"expected a network with one output, got the shapes {self.out_shape}; print it with fn.source"
+                f"expected a network with one output, got the shapes {self.net_shape}; print it with fn.source"
             )
+        self.out_shape = shape_of(self.loss.answer(zeros_of(batched(self.net_shape, 1), self.dtype)))
         self.helpers: dict[str, None] = {}
         self.members: dict[str, Any] = {}
         self.constants: list[str] = []
@@ -363,7 +364,7 @@ class _Writer:
             graph = self.tables(for_any_rows(record))
         except TraceError as error:
             raise FuncnetError(f"cannot print the network, because a layer cannot be recorded: {error}") from None
-        shapes = f"{rows_text(self.in_shape)} -> {rows_text(self.out_shape)}"
+        shapes = f"{rows_text(self.in_shape)} -> {rows_text(self.net_shape)}"
         return self.function(
             "forward", "weights, x", f"The network in evaluation mode, on prepared rows: {shapes}.", graph
         )
@@ -395,9 +396,9 @@ class _Writer:
         def record(rows: int) -> NodeGraph:
             def program(y: Any) -> Any:
                 with section("forward"):
-                    return loss.link(y)
+                    return loss.answer(y)
 
-            y = zeros_of(batched(self.out_shape, rows), self.dtype)
+            y = zeros_of(batched(self.net_shape, rows), self.dtype)
             return share(simplify(trace(program, (y,), ("y",), strict=True).used()).used()).used()
 
         try:

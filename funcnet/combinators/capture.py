@@ -11,7 +11,8 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
-from funcnet.errors import PathError, Problem, did_you_mean
+from funcnet.errors import PathError, Problem
+from funcnet.hints import did_you_mean
 from funcnet.layers.base import (
     Caller,
     Context,

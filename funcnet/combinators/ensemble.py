@@ -23,6 +23,7 @@ from funcnet.layers.base import (
     out_shape_child,
     vjp_child,
 )
+from funcnet.layers.sequence import join_mask, mask_of, masked_shape
 from funcnet.shapes import Shape, Value, is_shape
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -39,7 +40,8 @@ class Ensemble(Wrapper):
     for each. ``losses.EachMember`` trains every member as if it were alone.
 
     Input    as the layer's
-    Output   (members, …), … the layer's output
+    Output   (members, …), … the layer's output; for a padded sequence (time, …) and its mask (time,), which members
+             share, the pair of (time, members, …) and the mask
     VJP      dparams of each member from its own dy,   dx = Σ_m dx_m
     """
 
@@ -49,6 +51,9 @@ class Ensemble(Wrapper):
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
         out = out_shape_child("", self.layer, in_shape)
+        if masked_shape(in_shape) and masked_shape(out) and len(out[0]) > 1:
+            (steps, *rest), mask = out
+            return {"": in_shape}, ((steps, self.members, *rest), mask)
         return {"": in_shape}, _with_members(out, self.members)
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
@@ -69,33 +74,39 @@ class Ensemble(Wrapper):
             key = None if ctx.key is None else MembersKey([one for one in keys if one is not None])
             wrapped = (tree.map(Members, params), tree.map(Members, state))
             y, new_state, residuals = apply_child("", self.layer, *wrapped, x, Context(ctx.train, key))
-            return self.joined(y), self.whole(new_state), (residuals, True)
+            axis = _axis(x, y)
+            return self.joined(y, axis), self.whole(new_state), (residuals, axis, True)
         except Unvectorized:
             each = [
                 apply_child("", self.layer, _of(params, m), _of(state, m), x, Context(ctx.train, keys[m]))
                 for m in range(self.members)
             ]
-            y = tree.map(lambda *parts: np.stack(parts, axis=1), *(one[0] for one in each))
-            return y, tree.stack([one[1] for one in each]), (tuple(one[2] for one in each), False)
+            ys = [one[0] for one in each]
+            axis = _axis(x, ys[0])
+            values, mask = ([y[0] for y in ys], ys[0][1]) if axis == 2 else (ys, None)
+            y = join_mask(tree.map(lambda *parts: np.stack(parts, axis=axis), *values), mask)
+            return y, tree.stack([one[1] for one in each]), (tuple(one[2] for one in each), axis, False)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
-        residuals, vectorized = residuals
+        residuals, axis, vectorized = residuals
         if vectorized:
-            turned = tree.map(lambda leaf: None if leaf is None else Members(np.moveaxis(leaf, 1, 0)), dy)
+            turned = tree.map(lambda leaf: None if leaf is None else Members(np.moveaxis(leaf, axis, 0)), dy)
             dparams, dx = vjp_child("", self.layer, tree.map(Members, params), residuals, turned)
             return self.whole(dparams), tree.map(self.summed, dx)
         each = []
         for m in range(self.members):
-            own = tree.map(lambda leaf, m=m: None if leaf is None else leaf[:, m], dy)
+            own = tree.map(lambda leaf, m=m: None if leaf is None else np.take(leaf, m, axis), dy)
             each.append(vjp_child("", self.layer, _of(params, m), residuals[m], own))
         dx = each[0][1]
         for _, more in each[1:]:
             dx = tree.add(dx, more)
         return tree.stack([one[0] for one in each]), dx
 
-    def joined(self, y: Value) -> Value:
-        """Outputs with the axis of members after the batch axis."""
-        return tree.map(lambda leaf: np.moveaxis(spread(leaf, self.members), 0, 1), y)
+    def joined(self, y: Value, axis: int) -> Value:
+        """Outputs with the axis of members after the batch axis, or after the steps of a padded sequence."""
+        values, mask = y if axis == 2 else (y, None)
+        values = tree.map(lambda leaf: np.moveaxis(spread(leaf, self.members), 0, axis), values)
+        return join_mask(values, mask.value[0] if isinstance(mask, Members) else mask)
 
     def whole(self, part: dict[str, Any]) -> dict[str, Any]:
         """Params or state of all members as arrays."""
@@ -107,6 +118,12 @@ class Ensemble(Wrapper):
         if dx is None:
             return None
         return np.sum(dx.value, axis=0) if isinstance(dx, Members) else dx * float(self.members)
+
+
+def _axis(x: Value, y: Value) -> int:
+    """The axis of members in a member's outputs: 1, or 2 for a padded sequence."""
+    paired = mask_of(x) is not None and type(y) is tuple and len(y) == 2
+    return 2 if paired and getattr(y[1], "dtype", None) == np.bool_ else 1
 
 
 def _of(part: dict[str, Any], m: int) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from funcnet import tree
-from funcnet.errors import Problem, ShapeError, did_you_mean, listed
+from funcnet.errors import Problem, ShapeError, listed
+from funcnet.hints import did_you_mean
 from funcnet.layers.base import (
     Combinator,
     Context,

@@ -138,8 +138,8 @@ def _check_statistics(layer: Layer, shape: Shape) -> None:
             _check_statistics(child, shapes[name])
     elif isinstance(layer, Normalization) and is_shape(shape) and layer.mixes_steps(shape):
         raise ShapeError(
-            "normalizes over all steps of a sequence, padded ones too; normalize each step, with LayerNorm() or "
-            "RMSNorm(), or all real steps of the batch, with BatchNorm()",
+            "normalizes over all steps of a sequence, padded ones too; normalize each step, with LayerNorm or "
+            "RMSNorm, or all real steps of the batch, with BatchNorm",
             layer=type(layer).__name__,
         )
 

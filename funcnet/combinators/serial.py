@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from funcnet.errors import Problem, SpecError
+from funcnet.hints import explained
 from funcnet.layers.base import (
     Combinator,
     Context,
@@ -56,6 +57,7 @@ class Serial(Combinator):
             given = range_of(layer, given)
         return given
 
+    @explained
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         states, residuals = {}, []
         for name, layer in self.layers:
@@ -65,6 +67,7 @@ class Serial(Combinator):
                 states[name] = new_state
         return x, states, tuple(residuals)
 
+    @explained
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:
         dparams = {}
         for (name, layer), residual in zip(reversed(self.layers), reversed(residuals), strict=True):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
-from funcnet.errors import PathError, Problem, ShapeError, did_you_mean
+from funcnet.errors import PathError, Problem, ShapeError
+from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Leaf, Params, State, apply_child, vjp_child
 from funcnet.shapes import Shape, Value

@@ -51,7 +51,9 @@ def floats(x: Any, owner: Spec, what: str = "inputs") -> Array:
     if not isinstance(x, np.ndarray):
         raise ShapeError(f"expected one array of {what}, got the shapes {shape_of(x)}; augment them apart", layer=name)
     if x.dtype.kind != "f":
-        raise DataError(f"expected {what} as floats, got {x.dtype}; convert them: x.astype(np.float32)", layer=name)
+        raise DataError(
+            f"expected {what} as floats, got {x.dtype}; give floats, and scale pixels by 1 / 255", layer=name
+        )
     return x
 
 
@@ -78,7 +80,7 @@ class Geometric(Augmentation):
             y = floats(y, self, "targets")
             if y.shape[:-1] != x.shape[:-1]:
                 message = f"expected targets with the inputs' axes {x.shape[1:-1]}, got {y.shape[1:-1]}"
-                raise ShapeError(f"{message}; leave out targets=True", layer=type(self).__name__)
+                raise ShapeError(f"{message}; leave out targets", layer=type(self).__name__)
             y = self.moved(y, key)
         return self.moved(x, key), y, weight
 
@@ -96,7 +98,7 @@ def spatial(x: Array, owner: Spec, axes: int | None = None) -> int:
         }
         what = wanted.get(axes, f"inputs of {axes} axes and features")
         advice = (
-            "for plain features use Jitter or Mixup" if found < 1 else "a single channel needs an axis: x[..., None]"
+            "for plain features use Jitter or Mixup" if found < 1 else "a single channel needs an axis, of length 1"
         )
         raise ShapeError(f"expected {what}, got shape {x.shape[1:]}; {advice}", layer=type(owner).__name__)
     return found

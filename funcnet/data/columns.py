@@ -18,7 +18,8 @@ import numpy as np
 from funcnet.data.categories import distinct, positions
 from funcnet.data.dates import DATE_PARTS, FORM, date_part
 from funcnet.data.sources.base import Frame, Source
-from funcnet.errors import DataError, did_you_mean
+from funcnet.errors import DataError
+from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
 Column = dict[str, Any]

@@ -13,7 +13,8 @@ from funcnet.data.preparation import Dataset, check
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source
-from funcnet.errors import DataError, did_you_mean
+from funcnet.errors import DataError
+from funcnet.hints import did_you_mean
 from funcnet.key import Key
 
 

@@ -16,7 +16,8 @@ from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_thro
 from funcnet.data.preprocess import Preprocess, check_finite, fit, narrow, scale_targets, transform
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
-from funcnet.errors import DataError, Problem, SpecError, did_you_mean, listed, place
+from funcnet.errors import DataError, Problem, SpecError, listed, place
+from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape, shape_of
 from funcnet.spec.base import evolve, fields

@@ -9,7 +9,8 @@ import numpy as np
 from attrs import field
 
 from funcnet.data.in_time import in_time, not_a_time
-from funcnet.errors import DataError, Problem, did_you_mean
+from funcnet.errors import DataError, Problem
+from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import fraction, frozen, positive

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import check_parts, finish, fit_model, in_units, starting_state, train, watchers
-from funcnet.inputs import instance, whole_number
+from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss
@@ -28,6 +32,8 @@ from funcnet.training.evaluate import arrays, evaluate
 from funcnet.training.fit import fit
 from funcnet.training.threads import limited
 from funcnet.views.table import Table
+
+log = logging.getLogger("funcnet")
 
 
 @attrs.frozen(eq=False)
@@ -67,7 +73,7 @@ def cross_validate(
     *,
     folds: int = 5,
     repeats: int = 1,
-    key: Key | None = None,
+    key: Key | int | None = None,
     stratify: bool = True,
     base: str | os.PathLike[str] | None = None,
     **training: Any,
@@ -98,8 +104,7 @@ def cross_validate(
     whole_number(folds, 2, "folds of 2 or more")
     whole_number(repeats, 1, "repeats of 1 or more")
     instance(what, (Experiment, Layer), "an experiment or a network", "fn.load_spec('specs/digits_mlp.json')")
-    if key is not None:
-        instance(key, Key, "a key", "fn.Key(0)")
+    key = None if key is None else as_key(key)
     if isinstance(what, Experiment):
         if data is not None or training:
             given = ["data"] * (data is not None) + sorted(training)
@@ -109,16 +114,38 @@ def cross_validate(
     else:
         if key is None or data is None:
             raise FuncnetError("expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)")
-        instance(training.get("loss"), Loss, "a loss", "fn.losses.MeanSquaredError()")
-        instance(training.get("optimizer"), Optimizer, "an optimizer", "fn.optim.Adam()")
+        training["loss"], training["optimizer"] = as_loss(training.get("loss")), as_optimizer(training.get("optimizer"))
+        training["metrics"] = as_metrics(training.get("metrics", ()))
         run = _Arrays(what, data, training)
     scores, held_out = [], []
-    for repeat in range(repeats):
-        own = key.fold("repeat", repeat)
-        for fold, test in enumerate(folds_of(run.targets, folds, own, stratify, run.loss.ignore_label)):
-            scores.append(run.score(run.rows[test], own.fold("fold", fold)))
-            held_out.append(run.rows[test])
+    with _said_once():
+        for repeat in range(repeats):
+            own = key.fold("repeat", repeat)
+            for fold, test in enumerate(folds_of(run.targets, folds, own, stratify, run.loss.ignore_label)):
+                scores.append(run.score(run.rows[test], own.fold("fold", fold)))
+                held_out.append(run.rows[test])
     return CrossValidation(scores, held_out, folds)
+
+
+@contextlib.contextmanager
+def _said_once() -> Iterator[None]:
+    """Log a warning once, though every fold repeats it, with other numbers perhaps."""
+    said: set[str] = set()
+    here = threading.get_ident()
+
+    def new(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or record.thread != here:
+            return True
+        text = re.sub(r"[\d.]+", "0", record.getMessage())
+        first = text not in said
+        said.add(text)
+        return first
+
+    log.addFilter(new)
+    try:
+        yield
+    finally:
+        log.removeFilter(new)
 
 
 def folds_of(y: Value, folds: int, key: Key, stratify: bool = True, ignore_label: int | None = None) -> list[Array]:

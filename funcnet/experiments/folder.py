@@ -37,9 +37,10 @@ from funcnet.data.sources.base import Frame
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import write_bytes
-from funcnet.inputs import instance, mismatches
+from funcnet.inputs import instance
 from funcnet.key import Array, Key
-from funcnet.layers.base import Params, State
+from funcnet.layers.base import Params, State, reach
+from funcnet.layers.misfit import mismatches
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, Shape, numeric
 from funcnet.spec.codec import filed, load_spec
@@ -108,7 +109,7 @@ class Run:
         inputs = transform(self.preprocess, x, experiment.dtype, "predict")
 
         def answer(y: Any) -> Any:
-            return restore_targets(self.preprocess, experiment.loss.link(y))
+            return restore_targets(self.preprocess, experiment.loss.answer(y))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
@@ -286,6 +287,17 @@ def environment() -> dict[str, Any]:
     }
 
 
+def _no_run(folder: Path) -> str:
+    """Why a path is not the folder of a finished run."""
+    if os.path.exists(folder / "spec.json"):
+        return f"holds an unfinished run; expected the file {LAST}"
+    if not os.path.lexists(folder):
+        return "there is no such run folder"
+    if folder.suffix == ".json":
+        return f"is not a run folder but a spec; funcnet train {folder} makes a run of it"
+    return f"is not a run folder; expected the file {LAST}"
+
+
 def load_run(folder: str | os.PathLike[str]) -> Run:
     """A run from its folder. Its train_state has the weights, not the optimizer's state.
 
@@ -305,8 +317,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     instance(folder, (str, os.PathLike), "the folder of a run", "'runs/digits_mlp-1'")
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):
-        what = "holds an unfinished run" if os.path.exists(folder / "spec.json") else "is not a run folder"
-        raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
+        raise CheckpointError(f"{folder}: {_no_run(folder)}")
     name = "spec.json"
     try:
         experiment = load_spec(folder / name)
@@ -352,7 +363,7 @@ def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: 
 
     Raises   CheckpointError with every leaf that does not fit
     """
-    problems = mismatches(experiment.model, in_shape, params, state)
+    problems = mismatches(reach("", experiment.model, "leaves", in_shape), params, state)
     found = tree.flatten({"params": params, "state": state})
     problems += [
         f"{path}: expected {experiment.dtype}, got {leaf.dtype}"

@@ -17,7 +17,7 @@ import numpy as np
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
-from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
 from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import (
     CHECKPOINTS,
@@ -34,6 +34,7 @@ from funcnet.experiments.folder import (
     write,
 )
 from funcnet.files import read_npz, write_bytes
+from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_total, reach

@@ -9,11 +9,13 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import LawError
+from funcnet.hints import explained
 from funcnet.key import Array, Key
 from funcnet.laws.values import agree, inner, slope
 from funcnet.layers.base import Params
 
 
+@explained
 def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) -> None:
     """Check ``grads`` as the gradient of a scalar function of a dict of float64 arrays.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import KeyRequired, LawError, ShapeError
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
@@ -52,6 +53,7 @@ from funcnet.signatures import check_signatures, kinds, returned
 DIRECTIONS = 3
 
 
+@explained
 def check_layer(layer: Layer, in_shape: Shape, *, x: Value = None, batch_coupled: bool = False) -> None:
     """Run every law on a layer, in training and evaluation mode.
 

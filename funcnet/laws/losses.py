@@ -8,6 +8,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.errors import FuncnetError
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.laws.values import (
@@ -31,6 +32,7 @@ from funcnet.signatures import check_signatures
 DIRECTIONS = 3
 
 
+@explained
 def check_loss(loss: Loss, prediction: Array, target: Any) -> None:
     """Run every law on a loss, at a prediction (float64, two rows or more) where it is differentiable.
 

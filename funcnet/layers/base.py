@@ -21,16 +21,18 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.errors import FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
+from funcnet.errors import ArgumentError, FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
+from funcnet.hints import explained
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
@@ -79,7 +81,11 @@ class Context:
         """The context of a child, whose key is folded by its name."""
         if self.key is None or not name:
             return self
-        return Context(self.train, self.key.fold(name))
+        try:
+            return Context(self.train, self.key.fold(name))
+        except AttributeError:
+            check_key(self.key)
+            raise
 
     def draw(self) -> Key:
         """The key for this layer's random numbers.
@@ -94,6 +100,9 @@ class Context:
             )
         check_key(self.key)
         return self.key
+
+
+Context.__init__ = explained(Context.__init__)  # type: ignore[method-assign]
 
 
 def check_dtype(dtype: Any) -> None:
@@ -126,6 +135,11 @@ class Layer(Spec):
     stepwise: ClassVar[bool] = False
     """Whether a step of the output depends on that step of the input alone (in a combinator: but for its children)"""
 
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, at: Any) -> NoReturn:
+            raise ArgumentError(f"{type(self).__name__} is not indexed; its layers are net.children, a dict by name")
+
     def leaves(self, in_shape: Shape) -> dict[str, Any]:
         """``{name: Leaf}``, the layer's params and state; nested by child in a combinator."""
         return {}
@@ -151,6 +165,7 @@ class Layer(Spec):
         """The range of ``y`` in evaluation for inputs in a given range; None if it is not known."""
         return None
 
+    @explained
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
         check_key(key)
@@ -245,6 +260,7 @@ class Combinator(Layer):
         shapes = self.in_shapes(in_shape)
         return nest({name: reach(name, layer, "leaves", shapes[name]) for name, layer in self.children.items()})
 
+    @explained
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         check_dtype(dtype)
@@ -365,6 +381,13 @@ def fitting(layer: Layer, method: str, args: tuple[Any, ...]) -> Layer:
     return lifted(layer, method, given)
 
 
+def _misfit(layer: Layer, method: str, args: tuple[Any, ...]) -> FuncnetError | None:
+    """The mistake in the arguments of a call that failed; None if the layer's own code is at fault."""
+    if method == "apply":
+        return misfit_of_apply(lambda in_shape: reach("", layer, "leaves", in_shape), *args[:3])
+    return misfit_of_vjp() if method == "vjp" and type(layer).__module__.startswith("funcnet.") else None
+
+
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
     """Call a method of a child: its name is added to the path of errors, and a listener makes the call.
 
@@ -381,6 +404,10 @@ def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
         error.locate(name, type(layer).__name__)
         raise
     except Exception as error:
+        wrong = _misfit(layer, method, args) if type(error) in RAW else None
+        if wrong is not None:
+            wrong.locate(name, type(layer).__name__)
+            raise wrong from error
         error.add_note(f"in {method} of {name or 'the network'} ({type(layer).__name__})")
         raise
 
@@ -402,10 +429,14 @@ def apply_child(
     name: str, layer: Layer, params: Params, state: State, x: Value, ctx: Context
 ) -> tuple[Value, State, Any]:
     """``apply`` of a child, on its part of the params and state, and with its key."""
-    if ctx is None:
-        raise FuncnetError("expected a context, fn.EVAL or fn.Context(train=True, key=fn.Key(0)), got None")
-    if name:
-        params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
+    if type(ctx) is not Context:
+        raise FuncnetError(f"expected a context, fn.EVAL or fn.Context(train=True, key=fn.Key(0)), got {ctx!r:.60}")
+    try:
+        if name:
+            params, state, ctx = params.get(name, {}), state.get(name, {}), ctx.child(name)
+    except AttributeError:
+        found = f"a {type(params).__name__} and a {type(state).__name__}"
+        raise FuncnetError(f"expected params and state as dicts by name, as init gives them, got {found}") from None
     result: tuple[Value, State, Any] = reach(name, layer, "apply", params, state, x, ctx)
     if type(result) is tuple and len(result) == 3 and type(result[1]) is dict:
         return result

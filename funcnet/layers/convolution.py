@@ -96,7 +96,8 @@ def image_shape(layer: Layer, in_shape: Shape, axes: int, groups: int) -> tuple[
     name = type(layer).__name__
     if len(shape) != axes + 1:
         form = {1: "(time, features)", 2: "(height, width, channels)", 3: "(depth, height, width, channels)"}[axes]
-        hint = "; reshape to one channel: Reshape((*shape, 1))" if len(shape) == axes else ""
+        hint = f"; for one channel put a Reshape to {(*shape, 1)} before it" if len(shape) == axes else ""
+        hint = "; put a Reshape to that form before it" if len(shape) == 1 < axes else hint
         raise ShapeError(f"expected inputs of shape {form}, got {shape}{hint}", layer=name)
     if shape[-1] % groups:
         raise ShapeError(

@@ -340,7 +340,7 @@ class Recurrent(Layer):
         if not pair or in_shape[1] != self.cell.carry_shape:
             raise ShapeError(
                 f"expected the pair of a sequence and a carry {self.cell.carry_shape}, got {in_shape}; "
-                "give (x, carry), or leave out carry=True",
+                "give (x, carry), or leave out carry",
                 layer=type(self).__name__,
             )
         return sequence_shape(self, in_shape[0])

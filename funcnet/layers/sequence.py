@@ -58,7 +58,7 @@ def split_mask(layer: Layer, x: Value) -> tuple[Array, Array | None]:
     values, mask = x
     if mask.dtype != np.bool_:
         raise ShapeError(
-            f"expected a boolean mask, True where real, got {mask.dtype}; convert it, such as mask.astype(bool)",
+            f"expected a boolean mask, True where real, got {mask.dtype}; give booleans",
             layer=type(layer).__name__,
         )
     return values, mask

@@ -83,6 +83,10 @@ class Loss(Spec):
         """Probabilities if the prediction is logits, else the prediction itself."""
         return prediction
 
+    def answer(self, prediction: Any) -> Any:
+        """What metrics score and a trained network predicts: the link of one prediction, or the mean of several."""
+        return self.link(prediction)
+
 
 Form = Literal["values", "probability", "logit", "class logits", "class log-probabilities"]
 """Predictions of a loss: any values; one probability or one logit per element; a row over the classes, the last axis"""
@@ -123,7 +127,8 @@ def one_array(value: Any, what: str, owner: Spec) -> Array:
     """
     if isinstance(value, tuple | dict):
         raise ShapeError(
-            f"expected one {what} to compare, got the shapes {shape_of(value)}; join outputs with Concat() or Sum()",
+            f"expected one {what} to compare, got the shapes {shape_of(value)}; join outputs with Concat or Sum, "
+            "or give each its loss with Multi",
             layer=type(owner).__name__,
         )
     array: Array = value
@@ -139,10 +144,16 @@ def column_of(prediction: Array, target: Array, owner: Spec) -> Array:
     if len(shapes) > 1 and shapes != {prediction.shape[:1], (*prediction.shape[:1], 1)}:
         raise ShapeError(
             f"expected a target of the prediction's shape {prediction.shape}, got {target.shape}; "
-            "reshape one of them, or change the last layer's units",
+            f"{_column_advice(prediction.shape, target.shape, owner)}",
             layer=type(owner).__name__,
         )
     return target.reshape(prediction.shape).astype(prediction.dtype, copy=False)
+
+
+def _column_advice(prediction: tuple[int, ...], target: tuple[int, ...], owner: Spec) -> str:
+    if owner.kind == "loss" and target == prediction[:-1]:
+        return "give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy"
+    return "reshape one of them, or change the last layer's units"
 
 
 def spread(weight: Array, shape: tuple[int, ...], dtype: Any, owner: Spec) -> Array:

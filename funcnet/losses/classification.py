@@ -77,7 +77,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
     def term(self, prediction: Array, target: Array) -> Array:
         check_probabilities(target, "targets", self, "give 0 and 1, or probabilities")
-        check_probabilities(prediction, "probabilities", self, "for logits use SigmoidCrossEntropy()")
+        check_probabilities(prediction, "probabilities", self, "for logits use SigmoidCrossEntropy")
         zero, one = prediction == 0.0, prediction == 1.0
         log_p = np.maximum(np.log(np.where(zero, 1.0, prediction)), -100.0)
         log_q = np.maximum(np.log1p(-np.where(one, 0.0, prediction)), -100.0)
@@ -202,20 +202,34 @@ class SoftmaxCrossEntropy(Loss):
         if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
             raise ShapeError(
                 f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
-                f"got {target.shape}; reshape the target, or change the last layer's units",
+                f"got {target.shape}; {self._shape_advice(shape, target.shape)}",
                 layer=name,
             )
         if shape[-1] == 1:
             raise ShapeError(
                 f"expected a unit for each class, at least two, got predictions of shape {shape}, whose only class "
-                "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy() with one unit",
+                "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy with one unit",
                 layer=name,
             )
         if target.shape == shape and target.dtype.kind != "f":
-            message = f"expected target probabilities as floats, got {target.dtype}; convert them: y.astype(float)"
-            raise DataError(message, layer=name)
+            raise DataError(
+                f"expected target probabilities as floats, got {target.dtype}; give one label for each row, a "
+                "whole number, or these numbers as floats",
+                layer=name,
+            )
         if target.shape != shape and target.dtype.kind == "f":
-            raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+            raise DataError(
+                f"expected integer labels, got {target.dtype}; give whole numbers of an integer type, or for "
+                "values use another loss, such as MeanSquaredError",
+                layer=name,
+            )
+
+    def _shape_advice(self, shape: tuple[int, ...], target: tuple[int, ...]) -> str:
+        if target == (*shape[:-1], 1):
+            return "leave out the last axis of the labels"
+        if len(shape) > 2 and target == shape[:1]:
+            return "for one label for each sample put a Flatten, a pooling or the last step before the last layer"
+        return "reshape the target, or change the last layer's units"
 
     def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
         """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""

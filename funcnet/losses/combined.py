@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import field
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import Loss, expected, one_array, plain
+from funcnet.losses.base import Loss, cotangent, expected, on_values, one_array, real_terms
 from funcnet.shapes import shape_of
 from funcnet.spec.base import register
-from funcnet.spec.fields import frozen
+from funcnet.spec.fields import frozen, positive
 
 
 @register("multi")
@@ -88,6 +89,9 @@ class Multi(Loss):
     def link(self, prediction: Any) -> Any:
         return tuple(loss.link(p) for loss, p in zip(self.losses, self.parts(prediction, "outputs"), strict=True))
 
+    def answer(self, prediction: Any) -> Any:
+        return tuple(loss.answer(p) for loss, p in zip(self.losses, self.parts(prediction, "outputs"), strict=True))
+
 
 @register("each_member")
 @frozen
@@ -96,7 +100,8 @@ class EachMember(Loss):
 
     So the gradient of each member is exactly that of training it alone.
 
-    Shapes   prediction (batch, members, …), target as for the loss of a prediction (batch, …)
+    Shapes   prediction (batch, members, …), target as for the loss of a prediction (batch, …); with ``axis=2``, as for
+             padded sequences, prediction (batch, time, members, …)
     VJP      dp[:, m] = the loss's dp for member m
     Raises   ShapeError for a prediction without members
     """
@@ -104,11 +109,17 @@ class EachMember(Loss):
     additive: ClassVar[bool] = True
 
     loss: Loss
+    axis: int = field(default=1, validator=positive)
 
     @property
     def expects(self) -> Any:
         """What the loss of one member expects."""
         return expected(self.loss)
+
+    @property
+    def probabilities(self) -> bool:  # type: ignore[override]
+        """Whether the link of a member gives probabilities."""
+        return self.loss.probabilities
 
     @property
     def independent(self) -> bool:  # type: ignore[override]
@@ -119,15 +130,24 @@ class EachMember(Loss):
         if not self.loss.additive:
             yield Problem(".loss", f"{type(self.loss).__name__} of a batch is not a sum over its parts")
 
-    def members(self, prediction: Any) -> int:
-        """The number of members."""
+    def flat(self, prediction: Any) -> tuple[Array, int]:
+        """A row for each member of each sample, and the number of members."""
         array = one_array(prediction, "output", self)
-        if array.ndim < 2:
+        if array.ndim <= self.axis:
+            form = ", ".join(["batch", "time", "…"][: self.axis]) + ", members, …"
             raise ShapeError(
-                f"expected predictions (batch, members, …), got shape {array.shape}; end the network with an Ensemble",
+                f"expected predictions ({form}), got shape {array.shape}; end the network with an Ensemble",
                 layer="EachMember",
             )
-        return int(array.shape[1])
+        turned = np.moveaxis(array, self.axis, 1) if self.axis > 1 else array
+        members = int(turned.shape[1])
+        return turned.reshape(turned.shape[0] * members, *turned.shape[2:]), members
+
+    def turned_back(self, flat: Array, shape: tuple[int, ...]) -> Array:
+        """An array with a row for each member of each sample in the shape of the prediction."""
+        rest = shape[1 : self.axis] + shape[self.axis + 1 :]
+        turned = flat.reshape(shape[0], shape[self.axis], *rest)
+        return np.moveaxis(turned, 1, self.axis) if self.axis > 1 else turned
 
     def counted(self, target: Any, weight: Array | None = None) -> Array | None:
         return self.loss.counted(target, weight)
@@ -138,8 +158,8 @@ class EachMember(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight = plain(prediction), plain(target), plain(weight)
-        members = self.members(prediction)
+        prediction, target, weight, masks = real_terms(prediction, target, weight)
+        flat, members = self.flat(prediction)
         divisor = self.divisor(target, weight) if divisor is None else divisor
 
         def repeated(array: Array) -> Array:
@@ -147,15 +167,19 @@ class EachMember(Loss):
             spread = np.broadcast_to(np.expand_dims(array, 1), (array.shape[0], members, *array.shape[1:]))
             return spread.reshape(array.shape[0] * members, *array.shape[1:])
 
-        flat = prediction.reshape(prediction.shape[0] * members, *prediction.shape[2:])
         value, saved = self.loss.apply(flat, repeated(target), None if weight is None else repeated(weight), divisor)
-        return value, (saved, prediction.shape)
+        return value, (saved, prediction.shape, masks)
 
     def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        saved, shape = residuals
-        return self.loss.vjp(saved, dy).reshape(shape)
+        saved, shape, masks = residuals
+        return cotangent(self.turned_back(self.loss.vjp(saved, dy), shape), masks)
 
     def link(self, prediction: Any) -> Any:
-        members = self.members(prediction)
-        flat = prediction.reshape(prediction.shape[0] * members, *prediction.shape[2:])
-        return self.loss.link(flat).reshape(prediction.shape)
+        def of_members(values: Array) -> Array:
+            return self.turned_back(self.loss.link(self.flat(values)[0]), values.shape)
+
+        return on_values(of_members, prediction)
+
+    def answer(self, prediction: Any) -> Any:
+        """The mean of the members' answers."""
+        return on_values(lambda values: np.mean(values, axis=self.axis), self.link(prediction))

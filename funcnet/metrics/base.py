@@ -192,7 +192,9 @@ def classified(metric: Metric, prediction: Array, target: Array, weight: Array |
             layer=name,
         )
     if target.dtype.kind not in "iub":
-        raise DataError(f"expected integer labels, got {target.dtype}; convert them: y.astype(int)", layer=name)
+        raise DataError(
+            f"expected integer labels, got {target.dtype}; give whole numbers of an integer type", layer=name
+        )
     if not target.size:
         raise DataError(f"expected at least one row, got shape {shape}", layer=name)
     prediction, target = present(metric, prediction, target, weight, target.shape)

@@ -16,7 +16,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.combinators.branch import Concat
 from funcnet.errors import ShapeError
-from funcnet.inputs import cast, dtype_of, instance, whole_number
+from funcnet.inputs import as_key, cast, dtype_of, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.attention import MultiHeadAttention
 from funcnet.layers.attention_kernels import attend
@@ -216,7 +216,7 @@ def _(
     _unmasked(layer, x)
     if not layer.causal or layer.additive_bias:
         raise ShapeError(
-            "MultiHeadAttention looks at steps to come; give causal=True, without bias, to run step by step"
+            "MultiHeadAttention looks at steps to come; make it causal, without additive_bias, to run step by step"
         )
     q = layer.turned(layer.project(params, "query", x, layer.heads), position)
     k = layer.turned(layer.project(params, "key", x, layer.shared_heads), position)
@@ -258,7 +258,7 @@ def generate(
     state: State,
     prompt: Array,
     length: int,
-    key: Key,
+    key: Key | int,
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -271,7 +271,7 @@ def generate(
     After ``context`` steps it restarts from the last half of them, for networks with a limited number of positions.
     Raises   ShapeError, DataError for an empty prompt, a prompt that is not indices, or values out of range
     """
-    instance(key, Key, "a key", "fn.Key(0)")
+    key = as_key(key)
     prompt = np.asarray(prompt)
     if prompt.ndim != 2 or prompt.shape[1] == 0 or prompt.dtype.kind not in "iu":
         raise ShapeError(

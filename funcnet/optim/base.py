@@ -15,6 +15,7 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.errors import NotDefined, PathError, Problem, ShapeError
+from funcnet.hints import explained
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.schedules import Number, value_at
@@ -76,6 +77,7 @@ class Optimizer(Spec):
         return params
 
 
+@explained
 def apply_updates(params: Params, updates: Params) -> Params:
     """``params + updates``, leaf by leaf, in the params' dtypes.
 

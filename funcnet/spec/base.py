@@ -16,11 +16,13 @@ import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
     Literal,
     NamedTuple,
+    NoReturn,
     Union,
     get_args,
     get_origin,
@@ -30,7 +32,8 @@ from typing import (
 import attrs
 import numpy as np
 
-from funcnet.errors import ArgumentError, Problem, SpecError, did_you_mean, no_argument
+from funcnet.errors import ArgumentError, Problem, SpecError
+from funcnet.hints import argument_hint, did_you_mean, no_argument, no_attribute, not_called, same_thing
 from funcnet.spec.fields import NAMED, WORDS, FrozenDict, Range, T, frozen
 from funcnet.spec.kinds import KINDS, base_of, load
 
@@ -216,6 +219,12 @@ class Spec:
         object.__setattr__(self, "_depth", depth)
         object.__setattr__(self, "_nodes", nodes)
 
+    if not TYPE_CHECKING:  # for type checkers a spec has the attributes of its class, and is no function
+        __getattr__ = no_attribute("spec")
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            raise not_called(self)
+
     def _repr_html_(self) -> str:
         from funcnet.spec.outline import outline  # it imports this module
 
@@ -320,6 +329,19 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             init(self, *args, **kwargs)
+        except SpecError as error:
+            places = list(zip(fields(cls), args, strict=False))
+            placed = {
+                f".{field.name}": f"expected {describe(field.hint)}, got"
+                for i, (field, value) in enumerate(places)
+                if i or (field.default is not attrs.NOTHING and any(admits(one.hint, value) for one in fields(cls)[1:]))
+            }
+            names = [field.name for field in fields(cls)]
+            if not any(message.startswith(placed.get(path, "\n")) for path, message in error.found):
+                raise
+            order = f"; the order is {cls.__name__}({', '.join(names)})"
+            said = [problem._replace(message=problem.message + order) for problem in error.found]
+            raise SpecError(said, root=cls.__name__) from None
         except TypeError as error:
             names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
             unknown = [name for name in kwargs if name not in names]
@@ -331,6 +353,13 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
             raise
 
     return made
+
+
+def admits(hint: Any, value: Any) -> bool:
+    """Whether a field's type admits a value."""
+    problems: list[Problem] = []
+    convert(hint, value, "", problems, decode=False)
+    return not problems
 
 
 def lookup(kind: str, tag: str) -> type[Spec] | None:
@@ -461,6 +490,8 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
             return value
         if decode:
             return _decode(hint, value, path, problems)
+        problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}{_in_python(hint, value)}"))
+        return MISSING
     elif hint is bool or hint is str:
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             problems.append(Problem(path, f"expected text that UTF-8 can encode, got {quote(value)}"))
@@ -519,6 +550,21 @@ def convert(hint: Any, value: Any, path: str, problems: list[Problem], *, decode
         return value
     problems.append(Problem(path, f"expected {describe(hint)}, got {quote(value)}"))
     return MISSING
+
+
+def _in_python(base: type[Spec], value: Any) -> str:
+    """How a class, the name of one, or a list is written as a spec in Python."""
+    if isinstance(value, list) and value and all(isinstance(one, base) for one in value):
+        return "; give them one by one, without the list"
+    cls = value if isinstance(value, type) else None
+    if isinstance(value, str):
+        tag = same_thing(value, tags(base.kind))
+        cls = None if tag is None else lookup(base.kind, tag)
+    if cls is None or not issubclass(cls, base):
+        return ""
+    package = KINDS[base.kind].package.replace("funcnet", "fn") if base.kind in KINDS else "fn"
+    needed = ["…"] if any(field.default is attrs.NOTHING for field in fields(cls)) else []
+    return f"; write {package}.{cls.__name__}({', '.join(needed)})"
 
 
 def _whole(items: tuple[Any, ...]) -> Any:
@@ -627,6 +673,15 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
     return decode_fields(cls, node, path, problems)
 
 
+def _field_hint(key: str, known: Sequence[_Field]) -> str:
+    """The field that an unknown key means: a similar one, or one of the same name inside another field."""
+    for field in known:
+        options = [one for one in (field.hint, *get_args(field.hint)) if is_spec(one) and not is_kind(one)]
+        if any(key == inner.name for one in options for inner in fields(one)):
+            return f"; {key!r} is a field of {field.name!r}"
+    return argument_hint(key, [field.name for field in known], in_json=True)
+
+
 def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems: list[Problem]) -> Any:
     """The spec of a class from the fields of a JSON node, whose ``type`` is already read."""
     before = len(problems)
@@ -639,7 +694,7 @@ def decode_fields(cls: type[Spec], node: Mapping[str, Any], path: str, problems:
     for key in node:
         if key not in names and key != "type":
             allowed = f"it has {', '.join(names)}" if names else "it has no fields"
-            near = did_you_mean(key, names) if len(problems) < HINTS else ""
+            near = _field_hint(key, known) if len(problems) < HINTS else ""
             problems.append(Problem(f"{path}.{key}", f"unknown field of {stem(cls)!r}{near}; {allowed}"))
     values = {}
     for name, hint, default, constraint, *_ in known:

@@ -21,10 +21,12 @@ import attrs
 
 from funcnet.errors import Problem, SpecError
 from funcnet.files import write_bytes
+from funcnet.hints import explained
 from funcnet.spec.base import (
     MAX_DEPTH,
     MAX_NODES,
     Spec,
+    admits,
     automatic_names,
     convert,
     decode_fields,
@@ -74,7 +76,7 @@ def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if isinstance(value, Spec | tuple | FrozenDict):
-            return encode_value(next(arg for arg in args if _admits(arg, value)), value, fill)
+            return encode_value(next(arg for arg in args if admits(arg, value)), value, fill)
         return value
     if isinstance(value, Spec):
         return encode(value, fill=fill, tagged=type(value) is not hint or is_kind(hint))
@@ -93,12 +95,6 @@ def encode_value(hint: Any, value: Any, fill: bool = False) -> Any:
     if isinstance(value, FrozenDict):
         return {name: encode_value(args[1], value[name], fill) for name in sorted(value)}
     return value
-
-
-def _admits(hint: Any, value: Any) -> bool:
-    problems: list[Problem] = []
-    convert(hint, value, "", problems, decode=False)
-    return not problems
 
 
 def to_dict(spec: Spec, *, fill: bool = False) -> dict[str, Any]:
@@ -252,14 +248,37 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
-        hint = "; to read a file use load_spec(path)" if text.strip().endswith(".json") else ""
-        raise refuse(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}") from None
+        place = f"at line {error.lineno}, column {error.colno}"
+        raise refuse(f"not JSON: {error.msg} {place}{_slip(text, error.pos)}") from None
     except SpecError:
         raise
     except RecursionError:
         raise refuse(f"brackets are nested too deep; the limit is {MAX_BRACKETS}") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise refuse(f"a number cannot be read: {error}") from None
+
+
+def _slip(text: str, at: int) -> str:
+    """What is likely wrong with a text where it ceases to be JSON: a comma too many, a comment, another language."""
+    rest, before = text[at:].lstrip(), text[:at].rstrip()
+    word = next(iter(re.findall(r"^\w+", rest)), "")
+    if not text.strip():
+        return "; it is empty"
+    if text.strip().endswith(".json"):
+        return "; to read a file use load_spec(path)"
+    if re.match(r",\s*[}\]]", rest) or (before.endswith(",") and rest[:1] in ("}", "]")):
+        return "; leave out the comma before the closing bracket"
+    if rest.startswith(("//", "/*", "#")):
+        return "; JSON has no comments, leave them out"
+    if rest.startswith("'"):
+        return '; texts stand in double quotes: "relu"'
+    if word in ("True", "False", "None"):
+        return f"; write {'null' if word == 'None' else word.lower()}"
+    if not before:
+        return '; a spec begins with {, such as {"version": 1, …'
+    if before.endswith("}") and rest[:1] in ("{", "["):
+        return "; a file holds one spec"
+    return "; names stand in double quotes" if word and before.endswith(("{", ",")) else ""
 
 
 def _check_document(document: Any, problems: list[Problem]) -> None:
@@ -290,6 +309,7 @@ def _check_document(document: Any, problems: list[Problem]) -> None:
         problems.append(Problem("", f"the document has {nodes} objects; the limit is {MAX_NODES}"))
 
 
+@explained
 def save_spec(path: str | os.PathLike[str], spec: Spec) -> None:
     """Write a spec as JSON to a file, atomically.
 
@@ -309,6 +329,8 @@ def load_document(path: str | os.PathLike[str]) -> Any:
 
     Raises   SpecError whose problems begin with the file's name
     """
+    if not isinstance(path, str | os.PathLike):
+        raise SpecError([Problem("", f"expected a path, such as 'net.json', got {quote(path)}")], root="load_spec")
     path = Path(path)
 
     def refuse(message: str) -> SpecError:
@@ -320,6 +342,8 @@ def load_document(path: str | os.PathLike[str]) -> Any:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise refuse("there is no such file") from None
+    except IsADirectoryError:
+        raise refuse("is a folder; expected a spec, a file of JSON, or the folder of a run") from None
     except UnicodeDecodeError:
         raise refuse("the file is not UTF-8 text") from None
     except OSError as error:

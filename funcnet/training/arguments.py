@@ -2,81 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from funcnet import tree
 from funcnet.data.lazy_array import Stream
-from funcnet.errors import DataError, FuncnetError, Problem, SpecError, no_argument
+from funcnet.errors import DataError, FuncnetError
 from funcnet.inputs import instance
 from funcnet.key import Key
-from funcnet.losses.base import Loss
-from funcnet.metrics import Metric
-from funcnet.optim.base import Optimizer
-from funcnet.spec.base import Spec, convert
+from funcnet.signatures import accepts
 from funcnet.training.callbacks import EarlyStopping, Watcher
-
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S", bound=Spec)
-
-
-def explained(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that says of an argument it does not have what the right one is."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs.keys() - signature.parameters.keys():
-            raise no_argument(function.__name__, name, list(signature.parameters))
-        return function(*args, **kwargs)
-
-    return call
-
-
-def as_spec(value: Any, base: type[S], what: str, example: str) -> S:
-    """A spec itself, or the one that a tag or a JSON node names.
-
-    Raises   SpecError for an unknown tag; FuncnetError for anything else
-    """
-    if isinstance(value, str | Mapping):
-        problems: list[Problem] = []
-        value = convert(base, value, "", problems, decode=True)
-        if problems:
-            raise SpecError(problems, root=base.kind)
-    instance(value, base, what, example)
-    found: S = value
-    return found
-
-
-def as_loss(value: Any) -> Loss:
-    """A loss, or the one of a tag."""
-    return as_spec(value, Loss, "a loss", "fn.losses.MeanSquaredError()")
-
-
-def as_optimizer(value: Any) -> Optimizer:
-    """An optimizer, or the one of a tag."""
-    return as_spec(value, Optimizer, "an optimizer", "fn.optim.Adam()")
-
-
-def as_metrics(values: Any) -> list[Metric]:
-    """Metrics, or those of tags; one alone is a list of one."""
-    several = [values] if isinstance(values, str | Metric) else values
-    instance(several, Sequence, "a list of metrics", "[fn.metrics.Accuracy()]")
-    return [as_spec(value, Metric, "a metric", "fn.metrics.Accuracy()") for value in several]
-
-
-def as_key(value: Any) -> Key:
-    """A key, or that of a seed."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return Key(int(value))
-    instance(value, Key, "a key", "fn.Key(0)")
-    found: Key = value
-    return found
 
 
 def as_callbacks(values: Any, early_stopping: EarlyStopping | int | bool | None) -> list[Watcher]:
@@ -95,6 +32,19 @@ def as_callbacks(values: Any, early_stopping: EarlyStopping | int | bool | None)
     what = "early_stopping as True, a patience, or fn.EarlyStopping(…)"
     instance(early_stopping, EarlyStopping, what, "early_stopping=10")
     return [early_stopping, *several]
+
+
+def as_augmentations(values: Any) -> Sequence[Any]:
+    """A list of augmentations, or of functions of a batch and a key.
+
+    Raises   FuncnetError for anything else
+    """
+    example = "[fn.data.Flip()] or [lambda batch, key: batch]"
+    instance(values, Sequence, "a list of augmentations", example)
+    for one in values:
+        if not callable(one) or isinstance(one, type) or not accepts(one, {2}):
+            raise FuncnetError(f"expected augmentations (batch, key) -> batch, such as {example}, got {one!r:.60}")
+    return list(values)
 
 
 def parted(data: tuple[Any, ...], share: float, key: Key) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

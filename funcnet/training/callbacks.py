@@ -19,7 +19,8 @@ import numpy as np
 from attrs import field
 
 from funcnet import tree
-from funcnet.errors import FuncnetError, NotDefined, Problem, did_you_mean
+from funcnet.errors import FuncnetError, NotDefined, Problem
+from funcnet.hints import did_you_mean
 from funcnet.layers.base import Params
 from funcnet.metrics import Metric
 from funcnet.read_only import read_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import check_finite
 from funcnet.errors import DataError, FuncnetError
-from funcnet.inputs import cast, cast_weight, dtype_of, unpack
+from funcnet.hints import explained
+from funcnet.inputs import as_loss, as_metrics, cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, reach
 from funcnet.losses.base import Loss, by_blocks, compared, on_values, real_terms
@@ -54,6 +56,8 @@ def arrays(
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
         if any(leaf.ndim == 0 for leaf in tree.leaves((x, y, weight))):
             message += "; a single sample needs a batch axis: x[None], np.array([y])"
+        if len(lengths) == 2 and getattr(x, "ndim", 0) == 2 and x.shape[1] == lengths[1]:
+            message += "; samples are rows, and here they seem to be columns: turn x over"
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
@@ -84,13 +88,15 @@ def check_targets(
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     rows = len(tree.leaves(data[1])[0])
-    tried = [rows]
+    tried = [np.arange(rows)]
     try:
         if not batch:
             check_counted(loss, data)
         _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
-        where = [f"in {part}"] * (part is not None) + [f"tried on {tried[-1]:,} of {rows:,} rows"] * (tried[-1] < rows)
+        few = tried[-1]
+        error.message = re.sub(r"\brow (\d+)", lambda found: f"row {few[int(found[1])]}", error.message)
+        where = [f"in {part}"] * (part is not None) + [f"tried on {len(few):,} of {rows:,} rows"] * (len(few) < rows)
         error.message += f" ({', '.join(where)})" if where else ""
         raise
 
@@ -109,7 +115,8 @@ def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
         )
 
 
-def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], tried: list[int]) -> None:
+def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[Any, ...], tried: list[Array]) -> None:
+    """Try blocks of the targets; ``tried`` is given the numbers of the rows of each."""
     check_outputs(net, loss)
     x, y, weight = data
     out_shape = reach("", net, "out_shape", shape_of(x))
@@ -128,7 +135,7 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     fine, scored = None if weight is None else cast_weight(weight, dtype), False
     for some, _ in blocks(y, out_shape):
         target, w = cut(y, some), cut(weight, some)
-        tried.append(len(tree.leaves(target)[0]))
+        tried.append((tried[0] if rows is None else rows)[some])
         prediction = cut(zeros, some)
         p, t, weights, _ = compared(loss, prediction, target, cut(fine, some))
         loss.apply(p, t, weights)
@@ -137,7 +144,7 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
         if counts is None or np.any(counts) or (last and not scored):  # where nothing counts, nothing is scored
             scored = True
             for metric in metrics:
-                score(loss, metric, on_values(loss.link, prediction), target, w)
+                score(loss, metric, on_values(loss.answer, prediction), target, w)
 
 
 def _telling(y: Any, weight: Array | None) -> Array | None:
@@ -194,13 +201,14 @@ def cut(value: Any, rows: slice | Array) -> Any:
     return tree.map(lambda leaf: leaf if leaf is None else leaf[rows], value)
 
 
+@explained
 def evaluate(
     net: Layer,
-    loss: Loss,
+    loss: Loss | str,
     params: Params,
     state: State,
     data: tuple[Any, ...],
-    metrics: Sequence[Metric] = (),
+    metrics: Sequence[Metric | str] = (),
     batch_size: int | None = 1024,
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches.
@@ -209,6 +217,7 @@ def evaluate(
     only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
     RootMeanSquaredError, and for a metric of yours that defines ``__call__`` alone.
     """
+    loss, metrics = as_loss(loss), as_metrics(metrics)
     if ops.recorder(*tree.leaves((params, data))) is not None:  # inside a function that is compiled
         return _at_once(net, loss, params, state, unpack(data), metrics, batch_size)
     given = arrays(data, "", net)
@@ -233,7 +242,7 @@ def _at_once(
     y = cast(y, dtype_of(params, state))
     p, target, weights, _ = compared(loss, prediction, y, of_dtype(weight, prediction))
     value, _ = loss.apply(p, target, weights)
-    answer = on_values(loss.link, prediction)
+    answer = on_values(loss.answer, prediction)
     return {"loss": ops.number(value)} | {metric.name: score(loss, metric, answer, y, weight) for metric in metrics}
 
 
@@ -259,7 +268,7 @@ def _by_blocks(
         some = cast(cut(y, rows), dtype)
         p, target, weights, _ = compared(loss, prediction, some, cut(steps, rows))
         total += float(loss.apply(p, target, weights, divisor)[0])
-        answer, target, weights, _ = real_terms(on_values(loss.link, prediction), some, cut(weight, rows))
+        answer, target, weights, _ = real_terms(on_values(loss.answer, prediction), some, cut(weight, rows))
         counts = loss.counted(target, weights)
         last = rows.stop >= len(tree.leaves(x)[0])
         if counts is None or np.any(counts) or (last and not tallies):  # where nothing counts, nothing is scored
@@ -277,7 +286,7 @@ def answers(
     for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
         w = loss.counted(cut(y, rows), cut(weight, rows))
         if w is None or np.any(w):
-            yield on_values(loss.link, predict(net, params, state, cut(x, rows), size)), cut(y, rows), w
+            yield on_values(loss.answer, predict(net, params, state, cut(x, rows), size)), cut(y, rows), w
 
 
 def of_dtype(weight: Array | None, prediction: Value) -> Array | None:

@@ -13,7 +13,18 @@ from typing import Any, Literal, NamedTuple
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
 from funcnet.errors import DataError, FuncnetError, NonFiniteError
-from funcnet.inputs import cast, dtype_of, gives_batches, instance, whole_number
+from funcnet.hints import explained, no_attribute
+from funcnet.inputs import (
+    as_key,
+    as_loss,
+    as_metrics,
+    as_optimizer,
+    cast,
+    dtype_of,
+    gives_batches,
+    instance,
+    whole_number,
+)
 from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, Params
 from funcnet.losses.base import Loss, compared
@@ -25,15 +36,7 @@ from funcnet.padding import paired_targets, step_weights
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
-from funcnet.training.arguments import (
-    as_callbacks,
-    as_key,
-    as_loss,
-    as_metrics,
-    as_optimizer,
-    explained,
-    parted,
-)
+from funcnet.training.arguments import as_augmentations, as_callbacks, parted
 from funcnet.training.batches import Mean, Rows, class_weights
 from funcnet.training.callbacks import Callback, EarlyStopping, Event, Row, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
@@ -61,6 +64,9 @@ class Fit(NamedTuple):
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+Fit.__getattr__ = no_attribute("Fit")  # type: ignore[attr-defined]
 
 
 @explained
@@ -139,8 +145,11 @@ def fit(
     loss, optimizer, metrics, key = as_loss(loss), as_optimizer(optimizer), as_metrics(metrics), as_key(key)
     callbacks = [*as_callbacks(callbacks, early_stopping), *([Plain()] if progress else [])]
     check_signatures(net, loss, optimizer)
+    augment = as_augmentations(augment)
     _check_sizes(epochs, steps, batch_size, log_every, block, remainder)
     chosen = None if batch_size == USUAL_BATCH else batch_size
+    if isinstance(validation, int):
+        raise DataError(f"expected validation as data (x, y), or a share of the rows such as 0.2, got {validation}")
     held_out = None if validation is None or isinstance(validation, float) else arrays(validation, "validation", net)
     feed: Rows | Batches
     if gives_batches(data) and not (more and isinstance(data, list)):

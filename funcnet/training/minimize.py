@@ -12,8 +12,9 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.lazy_array import Stream
-from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, did_you_mean, require
-from funcnet.inputs import all_finite, cast, instance
+from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, require
+from funcnet.hints import did_you_mean, explained
+from funcnet.inputs import all_finite, as_key, as_loss, as_metrics, cast, instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, State
 from funcnet.losses.base import Loss
@@ -22,7 +23,7 @@ from funcnet.optim.sgd import SGD
 from funcnet.read_only import read_only
 from funcnet.shapes import shape_of
 from funcnet.signatures import check_signatures
-from funcnet.training.arguments import as_callbacks, as_key, as_loss, as_metrics, explained
+from funcnet.training.arguments import as_callbacks
 from funcnet.training.callbacks import Callback, Event, Row, Watcher, monitors
 from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.fit import Fit, final_state

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcnet.errors import DataError, ShapeError, listed
 from funcnet.layers.base import Layer, range_of, reach
+from funcnet.layers.convolution import Conv2D
 from funcnet.losses.base import Loss, expected
 from funcnet.losses.combined import Multi
 from funcnet.padding import compared_shape
@@ -28,7 +29,7 @@ def check_outputs(net: Layer, loss: Loss) -> None:
         if form == "class log-probabilities" and span.high > 0.0:
             raise DataError(
                 f"expected log-probabilities, 0 or less, but the last layer, {span.of}, gives {span}; "
-                "end the network with LogSoftmax(), or use SoftmaxCrossEntropy()",
+                "end the network with LogSoftmax, or use SoftmaxCrossEntropy",
                 layer=name,
             )
 
@@ -62,22 +63,29 @@ def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> 
             )
     elif units == 1 and len(classes) > 2:
         raise ShapeError(
-            f"expected two classes for one unit, got {known}; use SoftmaxCrossEntropy() and {len(classes)} units",
+            f"expected two classes for one unit, got {known}; use SoftmaxCrossEntropy and {len(classes)} units",
             layer=name,
         )
 
 
 def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:
-    """A sentence for each output that suits neither its loss nor its targets, though training would run.
-
-    And one for each class that a loss ignores.
-    """
+    """A sentence for images with their channels first, for each class that a loss ignores, and for each output that
+    suits neither its loss nor its targets, though training would run."""
+    in_shape = shape_of(x)
+    first = net
+    while first.children:
+        first = next(iter(first.children.values()))
+    if isinstance(first, Conv2D) and _channels_first(in_shape):
+        yield (
+            f"inputs of shape {in_shape} look like images with their channels first, and Conv2D takes (height, width, "
+            "channels): move the first axis to the end, such as by a Permute before it"
+        )
     yield from ignored_classes(loss, compared_shape(loss, reach("", net, "out_shape", shape_of(x))))
     targets = y if isinstance(y, tuple) else (y,)
     for i, (span, form, name) in enumerate(_pairs(range_of(net), expected(loss), loss)):
         last = f"the last layer, {span.of}, gives {span}"
         if form == "probability" and not span.within(0.0, 1.0):
-            yield f"{last}, and {name} takes probabilities: end with Sigmoid(), or use SigmoidCrossEntropy()"
+            yield f"{last}, and {name} takes probabilities: end with Sigmoid, or use SigmoidCrossEntropy"
         elif form in ("logit", "class logits") and _narrow(span, form):
             yield f"{last}, and {name} takes logits, any numbers: {_instead(span, form)}"
         elif form == "values" and len(targets) > i and isinstance(targets[i], np.ndarray) and targets[i].size:
@@ -105,6 +113,11 @@ def ignored_classes(loss: Loss, out_shape: Shape) -> Iterator[str]:
         )
 
 
+def _channels_first(shape: Shape) -> bool:
+    """Whether a shape looks like the 1 or 3 channels of a square image, and then its height and width."""
+    return is_shape(shape) and len(shape) == 3 and shape[0] in (1, 3) and shape[1] == shape[2] > 3
+
+
 def _narrow(span: Range, form: str) -> bool:
     """Whether logits in a range cannot give every probability."""
     if form == "class logits" and span.form == "log-probabilities":
@@ -114,9 +127,9 @@ def _narrow(span: Range, form: str) -> bool:
 
 def _instead(span: Range, form: str) -> str:
     if form == "class logits" and span.form == "probabilities":
-        return f"leave {span.of} out, the loss applies a softmax; or use LogSoftmax() and NegativeLogLikelihood()"
+        return f"leave {span.of} out, the loss applies a softmax; or use LogSoftmax and NegativeLogLikelihood"
     if form == "logit" and span.within(0.0, 1.0):
-        return f"leave {span.of} out, the loss applies a sigmoid; or use BinaryCrossEntropy()"
+        return f"leave {span.of} out, the loss applies a sigmoid; or use BinaryCrossEntropy"
     return f"leave {span.of} out, or put a Dense layer after it"
 
 

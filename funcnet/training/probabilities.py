@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import ShapeError
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State
@@ -16,6 +17,7 @@ from funcnet.shapes import Value
 from funcnet.training.step import predicted
 
 
+@explained
 def predict_proba(
     net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
@@ -34,12 +36,13 @@ def predict_proba(
     loss, params, state, x = in_order(loss, params, state, x)
 
     def proba(y: Any) -> Any:
-        return on_values(partial(proba_of, loss), on_values(loss.link, y))
+        return on_values(partial(proba_of, loss), on_values(loss.answer, y))
 
     answer: Array = predicted(proba, net, params, state, x, batch_size)
     return answer
 
 
+@explained
 def predict_label(
     net: Layer, loss: Loss, params: Params, state: State, x: Value, batch_size: int | None = None
 ) -> Array:
@@ -50,7 +53,7 @@ def predict_label(
     loss, params, state, x = in_order(loss, params, state, x)
 
     def label(y: Any) -> Any:
-        return on_values(partial(label_of, loss), on_values(loss.link, y))
+        return on_values(partial(label_of, loss), on_values(loss.answer, y))
 
     labels: Array = predicted(label, net, params, state, x, batch_size)
     return labels

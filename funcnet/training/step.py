@@ -19,8 +19,12 @@ from funcnet import ops, tree
 from funcnet.compiler.function import Compiled
 from funcnet.compiler.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
+from funcnet.hints import explained
 from funcnet.inputs import (
     all_finite,
+    as_key,
+    as_loss,
+    as_optimizer,
     cast,
     cast_weight,
     check_network,
@@ -28,14 +32,14 @@ from funcnet.inputs import (
     dtype_of,
     finite,
     instance,
-    mismatches,
     owned,
     signature,
     unpack,
     whole_number,
 )
 from funcnet.key import Array, Key
-from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen
+from funcnet.layers.base import Call, Context, Layer, Params, State, init_child, listen, reach
+from funcnet.layers.misfit import mismatches
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState, misfits, started_at
 from funcnet.padding import padded, padded_targets, without_padding
@@ -97,6 +101,7 @@ class Made(functools.partial[Any]):
 # ----- forward, backward -----------------------------------------------------------------------------------
 
 
+@explained
 def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int | None = None) -> Output:
     """The network's output in evaluation mode, ``batch_size`` rows at a time, all at once by default.
 
@@ -150,7 +155,8 @@ def _prediction_of(net: Layer) -> Compiled:
     return run
 
 
-def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, Params]]:
+@explained
+def value_and_grad(net: Layer, loss: Loss | str) -> Callable[..., tuple[float, State, Params]]:
     """``f(params, state, x, y, ctx, weight=None, divisor=None) -> (value, state, grads)``.
 
     It runs forward through the network and the loss, then backward through both: grads has the params' tree,
@@ -165,7 +171,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
     (2.5, [[5.0]])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
+    loss = as_loss(loss)
     check_signatures(net, loss)
     run = compiled_gradients(net, loss)
 
@@ -185,7 +191,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         x, y, weight = fitted(net, params, state, x, y, weight)
         return run(params, state, x, y, ctx, weight, divisor)
 
-    return Made(f, value_and_grad, net, loss)
+    return Made(explained(f), value_and_grad, net, loss)
 
 
 def fitted(
@@ -226,10 +232,11 @@ def wide_enough(dtype: np.dtype[Any] | None) -> None:
 # ----- the step --------------------------------------------------------------------------------------------
 
 
+@explained
 def train_state(
     net: Layer,
-    opt: Optimizer,
-    key: Key,
+    opt: Optimizer | str,
+    key: Key | int,
     in_shape: Shape,
     dtype: npt.DTypeLike = np.float32,
     params: Params | None = None,
@@ -244,15 +251,15 @@ def train_state(
     (0, (2, 1), ['mean', 'square', 'step'])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
-    instance(key, Key, "a key", "fn.Key(0)")
+    opt = as_optimizer(opt)
+    key = as_key(key)
     check_signatures(net, opt)
     if np.dtype(dtype).kind != "f":
         raise ShapeError(f"expected a float dtype, such as np.float32, got {np.dtype(dtype)}")
     wide_enough(np.dtype(dtype))
     drawn_params, drawn_state = init_child("", net, key.fold("init"), in_shape, dtype)
     params, state = drawn_params if params is None else params, drawn_state if state is None else state
-    problems = mismatches(net, in_shape, params, state)
+    problems = mismatches(reach("", net, "leaves", in_shape), params, state)
     if problems:
         raise ShapeError(
             f"the starting values do not fit the network for inputs of shape {in_shape}:\n  "
@@ -275,7 +282,8 @@ Batch = tuple[Any, ...]
 Step = Callable[..., tuple[TrainState, dict[str, float]]]
 
 
-def swap(train_state: TrainState, opt: Optimizer, keep_step: bool = True) -> TrainState:
+@explained
+def swap(train_state: TrainState, opt: Optimizer | str, keep_step: bool = True) -> TrainState:
     """The state to continue with under another optimizer, whose ``opt_state`` begins anew.
 
     Schedules and the count of steps go on; with ``keep_step=False`` they begin again. Averages are corrected for their
@@ -290,7 +298,7 @@ def swap(train_state: TrainState, opt: Optimizer, keep_step: bool = True) -> Tra
     (2, 2)
     """
     instance(train_state, TrainState, "a train state", "fn.train_state(net, opt, key, in_shape)")
-    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    opt = as_optimizer(opt)
     check_signatures(opt)
     opt_state, step = opt.init(train_state.params), 0
     if keep_step:
@@ -320,9 +328,11 @@ def forms(opt_state: Any) -> tuple[Any, ...]:
     return tuple((path, np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for path, leaf in flat)
 
 
-def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compile: bool = True) -> Step:
+@explained
+def train_step(net: Layer, loss: Loss | str, opt: Optimizer | str, *, shards: int = 1, compile: bool = True) -> Step:
     """``step(train_state, (x, y[, weight]), divisor=None) -> (train_state, {"loss": …})``, a pure function.
 
+    Specs may be given by their tags: ``fn.train_step(net, "mean_squared_error", "adam")``.
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
     ``key.fold("step", step, "shard", s)``; gradients are added in shard order, states are averaged.
     ``compile`` records the step at its first call, and again for each new batch shape, and runs it as
@@ -340,8 +350,8 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     (1, ['loss'])
     """
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    instance(loss, Loss, "a loss", "fn.losses.MeanSquaredError()")
-    instance(opt, Optimizer, "an optimizer", "fn.optim.Adam()")
+    loss = as_loss(loss)
+    opt = as_optimizer(opt)
     check_signatures(net, loss, opt)
     if not opt.descends:
         message = "is a transform, and its gradients point uphill; put a rule after it, such as chain(…, SGD(0.1))"
@@ -350,13 +360,15 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
     if shards > 1 and not loss.additive:
         raise ShapeError(
             f"{type(loss).__name__} of a batch is not a sum over its parts, so shards must be 1, got {shards}; "
-            "use MeanSquaredError(), whose minimum is the same"
+            "use MeanSquaredError, whose minimum is the same"
         )
     plain = training_step(net, loss, opt, shards)
     run = compiled_step(net, loss, opt, shards) if compile else None
     checked: set[Any] = set()
 
     def step(ts: TrainState, batch: Batch, divisor: float | None = None) -> tuple[TrainState, dict[str, float]]:
+        if type(ts) is not TrainState:
+            instance(ts, TrainState, "a train state", "fn.train_state(net, opt, key, in_shape)")
         x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the results are checked below
             args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
@@ -419,7 +431,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                 found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
-    return Made(step, train_step, net, loss, opt, shards=shards, compile=compile)
+    return Made(explained(step), train_step, net, loss, opt, shards=shards, compile=compile)
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:

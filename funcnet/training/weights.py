@@ -11,11 +11,13 @@ import numpy as np
 from funcnet import tree
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params, State
 from funcnet.spec.codec import filed, from_json
 
 
+@explained
 def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State) -> None:
     """Write a network, its params and its state to one ``.npz`` file, atomically.
 
@@ -34,6 +36,7 @@ def save(path: str | os.PathLike[str], net: Layer, params: Params, state: State)
     write_bytes(Path(path), npz_bytes(members))
 
 
+@explained
 def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
     """``(net, params, state)`` from a file that ``save`` wrote.
 

@@ -10,6 +10,7 @@ from funcnet.combinators.residual import SHORTCUT
 from funcnet.combinators.serial import Serial
 from funcnet.errors import FuncnetError
 from funcnet.files import write_bytes
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape, shape_text
@@ -165,6 +166,7 @@ class _Mermaid:
         return starts, ends
 
 
+@explained
 def diagram(net: Layer, in_shape: Shape) -> Diagram:
     """A diagram of a network: ``.svg``, ``.mermaid``, ``.save("net.svg")``; notebooks show it.
 

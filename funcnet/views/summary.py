@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
 from funcnet.shapes import ROWS, Shape, shape_text
@@ -93,6 +94,7 @@ def unit_text(value: int | None, unit: str) -> str:
     return f"{value / 1000**power:.2f} {'kMGTPE'[power - 1]}{unit}" if power else f"{value} {unit}"
 
 
+@explained
 def summary(net: Layer, in_shape: Shape, batch: int | None = ROWS, dtype: npt.DTypeLike = np.float32) -> Summary:
     """The layers in forward order, each combinator before its layers: a list of lines that prints as a table.
 

@@ -122,11 +122,11 @@ ERRORS = {  # arguments to the whole message
     ("digits_mlp.json", "--cost", "--batch", "1e3"): "--batch: expected a whole number of 1 or more, got '1e3'",
     ("loss.json",): "loss.json: expected an experiment or a model, got a loss",
     ("missing.json",): "missing.json: there is no such file",
-    ("folder",): "folder: the file cannot be read: Is a directory",
+    ("folder",): "folder: is a folder; expected a spec, a file of JSON, or the folder of a run",
     ("bad.json",): "bad.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
     ("unfit.json",): (
         "head (Dense): expected an input with at least 1 axis after the batch axis, got shape (); "
-        "give each sample its features, such as x[:, None] for one feature"
+        "give each sample an axis of features, also for a single one"
     ),
     ("no_data.json",): "nowhere.npz: there is no such file",
     ("a" * 300,): f"{'a' * 300}: the file cannot be read: File name too long",

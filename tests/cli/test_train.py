@@ -299,8 +299,11 @@ def test_rich_not_installed_and_not_asked_for(trained):
 EXAMPLE = "such as optimizer.learning_rate=0.01 or model.layers[0].units=32"
 LAYERS = json.loads(SMALL)["model"]["layers"]
 SPECS = {  # file name to content and the whole message
-    "text": ("epochs = 3", "text.json: not JSON: Expecting value at line 1, column 1"),
-    "empty": ("", "empty.json: not JSON: Expecting value at line 1, column 1"),
+    "text": (
+        "epochs = 3",
+        'text.json: not JSON: Expecting value at line 1, column 1; a spec begins with {, such as {"version": 1, …',
+    ),
+    "empty": ("", "empty.json: not JSON: Expecting value at line 1, column 1; it is empty"),
     "cut": ('{\n  "seed": ', "cut.json: not JSON: Expecting value at line 2, column 11"),
     "list": ("[]", "list.json: $: expected an object with the fields of a spec, got []"),
     "twice": ('{"seed": 1, "seed": 2}', "twice.json: the key 'seed' appears twice in one object"),
@@ -344,7 +347,7 @@ SPECS = {  # file name to content and the whole message
             metrics=["acuracy"],
             epochs=4,
         ),
-        "several.json: $.epochs: unknown field of 'experiment'; "
+        "several.json: $.epochs: unknown field of 'experiment'; 'epochs' is a field of 'training'; "
         "it has seed, dtype, data, model, loss, metrics, optimizer, training\n"
         "several.json: $.seed: must be zero or more, got -1\n"
         'several.json: $.dtype: expected "float32" or "float64", got "float16", did you mean \'float64\'?\n'
@@ -365,7 +368,8 @@ SPECS = {  # file name to content and the whole message
     "targets": (
         small(loss="mean_squared_error"),
         "MeanSquaredError: expected a target of the prediction's shape (90, 3), got (90,); "
-        "reshape one of them, or change the last layer's units (in the training part)",
+        "give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy "
+        "(in the training part)",
     ),
     "initial": (
         small(training={"epochs": 3, "initial": {"type": "npz", "path": "nowhere.npz"}}),
@@ -474,7 +478,7 @@ def test_bad_spec_is_one_message(mistakes, name):
     [
         ("missing", "missing.json: there is no such file"),
         ("latin", "latin.json: the file is not UTF-8 text"),
-        ("folder", "folder.json: the file cannot be read: Is a directory"),
+        ("folder", "folder.json: is a folder; expected a spec, a file of JSON, or the folder of a run"),
         (
             "model",
             "model.json: $: expected an experiment (data, model, loss, optimizer, training), got a layer",
@@ -716,3 +720,19 @@ def test_a_killed_run_is_shown_and_trained_again_from_its_folder(tmp_path):
     assert funcnet(tmp_path, "show", "run").status == 0
     again = funcnet(tmp_path, "train", "run", "--set", "training.epochs=1", "--out", "again", "--progress", "none")
     assert (again.status, again.err) == (0, "")
+
+
+@pytest.mark.parametrize("progress", ["auto", "plain", "none"])
+def test_standard_output_is_json_whatever_is_logged(tmp_path, progress):
+    """The lines of the log and the warnings go to standard error."""
+    text = SMALL.replace('{"epochs": 3}', '{"epochs": 3, "log_every": 2, "batch_size": 30}')
+    (tmp_path / "iris.json").write_text(text.replace('"name": "head"}', '"name": "head"}, "softmax"'), encoding="utf-8")
+    done = funcnet(tmp_path, "train", "iris.json", "--json", "--progress", progress, "--out", "run", LANG="C")
+    assert done.status == 0
+    assert json.loads(done.out)["step"] == 9
+    lines = done.err.splitlines()
+    assert lines[0].startswith("the last layer, Softmax, gives numbers from 0 to 1")
+    assert [line.split()[0] for line in lines[1:]] == ["2", "4", "6", "8"]
+    text = funcnet(tmp_path, "train", "iris.json", "--out", "plain", LANG="C")
+    assert text.err.splitlines() == lines[:1]
+    assert [line.split()[0] for line in text.out.splitlines()[:4]] == ["2", "4", "6", "8"]

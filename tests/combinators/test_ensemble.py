@@ -110,3 +110,86 @@ def test_members_index_their_common_input_by_what_they_draw(inner):
     ts = fn.train_state(net, opt, fn.Key(0), (4,))
     compiled, plain = (fn.train_step(net, loss, opt, compile=way)(ts, batch) for way in (True, False))
     assert compiled == plain
+
+
+PADDED_ROWS = fn.Key(4).normal((5, 4, 2), np.float64), np.arange(4) < np.array([[4], [2], [1], [3], [0]])
+
+
+@pytest.mark.parametrize(
+    "member", [fn.GRU(3), fn.serial(fn.OnSequence(DECIDES), fn.GRU(3))], ids=["at once", "one by one"]
+)
+def test_members_share_the_mask_of_a_padded_sequence(member):
+    """One mask for all, and members after the steps; so layers on steps and losses take the pair."""
+    x, mask = PADDED_ROWS
+    net = fn.Ensemble(member, 2)
+    params, state = net.init(fn.Key(1), ((4, 2), (4,)), np.float64)
+    assert net.out_shape(((4, 2), (4,))) == ((4, 2, 3), (4,))
+    (values, given), _, residuals = net.apply(params, state, (x, mask), fn.EVAL)
+    np.testing.assert_array_equal(given, mask)
+    dy = fn.Key(2).normal(values.shape, np.float64)
+    dparams, (dx, none) = net.vjp(params, residuals, (dy, None))
+    assert none is None
+    total = np.zeros_like(x)
+    for m in range(2):
+        own = tree.map(lambda leaf, m=m: leaf[m], params)
+        (alone, _), _, saved = member.apply(own, {}, (x, mask), fn.EVAL)
+        np.testing.assert_allclose(values[:, :, m], alone, rtol=1e-12, atol=1e-14)
+        own_dparams, (own_dx, _) = member.vjp(own, saved, (dy[:, :, m], None))
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-11, atol=1e-13), dparams, own_dparams)
+        total += own_dx
+    np.testing.assert_allclose(dx, total, rtol=1e-11, atol=1e-13)
+
+
+def test_an_ensemble_learns_and_answers_padded_sequences():
+    x, mask = PADDED_ROWS
+    y = (x[..., 0] > 0).astype(np.int64)
+    member = fn.serial(fn.GRU(3), fn.OnSequence(fn.Dense(2)))
+    net, each = fn.Ensemble(member, 2), losses.EachMember(losses.SoftmaxCrossEntropy(), axis=2)
+    how = {"optimizer": optim.SGD(0.1), "key": fn.Key(0), "steps": 3}
+    done = fn.fit(net, ((x, mask), y), loss=each, metrics=["accuracy"], **how)
+    params, own = done.train_state.params, []
+    start = fn.train_state(net, optim.SGD(0.1), fn.Key(0), ((4, 2), (4,)))
+    for m in range(2):
+        at = tree.map(lambda leaf, m=m: leaf[m], start.params)
+        alone = fn.fit(member, ((x, mask), y), loss="softmax_cross_entropy", start=(at, {}), **how).train_state.params
+        tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-5, atol=1e-6), params, alone)
+        own.append(fn.predict_proba(member, losses.SoftmaxCrossEntropy(), alone, {}, (x, mask))[0])
+    proba, given = fn.predict_proba(net, each, params, {}, (x, mask))
+    np.testing.assert_array_equal(given, mask)
+    np.testing.assert_allclose(proba, np.mean(own, axis=0), rtol=1e-5)
+    right = (np.mean(own, axis=0).argmax(axis=-1) == y)[mask]
+    assert done.history[-1]["accuracy"] == pytest.approx(right.mean())
+
+
+def test_an_ensemble_of_several_labels_answers_with_the_mean_of_its_members():
+    x = fn.Key(0).normal((20, 3), np.float32)
+    y = (x > 0).astype(np.int64)
+    member, loss = fn.Dense(3), losses.SigmoidCrossEntropy()
+    net, each = fn.Ensemble(member, 4), losses.EachMember(loss)
+    assert (each.probabilities, each.independent) == (True, True)
+    assert losses.EachMember(losses.MeanSquaredError()).probabilities is False
+    how = {"optimizer": optim.Adam(0.1), "key": 1, "epochs": 3}
+    done = fn.fit(net, (x, y), loss=each, metrics=["accuracy", "f1"], **how)
+    params = done.train_state.params
+    own = [fn.predict_proba(member, loss, tree.map(lambda leaf, m=m: leaf[m], params), {}, x) for m in range(4)]
+    mean = np.mean(own, axis=0)
+    np.testing.assert_allclose(fn.predict_proba(net, each, params, {}, x), mean, rtol=1e-5)
+    np.testing.assert_array_equal(fn.predict_label(net, each, params, {}, x), mean >= 0.5)
+    scores = fn.evaluate(net, each, params, {}, (x, y), ["accuracy", "f1", "roc_auc"])
+    assert scores["accuracy"] == pytest.approx(fn.metrics.Accuracy().multilabel(mean, y))
+    assert scores["f1"] == pytest.approx(fn.metrics.F1().multilabel(mean, y))
+    assert scores["roc_auc"] == pytest.approx(fn.metrics.RocAuc().multilabel(mean, y))
+    assert done.history[-1]["accuracy"] == pytest.approx(scores["accuracy"])
+
+
+def test_the_axis_of_members_is_checked():
+    with pytest.raises(fn.ShapeError) as caught:
+        losses.EachMember(losses.MeanSquaredError(), axis=2).apply(np.ones((3, 2)), np.ones((3, 2)))
+    assert str(caught.value) == (
+        "EachMember: expected predictions (batch, time, members, …), got shape (3, 2); end the network with an Ensemble"
+    )
+
+
+def test_each_member_obeys_the_laws_with_members_after_steps():
+    prediction = fn.Key(5).normal((4, 3, 2, 3))
+    fn.check_loss(losses.EachMember(losses.SoftmaxCrossEntropy(), axis=2), prediction, np.arange(12).reshape(4, 3) % 3)

@@ -139,7 +139,7 @@ def test_a_pair_of_floats_is_no_padded_sequence() -> None:
 
 # ----- what is refused -------------------------------------------------------------------------------------------
 
-ADVICE = "for a sequence and its mask write OnSequence({0}(…)), or pool the sequence with SequencePool()"
+ADVICE = "for a sequence and its mask write OnSequence({0}(…)), or pool the sequence with SequencePool"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_statistics_over_padded_steps_are_refused(layer: fn.Layer) -> None:
             net.out_shape(SHAPE)
         assert str(caught.value) == (
             f"{type(layer).__name__}: normalizes over all steps of a sequence, padded ones too; normalize each step, "
-            "with LayerNorm() or RMSNorm(), or all real steps of the batch, with BatchNorm()"
+            "with LayerNorm or RMSNorm, or all real steps of the batch, with BatchNorm"
         )
         assert net.out_shape(SHAPE[0]) == SHAPE[0]
     assert fn.OnSequence(fn.LayerNorm(axes=2)).out_shape(((5, 3, 2), (5,))) == ((5, 3, 2), (5,))

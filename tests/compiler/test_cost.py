@@ -250,7 +250,7 @@ ERRORS = {
     "a loss that does not fit": (
         lambda: fn.cost(fn.branch(fn.Dense(1), fn.Dense(1)), (3,), B, losses.MeanSquaredError()),
         "MeanSquaredError: expected one target to compare, got the shapes ((1,), (1,)); "
-        "join outputs with Concat() or Sum()",
+        "join outputs with Concat or Sum, or give each its loss with Multi",
     ),
 }
 

@@ -495,7 +495,9 @@ def test_plans_of_one_function_share_one_memory_and_go_with_the_step():
     step = fn.train_step(net, LOSS, opt)
     for rows in (3, 6, 2, 5, 6, 3):
         ts, _ = step(ts, (X[:rows], Y[:rows]))
-    (run,) = [cell.cell_contents for cell in step.func.__closure__ if isinstance(cell.cell_contents, Compiled)]
+    (run,) = [
+        cell.cell_contents for cell in step.func.__wrapped__.__closure__ if isinstance(cell.cell_contents, Compiled)
+    ]
     (space,) = run.idle
     assert len(run.plans.known) == 4
     assert space.memory.nbytes == max(recorded.program.nbytes for recorded in run.plans.known.values())

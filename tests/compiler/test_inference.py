@@ -506,7 +506,8 @@ def test_the_command_refuses(tmp_path, capsys):
         ),
         (
             [str(SPEC["digits_mlp"]), "--inference"],
-            f"{SPEC['digits_mlp']}: is not a run folder; expected the file metrics.json",
+            f"{SPEC['digits_mlp']}: is not a run folder but a spec; "
+            f"funcnet train {SPEC['digits_mlp']} makes a run of it",
         ),
     ]
     for args, message in cases:

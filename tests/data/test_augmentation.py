@@ -300,18 +300,18 @@ def test_an_experiment_trains_with_it() -> None:
          "for plain features use Jitter or Mixup"),
         (data.RandomFlip(), (MANY[..., 0], LABELS, None), fn.ShapeError,
          "RandomFlip: expected images (height, width, channels), got shape (6, 5); "
-         "a single channel needs an axis: x[..., None]"),
+         "a single channel needs an axis, of length 1"),
         (data.RandomShift((1, 2, 3)), (MANY, LABELS, None), fn.ShapeError,
          "RandomShift: expected inputs of 3 axes and features, got shape (6, 5, 2); "
-         "a single channel needs an axis: x[..., None]"),
+         "a single channel needs an axis, of length 1"),
         (data.Jitter(0.1), (LABELS, LABELS, None), fn.DataError,
-         "Jitter: expected inputs as floats, got int64; convert them: x.astype(np.float32)"),
+         "Jitter: expected inputs as floats, got int64; give floats, and scale pixels by 1 / 255"),
         (data.Jitter(0.1), ((FEATURES, FEATURES), LABELS[:40], None), fn.ShapeError,
          "Jitter: expected one array of inputs, got the shapes ((3,), (3,)); augment them apart"),
         (data.RandomFlip(targets=True), (MANY, MANY[:, 1:], None), fn.ShapeError,
-         "RandomFlip: expected targets with the inputs' axes (6, 5), got (5, 5); leave out targets=True"),
+         "RandomFlip: expected targets with the inputs' axes (6, 5), got (5, 5); leave out targets"),
         (data.RandomFlip(targets=True), (MANY, LABELS, None), fn.DataError,
-         "RandomFlip: expected targets as floats, got int64; convert them: x.astype(np.float32)"),
+         "RandomFlip: expected targets as floats, got int64; give floats, and scale pixels by 1 / 255"),
         (data.Mixup(), (FEATURES, LABELS[:40], None), fn.DataError,
          "Mixup: expected targets as floats, got labels of int64, which cannot be mixed; give the classes, "
          "Mixup(classes=10), or one-hot rows"),

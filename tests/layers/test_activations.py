@@ -147,7 +147,7 @@ def test_the_second_half_is_the_gate(layer: fn.Layer, gate: fn.Layer) -> None:
 
 FEATURES = (
     "expected an input with at least 1 axis after the batch axis, got shape (); "
-    "give each sample its features, such as x[:, None] for one feature"
+    "give each sample an axis of features, also for a single one"
 )
 
 
@@ -168,7 +168,7 @@ FEATURES = (
         (
             fn.Mish(),
             ((3,),),
-            "Mish: expected one array, got the shapes ((3,),); combine them with Concat() or Sum() first",
+            "Mish: expected one array, got the shapes ((3,),); combine them with Concat or Sum first",
         ),
     ],
 )  # fmt: skip
@@ -205,5 +205,5 @@ def test_integers_and_booleans_are_refused(layer: fn.Layer, dtype: str) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply(params, state, np.ones((2, 4), dtype), fn.EVAL)
     assert str(caught.value) == (
-        f"{type(layer).__name__}: expected floating-point input, got {dtype}; convert it, such as x.astype(np.float32)"
+        f"{type(layer).__name__}: expected floating-point input, got {dtype}; give floats, and scale pixels by 1 / 255"
     )

@@ -55,7 +55,7 @@ def test_float_indices_are_refused():
     with pytest.raises(fn.ShapeError) as caught:
         fn.predict(net, params, state, np.zeros((1, 2)))
     assert str(caught.value) == (
-        "Embedding: expected integer input, got float32; convert it, such as x.astype(np.int64)"
+        "Embedding: expected integer input, got float32; give whole numbers of an integer type"
     )
 
 

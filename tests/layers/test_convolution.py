@@ -135,7 +135,7 @@ SHAPE_ERRORS = [
         fn.Conv2D(2, 3),
         (28, 28),
         "Conv2D: expected inputs of shape (height, width, channels), got (28, 28); "
-        "reshape to one channel: Reshape((*shape, 1))",
+        "for one channel put a Reshape to (28, 28, 1) before it",
     ),
     (fn.Conv1D(2, 3), (4, 4, 1), "Conv1D: expected inputs of shape (time, features), got (4, 4, 1)"),
     (
@@ -152,7 +152,7 @@ SHAPE_ERRORS = [
     (
         fn.Conv2D(2, 3),
         ((4, 4, 1), (2,)),
-        "Conv2D: expected one array, got the shapes ((4, 4, 1), (2,)); combine them with Concat() or Sum() first",
+        "Conv2D: expected one array, got the shapes ((4, 4, 1), (2,)); combine them with Concat or Sum first",
     ),
 ]
 
@@ -171,5 +171,5 @@ def test_integers_are_refused():
     with pytest.raises(fn.ShapeError) as caught:
         fn.predict(layer, params, state, np.ones((2, 3, 1), int))
     assert str(caught.value) == (
-        "Conv1D: expected floating-point input, got int64; convert it, such as x.astype(np.float32)"
+        "Conv1D: expected floating-point input, got int64; give floats, and scale pixels by 1 / 255"
     )

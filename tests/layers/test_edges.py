@@ -400,16 +400,28 @@ BAD_CLASSES: dict[str, tuple[Any, Any, type[Exception], str]] = {
         LOGITS,
         np.array([0.0, 1.0, 2.0, 1.0]),
         fn.DataError,
-        "expected integer labels, got float64; convert them: y.astype(int)",
+        "expected integer labels, got float64; give whole numbers of an integer type, or for values use another loss, "
+        "such as MeanSquaredError",
     ),
     "one-hot integers": (
         LOGITS,
         np.eye(3, dtype=int)[[0, 1, 2, 0]],
         fn.DataError,
-        "expected target probabilities as floats, got int64; convert them: y.astype(float)",
+        "expected target probabilities as floats, got int64; give one label for each row, a whole number, or these "
+        "numbers as floats",
     ),
-    "a column": (LOGITS, np.zeros((4, 1), int), fn.ShapeError, f"{EITHER}(4, 1){RESHAPE}"),
-    "a column of floats": (LOGITS, np.zeros((4, 1)), fn.ShapeError, f"{EITHER}(4, 1){RESHAPE}"),
+    "a column": (
+        LOGITS,
+        np.zeros((4, 1), int),
+        fn.ShapeError,
+        f"{EITHER}(4, 1); leave out the last axis of the labels",
+    ),
+    "a column of floats": (
+        LOGITS,
+        np.zeros((4, 1)),
+        fn.ShapeError,
+        f"{EITHER}(4, 1); leave out the last axis of the labels",
+    ),
     "fewer classes": (LOGITS, np.zeros((4, 2)), fn.ShapeError, f"{EITHER}(4, 2){RESHAPE}"),
     "fewer rows": (LOGITS, np.zeros(3, int), fn.ShapeError, f"{EITHER}(3,){RESHAPE}"),
     "one label for all": (LOGITS, np.zeros(1, int), fn.ShapeError, f"{EITHER}(1,){RESHAPE}"),
@@ -478,9 +490,11 @@ def test_prediction_and_target_are_never_broadcast(loss: losses.Loss) -> None:
     for p, t in NEVER_BROADCAST:
         with pytest.raises(fn.ShapeError) as caught:
             loss.apply(np.full(p, 0.5), np.full(t, 0.5))
+        advice = "reshape one of them, or change the last layer's units"
+        if t == p[:-1]:
+            advice = "give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy"
         assert str(caught.value) == (
-            f"{type(loss).__name__}: expected a target of the prediction's shape {p}, got {t}; "
-            "reshape one of them, or change the last layer's units"
+            f"{type(loss).__name__}: expected a target of the prediction's shape {p}, got {t}; {advice}"
         )
 
 
@@ -503,13 +517,13 @@ def test_a_column_and_a_vector_count_as_one(loss: losses.Loss, rows: int) -> Non
             losses.BinaryCrossEntropy(),
             np.array([0.5, 1.5]),
             np.array([1.0, 0.0]),
-            "expected probabilities between 0 and 1, got 1.5; for logits use SigmoidCrossEntropy()",
+            "expected probabilities between 0 and 1, got 1.5; for logits use SigmoidCrossEntropy",
         ),
         (
             losses.BinaryCrossEntropy(),
             np.array([-0.5, 0.5]),
             np.array([1.0, 0.0]),
-            "expected probabilities between 0 and 1, got -0.5; for logits use SigmoidCrossEntropy()",
+            "expected probabilities between 0 and 1, got -0.5; for logits use SigmoidCrossEntropy",
         ),
         (
             losses.BinaryCrossEntropy(),
@@ -535,10 +549,10 @@ def test_what_is_no_probability_is_refused(loss: losses.Loss, prediction: Any, t
 
 FEATURES = (
     "expected an input with at least 1 axis after the batch axis, got shape (); "
-    "give each sample its features, such as x[:, None] for one feature"
+    "give each sample an axis of features, also for a single one"
 )
 TUPLE = "; put a Branch before it, or pass a tuple"
-JOIN_FIRST = "; combine them with Concat() or Sum() first"
+JOIN_FIRST = "; combine them with Concat or Sum first"
 GRAPH = fn.Graph(("a", "b"), {"s": (fn.Sum(), ("a", "b"))}, "s")
 
 BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
@@ -656,7 +670,7 @@ def test_integers_are_refused_where_numbers_are_computed(layer: fn.Layer) -> Non
             fn.predict(net, params, state, x)
         assert str(caught.value) == (
             f"head ({type(layer).__name__}): expected floating-point input, got {dtype}; "
-            "convert it, such as x.astype(np.float32)"
+            "give floats, and scale pixels by 1 / 255"
         )
 
 

@@ -77,7 +77,7 @@ def test_layer_agrees_with_pytorch(name, dtype):
             fn.AveragePool3D(2),
             (4, 4, 1),
             "AveragePool3D: expected inputs of shape (depth, height, width, channels), got (4, 4, 1); "
-            "reshape to one channel: Reshape((*shape, 1))",
+            "for one channel put a Reshape to (4, 4, 1, 1) before it",
         ),
     ],
     ids=str,

@@ -111,7 +111,7 @@ def test_integers_are_refused(layer: fn.Layer, ctx: fn.Context) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply({}, {}, np.ones((2, 3), np.int64), ctx)
     assert str(caught.value) == (
-        f"{name_of(layer)}: expected floating-point input, got int64; convert it, such as x.astype(np.float32)"
+        f"{name_of(layer)}: expected floating-point input, got int64; give floats, and scale pixels by 1 / 255"
     )
 
 
@@ -120,7 +120,7 @@ def test_spatial_dropout_wants_features() -> None:
         fn.SpatialDropout(0.5).out_shape(())
     assert str(caught.value) == (
         "SpatialDropout: expected an input with at least 1 axis after the batch axis, got shape (); "
-        "give each sample its features, such as x[:, None] for one feature"
+        "give each sample an axis of features, also for a single one"
     )
 
 

@@ -157,11 +157,11 @@ def test_frozen_batch_norm_takes_a_batch_of_one() -> None:
 
 FEATURES = (
     "expected an input with at least 1 axis after the batch axis, got shape (); "
-    "give each sample its features, such as x[:, None] for one feature"
+    "give each sample an axis of features, also for a single one"
 )
 POSITIONS = (
     "InstanceNorm: expected at least 2 positions to normalize over, got shape {}, whose features would all "
-    "become 0; use LayerNorm()"
+    "become 0; use LayerNorm"
 )
 LONE = (
     "GroupNorm: expected at least 2 values in a group to normalize over, got shape {} in 6 groups, "
@@ -238,5 +238,5 @@ def test_integers_are_refused(layer: fn.Layer) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply(params, state, np.ones((4, 2, 3), np.int64), TRAIN)
     assert str(caught.value) == (
-        f"{type(layer).__name__}: expected floating-point input, got int64; convert it, such as x.astype(np.float32)"
+        f"{type(layer).__name__}: expected floating-point input, got int64; give floats, and scale pixels by 1 / 255"
     )

@@ -373,19 +373,19 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
         fn.LSTM(2, carry=True),
         (5, 3),
         "LSTM: expected the pair of a sequence and a carry ((2,), (2,)), got (5, 3); "
-        "give (x, carry), or leave out carry=True",
+        "give (x, carry), or leave out carry",
     ),
     "a single carry": (
         fn.LSTM(2, carry=True),
         ((5, 3), (2,)),
         "LSTM: expected the pair of a sequence and a carry ((2,), (2,)), got ((5, 3), (2,)); "
-        "give (x, carry), or leave out carry=True",
+        "give (x, carry), or leave out carry",
     ),
     "a mask in place of the carry": (
         fn.GRU(2, carry=True),
         ((5, 3), (5,)),
         "GRU: expected the pair of a sequence and a carry (2,), got ((5, 3), (5,)); "
-        "give (x, carry), or leave out carry=True",
+        "give (x, carry), or leave out carry",
     ),
     "a cell without carry": (
         fn.RNNCell(2),
@@ -438,7 +438,7 @@ def test_integers_are_refused(kind: str) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply(params, {}, np.ones((1, 5, 2), np.int64), fn.EVAL)
     assert str(caught.value) == (
-        f"{type(layer).__name__}: expected floating-point input, got int64; convert it, such as x.astype(np.float32)"
+        f"{type(layer).__name__}: expected floating-point input, got int64; give floats, and scale pixels by 1 / 255"
     )
 
 
@@ -448,8 +448,7 @@ def test_a_mask_of_numbers_is_refused(layer: fn.Layer) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply(params, {}, (X, MASKS.astype(np.float64)), fn.EVAL)
     assert str(caught.value) == (
-        f"{type(layer).__name__}: expected a boolean mask, True where real, got float64; "
-        "convert it, such as mask.astype(bool)"
+        f"{type(layer).__name__}: expected a boolean mask, True where real, got float64; give booleans"
     )
 
 

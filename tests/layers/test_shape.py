@@ -91,7 +91,7 @@ def test_bias_and_scale_start_as_the_identity() -> None:
 
 FEATURES = (
     "expected an input with at least 1 axis after the batch axis, got shape (); "
-    "give each sample its features, such as x[:, None] for one feature"
+    "give each sample an axis of features, also for a single one"
 )
 VECTOR = (
     "expected an input of one or more axes and features, got shape {}; the last axis is never changed, "
@@ -125,7 +125,7 @@ BAD_SHAPES: dict[str, tuple[fn.Layer, Any, str]] = {
     "pad of a tuple": (
         fn.Pad(1),
         ((3, 2),),
-        "Pad: expected one array, got the shapes ((3, 2),); combine them with Concat() or Sum() first",
+        "Pad: expected one array, got the shapes ((3, 2),); combine them with Concat or Sum first",
     ),
 }
 
@@ -169,5 +169,5 @@ def test_integers_are_refused(layer: fn.Layer) -> None:
     with pytest.raises(fn.ShapeError) as caught:
         layer.apply(params, state, np.ones((4, 2, 3), np.int64), fn.EVAL)
     assert str(caught.value) == (
-        f"{type(layer).__name__}: expected floating-point input, got int64; convert it, such as x.astype(np.float32)"
+        f"{type(layer).__name__}: expected floating-point input, got int64; give floats, and scale pixels by 1 / 255"
     )

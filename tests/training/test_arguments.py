@@ -5,7 +5,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim
-from funcnet.errors import ARGUMENTS
+from funcnet.hints import ARGUMENTS
 
 NET = fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(3))
 X = fn.Key(0).normal((40, 3), np.float32)

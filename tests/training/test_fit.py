@@ -462,7 +462,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no tuple": (
         lambda: fit([X, LABELS], epochs=1),
         fn.ShapeError,
-        "expected data as a tuple (x, y) or (x, y, weight), got a list",
+        "expected data as a tuple (x, y) or (x, y, weight), got a list; write (x, y) in place of [x, y]",
     ),
     "a class without a weight": (
         lambda: fit(epochs=1, class_weight={0: 1.0, 2: 1.0}),
@@ -489,7 +489,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: fit((X, Y[:, 0]), epochs=1, loss=MSE, batch_size="full"),
         fn.ShapeError,
         "MeanSquaredError: expected a target of the prediction's shape (23, 3), got (23,); "
-        "reshape one of them, or change the last layer's units",
+        "give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy",
     ),
     "a transform without a rule": (
         lambda: fit(epochs=1, optimizer=optim.ClipByGlobalNorm(1.0)),

@@ -32,10 +32,10 @@ def ending(units: int, *layers: fn.Layer) -> fn.Layer:
 TWO = "the last layer, {}, gives {}, and {} takes logits, any numbers: leave {} out, "
 RELU = TWO.format("Relu", "no number below 0", "SoftmaxCrossEntropy", "Relu") + "or put a Dense layer after it"
 SOFT = TWO.format("Softmax", "numbers from 0 to 1", "SoftmaxCrossEntropy", "Softmax") + (
-    "the loss applies a softmax; or use LogSoftmax() and NegativeLogLikelihood()"
+    "the loss applies a softmax; or use LogSoftmax and NegativeLogLikelihood"
 )
 TWICE = TWO.format("Sigmoid", "numbers from 0 to 1", "SigmoidCrossEntropy", "Sigmoid") + (
-    "the loss applies a sigmoid; or use BinaryCrossEntropy()"
+    "the loss applies a sigmoid; or use BinaryCrossEntropy"
 )
 REACH = "the last layer, {}, gives {}, and the targets are numbers from -3 to 3, which it cannot reach: leave {} out, or scale the targets into it"  # noqa: E501
 
@@ -101,7 +101,7 @@ def test_raw_outputs_are_no_log_probabilities() -> None:
         fit(ending(3), NLL, LABELS)
     assert str(caught.value) == (
         "NegativeLogLikelihood: expected log-probabilities, 0 or less, but the last layer, Dense, gives any number; "
-        "end the network with LogSoftmax(), or use SoftmaxCrossEntropy()"
+        "end the network with LogSoftmax, or use SoftmaxCrossEntropy"
     )
 
 
@@ -111,7 +111,7 @@ def test_one_class_leaves_nothing_to_learn(loss: fn.losses.Loss) -> None:
         fit(ending(1, fn.LogSoftmax()), loss, np.zeros(12, int))
     assert str(caught.value) == (
         f"{type(loss).__name__}: expected a unit for each class, at least two, got predictions of shape (12, 1), whose "
-        "only class always has probability 1; make the last layer wider, or use SigmoidCrossEntropy() with one unit"
+        "only class always has probability 1; make the last layer wider, or use SigmoidCrossEntropy with one unit"
     )
 
 
@@ -119,8 +119,8 @@ def test_probabilities_of_a_dense_layer(caplog: pytest.LogCaptureFixture) -> Non
     with pytest.raises(fn.DataError, match="expected probabilities between 0 and 1, got"):
         fit(ending(1), BINARY, ONE)
     assert said(caplog) == [
-        "the last layer, Dense, gives any number, and BinaryCrossEntropy takes probabilities: end with Sigmoid(), or "
-        "use SigmoidCrossEntropy()"
+        "the last layer, Dense, gives any number, and BinaryCrossEntropy takes probabilities: end with Sigmoid, or "
+        "use SigmoidCrossEntropy"
     ]
 
 
@@ -253,7 +253,7 @@ def test_one_number_tells_two_classes_apart() -> None:
         fn.run(experiment)
     assert str(caught.value) == (
         "MeanSquaredError: expected two classes for one unit, got 3 classes, 'setosa', 'versicolor', 'virginica'; "
-        "use SoftmaxCrossEntropy() and 3 units"
+        "use SoftmaxCrossEntropy and 3 units"
     )
 
 

@@ -376,7 +376,8 @@ def test_two_runs_into_one_folder(tmp_path):
         ),
         (
             {"checkpoint": fn.Checkpoint(every_epochs=1, keep_best=1, monitor="acc")},
-            "Checkpoint: there is no 'acc' to monitor; there are loss, accuracy, validation/loss, validation/accuracy",
+            "Checkpoint: there is no 'acc' to monitor, did you mean 'accuracy'?; "
+            "there are loss, accuracy, validation/loss, validation/accuracy",
         ),
     ],
 )

@@ -389,14 +389,15 @@ def test_load_run_of_no_run(tmp_path):
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "spec.json").write_text("{}")
     for name, what in (
-        ("nowhere", "is not a run folder"),
+        ("nowhere", "there is no such run folder"),
         ("empty", "is not a run folder"),
         ("foreign", "is not a run folder"),
         ("half", "holds an unfinished run"),
     ):
         with pytest.raises(fn.CheckpointError) as error:
             fn.load_run(tmp_path / name)
-        assert str(error.value) == f"{tmp_path / name}: {what}; expected the file metrics.json"
+        expected = "" if name == "nowhere" else "; expected the file metrics.json"
+        assert str(error.value) == f"{tmp_path / name}: {what}{expected}"
 
 
 @pytest.fixture
@@ -787,7 +788,7 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
         fn.run(change(SMALL, data=data.Npz(path="set.npz"), model=fn.Dense(3)), base=tmp_path)
     assert str(error.value) == (
         "Dense: expected an input with at least 1 axis after the batch axis, got shape (); "
-        "give each sample its features, such as x[:, None] for one feature"
+        "give each sample an axis of features, also for a single one"
     )
 
 
@@ -798,7 +799,8 @@ def test_one_feature_without_its_axis(tmp_path, no_reading):
             {"loss": losses.MeanSquaredError()},
             fn.ShapeError,
             r"MeanSquaredError: expected a target of the prediction's shape \(90, 3\), got \(90,\); "
-            r"reshape one of them, or change the last layer's units \(in the training part\)",
+            r"give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy "
+            r"\(in the training part\)",
         ),
         (
             {"model": fn.Dense(2)},

@@ -359,17 +359,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: f(PARAMS, X, Y[:, 0]),
         fn.ShapeError,
         "MeanSquaredError: expected a target of the prediction's shape (12, 2), got (12,); "
-        "reshape one of them, or change the last layer's units",
+        "give the last layer one unit for one value, or for labels of classes use SoftmaxCrossEntropy",
     ),
     "text": (
         lambda: f(PARAMS, X, np.array(["yes"] * 12)),
         fn.DataError,
-        "expected an array of real numbers, got <U3; encode or convert it first",
+        "expected an array of real numbers, got <U3; number the texts, from 0 up, or convert them if they are numbers",
     ),
     "nothing": (
         lambda: f(PARAMS, X, None),
         fn.DataError,
-        "expected an array of real numbers, got object; encode or convert it first",
+        "expected an array of real numbers, got None; give an array, or a list of numbers",
     ),
     "complex numbers": (
         lambda: f(PARAMS, X.astype(complex)),
@@ -384,7 +384,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "integers": (
         lambda: f(PARAMS, np.ones((12, 4), int)),
         fn.ShapeError,
-        "dense_0 (Dense): expected floating-point input, got int64; convert it, such as x.astype(np.float32)",
+        "dense_0 (Dense): expected floating-point input, got int64; give floats, and scale pixels by 1 / 255",
     ),
     "labels out of range": (
         lambda: fn.value_and_grad(NET, SOFTMAX)(PARAMS, {}, X, np.arange(12), fn.EVAL),
@@ -411,7 +411,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no batch": (
         lambda: fn.train_step(NET, MSE, optim.SGD(0.1))(start_of(NET, optim.SGD(0.1)), X),
         fn.ShapeError,
-        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray",
+        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray; write (x, y), the inputs and the targets",
     ),
     "a batch of four": (
         lambda: fn.train_step(NET, MSE, optim.SGD(0.1))(start_of(NET, optim.SGD(0.1)), (X, Y, X, Y)),
@@ -427,7 +427,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: fn.train_step(NET, losses.RootMeanSquaredError(), optim.SGD(0.1), shards=2),
         fn.ShapeError,
         "RootMeanSquaredError of a batch is not a sum over its parts, so shards must be 1, got 2; "
-        "use MeanSquaredError(), whose minimum is the same",
+        "use MeanSquaredError, whose minimum is the same",
     ),
 }
 

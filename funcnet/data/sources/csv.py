@@ -19,7 +19,8 @@ from funcnet.data.in_time import not_a_time
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
-from funcnet.errors import DataError, Problem, did_you_mean, listed
+from funcnet.errors import DataError, Problem, listed
+from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
 from funcnet.spec.base import MAX_INTEGER, evolve, register
@@ -149,6 +150,10 @@ class Form(NamedTuple):
 PLAIN = Form()
 
 
+DELIMITERS = ",;\t|"
+"""What separates columns in most files"""
+
+
 class Grid:
     """The texts of a file: the names of its columns, its rows, and the line number of each row.
 
@@ -199,7 +204,7 @@ class Grid:
             raise DataError(f"{self.path}: has no column {wanted} ({what}); it has {len(self.names)}, from 0")
         if wanted not in self.names:
             near = did_you_mean(wanted, self.names)
-            raise DataError(f"{self.path}: has no column {wanted!r} ({what}){near}; it has {listed(self.names)}")
+            raise DataError(f"{self.path}: has no column {wanted!r} ({what}){near}; it has {self.known()}")
         return wanted
 
     def require(self, names: Sequence[str]) -> None:
@@ -207,9 +212,12 @@ class Grid:
         lost = [name for name in names if name not in self.names]
         if lost:
             near = did_you_mean(lost[0], self.names)
-            raise DataError(
-                f"{self.path}: has no column {', '.join(map(repr, lost))}{near}; it has {listed(self.names)}"
-            )
+            raise DataError(f"{self.path}: has no column {', '.join(map(repr, lost))}{near}; it has {self.known()}")
+
+    def known(self) -> str:
+        """The names of the columns, and a doubt about the delimiter if another one is in the only name."""
+        whole = len(self.names) == 1 and any(mark in self.names[0] for mark in DELIMITERS)
+        return listed(self.names) + "; is the delimiter right?" * whole
 
     def numbers(self, name: str, missing: Sequence[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
@@ -421,8 +429,8 @@ class Csv(Source):
         whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
         return values.astype(np.int64) if whole else values
 
-    def frame(self, grid: Grid, names: list[str]) -> Frame:
-        """The inputs of a file, in the order of the names."""
+    def frame(self, grid: Grid, names: list[str], trained: bool = False) -> Frame:
+        """The inputs of a file, in the order of the names; ``trained``: for a network that has learned from others."""
         columns: dict[str, Array] = {}
         gaps: dict[str, Mapping[str, int]] = {}
         for name in names:
@@ -436,17 +444,17 @@ class Csv(Source):
             else:
                 first = next((text for text in grid.texts(name) if text not in self.missing), "")
                 hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                hint = (
-                    hint if day_of(first) is None else f"list {name!r} in dates, which become year, month and weekday"
-                )
+                if trained:
+                    hint = "the training data had numbers here; correct the file"
+                elif day_of(first) is not None:
+                    hint = f"list {name!r} in dates, which become year, month and weekday"
                 columns[name] = grid.numbers(name, self.missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
                 at = int(np.argmax(absent))
-                raise DataError(
-                    f'{grid.place(at, name)}: the value is missing; choose a replacement, such as "impute": "median"'
-                    f"{_token(grid.texts(name)[at])}"
-                )
+                advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
+                advice = "the training data had none missing here; fill it in" if trained else advice
+                raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
             gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing)
         return Frame(columns, np.array(grid.lines), gaps)
 
@@ -472,4 +480,4 @@ class Csv(Source):
             if len(grid.names) != len(names):
                 raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
             grid.names = list(names)  # the file without its targets
-        return self.frame(grid, list(names))
+        return self.frame(grid, list(names), trained=True)

@@ -15,8 +15,9 @@ from funcnet.data.lazy_array import Piece
 from funcnet.data.paths import inside
 from funcnet.data.sources.arrays import check_form, loaded, opened
 from funcnet.data.sources.base import Inputs, Source, Table
-from funcnet.errors import DataError, did_you_mean, listed, require
+from funcnet.errors import DataError, listed, require
 from funcnet.files import is_bomb
+from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
 from funcnet.spec.base import register
