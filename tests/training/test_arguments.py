@@ -1,11 +1,10 @@
-"""``fit`` takes what people write: tags, seeds, shares, x and y apart; and names the right argument for a wrong one."""
+"""``fit`` takes what people write: tags, seeds, shares, x and y apart."""
 
 import numpy as np
 import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim
-from funcnet.hints import ARGUMENTS
 
 NET = fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(3))
 X = fn.Key(0).normal((40, 3), np.float32)
@@ -50,35 +49,3 @@ def test_progress_prints_rows(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["epoch", "loss"]
     assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"validation_data": (X, Y)},
-            "fit has no argument 'validation_data'; it is validation=(x, y) (it has net, data,",
-        ),
-        ({"verbose": 1}, "fit has no argument 'verbose'; it is progress=True"),
-        ({"epoch": 3}, "fit has no argument 'epoch', did you mean 'epochs'?"),
-        ({"loss": "mse"}, "loss: unknown loss 'mse', did you mean 'mean_squared_error'?"),
-        ({"optimizer": "sgd"}, "optimizer.learning_rate: missing; 'sgd' needs"),
-        ({"optimizer": optim.Adam}, "expected an optimizer, such as fn.optim.Adam(), got the class Adam"),
-        ({"callbacks": "x"}, "expected callbacks with init() and update(state, event), got 'x'"),
-        ({"callbacks": fn.EarlyStopping}, "expected callbacks with init() and update(state, event), got <class"),
-        ({"early_stopping": "x"}, "expected early_stopping as True, a patience, or fn.EarlyStopping("),
-        ({"early_stopping": True}, "EarlyStopping: monitors 'validation/loss', but there is no validation part"),
-        ({"validation": 0.001}, "a validation part of 0.001 of 40 rows has 0; give more rows, or another share"),
-        ({"validation": 1.5}, "expected a validation part between 0 and 1, or the data of one, got 1.5"),
-    ],
-)
-def test_a_mistake_names_what_is_right(change, message):
-    with pytest.raises(fn.FuncnetError) as caught:
-        fn.fit(NET, (X, Y), **{"epochs": 1, **PLAIN, **change})
-    assert str(caught.value).startswith(message)
-
-
-def test_no_hint_is_an_argument_of_fit():
-    import inspect
-
-    assert not ARGUMENTS.keys() & inspect.signature(fn.fit).parameters.keys()
