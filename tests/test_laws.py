@@ -127,6 +127,10 @@ def test_every_value_that_is_set_matters(name: str, subject: Any, row: Any, case
             default = spec.evolve(subject, **{field.name: field.default})
         except fn.SpecError:  # it may not even be left out: SGD's momentum beside nesterov
             continue
+        if (name, field.name) == ("each_member_of_steps", "axis"):  # with the default the targets do not even fit
+            with pytest.raises(fn.ShapeError):
+                behaviour(default, row, case)
+            continue
         assert not same(behaviour(default, row, case), whole), f"{field.name} changes nothing"
 
 

@@ -265,7 +265,7 @@ PYTHON = [
     ),
     (
         "fn.fit(NET, iter([]), loss=SOFTMAX, optimizer=ADAM, key=0, steps=1)",
-        "expected data as a tuple (x, y) or (x, y,",
+        "expected batches (x, y) or (x, y, weight) from the list_iterator, got none",
     ),
     (
         "fn.fit(NET, 'a.csv', loss=SOFTMAX, optimizer=ADAM, key=0, steps=1)",

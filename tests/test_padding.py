@@ -132,7 +132,7 @@ def test_a_target_for_each_sample_does_not_fit_masked_outputs() -> None:
         losses.SoftmaxCrossEntropy().apply((LOGITS, MASK), LABELS[:, 0])
     assert str(caught.value) == (
         "SoftmaxCrossEntropy: expected labels of shape (6, 5) or probabilities of shape (6, 5, 3), got (6,); "
-        "reshape the target, or change the last layer's units"
+        "for one label for each sample put a Flatten, a pooling or the last step before the last layer"
     )
 
 

@@ -277,7 +277,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "one array": (
         (x for x in X32),
-        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray (in batch 1 of pass 1 over the data)",
+        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray; write (x, y), the inputs and the targets (in batch 1 of pass 1 over the data)",
     ),
     "rows": (
         [(X32, LABELS[:4]), (X32, LABELS[:3])],
@@ -290,13 +290,13 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "integer inputs": (
         [(X32, LABELS[:4]), (np.ones((4, 4), int), LABELS[:4])],
-        "dense_0 (Dense): expected floating-point input, got int64; convert it, such as x.astype(np.float32) "
+        "dense_0 (Dense): expected floating-point input, got int64; give floats, and scale pixels by 1 / 255 "
         "(in batch 2 of pass 1 over the data)",
     ),
     "float labels": (
         [(X32, LABELS[:4]), (X32, np.array([0.0, 1.0, 2.0, 0.0]))],
-        "SoftmaxCrossEntropy: expected integer labels, got float32; convert them: y.astype(int) "
-        "(in batch 2 of pass 1 over the data)",
+        "SoftmaxCrossEntropy: expected integer labels, got float32; give whole numbers of an integer type, or for "
+        "values use another loss, such as MeanSquaredError (in batch 2 of pass 1 over the data)",
     ),
     "labels": (
         [(X32, LABELS[:4]), (X32, np.array([0, 1, 2, 7]))],
