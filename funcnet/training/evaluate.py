@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from funcnet.shapes import Value, batched, numeric, shape_of, zeros_of
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
+from funcnet.training.threads import limited_for
 
 
 def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[Value, Value, Array | None]:
@@ -102,7 +104,10 @@ def evaluate(
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches."""
     recorded = ops.recorder(*tree.leaves((params, data))) is not None  # inside a function that is compiled
     x, y, weight = unpack(data) if recorded else arrays(data, "", net)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
+    rows = len(tree.leaves(x)[0])
+    size = rows if batch_size is None else min(batch_size, rows)
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a diverged network scores inf or nan
+    with quiet, contextlib.nullcontext() if recorded else limited_for(params, x, size):
         prediction = predict(net, params, state, x, batch_size)
         y = cast(y, dtype_of(params, state))
         dtype = next(leaf.dtype for leaf in tree.leaves(prediction))

@@ -41,6 +41,7 @@ from funcnet.training.outputs import doubts
 from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
 from funcnet.training.step import TrainState, train_step, value_and_grad
+from funcnet.training.threads import limited_for
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -170,15 +171,16 @@ def fit(
     parts = (x, y, given_weight), held_out
     record = _Record(net, loss, optimizer, metrics, callbacks, parts, per_epoch, total, log_every, kept)
     try:
-        while ts.step < total and record.stopped is None:
-            epoch, offset = divmod(ts.step, per_epoch)
-            order = ts.key.fold("epoch", epoch)
-            for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
-                batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
-                before, (ts, out) = ts, step(ts, batch)
-                record.add(before, batch, ts, out["loss"])
-                if ts.step == total or record.stopped:
-                    break
+        with limited_for(ts.params, x, size):
+            while ts.step < total and record.stopped is None:
+                epoch, offset = divmod(ts.step, per_epoch)
+                order = ts.key.fold("epoch", epoch)
+                for batch in batches(x, y, weight, size, order, offset, remainder == "drop", block):
+                    batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
+                    before, (ts, out) = ts, step(ts, batch)
+                    record.add(before, batch, ts, out["loss"])
+                    if ts.step == total or record.stopped:
+                        break
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:

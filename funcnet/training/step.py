@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import ops, tree
-from funcnet.compiler.function import Compiled
 from funcnet.compiler.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.inputs import (
@@ -47,6 +46,7 @@ from funcnet.training.programs import (
     gradients,
     training_step,
 )
+from funcnet.training.threads import obedient
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -111,33 +111,42 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
         whole_number(batch_size, 1, "a batch size of 1 or more")
-    run = _prediction_of(net)
-    if batch_size is None:
-        y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
-        if y is not MISS:
-            return y
-    dtype = dtype_of(params, state)
-    x = cast(padded(net, x), dtype)
-    check_network(net, params, state, x)
-    rows = len(tree.leaves(x)[0])
-    size = rows if batch_size is None else batch_size
-    parts = [
-        run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
-        for start in range(0, max(rows, 1), max(size, 1))
-    ]
-    return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+    return _prediction_of(net)(params, state, x, batch_size)
 
 
-_recent: list[tuple[weakref.ref[Layer], Compiled]] = []
+def _predicting(net: Layer) -> Callable[..., Output]:
+    """``predict`` for a network, with its compiled prediction."""
+    run = compiled_prediction(net)
+
+    def answer(params: Params, state: State, x: Value, batch_size: int | None) -> Output:
+        if batch_size is None:
+            y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
+            if y is not MISS:
+                return y
+        dtype = dtype_of(params, state)
+        x = cast(padded(net, x), dtype)
+        check_network(net, params, state, x)
+        rows = len(tree.leaves(x)[0])
+        size = rows if batch_size is None else batch_size
+        parts = [
+            run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
+            for start in range(0, max(rows, 1), max(size, 1))
+        ]
+        return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+    return obedient(answer)
 
 
-def _prediction_of(net: Layer) -> Compiled:
-    """The compiled prediction of a network; hashing a spec takes longer than a small network."""
+_recent: list[tuple[weakref.ref[Layer], Callable[..., Output]]] = []
+
+
+def _prediction_of(net: Layer) -> Callable[..., Output]:
+    """The prediction of a network, compiled; hashing a spec takes longer than a small network."""
     for known, run in _recent:
         if known() is net:
             return run
     check_signatures(net, without=("vjp",))
-    run = compiled_prediction(net)
+    run = _predicting(net)
     _recent[:] = [(weakref.ref(net), run), *((known, run) for known, run in _recent[:3] if known() is not None)]
     return run
 
@@ -177,7 +186,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Callable[..., tuple[float, State, 
         x, y, weight = fitted(net, params, state, x, y, weight)
         return run(params, state, x, y, ctx, weight, divisor)
 
-    return Made(f, value_and_grad, net, loss)
+    return Made(obedient(f), value_and_grad, net, loss)
 
 
 def fitted(
@@ -411,7 +420,7 @@ def train_step(net: Layer, loss: Loss, opt: Optimizer, *, shards: int = 1, compi
                 found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
-    return Made(step, train_step, net, loss, opt, shards=shards, compile=compile)
+    return Made(obedient(step), train_step, net, loss, opt, shards=shards, compile=compile)
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:
