@@ -13,7 +13,7 @@ import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,42 +110,48 @@ class _Block(threading.local):
 
 _block = _Block()
 _lock = threading.Lock()
-_entered: list[list[int]] = []  # by all threads of the process, which share the setting: the latest counts
+_entered: list[tuple[int, Any]] = []  # by all threads of the process, which share the setting: the latest counts
 _before: list[int] = []  # the setting outside of all blocks
 
 
-@contextlib.contextmanager
-def limited(threads: int | None = None, small: bool = False) -> Iterator[None]:
-    """Run matrix products on ``chosen(threads, small)`` threads inside the block.
+class limited:
+    """A block whose matrix products run on ``chosen(threads, small)`` threads; it may be around each small step.
 
     A number that was given holds for the blocks inside. Once no thread is in a block, the setting is as it was before.
     """
-    number, library = chosen(threads, small), _library()
-    if number is None or number == _block.number or (threads is None and _block.given):
-        yield
-        return
-    if not library:
-        if not small:
-            _cannot_limit()
-        yield
-        return
-    outer, entry = (_block.number, _block.given), [number]
-    with _lock:
-        if not _entered:
-            _before[:] = [library["get_num_threads"]()]
-        _entered.append(entry)
-        library["set_num_threads"](number)
-    _block.number, _block.given = number, threads is not None
-    try:
-        yield
-    finally:
-        _block.number, _block.given = outer
+
+    def __init__(self, threads: int | None = None, small: bool = False) -> None:
+        self.number, self.given, self.quiet = chosen(threads, small), threads is not None, small
+        self.outer: tuple[int | None, bool] | None = None
+
+    def __enter__(self) -> None:
+        number = self.number
+        if number is None or number == _block.number or (_block.given and not self.given):
+            return
+        library = _library()
+        if not library:
+            if not self.quiet:
+                _cannot_limit()
+            return
         with _lock:
-            _entered[:] = [other for other in _entered if other is not entry]
-            library["set_num_threads"]((_entered or [_before])[-1][0])
+            if not _entered:
+                _before[:] = [library["get_num_threads"]()]
+            self.outer = _block.number, _block.given
+            _entered.append((number, self))
+            library["set_num_threads"](number)
+        _block.number, _block.given = number, self.given
+
+    def __exit__(self, *error: object) -> None:
+        if self.outer is None:
+            return
+        _block.number, _block.given = self.outer
+        self.outer = None
+        with _lock:
+            _entered[:] = [entry for entry in _entered if entry[1] is not self]
+            _library()["set_num_threads"](_entered[-1][0] if _entered else _before[0])
 
 
-def limited_for(params: Params, x: Value, rows: int) -> contextlib.AbstractContextManager[None]:
+def limited_for(params: Params, x: Value, rows: int) -> limited:
     """``limited``, to one thread if the products of a step are small: threads wait for each other on a busy machine."""
     return limited(small=largest_product(params, x, rows) < SMALL)
 
@@ -157,14 +163,15 @@ def _cannot_limit() -> None:
 
 def obedient(function: F) -> F:
     """The function on ``chosen()`` threads; the function itself where that is None now, so it costs nothing."""
-    if chosen() is None:
+    number = chosen()
+    if number is None:
         return function
 
     @wraps(function)
     def call(*args: Any, **named: Any) -> Any:
         if _block.number is not None:
             return function(*args, **named)
-        with limited():
+        with limited(number):
             return function(*args, **named)
 
     return call  # type: ignore[return-value]
