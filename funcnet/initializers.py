@@ -80,7 +80,10 @@ class Normal(Initializer):
     mean: float = 0.0
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        return np.asarray(self.mean + self.std * key.normal(shape, dtype))
+        draws = key.normal(shape, dtype)
+        draws *= self.std
+        draws += self.mean
+        return draws
 
 
 @register("uniform")
@@ -114,8 +117,9 @@ class TruncatedNormal(Initializer):
         attempt = 0
         while (outside := np.abs(draws) > 2.0).any():
             attempt += 1
-            draws = np.where(outside, key.fold(attempt).normal(shape, np.float64), draws)
-        return np.asarray(self.std * draws, dtype)
+            np.copyto(draws, key.fold(attempt).normal(shape, np.float64), where=outside)
+        draws *= self.std
+        return draws.astype(dtype)
 
 
 @frozen
@@ -133,7 +137,9 @@ class _VarianceScaling(Initializer):
 @frozen
 class _ScaledNormal(_VarianceScaling):
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        return np.asarray(math.sqrt(self.variance(shape)) * key.normal(shape, dtype))
+        draws = key.normal(shape, dtype)
+        draws *= math.sqrt(self.variance(shape))
+        return draws
 
 
 @frozen

@@ -18,6 +18,7 @@ from funcnet.hints import no_attribute
 Array = npt.NDArray[Any]
 Word = str | int
 _DIGEST = 24  # bytes: three 64-bit words, the whole state of an SFC64 generator
+_BLOCK = 2**15  # draws at once, so that their float64 stages stay in cache and need no memory of the result's size
 
 
 def _encode(word: Word) -> bytes:
@@ -85,23 +86,41 @@ class Key:
         high: float = 1.0,
     ) -> Array:
         """Uniform floats in [low, high): the same numbers in every dtype, up to rounding."""
-        dtype = _dtype(dtype)
-        unit = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        floats = np.asarray(low + (high - low) * unit, dtype)
-        return np.asarray(np.minimum(floats, np.nextafter(floats.dtype.type(high), floats.dtype.type(low))))
+        floats, stream = np.empty(_shape(shape), _dtype(dtype)), _stream(self.digest)
+        below, flat = np.nextafter(floats.dtype.type(high), floats.dtype.type(low)), floats.reshape(-1)
+        for start in range(0, flat.size, _BLOCK):
+            part = flat[start : start + _BLOCK]
+            part[...] = low + (high - low) * _unit(stream, part.size)
+            np.minimum(part, below, out=part)
+        return floats
 
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
         """Standard normal floats, by the Box-Muller transform (1958) in float64."""
-        shape, dtype = _shape(shape), _dtype(dtype)
-        count = math.prod(shape)
-        u, v = self.uniform((2, -(-count // 2)))
-        radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
-        pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
-        return pairs[:count].reshape(shape).astype(dtype)
+        floats = np.empty(_shape(shape), _dtype(dtype))
+        flat, half = floats.reshape(-1), -(-floats.size // 2)
+        u = v = _stream(self.digest)
+        if half > _BLOCK:  # the second half of the stream, from a stream of its own
+            v = _stream(self.digest)
+            v.random_raw(half, output=False)
+        for start in range(0, half, _BLOCK):
+            cosines, sines = (flat[first : first + min(_BLOCK, half - start)] for first in (start, half + start))
+            radius = np.sqrt(-2.0 * np.log1p(-_unit(u, cosines.size)))
+            angle = 2.0 * np.pi * _unit(v, cosines.size)
+            cosines[...] = radius * np.cos(angle)
+            sines[...] = (radius * np.sin(angle))[: sines.size]
+        return floats
 
     def permutation(self, n: int) -> Array:
         """The integers 0 … n-1 in random order."""
-        return np.argsort(self.bits(n), kind="stable")
+        words = self.bits(n)
+        low = np.uint64(max(words.size - 1, 1).bit_length())
+        packed = words >> low << low  # with the position in place of the low bits, so that a sort of numbers is enough
+        packed |= np.arange(words.size, dtype=np.uint64)
+        packed.sort()
+        high = packed >> low
+        if np.any(high[1:] == high[:-1]):  # the low bits, and after them the positions, decide
+            return np.argsort(words, kind="stable")
+        return (packed & ((np.uint64(1) << low) - np.uint64(1))).astype(np.intp)
 
     def integers(self, high: int, shape: int | tuple[int, ...] = ()) -> Array:
         """Integers in 0 … high-1, drawn with replacement."""
@@ -145,3 +164,8 @@ def _seed_class() -> tuple[type, type]:
 def _stream(digest: bytes) -> Any:
     sfc64, seed = _seed_class()
     return sfc64(seed(digest))
+
+
+def _unit(stream: Any, count: int) -> Array:
+    """The next floats of a stream, uniform in [0, 1)."""
+    return (stream.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -6,6 +6,7 @@ Every number below is pinned: a key must give the same draws in every version, o
 import itertools
 import math
 import pickle
+import tracemalloc
 from hashlib import blake2b
 
 import attrs
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import FuncnetError, Key
+from funcnet import FuncnetError, Key, initializers
 
 KEY = Key(7)
 SIGMAS = 5.0  # a correct draw misses one such bound with a probability of 6e-7; the keys are fixed
@@ -349,3 +350,55 @@ def test_uniform_stays_below_its_upper_end(dtype, low, high):
     draws = KEY.uniform(1_000_000, dtype, low, high)
     assert draws.min() >= low
     assert draws.max() < high
+
+
+# ----- large draws
+
+
+@pytest.mark.parametrize("count", [2**16 - 1, 2**16, 2**16 + 1, 300_001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_draws_are_those_of_the_whole_stream(count, dtype):
+    """In blocks, the numbers are the formulas' of all bits at once."""
+    unit = (KEY.bits(count) >> np.uint64(11)) * 2.0**-53
+    floats = (-0.3 + 1.0 * unit).astype(dtype)
+    np.testing.assert_array_equal(
+        KEY.uniform((count,), dtype, -0.3, 0.7), np.minimum(floats, np.nextafter(dtype(0.7), dtype(0)))
+    )
+    half = -(-count // 2)
+    bits = (KEY.bits(2 * half) >> np.uint64(11)) * 2.0**-53
+    u, v = bits[:half], bits[half:]
+    radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
+    whole = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(dtype)
+    np.testing.assert_array_equal(KEY.normal((count,), dtype), whole)
+
+
+@pytest.mark.parametrize(
+    ("draw", "most"),
+    [
+        (lambda: KEY.normal((2**21,), np.float32), 1.3),
+        (lambda: KEY.uniform((2**21,), np.float32), 1.3),
+        (lambda: initializers.GlorotUniform()(KEY, (2**11, 2**10)), 1.3),
+        (lambda: initializers.HeNormal()(KEY, (2**11, 2**10)), 1.3),
+        (lambda: initializers.Normal(0.1, 1.0)(KEY, (2**11, 2**10)), 1.3),
+    ],
+)
+def test_large_draws_need_the_memory_of_their_result(draw, most):
+    draw()
+    tracemalloc.start()
+    try:
+        size = draw().nbytes
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * size
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000, 2**16 + 1])
+def test_a_permutation_is_the_order_of_the_bits(n):
+    np.testing.assert_array_equal(KEY.permutation(n), np.argsort(KEY.bits(n), kind="stable"))
+
+
+@pytest.mark.parametrize("words", [[7, 5, 7, 6], [2**63 + 3, 2**63, 2**63 + 1, 0], [5, 5, 5]])
+def test_a_permutation_of_words_that_are_alike_is_stable(monkeypatch, words):
+    monkeypatch.setattr(Key, "bits", lambda self, n: np.array(words, np.uint64))
+    np.testing.assert_array_equal(KEY.permutation(len(words)), np.argsort(np.array(words, np.uint64), kind="stable"))

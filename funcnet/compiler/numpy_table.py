@@ -75,11 +75,17 @@ UNUSUAL: Any = object()
 
 @cache
 def parameters(f: Any) -> dict[str, Any] | None:
-    """The parameters of a function and their defaults; None without a signature, or with ``*args``."""
+    """The parameters of a function and their defaults; None without a signature, or with ``*args``.
+
+    Before NumPy 2.4 functions written in C, such as ``np.where``, have no signature; that of the handler stands for it.
+    """
+    known: Any
     try:
         known = inspect.signature(f).parameters.values()
     except (ValueError, TypeError):
-        return None
+        if f not in HANDLERS:
+            return None
+        known = list(inspect.signature(HANDLERS[f]).parameters.values())[1:]
     free = any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in known) and f is not np.clip
     return None if free else {one.name: one.default for one in known if one.kind is not one.VAR_KEYWORD}
 

@@ -346,7 +346,9 @@ class TracedArray(NDArrayOperatorsMixin):
             if type(exponent) is int and exponent == -1:
                 return self.tracer.ufunc(np.reciprocal, self)
             return self.tracer.ufunc(np.power, self, exponent)
-        if type(exponent) in (int, float, TracedNumber):
+        if type(exponent) in (int, float, TracedNumber) or (
+            isinstance(exponent, np.generic | np.ndarray) and not np.shape(exponent)
+        ):  # before NumPy 2.3 such an array has the shortcuts too, and does not widen the result
             return self.tracer.array_function(operator.pow, (self, exponent), {})
         return self.tracer.array_ufunc(np.power, "__call__", (self, exponent), {})
 

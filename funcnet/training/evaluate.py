@@ -33,6 +33,7 @@ from funcnet.shapes import Shape, Value, batched, is_shape, numeric, shape_of, z
 from funcnet.training.callbacks import Row
 from funcnet.training.outputs import check_outputs
 from funcnet.training.step import predict
+from funcnet.training.threads import limited_for
 
 
 def arrays(
@@ -222,7 +223,9 @@ def evaluate(
         return _at_once(net, loss, params, state, unpack(data), metrics, batch_size)
     given = arrays(data, "", net)
     check_counted(loss, given)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverged network scores inf or nan
+    rows = len(tree.leaves(given[0])[0])
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a diverged network scores inf or nan
+    with quiet, limited_for(params, given[0], rows if batch_size is None else min(batch_size, rows)):
         if by_blocks(loss) and all(metric.by_blocks for metric in metrics):
             return _by_blocks(net, loss, params, state, given, metrics, batch_size)
         return _at_once(net, loss, params, state, given, metrics, batch_size)

@@ -45,6 +45,7 @@ from funcnet.training.outputs import doubts
 from funcnet.training.progress import Plain, rows_text
 from funcnet.training.start import Start, starting
 from funcnet.training.step import Step, TrainState, check_opt_state, forms, train_step, value_and_grad
+from funcnet.training.threads import limited_for
 
 log = logging.getLogger("funcnet")
 USUAL_BATCH = 32
@@ -196,16 +197,17 @@ def fit(
     record = _Record(net, loss, optimizer, metrics, callbacks, parts, known, per_epoch, total, log_every, kept)
     coming = feed.batches(ts.step, ts.key)
     try:
-        while ts.step < total and record.stopped is None:
-            batch = next(coming, None)
-            if batch is None:
-                record.run_out(ts)
-                break
-            batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
-            before, (ts, out) = ts, _located(step, ts, batch, feed)
-            ts, event = record.add(before, batch, ts, out["loss"])
-            record.call(event)
-            del before, event  # the earlier state, whose memory the next step needs
+        with limited_for(ts.params, feed.sample[0], feed.size):
+            while ts.step < total and record.stopped is None:
+                batch = next(coming, None)
+                if batch is None:
+                    record.run_out(ts)
+                    break
+                batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
+                before, (ts, out) = ts, _located(step, ts, batch, feed)
+                ts, event = record.add(before, batch, ts, out["loss"])
+                record.call(event)
+                del before, event  # the earlier state, whose memory the next step needs
     except KeyboardInterrupt:
         record.stopped = "interrupted"
     except Exception as error:

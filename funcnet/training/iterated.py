@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcnet import tree
 from funcnet.data.augmentation import Batch
 from funcnet.errors import DataError, FuncnetError
 from funcnet.inputs import cast, gives_batches, signature
@@ -92,6 +93,11 @@ class Batches:
         """Cast the floats of the inputs and targets of every batch."""
         self.dtype = dtype
         self.sample = cast(self.sample[0], dtype), cast(self.sample[1], dtype), self.sample[2]
+
+    @property
+    def size(self) -> int:
+        """The rows of the first batch."""
+        return len(tree.leaves(self.sample[0])[0])
 
     def first(self, key: Key) -> Batch:
         """The first batch."""

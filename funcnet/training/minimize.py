@@ -30,6 +30,7 @@ from funcnet.training.fit import Fit, final_state
 from funcnet.training.outputs import doubts
 from funcnet.training.start import Start, state_of, values_of
 from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
+from funcnet.training.threads import limited_for
 
 METHODS = {
     **dict.fromkeys(("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP", "trust-constr"), None),
@@ -93,7 +94,7 @@ def minimize(
     extra = {} if curvature is None else {curvature: getattr(problem, curvature)}
     stopped: str | None = None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limited_for(problem.ts.params, problem.data[0], problem.rows):
             warnings.filterwarnings("ignore", module=r"scipy\.")  # the result's message says what matters
             warnings.filterwarnings("error", message="Unknown solver options")
             done = optimize.minimize(
@@ -156,6 +157,7 @@ class _Problem:
         x, y, weight = arrays(data, "", net)
         x = tree.map(lambda leaf: leaf[:] if isinstance(leaf, Stream) else leaf, x)
         self.data = cast(x, np.float64), cast(y, np.float64), weight
+        self.rows = len(tree.leaves(x)[0])
         self.validation = None if validation is None else arrays(validation, "validation", net)
         before = state_of(start)
         params, state = values_of(net, shape_of(x), start)

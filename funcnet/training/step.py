@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import ops, tree
-from funcnet.compiler.function import Compiled
 from funcnet.compiler.guard import MISS
 from funcnet.errors import FuncnetError, NonFiniteError, Problem, ShapeError, SpecError
 from funcnet.hints import explained
@@ -52,6 +51,7 @@ from funcnet.training.programs import (
     gradients,
     training_step,
 )
+from funcnet.training.threads import obedient
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -114,43 +114,55 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     >>> fn.predict(net, params, state, np.zeros((5, 4), np.float32)).shape
     (5, 3)
     """
-    return predicted(lambda y: y, net, params, state, x, batch_size)
+    return predicted(None, net, params, state, x, batch_size)
 
 
 def predicted(
-    f: Callable[[Output], Any], net: Layer, params: Params, state: State, x: Value, batch_size: int | None
+    f: Callable[[Output], Any] | None, net: Layer, params: Params, state: State, x: Value, batch_size: int | None
 ) -> Any:
-    """A function of the outputs, which acts on each row alone, of one batch after the other."""
+    """A function of the outputs, or the outputs; it acts on each row alone, and is called for each batch."""
     instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     if batch_size is not None:
         whole_number(batch_size, 1, "a batch size of 1 or more")
-    run = _prediction_of(net)
-    if batch_size is None:
-        y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
-        if y is not MISS:
-            return f(y)
-    dtype = dtype_of(params, state)
-    x = cast(padded(net, x), dtype)
-    check_network(net, params, state, x)
-    rows = len(tree.leaves(x)[0])
-    size = rows if batch_size is None else batch_size
-    parts = [
-        f(run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype)))  # noqa: B023
-        for start in range(0, max(rows, 1), max(size, 1))
-    ]
-    return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+    return _prediction_of(net)(params, state, x, batch_size, f)
 
 
-_recent: list[tuple[weakref.ref[Layer], Compiled]] = []
+def _predicting(net: Layer) -> Callable[..., Output]:
+    """``predict`` for a network, with its compiled prediction."""
+    run = compiled_prediction(net)
+
+    def answer(
+        params: Params, state: State, x: Value, batch_size: int | None, f: Callable[[Output], Any] | None
+    ) -> Output:
+        if batch_size is None:
+            y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
+            if y is not MISS:
+                return y if f is None else f(y)
+        dtype = dtype_of(params, state)
+        x = cast(padded(net, x), dtype)
+        check_network(net, params, state, x)
+        rows = len(tree.leaves(x)[0])
+        size = rows if batch_size is None else batch_size
+        outputs = (
+            run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
+            for start in range(0, max(rows, 1), max(size, 1))
+        )
+        parts = list(outputs if f is None else map(f, outputs))
+        return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+    return obedient(answer)
 
 
-def _prediction_of(net: Layer) -> Compiled:
-    """The compiled prediction of a network; hashing a spec takes longer than a small network."""
+_recent: list[tuple[weakref.ref[Layer], Callable[..., Output]]] = []
+
+
+def _prediction_of(net: Layer) -> Callable[..., Output]:
+    """The prediction of a network, compiled; hashing a spec takes longer than a small network."""
     for known, run in _recent:
         if known() is net:
             return run
     check_signatures(net, without=("vjp",))
-    run = compiled_prediction(net)
+    run = _predicting(net)
     _recent[:] = [(weakref.ref(net), run), *((known, run) for known, run in _recent[:3] if known() is not None)]
     return run
 
@@ -191,7 +203,7 @@ def value_and_grad(net: Layer, loss: Loss | str) -> Callable[..., tuple[float, S
         x, y, weight = fitted(net, params, state, x, y, weight)
         return run(params, state, x, y, ctx, weight, divisor)
 
-    return Made(explained(f), value_and_grad, net, loss)
+    return Made(explained(obedient(f)), value_and_grad, net, loss)
 
 
 def fitted(
@@ -431,7 +443,7 @@ def train_step(net: Layer, loss: Loss | str, opt: Optimizer | str, *, shards: in
                 found.clear()  # the loss was not finite before it
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
-    return Made(explained(step), train_step, net, loss, opt, shards=shards, compile=compile)
+    return Made(explained(obedient(step)), train_step, net, loss, opt, shards=shards, compile=compile)
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:

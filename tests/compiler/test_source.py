@@ -227,3 +227,9 @@ def test_the_command(tmp_path, capsys):
     assert capsys.readouterr().err == f"funcnet: {expected}\n"
     assert main(["source", str(SPECS[0]), "--batch", "0"]) == 1
     assert capsys.readouterr().err == "funcnet: --batch: expected a whole number of 1 or more, got '0'\n"
+
+
+def test_attention_in_tiles_is_printed():
+    net = fn.serial(fn.MultiHeadAttention(2, causal=True), fn.SequencePool())
+    x, y = fn.Key(1).normal((2, 600, 4), np.float32), fn.Key(2).normal((2, 4), np.float32)
+    steps_agree(net, fn.losses.MeanSquaredError(), fn.optim.SGD(0.1), (600, 4), 2, x, y, np.float32, planned=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.layers import convolution_kernels
 from tests.golden import assert_agrees, cast, load_golden
 
 GOLDEN = load_golden("convolution")
@@ -48,7 +49,9 @@ def test_every_recorded_case_is_run():
 @pytest.mark.parametrize("name", CASES)
 def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, block):
     """In one block, in blocks of a few images, and row by row."""
-    monkeypatch.setattr("funcnet.layers.convolution_kernels.BLOCK", block)
+    monkeypatch.setattr(convolution_kernels, "BLOCK", block)
+    if block < 2**18:
+        monkeypatch.setattr(convolution_kernels, "WINDOWS", 1)
     layer, case = CASES[name], cast(GOLDEN[name], dtype)
     assert layer.out_shape(case["x"].shape[1:]) == case["y"].shape[1:]
     y, _, residuals = layer.apply(case["params"], {}, case["x"], fn.EVAL)
@@ -59,3 +62,26 @@ def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, block):
     assert {array.dtype for array in fn.tree.leaves((y, dx, dparams))} == {np.dtype(dtype)}
     shapes = {path: leaf.shape for path, leaf in layer.leaves(case["x"].shape[1:]).items()}
     assert shapes == {path: array.shape for path, array in case["params"].items()}
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters"),
+    [((2, 62, 62, 16), 3), ((2, 122, 122, 16), 3), ((3, 9, 9, 256), 8)],
+    ids=["4 blocks", "16 blocks", "more channels than a block has room for"],
+)
+def test_many_blocks_agree_with_the_sum_over_taps(shape, filters):
+    layer, x = fn.Conv2D(filters, 3, padding="valid"), fn.Key(1).normal(shape)
+    params, state = layer.init(fn.Key(0), shape[1:], np.float64)
+    weight, (rows, columns) = params["weight"], (shape[1] - 2, shape[2] - 2)
+    assert rows * columns * shape[0] * weight[..., 0].size > convolution_kernels.BLOCK
+    y, _, residuals = layer.apply(params, state, x, fn.EVAL)
+    dy = fn.Key(2).normal(y.shape)
+    dparams, dx = layer.vjp(params, residuals, dy)
+    exact_y, exact_dx, exact_dw = np.zeros_like(y), np.zeros_like(x), np.zeros_like(weight)
+    for i, j in np.ndindex(3, 3):
+        part = (slice(None), slice(i, i + rows), slice(j, j + columns))
+        exact_y += x[part] @ weight[i, j]
+        exact_dx[part] += dy @ weight[i, j].T
+        exact_dw[i, j] = x[part].reshape(-1, shape[3]).T @ dy.reshape(-1, filters)
+    for found, exact in ((y, exact_y), (dx, exact_dx), (dparams["weight"], exact_dw)):
+        np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-11)

@@ -277,7 +277,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "one array": (
         (x for x in X32),
-        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray; write (x, y), the inputs and the targets (in batch 1 of pass 1 over the data)",
+        "expected data as a tuple (x, y) or (x, y, weight), got a ndarray; write (x, y), the inputs and the targets "
+        "(in batch 1 of pass 1 over the data)",
     ),
     "rows": (
         [(X32, LABELS[:4]), (X32, LABELS[:3])],
