@@ -194,9 +194,10 @@ def report(result: Run, folder: Path) -> None:
     if result.stopped:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
     table(["part", *names], rows)
-    print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
-    if (folder / "boundary.svg").is_file():
-        print(f"plane   {folder / 'boundary.svg'}")
+    print(f"\nrun     {folder}")
+    for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
+        if (folder / name).is_file():
+            print(f"{what:7} {folder / name}")
 
 
 def profile_json(found: Profile) -> dict[str, Any]:

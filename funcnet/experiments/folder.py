@@ -1,8 +1,8 @@
 """The folder of a run, and the run read from it.
 
 A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
-``weights.npz``, ``preprocess.json``, ``history.csv``, ``curves.svg`` and, written last, ``metrics.json``:
-a folder without it belongs to an unfinished run.
+``weights.npz``, ``preprocess.json``, ``history.csv`` and, written last, ``metrics.json``: a folder without it belongs
+to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``, come after it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import math
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,8 @@ from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
 from funcnet.views.table import Table
+
+log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
@@ -182,15 +186,11 @@ def next_folder(runs: Path, name: str) -> Path:
 
 
 def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
-    """Write all files of a run, the scores last."""
+    """Write all files of a run: those it is read from, the scores last of them, and then its pictures."""
     ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
     write_json(folder / "preprocess.json", finished.preprocess)
     write_bytes(folder / "history.csv", history_csv(finished.history).encode())
-    write_bytes(folder / "curves.svg", curves_svg(finished.history, folder.name).encode())
-    picture = boundary(finished, data)
-    if picture is not None:
-        write_bytes(folder / "boundary.svg", picture.encode())
     facts = {
         "base": str(base.resolve()),
         "step": ts.step,
@@ -203,6 +203,23 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     }
     write_json(folder / "run.json", facts)
     write_json(folder / LAST, finished.metrics)
+    draw(folder, finished, data)
+
+
+def draw(folder: Path, finished: Run, data: Prepared) -> None:
+    """Write the pictures of a run, which is whole without them: one that fails is logged."""
+    pictures: dict[str, Callable[[], str | None]] = {
+        "curves.svg": lambda: curves_svg(finished.history, folder.name),
+        "boundary.svg": lambda: boundary(finished, data),
+    }
+    for name, picture in pictures.items():
+        try:
+            text = picture()
+            if text is not None:
+                write_bytes(folder / name, text.encode())
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            log.warning("%s: is left out (%s: %s); the run is whole", folder / name, type(error).__name__, said)
 
 
 def boundary(finished: Run, data: Prepared) -> str | None:
