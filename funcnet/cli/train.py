@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
+from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import LAST, Run, finite_json, next_folder
+from funcnet.experiments.folder import Run, finite_json
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     progress = None if quiet else _progress(options.progress, experiment)
     lines = _log_to_stdout() if experiment.training.log_every and not quiet else None
     folder = folder_of(options, path, name)
-    if options.resume and os.path.isfile(folder / LAST):
+    if options.resume and ended(folder):
         print(
             f"{folder}: has finished before, so nothing is trained; to train on from its weights, write\n"
             f"funcnet train {options.spec} --start {folder} --set training.epochs=N",

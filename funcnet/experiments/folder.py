@@ -7,7 +7,6 @@ to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``, come af
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -44,9 +43,8 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, Shape, numeric
-from funcnet.spec.codec import filed, load_spec
+from funcnet.spec.codec import load_spec
 from funcnet.training.callbacks import Row
-from funcnet.training.checkpoint import LOCK
 from funcnet.training.outputs import check_units
 from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.step import TrainState, predict
@@ -60,7 +58,7 @@ from funcnet.views.table import Table
 log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
-LAST = "metrics.json"
+SPEC, LAST = "spec.json", "metrics.json"
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""
@@ -124,65 +122,6 @@ class Run:
         """The likeliest class of each raw input, by name if the data has names; of several labels each, 0 or 1."""
         labels = label_of(self.experiment.loss, self.predict(x, batch_size))
         return labels if self.classes is None else np.array(self.classes)[labels]
-
-
-def check_free(folder: Path) -> None:
-    """Refuse a folder that is not empty, before any work is done.
-
-    Raises   CheckpointError that tells a finished run, an unfinished run and other contents apart
-    """
-    if not os.path.exists(folder):  # False also if the folder cannot be accessed; making it will tell
-        return
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
-    try:
-        inside = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); choose another --out") from None
-    if LAST in inside:
-        raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
-    if "spec.json" in inside:
-        raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another --out")
-    if inside:
-        raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
-
-
-def claim(folder: Path, experiment: Experiment, base: Path) -> None:
-    """Make the folder and write the spec and its base into it, so that an unwritable folder fails now."""
-    document = json.loads(filed(experiment))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
-    check_free(folder)  # again: another run may have taken it in the meantime
-    try:
-        (folder / "spec.json").open("xb").close()  # only one of two concurrent runs succeeds
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
-    write_json(folder / "spec.json", document)
-    write_json(folder / "run.json", {"base": str(base.resolve())})
-
-
-def release(folder: Path) -> None:
-    """Undo ``claim`` for a run that failed on its spec or data before it had results to keep."""
-    with contextlib.suppress(OSError):
-        for name in ("spec.json", "run.json", START, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def next_folder(runs: Path, name: str) -> Path:
-    """``runs/<name>-<n>`` with the next free number, claimed by creating the empty folder."""
-    n = 1
-    while True:
-        folder = runs / f"{name}-{n}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            n += 1
-        except OSError as error:
-            raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
 
 
 def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
@@ -319,9 +258,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     instance(folder, (str, os.PathLike), "the folder of a run", "'runs/digits_mlp-1'")
     folder = Path(folder)
     if not os.path.isfile(folder / LAST):
-        what = "holds an unfinished run" if os.path.exists(folder / "spec.json") else "is not a run folder"
+        what = "holds an unfinished run" if os.path.exists(folder / SPEC) else "is not a run folder"
         raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
-    name = "spec.json"
+    name = SPEC
     try:
         experiment = load_spec(folder / name)
         if not isinstance(experiment, Experiment):

@@ -254,7 +254,11 @@ class Lines(Callback):
     path: str = "lines.jsonl"
 
     def at(self, folder: Path) -> Callback:
-        return evolve(self, path=str(folder / self.path))
+        """Raises FuncnetError for a path that leaves the folder, be it through a link."""
+        whole = folder / self.path
+        if not whole.resolve().is_relative_to(folder.resolve()):
+            raise FuncnetError(f"{type(self).__name__}: path: expected a file in the run folder, got {self.path!r}")
+        return evolve(self, path=str(whole))
 
     def init(self) -> Any:
         return {"offset": 0}
