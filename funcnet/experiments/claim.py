@@ -16,7 +16,9 @@ from typing import Any
 
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, LAST, SPEC, START, Run, load_run, write_json
+from funcnet.experiments.folder import CHECKPOINTS, LAST, START, Run, write_json
+from funcnet.experiments.origin import FACTS, SPEC, origin
+from funcnet.experiments.stored import load_run
 from funcnet.files import write_bytes
 from funcnet.networks.compare import diff
 from funcnet.spec.codec import filed, load_spec, spec_hash
@@ -59,7 +61,7 @@ def is_leftover(path: Path, lines: list[str]) -> bool:
         return path.is_dir() and all(TEMPORARY.fullmatch(one.name) for one in path.iterdir())
     if path.name == SPEC:  # written whole or not at all, once it has its name
         return path.is_file() and path.stat().st_size == 0
-    return path.is_file() and (path.name in ("run.json", START, LOCK, *lines) or bool(TEMPORARY.fullmatch(path.name)))
+    return path.is_file() and (path.name in (FACTS, START, LOCK, *lines) or bool(TEMPORARY.fullmatch(path.name)))
 
 
 def lines_of(experiment: Experiment) -> list[str]:
@@ -115,7 +117,7 @@ def begin(folder: Path, experiment: Experiment, base: Path, start: Path | None) 
     sweep(folder / CHECKPOINTS)
     (folder / LAST).unlink(missing_ok=True)
     write_json(folder / SPEC, json.loads(filed(experiment)))
-    write_json(folder / "run.json", {"base": str(base.resolve())})
+    write_json(folder / FACTS, origin(folder, base))
     if start is None:
         (folder / START).unlink(missing_ok=True)
     elif start != folder / START:
@@ -129,7 +131,7 @@ def release(folder: Path, experiment: Experiment) -> None:
             sweep(place)
         if (folder / CHECKPOINTS).is_dir():
             (folder / CHECKPOINTS).rmdir()
-        for name in (*lines_of(experiment), START, "run.json", LOCK, SPEC):
+        for name in (*lines_of(experiment), START, FACTS, LOCK, SPEC):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
@@ -149,12 +151,14 @@ def next_folder(runs: Path, name: str) -> Path:
 
 
 def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
-    """Refuse to resume with other data; warn if another machine may change the last bits.
+    """Refuse to resume with other data or a changed spec; warn if another machine may change the last bits.
 
     Raises   CheckpointError
     """
     if saved.facts["data"] != facts["data"]:
         raise CheckpointError(f"{folder}: the data has changed since the run began")
+    if saved.facts.get("document", facts["document"]) != facts["document"]:
+        raise CheckpointError(f"{folder.parent / SPEC}: has changed since the run began")
     same = json.loads(json.dumps(facts))
     differ = [name for name in ("versions", "platform", "threads", "blas") if saved.facts.get(name) != same[name]]
     if differ:

@@ -1,4 +1,4 @@
-"""The folder of a run, and the run read from it.
+"""The folder of a run: what is written into it.
 
 A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
 ``weights.npz``, ``preprocess.json``, ``history.csv`` and, written last, ``metrics.json``: a folder without it belongs
@@ -28,28 +28,24 @@ from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import (
     check_finite,
-    prepared_shape,
     restore_inputs,
     restore_targets,
-    shift_and_factor,
     transform,
 )
 from funcnet.data.sources.base import Frame
-from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.files import write_bytes
-from funcnet.inputs import instance, mismatches
-from funcnet.key import Array, Key
-from funcnet.layers.base import Params, State
+from funcnet.key import Array
+from funcnet.layers.base import Params
 from funcnet.read_only import read_only
-from funcnet.shapes import Output, Shape, numeric
-from funcnet.spec.codec import load_spec
+from funcnet.shapes import Output, numeric
 from funcnet.training.callbacks import Row
-from funcnet.training.outputs import check_units
 from funcnet.training.probabilities import label_of, proba_of
+from funcnet.training.progress import number
 from funcnet.training.step import TrainState, predict
 from funcnet.training.threads import blas
-from funcnet.training.weights import load, save
+from funcnet.training.weights import save
 from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
@@ -58,7 +54,7 @@ from funcnet.views.table import Table
 log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
-SPEC, LAST = "spec.json", "metrics.json"
+LAST = "metrics.json"
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""
@@ -86,7 +82,7 @@ class Run:
     def table(self) -> Table:
         """The scores of every part."""
         names = list(next(iter(self.metrics.values()), {}))
-        rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in self.metrics.items()]
+        rows = [[part, *(number(scores[name]) for name in names)] for part, scores in self.metrics.items()]
         ended = f", ended by {self.stopped}" if self.stopped else ""
         title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
         return Table(["part", *names], rows, title)
@@ -128,10 +124,12 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
     """Write all files of a run: those it is read from, the scores last of them, and then its pictures."""
     ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
-    write_json(folder / "preprocess.json", finished.preprocess)
-    write_bytes(folder / "history.csv", history_csv(finished.history).encode())
+    texts = {
+        "preprocess.json": json_bytes(finished.preprocess),
+        "history.csv": history_csv(finished.history).encode(),
+        LAST: json_bytes(finished.metrics),
+    }
     facts = {
-        "base": str(base.resolve()),
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
@@ -140,9 +138,27 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
     }
-    write_json(folder / "run.json", facts)
-    write_json(folder / LAST, finished.metrics)
+    written = {name: text_digest(name, text) for name, text in texts.items()}
+    written[SPEC] = text_digest(SPEC, (folder / SPEC).read_bytes())
+    written[FACTS] = facts_digest(facts)
+    texts[FACTS] = json_bytes({**origin(folder, base), **facts, "files": written})
+    for name in sorted(texts, key=lambda name: name == LAST):
+        write_bytes(folder / name, texts[name])
     draw(folder, finished, data)
+
+
+def text_digest(name: str, content: bytes) -> str:
+    """SHA-256 of a file; of a history without its last column, the clock, which differs in every run."""
+    if name == "history.csv":
+        head, *lines = content.splitlines() or [b""]
+        content = b"\n".join([head, *(line.rpartition(b",")[0] for line in lines)])
+    return hashlib.sha256(content).hexdigest()
+
+
+def facts_digest(facts: dict[str, Any]) -> str:
+    """SHA-256 of the fields of ``run.json``, without where the run began and the digests of files."""
+    kept = {name: value for name, value in facts.items() if name not in ("base", "stamp", "files")}
+    return hashlib.sha256(json.dumps(finite_json(kept), sort_keys=True).encode()).hexdigest()
 
 
 def draw(folder: Path, finished: Run, data: Prepared) -> None:
@@ -180,8 +196,13 @@ def boundary(finished: Run, data: Prepared) -> str | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values; non-finite numbers, which JSON cannot hold, become null."""
-    write_bytes(path, (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode())
+    """Write plain values as ``json_bytes`` has them."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain values as JSON; non-finite numbers, which it cannot hold, become null."""
+    return (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def finite_json(value: Any) -> Any:
@@ -237,92 +258,3 @@ def environment() -> dict[str, Any]:
         "blas": {name: built[name] for name in ("name", "version", "openblas configuration") if built.get(name)}
         | blas(),
     }
-
-
-def load_run(folder: str | os.PathLike[str]) -> Run:
-    """A run from its folder. Its train_state has the weights, not the optimizer's state.
-
-    Raises   CheckpointError for a folder that is missing, incomplete or damaged
-
-    >>> experiment = fn.Experiment(
-    ...     data=fn.data.Moons(split=fn.data.Split(test=0.2)),
-    ...     model=fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(2)),
-    ...     loss=fn.losses.SoftmaxCrossEntropy(),
-    ...     optimizer=fn.optim.Adam(0.02),
-    ...     training=fn.Training(epochs=2),
-    ... )
-    >>> run = fn.run(experiment, out="moons")
-    >>> fn.load_run("moons").metrics == run.metrics
-    True
-    """
-    instance(folder, (str, os.PathLike), "the folder of a run", "'runs/digits_mlp-1'")
-    folder = Path(folder)
-    if not os.path.isfile(folder / LAST):
-        what = "holds an unfinished run" if os.path.exists(folder / SPEC) else "is not a run folder"
-        raise CheckpointError(f"{folder}: {what}; expected the file {LAST}")
-    name = SPEC
-    try:
-        experiment = load_spec(folder / name)
-        if not isinstance(experiment, Experiment):
-            raise ValueError(f"expected an experiment, got a {experiment.kind}")
-        _, params, state = load(folder / "weights.npz")
-        name = "run.json"
-        facts = read_object(folder / name)
-        key, step, stopped = Key(bytes.fromhex(facts["key"])), int(facts["step"]), facts["stopped"]
-        if digest({"params": params, "state": state}) != facts["weights"]:
-            raise CheckpointError(f"{folder}: weights.npz has changed since the run wrote it")
-        name = "preprocess.json"
-        preprocess = read_object(folder / name)
-        _ = preprocess["classes"]
-        for scaler in (preprocess["inputs"], preprocess.get("targets")):
-            if scaler is not None:
-                shift_and_factor(scaler)
-        in_shape = prepared_shape(preprocess)
-        if in_shape is not None:
-            check_weights(folder, experiment, in_shape, params, state)
-        in_shape = experiment.data.in_shape(Path()) if in_shape is None else in_shape
-        if in_shape is not None:
-            check_units(experiment.loss, experiment.model.out_shape(in_shape), preprocess["classes"])
-        name = LAST
-        metrics = read_object(folder / name)
-        if not all(isinstance(scores, dict) for scores in metrics.values()):
-            raise ValueError("expected scores by part")
-        name = "history.csv"
-        with open(folder / name, encoding="utf-8", newline="") as file:
-            history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-    except CheckpointError:
-        raise
-    except KeyError as error:
-        raise CheckpointError(f"{folder / name}: cannot be read: it has no {error}") from None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error, FuncnetError) as error:
-        raise CheckpointError(f"{folder / name}: cannot be read: {error}") from None
-    ts = TrainState(params, state, {}, key, step)
-    return Run(ts, history, metrics, experiment, preprocess, params, stopped)
-
-
-def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: Params, state: State) -> None:
-    """Refuse weights of another network, or of another float type.
-
-    Raises   CheckpointError with every leaf that does not fit
-    """
-    problems = mismatches(experiment.model, in_shape, params, state)
-    found = tree.flatten({"params": params, "state": state})
-    problems += [
-        f"{path}: expected {experiment.dtype}, got {leaf.dtype}"
-        for path, leaf in found.items()
-        if leaf.dtype.kind == "f" and leaf.dtype != experiment.dtype
-    ]
-    if problems:
-        raise CheckpointError(f"{where}: the weights do not fit the spec:\n  " + "\n  ".join(problems))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    value = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {value!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -19,7 +19,9 @@ from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, did_you_mean
 from funcnet.experiments.claim import begin, begun, check_facts, check_free, claimed, ended, lines_of, release
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import CHECKPOINTS, START, Run, check_weights, data_digest, environment, write
+from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, environment, text_digest, write
+from funcnet.experiments.origin import SPEC
+from funcnet.experiments.stored import check_weights
 from funcnet.files import read_npz
 from funcnet.inputs import instance
 from funcnet.key import Key
@@ -154,7 +156,8 @@ def _run(
                     if not resume:
                         release(folder, experiment)
                     raise
-            facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
+            document = text_digest(SPEC, (folder / SPEC).read_bytes())
+            facts = {"spec": spec_hash(experiment), "document": document, "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
             held.enter_context(terminable(saver))
         if resume and saver is not None:
