@@ -32,7 +32,7 @@ from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
 from funcnet.spec.codec import spec_hash
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
-from funcnet.training.checkpoint import Saver, listed, locked, newest
+from funcnet.training.checkpoint import Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.outputs import check_units
@@ -106,6 +106,8 @@ def run(
         if finished is not None:
             return finished
         with locked(folder):
+            for place in (folder, folder / CHECKPOINTS):
+                sweep(place)
             return ended(folder) or _run(experiment, folder, base, callbacks, given, resume=True)
 
 

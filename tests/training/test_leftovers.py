@@ -11,7 +11,7 @@ import pytest
 import funcnet as fn
 from funcnet.cli import main
 from funcnet.experiments.folder import START
-from tests.training.test_resume import outcome
+from tests.training.test_resume import crashed, outcome
 
 SPEC = fn.Experiment(
     data=fn.data.Arrays(x=[[0.0], [1.0], [2.0], [3.0]], y=[0.0, 1.0, 0.0, 1.0]),
@@ -212,6 +212,12 @@ def test_what_a_failure_left_is_no_obstacle(tmp_path, whole, names):
     leave(tmp_path / "run", *names)
     check("with", tmp_path / "run", whole, names)
     assert not (tmp_path / "run" / START).exists()
+
+
+def test_half_written_files_beside_a_checkpoint_are_removed(tmp_path, whole):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    leave(folder, "checkpoints/.x.0123456789ab.tmp", ".x.0123456789ab.tmp")
+    check("with", folder, whole, "beside a checkpoint")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "weights.npz", "other.jsonl", "checkpoints/mine.npz", "sub/run.json"])
