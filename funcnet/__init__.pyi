@@ -48,8 +48,9 @@ from funcnet.errors import (
 )
 from funcnet.experiments.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
 from funcnet.experiments.experiment import Experiment as Experiment, Training as Training
-from funcnet.experiments.folder import Run as Run, load_run as load_run
+from funcnet.experiments.folder import Run as Run
 from funcnet.experiments.run import run as run
+from funcnet.experiments.stored import load_run as load_run
 from funcnet.key import Key as Key
 from funcnet.laws.combinators import check_combinator as check_combinator
 from funcnet.laws.gradient import check_gradient as check_gradient

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import re
 from pathlib import Path
@@ -17,6 +15,7 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.origin import SPEC, recorded_base
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape
@@ -57,10 +56,10 @@ class Given:
 
 
 def given(name: str, options: argparse.Namespace) -> Given:
-    """The spec that an argument names, with ``--input`` and ``--allow-outside``."""
+    """The spec that an argument names, with ``--input``, ``--base`` and ``--allow-outside``."""
     file = spec_file(Path(name))
     shape = None if options.input is None else parse_shape(options.input)
-    return Given(file, load_spec(file), base_of(file, options.allow_outside), shape)
+    return Given(file, load_spec(file), base_of(file, options), shape)
 
 
 def spec_file(path: Path) -> Path:
@@ -68,20 +67,26 @@ def spec_file(path: Path) -> Path:
 
     Raises   SpecError for a bare name that is none of these
     """
-    inside = path / "spec.json"
+    inside = path / SPEC
     return inside if os.path.isfile(inside) else shipped(str(path)) or path
 
 
-def base_of(file: Path, allow_outside: bool = False) -> Path:
-    """The folder that paths in a spec are relative to: its own, or for a run the one that the run began from."""
-    return base_folder(_base(file), allow_outside)
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Add ``--base`` and ``--allow-outside``."""
+    parser.add_argument(
+        "--base",
+        metavar="DIR",
+        help="the folder that paths in the spec are relative to (default: the spec's own; for a run, where it began)",
+    )
+    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside that folder")
 
 
-def _base(file: Path) -> Path:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if file.name == "spec.json":
-            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
-    return file.parent
+def base_of(file: Path, options: argparse.Namespace) -> Path:
+    """The folder that paths in a spec are relative to: ``--base``, or for a run where it began, or the spec's own."""
+    if options.base is not None:
+        return base_folder(options.base, options.allow_outside)
+    own = recorded_base(file.parent, options.allow_outside) if file.name == SPEC else file.parent
+    return base_folder(own, options.allow_outside)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

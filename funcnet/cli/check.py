@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.cli.arguments import base_of, spec_file
+from funcnet.cli.arguments import add_base, base_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
@@ -36,14 +36,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", help="the experiment: a JSON file, a shipped one's name, or a run folder")
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="change the spec first")
     parser.add_argument("--json", action="store_true", help="print what was found, or the error, as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Validate an experiment: its spec, its data, shapes, the first batch forward and backward, and the laws."""
     path = spec_file(Path(options.spec))
     experiment = load_experiment(path, options.set)
-    base = base_of(path, options.allow_outside)
+    base = base_of(path, options)
     data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
     in_shape = data.train.x.shape[1:]
     fit_model(experiment, in_shape)

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from funcnet.cli.arguments import given
+from funcnet.cli.arguments import add_base, given
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import Layer
 from funcnet.networks.compare import diff
@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if they differ")
     parser.add_argument("--json", action="store_true", help="print the difference as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:

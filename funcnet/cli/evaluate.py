@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.cli.arguments import base_of
+from funcnet.cli.arguments import add_base, base_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
-from funcnet.experiments.folder import Run, data_digest, finite_json, load_run, read_object
+from funcnet.experiments.folder import Run, data_digest, finite_json
+from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import in_units
+from funcnet.experiments.stored import load_run, read_facts
 from funcnet.key import Array, Key
 from funcnet.metrics import PerClass, confusion_matrix, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
@@ -35,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
     parser.add_argument("--part", choices=("train", "validation", "test"), help="print only this part (default: all)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if options.data:
         parts = {options.data: _file(run, Path(options.data))}
     else:
-        base = base_of(folder / "spec.json", options.allow_outside)
+        base = base_of(folder / SPEC, options)
         parts = _parts(run, folder, base, options.part)
     experiment, state = run.experiment, run.train_state.state
     metrics = in_units(experiment.metrics, run.preprocess)
@@ -84,7 +86,7 @@ def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, 
     experiment = run.experiment
     data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, run.preprocess)
     parts = data.parts_by_name()
-    if data_digest(data) != read_object(folder / "run.json").get("data"):
+    if data_digest(data) != read_facts(folder)["data"]:
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)
     if wanted is None:
         return parts

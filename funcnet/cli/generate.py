@@ -9,7 +9,7 @@ import numpy as np
 
 from funcnet.data.sources.text import Text, decode, encode
 from funcnet.errors import DataError
-from funcnet.experiments.folder import load_run
+from funcnet.experiments.stored import load_run
 from funcnet.key import Key
 from funcnet.networks.decoding import generate
 

@@ -14,7 +14,7 @@ from funcnet.hints import did_you_mean
 FOLDER = files("funcnet") / "guide"
 ORDER = (
     *("README", "concept", "loops", "algebra", "data", "networks", "training", "optimizers", "layer", "loss", "spec"),
-    *("deploy", "speed", "experiments", "reference", "errors"),
+    *("deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
 
 

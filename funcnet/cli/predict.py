@@ -17,7 +17,8 @@ from funcnet.cli.console import unread
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError
-from funcnet.experiments.folder import Run, load_run
+from funcnet.experiments.folder import Run
+from funcnet.experiments.stored import load_run
 from funcnet.files import write_bytes
 from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
 

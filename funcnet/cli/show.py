@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from funcnet.cli.arguments import Given, given, parse_count
+from funcnet.cli.arguments import Given, add_base, given, parse_count
 from funcnet.cli.console import fits, print_table, table
 from funcnet.experiments.experiment import Experiment
 from funcnet.key import Key
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's, or 32)")
     parser.add_argument("--diagram", metavar="FILE", help="write a picture too: .svg, or .mmd for Mermaid")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:

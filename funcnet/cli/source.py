@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from funcnet.cli.arguments import base_of, given, parse_count
+from funcnet.cli.arguments import add_base, base_of, given, parse_count
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
 from funcnet.data.preparation import prepare
 from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import load_run
+from funcnet.experiments.origin import SPEC
+from funcnet.experiments.stored import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
 from funcnet.optim.schedules import LONG, bind
@@ -29,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write a run as a program that predicts for raw rows and its weights (default: RUN/inference.py)",
     )
     parser.add_argument("--out", metavar="FILE", help="write the file instead of printing it")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def write_inference(options: argparse.Namespace) -> int:
     preprocess, source = run.preprocess, run.experiment.data
     shape = preprocess.get(
         "shape",
-        () if "columns" in preprocess else source.in_shape(base_of(folder / "spec.json", options.allow_outside)),
+        () if "columns" in preprocess else source.in_shape(base_of(folder / SPEC, options)),
     )
     if shape is None:
         raise DataError(f"{folder}: the run does not record the shape of its inputs; train it again")

@@ -6,18 +6,19 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from funcnet.cli.arguments import base_of, spec_file
+from funcnet.cli.arguments import add_base, base_of, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
+from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import LAST, Run, finite_json, next_folder
+from funcnet.experiments.folder import Run, finite_json
+from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
@@ -77,7 +78,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", action="store_true", help="print the time of a step, layer by layer")
     parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,14 +86,14 @@ def run(options: argparse.Namespace) -> int:
     if options.spec is None:
         return print_shipped(options.json)
     path = spec_file(Path(options.spec))
-    name = path.resolve().parent.name if path.name == "spec.json" else path.stem
+    name = path.resolve().parent.name if path.name == SPEC else path.stem
     experiment = load_experiment(path, options.set)
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
     logged = experiment.training.log_every and (options.json or not quiet)
     lines = _log_lines(sys.stderr if options.json else sys.stdout) if logged else []
     folder = folder_of(options, path, name)
-    if options.resume and os.path.isfile(folder / LAST):
+    if options.resume and ended(folder):
         print(
             f"{folder}: has finished before, so nothing is trained; to train on from its weights, write\n"
             f"funcnet train {options.spec} --start {folder} --set training.epochs=N",
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
             experiment,
             folder,
             options.resume,
-            base_of(path, options.allow_outside),
+            base_of(path, options),
             start=options.start,
             callbacks=[] if progress is None else [progress],
         )
@@ -127,12 +128,12 @@ def run(options: argparse.Namespace) -> int:
             "stopped": result.stopped,
         }
         if wanted:
-            facts["profile"] = profile_json(profiled(result, base_of(path, options.allow_outside)))
+            facts["profile"] = profile_json(profiled(result, base_of(path, options)))
         print(json.dumps(finite_json(facts)))
     else:
         report(result, folder)
         if wanted:
-            report_profile(profiled(result, base_of(path, options.allow_outside)))
+            report_profile(profiled(result, base_of(path, options)))
     return 130 if result.stopped == "interrupted" else 0
 
 
@@ -152,7 +153,7 @@ def folder_of(options: argparse.Namespace, path: Path, name: str) -> Path:
     """The run folder: ``--out``, or the next free number; with ``--resume`` the given or the latest run."""
     if options.out:
         return Path(options.out)
-    if options.resume and path.name == "spec.json":
+    if options.resume and path.name == SPEC:
         return path.parent
     numbers = [int(one.name.removeprefix(f"{name}-")) for one in Path("runs").glob(f"{name}-*") if _numbered(one, name)]
     if options.resume and numbers:
@@ -199,9 +200,10 @@ def report(result: Run, folder: Path) -> None:
     if result.stopped:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
     table(["part", *names], rows)
-    print(f"\nrun     {folder}\ncurves  {folder / 'curves.svg'}")
-    if (folder / "boundary.svg").is_file():
-        print(f"plane   {folder / 'boundary.svg'}")
+    print(f"\nrun     {folder}")
+    for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
+        if (folder / name).is_file():
+            print(f"{what:7} {folder / name}")
 
 
 def profile_json(found: Profile) -> dict[str, Any]:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from funcnet import tree
-from funcnet.cli.arguments import base_of
+from funcnet.cli.arguments import add_base, base_of
 from funcnet.cli.console import number, table
 from funcnet.errors import CheckpointError
-from funcnet.experiments.folder import START, digest, environment, finite_json, load_run, read_object
+from funcnet.experiments.folder import START, digest, environment, finite_json
+from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import run as run_experiment
+from funcnet.experiments.stored import load_run, read_facts
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet verify``."""
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    parser.add_argument("--allow-outside", action="store_true", help="allow data files outside the spec's folder")
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     """
     folder = Path(options.spec)
     claimed = load_run(folder)
-    facts = read_object(folder / "run.json")
+    facts = read_facts(folder)
     if claimed.stopped in ("interrupted", "TimeBudget", "an error"):
         raise CheckpointError(
             f"{folder}: ended by {claimed.stopped!r} at step {facts['step']}, which cannot be repeated"
         )
     start = folder / START if (folder / START).is_file() else None
-    again = run_experiment(claimed.experiment, base=base_of(folder / "spec.json", options.allow_outside), start=start)
+    again = run_experiment(claimed.experiment, base=base_of(folder / SPEC, options), start=start)
     weights = digest({"params": again.params, "state": again.train_state.state})
     same = {
         "steps": again.train_state.step == facts["step"],

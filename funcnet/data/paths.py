@@ -12,15 +12,30 @@ class Trusted(type(Path())):  # type: ignore[misc]
     """The folder of a spec that may name files outside it."""
 
 
+class Unproven(type(Path())):  # type: ignore[misc]
+    """The folder of a run whose record of another base, ``recorded``, is not believed."""
+
+    recorded = ""
+
+    @classmethod
+    def of(cls, folder: Path, recorded: str) -> Path:
+        """The folder of a run, with its record."""
+        path = cls(folder)
+        path.recorded = recorded
+        return path
+
+
 def base_folder(base: str | os.PathLike[str] | None, allow_outside: bool = False) -> Path:
     """The folder that a spec's paths are relative to, the current one by default."""
+    if isinstance(base, Unproven) and not allow_outside:
+        return base
     return (Trusted if allow_outside or isinstance(base, Trusted) else Path)(base or ".")
 
 
 def inside(base: Path, path: str) -> Path:
     """A path of a spec, which is relative to ``base`` and must stay inside it, symlinks included.
 
-    Raises   DataError for a path outside, unless ``base`` is ``Trusted``
+    Raises   DataError for a path outside, unless ``base`` is ``Trusted``, and for one that an ``Unproven`` base lacks
     """
     whole = base / path
     if not isinstance(base, Trusted):
@@ -33,4 +48,9 @@ def inside(base: Path, path: str) -> Path:
                 f"{path}: lies outside the spec's folder {base.resolve()}; copy it there, or allow it if you trust the "
                 "spec: --allow-outside, in Python allow_outside=True"
             )
+    if isinstance(base, Unproven) and not os.path.exists(whole):
+        raise DataError(
+            f"{path}: is not in the run's folder {base}; run.json says that paths are relative to {base.recorded!r}, "
+            "which is believed only where the run was written; if you trust it, give that folder: --base DIR"
+        )
     return whole

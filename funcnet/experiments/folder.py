@@ -1,20 +1,21 @@
-"""The folder of a run, and the run read from it.
+"""The folder of a run: what is written into it.
 
 A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
-``weights.npz``, ``preprocess.json``, ``history.csv``, ``curves.svg`` and, written last, ``metrics.json``:
-a folder without it belongs to an unfinished run.
+``weights.npz``, ``preprocess.json``, ``history.csv`` and, written last, ``metrics.json``: a folder without it belongs
+to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``, come after it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import json
+import logging
 import math
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,34 +28,30 @@ from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import (
     check_finite,
-    prepared_shape,
     restore_inputs,
     restore_targets,
-    shift_and_factor,
     transform,
 )
 from funcnet.data.sources.base import Frame
-from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.files import write_bytes
-from funcnet.inputs import instance
-from funcnet.key import Array, Key
-from funcnet.layers.base import Params, State, reach
-from funcnet.layers.misfit import mismatches
+from funcnet.key import Array
+from funcnet.layers.base import Params
 from funcnet.read_only import read_only
-from funcnet.shapes import Output, Shape, numeric
-from funcnet.spec.codec import filed, load_spec
+from funcnet.shapes import Output, numeric
 from funcnet.training.callbacks import Row
-from funcnet.training.checkpoint import LOCK
-from funcnet.training.outputs import check_units
 from funcnet.training.probabilities import label_of, proba_of
+from funcnet.training.progress import number
 from funcnet.training.step import TrainState, predicted
 from funcnet.training.threads import blas
-from funcnet.training.weights import load, save
+from funcnet.training.weights import save
 from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
 from funcnet.views.table import Table
+
+log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
@@ -85,7 +82,7 @@ class Run:
     def table(self) -> Table:
         """The scores of every part."""
         names = list(next(iter(self.metrics.values()), {}))
-        rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in self.metrics.items()]
+        rows = [[part, *(number(scores[name]) for name in names)] for part, scores in self.metrics.items()]
         ended = f", ended by {self.stopped}" if self.stopped else ""
         title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
         return Table(["part", *names], rows, title)
@@ -126,77 +123,16 @@ class Run:
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 
-def check_free(folder: Path) -> None:
-    """Refuse a folder that is not empty, before any work is done.
-
-    Raises   CheckpointError that tells a finished run, an unfinished run and other contents apart
-    """
-    if not os.path.exists(folder):  # False also if the folder cannot be accessed; making it will tell
-        return
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
-    try:
-        inside = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); choose another --out") from None
-    if LAST in inside:
-        raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
-    if "spec.json" in inside:
-        raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another --out")
-    if inside:
-        raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
-
-
-def claim(folder: Path, experiment: Experiment, base: Path) -> None:
-    """Make the folder and write the spec and its base into it, so that an unwritable folder fails now."""
-    document = json.loads(filed(experiment))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
-    check_free(folder)  # again: another run may have taken it in the meantime
-    try:
-        (folder / "spec.json").open("xb").close()  # only one of two concurrent runs succeeds
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
-    write_json(folder / "spec.json", document)
-    write_json(folder / "run.json", {"base": str(base.resolve())})
-
-
-def release(folder: Path) -> None:
-    """Undo ``claim`` for a run that failed on its spec or data before it had results to keep."""
-    with contextlib.suppress(OSError):
-        for name in ("spec.json", "run.json", START, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def next_folder(runs: Path, name: str) -> Path:
-    """``runs/<name>-<n>`` with the next free number, claimed by creating the empty folder."""
-    n = 1
-    while True:
-        folder = runs / f"{name}-{n}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            n += 1
-        except OSError as error:
-            raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
-
-
 def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
-    """Write all files of a run, the scores last."""
+    """Write all files of a run: those it is read from, the scores last of them, and then its pictures."""
     ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
-    write_json(folder / "preprocess.json", finished.preprocess)
-    write_bytes(folder / "history.csv", history_csv(finished.history).encode())
-    write_bytes(folder / "curves.svg", curves_svg(finished.history, folder.name).encode())
-    picture = boundary(finished, data)
-    if picture is not None:
-        write_bytes(folder / "boundary.svg", picture.encode())
+    texts = {
+        "preprocess.json": json_bytes(finished.preprocess),
+        "history.csv": history_csv(finished.history).encode(),
+        LAST: json_bytes(finished.metrics),
+    }
     facts = {
-        "base": str(base.resolve()),
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
@@ -205,8 +141,43 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
     }
-    write_json(folder / "run.json", facts)
-    write_json(folder / LAST, finished.metrics)
+    written = {name: text_digest(name, text) for name, text in texts.items()}
+    written[SPEC] = text_digest(SPEC, (folder / SPEC).read_bytes())
+    written[FACTS] = facts_digest(facts)
+    texts[FACTS] = json_bytes({**origin(folder, base), **facts, "files": written})
+    for name in sorted(texts, key=lambda name: name == LAST):
+        write_bytes(folder / name, texts[name])
+    draw(folder, finished, data)
+
+
+def text_digest(name: str, content: bytes) -> str:
+    """SHA-256 of a file; of a history without its last column, the clock, which differs in every run."""
+    if name == "history.csv":
+        head, *lines = content.splitlines() or [b""]
+        content = b"\n".join([head, *(line.rpartition(b",")[0] for line in lines)])
+    return hashlib.sha256(content).hexdigest()
+
+
+def facts_digest(facts: dict[str, Any]) -> str:
+    """SHA-256 of the fields of ``run.json``, without where the run began and the digests of files."""
+    kept = {name: value for name, value in facts.items() if name not in ("base", "stamp", "files")}
+    return hashlib.sha256(json.dumps(finite_json(kept), sort_keys=True).encode()).hexdigest()
+
+
+def draw(folder: Path, finished: Run, data: Prepared) -> None:
+    """Write the pictures of a run, which is whole without them: one that fails is logged."""
+    pictures: dict[str, Callable[[], str | None]] = {
+        "curves.svg": lambda: curves_svg(finished.history, folder.name),
+        "boundary.svg": lambda: boundary(finished, data),
+    }
+    for name, picture in pictures.items():
+        try:
+            text = picture()
+            if text is not None:
+                write_bytes(folder / name, text.encode())
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            log.warning("%s: is left out (%s: %s); the run is whole", folder / name, type(error).__name__, said)
 
 
 def boundary(finished: Run, data: Prepared) -> str | None:
@@ -228,8 +199,13 @@ def boundary(finished: Run, data: Prepared) -> str | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values; non-finite numbers, which JSON cannot hold, become null."""
-    write_bytes(path, (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode())
+    """Write plain values as ``json_bytes`` has them."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain values as JSON; non-finite numbers, which it cannot hold, become null."""
+    return (json.dumps(finite_json(value), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def finite_json(value: Any) -> Any:
@@ -285,102 +261,3 @@ def environment() -> dict[str, Any]:
         "blas": {name: built[name] for name in ("name", "version", "openblas configuration") if built.get(name)}
         | blas(),
     }
-
-
-def _no_run(folder: Path) -> str:
-    """Why a path is not the folder of a finished run."""
-    if os.path.exists(folder / "spec.json"):
-        return f"holds an unfinished run; expected the file {LAST}"
-    if not os.path.lexists(folder):
-        return "there is no such run folder"
-    if folder.suffix == ".json":
-        return f"is not a run folder but a spec; funcnet train {folder} makes a run of it"
-    return f"is not a run folder; expected the file {LAST}"
-
-
-def load_run(folder: str | os.PathLike[str]) -> Run:
-    """A run from its folder. Its train_state has the weights, not the optimizer's state.
-
-    Raises   CheckpointError for a folder that is missing, incomplete or damaged
-
-    >>> experiment = fn.Experiment(
-    ...     data=fn.data.Moons(split=fn.data.Split(test=0.2)),
-    ...     model=fn.serial(fn.Dense(16), fn.Tanh(), fn.Dense(2)),
-    ...     loss=fn.losses.SoftmaxCrossEntropy(),
-    ...     optimizer=fn.optim.Adam(0.02),
-    ...     training=fn.Training(epochs=2),
-    ... )
-    >>> run = fn.run(experiment, out="moons")
-    >>> fn.load_run("moons").metrics == run.metrics
-    True
-    """
-    instance(folder, (str, os.PathLike), "the folder of a run", "'runs/digits_mlp-1'")
-    folder = Path(folder)
-    if not os.path.isfile(folder / LAST):
-        raise CheckpointError(f"{folder}: {_no_run(folder)}")
-    name = "spec.json"
-    try:
-        experiment = load_spec(folder / name)
-        if not isinstance(experiment, Experiment):
-            raise ValueError(f"expected an experiment, got a {experiment.kind}")
-        _, params, state = load(folder / "weights.npz")
-        name = "run.json"
-        facts = read_object(folder / name)
-        key, step, stopped = Key(bytes.fromhex(facts["key"])), int(facts["step"]), facts["stopped"]
-        if digest({"params": params, "state": state}) != facts["weights"]:
-            raise CheckpointError(f"{folder}: weights.npz has changed since the run wrote it")
-        name = "preprocess.json"
-        preprocess = read_object(folder / name)
-        _ = preprocess["classes"]
-        for scaler in (preprocess["inputs"], preprocess.get("targets")):
-            if scaler is not None:
-                shift_and_factor(scaler)
-        in_shape = prepared_shape(preprocess)
-        if in_shape is not None:
-            check_weights(folder, experiment, in_shape, params, state)
-        in_shape = experiment.data.in_shape(Path()) if in_shape is None else in_shape
-        if in_shape is not None:
-            check_units(experiment.loss, experiment.model.out_shape(in_shape), preprocess["classes"])
-        name = LAST
-        metrics = read_object(folder / name)
-        if not all(isinstance(scores, dict) for scores in metrics.values()):
-            raise ValueError("expected scores by part")
-        name = "history.csv"
-        with open(folder / name, encoding="utf-8", newline="") as file:
-            history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-    except CheckpointError:
-        raise
-    except KeyError as error:
-        raise CheckpointError(f"{folder / name}: cannot be read: it has no {error}") from None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error, FuncnetError) as error:
-        raise CheckpointError(f"{folder / name}: cannot be read: {error}") from None
-    ts = TrainState(params, state, {}, key, step)
-    return Run(ts, history, metrics, experiment, preprocess, params, stopped)
-
-
-def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: Params, state: State) -> None:
-    """Refuse weights of another network, or of another float type.
-
-    Raises   CheckpointError with every leaf that does not fit
-    """
-    problems = mismatches(reach("", experiment.model, "leaves", in_shape), params, state)
-    found = tree.flatten({"params": params, "state": state})
-    problems += [
-        f"{path}: expected {experiment.dtype}, got {leaf.dtype}"
-        for path, leaf in found.items()
-        if leaf.dtype.kind == "f" and leaf.dtype != experiment.dtype
-    ]
-    if problems:
-        raise CheckpointError(f"{where}: the weights do not fit the spec:\n  " + "\n  ".join(problems))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    value = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {value!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    return int(text) if text.lstrip("-").isdigit() else float(text)

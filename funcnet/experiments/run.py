@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -18,35 +17,24 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
+from funcnet.experiments.claim import begin, begun, check_facts, check_free, claimed, ended, lines_of, release
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import (
-    CHECKPOINTS,
-    LAST,
-    START,
-    Run,
-    check_free,
-    check_weights,
-    claim,
-    data_digest,
-    environment,
-    load_run,
-    release,
-    write,
-)
-from funcnet.files import read_npz, write_bytes
+from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, environment, text_digest, write
+from funcnet.experiments.origin import SPEC
+from funcnet.experiments.stored import check_weights
+from funcnet.files import read_npz
 from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_total, reach
 from funcnet.losses.base import Loss
 from funcnet.metrics import InUnits, Metric
-from funcnet.networks.compare import diff
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
-from funcnet.spec.codec import load_spec, spec_hash
+from funcnet.spec.codec import spec_hash
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
-from funcnet.training.checkpoint import Saved, Saver, listed, locked, newest, sweep
+from funcnet.training.checkpoint import Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.outputs import check_units
@@ -81,7 +69,8 @@ def run(
     run folder gets a copy, ``start.npz``, which its spec names.
 
     With ``resume``, an unfinished run in that folder continues from its newest valid checkpoint and ends as if it had
-    never stopped; a finished run is returned, and without a run a new one starts. Paths in the spec are relative to
+    never stopped; a finished run is returned; without a run, or after one that failed before its first checkpoint, a
+    new one starts. Paths in the spec are relative to
     ``base``, by default the current folder, and must stay inside it without ``allow_outside``. The same experiment
     gives the same run, bit for bit on one machine. Shapes are checked before data is read, and the folder before
     training starts.
@@ -110,17 +99,18 @@ def run(
         experiment = evolve(experiment, training=evolve(experiment.training, initial=InitialNpz(START)))
     with limited(experiment.training.threads):
         if folder is None:
-            return _run(experiment, None, base, callbacks, given, resume=False)
-        if not (resume and os.path.exists(folder / "spec.json")):
-            check_free(folder)
-            return _run(experiment, folder, base, callbacks, given, resume=False)
-        check_same(folder, experiment)
-        if os.path.exists(folder / LAST):
-            return load_run(folder)
+            return _run(experiment, None, base, callbacks, given)
+        if not (resume and begun(folder, experiment)):
+            lines = lines_of(experiment) if resume else None
+            check_free(folder, lines)
+            return _run(experiment, folder, base, callbacks, given, lines)
+        finished = ended(folder)
+        if finished is not None:
+            return finished
         with locked(folder):
             for place in (folder, folder / CHECKPOINTS):
                 sweep(place)
-            return _run(experiment, folder, base, callbacks, given, resume=True)
+            return ended(folder) or _run(experiment, folder, base, callbacks, given, resume=True)
 
 
 def weights_of(start: Path) -> Path:
@@ -141,29 +131,37 @@ def _run(
     base: Path,
     callbacks: Sequence[Watcher],
     given: Path | None,
+    lines: list[str] | None = None,
     *,
-    resume: bool,
+    resume: bool = False,
 ) -> Run:
-    """Train from ``given`` weights, if any; the folder is free, or locked by this process with ``resume``."""
+    """Train from ``given`` weights, if any; the folder is free, as ``check_free`` says, or locked with ``resume``."""
     training = experiment.training
     check_shapes(experiment, base)
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    own = folder is not None and os.path.isfile(folder / START)  # a resumed run has its start, whatever is given
-    start: TrainState | Snapshot = starting_state(experiment, key, data, base, folder if own else given or folder)
+    if resume and folder is not None and os.path.isfile(folder / START):
+        given = folder / START  # a resumed run has its start, whatever is given
+    start: TrainState | Snapshot = starting_state(experiment, key, data, base, given or folder)
     metrics = in_units(experiment.metrics, data.preprocess)
     check_parts(experiment, data, metrics)
     check_monitors(experiment, data.validation is not None)
+    named = watchers(experiment, folder)
     facts: dict[str, Any] = {}
     with contextlib.ExitStack() as held:
         saver = None
         if folder is not None:
             if not resume:
-                claim(folder, experiment, base)
-                held.enter_context(locked(folder))
-            if given is not None and not os.path.isfile(folder / START):  # a killed run may not have come so far
-                write_bytes(folder / START, given.read_bytes())
-            facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
+                held.enter_context(claimed(folder, lines))
+            if not listed(folder / CHECKPOINTS):
+                try:
+                    begin(folder, experiment, base, given)
+                except BaseException:
+                    if not resume:
+                        release(folder, experiment)
+                    raise
+            document = text_digest(SPEC, (folder / SPEC).read_bytes())
+            facts = {"spec": spec_hash(experiment), "document": document, "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
             held.enter_context(terminable(saver))
         if resume and saver is not None:
@@ -178,7 +176,7 @@ def _run(
             if saver is not None:
                 saver.running = True
             last = [*callbacks, *([] if saver is None else [saver])]
-            result = train(experiment, data, start, metrics, [*watchers(experiment, folder), *last])
+            result = train(experiment, data, start, metrics, [*named, *last])
             if saver is not None:
                 saver.running = False
                 if result.stopped == type(saver).__name__:
@@ -194,11 +192,12 @@ def _run(
                     error.message += f". The checkpoints are in {folder / CHECKPOINTS}; continue with --resume"
                 raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
-                write(folder, finish(experiment, data, reached, failed=True), data, base)
-                if isinstance(error, FuncnetError):
-                    error.message += f". The last good state is in {folder}"
+                with contextlib.suppress(CheckpointError):  # on a full disk the first error is the one to tell
+                    write(folder, finish(experiment, data, reached, failed=True), data, base)
+                    if isinstance(error, FuncnetError):
+                        error.message += f". The last good state is in {folder}"
             elif folder is not None and not resume:
-                release(folder)
+                release(folder, experiment)
             raise
         if folder is not None:
             write(folder, finished, data, base)
@@ -293,37 +292,6 @@ def check_monitors(experiment: Experiment, validation: bool) -> None:
     policy = experiment.training.checkpoint
     if policy is not None and policy.keep_best:
         check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
-
-
-def check_same(folder: Path, experiment: Experiment) -> None:
-    """Refuse to resume in the folder of another experiment.
-
-    Raises   CheckpointError with every difference
-    """
-    try:
-        there = load_spec(folder / "spec.json")
-    except FuncnetError as error:
-        if not listed(folder / CHECKPOINTS):  # killed before it wrote its spec
-            return
-        raise CheckpointError(f"{folder}: cannot be resumed, because its spec cannot be read: {error}") from None
-    if spec_hash(there) != spec_hash(experiment):
-        raise CheckpointError(
-            f"{folder}: holds a run of another spec, with these differences:\n{diff(there, experiment)}\n"
-            "continue with that spec, or choose another --out"
-        )
-
-
-def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
-    """Refuse to resume with other data; warn if another machine may change the last bits.
-
-    Raises   CheckpointError
-    """
-    if saved.facts["data"] != facts["data"]:
-        raise CheckpointError(f"{folder}: the data has changed since the run began")
-    same = json.loads(json.dumps(facts))
-    differ = [name for name in ("versions", "platform", "threads", "blas") if saved.facts.get(name) != same[name]]
-    if differ:
-        log.warning("%s: resuming with other %s than before; the last bits may differ", folder, ", ".join(differ))
 
 
 def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:

@@ -181,7 +181,7 @@ def from_json(document: str | Mapping[str, Any], expected: type[Spec] = Spec) ->
 
 def _decoded(document: str | Mapping[str, Any]) -> Spec:
     if isinstance(document, str):
-        document = _parse(document)
+        document = parse_json(document)
     problems: list[Problem] = []
     _check_document(document, problems)
     if problems:
@@ -228,7 +228,12 @@ def _by_newer(writer: str, problems: list[Problem]) -> list[Problem]:
     return [Problem(path, said + reason * said.startswith("unknown ")) for path, said in problems]
 
 
-def _parse(text: str) -> Any:
+def parse_json(text: str, most: int | None = MAX_BYTES) -> Any:
+    """The value of a JSON text: no key twice, finite numbers alone, at most so many bytes.
+
+    Raises   SpecError
+    """
+
     def refuse(message: str) -> SpecError:
         return SpecError([Problem("", message)])
 
@@ -243,8 +248,8 @@ def _parse(text: str) -> Any:
         raise refuse(f"{word} is not JSON; every number must be finite")
 
     size = len(text.encode(errors="surrogatepass"))
-    if size > MAX_BYTES:
-        raise refuse(f"the document has {size} bytes; the limit is {MAX_BYTES}")
+    if most is not None and size > most:
+        raise refuse(f"the document has {size} bytes; the limit is {most}")
     try:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
@@ -349,7 +354,7 @@ def load_document(path: str | os.PathLike[str]) -> Any:
     except OSError as error:
         raise refuse(f"the file cannot be read: {error.strerror}") from None
     try:
-        return _parse(text)
+        return parse_json(text)
     except SpecError as error:
         raise SpecError(error.found, root=str(path)) from None
 

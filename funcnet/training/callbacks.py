@@ -101,6 +101,10 @@ class Callback(Spec):
         """The result of training, however it ended."""
         return ts
 
+    def fits(self, state: Any, ts: TrainState) -> bool:
+        """Whether a state from a checkpoint, of a training with this train state, is one that ``update`` made."""
+        return isinstance(state, dict)
+
     def check(self, monitors: Sequence[str]) -> None:
         """Refuse, before training, a monitor that no row of the history will have."""
 
@@ -142,6 +146,21 @@ def kept_state(state: Any, ts: TrainState) -> TrainState:
     return tree.map(np.array, kept)  # what was kept is read-only
 
 
+def fits_kept(state: Any, ts: TrainState) -> bool:
+    """Whether a callback kept no train state, or one of the same form as the last."""
+
+    def form(part: Any) -> Any:
+        return {path: (leaf.shape, leaf.dtype) for path, leaf in tree.flatten(part).items()}
+
+    if not isinstance(state, dict) or "params" not in state:
+        return isinstance(state, dict)
+    parts = {"params": ts.params, "state": ts.state, "opt_state": ts.opt_state}
+    try:
+        return all(form(state[name]) == form(part) for name, part in parts.items())
+    except (AttributeError, KeyError, FuncnetError):  # a part is missing, or no tree of arrays
+        return False
+
+
 @register("early_stopping")
 @frozen
 class EarlyStopping(Callback):
@@ -180,6 +199,10 @@ class EarlyStopping(Callback):
         since = state["since"] + 1
         return {**state, "since": since}, since >= self.patience
 
+    def fits(self, state: Any, ts: TrainState) -> bool:
+        counts = fits_kept(state, ts) and type(state.get("since")) is int and type(state.get("step")) is int
+        return counts and (state.get("best", "") is None or type(state.get("best")) is float)
+
     def final(self, state: Any, ts: TrainState) -> TrainState:
         return kept_state(state, ts)
 
@@ -213,6 +236,9 @@ class TargetReached(Callback):
             return {**state, "params": ts.params, "state": ts.state, "opt_state": ts.opt_state}, True
         return state, False
 
+    def fits(self, state: Any, ts: TrainState) -> bool:
+        return fits_kept(state, ts)
+
     def final(self, state: Any, ts: TrainState) -> TrainState:
         return kept_state(state, ts)
 
@@ -239,10 +265,17 @@ class Lines(Callback):
     path: str = "lines.jsonl"
 
     def at(self, folder: Path) -> Callback:
-        return evolve(self, path=str(folder / self.path))
+        """Raises FuncnetError for a path that leaves the folder, be it through a link."""
+        whole = folder / self.path
+        if not whole.resolve().is_relative_to(folder.resolve()):
+            raise FuncnetError(f"{type(self).__name__}: path: expected a file in the run folder, got {self.path!r}")
+        return evolve(self, path=str(whole))
 
     def init(self) -> Any:
         return {"offset": 0}
+
+    def fits(self, state: Any, ts: TrainState) -> bool:
+        return isinstance(state, dict) and type(state.get("offset")) is int and state["offset"] >= 0
 
     def line(self, event: Event) -> Any:
         """The value to write after a step, or None."""

@@ -1,7 +1,8 @@
 """Checkpoints: files from which a run resumes and ends, bit for bit, as if it had never stopped.
 
-A file is an ``.npz`` archive of the arrays of a ``Snapshot`` and one text member, ``meta``, with everything else. Its
-name is the step and the SHA-256 of its bytes, so that altered, truncated or renamed files are detected before reading.
+A file is an ``.npz`` archive of the arrays of a ``Snapshot``, the history among them, and one member, ``meta``, with
+everything else as JSON in UTF-8. Its name is the step and the SHA-256 of its bytes, so that altered, truncated or
+renamed files are detected before reading. A file may be forged, digest and all, so its content is checked too.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,13 +24,17 @@ import numpy as np
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.files import npz_bytes, read_npz, write_bytes
 from funcnet.key import Key
+from funcnet.spec.codec import parse_json
 from funcnet.spec.monitors import is_better
 from funcnet.training.callbacks import Checkpoint, Event, Snapshot
+from funcnet.training.history import Columns, unpacked
 from funcnet.training.step import TrainState
 
 log = logging.getLogger("funcnet")
 NAME = re.compile(r"(\d{10,})-([0-9a-f]{64})\.npz")
 LOCK = ".lock"
+FORMAT = 2
+"""The form of ``meta``; in the first it was a text with the history in it"""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 
 
@@ -59,6 +65,8 @@ def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
         return {"tuple": items} if isinstance(value, tuple) else {"list": items}
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise CheckpointError(
@@ -68,7 +76,10 @@ def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
 
 
 def unpack(node: Any, arrays: dict[str, Any]) -> Any:
-    """The value that ``pack`` was given."""
+    """The value that ``pack`` was given.
+
+    Raises   ValueError, TypeError, KeyError, AttributeError for a node that it would not have made
+    """
     if not isinstance(node, dict):
         return node
     ((kind, inner),) = node.items()
@@ -76,12 +87,16 @@ def unpack(node: Any, arrays: dict[str, Any]) -> Any:
         return arrays[inner]
     if kind == "dict":
         return {name: unpack(item, arrays) for name, item in inner.items()}
+    if kind == "float":
+        return float(inner)
+    if kind not in ("list", "tuple") or not isinstance(inner, list):
+        raise ValueError(f"unknown kind of value {kind!r}")
     items = [unpack(item, arrays) for item in inner]
     return tuple(items) if kind == "tuple" else items
 
 
-def content(saved: Saved) -> bytes:
-    """The bytes of a checkpoint."""
+def content(saved: Saved, columns: Columns | None = None) -> bytes:
+    """The bytes of a checkpoint; ``columns`` may know the beginning of the history already."""
     snapshot, arrays = saved.snapshot, {}  # type: Snapshot, dict[str, Any]
     ts = snapshot.train_state
     whole = {
@@ -90,50 +105,107 @@ def content(saved: Saved) -> bytes:
         "opt_state": ts.opt_state,
         "key": ts.key.digest.hex(),
         "step": ts.step,
-        "history": snapshot.history,
+        "history": (columns or Columns()).packed(snapshot.history),
         "callbacks": snapshot.callbacks,
         "recent": snapshot.recent,
         "seconds": snapshot.seconds,
         "facts": saved.facts,
     }
-    meta = json.dumps({name: pack(value, arrays, name) for name, value in whole.items()})
-    return npz_bytes({"meta": np.array(meta), **arrays})
+    meta = json.dumps({"format": FORMAT} | {name: pack(value, arrays, name) for name, value in whole.items()})
+    return npz_bytes({"meta": np.frombuffer(meta.encode(), np.uint8), **arrays})
 
 
 def read(path: Path) -> Saved:
     """The checkpoint in a file.
 
-    Raises   CheckpointError for a file that is missing, altered or truncated
+    Raises   CheckpointError for a file that is missing, altered or truncated, or not as ``write`` makes it
     """
     named = NAME.fullmatch(path.name)
     if named is None:
         raise CheckpointError(f"{path}: is not a checkpoint; expected a name made of the step and a SHA-256")
     try:
-        written = path.read_bytes()
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    if hashlib.sha256(written).hexdigest() != named[2]:
+    if found != named[2]:
         raise CheckpointError(f"{path}: was altered or cut short since it was written")
     try:
-        arrays = read_npz(path)
-        whole = {name: unpack(node, arrays) for name, node in json.loads(str(arrays.pop("meta"))).items()}
-        ts = TrainState(
-            whole["params"], whole["state"], whole["opt_state"], Key(bytes.fromhex(whole["key"])), whole["step"]
-        )
-        snapshot = Snapshot(ts, whole["history"], whole["callbacks"], whole["recent"], whole["seconds"])
-    except (KeyError, ValueError, TypeError, AttributeError, FuncnetError) as error:
+        saved = _decoded(read_npz(path))
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, FuncnetError) as error:
         raise CheckpointError(f"{path}: is not a checkpoint of this funcnet ({error})") from None
-    if int(named[1]) != ts.step:
-        raise CheckpointError(f"{path}: is named for step {int(named[1])}, but holds step {ts.step}")
-    return Saved(snapshot, whole["facts"])
+    step = saved.snapshot.train_state.step
+    if int(named[1]) != step:
+        raise CheckpointError(f"{path}: is named for step {int(named[1])}, but holds step {step}")
+    return saved
+
+
+def _decoded(arrays: dict[str, Any]) -> Saved:
+    """The checkpoint of some arrays; an error of any kind for those that ``content`` would not have made."""
+    meta = arrays.pop("meta")
+    if meta.dtype.kind == "U" and meta.ndim == 0:
+        nodes = json.loads(str(meta))
+        form = 1
+    else:
+        nodes = parse_json(meta.tobytes().decode(), None)
+        form = nodes.pop("format")
+    if form not in (1, FORMAT):
+        raise ValueError(f"its format is {form!r}, and this funcnet reads up to {FORMAT}")
+    whole = {name: unpack(node, arrays) for name, node in nodes.items()}
+    if form == FORMAT:
+        whole["history"] = unpacked(**whole["history"])
+    for name, right in FORMS.items():
+        if not right(whole[name]):
+            raise ValueError(f"{name} is not as a run writes it")
+    ts = TrainState(
+        whole["params"], whole["state"], whole["opt_state"], Key(bytes.fromhex(whole["key"])), whole["step"]
+    )
+    return Saved(Snapshot(ts, whole["history"], whole["callbacks"], whole["recent"], whole["seconds"]), whole["facts"])
+
+
+def is_tree(value: Any) -> bool:
+    """Whether a value is a dict of arrays of numbers, which may nest."""
+    if isinstance(value, dict):
+        return all(map(is_tree, value.values()))
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiubc"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is an integer or a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_row(value: Any) -> bool:
+    """Whether a value is a row of a history."""
+    return isinstance(value, dict) and all(one is None or is_number(one) for one in value.values())
+
+
+FORMS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("params", "state", "opt_state"), lambda value: isinstance(value, dict) and is_tree(value)),
+    "key": lambda value: isinstance(value, str),
+    "step": lambda value: type(value) is int and value >= 0,
+    "history": lambda value: isinstance(value, list) and all(map(is_row, value)),
+    "callbacks": lambda value: (
+        isinstance(value, list)
+        and all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) for one in value)
+    ),
+    "recent": lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value)),
+    "seconds": lambda value: is_number(value) and value >= 0,
+    "facts": lambda value: (
+        isinstance(value, dict)
+        and isinstance(value.get("data", ""), str)
+        and (value.get("value") is None or is_number(value["value"]))
+    ),
+}
+"""What each part of a checkpoint must be"""
 
 
 # ----- a folder of them ------------------------------------------------------------------------------------------
 
 
-def write(folder: Path, saved: Saved) -> Path:
+def write(folder: Path, saved: Saved, columns: Columns | None = None) -> Path:
     """Write a checkpoint, whole or not at all."""
-    written = content(saved)
+    written = content(saved, columns)
     path = folder / f"{saved.snapshot.train_state.step:010d}-{hashlib.sha256(written).hexdigest()}.npz"
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, written)
@@ -173,6 +245,10 @@ class Saver:
         """Whether to write a checkpoint after this step, and stop"""
         self.running: bool | None = None
         """None before training, True during it, False after"""
+        self.columns = Columns()
+        """The history so far, of which a checkpoint adds only the new rows"""
+        self.values: dict[Path, float | None] = {}
+        """The monitored value of each checkpoint that was written or read"""
 
     def init(self) -> None:
         """None: the checkpoints are in the folder."""
@@ -187,7 +263,8 @@ class Saver:
             if value is not None and self.policy is not None and self.policy.keep_best:
                 before = event.before if self.policy.monitor == "loss" else None
                 taken = taken if before is None or self.terminate else before()
-            write(self.folder, Saved(taken, {**self.facts, "value": value}))
+            path = write(self.folder, Saved(taken, {**self.facts, "value": value}), self.columns)
+            self.values[path] = value
             self._prune()
         return None, self.terminate
 
@@ -214,7 +291,9 @@ class Saver:
         scored: list[tuple[float, Path]] = []
         for path in paths:
             with contextlib.suppress(CheckpointError):
-                value = read(path).facts.get("value")
+                if path not in self.values:
+                    self.values[path] = read(path).facts.get("value")
+                value = self.values[path]
                 if value is not None:
                     scored.append((value, path))
         best: list[Path] = []
@@ -246,9 +325,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
+        with file, contextlib.suppress(OSError):
             path.unlink()
-        file.close()
 
 
 def _claimed(path: Path) -> IO[Any] | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from funcnet import tree
 from funcnet.data.augmentation import Batch, augmented
-from funcnet.errors import DataError, FuncnetError, NonFiniteError
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, listed
 from funcnet.hints import explained, no_attribute
 from funcnet.inputs import (
     as_key,
@@ -48,6 +48,8 @@ from funcnet.training.step import Step, TrainState, check_opt_state, forms, trai
 from funcnet.training.threads import limited_for
 
 log = logging.getLogger("funcnet")
+COLUMNS = ("step", "epoch", "loss", "learning_rate", "seconds")
+"""What every row of a history has"""
 USUAL_BATCH = 32
 
 
@@ -237,6 +239,9 @@ class _Record:
         for callback in callbacks:
             if isinstance(callback, Callback):
                 callback.check(known)
+        unknown = {name for row in (() if start is None else start.history) for name in row} - {*known, *COLUMNS}
+        if unknown:
+            raise CheckpointError(f"the checkpoint's history has figures of another run: {listed(sorted(unknown))}")
         self.net, self.loss, self.optimizer, self.metrics = net, loss, optimizer, metrics
         self.callbacks, self.states = callbacks, _states(callbacks, start)
         self.parts, self.per_epoch, self.total, self.log_every = parts, per_epoch, total, log_every
@@ -381,8 +386,13 @@ def _states(callbacks: Sequence[Watcher], start: Snapshot | None) -> list[Any]:
     kept = [] if start is None else list(start.callbacks)
     states = []
     for callback in callbacks:
-        at = next((i for i, (name, _) in enumerate(kept) if name == type(callback).__name__), None)
-        states.append(callback.init() if at is None else kept.pop(at)[1])
+        name = type(callback).__name__
+        at = next((i for i, (known, _) in enumerate(kept) if known == name), None)
+        state = callback.init() if at is None else kept.pop(at)[1]
+        restored = None if at is None or start is None else start.train_state
+        if restored is not None and isinstance(callback, Callback) and not callback.fits(state, restored):
+            raise CheckpointError(f"the checkpoint's state of {name} is not one that it made")
+        states.append(state)
     return states
 
 

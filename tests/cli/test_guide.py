@@ -24,6 +24,7 @@ ENGLISH = {
     "spec": "The spec format",
     "deploy": "A trained network elsewhere",
     "speed": "Speed, and what compiling promises",
+    "trust": "What is promised, and how it is tested",
     "experiments": "The shipped experiments",
     "reference": "Reference: every name by kind",
     "errors": "Errors by their text",

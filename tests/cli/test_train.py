@@ -100,6 +100,8 @@ def test_train_leaves_whole_folders_under_the_next_free_number(digits):
 
 def test_train_gives_the_same_bits_again(digits):
     facts = [read_json(digits[0] / "runs" / f"digits_mlp-{n}" / "run.json") for n in (1, 2)]
+    stamps = [one.pop("stamp") for one in facts]  # of the place, not of the run
+    assert stamps[0] != stamps[1]
     assert facts[0] == facts[1]
     assert facts[0]["step"] == 80
 
@@ -236,6 +238,8 @@ def test_profile_changes_nothing_of_the_run(trained):
     for name in ("profile", "profile-json"):
         assert files(folder / name) == FILES
         facts = [read_json(folder / run / "run.json") for run in (name, "json")]
+        stamps = [one.pop("stamp") for one in facts]  # of the place, not of the run
+        assert stamps[0] != stamps[1]
         assert facts[0] == facts[1]
 
 

@@ -8,6 +8,7 @@ import pytest
 import funcnet as fn
 from funcnet.cli import main
 from tests.cli import SMALL
+from tests.folders import change, sign
 
 
 @pytest.fixture
@@ -16,10 +17,6 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
     assert main(["train", "small.json", "--out", "run", "--progress", "none"]) == 0
     return tmp_path / "run"
-
-
-def change(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 def test_a_run_is_verified(folder, capsys):
@@ -36,6 +33,7 @@ def test_scores_that_were_made_up(folder, capsys):
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     metrics["test"]["accuracy"] = 1.25
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    sign(folder)
     capsys.readouterr()
     assert main(["verify", "run"]) == 1
     said = capsys.readouterr()
@@ -47,8 +45,7 @@ def test_weights_of_another_training(folder, tmp_path, capsys):
     other = fn.run(fn.from_json(SMALL.replace('"seed": 3', '"seed": 4')), tmp_path / "other")
     for name in ("weights.npz",):
         (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    facts = json.loads((tmp_path / "other" / "run.json").read_text(encoding="utf-8"))
-    change(folder / "run.json", weights=facts["weights"])
+    sign(folder)
     capsys.readouterr()
     assert main(["verify", "run", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
@@ -59,6 +56,7 @@ def test_weights_of_another_training(folder, tmp_path, capsys):
 
 def test_a_run_that_was_interrupted(folder, capsys):
     change(folder / "run.json", stopped="interrupted")
+    sign(folder)
     capsys.readouterr()
     assert main(["verify", "run"]) == 1
     step = json.loads((folder / "run.json").read_text(encoding="utf-8"))["step"]

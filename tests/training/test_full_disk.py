@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import funcnet as fn
+from funcnet.experiments.origin import stamp
 from funcnet.training import checkpoint
 from tests.cli import environment
 from tests.training.test_resume import crashed, experiment, outcome
@@ -64,6 +65,9 @@ def test_a_folder_that_became_read_only(tmp_path):
 
 def test_the_error_names_the_folder_and_the_run_can_go_on(tmp_path):
     folder = crashed(experiment(), tmp_path / "run", 9)
-    assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == {"base": str(os.getcwd())}
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == {
+        "base": str(os.getcwd()),
+        "stamp": stamp(folder, os.getcwd()),
+    }
     fn.run(experiment(), folder, resume=True)
     assert (folder / "metrics.json").exists()

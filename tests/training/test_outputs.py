@@ -16,6 +16,7 @@ from funcnet import losses, optim
 from funcnet.cli import main
 from funcnet.layers.base import range_of
 from funcnet.ranges import Range
+from tests.folders import sign
 
 X = fn.Key(0).normal((12, 4), np.float32)
 LABELS = np.arange(12) % 3
@@ -226,6 +227,7 @@ def test_a_run_with_more_units_than_classes_is_not_read(tmp_path: Path, capsys: 
     assert main(["train", table_spec(tmp_path, 2), "--out", "run"]) == 0
     preprocess = (tmp_path / "run" / "preprocess.json").read_text(encoding="utf-8")
     (tmp_path / "run" / "preprocess.json").write_text(preprocess.replace('"k1"', '"k1", "k2"'), encoding="utf-8")
+    sign(tmp_path / "run")
     capsys.readouterr()
     for command in (["predict", "run", "t.csv"], ["evaluate", "run"], ["source", "run", "--inference"]):
         assert main(command) == 1

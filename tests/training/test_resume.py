@@ -18,6 +18,7 @@ from funcnet.experiments.folder import digest
 from funcnet.training import checkpoint
 from funcnet.training.checkpoint import locked, newest, read
 from tests.cli import ROOT, environment
+from tests.folders import sign
 
 DATA = data.Iris(split=data.Split(validation=0.2, test=0.2, stratify=True), scale="standard")
 
@@ -466,9 +467,7 @@ def test_weights_of_another_network_are_told_of_all_at_once(tmp_path, whole):
     params, state = net.init(fn.Key(0), (4,))
     params["dense_1"]["bias"] = params["dense_1"]["bias"].astype(np.float64)
     fn.save(tmp_path / "run" / "weights.npz", net, params, state)
-    facts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    facts["weights"] = digest({"params": params, "state": state})
-    (tmp_path / "run" / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    sign(tmp_path / "run")
     with pytest.raises(fn.CheckpointError) as error:
         fn.load_run(tmp_path / "run")
     assert str(error.value) == f"{tmp_path / 'run'}: the weights do not fit the spec:\n  " + "\n  ".join(

@@ -24,6 +24,7 @@ import funcnet.experiments.run as run_module
 from funcnet import data, initializers, losses, metrics, optim, tree
 from funcnet.data import prepare
 from funcnet.experiments.experiment import InitialNpz as Initial
+from funcnet.experiments.origin import stamp
 from funcnet.spec.codec import to_dict
 
 FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
@@ -225,6 +226,7 @@ def test_run_json_says_where_with_what_and_which(done):
     facts = read_json(folder / "run.json")
     assert list(facts) == [
         "base",
+        "stamp",
         "step",
         "stopped",
         "key",
@@ -235,8 +237,10 @@ def test_run_json_says_where_with_what_and_which(done):
         "platform",
         "threads",
         "blas",
+        "files",
     ]
     assert facts["base"] == str(Path.cwd())
+    assert facts["stamp"] == stamp(folder, facts["base"])
     assert (facts["step"], facts["stopped"]) == (9, None)
     assert facts["key"] == fn.Key(7).fold("train").digest.hex()
     assert facts["found"] == {
@@ -248,6 +252,13 @@ def test_run_json_says_where_with_what_and_which(done):
     arrays = {f"{name}/{field}": getattr(part, field) for name, part in parts.items() for field in ("x", "y")}
     assert facts["data"] == sha(arrays)
     assert facts["weights"] == sha(flat(run))
+    for name in ("spec.json", "preprocess.json", "metrics.json"):
+        assert facts["files"].pop(name) == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    lines = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
+    figures = "\n".join([lines[0], *(line.rpartition(",")[0] for line in lines[1:])])  # without the clock
+    assert facts["files"].pop("history.csv") == hashlib.sha256(figures.encode()).hexdigest()
+    kept = {name: value for name, value in facts.items() if name not in ("base", "stamp", "files")}
+    assert facts["files"] == {"run.json": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
     assert facts["versions"] == {
         "funcnet": fn.__version__,
         "numpy": np.__version__,

@@ -1,0 +1,289 @@
+"""A run that fails or is interrupted at any moment ends with ``--resume`` as one that never failed."""
+
+import builtins
+import errno
+import os
+from pathlib import Path
+
+import attrs
+import pytest
+
+import funcnet as fn
+from funcnet.cli import main
+from funcnet.experiments.folder import START
+from tests.training.test_resume import crashed, outcome
+
+SPEC = fn.Experiment(
+    data=fn.data.Arrays(x=[[0.0], [1.0], [2.0], [3.0]], y=[0.0, 1.0, 0.0, 1.0]),
+    model=fn.Dense(1),
+    loss=fn.losses.MeanSquaredError(),
+    optimizer=fn.optim.Adam(0.1),
+    training=fn.Training(
+        epochs=4,
+        batch_size=2,
+        log_every=1,
+        checkpoint=fn.Checkpoint(every_steps=3),
+        callbacks=(fn.JsonLines(), fn.Norms(every=3)),
+    ),
+)
+WITHOUT = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, checkpoint=None))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The outcomes of the two specs, undisturbed, and the weights that a third run starts from."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name, spec, start in (("with", SPEC, None), ("without", WITHOUT, None), ("started", SPEC, folder / "with")):
+        fn.run(spec, folder / name, start=start)
+    return folder
+
+
+CASES = {"with": (SPEC, None), "without": (WITHOUT, None), "started": (SPEC, "with")}
+
+
+class Disk:
+    """Stands for the file system under a folder: its ``at``-th change fails, or all that exceed its bytes."""
+
+    def __init__(self, monkeypatch, folder, at=None, error=None, room=None):
+        self.folder, self.at, self.error, self.room, self.count = str(folder), at, error, room, 0
+        for name in ("replace", "unlink", "rmdir", "mkdir", "fsync"):
+            monkeypatch.setattr(os, name, self.watched(getattr(os, name)))
+        monkeypatch.setattr(builtins, "open", self.opened(builtins.open))
+
+    def change(self, path):
+        if self.at is not None and (isinstance(path, int) or str(path).startswith(self.folder)):
+            self.count += 1
+            if self.count == self.at:
+                raise self.error
+
+    def watched(self, real):
+        def call(path, *args, **kwargs):
+            self.change(path)
+            return real(path, *args, **kwargs)
+
+        return call
+
+    def opened(self, real):
+        def call(path, mode="r", *args, **kwargs):
+            file = real(path, mode, *args, **kwargs)
+            if not isinstance(path, int) and str(path).startswith(self.folder) and "b" in mode and mode != "rb":
+                try:
+                    self.change(path)
+                except BaseException:
+                    file.close()
+                    raise
+                return Limited(file, self) if self.room is not None else file
+            return file
+
+        return call
+
+    def used(self):
+        return sum(path.stat().st_size for path in Path(self.folder).rglob("*") if path.is_file())
+
+
+class Limited:
+    """A file of a disk that has only so much room."""
+
+    def __init__(self, file, disk):
+        self.file, self.disk = file, disk
+
+    def write(self, content):
+        left = self.disk.room - self.disk.used()
+        if len(content) > left:
+            self.file.write(content[: max(left, 0)])
+            self.file.flush()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.file.write(content)
+        self.file.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+
+def run(name, folder, whole, resume=True):
+    spec, start = CASES[name]
+    return fn.run(spec, folder, resume=resume, start=None if start is None else whole / start)
+
+
+def check(name, folder, whole, message):
+    """What is left of a failure is no obstacle, and the end is that of a run that never failed."""
+    try:
+        run(name, folder, whole)
+    except fn.FuncnetError as error:
+        pytest.fail(f"{message}: {error}")
+    if fn.load_run(folder).stopped != "interrupted":  # by Ctrl-C in training: what was learnt until then is kept
+        assert outcome(folder) == outcome(whole / name), message
+        left = {path.name for path in folder.rglob("*") if path.name.startswith(".")}
+        assert left <= {".lock"}, message  # a finished run keeps the lock whose removal failed; nobody holds it
+
+
+def sizes(count, most):
+    return [round(most * i / count) for i in range(count)]
+
+
+@pytest.mark.parametrize("name", ["with", *(pytest.param(name, marks=pytest.mark.slow) for name in list(CASES)[1:])])
+def test_a_disk_that_is_full_at_forty_sizes(tmp_path, whole, monkeypatch, name):
+    failed = 0
+    total = sum(path.stat().st_size for path in (whole / name).rglob("*") if path.is_file())
+    for size in sizes(40, total):
+        folder = tmp_path / f"run{size}"
+        with monkeypatch.context() as patch:
+            Disk(patch, folder, room=size)
+            try:
+                run(name, folder, whole, resume=size % 2 == 0)
+            except fn.FuncnetError as error:
+                failed += "cannot be written (No space left on device)" in str(error)
+        check(name, folder, whole, f"room for {size} bytes")
+    assert failed >= 25  # with more room only pictures are missing, which is no failure
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no limit on the size of a file")
+def test_files_that_are_limited_to_forty_sizes(tmp_path, whole):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = max(path.stat().st_size for path in (whole / "with").rglob("*") if path.is_file())
+    for size in sizes(40, most):
+        folder = tmp_path / f"run{size}"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            with pytest.raises(fn.FuncnetError, match="cannot be written \\(File too large\\)"):
+                run("with", folder, whole)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        check("with", folder, whole, f"files of at most {size} bytes")
+
+
+def failures(name, folder, whole, monkeypatch, error, step):
+    """Fail at every ``step``-th change of the file system in turn; the number of failures."""
+    at = 1
+    while True:
+        place = folder / f"{name}{at}"
+        with monkeypatch.context() as patch:
+            disk = Disk(patch, place, at, error)
+            try:
+                run(name, place, whole, resume=at % 2 == 0)
+            except (fn.FuncnetError, type(error)):
+                pass
+        if disk.count < at:
+            return at // step
+        check(name, place, whole, f"{name}, change {at}")
+        at += step
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
+def test_ctrl_c_at_every_change_of_the_disk(tmp_path, whole, monkeypatch, name, step):
+    assert failures(name, tmp_path, whole, monkeypatch, KeyboardInterrupt(), step) >= 20 // step
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
+def test_an_error_at_every_change_of_the_disk(tmp_path, whole, monkeypatch, name, step):
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert failures(name, tmp_path, whole, monkeypatch, error, step) >= 20 // step
+
+
+def leave(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+LEFT = [
+    ("checkpoints/.x.0123456789ab.tmp",),
+    ("run.json",),
+    (".lock",),
+    ("history.jsonl", "norms.jsonl"),
+    (START,),
+    ("spec.json", "run.json", ".spec.json.0123456789ab.tmp"),
+    ("checkpoints/.x.0123456789ab.tmp", "run.json", ".lock", "history.jsonl", START, "spec.json"),
+]
+
+
+@pytest.mark.parametrize("names", LEFT, ids=str)
+def test_what_a_failure_left_is_no_obstacle(tmp_path, whole, names):
+    leave(tmp_path / "run", *names)
+    check("with", tmp_path / "run", whole, names)
+    assert not (tmp_path / "run" / START).exists()
+
+
+def test_half_written_files_beside_a_checkpoint_are_removed(tmp_path, whole):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    leave(folder, "checkpoints/.x.0123456789ab.tmp", ".x.0123456789ab.tmp")
+    check("with", folder, whole, "beside a checkpoint")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "weights.npz", "other.jsonl", "checkpoints/mine.npz", "sub/run.json"])
+@pytest.mark.parametrize("beside", [(), ("run.json", ".lock")], ids=["alone", "beside leftovers"])
+def test_any_other_file_is_refused_and_kept(tmp_path, name, beside):
+    folder = tmp_path / "run"
+    leave(folder, name, *beside)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, folder, resume=True)
+    assert str(error.value) == f"{folder}: is not empty; choose a new folder for --out"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_spec_of_something_else_is_kept(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spec.json").write_text('{"openapi": "3.0.0"}', encoding="utf-8")
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, tmp_path / "run", resume=True)
+    assert str(error.value).startswith(f"{tmp_path / 'run'}: cannot be resumed, because its spec cannot be read: ")
+    assert (tmp_path / "run" / "spec.json").read_text(encoding="utf-8") == '{"openapi": "3.0.0"}'
+
+
+def test_without_resume_leftovers_are_told_of(tmp_path):
+    leave(tmp_path / "run", "run.json", "checkpoints/.x.0123456789ab.tmp")
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, tmp_path / "run")
+    assert str(error.value) == (
+        f"{tmp_path / 'run'}: holds what a run left that failed; begin anew with --resume, or choose another --out"
+    )
+
+
+def test_a_run_that_an_error_ended_is_done_again(tmp_path, whole, capsys, monkeypatch):
+    class Broken:
+        def init(self):
+            return None
+
+        def update(self, state, event):
+            if event.step == 5:
+                raise ValueError("broken")
+            return None, False
+
+    with pytest.raises(ValueError):
+        fn.run(WITHOUT, tmp_path / "run", callbacks=[Broken()])
+    assert fn.load_run(tmp_path / "run").stopped == "an error"
+    fn.save_spec(tmp_path / "spec.json", WITHOUT)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "spec.json", "--out", "run", "--resume", "--progress", "none"]) == 0
+    assert "finished before" not in capsys.readouterr().err
+    assert outcome(tmp_path / "run") == outcome(whole / "without")
+
+
+@pytest.mark.parametrize("path", ["../mine.jsonl", "{tmp}/mine.jsonl", "link.jsonl"])
+def test_lines_stay_in_the_folder(tmp_path, path):
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("mine", encoding="utf-8")
+    (tmp_path / "run").mkdir()
+    path = path.replace("{tmp}", str(tmp_path))
+    if path == "link.jsonl":
+        try:
+            (tmp_path / "run" / path).symlink_to(mine)
+        except OSError:
+            pytest.skip("links need a privilege here")
+    spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, callbacks=(fn.JsonLines(path),)))
+    with pytest.raises(fn.FuncnetError) as error:
+        fn.run(spec, tmp_path / "run", resume=True)
+    assert str(error.value) == f"JsonLines: path: expected a file in the run folder, got {path!r}"
+    assert mine.read_text(encoding="utf-8") == "mine"
