@@ -44,6 +44,7 @@ class Ensemble(Wrapper):
     """
 
     out_range = Wrapper.out_range
+    times_field = "members"
 
     members: int = field(validator=positive)
 

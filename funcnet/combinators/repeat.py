@@ -42,6 +42,7 @@ class Repeat(Wrapper):
     """
 
     stepwise = True
+    times_field = "times"
 
     times: int = field(validator=positive)
     shared: bool = False

@@ -31,6 +31,7 @@ from funcnet import tree
 from funcnet.errors import FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.layers.limits import check_made
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
@@ -155,7 +156,7 @@ class Layer(Spec):
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
         check_key(key)
         check_dtype(dtype)
-        self.out_shape(in_shape)
+        check_made(self, self.out_shape(in_shape))
         leaves = self.leaves(in_shape)
         check_total(leaves)
         made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
@@ -368,15 +369,17 @@ def fitting(layer: Layer, method: str, args: tuple[Any, ...]) -> Layer:
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
     """Call a method of a child: its name is added to the path of errors, and a listener makes the call.
 
+    An output that no memory has room for is an error as soon as its shape is known.
     A stepwise layer without mask support is lifted to padded sequences. The root of a network has the empty name.
     """
     try:
         if layer.stepwise:
             layer = fitting(layer, method, args)
         listener = _listener.get()
-        if listener is None:
-            return getattr(layer, method)(*args)
-        return listener.call(name, layer, method, args)
+        result = getattr(layer, method)(*args) if listener is None else listener.call(name, layer, method, args)
+        if method == "out_shape":
+            check_made(layer, result)
+        return result
     except FuncnetError as error:
         error.locate(name, type(layer).__name__)
         raise

@@ -51,7 +51,7 @@ from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
 from funcnet.padding import compared_shape
-from funcnet.shapes import ROWS, Shape, Value, batched, is_shape, zeros_of
+from funcnet.shapes import ROWS, Shape, Value, batched, entries, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
 from funcnet.vmap import Members
 
@@ -292,13 +292,6 @@ def bytes_of(leaf: Any) -> int:
     while isinstance(leaf, Members):
         leaf = leaf.value
     return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-
-
-def entries(shape: Shape) -> int:
-    """The numbers in a value of a shape, or a nest of them."""
-    if isinstance(shape, dict):
-        return sum(map(entries, shape.values()))
-    return math.prod(shape) if is_shape(shape) else sum(map(entries, shape))
 
 
 # ----- the account of a plan ---------------------------------------------------------------------------------

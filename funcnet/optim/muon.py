@@ -11,7 +11,7 @@ from funcnet.optim.adam import AdamW
 from funcnet.optim.base import Optimizer, OptState, Update, after, average, checked, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
-from funcnet.spec.fields import fraction, frozen, non_negative, positive
+from funcnet.spec.fields import Range, fraction, frozen, non_negative
 
 QUINTIC = 3.4445, -4.7750, 2.0315
 """Coefficients of ``a x + b x³ + c x⁵``, which maps singular values in (0, 1] to about [0.7, 1.2] in five rounds"""
@@ -21,6 +21,9 @@ QUINTIC = 3.4445, -4.7750, 2.0315
 def at_least_tiny(norm: float) -> float:
     """The norm, or 1e-7 if it is too small to divide by."""
     return max(norm, 1e-7)
+
+
+rounds = Range("from 1 to 100", lambda value: 1 <= value <= 100, minimum=1, maximum=100)
 
 
 def orthogonalized(x: Array, iterations: int) -> Array:
@@ -51,7 +54,7 @@ class Muon(Optimizer):
     momentum: Number = field(default=0.95, validator=fraction)
     nesterov: bool = True
     weight_decay: Number = field(default=0.1, validator=non_negative)
-    iterations: int = field(default=5, validator=positive)
+    iterations: int = field(default=5, validator=rounds)
     rest: AdamW = AdamW()
 
     def init(self, params: Params) -> OptState:
