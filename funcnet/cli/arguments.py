@@ -17,6 +17,7 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
+from funcnet.files import LARGEST_JSON, read_bytes
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape
@@ -80,7 +81,7 @@ def base_of(file: Path, allow_outside: bool = False) -> Path:
 def _base(file: Path) -> Path:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if file.name == "spec.json":
-            return Path(json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["base"])
+            return Path(json.loads(read_bytes(file.parent / "run.json", LARGEST_JSON))["base"])
     return file.parent
 
 

@@ -36,7 +36,7 @@ from funcnet.data.preprocess import (
 from funcnet.data.sources.base import Frame
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.files import write_bytes
+from funcnet.files import LARGEST_JSON, read_bytes, write_bytes
 from funcnet.inputs import instance, mismatches
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State
@@ -332,8 +332,8 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         if not all(isinstance(scores, dict) for scores in metrics.values()):
             raise ValueError("expected scores by part")
         name = "history.csv"
-        with open(folder / name, encoding="utf-8", newline="") as file:
-            history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+        lines = io.StringIO(read_bytes(folder / name).decode(), newline="")
+        history = [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(lines)]
     except CheckpointError:
         raise
     except KeyError as error:
@@ -362,7 +362,7 @@ def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = json.loads(read_bytes(path, LARGEST_JSON))
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {value!r}")
     return value

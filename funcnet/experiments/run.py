@@ -33,10 +33,10 @@ from funcnet.experiments.folder import (
     release,
     write,
 )
-from funcnet.files import read_npz, write_bytes
+from funcnet.files import read_bytes, read_npz, write_bytes
 from funcnet.inputs import instance
 from funcnet.key import Key
-from funcnet.layers.base import Params, State, check_total, reach
+from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.metrics import InUnits, Metric
 from funcnet.networks.compare import diff
 from funcnet.networks.profile import Profile, profile
@@ -160,7 +160,7 @@ def _run(
                 claim(folder, experiment, base)
                 held.enter_context(locked(folder))
             if given is not None and not os.path.isfile(folder / START):  # a killed run may not have come so far
-                write_bytes(folder / START, given.read_bytes())
+                write_bytes(folder / START, read_bytes(given))
             facts = {"spec": spec_hash(experiment), "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
             held.enter_context(terminable(saver))
@@ -339,7 +339,7 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
     Raises   ShapeError
     """
     reach("", experiment.model, "out_shape", in_shape)
-    check_total(experiment.model.leaves(in_shape))
+    check_size(experiment.model, in_shape)
 
 
 def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:

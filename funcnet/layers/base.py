@@ -156,9 +156,9 @@ class Layer(Spec):
         """Starting ``(params, state)``; each leaf draws from the key folded by its path."""
         check_key(key)
         check_dtype(dtype)
-        check_made(self, self.out_shape(in_shape))
+        self.out_shape(in_shape)
+        check_size(self, in_shape)
         leaves = self.leaves(in_shape)
-        check_total(leaves)
         made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
         params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
         state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
@@ -249,7 +249,7 @@ class Combinator(Layer):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         check_dtype(dtype)
-        check_total(self.leaves(in_shape))
+        check_size(self, in_shape)
         shapes = self.in_shapes(in_shape)
         made = {
             name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
@@ -369,17 +369,15 @@ def fitting(layer: Layer, method: str, args: tuple[Any, ...]) -> Layer:
 def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
     """Call a method of a child: its name is added to the path of errors, and a listener makes the call.
 
-    An output that no memory has room for is an error as soon as its shape is known.
     A stepwise layer without mask support is lifted to padded sequences. The root of a network has the empty name.
     """
     try:
         if layer.stepwise:
             layer = fitting(layer, method, args)
         listener = _listener.get()
-        result = getattr(layer, method)(*args) if listener is None else listener.call(name, layer, method, args)
-        if method == "out_shape":
-            check_made(layer, result)
-        return result
+        if listener is None:
+            return getattr(layer, method)(*args)
+        return listener.call(name, layer, method, args)
     except FuncnetError as error:
         error.locate(name, type(layer).__name__)
         raise
@@ -475,15 +473,22 @@ def count_parameters(leaves: Mapping[str, Any]) -> int:
     return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
 
 
-def check_total(leaves: Mapping[str, Any]) -> None:
-    """Refuse a network too large to allocate, before any allocation.
+def check_size(layer: Layer, in_shape: Shape) -> None:
+    """Refuse a network too large to allocate, before any allocation: by its leaves, and by what each layer makes.
 
     Raises   ShapeError with the total
     """
-    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf))
+    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(layer.leaves(in_shape), Leaf))
     if total > MAX_PARAMETERS:
         message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
         raise ShapeError(message, layer="the network")
+
+    def notify(call: Call) -> None:
+        if call.method == "out_shape":
+            check_made(call.layer, call.result)
+
+    with listen(notify):
+        reach("", layer, "out_shape", in_shape)
 
 
 # ----- three bare functions ---------------------------------------------------------------------------------

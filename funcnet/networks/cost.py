@@ -39,7 +39,7 @@ from funcnet.layers.base import (
     Params,
     State,
     apply_child,
-    check_total,
+    check_size,
     listen,
     listen_between,
     path_of,
@@ -127,7 +127,7 @@ def cost(
     layers: list[Call] = []
     with listen(lambda call: layers.append(call) if call.method == "out_shape" else None):
         out_shape = reach("", net, "out_shape", in_shape)
-    check_total(net.leaves(in_shape))
+    check_size(net, in_shape)
     params, state = (abstract_leaves(net, in_shape, kind, dtype) for kind in ("param", "state"))
     x = zeros_for(net, in_shape, rows, dtype, abstract)
     heard = Activations(layers, rows * np.dtype(dtype).itemsize)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import field
 
 from funcnet import ops, tree
+from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.adam import AdamW
 from funcnet.optim.base import Optimizer, OptState, Update, after, average, checked, now, zeros_for
 from funcnet.optim.schedules import Number
 from funcnet.spec.base import register
-from funcnet.spec.fields import Range, fraction, frozen, non_negative
+from funcnet.spec.fields import fraction, frozen, non_negative, positive
 
 QUINTIC = 3.4445, -4.7750, 2.0315
 """Coefficients of ``a x + b x³ + c x⁵``, which maps singular values in (0, 1] to about [0.7, 1.2] in five rounds"""
@@ -23,7 +26,7 @@ def at_least_tiny(norm: float) -> float:
     return max(norm, 1e-7)
 
 
-rounds = Range("from 1 to 100", lambda value: 1 <= value <= 100, minimum=1, maximum=100)
+MAX_ROUNDS = 100
 
 
 def orthogonalized(x: Array, iterations: int) -> Array:
@@ -54,8 +57,12 @@ class Muon(Optimizer):
     momentum: Number = field(default=0.95, validator=fraction)
     nesterov: bool = True
     weight_decay: Number = field(default=0.1, validator=non_negative)
-    iterations: int = field(default=5, validator=rounds)
+    iterations: int = field(default=5, validator=positive)
     rest: AdamW = AdamW()
+
+    def validate(self) -> Iterator[Problem]:
+        if self.iterations > MAX_ROUNDS:
+            yield Problem(".iterations", f"must be at most {MAX_ROUNDS}, got {self.iterations}; five are enough")
 
     def init(self, params: Params) -> OptState:
         matrices, others = split(params, params)

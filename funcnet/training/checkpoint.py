@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from funcnet.errors import CheckpointError, FuncnetError
-from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.files import npz_bytes, read_bytes, read_npz, write_bytes
 from funcnet.key import Key
 from funcnet.training.callbacks import Checkpoint, Event, Snapshot, is_better
 from funcnet.training.step import TrainState
@@ -108,7 +108,7 @@ def read(path: Path) -> Saved:
     if named is None:
         raise CheckpointError(f"{path}: is not a checkpoint; expected a name made of the step and a SHA-256")
     try:
-        written = path.read_bytes()
+        written = read_bytes(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     if hashlib.sha256(written).hexdigest() != named[2]:

@@ -99,7 +99,7 @@ MADE = {
 def test_what_a_layer_makes(name: str) -> None:
     layer, in_shape, message = MADE[name]
     net = fn.serial(layer)
-    for call in (net.out_shape, net.leaves, lambda shape: net.init(fn.Key(0), shape), lambda s: fn.summary(net, s)):
+    for call in (lambda shape: net.init(fn.Key(0), shape), lambda shape: fn.summary(net, shape)):
         with pytest.raises(fn.ShapeError) as caught:
             call(in_shape)
         assert str(caught.value) == message
@@ -175,6 +175,8 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "dilation": {"model": [{"type": "conv_2d", "filters": 1, "kernel_size": 3, "dilation": HUGE}]},
     "adaptive": {"model": [{"type": "adaptive_average_pool_2d", "out_size": HUGE}]},
     "upsample": {"model": [{"type": "upsample", "scale": HUGE}]},
+    "pad": {"model": [{"type": "pad", "padding": HUGE}]},
+    "crop": {"model": [{"type": "crop", "cropping": HUGE}]},
     "repeat": {"model": [{"type": "repeat", "times": HUGE, "layer": "relu"}]},
     "members": {"model": [{"type": "ensemble", "members": HUGE, "layer": "relu"}]},
     "shards": {"training": {"epochs": 1, "shards": HUGE}},
