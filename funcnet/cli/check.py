@@ -16,7 +16,7 @@ from funcnet.cli.arguments import base_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
-from funcnet.errors import LawError, NonFiniteError
+from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import check_parts, class_weights, fit_model, in_units, starting_state
 from funcnet.key import Key
@@ -76,18 +76,18 @@ def report(experiment: Experiment, data: Prepared) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
     print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
     if "columns" in found:
-        print(f"inputs  {len(found['columns'])} columns: {', '.join(found['columns'])}")
+        print(f"inputs  {len(found['columns'])} columns: {listed(found['columns'], 100)}")
     else:
         print(f"inputs  {shape_text(tuple(found['input']))}")
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
-        print("missing " + ", ".join(f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()))
+        print("missing " + listed((f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()), 100))
         if any(read_as(found, name) for name in missing):
             print('        (if a text is a value, give a list "missing" without it)')
     elif isinstance(missing, int):
         print(f"missing {missing:,}")
     if "targets" in found:
-        print(f"targets {', '.join(found['targets'])}")
+        print(f"targets {listed(found['targets'], 100)}")
     if "classes" in found:
         print()
         total = sum(found["classes"].values())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.cli.arguments import base_of, spec_file
-from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
+from funcnet.cli.console import Bar, Plain, has_rich, number, table
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
@@ -169,16 +169,8 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
     return None if experiment.training.log_every else Plain()  # the log's own lines are progress enough
 
 
-class Lines(logging.StreamHandler[Any]):
-    """Log lines on standard output, until its reader has gone."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        with unread():
-            raise
-
-
 def _log_to_stdout() -> logging.Handler:
-    handler = Lines(sys.stdout)
+    handler: logging.Handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("funcnet")
     logger.addHandler(handler)

@@ -619,7 +619,8 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
                 near = near or "; import the module that registers it first (on the command line: --import MODULE)"
             if len(problems) < HINTS:
                 near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
-            problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
+            shown = repr(tag) if len(tag) <= 60 else repr(f"{tag[:57]}…")
+            problems.append(Problem(where, f"unknown {base.kind} {shown}{near}"))
             return MISSING
         if not issubclass(cls, base):
             problems.append(Problem(where, f"expected {base.tag!r}, got {tag!r}"))
