@@ -112,7 +112,9 @@ def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[flo
     rows = len(part.y) if size == "full" else min(size, len(part.y))
     x, y, weight = next(batches(part.x, part.y, part.weight, rows, start.key.fold("epoch", 0), block=data.block))
     ctx = Context(True, start.key.fold("step", 0))
-    value, _, grads = value_and_grad(experiment.model, experiment.loss)(start.params, start.state, x, y, ctx, weight)
+    gradients = value_and_grad(experiment.model, experiment.loss)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+        value, _, grads = gradients(start.params, start.state, x, y, ctx, weight)
     if not math.isfinite(value) or not all(np.isfinite(leaf).all() for leaf in tree.leaves(grads)):
         raise NonFiniteError(
             f"the first batch has a loss of {value}, or gradients that are not finite; scale the inputs"

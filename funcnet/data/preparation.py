@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from funcnet.data.categories import distinct, positions
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import Preprocess, check_finite, fit, narrow, scale_targets, transform
+from funcnet.data.preprocess import Preprocess, check_finite, check_weights, fit, narrow, scale_targets, transform
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
 from funcnet.errors import DataError, Problem, SpecError, did_you_mean, listed, place
@@ -243,11 +243,7 @@ def check(table: Table, name: str, missing: bool = False) -> None:
             raise DataError(
                 f"expected a weight for each of {rows} rows, got {weight.dtype} of {weight.shape}", layer=name
             )
-        check_finite(weight, "weights", name)
-        if np.any(weight < 0) or not np.any(weight > 0):
-            raise DataError(
-                f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
-            )
+        check_weights(weight, name)
 
 
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:

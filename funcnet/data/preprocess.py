@@ -306,7 +306,9 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     if inputs is None:
         return narrow(x, dtype, name)
     shift, factor = shift_and_factor(inputs)
-    return narrow((x - shift) / factor, dtype, name)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+        x = (x - shift) / factor
+    return narrow(x, dtype, name)
 
 
 def unknown_categories(preprocess: Preprocess, frame: Frame) -> Iterator[str]:
@@ -411,6 +413,24 @@ def check_finite(array: Array, what: str, name: str = "") -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
+
+
+def check_weights(weight: Array, name: str = "") -> None:
+    """Refuse weights that are negative, all 0, not finite, or so large that their sum is not.
+
+    Raises   DataError
+    """
+    check_finite(weight, "weights", name)
+    if np.any(weight < 0) or not np.any(weight > 0):
+        raise DataError(
+            f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
+        )
+    most = float(np.finfo(np.float32).max)
+    if np.sum(weight / most, dtype=np.float64) > 1.0:
+        raise DataError(
+            f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by it",
+            layer=name,
+        )
 
 
 def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
-from funcnet.data.preprocess import check_finite
+from funcnet.data.preprocess import check_finite, check_weights
 from funcnet.errors import DataError, FuncnetError
 from funcnet.inputs import cast, dtype_of, unpack
 from funcnet.key import Array
@@ -43,13 +43,12 @@ def arrays(data: tuple[Any, ...], name: str, net: Layer | None = None) -> tuple[
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
-    for what, part in (("inputs", x), ("targets", targets), ("weights", weight)):
+    for what, part in (("inputs", x), ("targets", targets)):
         for leaf in tree.leaves(without_padding(part)):
             if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
-    if weight is not None and (np.any(weight < 0) or not np.any(weight > 0)):
-        message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
-        raise DataError(message, layer=name)
+    if weight is not None:
+        check_weights(weight, name)
     return x, y, weight
 
 
@@ -63,7 +62,8 @@ def check_targets(
     Raises   ShapeError, DataError as the loss and the metrics do, with the name of the part
     """
     try:
-        _try_targets(net, loss, metrics, data)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # training says where a loss is not finite
+            _try_targets(net, loss, metrics, data)
     except FuncnetError as error:
         error.message += f" (in {part})" if part else ""
         raise
