@@ -221,7 +221,9 @@ def listed(names: Iterable[str], most: int = 20) -> str:
 
 
 def place(at: tuple[int, ...]) -> str:
-    """``row 3``, ``row 3, column 5``"""
+    """``row 3``, ``row 3, column 5``; ``its only number`` in an array without axes"""
+    if not at:
+        return "its only number"
     return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
 
 

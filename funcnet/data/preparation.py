@@ -12,7 +12,16 @@ import numpy.typing as npt
 
 from funcnet.data.categories import distinct, positions
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import Preprocess, check_finite, check_weights, fit, narrow, scale_targets, transform
+from funcnet.data.preprocess import (
+    Preprocess,
+    check_finite,
+    check_texts,
+    check_weights,
+    fit,
+    narrow,
+    scale_targets,
+    transform,
+)
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
 from funcnet.errors import DataError, Problem, SpecError, did_you_mean, listed, place
@@ -232,11 +241,14 @@ def check(table: Table, name: str, missing: bool = False) -> None:
         if array.dtype.kind not in ("fiubU" if part == "targets" else "fiub"):
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
         if isinstance(array, np.ndarray):
+            check_texts(array, part, name)
             absent = missing and part == "inputs" and array.dtype.kind == "f"
             check_finite(np.where(np.isnan(array), 0.0, array) if absent else array, part, name)
     if y.ndim == 0 or rows != len(y) or rows == 0:
         shape = (x.rows, len(x.columns)) if isinstance(x, Frame) else x.shape
         raise DataError(f"expected as many targets as inputs, at least one, got {shape} and {y.shape}", layer=name)
+    for column, values in table.columns.items():
+        check_texts(values, f"the column {column!r}", name)
     if table.weight is not None:
         weight = table.weight
         if weight.dtype.kind not in "fiub" or weight.shape[:1] != y.shape[:1]:

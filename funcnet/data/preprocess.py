@@ -415,6 +415,21 @@ def check_finite(array: Array, what: str, name: str = "") -> None:
         raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
 
 
+def check_texts(array: Array, what: str, name: str = "") -> None:
+    """Refuse texts with codes that are no characters, as a damaged file may hold.
+
+    Raises   DataError
+    """
+    if array.dtype.kind != "U" or array.dtype.itemsize == 0:
+        return
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+    wrong = codes[(codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))]
+    if len(wrong):
+        raise DataError(
+            f"expected {what} as Unicode text, got the code {wrong[0]:#x}; write the file again", layer=name
+        )
+
+
 def check_weights(weight: Array, name: str = "") -> None:
     """Refuse weights that are negative, all 0, not finite, or so large that their sum is not.
 
