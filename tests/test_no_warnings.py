@@ -94,3 +94,14 @@ def test_a_temperature_near_0_takes_the_largest(temperature: float) -> None:
     drawn = draw(logits, fn.Key(0), temperature, None)
     assert temperature > 1 or drawn.tolist() == [1, 1]
     assert draw(logits, fn.Key(0), temperature, 1).tolist() == [1, 1]
+
+
+def test_weights_in_half_precision() -> None:
+    fn.fit(
+        fn.serial(fn.Dense(1)),
+        (np.ones((4, 2)), np.ones((4, 1)), np.ones(4, np.float16)),
+        loss=fn.losses.MeanSquaredError(),
+        optimizer=fn.optim.SGD(0.1),
+        epochs=1,
+        key=fn.Key(0),
+    )

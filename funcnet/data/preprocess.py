@@ -441,7 +441,7 @@ def check_weights(weight: Array, name: str = "") -> None:
             f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
         )
     most = float(np.finfo(np.float32).max)
-    if np.sum(weight / most, dtype=np.float64) > 1.0:
+    if np.sum(weight.astype(np.float64) / most) > 1.0:
         raise DataError(
             f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by it",
             layer=name,

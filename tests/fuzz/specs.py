@@ -25,13 +25,14 @@ from funcnet.cli.shipped import ABOUT, shipped
 from funcnet.errors import visible
 
 VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 10**9, 2**53, 2**63, -(10**9), 0.5, -0.5, 1e-320, 1e308, 1e-8, "", "relu", "dense",
+    None, True, False, 0, 1, -1, 2, 3, 10**9, 2**53, 2**63, -(10**9), 0.5, -0.5, 1e-320, 1e308, 1e-8, "", "relu",
+    "dense",
     "\x1b[2J", "\u202e", "a" * 1000, "é", "../../x", [], {}, [[]], [1, 2], [0], {"type": "relu"}, {"type": "serial"},
     {"type": 1}, {"name": "x"}, ["relu"] * 50, {"type": "repeat", "times": 10**9, "layer": "relu"},
     {"type": "dense", "units": 10**12}, {"type": "upsample", "scale": 10**9}, "sgd", "standard", [{"type": "sgd"}],
 ]  # fmt: skip
-SLOW = 10.0
-"""Seconds that no case may take"""
+SLOW = 60.0
+"""Seconds that no case may take; ``check`` of a deep convolutional network takes twenty"""
 COMMANDS = (["check"], ["show", "--input", "4"], ["source", "--input", "4"], ["diff"], ["show", "--cost"])
 LOADED = 2_000
 """The largest size in a document for which a command may run: a valid spec that asks for more work gets it"""
@@ -53,7 +54,7 @@ def seeds() -> list[dict[str, Any]]:
         {"type": "repeat", "times": 3, "layer": {"type": "residual", "layer": {"type": "dense", "units": 4}}},
         {"type": "ensemble", "members": 2, "layer": {"type": "dense", "units": 3}},
         {"type": "branch", "layers": ["relu", {"type": "dense", "units": 2, "name": "b"}]},
-        {"type": "serial", "layers": [{"type": "conv_2d", "filters": 2, "kernel_size": [3, 3], "dilation": 2}, "flatten"]},
+        {"type": "serial", "layers": [{"type": "conv_2d", "filters": 2, "kernel_size": [3, 3], "dilation": 2}]},
         {"type": "serial", "layers": [{"type": "lstm", "units": 2}, {"type": "multi_head_attention", "heads": 1}]},
     ]  # fmt: skip
     return [small, *({"version": 1, "model": model} for model in models), *found]
@@ -96,11 +97,14 @@ def largest(node: Any) -> float:
 
 def decode(text: str) -> str:
     """What becomes of a document: ``valid``, or ``refused`` with a message that is bounded and safe to print."""
+    message = ""
     try:
         spec = fn.from_json(text)
     except fn.SpecError as error:
-        assert 0 < len(str(error)) < 70_000, len(str(error))
-        assert visible(str(error)) == str(error)
+        message = str(error)
+    if message:
+        assert len(message) < 70_000, len(message)
+        assert visible(message) == message
         return "refused"
     assert fn.from_json(fn.to_json(spec)) == spec
     assert fn.spec_hash(fn.from_json(fn.to_json(spec))) == fn.spec_hash(spec)
