@@ -3,8 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What moves the cursor of a terminal, colours it or turns its lines around; line feeds and tabs may stay"""
+HEAD, TAIL = 2500, 500
+"""The characters that are kept of a longer line"""
+
+
+def visible(text: str) -> str:
+    """A text with its control characters as escapes, such as ``\\x1b``, which a terminal does not obey."""
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shorter(path: str) -> str:
+    """A path in a document whose keys have at most 60 characters: of a longer one the beginning."""
+    return re.sub(r"([^.\[\]]{57})[^.\[\]]{4,}", r"\1…", path)
+
+
+def bounded(text: str) -> str:
+    """A message whose lines have at most 3 000 characters: of a longer one the beginning and the end."""
+    if len(text) <= HEAD + TAIL:
+        return text
+    lines = text.split("\n")
+    return "\n".join(
+        line if len(line) <= HEAD + TAIL else f"{line[:HEAD]} … {len(line) - HEAD - TAIL} characters … {line[-TAIL:]}"
+        for line in lines
+    )
 
 
 class FuncnetError(Exception):
@@ -16,7 +43,7 @@ class FuncnetError(Exception):
 
     def __init__(self, message: str, *, layer: str = "", path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = visible(bounded(message))
         self.layer = layer
         self.path = path
 
@@ -94,7 +121,7 @@ class SpecError(FuncnetError, ValueError):
     def __init__(self, problems: Sequence[Problem], root: str = "$") -> None:
         self.found = tuple(problems)
         self.root = root
-        self.problems = tuple(f"{root}{path}: {message}" for path, message in self.found)
+        self.problems = tuple(bounded(f"{root}{shorter(path)}: {message}") for path, message in self.found)
         lines = self.problems[: self.shown]
         more = len(self.problems) - len(lines)
         super().__init__("\n".join([*lines, *([f"… and {more} more problems"] if more else [])]))
@@ -111,7 +138,9 @@ def listed(names: Iterable[str], most: int = 20) -> str:
 
 
 def place(at: tuple[int, ...]) -> str:
-    """``row 3``, ``row 3, column 5``"""
+    """``row 3``, ``row 3, column 5``; ``its only number`` in an array without axes"""
+    if not at:
+        return "its only number"
     return f"row {at[0]}" + "".join(f", column {n}" for n in at[1:])
 
 

@@ -1,12 +1,14 @@
-"""Atomic writing of files, and arrays in ``.npz`` archives."""
+"""Reading of regular files, atomic writing, and arrays in ``.npz`` archives."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import math
 import os
 import secrets
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +27,46 @@ MOST = 100
 LONGEST_HEADER = 10_000
 """Maximum bytes of an ``.npy`` header, as in NumPy"""
 MOST_AXES = 32
+LARGEST_JSON = 2**28
+"""Maximum bytes of a JSON file of a run"""
+OTHER_FILES = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def open_file(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a regular file to read.
+
+    Raises   OSError for a file that is missing or unreadable, and for a pipe, a device or a folder, which may never end
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    kind = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
+    if kind != stat.S_IFREG:
+        file.close()
+        raise OSError(errno.EINVAL, f"it is {OTHER_FILES.get(kind, 'something else')}, not a regular file")
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe without a writer, too, instead of waiting for one."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises   OSError as ``open_file`` does, and for a larger file
+    """
+    with open_file(path) as file:
+        content = file.read(-1 if most is None else most + 1)
+        size = os.fstat(file.fileno()).st_size
+    if most is not None and len(content) > most:
+        raise OSError(errno.EFBIG, f"the file has {max(size, len(content))} bytes; the limit is {most}")
+    return content
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -130,7 +172,7 @@ def npz_shape(path: Path, name: str) -> tuple[int, ...]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive in a file; every error while it is open becomes a CheckpointError."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             start = file.read(6)
             file.seek(0)
             if start == np.lib.format.MAGIC_PREFIX:
@@ -148,6 +190,8 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file") from None
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, zlib, tokenize and NumPy's reader raise a dozen kinds
         raise CheckpointError(f"{path}: not a whole .npz archive of numbers ({error})") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -39,6 +40,15 @@ def shape_text(shape: Shape) -> str:
     if is_shape(shape):
         return " x ".join(map(str, shape)) or "()"
     return "(" + ", ".join(map(shape_text, shape)) + ")"
+
+
+def entries(shape: Shape) -> int:
+    """The numbers in a value of a shape, or of a nest of shapes; 0 for anything else."""
+    if isinstance(shape, dict):
+        return sum(map(entries, shape.values()))
+    if is_shape(shape):
+        return math.prod(shape)
+    return sum(map(entries, shape)) if isinstance(shape, tuple) else 0
 
 
 def batched(shape: Shape, batch: int) -> Any:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from funcnet.cli.door import doors
 from funcnet.cli.imports import add_imports, import_all
 from funcnet.version import __version__
 
@@ -91,6 +92,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a narrow console must not turn a symbol into a crash
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    with doors() as opened:
+        out = next((door for door in opened if door is sys.stdout), None)
+        status, ended = 0, None
+        try:
+            status = _run(argv)
+        except SystemExit as error:  # from the parser, which has printed why, or its help
+            ended = error
+        if out is not None:
+            out.flush()
+        if out is not None and out.error is not None:
+            if not isinstance(out.error, BrokenPipeError):  # the reader of a pipe, such as head, has seen enough
+                print(f"funcnet: the output cannot be written: {out.error.strerror}", file=sys.stderr)
+            if named(argv) != "train" or ended:  # whose result is the run folder
+                return status or 1
+        if ended is not None:
+            raise ended
+        return status
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Parse the arguments and run the command."""
     argv = sys.argv[1:] if argv is None else argv
     whole = parser(argv)
     options = whole.parse_args(argv)
@@ -114,9 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("funcnet: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 1
+
+
+def named(argv: Sequence[str] | None) -> str | None:
+    """The command that some arguments name."""
+    return next((word for word in (sys.argv[1:] if argv is None else argv) if not word.startswith("-")), None)
 
 
 def parser(argv: Sequence[str]) -> Parser:
@@ -124,10 +148,10 @@ def parser(argv: Sequence[str]) -> Parser:
     whole = Parser(prog="funcnet", description="Train and look at neural networks described in JSON.")
     whole.add_argument("--version", action="version", version=f"funcnet {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
-    named = next((word for word in argv if not word.startswith("-")), None)
+    command = named(argv)
     for name, what in COMMANDS.items():
         own = commands.add_parser(name, help=what)
-        if name == named:
+        if name == command:
             importlib.import_module(f"funcnet.cli.{name}").arguments(own)
             add_imports(own)
             whole.known = tuple(re.findall(r"--([\w-]+)", own.format_usage()))

@@ -16,7 +16,7 @@ from funcnet.cli.arguments import add_base, base_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
-from funcnet.errors import LawError, NonFiniteError
+from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import check_parts, class_weights, fit_model, in_units, starting_state
 from funcnet.key import Key
@@ -76,18 +76,18 @@ def report(experiment: Experiment, data: Prepared) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
     print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
     if "columns" in found:
-        print(f"inputs  {len(found['columns'])} columns: {', '.join(found['columns'])}")
+        print(f"inputs  {len(found['columns'])} columns: {listed(found['columns'], 100)}")
     else:
         print(f"inputs  {shape_text(tuple(found['input']))}")
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
-        print("missing " + ", ".join(f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()))
+        print("missing " + listed((f"{name} {count:,}{read_as(found, name)}" for name, count in missing.items()), 100))
         if any(read_as(found, name) for name in missing):
             print('        (if a text is a value, give a list "missing" without it)')
     elif isinstance(missing, int):
         print(f"missing {missing:,}")
     if "targets" in found:
-        print(f"targets {', '.join(found['targets'])}")
+        print(f"targets {listed(found['targets'], 100)}")
     if "classes" in found:
         print()
         total = sum(found["classes"].values())
@@ -112,7 +112,9 @@ def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[flo
     rows = len(part.y) if size == "full" else min(size, len(part.y))
     x, y, weight = next(batches(part.x, part.y, part.weight, rows, start.key.fold("epoch", 0), block=data.block))
     ctx = Context(True, start.key.fold("step", 0))
-    value, _, grads = value_and_grad(experiment.model, experiment.loss)(start.params, start.state, x, y, ctx, weight)
+    gradients = value_and_grad(experiment.model, experiment.loss)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+        value, _, grads = gradients(start.params, start.state, x, y, ctx, weight)
     if not math.isfinite(value) or not all(np.isfinite(leaf).all() for leaf in tree.leaves(grads)):
         raise NonFiniteError(
             f"the first batch has a loss of {value}, or gradients that are not finite; scale the inputs"

@@ -7,14 +7,15 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any, cast
 
+from funcnet.cli.door import Door, raw_output
 from funcnet.errors import require
 from funcnet.training.callbacks import Event
-from funcnet.training.progress import Plain, number, unread
+from funcnet.training.progress import Plain, number
 from funcnet.views.table import GAP, Table
 
-__all__ = ["Bar", "Plain", "fits", "has_rich", "number", "print_table", "room", "table", "unread"]
+__all__ = ["Bar", "Plain", "fits", "has_rich", "number", "print_table", "room", "table"]
 
 EDGES = 2
 """The characters that rich puts around a table"""
@@ -34,9 +35,10 @@ def print_table(table: Table, width: int | None = None) -> None:
     """Print a table in ``width`` characters, by default those of the terminal; elsewhere a line may have any length."""
     width = room() if width is None else width
     if sys.stdout.isatty() and has_rich():
-        _rich_table(table, width)
+        with raw_output():
+            _rich_table(table.visible(), width)
     else:
-        print(table.text(width))
+        print(table.visible().text(width))
 
 
 def room() -> int | None:
@@ -73,14 +75,17 @@ class Bar:
 
     def __init__(self) -> None:
         require("rich", "cli", "--progress rich")
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+        out: Any = sys.stdout.stream if isinstance(sys.stdout, Door) else sys.stdout
         self.progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(24),
             TaskProgressColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
+            console=Console(file=cast("IO[str]", Door(out, raw=True))),
         )
         self.drawn = 0.0
         self.task: Any = None

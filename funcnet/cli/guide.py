@@ -8,6 +8,7 @@ import sys
 from importlib.resources import files
 
 from funcnet.cli.console import has_rich
+from funcnet.cli.door import raw_output
 from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.hints import did_you_mean
 
@@ -98,8 +99,9 @@ def _render(text: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    console = Console()
-    console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
+    with raw_output() as out:
+        console = Console(file=out)
+        console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
 
 
 def _shows(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -13,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.cli.console import unread
+from funcnet.cli.door import raw_output
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import outside_range
-from funcnet.errors import DataError
+from funcnet.errors import DataError, listed
 from funcnet.experiments.folder import Run
 from funcnet.experiments.stored import load_run
 from funcnet.files import write_bytes
@@ -33,7 +34,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict for raw rows, as CSV or JSON lines."""
+    """Predict for raw rows, as CSV or JSON lines.
+
+    Labels are written as they are, since programs read them: a spreadsheet may take one that begins with = for a
+    formula. On a terminal their control characters are escaped.
+    """
     run = load_run(options.spec)
     raw = run.experiment.data.new_inputs(Path(options.input), run.preprocess)
     answer = run.predict(raw)
@@ -50,9 +55,8 @@ def run(options: argparse.Namespace) -> int:
                 f"the console's encoding {encoding} has no {text[error.start]!r}; write a file with -o OUT, "
                 "or set PYTHONIOENCODING=utf-8"
             ) from None
-        with unread():
+        with contextlib.nullcontext() if sys.stdout.isatty() else raw_output():  # elsewhere it is data for a program
             sys.stdout.write(text)
-            sys.stdout.flush()
     else:
         write_bytes(Path(options.out), text.encode())
         print(f"written to {options.out}", file=sys.stderr)
@@ -126,7 +130,7 @@ def range_report(run: Run, raw: Any) -> str:
     found = [outside_range(run.preprocess, piece) for piece in pieces]
     flags = np.concatenate([rows for rows, _ in found])
     count = int(flags.sum())
-    columns = ", ".join(f"{name} {n}" for name, n in found[0][1].items())
+    columns = listed((f"{name} {n}" for name, n in found[0][1].items()), 100) if found[0][1] else ""
     where = f"; the first is row {int(np.flatnonzero(flags)[0])}, counted from 0" if count else ""
     return f"{count} of {len(flags)} rows are outside the range of the training data{where}" + (
         f" ({columns})" if columns else ""

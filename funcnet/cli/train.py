@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
-from funcnet.cli.console import Bar, Plain, has_rich, number, table, unread
+from funcnet.cli.console import Bar, Plain, has_rich, number, table
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
@@ -171,17 +171,10 @@ def _progress(choice: str, experiment: Experiment) -> Plain | Bar | None:
     return None if experiment.training.log_every else Plain()  # the log's own lines are progress enough
 
 
-class Lines(logging.StreamHandler[Any]):
-    """Log lines on a stream, until its reader has gone."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        with unread():
-            raise
-
-
 def _log_lines(stream: TextIO) -> list[logging.Handler]:
     """Handlers that write the lines of the log to a stream, and warnings to standard error."""
-    figures, warnings = Lines(stream), Lines(sys.stderr)
+    figures: logging.Handler = logging.StreamHandler(stream)
+    warnings: logging.Handler = logging.StreamHandler(sys.stderr)
     figures.addFilter(lambda record: record.levelno < logging.WARNING)
     warnings.setLevel(logging.WARNING)
     logger = logging.getLogger("funcnet")

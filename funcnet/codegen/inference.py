@@ -29,7 +29,17 @@ from funcnet.data.columns import title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
 from funcnet.data.in_time import ISO
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import GAPS, MISSING, Csv, encoding_of, is_number, read_csv, read_number, to_number
+from funcnet.data.sources.csv import (
+    GAPS,
+    MISSING,
+    Csv,
+    encoding_of,
+    is_number,
+    lines_of,
+    read_csv,
+    read_number,
+    to_number,
+)
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -478,14 +488,14 @@ class _Writer:
             header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
             unnamed = "" if header else deployed.UNNAMED
             readers = [
-                library_text(encoding_of, read_csv),
+                library_text(encoding_of, lines_of, read_csv),
                 deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed),
             ]
             says = "a CSV file with the columns of the training data, in any order"
         else:
             by_name, cell = bool(self.features), "number(cells[i], names[i], row)"
             readers = [
-                library_text(encoding_of, read_csv),
+                library_text(encoding_of, lines_of, read_csv),
                 deployed.READ_ARRAY.substitute(
                     columns="of numbers with the columns FEATURES" if by_name else "of numbers",
                     order="order_of(names)" if by_name else "range(len(names))",

@@ -18,7 +18,7 @@ from funcnet.layers.base import (
     State,
     apply_child,
     check_key,
-    check_total,
+    check_size,
     init_child,
     out_shape_child,
     vjp_child,
@@ -46,6 +46,7 @@ class Ensemble(Wrapper):
     """
 
     out_range = Wrapper.out_range
+    times_field = "members"
 
     members: int = field(validator=positive)
 
@@ -63,7 +64,7 @@ class Ensemble(Wrapper):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         self.out_shape(in_shape)
-        check_total(self.leaves(in_shape))
+        check_size(self, in_shape)
         each = [init_child("", self.layer, key.fold("member", m), in_shape, dtype) for m in range(self.members)]
         params, state = (tree.stack([one[i] for one in each]) for i in (0, 1))
         return params, state

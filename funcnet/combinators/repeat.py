@@ -19,7 +19,7 @@ from funcnet.layers.base import (
     State,
     apply_child,
     check_key,
-    check_total,
+    check_size,
     init_child,
     range_of,
     vjp_child,
@@ -42,6 +42,7 @@ class Repeat(Wrapper):
     """
 
     stepwise = True
+    times_field = "times"
 
     times: int = field(validator=positive)
     shared: bool = False
@@ -71,7 +72,7 @@ class Repeat(Wrapper):
             return super().init(key, in_shape, dtype)
         check_key(key)
         self.out_shape(in_shape)
-        check_total(self.leaves(in_shape))
+        check_size(self, in_shape)
         copies = [init_child("", self.layer, key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
         params, state = (tree.stack([copy[i] for copy in copies]) for i in (0, 1))
         return params, state

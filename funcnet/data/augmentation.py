@@ -6,14 +6,15 @@ the same batch. ``fit`` folds the step number into its key, so the draws depend 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from attrs import field
 
-from funcnet.errors import DataError, NotDefined, ShapeError
+from funcnet.errors import DataError, NotDefined, Problem, ShapeError
 from funcnet.key import Array, Key
+from funcnet.layers.limits import MAX_ENTRIES
 from funcnet.shapes import shape_of
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import Range, frozen, non_negative, positive
@@ -218,6 +219,10 @@ class Mixup(Augmentation):
 
     alpha: float = field(default=0.2, validator=positive)
     classes: int | None = field(default=None, validator=positive)
+
+    def validate(self) -> Iterator[Problem]:
+        if self.classes is not None and self.classes > MAX_ENTRIES:
+            yield Problem(".classes", f"makes targets of {self.classes} numbers; the limit is {MAX_ENTRIES}")
 
     def __call__(self, batch: Batch, key: Key) -> Batch:
         x, y, weight = batch

@@ -13,7 +13,16 @@ import numpy.typing as npt
 from funcnet.data.categories import distinct, positions
 from funcnet.data.columns import column_names
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import Preprocess, check_finite, fit, narrow, scale_targets, transform
+from funcnet.data.preprocess import (
+    Preprocess,
+    check_finite,
+    check_texts,
+    check_weights,
+    fit,
+    narrow,
+    scale_targets,
+    transform,
+)
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.split import PARTS, Parts
 from funcnet.errors import DataError, Problem, SpecError, listed, place
@@ -234,22 +243,21 @@ def check(table: Table, name: str, missing: bool = False) -> None:
         if array.dtype.kind not in ("fiubU" if part == "targets" else "fiub"):
             raise DataError(f"expected numeric {part}, got {array.dtype}; encode them first", layer=name)
         if isinstance(array, np.ndarray):
+            check_texts(array, part, name)
             absent = missing and part == "inputs" and array.dtype.kind == "f"
             check_finite(np.where(np.isnan(array), 0.0, array) if absent else array, part, name)
     if y.ndim == 0 or rows != len(y) or rows == 0:
         shape = (x.rows, len(x.columns)) if isinstance(x, Frame) else x.shape
         raise DataError(f"expected as many targets as inputs, at least one, got {shape} and {y.shape}", layer=name)
+    for column, values in table.columns.items():
+        check_texts(values, f"the column {column!r}", name)
     if table.weight is not None:
         weight = table.weight
         if weight.dtype.kind not in "fiub" or weight.shape[:1] != y.shape[:1]:
             raise DataError(
                 f"expected a weight for each of {rows} rows, got {weight.dtype} of {weight.shape}", layer=name
             )
-        check_finite(weight, "weights", name)
-        if np.any(weight < 0) or not np.any(weight > 0):
-            raise DataError(
-                f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
-            )
+        check_weights(weight, name)
 
 
 def with_labels(table: Table) -> tuple[Table, list[str] | None]:

@@ -212,7 +212,9 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     if inputs is None:
         return narrow(x, dtype, name)
     shift, factor = shift_and_factor(inputs)
-    return narrow((x - shift) / factor, dtype, name)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+        x = (x - shift) / factor
+    return narrow(x, dtype, name)
 
 
 def restore_inputs(preprocess: Preprocess, x: Array) -> Array:
@@ -294,6 +296,41 @@ def check_finite(array: Array, what: str, name: str = "") -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
+
+
+def check_texts(array: Array, what: str, name: str = "") -> None:
+    """Refuse texts with codes that are no characters, as a damaged file may hold.
+
+    Raises   DataError
+    """
+    if array.dtype.kind != "U" or array.dtype.itemsize == 0:
+        return
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+    wrong = codes[(codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))]
+    if len(wrong):
+        raise DataError(
+            f"expected {what} as Unicode text, got the code {wrong[0]:#x}; write the file again", layer=name
+        )
+
+
+def check_weights(weight: Array, name: str = "", batch: bool = False) -> None:
+    """Refuse weights that are negative, not finite, or so large that their sum is not, and a split of all 0.
+
+    Those of a ``batch`` of a larger data set may all be 0.
+
+    Raises   DataError
+    """
+    check_finite(weight, "weights", name)
+    if np.any(weight < 0) or not (batch or np.any(weight > 0)):
+        raise DataError(
+            f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
+        )
+    most = float(np.finfo(np.float32).max)
+    if np.sum(weight.astype(np.float64) / most) > 1.0:
+        raise DataError(
+            f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by it",
+            layer=name,
+        )
 
 
 def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:

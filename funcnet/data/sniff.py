@@ -6,7 +6,6 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -152,7 +151,7 @@ def form(path: Path) -> tuple[str, bool]:
             raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
     try:
         with open(path, encoding=encoding_of(path), newline="") as file:
-            lines = list(islice(file, SAMPLE))
+            lines = [line for _ in range(SAMPLE) if (line := file.readline(2**24))]
     except (ValueError, UnicodeError):
         return ",", True  # reading the whole file reports the error
     best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
@@ -258,7 +257,7 @@ def _target_name(grid: Grid, target: str | None) -> str:
     if target is None:  # a comma at the end of every line makes an empty column
         full = (name for name in reversed(grid.names) if not set(grid.texts(name)) <= set(MISSING))
         return next(full, grid.names[-1])
-    if target not in grid.names and re.fullmatch(r"-?\d+", target):
+    if target not in grid.places and re.fullmatch(r"-?\d+", target):
         return grid.column(int(target), "target")
     return grid.column(target, "target")
 

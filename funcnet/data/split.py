@@ -83,11 +83,12 @@ class Split(Spec):
         """
         rows = len(y)
         if self.bootstrap is not None:
-            drawn = key.integers(rows, (self.bootstrap,))
+            hopeless = self.bootstrap > 100 * rows  # a row is then left with a probability of e^-100
+            drawn = key.integers(rows, (0 if hopeless else self.bootstrap,))
             left = np.setdiff1d(np.arange(rows), drawn)
-            if len(left) == 0:
+            if hopeless or len(left) == 0:
                 raise DataError(
-                    f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {len(drawn)}"
+                    f"split.bootstrap: no rows out of {rows} remain to test on; draw fewer than {self.bootstrap}"
                 )
             return Parts(drawn, drawn[:0], left)
         codes = np.zeros(rows, np.int8) if part is None else part

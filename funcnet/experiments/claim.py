@@ -19,7 +19,7 @@ from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import CHECKPOINTS, LAST, START, Run, write_json
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.stored import load_run
-from funcnet.files import write_bytes
+from funcnet.files import read_bytes, write_bytes
 from funcnet.networks.compare import diff
 from funcnet.spec.codec import filed, load_spec, spec_hash
 from funcnet.training.callbacks import Lines
@@ -121,7 +121,7 @@ def begin(folder: Path, experiment: Experiment, base: Path, start: Path | None) 
     if start is None:
         (folder / START).unlink(missing_ok=True)
     elif start != folder / START:
-        write_bytes(folder / START, start.read_bytes())
+        write_bytes(folder / START, read_bytes(start))
 
 
 def release(folder: Path, experiment: Experiment) -> None:

@@ -84,6 +84,8 @@ class Training(Spec):
     def validate(self) -> Iterator[Problem]:
         if (self.epochs is None) == (self.steps is None):
             yield Problem("", f"expected either epochs or steps, got {'none' if self.epochs is None else 'both'}")
+        if self.batch_size != "full" and self.shards > self.batch_size:
+            yield Problem(".shards", f"expected at most one for each of {self.batch_size} rows, got {self.shards}")
 
 
 @register("experiment")

@@ -35,7 +35,7 @@ from funcnet.data.preprocess import (
 from funcnet.data.sources.base import Frame
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
-from funcnet.files import write_bytes
+from funcnet.files import read_bytes, write_bytes
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.read_only import read_only
@@ -142,7 +142,7 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         **environment(),
     }
     written = {name: text_digest(name, text) for name, text in texts.items()}
-    written[SPEC] = text_digest(SPEC, (folder / SPEC).read_bytes())
+    written[SPEC] = text_digest(SPEC, read_bytes(folder / SPEC))
     written[FACTS] = facts_digest(facts)
     texts[FACTS] = json_bytes({**origin(folder, base), **facts, "files": written})
     for name in sorted(texts, key=lambda name: name == LAST):

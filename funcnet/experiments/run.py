@@ -22,11 +22,11 @@ from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
-from funcnet.files import read_npz
+from funcnet.files import read_bytes, read_npz
 from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
-from funcnet.layers.base import Params, State, check_total, reach
+from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.losses.base import Loss
 from funcnet.metrics import InUnits, Metric
 from funcnet.networks.profile import Profile, profile
@@ -160,7 +160,7 @@ def _run(
                     if not resume:
                         release(folder, experiment)
                     raise
-            document = text_digest(SPEC, (folder / SPEC).read_bytes())
+            document = text_digest(SPEC, read_bytes(folder / SPEC))
             facts = {"spec": spec_hash(experiment), "document": document, "data": data_digest(data), **environment()}
             saver = Saver(folder / CHECKPOINTS, training.checkpoint, facts)
             held.enter_context(terminable(saver))
@@ -315,7 +315,7 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
     Raises   ShapeError
     """
     reach("", experiment.model, "out_shape", in_shape)
-    check_total(experiment.model.leaves(in_shape))
+    check_size(experiment.model, in_shape)
 
 
 def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:

@@ -16,6 +16,7 @@ from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import LAST, Run, digest, facts_digest, text_digest
 from funcnet.experiments.origin import FACTS, SPEC
+from funcnet.files import LARGEST_JSON, read_bytes
 from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.layers.base import Params, State, reach
@@ -122,7 +123,7 @@ def content(folder: Path, name: str) -> bytes:
     path = folder / name
     if os.path.exists(path) and not path.is_file():
         raise CheckpointError(f"{path}: cannot be read: it is not a file")
-    return path.read_bytes()
+    return read_bytes(path, LARGEST_JSON)
 
 
 def checked(folder: Path, name: str, facts: dict[str, Any]) -> bytes:

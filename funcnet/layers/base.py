@@ -32,6 +32,7 @@ from funcnet.errors import ArgumentError, FuncnetError, KeyRequired, NotDefined,
 from funcnet.hints import explained
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.layers.limits import check_made
 from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
@@ -171,8 +172,8 @@ class Layer(Spec):
         check_key(key)
         check_dtype(dtype)
         self.out_shape(in_shape)
+        check_size(self, in_shape)
         leaves = self.leaves(in_shape)
-        check_total(leaves)
         made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
         params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
         state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
@@ -264,7 +265,7 @@ class Combinator(Layer):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         check_dtype(dtype)
-        check_total(self.leaves(in_shape))
+        check_size(self, in_shape)
         shapes = self.in_shapes(in_shape)
         made = {
             name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
@@ -503,15 +504,22 @@ def count_parameters(leaves: Mapping[str, Any]) -> int:
     return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
 
 
-def check_total(leaves: Mapping[str, Any]) -> None:
-    """Refuse a network too large to allocate, before any allocation.
+def check_size(layer: Layer, in_shape: Shape) -> None:
+    """Refuse a network too large to allocate, before any allocation: by its leaves, and by what each layer makes.
 
     Raises   ShapeError with the total
     """
-    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf))
+    total = sum(math.prod(leaf.shape) for leaf in tree.leaves_of(layer.leaves(in_shape), Leaf))
     if total > MAX_PARAMETERS:
         message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
         raise ShapeError(message, layer="the network")
+
+    def notify(call: Call) -> None:
+        if call.method == "out_shape":
+            check_made(call.layer, call.result)
+
+    with listen(notify):
+        reach("", layer, "out_shape", in_shape)
 
 
 # ----- three bare functions ---------------------------------------------------------------------------------

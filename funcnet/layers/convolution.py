@@ -16,6 +16,7 @@ from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.convolution_kernels import Axes, correlate, correlate_input, correlate_weight
+from funcnet.layers.limits import check_made
 from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating
@@ -232,6 +233,8 @@ class TransposedConvolution(Layer):
                 )
             out.append(length)
             axes.append(Window(size, stride, gap, before, after, n))
+        padded = (n + axis.before + axis.after for n, axis in zip(out, axes, strict=True))
+        check_made(self, tuple(padded), "a padded output")
         return tuple(out), tuple(axes)
 
     def leaves(self, in_shape: Shape) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from funcnet.errors import NotDefined, Problem, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
+from funcnet.layers.limits import check_made
 from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
 from funcnet.ranges import Range, Ranges, joined, kept
 from funcnet.shapes import Shape, Value, array_shape, floating
@@ -21,6 +22,9 @@ from funcnet.spec.fields import frozen
 
 Axes = tuple[tuple[int, ...], ...]
 """For each spatial axis ``(size, stride, dilation, before, windows)``"""
+
+MAX_TAPS = 2**20
+"""Entries of a window, which the kernels visit one by one"""
 
 
 # ----- kernels: a loop over the taps of the windows, each a strided slice of the input -------------------------
@@ -151,9 +155,16 @@ class Pool(Layer):
     def windows(self, lengths: tuple[int, ...]) -> tuple[Window, ...]:
         """The windows over an input of these lengths; each must contain an entry of it."""
         strides = self.pool_size if self.strides is None else self.strides
+        taps = math.prod(each(self.pool_size, self.axes))
+        if taps > MAX_TAPS:
+            raise ShapeError(
+                f"expected windows of up to {MAX_TAPS} entries, got pool_size {self.pool_size}, which has {taps}; "
+                f"for all positions use Global{type(self).__name__[: -len('1D')]}()",
+                layer=type(self).__name__,
+            )
         axes = axes_of(self, lengths, self.pool_size, strides, self.padding, self.dilation, self.ceil_mode)
         for i, (axis, n) in enumerate(zip(axes, lengths, strict=True)):
-            if not inside(axis, n).any(axis=1).all():
+            if not inside(axis, n).all():
                 raise ShapeError(
                     f"expected every window to contain an entry of the input, got one all in the padding of axis {i}: "
                     f"padding {(axis.before, axis.after)}, window {axis.size}; pad less",
@@ -172,10 +183,13 @@ class Pool(Layer):
 
 
 def inside(axis: Window, length: int, before: int = 0, after: int = 0) -> Array:
-    """For each window and tap along an axis, whether it is in the input or this many entries before or after it."""
-    starts = np.arange(axis.windows)[:, None] * axis.stride - axis.before
-    at = starts + np.arange(axis.size) * axis.dilation
-    return (at >= -before) & (at < length + after)
+    """For each window along an axis, how many of its taps are in the input or this many entries before or after it."""
+    starts = np.arange(axis.windows) * axis.stride - axis.before
+
+    def taps_before(end: int) -> Array:
+        return np.clip(-((starts - end) // axis.dilation), 0, axis.size)
+
+    return taps_before(length + after) - taps_before(-before)
 
 
 @frozen
@@ -206,7 +220,7 @@ class AveragePool(Pool):
         counts = np.ones(())
         for axis, n in zip(axes, lengths, strict=True):
             padding = (axis.before, axis.after) if self.count_padding else (0, 0)
-            counts = counts[..., None] * inside(axis, n, *padding).sum(axis=1)
+            counts = counts[..., None] * inside(axis, n, *padding)
         return (1.0 / counts[..., None]).astype(x.dtype)
 
     def out_range(self, given: Ranges) -> Ranges:
@@ -389,6 +403,12 @@ def resample(x: Array, matrices: tuple[Array, ...]) -> Array:
 class Resampling(Layer):
     """Base of the layers that change the length of every spatial axis, by one matrix per axis."""
 
+    def lengthened(self, old: Shape, new: Shape) -> Shape:
+        """The output's shape, if the matrices between the two are small enough to hold."""
+        for pair in zip(new[:-1], old[:-1], strict=True):
+            check_made(self, pair, "a matrix")
+        return new
+
     def matrix(self, length: int, i: int, axes: int) -> Array:
         """The matrix (new length, length) for axis i of ``axes``."""
         raise NotDefined(f"{type(self).__name__} does not define matrix(length, i, axes)")
@@ -421,7 +441,7 @@ class AdaptiveAveragePool(Resampling):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         _, channels = image_shape(self, in_shape, self.axes, 1)
-        return (*each(self.out_size, self.axes), channels)
+        return self.lengthened(in_shape, (*each(self.out_size, self.axes), channels))
 
     def matrix(self, length: int, i: int, axes: int) -> Array:
         parts = each(self.out_size, axes)[i]
@@ -500,7 +520,8 @@ class Upsample(Resampling):
                 f"{'or more ' if isinstance(self.scale, int) else ''}and features, got shape {shape}",
                 layer="Upsample",
             )
-        return (*(n * factor for n, factor in zip(shape, each(self.scale, axes), strict=False)), shape[-1])
+        lengths = (n * factor for n, factor in zip(shape, each(self.scale, axes), strict=False))
+        return self.lengthened(shape, (*lengths, shape[-1]))
 
     def matrix(self, length: int, i: int, axes: int) -> Array:
         factor = each(self.scale, axes)[i]

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.layers.base import Layer
+from funcnet.layers.limits import check_made
 
 Sizes = int | tuple[int, ...]
 """One number for all spatial axes, or one for each"""
@@ -75,7 +76,7 @@ def axes_of(
     ``same`` gives ``⌈length / stride⌉`` windows; an odd entry of its padding comes after. ``causal`` pads only
     before, so that window i ends at entry i · stride. With ``ceil`` a last window may extend beyond the end, if it
     starts inside the input or its padding before.
-    Raises   ShapeError for a window larger than the padded input
+    Raises   ShapeError for a window larger than the padded input, or one too large to hold
     """
     n = len(lengths)
     per_axis = zip(lengths, each(sizes, n), each(strides, n), each(dilation, n), strict=True)
@@ -103,4 +104,6 @@ def axes_of(
         if ceil and room % stride and count * stride < length + before:
             count += 1
         axes.append(Window(size, stride, gap, before, after, count))
+    padded = (n + axis.before + axis.after for n, axis in zip(lengths, axes, strict=True))
+    check_made(layer, tuple(padded), "a padded input")
     return tuple(axes)

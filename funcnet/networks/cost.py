@@ -39,7 +39,7 @@ from funcnet.layers.base import (
     Params,
     State,
     apply_child,
-    check_total,
+    check_size,
     listen,
     listen_between,
     path_of,
@@ -51,7 +51,7 @@ from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind
 from funcnet.padding import compared_shape
-from funcnet.shapes import ROWS, Shape, Value, batched, is_shape, zeros_of
+from funcnet.shapes import ROWS, Shape, Value, batched, entries, is_shape, zeros_of
 from funcnet.training.programs import gradients, prediction, training_step
 from funcnet.vmap import Members
 
@@ -127,7 +127,7 @@ def cost(
     layers: list[Call] = []
     with listen(lambda call: layers.append(call) if call.method == "out_shape" else None):
         out_shape = reach("", net, "out_shape", in_shape)
-    check_total(net.leaves(in_shape))
+    check_size(net, in_shape)
     params, state = (abstract_leaves(net, in_shape, kind, dtype) for kind in ("param", "state"))
     x = zeros_for(net, in_shape, rows, dtype, abstract)
     heard = Activations(layers, rows * np.dtype(dtype).itemsize)
@@ -292,13 +292,6 @@ def bytes_of(leaf: Any) -> int:
     while isinstance(leaf, Members):
         leaf = leaf.value
     return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-
-
-def entries(shape: Shape) -> int:
-    """The numbers in a value of a shape, or a nest of them."""
-    if isinstance(shape, dict):
-        return sum(map(entries, shape.values()))
-    return math.prod(shape) if is_shape(shape) else sum(map(entries, shape))
 
 
 # ----- the account of a plan ---------------------------------------------------------------------------------

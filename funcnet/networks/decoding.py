@@ -304,7 +304,13 @@ def draw(logits: Array, key: Key, temperature: float, top_k: int | None) -> Arra
     """One index for each row of logits."""
     if temperature == 0.0:
         return np.argmax(logits, axis=-1)
-    scaled = np.asarray(logits, np.float64) / temperature
+    wide = np.asarray(logits, np.float64)
+    with np.errstate(over="ignore"):
+        scaled = wide / temperature
+        if not np.isfinite(
+            np.max(scaled, axis=-1)
+        ).all():  # a temperature near 0: only differences to the largest count
+            scaled = (wide - np.max(wide, axis=-1, keepdims=True)) / temperature
     if top_k is not None and top_k < scaled.shape[-1]:
         least = np.sort(scaled, axis=-1)[:, -top_k][:, None]
         scaled = np.where(scaled >= least, scaled, -np.inf)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import field
 
 from funcnet import ops, tree
+from funcnet.errors import Problem
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.optim.adam import AdamW
@@ -21,6 +24,9 @@ QUINTIC = 3.4445, -4.7750, 2.0315
 def at_least_tiny(norm: float) -> float:
     """The norm, or 1e-7 if it is too small to divide by."""
     return max(norm, 1e-7)
+
+
+MAX_ROUNDS = 100
 
 
 def orthogonalized(x: Array, iterations: int) -> Array:
@@ -53,6 +59,10 @@ class Muon(Optimizer):
     weight_decay: Number = field(default=0.1, validator=non_negative)
     iterations: int = field(default=5, validator=positive)
     rest: AdamW = AdamW()
+
+    def validate(self) -> Iterator[Problem]:
+        if self.iterations > MAX_ROUNDS:
+            yield Problem(".iterations", f"must be at most {MAX_ROUNDS}, got {self.iterations}; five are enough")
 
     def init(self, params: Params) -> OptState:
         matrices, others = split(params, params)

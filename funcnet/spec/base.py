@@ -38,7 +38,7 @@ from funcnet.spec.fields import NAMED, WORDS, FrozenDict, Range, T, frozen
 from funcnet.spec.kinds import KINDS, base_of, load
 
 MAX_DEPTH = 64  # specs inside specs; deeper ones overflow Python's stack in hash, repr and pickle
-MAX_NODES = 100_000  # specs in one spec
+MAX_NODES = 100_000  # specs in one spec, each as often as it runs in a Repeat
 HINTS = 20  # mistakes of one document that get a suggestion; searching for one takes longer than reading
 MAX_INTEGER = 2**53  # JSON readers in other languages lose digits beyond it
 
@@ -185,6 +185,8 @@ class Spec:
 
     kind: ClassVar[str] = "spec"
     tag: ClassVar[str | None] = None
+    times_field: ClassVar[str | None] = None
+    """The field that says how many times the specs inside count, such as ``times`` of a Repeat"""
     _renamed: ClassVar[Mapping[str, str]] = FrozenDict({})
 
     def __attrs_post_init__(self) -> None:
@@ -195,7 +197,7 @@ class Spec:
                 root=cls.__name__,
             )
         problems: list[Problem] = []
-        depth, nodes = 1, 1
+        depth, inside = 1, 0
         for name, hint, _, constraint, compared, unwritable in fields(cls):
             value = convert(hint, getattr(self, name), f".{name}", problems, decode=False)
             if unwritable and compared and not _is_hashable(value):
@@ -207,11 +209,14 @@ class Spec:
             object.__setattr__(self, name, value)
             for inner in specs_in(value):
                 depth = max(depth, 1 + inner.__dict__.get("_depth", 1))
-                nodes += inner.__dict__.get("_nodes", 1)
+                inside += inner.__dict__.get("_nodes", 1)
         if depth > MAX_DEPTH:
             problems.append(Problem("", f"specs are nested {depth} deep; the limit is {MAX_DEPTH}"))
+        times = getattr(self, self.times_field) if self.times_field and not problems else 1
+        nodes = 1 + times * inside
         if nodes > MAX_NODES:
-            problems.append(Problem("", f"holds {nodes} specs; the limit is {MAX_NODES}"))
+            path, many = ("", "") if times == 1 else (f".{self.times_field}", f", {times} times the {inside} inside")
+            problems.append(Problem(path, f"holds {nodes} specs{many}; the limit is {MAX_NODES}"))
         if not problems:
             problems.extend(self.validate())
         if problems:
@@ -660,7 +665,8 @@ def _decode(base: type[Spec], value: Any, path: str, problems: list[Problem]) ->
                 near = near or "; import the module that registers it first (on the command line: --import MODULE)"
             if len(problems) < HINTS:
                 near = near or f"; there are {', '.join(tag for tag in tags(base.kind) if '.' not in tag)}"
-            problems.append(Problem(where, f"unknown {base.kind} {tag!r}{near}"))
+            shown = repr(tag) if len(tag) <= 60 else repr(f"{tag[:57]}…")
+            problems.append(Problem(where, f"unknown {base.kind} {shown}{near}"))
             return MISSING
         if not issubclass(cls, base):
             problems.append(Problem(where, f"expected {base.tag!r}, got {tag!r}"))

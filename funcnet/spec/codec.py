@@ -6,6 +6,7 @@ depth are bounded before it is decoded.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -20,7 +21,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, overloa
 import attrs
 
 from funcnet.errors import Problem, SpecError
-from funcnet.files import write_bytes
+from funcnet.files import read_bytes, write_bytes
 from funcnet.hints import explained
 from funcnet.spec.base import (
     MAX_DEPTH,
@@ -342,9 +343,7 @@ def load_document(path: str | os.PathLike[str]) -> Any:
         return SpecError([Problem("", message)], root=str(path))
 
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise refuse(f"the file has {path.stat().st_size} bytes; the limit is {MAX_BYTES}")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise refuse("there is no such file") from None
     except IsADirectoryError:
@@ -352,7 +351,8 @@ def load_document(path: str | os.PathLike[str]) -> Any:
     except UnicodeDecodeError:
         raise refuse("the file is not UTF-8 text") from None
     except OSError as error:
-        raise refuse(f"the file cannot be read: {error.strerror}") from None
+        large = error.errno == errno.EFBIG
+        raise refuse(str(error.strerror) if large else f"the file cannot be read: {error.strerror}") from None
     try:
         return parse_json(text)
     except SpecError as error:

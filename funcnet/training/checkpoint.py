@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from funcnet.errors import CheckpointError, FuncnetError
-from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.files import npz_bytes, open_file, read_npz, write_bytes
 from funcnet.key import Key
 from funcnet.spec.codec import parse_json
 from funcnet.spec.monitors import is_better
@@ -124,7 +124,7 @@ def read(path: Path) -> Saved:
     if named is None:
         raise CheckpointError(f"{path}: is not a checkpoint; expected a name made of the step and a SHA-256")
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
-from funcnet.data.preprocess import check_finite
+from funcnet.data.preprocess import check_finite, check_weights
 from funcnet.errors import DataError, FuncnetError
 from funcnet.hints import explained
 from funcnet.inputs import as_loss, as_metrics, cast, cast_weight, dtype_of, unpack
@@ -62,13 +62,12 @@ def arrays(
         raise DataError(message, layer=name)
     masks = [] if net is None or isinstance(y, tuple | dict) else output_masks(net, x)
     targets = (y, masks[0]) if masks and y.shape[:2] == masks[0].shape else y
-    for what, part in (("inputs", x), ("targets", targets), ("weights", weight)):
+    for what, part in (("inputs", x), ("targets", targets)):
         for leaf in tree.leaves(without_padding(part)):
             if not isinstance(leaf, Stream):  # a stream's rows are checked when they are read
                 check_finite(leaf, what, name)
-    if weight is not None and (np.any(weight < 0) or not (batch or np.any(weight > 0))):
-        message = f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}"
-        raise DataError(message, layer=name)
+    if weight is not None:
+        check_weights(weight, name, batch)
     return x, y, weight
 
 
@@ -93,7 +92,8 @@ def check_targets(
     try:
         if not batch:
             check_counted(loss, data)
-        _try_targets(net, loss, metrics, data, tried)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # training says where a loss is not finite
+            _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
         few = tried[-1]
         error.message = re.sub(r"\brow (\d+)", lambda found: f"row {few[int(found[1])]}", error.message)

@@ -131,13 +131,12 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         _, target, weights, _ = compared(loss, None, y, weight)
         divisor = loss.divisor(target, weights) if divisor is None else divisor
         parts = []
-        for shard in range(shards):
+        for shard in sorted({-(-(row + 1) * shards // rows) - 1 for row in range(rows)}):  # those that have rows
             part = slice(shard * rows // shards, (shard + 1) * rows // shards)
-            if part.start < part.stop:
-                x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
-                w_part = None if weight is None else weight[part]
-                ctx = Context(True, key.fold("shard", shard))
-                parts.append(gradient(params, state, x_part, y_part, ctx, w_part, divisor))
+            x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
+            w_part = None if weight is None else weight[part]
+            ctx = Context(True, key.fold("shard", shard))
+            parts.append(gradient(params, state, x_part, y_part, ctx, w_part, divisor))
         value, new_state, grads = parts[0]
         for other_value, other_state, other_grads in parts[1:]:
             value = value + other_value

@@ -18,11 +18,12 @@ def number(value: float | None) -> str:
 
 @contextlib.contextmanager
 def unread() -> Iterator[None]:
-    """Keep training when the reader of the output has gone, as after ``| head``."""
+    """Keep training when the reader of the output has gone, as after ``| head``, or the disk of its file is full."""
     try:
         yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # an output that is not a file stays as it is
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Plain:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
+from funcnet.errors import visible
+
 GAP = 2
 """The spaces between two columns"""
 NARROWEST = 8
@@ -34,6 +36,11 @@ class Table(NamedTuple):
         """Whether each column holds only figures, above the totals."""
         rows = self.rows[: len(self.rows) - self.totals]
         return [all(FIGURE.fullmatch(row[i]) for row in rows) for i in range(len(self.columns))]
+
+    def visible(self) -> Table:
+        """The table with the control characters of its cells as escapes."""
+        columns, *rows = ([visible(cell) for cell in cells] for cells in (self.columns, *self.rows))
+        return self._replace(columns=columns, rows=rows, title=visible(self.title))
 
     def text(self, width: int | None = None) -> str:
         """The table as text, wrapped to lines of ``width`` characters where possible."""

@@ -15,7 +15,7 @@ from funcnet.data.lazy_array import LARGE, Piece, Stream
 from funcnet.data.paths import inside
 from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.errors import CheckpointError, DataError
-from funcnet.files import npy_header, npz_shape, read_npz
+from funcnet.files import npy_header, npz_shape, open_file, read_npz
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
 from funcnet.spec.base import register
@@ -31,15 +31,17 @@ def loaded(piece: Piece, stream: bool | None) -> Array | Stream:
     return Stream([piece]) if stream or (stream is None and size > LARGE) else piece.read(0, piece.rows)
 
 
-def opened(path: Path, mode: str = "rb") -> IO[Any]:
-    """Open a file.
+def opened(path: Path) -> IO[bytes]:
+    """Open a regular file.
 
-    Raises   DataError for a file that is missing, empty or unreadable
+    Raises   DataError for a file that is missing, empty or unreadable, and for a pipe, a device or a folder
     """
     try:
-        if os.path.getsize(path) == 0:
-            raise DataError(f"{path}: is empty")
-        return open(path, mode)
+        file = open_file(path)
+        if os.fstat(file.fileno()).st_size > 0:
+            return file
+        file.close()
+        raise DataError(f"{path}: is empty")
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except OSError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TextIO
 
 import numpy as np
 from attrs import field
@@ -46,6 +47,16 @@ def encoding_of(path: str | Path) -> str:
     return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
+def lines_of(file: TextIO) -> Iterator[str]:
+    """The lines of a text file, which must not be longer than 2^24 characters."""
+    count = 0
+    while text := file.readline(2**24):
+        count += 1
+        if len(text) == 2**24:
+            raise ValueError(f"line {count}: is longer than {2**24} characters; is the file text?")
+        yield text
+
+
 def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str], list[list[str]], list[int]]:
     """The column names of a CSV file, its rows as texts, and the line number of each row."""
     names: list[str] = []
@@ -53,7 +64,7 @@ def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str],
     lines: list[int] = []
     line = 1
     with open(path, encoding=encoding_of(path), newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines_of(file), delimiter=delimiter, strict=True)
         try:
             for row in reader:
                 begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
@@ -71,9 +82,11 @@ def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str],
                 lines.append(begins)
         except csv.Error as error:
             raise ValueError(f"line {line}: cannot be read: {error}") from None
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise ValueError(f"two columns are called {twice!r}; rename one")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"two columns are called {name!r}; rename one")
+        seen.add(name)
     if not rows:
         raise ValueError("has no rows" + (" below its header" if names else ""))
     return names, rows, lines
@@ -164,15 +177,21 @@ class Grid:
         self.path = path
         opened(path).close()
         try:
-            self.names, self.rows, self.lines = read_csv(path, delimiter, header)
+            names, self.rows, self.lines = read_csv(path, delimiter, header)
         except UnicodeError:
             raise DataError(f"{path}: {_not_text(path)}; save the file as UTF-8") from None
         except ValueError as error:
             raise DataError(f"{path}: {error}") from None
+        self.rename(names)
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Give the columns other names, in their order."""
+        self.names = list(names)
+        self.places = {name: i for i, name in enumerate(names)}
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
-        at = self.names.index(name)
+        at = self.places[name]
         return [row[at] for row in self.rows]
 
     def words(self, name: str) -> Array:
@@ -202,14 +221,14 @@ class Grid:
             if -len(self.names) <= wanted < len(self.names):
                 return self.names[wanted]
             raise DataError(f"{self.path}: has no column {wanted} ({what}); it has {len(self.names)}, from 0")
-        if wanted not in self.names:
+        if wanted not in self.places:
             near = did_you_mean(wanted, self.names)
             raise DataError(f"{self.path}: has no column {wanted!r} ({what}){near}; it has {self.known()}")
         return wanted
 
     def require(self, names: Sequence[str]) -> None:
         """Raise a DataError for missing columns, with a name similar to the first of them."""
-        lost = [name for name in names if name not in self.names]
+        lost = [name for name in names if name not in self.places]
         if lost:
             near = did_you_mean(lost[0], self.names)
             raise DataError(f"{self.path}: has no column {', '.join(map(repr, lost))}{near}; it has {self.known()}")
@@ -224,8 +243,14 @@ class Grid:
 
         Raises   DataError for a text that is not a number, with its line and column
         """
+        texts = self.texts(name)
+        if form == PLAIN and frozenset(missing).isdisjoint(texts):
+            with contextlib.suppress(ValueError):  # most columns are plain numbers
+                values = np.array(list(map(float, texts)))
+                if np.isfinite(values).all() and "_" not in "".join(texts):
+                    return values
         values = np.empty(len(self.rows))
-        for i, text in enumerate(self.texts(name)):
+        for i, text in enumerate(texts):
             number = np.nan if text in missing else read_number(text, *form)
             if number is None:
                 hint = form.hint or hint
@@ -353,7 +378,7 @@ class Csv(Source):
     def _targets(self, grid: Grid) -> list[str]:
         several = self.target if isinstance(self.target, tuple) else (self.target,)
         names = [grid.column(name, "target") for name in several]
-        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice is not None:
             raise DataError(f"{grid.path}: the column {twice!r} is named twice as a target")
         return names
@@ -365,8 +390,9 @@ class Csv(Source):
             if not names:
                 raise DataError(f"{grid.path}: no column is left as an input besides the target {listed(targets)}")
             return names
+        aside = set(targets)
         for name in self.inputs:
-            if grid.column(name, "inputs") in targets:
+            if grid.column(name, "inputs") in aside:
                 raise DataError(f"{grid.path}: the column {name!r} is both an input and the target")
         return list(self.inputs)
 
@@ -433,8 +459,9 @@ class Csv(Source):
         """The inputs of a file, in the order of the names; ``trained``: for a network that has learned from others."""
         columns: dict[str, Array] = {}
         gaps: dict[str, Mapping[str, int]] = {}
+        texts = {*self.categorical, *self.ordinal}
         for name in names:
-            if name in self.categorical or name in self.ordinal:
+            if name in texts:
                 words = grid.words(name)
                 absent = np.array([text in self.missing for text in words.tolist()])
                 columns[name] = np.where(absent, "", words)
@@ -455,7 +482,7 @@ class Csv(Source):
                 advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
                 advice = "the training data had none missing here; fill it in" if trained else advice
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
-            gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing)
+            gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing) if absent.any() else {}
         return Frame(columns, np.array(grid.lines), gaps)
 
     def _days(self, grid: Grid, name: str) -> Array:
@@ -476,8 +503,8 @@ class Csv(Source):
         grid = Grid(path, self.delimiter, self.header)
         if self.header:
             grid.require(names)
-        elif any(name not in grid.names for name in names):
+        elif any(name not in grid.places for name in names):
             if len(grid.names) != len(names):
                 raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
-            grid.names = list(names)  # the file without its targets
+            grid.rename(names)  # the file without its targets
         return self.frame(grid, list(names), trained=True)

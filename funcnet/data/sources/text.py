@@ -12,6 +12,7 @@ from attrs import field
 from funcnet.data.paths import inside
 from funcnet.data.sources.base import Source, Table
 from funcnet.errors import DataError, Problem
+from funcnet.files import read_bytes
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
 from funcnet.spec.base import register
@@ -65,7 +66,7 @@ class Text(Source):
             return "\n\n".join(topics[name].strip() for name in sorted(topics))
         path = inside(base, self.path)
         try:
-            return path.read_text(encoding="utf-8-sig")
+            return read_bytes(path).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: cannot be read as UTF-8 text: {error}", layer="Text") from None
 

@@ -1,0 +1,107 @@
+"""Numbers at the edge of floats: a command says in words what is wrong, or computes; NumPy's warnings reach nobody."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet.cli import main
+from funcnet.networks.decoding import draw
+
+pytestmark = pytest.mark.filterwarnings("error")
+ROWS = "".join(f"{i / 7},{(i * i) % 5},{1e308 if i % 2 else 1},{'ab'[i % 2]}\n" for i in range(40))
+SPEC: dict[str, Any] = {
+    "version": 1,
+    "data": {"type": "csv", "path": "a.csv", "target": "y", "inputs": ["x", "z"]},
+    "model": {"type": "serial", "layers": [{"type": "dense", "units": 2}]},
+    "loss": "softmax_cross_entropy",
+    "metrics": ["accuracy"],
+    "optimizer": {"type": "sgd", "learning_rate": 0.1},
+    "training": {"epochs": 2},
+}
+TOO_HEAVY = "expected weights with a sum of at most 3.4e+38, got a maximum of 1e+308; divide them by it"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(f"x,z,w,y\n{ROWS}")
+    return tmp_path
+
+
+def command(spec: dict[str, Any], *argv: str) -> int:
+    Path("spec.json").write_text(json.dumps(spec))
+    return main(list(argv))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("argv", [("check", "spec.json"), ("train", "spec.json", "--out", "run")])
+def test_weights_too_large(folder: Path, argv: Any, dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(SPEC | {"data": SPEC["data"] | {"weight": "w"}, "dtype": dtype}, *argv) == 1
+    assert capsys.readouterr().err == f"funcnet: Csv: {TOO_HEAVY}\n"
+
+
+def test_weights_too_large_in_python() -> None:
+    x, y, w = np.ones((4, 2)), np.ones((4, 1)), np.full(4, 1e308)
+    net, loss = fn.serial(fn.Dense(1)), fn.losses.MeanSquaredError()
+    with pytest.raises(fn.DataError, match="expected weights with a sum of at most"):
+        fn.fit(net, (x, y, w), loss=loss, optimizer=fn.optim.SGD(0.1), epochs=1, key=fn.Key(0))
+    params, state = net.init(fn.Key(0), (2,))
+    with pytest.raises(fn.DataError, match="expected weights with a sum of at most"):
+        fn.evaluate(net, loss, params, state, (x, y, w))
+
+
+def test_targets_too_large(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    large = SPEC | {
+        "data": SPEC["data"] | {"target": "w"},
+        "model": {"type": "serial", "layers": [{"type": "dense", "units": 1}]},
+        "loss": "mean_squared_error",
+        "metrics": ["r2"],
+        "dtype": "float64",
+    }
+    assert command(large, "check", "spec.json") == 1
+    assert "the first batch has a loss of inf" in capsys.readouterr().err
+    assert command(large, "train", "spec.json", "--out", "run") == 1
+    assert "a loss or gradient is not finite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("deviation", [0.0, 1e-320])
+def test_a_deviation_of_almost_nothing(folder: Path, deviation: float, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(SPEC | {"data": SPEC["data"] | {"scale": "standard"}}, "train", "spec.json", "--out", "run") == 0
+    file = folder / "run" / "preprocess.json"
+    preprocess = json.loads(file.read_text())
+    preprocess["inputs"]["deviation"] = [deviation, 1.0]
+    file.write_text(json.dumps(preprocess))
+    capsys.readouterr()
+    assert main(["predict", "run", "a.csv"]) == 1
+    assert capsys.readouterr().err.startswith("funcnet: ")
+
+
+def test_inputs_too_large_for_the_dtype(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(SPEC | {"data": SPEC["data"] | {"scale": "standard"}}, "train", "spec.json", "--out", "run") == 0
+    Path("rows.csv").write_text("x,z\n1e308,-1e308\n1e300,1\n")
+    capsys.readouterr()
+    assert main(["predict", "run", "rows.csv"]) == 1
+    assert "expected inputs that float32 can hold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-300, 1e300])
+def test_a_temperature_near_0_takes_the_largest(temperature: float) -> None:
+    logits = np.array([[1.0, 3.0, 2.0], [-5.0, -4.0, -1e300]])
+    drawn = draw(logits, fn.Key(0), temperature, None)
+    assert temperature > 1 or drawn.tolist() == [1, 1]
+    assert draw(logits, fn.Key(0), temperature, 1).tolist() == [1, 1]
+
+
+def test_weights_in_half_precision() -> None:
+    fn.fit(
+        fn.serial(fn.Dense(1)),
+        (np.ones((4, 2)), np.ones((4, 1)), np.ones(4, np.float16)),
+        loss=fn.losses.MeanSquaredError(),
+        optimizer=fn.optim.SGD(0.1),
+        epochs=1,
+        key=fn.Key(0),
+    )
