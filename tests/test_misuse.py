@@ -166,7 +166,10 @@ PYTHON = [
     ("fn.MultiHeadAttention(num_heads=3)", "MultiHeadAttention has no argument 'num_heads', did you mean 'heads'?"),
     ("fn.Embedding(num_embeddings=9, embedding_dim=3)", "Embedding has no argument 'num_embeddings', did you mean 's"),
     ("fn.BatchNorm(num_features=8)", f"BatchNorm has no argument 'num_features'; {TO_INIT}"),
-    ("fn.LayerNorm(64)", "LayerNorm.eps: must be positive and below 1, got 64.0"),
+    (
+        "fn.LayerNorm(64)",
+        "LayerNorm.eps: expected a small float, such as 1e-05, got the integer 64; it takes no number of features",
+    ),
     ("fn.serial([fn.Dense(3), fn.Relu()])", "serial: expected layers one by one, got a list; write serial(*layers)"),
     ("fn.serial(fn.Dense(3), 'relu')", 'Serial.layers[1]: expected a layer, got "relu"; write fn.Relu()'),
     ("fn.serial(fn.Dense(3), fn.Relu)", "Serial.layers[1]: expected a layer, got <class 'funcnet.layers.activations.R"),

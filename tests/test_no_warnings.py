@@ -22,7 +22,7 @@ SPEC: dict[str, Any] = {
     "optimizer": {"type": "sgd", "learning_rate": 0.1},
     "training": {"epochs": 2},
 }
-TOO_HEAVY = "expected weights with a sum of at most 3.4e+38, got a maximum of 1e+308; divide them by it"
+TOO_HEAVY = "expected weights with a sum of at most 3.4e+38, got a maximum of 1e+308; divide them by their mean"
 
 
 @pytest.fixture

@@ -328,7 +328,8 @@ def check_weights(weight: Array, name: str = "", batch: bool = False) -> None:
     most = float(np.finfo(np.float32).max)
     if np.sum(weight.astype(np.float64) / most) > 1.0:
         raise DataError(
-            f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by it",
+            f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by their "
+            "mean",
             layer=name,
         )
 

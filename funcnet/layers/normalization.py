@@ -16,7 +16,7 @@ from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, 
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating, is_shape
 from funcnet.spec.base import register
-from funcnet.spec.fields import Range, frozen, positive, small
+from funcnet.spec.fields import Range, frozen, positive
 
 momentum_range = Range("between 0 and 1", lambda value: 0.0 <= value <= 1.0, minimum=0, maximum=1)
 
@@ -49,7 +49,7 @@ class BatchNorm(Layer):
     out_range = always()
 
     momentum: float = field(default=0.9, validator=momentum_range)
-    eps: float = field(default=1e-5, validator=small)
+    eps: float = field(default=1e-5, validator=positive)
     use_scale: bool = True
     use_bias: bool = True
     scale_init: Initializer = Ones()
@@ -173,7 +173,7 @@ class Normalization(Layer):
 
     out_range = always()
 
-    eps: float = field(default=1e-5, validator=small)
+    eps: float = field(default=1e-5, validator=positive)
     use_scale: bool = True
     use_bias: bool = True
     scale_init: Initializer = Ones()
@@ -280,7 +280,7 @@ class RMSNorm(LayerNorm):
     Source   Zhang and Sennrich (2019)
     """
 
-    eps: float = field(default=1e-6, validator=small)
+    eps: float = field(default=1e-6, validator=positive)
     use_scale: bool = True
     use_bias: bool = False
     scale_init: Initializer = Ones()
@@ -309,7 +309,7 @@ class GroupNorm(Normalization):
     """
 
     groups: int = field(default=32, validator=positive)
-    eps: float = field(default=1e-5, validator=small)
+    eps: float = field(default=1e-5, validator=positive)
     use_scale: bool = True
     use_bias: bool = True
     scale_init: Initializer = Ones()

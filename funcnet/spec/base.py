@@ -327,11 +327,24 @@ def register(
     return decorate
 
 
+def _belongs_elsewhere(cls: type[Spec], field: Any, value: Any) -> bool:
+    """Whether a first argument suits a later field; 2.0 for an integer is only the wrong kind of number."""
+    rounded = isinstance(value, float) and value.is_integer() and admits(field.hint, int(value))
+    return not rounded and any(admits(one.hint, value) for one in fields(cls)[1:])
+
+
 def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None]:
     """A constructor that says of a wrong argument what the right ones are."""
 
     @functools.wraps(init)
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        if (
+            args and type(args[0]) is int and next((one.name for one in fields(cls)), "") == "eps"
+        ):  # a number of features, as elsewhere
+            message = (
+                f"expected a small float, such as 1e-05, got the integer {args[0]}; it takes no number of features"
+            )
+            raise SpecError([Problem(".eps", message)], root=cls.__name__)
         try:
             init(self, *args, **kwargs)
         except SpecError as error:
@@ -339,7 +352,7 @@ def _explained(cls: type[Spec], init: Callable[..., None]) -> Callable[..., None
             placed = {
                 f".{field.name}": f"expected {describe(field.hint)}, got"
                 for i, (field, value) in enumerate(places)
-                if i or (field.default is not attrs.NOTHING and any(admits(one.hint, value) for one in fields(cls)[1:]))
+                if i or (field.default is not attrs.NOTHING and _belongs_elsewhere(cls, field, value))
             }
             names = [field.name for field in fields(cls)]
             if not any(message.startswith(placed.get(path, "\n")) for path, message in error.found):

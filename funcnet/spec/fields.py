@@ -57,9 +57,6 @@ class Range:
 positive = Range("positive", lambda value: value > 0, exclusiveMinimum=0)
 
 
-small = Range("positive and below 1", lambda value: 0 < value < 1, exclusiveMinimum=0, exclusiveMaximum=1)
-
-
 non_negative = Range("zero or more", lambda value: value >= 0, minimum=0)
 
 
