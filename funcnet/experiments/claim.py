@@ -51,7 +51,7 @@ def check_free(folder: Path, lines: list[str] | None = None) -> None:
         raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
     if inside - {LOCK} and lines is None:
         raise CheckpointError(
-            f"{folder}: holds what a run left that failed; begin anew with --resume, or choose another --out"
+            f"{folder}: holds what a run left that failed; train it again with --resume, or choose another --out"
         )
 
 

@@ -230,7 +230,7 @@ def _by_newer(writer: str, problems: list[Problem]) -> list[Problem]:
 
 
 def parse_json(text: str, most: int | None = MAX_BYTES) -> Any:
-    """The value of a JSON text: no key twice, finite numbers alone, at most so many bytes.
+    """The value of a JSON text: no key twice, only finite numbers, at most ``most`` bytes.
 
     Raises   SpecError
     """

@@ -247,7 +247,7 @@ def test_without_resume_leftovers_are_told_of(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SPEC, tmp_path / "run")
     assert str(error.value) == (
-        f"{tmp_path / 'run'}: holds what a run left that failed; begin anew with --resume, or choose another --out"
+        f"{tmp_path / 'run'}: holds what a run left that failed; train it again with --resume, or choose another --out"
     )
 
 
