@@ -38,6 +38,15 @@ def projected(x: Array, weight: Array, gates: int) -> Array:
     return z.reshape(gates, time, batch, z.shape[2])
 
 
+def halved(weight: Array) -> Array:
+    """The weights or bias of the gates i, f, g, o as those of i / 2, f / 2, o / 2 and g; halves are exact.
+
+    A sigmoid begins with half its argument. Side by side, the three share their calls.
+    """
+    parts = weight.reshape(*weight.shape[:-1], 4, -1)[..., [0, 1, 3, 2], :]
+    return (parts * np.array([[0.5], [0.5], [0.5], [1.0]], weight.dtype)).reshape(weight.shape)
+
+
 def memory(z: Array, parts: int) -> tuple[Array, Array]:
     """Memory for ``hidden`` and for ``saved`` with a number of parts, in one block.
 
@@ -100,39 +109,34 @@ def rnn_scan_vjp(
 
 
 @ops.primitive(
-    needs=(by_gate, projected, memory),
+    needs=(by_gate, projected, memory, halved),
     flops=lambda x, weight, bias, recurrent, h, c, mask: forward_flops(x, weight, recurrent),
 )
 def lstm_scan(
     x: Array, weight: Array, bias: Array | None, recurrent: Array, h: Array, c: Array, mask: Array | None
 ) -> tuple[Array, Array, Array]:
-    """``c' = f c + i g`` and ``h' = o tanh(c')``: hidden, the last c', and saved: i, f, g, o, c and tanh(c').
+    """``c' = f c + i g`` and ``h' = o tanh(c')``: hidden, the last c', and saved: i, f, o, g, c and tanh(c').
 
     The gates i, f, o are a sigmoid and g a tanh of ``x @ weight + h @ recurrent + bias``.
     """
-    z, recurrents = projected(x, weight, 4), by_gate(recurrent, 4)
-    hidden, saved = memory(z, 6)
-    shift, through, last = np.zeros_like(z[:, 0]), np.empty_like(z[:2, 0]), c.copy()
+    z, recurrents = projected(x, halved(weight), 4), by_gate(halved(recurrent), 4)
     if bias is not None:
-        shift += bias.reshape(4, 1, -1)
+        z += halved(bias).reshape(4, 1, 1, -1)
+    hidden, saved = memory(z, 6)
+    through, last = np.empty_like(z[:2, 0]), c.copy()
     hidden[0], saved[0, 4] = h, c
     for t in range(len(x)):
         old, new, cell = hidden[t], hidden[t + 1], saved[t + 1, 4] if t + 1 < len(x) else last
-        gates, both, o, squashed = saved[t, :4], saved[t, :2], saved[t, 3], saved[t, 5]
+        gates, sigmoids, squashed = saved[t, :4], saved[t, :3], saved[t, 5]
         np.matmul(old, recurrents, out=gates)
         gates += z[:, t]
-        gates += shift
-        both *= 0.5
-        o *= 0.5
         np.tanh(gates, out=gates)
-        both *= 0.5
-        both += 0.5
-        o *= 0.5
-        o += 0.5
-        np.multiply(both, saved[t, 2:5:2], out=through)  # i g and f c
+        sigmoids *= 0.5
+        sigmoids += 0.5
+        np.multiply(gates[:2], saved[t, 3:5], out=through)  # i g and f c
         np.add(through[0], through[1], out=cell)
         np.tanh(cell, out=squashed)
-        np.multiply(o, squashed, out=new)
+        np.multiply(gates[2], squashed, out=new)
         if mask is not None:
             np.copyto(cell, saved[t, 4], where=~mask[t])
             np.copyto(new, old, where=~mask[t])
@@ -146,12 +150,13 @@ def lstm_scan_vjp(
     """``(dz, dh, dc)``, given the cotangents dy of every h', and dh, dc of the last; z (4, …) are the gates' inputs."""
     dz = np.empty((4, *dy.shape), saved.dtype)
     back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 4), 1, 2))
-    d, parts, slopes = (np.empty_like(saved[0, :4]) for _ in range(3))
+    d, parts = (np.empty_like(saved[0, :4]) for _ in range(2))
+    slopes = np.empty_like(saved[0, :3])
     slope, dh, dc = np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
     both, dg, do = d[:2], d[2], d[3]
     for t in range(len(dy) - 1, -1, -1):
-        gates, new = saved[t, :4], hidden[t + 1]
-        i, f, g, o, _, squashed = saved[t]
+        sigmoids, new = saved[t, :3], hidden[t + 1]
+        i, f, o, g, _, squashed = saved[t]
         dh += dy[t]
         if mask is not None:
             kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # a masked step passes them on unchanged
@@ -161,13 +166,13 @@ def lstm_scan_vjp(
         np.subtract(o, slope, out=slope)  # o (1 - tanh²(c')), since h' = o tanh(c')
         slope *= dh
         dc += slope
-        np.subtract(1.0, gates, out=slopes)
-        np.multiply(gates[:2], saved[t, 2:5:2], out=both)  # i g and f c
+        np.subtract(1.0, sigmoids, out=slopes)
+        np.multiply(sigmoids[:2], saved[t, 3:5], out=both)  # i g and f c
         np.multiply(d[0], g, out=dg)
         np.subtract(i, dg, out=dg)  # i (1 - g²)
         both *= slopes[:2]
         d[:3] *= dc
-        np.multiply(slopes[3], new, out=do)  # o (1 - o) tanh(c')
+        np.multiply(slopes[2], new, out=do)  # o (1 - o) tanh(c')
         do *= dh
         dc *= f
         dz[:, t] = d
