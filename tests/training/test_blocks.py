@@ -11,10 +11,10 @@ from funcnet.spec.fields import frozen
 from funcnet.training import evaluate as module
 
 KEY = fn.Key(0)
-ROWS = 3001
+ROWS = 1001
 X = KEY.fold("x").normal((ROWS, 5), np.float32)
 LABELS = KEY.fold("labels").integers(4, (ROWS,))
-WEIGHT = np.where(np.arange(ROWS) // 400 % 3 == 1, 0.0, KEY.fold("weight").uniform((ROWS,)))  # whole blocks of weight 0
+WEIGHT = np.where(np.arange(ROWS) // 150 % 3 == 1, 0.0, KEY.fold("weight").uniform((ROWS,)))  # whole blocks of weight 0
 CASES = {
     "classes": (
         4,
@@ -76,7 +76,7 @@ CASES = {
     "labels to ignore": (
         4,
         losses.SoftmaxCrossEntropy(ignore_label=-100),
-        np.where(np.arange(ROWS) // 500 % 2, LABELS, -100),
+        np.where(np.arange(ROWS) // 170 % 2, LABELS, -100),
         [metrics.Accuracy(), metrics.F1(), metrics.LogLoss()],
     ),
 }
@@ -94,7 +94,7 @@ def test_scores_by_blocks_are_those_of_all_rows_at_once(name, weight, monkeypatc
     for metric in wanted:
         score = metric.multilabel if name == "several labels" else metric
         assert whole[metric.name] == score(answer, y, loss.counted(y, weight))
-    for elements in (1, 700, 4096):
+    for elements in (40, 700, 4096):
         monkeypatch.setattr(module, "ELEMENTS", elements)
         got = fn.evaluate(net, loss, params, state, data, wanted, batch_size=64)
         assert got == pytest.approx(whole, rel=1e-11)
@@ -165,7 +165,7 @@ def peak(work):
 def test_memory_does_not_follow_rows_times_outputs():
     """20 000 rows of 2 000 outputs are 160 MB in float32, of which no score and no check needs more than a block."""
     net, loss = fn.Dense(2000), losses.SoftmaxCrossEntropy()
-    x, y = X[:2000].repeat(10, 0), np.arange(20_000) % 2000
+    x, y = X[:1000].repeat(20, 0), np.arange(20_000) % 2000
     params, state = net.init(KEY, (5,))
     wanted = [metrics.Accuracy(), metrics.F1(), metrics.LogLoss()]
     assert peak(lambda: fn.evaluate(net, loss, params, state, (x, y), wanted)) < 60.0
@@ -182,7 +182,7 @@ def test_a_wrong_label_among_many_rows_is_found_before_training():
         y[12_345] = wrong
         said = rf"expected labels from 0 to 1999, got {wrong}.* \(tried on \d of 20,000 rows\)"
         with pytest.raises(fn.DataError, match=said):
-            module.check_targets(net, loss, (), (X[:2000].repeat(10, 0), y, None))
+            module.check_targets(net, loss, (), (X[:1000].repeat(20, 0), y, None))
 
 
 def test_training_holds_two_states_not_three():
