@@ -19,7 +19,7 @@ from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
 from funcnet.experiments.claim import begin, begun, check_facts, check_free, claimed, ended, lines_of, release
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, environment, text_digest, write
+from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
 from funcnet.files import read_bytes, read_npz
@@ -34,7 +34,7 @@ from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
 from funcnet.spec.codec import spec_hash
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
-from funcnet.training.checkpoint import Saver, listed, locked, newest, sweep
+from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.outputs import check_units
@@ -105,12 +105,25 @@ def run(
             check_free(folder, lines)
             return _run(experiment, folder, base, callbacks, given, lines)
         finished = ended(folder)
-        if finished is not None:
+        if finished is not None and not os.path.exists(folder / LOCK):
             return finished
         with locked(folder):
             for place in (folder, folder / CHECKPOINTS):
                 sweep(place)
-            return ended(folder) or _run(experiment, folder, base, callbacks, given, resume=True)
+            finished = ended(folder)
+            if finished is None:
+                return _run(experiment, folder, base, callbacks, given, resume=True)
+            complete(folder, finished, base)
+            return finished
+
+
+def complete(folder: Path, finished: Run, base: Path) -> None:
+    """Draw the pictures of a run that was killed after its scores were written."""
+    experiment = finished.experiment
+    try:
+        draw(folder, finished, prepare(experiment.data, Key(experiment.seed), base, experiment.dtype))
+    except FuncnetError as error:
+        log.warning("%s: its pictures are left out, the run is whole: %s", folder, error)
 
 
 def weights_of(start: Path) -> Path:

@@ -287,3 +287,19 @@ def test_lines_stay_in_the_folder(tmp_path, path):
         fn.run(spec, tmp_path / "run", resume=True)
     assert str(error.value) == f"JsonLines: path: expected a file in the run folder, got {path!r}"
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_run_killed_after_its_scores_were_written_is_completed_not_trained_again(tmp_path):
+    """Its lock is there still, and its pictures are not."""
+    spec = attrs.evolve(WITHOUT, data=fn.data.Moons(10), model=fn.Dense(2), loss=fn.losses.SoftmaxCrossEntropy())
+    run = tmp_path / "run"
+    fn.run(spec, run)
+    files = {path.name: path.read_bytes() for path in run.iterdir()}
+    (run / "curves.svg").unlink()
+    (run / "boundary.svg").unlink()
+    (run / ".lock").touch()
+    (run / ".curves.svg.0123456789ab.tmp").write_bytes(b"<svg")
+    before = (run / "metrics.json").stat().st_mtime_ns
+    assert fn.run(spec, run, resume=True).stopped is None
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == files
+    assert (run / "metrics.json").stat().st_mtime_ns == before
