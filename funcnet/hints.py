@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -94,7 +95,7 @@ ARGUMENTS: dict[str, str | tuple[str, str]] = {
     "activation": OWN_LAYER,
     "affine": "its parts are use_scale and use_bias",
     "alpha": DECAY,
-    "amsgrad": "it is a rule of its own, AMSGrad",
+    "amsgrad": "AMSGrad is a separate rule",
     "batch_first": "it is always so: sequences are (batch, time, features)",
     "betas": "it is b1 and b2",
     "bidirectional": "it is a layer around this one, Bidirectional",
@@ -217,11 +218,8 @@ def _wrong_call(
     name: str, signature: inspect.Signature, known: list[str], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> ArgumentError | None:
     """The error of a call that does not fit a signature; None for one that does."""
-    try:
+    with contextlib.suppress(TypeError):
         signature.bind(*args, **kwargs)
-    except TypeError:
-        pass
-    else:
         return None
     for word in kwargs.keys() - set(known):
         return no_argument(name, word, known)

@@ -99,7 +99,7 @@ class Key:
         floats = np.empty(_shape(shape), _dtype(dtype))
         flat, half = floats.reshape(-1), -(-floats.size // 2)
         u = v = _stream(self.digest)
-        if half > _BLOCK:  # the second half of the stream, from a stream of its own
+        if half > _BLOCK:  # the second half of the stream, from another stream that skips the first
             v = _stream(self.digest)
             v.random_raw(half, output=False)
         for start in range(0, half, _BLOCK):

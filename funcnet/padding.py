@@ -107,7 +107,7 @@ def _several(masks: list[Array]) -> ShapeError:
 
 
 def with_input_mask(x: Value, output: Value) -> Value:
-    """A padded output with the input's mask of its length in place of its own; any other output as it is."""
+    """A padded output with the mask of the input that has its length; any other output as it is."""
     if not masked_shape(shape_of(output)):
         return output
     own = np.ones(output[1].shape, np.bool_)

@@ -223,7 +223,7 @@ class Masks(NamedTuple):
 def plain(value: Any) -> Any:
     """A value whose arrays are plain: lists become arrays, and a matrix, whose ``*`` is another, an array.
 
-    Raises   DataError for what is no array of real numbers
+    Raises   DataError for anything but an array of real numbers
     """
     if value is None or (type(value) is np.ndarray and value.dtype.kind in "fiub"):
         return value
@@ -240,7 +240,7 @@ def real_terms(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any
     """Prediction, target and weight without the masks of padded sequences, which become weights; and the masks.
 
     Padded entries become 0. Lists and other array-likes become plain arrays.
-    Raises   DataError for what is no array of real numbers
+    Raises   DataError for anything but an array of real numbers
     """
     prediction, target, weight = plain(prediction), plain(target), plain(weight)
     mask, other = mask_of(prediction), mask_of(target)
