@@ -96,10 +96,20 @@ def check_targets(
             _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
         few = tried[-1]
-        error.message = re.sub(r"\brow (\d+)", lambda found: f"row {few[int(found[1])]}", error.message)
+        renumber(error, few)
         where = [f"in {part}"] * (part is not None) + [f"tried on {len(few):,} of {rows:,} rows"] * (len(few) < rows)
         error.message += f" ({', '.join(where)})" if where else ""
         raise
+
+
+def renumber(error: FuncnetError, rows: Sequence[int] | Array) -> None:
+    """Give the rows in the message of an error of some rows their numbers in the whole split."""
+
+    def number(found: re.Match[str]) -> str:
+        at = int(found[1])
+        return f"row {rows[at]}" if at < len(rows) else found[0]
+
+    error.message = re.sub(r"\brow (\d+)", number, error.message)
 
 
 def check_counted(loss: Loss, data: tuple[Any, ...]) -> None:
@@ -270,7 +280,11 @@ def _by_blocks(
             divisor = loss.divisor(target, weights)
         some = cast(cut(y, rows), dtype)
         p, target, weights, _ = compared(loss, prediction, some, cut(steps, rows))
-        total += float(loss.apply(p, target, weights, divisor)[0])
+        try:
+            total += float(loss.apply(p, target, weights, divisor)[0])
+        except FuncnetError as error:
+            renumber(error, range(rows.start, rows.stop))
+            raise
         answer, target, weights, _ = real_terms(on_values(loss.answer, prediction), some, cut(weight, rows))
         counts = loss.counted(target, weights)
         last = rows.stop >= len(tree.leaves(x)[0])

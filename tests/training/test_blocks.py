@@ -193,3 +193,11 @@ def test_training_holds_two_states_not_three():
     options = {"loss": losses.MeanSquaredError(), "key": KEY, "steps": 4}
     taken = peak(lambda: fn.fit(net, (x, y), optimizer=optim.SGD(0.1, momentum=0.9), **options))
     assert taken < (2 * 2 + 1.5) * size  # two states of params and momentum, and the gradient
+
+
+def test_a_wrong_label_of_a_later_block_has_its_row(monkeypatch):
+    monkeypatch.setattr(module, "ELEMENTS", 300)
+    net, y = fn.Dense(4), np.where(np.arange(ROWS) == 777, 9, LABELS)
+    params, state = net.init(KEY, (5,))
+    with pytest.raises(fn.DataError, match="expected labels from 0 to 3, got 9 at row 777; "):
+        fn.evaluate(net, losses.SoftmaxCrossEntropy(), params, state, (X, y), batch_size=50)
