@@ -31,6 +31,7 @@ class Primitive(NamedTuple):
 
 
 PRIMITIVES: dict[str, Primitive] = {}
+_HOMES: dict[str, str] = {}  # the module of each name that primitives bring into a printed program
 
 
 def recorder(*values: Any) -> Any:
@@ -51,12 +52,20 @@ def primitive(
     The function may loop, write into arrays that it made, and branch on values. It takes its arguments by position,
     does not change them, and returns an array or a tuple of arrays, whose shapes depend only on the arguments' shapes.
     ``needs`` lists the functions of its module that it uses, and the ``"NAME"``s of constants, which a printed program
-    has to define; besides them it may use only NumPy and built-in functions.
+    has to define; besides them it may use only NumPy and built-in functions. A program has one of each name, so names
+    of different modules differ; else it is a ``ValueError``.
     ``flops`` counts its floating-point operations from arguments whose shapes are known, not their values. ``fresh``
     says that the result shares no memory with the arguments, so a plan can reuse their memory sooner.
     """
 
     def decorate(function: F) -> F:
+        for one in (function, *needs):
+            name, home = (one, function.__module__) if isinstance(one, str) else (one.__name__, one.__module__)
+            if _HOMES.setdefault(name, home) != home:
+                raise ValueError(
+                    f"primitive {function.__name__} brings {name} of {home} into printed programs, and there is a "
+                    f"{name} of {_HOMES[name]} already; a program has one of each name: rename it"
+                )
         made = PRIMITIVES[function.__name__] = Primitive(function, needs, flops, fresh)
 
         @functools.wraps(function)

@@ -18,9 +18,9 @@ from funcnet.key import Array
 
 Axes = tuple[tuple[int, ...], ...]
 
-# A matrix of windows has BLOCK entries, so that it stays in the second-level cache, but at least WINDOWS rows: with
+# A matrix of windows has ENTRIES entries, so that it stays in the second-level cache, but at least WINDOWS rows: with
 # fewer, reading the weights and adding to their gradient takes as long as the product. Measured for 3 to 1024 channels.
-BLOCK, WINDOWS = 2**18, 256
+ENTRIES, WINDOWS = 2**18, 256
 
 
 def product(numbers: Iterable[int]) -> int:
@@ -29,11 +29,11 @@ def product(numbers: Iterable[int]) -> int:
 
 
 def blocks(batch: int, rows: int, windows: int, entries: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of the batch and of the first axis, for matrices of about BLOCK entries or WINDOWS rows.
+    """Slices of the batch and of the first axis, for matrices of about ENTRIES entries or WINDOWS rows.
 
     Each of the ``rows`` along the first axis has ``windows`` windows of ``entries`` entries.
     """
-    most, row_size = max(BLOCK, WINDOWS * entries), windows * entries
+    most, row_size = max(ENTRIES, WINDOWS * entries), windows * entries
     images = max(most // max(rows * row_size, 1), 1)
     step = rows if rows * row_size <= most else max(most // row_size, 1)
     for first in range(0, batch, images):
@@ -80,7 +80,7 @@ def grouped(weight: Array, groups: int) -> Array:
 
 
 @ops.primitive(
-    needs=("BLOCK", "WINDOWS", product, blocks, window_rows, grouped),
+    needs=("ENTRIES", "WINDOWS", product, blocks, window_rows, grouped),
     flops=lambda x, weight, axes, groups: 2 * x.shape[0] * math.prod(a[4] for a in axes) * math.prod(weight.shape),
 )
 def correlate(x: Array, weight: Array, axes: Axes, groups: int) -> Array:
@@ -99,7 +99,7 @@ def correlate(x: Array, weight: Array, axes: Axes, groups: int) -> Array:
 
 
 @ops.primitive(
-    needs=("BLOCK", "WINDOWS", product, blocks, window_rows),
+    needs=("ENTRIES", "WINDOWS", product, blocks, window_rows),
     flops=lambda x, dy, sizes, axes, groups: 2 * math.prod(dy.shape[:-1]) * math.prod(sizes),
 )
 def correlate_weight(x: Array, dy: Array, sizes: tuple[int, ...], axes: Axes, groups: int) -> Array:
@@ -115,7 +115,7 @@ def correlate_weight(x: Array, dy: Array, sizes: tuple[int, ...], axes: Axes, gr
 
 
 @ops.primitive(
-    needs=("BLOCK", "WINDOWS", product, blocks, correlate, grouped),
+    needs=("ENTRIES", "WINDOWS", product, blocks, correlate, grouped),
     flops=lambda dy, weight, lengths, axes, groups: 2 * math.prod(dy.shape[:-1]) * math.prod(weight.shape),
 )
 def correlate_input(dy: Array, weight: Array, lengths: tuple[int, ...], axes: Axes, groups: int) -> Array:

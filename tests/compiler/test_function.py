@@ -665,6 +665,17 @@ def test_a_primitive_whose_shape_depends_on_values_is_found_out() -> None:
     assert np.array_equal(g(x), f(x))
 
 
+def test_a_name_that_another_module_brings_into_printed_programs_is_refused() -> None:
+    named = {"__name__": "elsewhere", "LARGE": 3, "ops": ops}
+    with pytest.raises(
+        ValueError, match=r"brings LARGE of elsewhere .* a LARGE of funcnet\.layers\.attention_k"
+    ):
+        exec('@ops.primitive(needs=("LARGE",))\ndef larger(x): return x + LARGE', dict(named))
+    with pytest.raises(ValueError, match=r"primitive attend brings attend of elsewhere .* rename it"):
+        exec("@ops.primitive()\ndef attend(x): return x", dict(named))
+    assert ops.PRIMITIVES["attend"].function.__module__ == "funcnet.layers.attention_kernels"
+
+
 @pytest.mark.filterwarnings("ignore::funcnet.CompileWarning")
 def test_arguments_that_are_equal_and_not_alike() -> None:
     def three(q: Any, k: Any, v: Any) -> Any:

@@ -49,7 +49,7 @@ def test_every_recorded_case_is_run():
 @pytest.mark.parametrize("name", CASES)
 def test_layer_agrees_with_pytorch(monkeypatch, name, dtype, block):
     """In one block, in blocks of a few images, and row by row."""
-    monkeypatch.setattr(convolution_kernels, "BLOCK", block)
+    monkeypatch.setattr(convolution_kernels, "ENTRIES", block)
     if block < 2**18:
         monkeypatch.setattr(convolution_kernels, "WINDOWS", 1)
     layer, case = CASES[name], cast(GOLDEN[name], dtype)
@@ -73,7 +73,7 @@ def test_many_blocks_agree_with_the_sum_over_taps(shape, filters):
     layer, x = fn.Conv2D(filters, 3, padding="valid"), fn.Key(1).normal(shape)
     params, state = layer.init(fn.Key(0), shape[1:], np.float64)
     weight, (rows, columns) = params["weight"], (shape[1] - 2, shape[2] - 2)
-    assert rows * columns * shape[0] * weight[..., 0].size > convolution_kernels.BLOCK
+    assert rows * columns * shape[0] * weight[..., 0].size > convolution_kernels.ENTRIES
     y, _, residuals = layer.apply(params, state, x, fn.EVAL)
     dy = fn.Key(2).normal(y.shape)
     dparams, dx = layer.vjp(params, residuals, dy)
