@@ -4,8 +4,10 @@ Sequences ``x`` (time, batch, features) are in the order of the loop. ``hidden``
 state before each step, and the state after the last. ``saved`` (time, parts, batch, units) has the other residuals of
 each step, in one array. Where ``mask`` (time, batch, 1) is false, the carry is unchanged.
 
-A step is a few dozen calls on small arrays, so gates with the same function share a call, and a sigmoid is computed
-as ``tanh(x / 2) / 2 + 1 / 2``, so that one call computes the tanh of all gates.
+A step is a dozen calls on small arrays, so gates with the same function share a call, and a sigmoid is computed as
+``tanh(x / 2) / 2 + 1 / 2``, so that one call computes the tanh of all gates. What does not depend on the step before
+is computed for a block of steps at once: the products with the inputs, and the slopes, by which a backward pass
+multiplies its cotangents.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import numpy as np
 
 from funcnet import ops
 from funcnet.key import Array
+
+# Arrays of a block of steps have NUMBERS entries, so that they stay in the second-level cache.
+NUMBERS = 2**16
 
 
 def forward_flops(x: Array, weight: Array, recurrent: Array) -> int:
@@ -26,16 +31,25 @@ def backward_flops(dy: Array, recurrent: Array) -> int:
     return int(2 * dy.shape[0] * dy.shape[1] * recurrent.shape[0] * recurrent.shape[1])
 
 
+def step_blocks(steps: int, numbers: int) -> list[slice]:
+    """A number of steps in parts, given how many numbers a step holds."""
+    most = max(1, NUMBERS // max(1, numbers))
+    return [slice(start, min(start + most, steps)) for start in range(0, steps, most)]
+
+
 def by_gate(weight: Array, gates: int) -> Array:
     """``(n, gates · units)`` as ``(gates, n, units)``: the product of one gate is small enough to stay in cache."""
     return np.ascontiguousarray(np.swapaxes(weight.reshape(len(weight), gates, -1), 0, 1))
 
 
-def projected(x: Array, weight: Array, gates: int) -> Array:
-    """``x @ weight`` of all steps at once, by gate: (gates, time, batch, units)."""
-    time, batch, features = x.shape
-    z = np.matmul(x.reshape(time * batch, features), by_gate(weight, gates))
-    return z.reshape(gates, time, batch, z.shape[2])
+def projected(x: Array, weights: Array, bias: Array | None) -> Array:
+    """``x @ weights + bias`` of a block of steps, by step and gate: (steps, gates, batch, units)."""
+    steps, batch, features = x.shape
+    gates, _, units = weights.shape
+    z = np.matmul(x.reshape(steps * batch, features), weights)
+    if bias is not None:
+        z += bias.reshape(gates, 1, units)
+    return np.swapaxes(z.reshape(gates, steps, batch, units), 0, 1)
 
 
 def halved(weight: Array) -> Array:
@@ -47,15 +61,14 @@ def halved(weight: Array) -> Array:
     return (parts * np.array([[0.5], [0.5], [0.5], [1.0]], weight.dtype)).reshape(weight.shape)
 
 
-def memory(z: Array, parts: int) -> tuple[Array, Array]:
+def memory(time: int, parts: int, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Array, Array]:
     """Memory for ``hidden`` and for ``saved`` with a number of parts, in one block.
 
     The allocator keeps the block for the next call. Memory beyond twice its largest block goes back to the system, and
     would have to be mapped and cleared anew.
     """
-    _, time, batch, units = z.shape
-    block = np.empty((time + 1 + parts * time, batch, units), z.dtype)
-    return block[: time + 1], block[time + 1 :].reshape(time, parts, batch, units)
+    block = np.empty((time + 1 + parts * time, *shape), dtype)
+    return block[: time + 1], block[time + 1 :].reshape(time, parts, *shape)
 
 
 @ops.primitive(flops=lambda x, weight, bias, recurrent, h, mask, relu: forward_flops(x, weight, recurrent))
@@ -88,28 +101,23 @@ def rnn_scan_vjp(
     dy: Array, hidden: Array, recurrent: Array, dh: Array, mask: Array | None, relu: bool
 ) -> tuple[Array, Array]:
     """``(dz, dh)``, given the cotangents dy of all states but the first, and dh of the last; z is the argument of f."""
-    dz = np.empty(dy.shape, hidden.dtype)
-    back = np.ascontiguousarray(recurrent.T)
-    dh = dh.copy()
+    new, back, dh = hidden[1:], np.ascontiguousarray(recurrent.T), dh.copy()
+    dz = np.greater(new, 0.0).astype(hidden.dtype) if relu else 1.0 - new * new  # f', by which each step multiplies
+    if mask is not None:
+        dz *= mask
     for t in range(len(dy) - 1, -1, -1):
-        d, new = dz[t], hidden[t + 1]
+        d = dz[t]
         dh += dy[t]
-        if relu:
-            np.greater(new, 0.0, out=d)
-        else:
-            np.multiply(new, new, out=d)
-            np.subtract(1.0, d, out=d)
         d *= dh
         if mask is None:
             np.matmul(d, back, out=dh)
         else:
-            d *= mask[t]
             dh = np.where(mask[t], np.matmul(d, back), dh)  # a masked step passes dh on unchanged
     return dz, dh
 
 
 @ops.primitive(
-    needs=(by_gate, projected, memory, halved),
+    needs=("NUMBERS", step_blocks, by_gate, projected, memory, halved),
     flops=lambda x, weight, bias, recurrent, h, c, mask: forward_flops(x, weight, recurrent),
 )
 def lstm_scan(
@@ -119,73 +127,87 @@ def lstm_scan(
 
     The gates i, f, o are a sigmoid and g a tanh of ``x @ weight + h @ recurrent + bias``.
     """
-    z, recurrents = projected(x, halved(weight), 4), by_gate(halved(recurrent), 4)
-    if bias is not None:
-        z += halved(bias).reshape(4, 1, 1, -1)
-    hidden, saved = memory(z, 6)
-    through, last = np.empty_like(z[:2, 0]), c.copy()
+    weights, recurrents = by_gate(halved(weight), 4), by_gate(halved(recurrent), 4)
+    bias = None if bias is None else halved(bias)
+    hidden, saved = memory(len(x), 6, h.shape, np.result_type(x, weight))
     hidden[0], saved[0, 4] = h, c
-    for t in range(len(x)):
-        old, new, cell = hidden[t], hidden[t + 1], saved[t + 1, 4] if t + 1 < len(x) else last
-        gates, sigmoids, squashed = saved[t, :4], saved[t, :3], saved[t, 5]
-        np.matmul(old, recurrents, out=gates)
-        gates += z[:, t]
-        np.tanh(gates, out=gates)
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        np.multiply(gates[:2], saved[t, 3:5], out=through)  # i g and f c
-        np.add(through[0], through[1], out=cell)
-        np.tanh(cell, out=squashed)
-        np.multiply(gates[2], squashed, out=new)
-        if mask is not None:
-            np.copyto(cell, saved[t, 4], where=~mask[t])
-            np.copyto(new, old, where=~mask[t])
+    through, last = np.empty_like(saved[0, :4]), c.copy()
+    for block in step_blocks(len(x), 4 * h.size):
+        saved[block, :4] = projected(x[block], weights, bias)
+        for t in range(block.start, block.stop):
+            old, new, cell = hidden[t], hidden[t + 1], saved[t + 1, 4] if t + 1 < len(x) else last
+            gates, sigmoids, squashed = saved[t, :4], saved[t, :3], saved[t, 5]
+            np.matmul(old, recurrents, out=through)
+            gates += through
+            np.tanh(gates, out=gates)
+            sigmoids *= 0.5
+            sigmoids += 0.5
+            np.multiply(gates[:2], saved[t, 3:5], out=through[:2])  # i g and f c
+            np.add(through[0], through[1], out=cell)
+            np.tanh(cell, out=squashed)
+            np.multiply(gates[2], squashed, out=new)
+            if mask is not None:
+                np.copyto(cell, saved[t, 4], where=~mask[t])
+                np.copyto(new, old, where=~mask[t])
     return hidden, last, saved
 
 
-@ops.primitive(needs=(by_gate,), flops=lambda dy, hidden, saved, recurrent, dh, dc, mask: backward_flops(dy, recurrent))
+def lstm_slopes(hidden: Array, saved: Array, steps: slice) -> Array:
+    """(steps, 5, batch, units): the slopes of i, f and g, to be multiplied by dc', and of o and c', by dh'."""
+    part, new = saved[steps], hidden[steps.start + 1 : steps.stop + 1]
+    i, f, o, g, c, squashed = (part[:, k] for k in range(6))
+    slopes = np.empty((len(part), 5, *new.shape[1:]), saved.dtype)
+    di, df, dg, do, dc = (slopes[:, k] for k in range(5))
+    np.multiply(i, g, out=di)
+    np.multiply(f, c, out=df)
+    np.multiply(di, g, out=dg)
+    np.subtract(i, dg, out=dg)  # i (1 - g²)
+    np.subtract(1.0, part[:, :2], out=slopes[:, 3:])
+    slopes[:, :2] *= slopes[:, 3:]  # i g (1 - i) and f c (1 - f)
+    np.subtract(1.0, o, out=do)
+    do *= new  # o (1 - o) tanh(c'), since h' = o tanh(c')
+    np.multiply(new, squashed, out=dc)
+    np.subtract(o, dc, out=dc)  # o (1 - tanh²(c'))
+    return slopes
+
+
+@ops.primitive(
+    needs=("NUMBERS", step_blocks, lstm_slopes),
+    flops=lambda dy, hidden, saved, recurrent, dh, dc, mask: backward_flops(dy, recurrent),
+)
 def lstm_scan_vjp(
     dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, dc: Array, mask: Array | None
 ) -> tuple[Array, Array, Array]:
     """``(dz, dh, dc)``, given the cotangents dy of every h', and dh, dc of the last; z (4, …) are the gates' inputs."""
-    dz = np.empty((4, *dy.shape), saved.dtype)
-    back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 4), 1, 2))
-    d, parts = (np.empty_like(saved[0, :4]) for _ in range(2))
-    slopes = np.empty_like(saved[0, :3])
-    slope, dh, dc = np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
-    both, dg, do = d[:2], d[2], d[3]
-    for t in range(len(dy) - 1, -1, -1):
-        sigmoids, new = saved[t, :3], hidden[t + 1]
-        i, f, o, g, _, squashed = saved[t]
-        dh += dy[t]
-        if mask is not None:
-            kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # a masked step passes them on unchanged
-            dh *= mask[t]
-            dc *= mask[t]
-        np.multiply(new, squashed, out=slope)
-        np.subtract(o, slope, out=slope)  # o (1 - tanh²(c')), since h' = o tanh(c')
-        slope *= dh
-        dc += slope
-        np.subtract(1.0, sigmoids, out=slopes)
-        np.multiply(sigmoids[:2], saved[t, 3:5], out=both)  # i g and f c
-        np.multiply(d[0], g, out=dg)
-        np.subtract(i, dg, out=dg)  # i (1 - g²)
-        both *= slopes[:2]
-        d[:3] *= dc
-        np.multiply(slopes[2], new, out=do)  # o (1 - o) tanh(c')
-        do *= dh
-        dc *= f
-        dz[:, t] = d
-        np.matmul(d, back, out=parts)
-        np.add.reduce(parts, axis=0, out=dh)
-        if mask is not None:
-            dh += kept[0]
-            dc += kept[1]
+    steps, batch, units = dy.shape
+    dz, back = np.empty((4, *dy.shape), saved.dtype), np.ascontiguousarray(recurrent.T)
+    flat, part, dh, dc = np.empty((batch, 4 * units), saved.dtype), np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
+    beside = np.swapaxes(flat.reshape(batch, 4, units), 0, 1)  # side by side, the gates take one product
+    for block in step_blocks(steps, 5 * batch * units)[::-1]:
+        slopes = lstm_slopes(hidden, saved, block)
+        for t in range(block.stop - 1, block.start - 1, -1):
+            slope = slopes[t - block.start]
+            dh += dy[t]
+            if mask is not None:
+                kept = np.where(mask[t], 0.0, dh), np.where(mask[t], 0.0, dc)  # a masked step passes them on unchanged
+                dh *= mask[t]
+                dc *= mask[t]
+            np.multiply(slope[4], dh, out=part)
+            dc += part
+            slope[:3] *= dc
+            slope[3] *= dh
+            dc *= saved[t, 1]
+            np.copyto(beside, slope[:4])
+            np.matmul(flat, back, out=dh)
+            if mask is not None:
+                dh += kept[0]
+                dc += kept[1]
+        dz[:, block] = np.swapaxes(slopes[:, :4], 0, 1)
     return dz, dh, dc
 
 
 @ops.primitive(
-    needs=(by_gate, projected, memory),
+    needs=("NUMBERS", step_blocks, by_gate, projected, memory),
     flops=lambda x, weight, bias, recurrent, inner_bias, h, mask, after: forward_flops(x, weight, recurrent),
 )
 def gru_scan(
@@ -203,46 +225,68 @@ def gru_scan(
     r and z are the sigmoid of ``x @ weight + bias + h @ recurrent``. n is the tanh of ``x @ weight + bias`` plus
     ``r (h @ recurrent + inner_bias)`` if the reset comes ``after`` the product, else plus ``(r h) @ recurrent``.
     """
-    z, recurrents, units = projected(x, weight, 3), by_gate(recurrent, 3), h.shape[1]
-    hidden, saved = memory(z, 4)
-    shift = np.zeros_like(saved[0])
-    if bias is not None:
-        shift[:2] += bias[: 2 * units].reshape(2, 1, units)
-        shift[3] += bias[2 * units :]
-    if inner_bias is not None:
-        shift[2] += inner_bias
+    weights, recurrents = by_gate(weight, 3), by_gate(recurrent, 3)
+    hidden, saved = memory(len(x), 4, h.shape, np.result_type(x, weight))
     hidden[0] = h
-    for t in range(len(x)):
-        old, new, both, (r, update, inner, n) = hidden[t], hidden[t + 1], saved[t, :2], saved[t]
-        if after:
-            np.matmul(old, recurrents, out=saved[t, :3])
-            inner += shift[2]
-        else:
-            np.matmul(old, recurrents[:2], out=both)
-        both += z[:2, t]
-        both += shift[:2]
-        both *= 0.5
-        np.tanh(both, out=both)
-        both *= 0.5
-        both += 0.5
-        if after:
-            np.multiply(r, inner, out=n)
-        else:
-            np.multiply(r, old, out=inner)
-            np.matmul(inner, recurrents[2], out=n)
-        n += z[2, t]
-        n += shift[3]
-        np.tanh(n, out=n)
-        np.subtract(old, n, out=new)
-        new *= update
-        new += n
-        if mask is not None:
-            np.copyto(new, old, where=~mask[t])
+    through, part = np.empty_like(saved[0, :3]), np.empty_like(h)
+    for block in step_blocks(len(x), 3 * h.size):
+        saved[block, [0, 1, 3]] = projected(x[block], weights, bias)
+        for t in range(block.start, block.stop):
+            old, new, both, (r, update, inner, n) = hidden[t], hidden[t + 1], saved[t, :2], saved[t]
+            if after:
+                np.matmul(old, recurrents, out=through)
+            else:
+                np.matmul(old, recurrents[:2], out=through[:2])
+            both += through[:2]
+            both *= 0.5
+            np.tanh(both, out=both)
+            both *= 0.5
+            both += 0.5
+            if after:
+                np.add(through[2], 0.0 if inner_bias is None else inner_bias, out=inner)
+                np.multiply(r, inner, out=part)
+            else:
+                np.multiply(r, old, out=inner)
+                np.matmul(inner, recurrents[2], out=part)
+            n += part
+            np.tanh(n, out=n)
+            np.subtract(old, n, out=new)
+            new *= update
+            new += n
+            if mask is not None:
+                np.copyto(new, old, where=~mask[t])
     return hidden, saved
 
 
+def gru_slopes(hidden: Array, saved: Array, steps: slice, after: bool) -> Array:
+    """(steps, 4, batch, units): the slopes of the factor of r, of r, z and n, to be multiplied by dh'.
+
+    Where the reset comes before the product, r is multiplied with the cotangent of the factor instead, which has none.
+    """
+    part, old = saved[steps], hidden[steps]
+    r, update, inner, n = (part[:, k] for k in range(4))
+    slopes = np.empty_like(part)
+    dinner, dr, dupdate, dn = (slopes[:, k] for k in range(4))
+    np.subtract(1.0, part[:, :2], out=slopes[:, :2])
+    np.multiply(n, n, out=dn)
+    np.subtract(1.0, dn, out=dn)
+    dn *= slopes[:, 1]  # (1 - z) (1 - n²)
+    np.subtract(old, n, out=dupdate)
+    dupdate *= slopes[:, 1]
+    dupdate *= update  # (h - n) z (1 - z)
+    np.multiply(r, slopes[:, 0], out=dr)
+    dr *= inner if after else old
+    if after:
+        np.multiply(dn, r, out=dinner)
+        dr *= dn  # r (1 - r) (h @ recurrent) (1 - z) (1 - n²)
+    else:
+        dinner[...] = 0.0
+    return slopes
+
+
 @ops.primitive(
-    needs=(by_gate,), flops=lambda dy, hidden, saved, recurrent, dh, mask, after: backward_flops(dy, recurrent)
+    needs=("NUMBERS", step_blocks, gru_slopes),
+    flops=lambda dy, hidden, saved, recurrent, dh, mask, after: backward_flops(dy, recurrent),
 )
 def gru_scan_vjp(
     dy: Array, hidden: Array, saved: Array, recurrent: Array, dh: Array, mask: Array | None, after: bool
@@ -251,41 +295,34 @@ def gru_scan_vjp(
 
     d (4, …) has the cotangents of the factor of r (zero if the reset comes before), and of the arguments of r, z and n.
     """
-    whole = np.empty((4, *dy.shape), saved.dtype)
-    back = np.ascontiguousarray(np.swapaxes(by_gate(recurrent, 3)[[2, 0, 1]], 1, 2))  # n, r, z, as in whole
-    d, parts, slopes = np.zeros_like(saved[0]), np.empty_like(saved[0, :3]), np.empty_like(saved[0, :2])
-    part, dh = np.empty_like(saved[0, 0]), dh.copy()
-    dinner, dr, dupdate, dn = d
-    for t in range(len(dy) - 1, -1, -1):
-        old, (r, update, inner, n) = hidden[t], saved[t]
-        dh += dy[t]
-        if mask is not None:
-            kept = np.where(mask[t], 0.0, dh)  # a masked step passes dh on unchanged
-            dh *= mask[t]
-        np.subtract(1.0, saved[t, :2], out=slopes)
-        np.subtract(old, n, out=dupdate)
-        dupdate *= update
-        np.multiply(n, n, out=dn)
-        np.subtract(1.0, dn, out=dn)
-        d[2:] *= slopes[1]
-        d[2:] *= dh
-        dh *= update
-        if after:
-            np.multiply(dn, r, out=dinner)
-            np.multiply(dinner, inner, out=dr)
-            dr *= slopes[0]
-            np.matmul(d[:3], back, out=parts)
-            np.add.reduce(parts, axis=0, out=part)
-        else:
-            np.matmul(dn, back[0], out=part)
-            part *= r
-            np.multiply(part, old, out=dr)
-            dr *= slopes[0]
-            np.matmul(d[1:3], back[1:], out=parts[:2])
-            part += parts[0]
-            part += parts[1]
-        whole[:, t] = d
-        dh += part
-        if mask is not None:
-            dh += kept
+    steps, batch, units = dy.shape
+    whole, back = np.empty((4, *dy.shape), saved.dtype), np.ascontiguousarray(np.roll(recurrent, units, axis=1).T)
+    flat, part, dh = np.empty((batch, 3 * units), saved.dtype), np.empty_like(saved[0, 0]), dh.copy()
+    beside = np.swapaxes(flat.reshape(batch, 3, units), 0, 1)  # the factor or n, r and z, for one product
+    for block in step_blocks(steps, 4 * batch * units)[::-1]:
+        slopes = gru_slopes(hidden, saved, block, after)
+        for t in range(block.stop - 1, block.start - 1, -1):
+            d = slopes[t - block.start]
+            dh += dy[t]
+            if mask is not None:
+                kept = np.where(mask[t], 0.0, dh)  # a masked step passes dh on unchanged
+                dh *= mask[t]
+            if after:
+                d *= dh
+                dh *= saved[t, 1]
+                np.copyto(beside, d[:3])
+                np.matmul(flat, back, out=part)
+            else:
+                d[2:] *= dh
+                dh *= saved[t, 1]
+                np.matmul(d[3], back[:units], out=part)
+                d[1] *= part
+                part *= saved[t, 0]
+                dh += part
+                np.copyto(beside[1:], d[1:3])
+                np.matmul(flat[:, units:], back[units:], out=part)
+            dh += part
+            if mask is not None:
+                dh += kept
+        whole[:, block] = np.swapaxes(slopes, 0, 1)
     return whole, dh

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.layers import recurrent_kernels
 from funcnet.spec import evolve
 from tests.golden import TOLERANCES, assert_agrees, cast, in_order, load_golden
 
@@ -36,10 +37,12 @@ def parts(value: dict[str, object], names: tuple[str, ...]) -> object:
     return dict(zip(names, listed, strict=True)) if names else listed[0]
 
 
+@pytest.mark.parametrize("numbers", [recurrent_kernels.NUMBERS, 100, 1])  # all steps in a block, a few, one
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_layer_agrees_with_pytorch(kind, how, dtype):
+def test_layer_agrees_with_pytorch(kind, how, dtype, numbers, monkeypatch):
+    monkeypatch.setattr(recurrent_kernels, "NUMBERS", numbers)
     layer, names = built(kind, how)
     case = cast(GOLDEN[f"{kind}_{how}"], dtype)
     params, x, dy = parts(case["params"], names), case["x"], case["dy"]
