@@ -667,9 +667,7 @@ def test_a_primitive_whose_shape_depends_on_values_is_found_out() -> None:
 
 def test_a_name_that_another_module_brings_into_printed_programs_is_refused() -> None:
     named = {"__name__": "elsewhere", "LARGE": 3, "ops": ops}
-    with pytest.raises(
-        ValueError, match=r"brings LARGE of elsewhere .* a LARGE of funcnet\.layers\.attention_k"
-    ):
+    with pytest.raises(ValueError, match=r"brings LARGE of elsewhere .* a LARGE of funcnet\.layers\.attention_k"):
         exec('@ops.primitive(needs=("LARGE",))\ndef larger(x): return x + LARGE', dict(named))
     with pytest.raises(ValueError, match=r"primitive attend brings attend of elsewhere .* rename it"):
         exec("@ops.primitive()\ndef attend(x): return x", dict(named))
