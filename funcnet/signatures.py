@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from funcnet.errors import FuncnetError
-from funcnet.spec.base import Spec, fields, specs_in
+from funcnet.spec.base import Spec, specs_in
+from funcnet.spec.class_fields import fields
 
 METHODS = {
     "layer": ("leaves", "in_kinds", "wire", "out_shape", "init", "apply", "vjp"),

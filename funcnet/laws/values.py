@@ -17,9 +17,11 @@ from funcnet.errors import CompileWarning, LawError, SpecError
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, zeros_for
 from funcnet.shapes import Shape, Value
-from funcnet.spec.base import Spec, fields, own_tag, specs_in
+from funcnet.spec.base import Spec, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.spec.codec import from_json, to_json
 from funcnet.spec.kinds import base_of
+from funcnet.spec.registry import own_tag
 
 EPS = 1e-6
 RTOL = 1e-6

@@ -37,8 +37,10 @@ from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
-from funcnet.spec.base import Spec, declares, fields, specs_in
+from funcnet.spec.base import Spec, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import frozen
+from funcnet.spec.rules import declares
 
 Params = dict[str, Any]
 State = dict[str, Any]

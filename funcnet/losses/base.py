@@ -24,8 +24,10 @@ from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
 from funcnet.shapes import numeric, shape_of
-from funcnet.spec.base import Spec, declares, fields, specs_in
+from funcnet.spec.base import Spec, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import frozen
+from funcnet.spec.rules import declares
 
 
 @frozen

@@ -16,8 +16,11 @@ from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params, State
 from funcnet.networks.surgery import is_named, join_path
 from funcnet.shapes import Shape
-from funcnet.spec.base import Spec, automatic_names, fields, own_tag
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict
+from funcnet.spec.names import automatic_names
+from funcnet.spec.registry import own_tag
 
 
 class Transfer(NamedTuple):

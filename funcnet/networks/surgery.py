@@ -9,7 +9,8 @@ from funcnet import tree
 from funcnet.errors import FuncnetError, PathError
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
-from funcnet.spec.base import Spec, evolve, fields
+from funcnet.spec.base import Spec, evolve
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict
 
 

@@ -11,7 +11,8 @@ from funcnet.optim.schedules import Schedule, value_at
 from funcnet.optim.transforms.chain import Chain
 from funcnet.optim.transforms.plateau import ReduceOnPlateau
 from funcnet.signatures import nested
-from funcnet.spec.base import fields, specs_in
+from funcnet.spec.base import specs_in
+from funcnet.spec.class_fields import fields
 
 
 def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:

@@ -17,7 +17,8 @@ from funcnet.layers.base import EVAL, Layer, Params, State, apply_child, vjp_chi
 from funcnet.losses.base import spread as spread_weight
 from funcnet.shapes import Value, numeric, shape_of
 from funcnet.signatures import check_signatures
-from funcnet.spec.base import Spec, fields, specs_in
+from funcnet.spec.base import Spec, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.training.step import predict
 from funcnet.vmap import Members, Unvectorized, spread
 

@@ -18,7 +18,9 @@ from funcnet.combinators.residual import SHORTCUT, Residual
 from funcnet.combinators.serial import Serial
 from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
 from funcnet.shapes import Shape, shape_text
-from funcnet.spec.base import Spec, fields, rule_of
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
+from funcnet.spec.rules import rule_of
 
 GAP, PAD, LINE, LETTER, SMALL_LETTER, TITLE = 22, 12, 15, 7.3, 6.7, 18
 LONGEST = 44

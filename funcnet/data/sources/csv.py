@@ -24,7 +24,8 @@ from funcnet.errors import DataError, Problem, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
-from funcnet.spec.base import MAX_INTEGER, evolve, register
+from funcnet.spec.base import evolve, register
+from funcnet.spec.convert import MAX_INTEGER
 from funcnet.spec.fields import Words, frozen
 
 MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
