@@ -28,18 +28,10 @@ from funcnet.data.categories import positions, shortest
 from funcnet.data.columns import title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
 from funcnet.data.in_time import ISO
+from funcnet.data.number_texts import is_number, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import (
-    GAPS,
-    MISSING,
-    Csv,
-    encoding_of,
-    is_number,
-    lines_of,
-    read_csv,
-    read_number,
-    to_number,
-)
+from funcnet.data.sources.csv import GAPS, MISSING, Csv
+from funcnet.data.sources.grid import encoding_of, lines_of, read_csv
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
