@@ -18,8 +18,9 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
+from funcnet.codegen.lines import margins, variables
 from funcnet.codegen.printer import Printer, ascii_text, helper_text, library_text
-from funcnet.codegen.source import leaves_of, margins, variables
+from funcnet.codegen.source import leaves_of
 from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace

@@ -12,8 +12,8 @@ from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Params, State
 from funcnet.layers.convolution import image_shape
-from funcnet.layers.pooling_kernels import Axes, max_pool, max_pool_vjp, sum_pool, sum_pool_vjp
-from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
+from funcnet.layers.pooling_kernels import max_pool, max_pool_vjp, sum_pool, sum_pool_vjp
+from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, plain, size_problems
 from funcnet.ranges import Range, Ranges, joined, kept
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
@@ -65,11 +65,6 @@ class Pool(Layer):
         lengths, channels = image_shape(self, in_shape, self.axes, 1)
         return (*(axis.windows for axis in self.windows(lengths)), channels)
 
-    def plain(self, lengths: tuple[int, ...]) -> tuple[tuple[Window, ...], Axes]:
-        """The windows, and the same as plain tuples, for the kernels."""
-        axes = self.windows(lengths)
-        return axes, tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
-
 
 def inside(axis: Window, length: int, before: int = 0, after: int = 0) -> Array:
     """For each window along an axis, how many of its taps are in the input or this many entries before or after it."""
@@ -89,7 +84,7 @@ class MaxPool(Pool):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         lengths = floating(self, x).shape[1:-1]
-        _, axes = self.plain(lengths)
+        axes = plain(self.windows(lengths))
         y, tap = max_pool(x, axes)
         return y, state, (tap, lengths, axes)
 
@@ -117,8 +112,8 @@ class AveragePool(Pool):
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         lengths = floating(self, x).shape[1:-1]
-        windows, axes = self.plain(lengths)
-        shares = self.shares(windows, lengths, x)
+        windows = self.windows(lengths)
+        axes, shares = plain(windows), self.shares(windows, lengths, x)
         return sum_pool(x, axes) * shares, state, (shares, lengths, axes)
 
     def vjp(self, params: Params, residuals: Any, dy: Value) -> tuple[Params, Value]:

@@ -8,9 +8,7 @@ import numpy as np
 
 from funcnet import ops
 from funcnet.key import Array
-
-Axes = tuple[tuple[int, ...], ...]
-"""For each spatial axis ``(size, stride, dilation, before, windows)``"""
+from funcnet.layers.windows import Axes
 
 
 def tap_slices(axes: Axes) -> list[tuple[slice, ...]]:

@@ -300,6 +300,22 @@ def on_values(f: Callable[[Array], Array], prediction: Any) -> Any:
 # ----- one term per element --------------------------------------------------------------------------
 
 
+def elements(
+    loss: Loss, prediction: Any, target: Any, weight: Array | None, divisor: float | None
+) -> tuple[Array, Array, Array | None, float, Masks]:
+    """The arguments of a loss of elements: floats of one shape, the weight of each term, and the divisor.
+
+    Raises   ShapeError for shapes that differ
+    """
+    prediction, target, weight, masks = float_terms(prediction, target, weight)
+    divisor = loss.divisor(target, weight) if divisor is None else divisor
+    target = column_of(prediction, target, loss)
+    weight = loss.counted(target, weight)
+    if weight is not None:
+        weight, prediction, target = present(weight, prediction.shape, prediction, target, loss)
+    return prediction, target, weight, divisor, masks
+
+
 @frozen
 class ElementwiseLoss(Loss):
     """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``; the term at p = t = 0 is finite.
@@ -326,12 +342,7 @@ class ElementwiseLoss(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = float_terms(prediction, target, weight)
-        divisor = self.divisor(target, weight) if divisor is None else divisor
-        target = column_of(prediction, target, self)
-        weight = self.counted(target, weight)
-        if weight is not None:
-            weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
+        prediction, target, weight, divisor, masks = elements(self, prediction, target, weight, divisor)
         terms = self.term(prediction, target)
         terms = terms if weight is None else weight * terms
         return np.sum(terms) * share(divisor), (prediction, target, weight, divisor, masks)
