@@ -31,6 +31,7 @@ from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.networks.surgery import walk
 from funcnet.optim.base import Optimizer
 from funcnet.padding import compared_shape
 from funcnet.shapes import ROWS, Shape, batched, zeros_of
@@ -182,7 +183,7 @@ class _Program:
 
     def header(self, given: list[str], back: list[str]) -> str:
         """The docstring of the file: the network in one line, and its use."""
-        layers = [type(layer).__name__ for layer in leaves_of(self.net)]
+        layers = [type(layer).__name__ for _, layer in walk(self.net) if not layer.children]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
         extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
@@ -347,13 +348,6 @@ def _zeros(net: Layer, in_shape: Shape, dtype: Any) -> tuple[Any, Any]:
         for kind in ("param", "state")
     }
     return tree.unflatten(made["param"]), tree.unflatten(made["state"])
-
-
-def leaves_of(layer: Layer) -> list[Layer]:
-    """The plain layers of a network, in order."""
-    if not layer.children:
-        return [layer]
-    return [leaf for child in layer.children.values() for leaf in leaves_of(child)]
 
 
 def _shape(shape: Any) -> str:

@@ -24,8 +24,7 @@ from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
 from funcnet.shapes import numeric, shape_of
-from funcnet.spec.base import Spec, specs_in
-from funcnet.spec.class_fields import fields
+from funcnet.spec.base import Spec, parts_of
 from funcnet.spec.fields import frozen
 from funcnet.spec.rules import declares
 
@@ -104,11 +103,10 @@ def by_blocks(loss: Loss) -> bool:
 
     A class of yours that defines ``apply`` says so with ``additive = True``.
     """
-    parts = [part for field in fields(type(loss)) for part in specs_in(getattr(loss, field.name))]
     return (
         loss.additive
         and declares(type(loss), "additive", "apply")
-        and all(by_blocks(part) for part in parts if isinstance(part, Loss))
+        and all(by_blocks(part) for part in parts_of(loss) if isinstance(part, Loss))
     )
 
 

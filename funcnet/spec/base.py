@@ -40,6 +40,8 @@ __all__ = [
     "fields",
     "is_kind",
     "is_spec",
+    "nested",
+    "parts_of",
     "quote",
     "rebuild",
     "register",
@@ -174,6 +176,19 @@ def specs_in(value: Any) -> Iterator[Spec]:
     elif isinstance(value, FrozenDict):
         for item in value.values():
             yield from specs_in(item)
+
+
+def parts_of(spec: Spec) -> Iterator[Spec]:
+    """The specs directly inside a spec, in the order of its fields."""
+    for field in fields(type(spec)):
+        yield from specs_in(getattr(spec, field.name))
+
+
+def nested(spec: Spec) -> Iterator[Spec]:
+    """A spec and all specs inside it, each before those inside it."""
+    yield spec
+    for part in parts_of(spec):
+        yield from nested(part)
 
 
 def evolve(spec: T, **changes: Any) -> T:

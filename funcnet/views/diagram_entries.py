@@ -11,7 +11,7 @@ from funcnet.combinators.bidirectional import Bidirectional
 from funcnet.combinators.branch import Branch, Parallel
 from funcnet.combinators.graph import Graph
 from funcnet.combinators.residual import Residual
-from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
+from funcnet.layers.base import Call, Layer, count_parameters, listen, path_of, reach
 from funcnet.shapes import Shape, shape_text
 from funcnet.spec.base import Spec
 from funcnet.spec.class_fields import fields
@@ -119,8 +119,7 @@ def entries(net: Layer, in_shape: Shape) -> Entry:
     def entry(name: str, path: str, layer: Layer, depth: int) -> Entry:
         given, out = heard.get((path, depth), (None, ()))
         children = {
-            child: entry(child, "/".join(filter(None, (path, child))), inner, depth + 1)
-            for child, inner in layer.children.items()
+            child: entry(child, path_of((path, child)), inner, depth + 1) for child, inner in layer.children.items()
         }
         return Entry(
             name,
