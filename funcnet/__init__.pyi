@@ -131,9 +131,6 @@ from funcnet.layers.normalization import (
     RMSNorm as RMSNorm,
 )
 from funcnet.layers.pooling import (
-    AdaptiveAveragePool1D as AdaptiveAveragePool1D,
-    AdaptiveAveragePool2D as AdaptiveAveragePool2D,
-    AdaptiveAveragePool3D as AdaptiveAveragePool3D,
     AveragePool1D as AveragePool1D,
     AveragePool2D as AveragePool2D,
     AveragePool3D as AveragePool3D,
@@ -142,7 +139,6 @@ from funcnet.layers.pooling import (
     MaxPool1D as MaxPool1D,
     MaxPool2D as MaxPool2D,
     MaxPool3D as MaxPool3D,
-    Upsample as Upsample,
 )
 from funcnet.layers.recurrent import (
     GRU as GRU,
@@ -151,6 +147,12 @@ from funcnet.layers.recurrent import (
     GRUCell as GRUCell,
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
+)
+from funcnet.layers.resampling import (
+    AdaptiveAveragePool1D as AdaptiveAveragePool1D,
+    AdaptiveAveragePool2D as AdaptiveAveragePool2D,
+    AdaptiveAveragePool3D as AdaptiveAveragePool3D,
+    Upsample as Upsample,
 )
 from funcnet.layers.sequence import SequencePool as SequencePool
 from funcnet.layers.shape import (
@@ -196,11 +198,13 @@ from funcnet.training.fit import Fit as Fit, fit as fit
 from funcnet.training.jacobian import LeastSquares as LeastSquares, jacobian as jacobian, least_squares as least_squares
 from funcnet.training.minimize import minimize as minimize
 from funcnet.training.probabilities import predict_label as predict_label, predict_proba as predict_proba
-from funcnet.training.step import (
+from funcnet.training.state import (
     TrainState as TrainState,
-    predict as predict,
     swap as swap,
     train_state as train_state,
+)
+from funcnet.training.step import (
+    predict as predict,
     train_step as train_step,
     value_and_grad as value_and_grad,
 )

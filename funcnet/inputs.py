@@ -24,7 +24,8 @@ from funcnet.losses.base import Loss
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.shapes import Shape, Value, is_shape, numeric, shape_of
-from funcnet.spec.base import Spec, convert
+from funcnet.spec.base import Spec
+from funcnet.spec.decode import decode_value
 
 S = TypeVar("S", bound=Spec)
 
@@ -56,7 +57,7 @@ def as_spec(value: Any, base: type[S], what: str, example: str) -> S:
     """
     if isinstance(value, str) or (isinstance(value, Mapping) and "type" in value):
         problems: list[Problem] = []
-        value = convert(base, value, "", problems, decode=True)
+        value = decode_value(base, value, "", problems)
         if problems:
             raise SpecError(problems, root=base.kind)
     instance(value, base, what, example)

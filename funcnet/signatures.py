@@ -6,12 +6,12 @@ They come before a raw TypeError, or a failed unpacking, from deep inside the li
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 from funcnet.errors import FuncnetError
-from funcnet.spec.base import Spec, fields, specs_in
+from funcnet.spec.base import Spec, nested
 
 METHODS = {
     "layer": ("leaves", "in_kinds", "wire", "out_shape", "init", "apply", "vjp"),
@@ -72,14 +72,6 @@ def check_functions(cls: type[Spec], functions: Mapping[str, Any]) -> None:
 
 def _listed(wrong: list[str]) -> str:
     return "\n  ".join(["expected other parameters:", *wrong]) + "\ngive all of them, in this order; the names are free"
-
-
-def nested(spec: Spec) -> Iterator[Spec]:
-    """A spec and all specs inside it."""
-    yield spec
-    for field in fields(type(spec)):
-        for inner in specs_in(getattr(spec, field.name)):
-            yield from nested(inner)
 
 
 @cache

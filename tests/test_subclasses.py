@@ -11,7 +11,7 @@ from funcnet import losses, optim
 from funcnet.codegen.schedules import schedule_text
 from funcnet.layers.base import range_of
 from funcnet.networks.decoding import one_step, rule_for
-from funcnet.views.diagram_layout import form
+from funcnet.views.diagram_entries import form
 from tests.table import LAYERS, SCHEDULES
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from funcnet.cli.console import table
 from funcnet.cli.shipped import copy, shipped
+from funcnet.data.number_texts import to_number
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.sniff import DELIMITERS, Column, Findings, look
 from funcnet.data.sources.arrays import opened
-from funcnet.data.sources.csv import Csv, to_number
+from funcnet.data.sources.csv import Csv
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source

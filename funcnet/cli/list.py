@@ -14,9 +14,11 @@ from funcnet.cli.console import print_table
 from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.hints import did_you_mean
-from funcnet.spec.base import about, describe, fields, tags
+from funcnet.spec.class_fields import fields
 from funcnet.spec.codec import encode, load_spec
 from funcnet.spec.kinds import KINDS
+from funcnet.spec.registry import about, tags
+from funcnet.spec.wording import describe
 from funcnet.views.table import Table
 
 

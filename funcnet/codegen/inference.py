@@ -18,8 +18,8 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
+from funcnet.codegen.lines import margins, variables
 from funcnet.codegen.printer import Printer, ascii_text, helper_text, library_text
-from funcnet.codegen.source import leaves_of, margins, variables
 from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
@@ -28,22 +28,15 @@ from funcnet.data.categories import positions, shortest
 from funcnet.data.columns import title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
 from funcnet.data.in_time import ISO
+from funcnet.data.number_texts import is_number, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import (
-    GAPS,
-    MISSING,
-    Csv,
-    encoding_of,
-    is_number,
-    lines_of,
-    read_csv,
-    read_number,
-    to_number,
-)
+from funcnet.data.sources.csv import GAPS, MISSING, Csv
+from funcnet.data.sources.grid import encoding_of, lines_of, read_csv
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
 from funcnet.losses.base import Loss
+from funcnet.networks.surgery import walk
 from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
 
@@ -236,7 +229,9 @@ class _Writer:
 
     def layers(self) -> list[Any]:
         """The plain layers of the network, in order, without those that are the identity in evaluation."""
-        return [layer for layer in leaves_of(self.net) if kind_of(layer) not in ("Dropout", "Identity")]
+        return [
+            layer for _, layer in walk(self.net) if not layer.children and kind_of(layer) not in ("Dropout", "Identity")
+        ]
 
     def raw_text(self) -> str:
         if self.columns:

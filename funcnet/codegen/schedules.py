@@ -19,7 +19,7 @@ from funcnet.optim.schedules import (
     StepDecay,
     WarmupCosine,
 )
-from funcnet.spec.base import rule_of
+from funcnet.spec.rules import rule_of
 
 Printed = tuple[str, tuple[str, ...]]
 """An expression, and the helpers that it needs"""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 import textwrap
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
+from funcnet.codegen.lines import lookup, margins, tree_text, variables
 from funcnet.codegen.printer import (
-    WIDTH,
     Printer,
     Quoted,
     ascii_text,
@@ -34,15 +31,11 @@ from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.networks.surgery import walk
 from funcnet.optim.base import Optimizer
 from funcnet.padding import compared_shape
 from funcnet.shapes import ROWS, Shape, batched, zeros_of
 from funcnet.training.programs import gradients, training_step
-
-LONGEST = 104
-"""Longer calls are broken into lines"""
-
-# ----- the file --------------------------------------------------------------------------------------------
 
 
 def source(
@@ -144,7 +137,7 @@ class _Program:
                 given.append(name)
         given = [name for name in self.args if name in given]
         unpacked = [
-            (f"{names[node.static]} = {_lookup(node.static)}", shape_text(node))
+            (f"{names[node.static]} = {lookup(node.static)}", shape_text(node))
             for node in graph.inputs
             if node in used and "/" in node.static
         ]
@@ -152,7 +145,7 @@ class _Program:
         for name, part in zip(self.results, trees, strict=True):
             if name == "state" and not part:
                 continue
-            back.append(_tree_text(map_nodes(lambda node: Quoted(printer.text(node).text), part)))
+            back.append(tree_text(map_nodes(lambda node: Quoted(printer.text(node).text), part)))
         body = [*unpacked, *printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
         title = "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
         lines = [f"def {title}({', '.join(given)}):", f'    """{self.purpose()}"""']
@@ -190,7 +183,7 @@ class _Program:
 
     def header(self, given: list[str], back: list[str]) -> str:
         """The docstring of the file: the network in one line, and its use."""
-        layers = [type(layer).__name__ for layer in leaves_of(self.net)]
+        layers = [type(layer).__name__ for _, layer in walk(self.net) if not layer.children]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
         extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
@@ -227,7 +220,7 @@ class _Program:
         """The expression of an example value for an argument."""
         value = self.args[name]
         if name == "params":
-            return _tree_text(_named_map(lambda path, x: Quoted(_weights(path, x)), value))
+            return tree_text(_named_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "x" and any(leaf.dtype.kind != "f" for leaf in tree.leaves(value)):
             leaf = lambda x: Quoted(_integers(x) if x.dtype.kind != "f" else _normal(x))  # noqa: E731
         elif name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
@@ -245,7 +238,7 @@ class _Program:
             return "0"
         else:
             fill_with = {"running_var": "ones"}
-            return _tree_text(
+            return tree_text(
                 _named_map(
                     lambda path, x: Quoted(
                         f"np.{fill_with.get(path.split('/')[-1], 'zeros')}({x.shape}, {dtype_text(x.dtype)})"
@@ -253,7 +246,7 @@ class _Program:
                     value,
                 )
             )
-        return _tree_text(tree.map(leaf, value))
+        return tree_text(tree.map(leaf, value))
 
     # the planned form
 
@@ -264,7 +257,7 @@ class _Program:
         used = {arg for node in plan.graph.nodes for arg in node.args} | set(leaves(plan.graph.outputs))
         kept = [node for node in plan.graph.inputs if node in used]
         given = [name for name in self.args if any(_root(node) == name for node in kept)]
-        flat = [_lookup(node.static) if node in used else "None" for node in plan.graph.inputs]
+        flat = [lookup(node.static) if node in used else "None" for node in plan.graph.inputs]
         results = [
             name for name, part in zip(self.results, plan.graph.outputs, strict=False) if name != "state" or part
         ]
@@ -357,85 +350,12 @@ def _zeros(net: Layer, in_shape: Shape, dtype: Any) -> tuple[Any, Any]:
     return tree.unflatten(made["param"]), tree.unflatten(made["state"])
 
 
-def leaves_of(layer: Layer) -> list[Layer]:
-    """The plain layers of a network, in order."""
-    if not layer.children:
-        return [layer]
-    return [leaf for child in layer.children.values() for leaf in leaves_of(child)]
-
-
 def _shape(shape: Any) -> str:
     return str(shape) if not isinstance(shape, dict) else ", ".join(f"{name} {inner}" for name, inner in shape.items())
 
 
 def _root(node: Node) -> str:
     return str(node.static).split("/")[0]
-
-
-def variables(paths: list[str]) -> dict[str, str]:
-    """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
-    names: dict[str, str] = {}
-    for path in paths:
-        root, _, rest = path.partition("/")
-        words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
-        if root == "opt_state":
-            words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
-        name = wanted = re.sub(r"\W", "_", "_".join(words))
-        n = 2
-        while name in names.values():
-            name, n = f"{wanted}_{n}", n + 1
-        names[path] = name
-    return names
-
-
-def _lookup(path: str) -> str:
-    root, *rest = path.split("/")
-    return root + "".join(
-        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
-    )
-
-
-def _tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
-    """A structure as code, with one entry per line where it is too long."""
-    if isinstance(value, dict):
-        inside = [f'"{name}": {_tree_text(inner, indent + 4, len(name) + 4)}' for name, inner in value.items()]
-        whole = "{" + ", ".join(inside) + "}"
-        if len(whole) + indent + used <= 112 and "\n" not in whole:
-            return whole
-        margin = " " * (indent + 4)
-        return "{\n" + "".join(f"{margin}{entry},\n" for entry in inside) + " " * indent + "}"
-    if isinstance(value, tuple):
-        return "(" + "".join(f"{_tree_text(inner, indent)}, " for inner in value) + ")"
-    return repr(value)
-
-
-def margins(body: list[tuple[str, str]]) -> list[str]:
-    """Indented lines with their shape comments aligned."""
-    widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
-    column = max(widths, default=0)
-    lines = []
-    for text, shape in body:
-        if len(text) > LONGEST:
-            text = broken(text)
-        line = f"    {text.ljust(column) if shape else text}{f'  # {shape}' if shape else ''}"
-        lines.append(line.rstrip())
-    return lines
-
-
-def broken(text: str) -> str:
-    """A long assignment of a call with its arguments on wrapped lines; any other text unchanged."""
-    try:
-        statements = ast.parse(text).body
-    except SyntaxError:  # part of a statement
-        return text
-    call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
-    if not isinstance(call, ast.Call) or not call.args:
-        return text
-    starts = [*(arg.col_offset for arg in call.args), *(key.col_offset for key in call.keywords), len(text) - 1]
-    parts = [text[start:stop].rstrip(", ").replace(" ", "\0") for start, stop in pairwise(starts)]
-    inner = textwrap.fill(f"{', '.join(parts)},", 100, break_long_words=False, break_on_hyphens=False)
-    made = f"{text[: starts[0]]}\n{textwrap.indent(inner, ' ' * 8)}\n    )".replace("\0", " ")
-    return made if ast.unparse(ast.parse(made)) == ast.unparse(statements[0]) else text
 
 
 def _spaced(parts: list[str]) -> list[str]:

@@ -25,7 +25,8 @@ from funcnet.layers.base import (
 )
 from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value, is_shape, kinds_like, merged_kinds
-from funcnet.spec.base import HINTS, register
+from funcnet.spec.base import register
+from funcnet.spec.decode import HINTS
 from funcnet.spec.fields import Words, frozen
 
 

@@ -21,8 +21,9 @@ from funcnet.layers.base import (
 )
 from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value
-from funcnet.spec.base import automatic_names, register
+from funcnet.spec.base import register
 from funcnet.spec.fields import Named, frozen
+from funcnet.spec.names import automatic_names
 
 
 @register("serial")

@@ -29,7 +29,8 @@ from funcnet.errors import DataError, Problem, SpecError, listed, place
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape, shape_of
-from funcnet.spec.base import evolve, fields
+from funcnet.spec.base import evolve
+from funcnet.spec.class_fields import fields
 
 
 class Dataset(NamedTuple):

@@ -13,8 +13,8 @@ from funcnet.data.preprocess import SCALES, Preprocess, prepared_shape
 from funcnet.data.sources.base import Source
 from funcnet.errors import DataError
 from funcnet.shapes import Shape
-from funcnet.spec.base import quote
 from funcnet.spec.records import problems_of
+from funcnet.spec.wording import quote
 
 
 class Column(TypedDict):

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from funcnet.data.dates import FORM, day_of
+from funcnet.data.number_texts import Form, read_number, to_number
 from funcnet.data.sources.arrays import opened
-from funcnet.data.sources.csv import MISSING, Form, Grid, encoding_of, read_number, to_number
+from funcnet.data.sources.csv import MISSING
+from funcnet.data.sources.grid import Grid, encoding_of
 from funcnet.errors import DataError
 
 Kind = Literal["number", "category", "date", "left out", "labels", "values"]

@@ -37,8 +37,10 @@ from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
 from funcnet.signatures import check_functions, returned
-from funcnet.spec.base import Spec, declares, fields, specs_in
+from funcnet.spec.base import Spec, nested, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import frozen
+from funcnet.spec.rules import declares
 
 Params = dict[str, Any]
 State = dict[str, Any]
@@ -277,11 +279,7 @@ class Combinator(Layer):
 
 def _holds(specs: Iterable[Any], layer: Layer) -> bool:
     """Whether a layer is among some specs or inside one of them."""
-    return any(
-        spec == layer
-        or _holds((one for field in fields(type(spec)) for one in specs_in(getattr(spec, field.name))), layer)
-        for spec in specs
-    )
+    return any(one == layer for spec in specs for one in nested(spec))
 
 
 # ----- reaching children ----------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from attrs import field
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
-from funcnet.layers.convolution_kernels import Axes, correlate, correlate_input, correlate_weight
+from funcnet.layers.convolution_kernels import correlate, correlate_input, correlate_weight
 from funcnet.layers.limits import check_made
-from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, size_problems
+from funcnet.layers.windows import Padding, Sizes, Window, axes_of, each, padding_problems, plain, size_problems
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, array_shape, floating
 from funcnet.spec.base import register
@@ -81,11 +81,6 @@ class Convolution(Layer):
         if self.use_bias:
             dparams["bias"] = np.sum(dy, axis=tuple(range(dy.ndim - 1)))
         return dparams, correlate_input(dy, weight, x.shape[1:-1], axes, self.groups)
-
-
-def plain(axes: tuple[Window, ...]) -> Axes:
-    """The windows as plain tuples, for the kernels."""
-    return tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
 def image_shape(layer: Layer, in_shape: Shape, axes: int, groups: int) -> tuple[tuple[int, ...], int]:

@@ -15,8 +15,7 @@ import numpy as np
 
 from funcnet import ops
 from funcnet.key import Array
-
-Axes = tuple[tuple[int, ...], ...]
+from funcnet.layers.windows import Axes
 
 # A matrix of windows has ENTRIES entries, so that it stays in the second-level cache, but at least WINDOWS rows: with
 # fewer, reading the weights and adding to their gradient takes as long as the product. Measured for 3 to 1024 channels.

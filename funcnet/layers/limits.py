@@ -6,7 +6,8 @@ from typing import Any
 
 from funcnet.errors import ShapeError
 from funcnet.shapes import Shape, entries, shape_text
-from funcnet.spec.base import Spec, fields
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 
 MAX_ENTRIES = 2**29  # for one row, 2 GB in float32: beyond it a size in the spec is far likelier a mistake
 

@@ -15,6 +15,10 @@ Padding = Literal["same", "valid", "causal"] | int | tuple[int | tuple[int, int]
 """A rule, one number for both ends of all axes, or for each axis a number or the pair ``(before, after)``"""
 
 
+Axes = tuple[tuple[int, ...], ...]
+"""For each spatial axis ``(size, stride, dilation, before, windows)``, for the kernels"""
+
+
 class Window(NamedTuple):
     """The windows along one axis: window i covers ``i·stride - before + k·dilation`` for ``k < size``."""
 
@@ -29,6 +33,11 @@ class Window(NamedTuple):
     def extent(self) -> int:
         """The number of entries that a window spans, including those between its taps."""
         return (self.size - 1) * self.dilation + 1
+
+
+def plain(axes: tuple[Window, ...]) -> Axes:
+    """The windows as plain tuples, for the kernels."""
+    return tuple((axis.size, axis.stride, axis.dilation, axis.before, axis.windows) for axis in axes)
 
 
 def each(value: Sizes, axes: int) -> tuple[int, ...]:

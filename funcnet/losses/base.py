@@ -24,8 +24,9 @@ from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
 from funcnet.shapes import numeric, shape_of
-from funcnet.spec.base import Spec, declares, fields, specs_in
+from funcnet.spec.base import Spec, parts_of
 from funcnet.spec.fields import frozen
+from funcnet.spec.rules import declares
 
 
 @frozen
@@ -102,11 +103,10 @@ def by_blocks(loss: Loss) -> bool:
 
     A class of yours that defines ``apply`` says so with ``additive = True``.
     """
-    parts = [part for field in fields(type(loss)) for part in specs_in(getattr(loss, field.name))]
     return (
         loss.additive
         and declares(type(loss), "additive", "apply")
-        and all(by_blocks(part) for part in parts if isinstance(part, Loss))
+        and all(by_blocks(part) for part in parts_of(loss) if isinstance(part, Loss))
     )
 
 
@@ -298,6 +298,22 @@ def on_values(f: Callable[[Array], Array], prediction: Any) -> Any:
 # ----- one term per element --------------------------------------------------------------------------
 
 
+def elements(
+    loss: Loss, prediction: Any, target: Any, weight: Array | None, divisor: float | None
+) -> tuple[Array, Array, Array | None, float, Masks]:
+    """The arguments of a loss of elements: floats of one shape, the weight of each term, and the divisor.
+
+    Raises   ShapeError for shapes that differ
+    """
+    prediction, target, weight, masks = float_terms(prediction, target, weight)
+    divisor = loss.divisor(target, weight) if divisor is None else divisor
+    target = column_of(prediction, target, loss)
+    weight = loss.counted(target, weight)
+    if weight is not None:
+        weight, prediction, target = present(weight, prediction.shape, prediction, target, loss)
+    return prediction, target, weight, divisor, masks
+
+
 @frozen
 class ElementwiseLoss(Loss):
     """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``; the term at p = t = 0 is finite.
@@ -324,12 +340,7 @@ class ElementwiseLoss(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = float_terms(prediction, target, weight)
-        divisor = self.divisor(target, weight) if divisor is None else divisor
-        target = column_of(prediction, target, self)
-        weight = self.counted(target, weight)
-        if weight is not None:
-            weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
+        prediction, target, weight, divisor, masks = elements(self, prediction, target, weight, divisor)
         terms = self.term(prediction, target)
         terms = terms if weight is None else weight * terms
         return np.sum(terms) * share(divisor), (prediction, target, weight, divisor, masks)

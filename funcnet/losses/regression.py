@@ -12,11 +12,9 @@ from funcnet.losses.base import (
     ElementwiseLoss,
     Form,
     Loss,
-    column_of,
     cotangent,
-    float_terms,
+    elements,
     one_array,
-    present,
     real_terms,
     share,
     total_weight,
@@ -97,11 +95,7 @@ class RootMeanSquaredError(Loss):
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
     ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = float_terms(prediction, target, weight)
-        divisor = self.divisor(target, weight) if divisor is None else divisor
-        target = column_of(prediction, target, self)
-        if weight is not None:
-            weight, prediction, target = present(weight, prediction.shape, prediction, target, self)
+        prediction, target, weight, divisor, masks = elements(self, prediction, target, weight, divisor)
         error = prediction - target
         terms = error * error if weight is None else weight * (error * error)
         value = np.sqrt(np.sum(terms) * share(divisor))

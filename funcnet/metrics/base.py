@@ -14,7 +14,8 @@ from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import column_of, filled, one_array, real_terms, spread
 from funcnet.losses.classification import check_labels, check_probabilities
-from funcnet.spec.base import Spec, fields
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import frozen
 
 OTHERWISE = "for other values use RMSE, MAE or R2"

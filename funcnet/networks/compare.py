@@ -14,10 +14,13 @@ from funcnet.combinators.serial import Serial
 from funcnet.errors import PathError
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params, State
-from funcnet.networks.surgery import is_named, join_path
+from funcnet.networks.surgery import is_named, join_path, walk
 from funcnet.shapes import Shape
-from funcnet.spec.base import Spec, automatic_names, fields, own_tag
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict
+from funcnet.spec.names import automatic_names
+from funcnet.spec.registry import own_tag
 
 
 class Transfer(NamedTuple):
@@ -218,7 +221,7 @@ def origins(a: Layer, b: Layer, paths: Iterable[str]) -> dict[str, str]:
     A path that belongs to another layer in ``a`` becomes one that ``a`` does not have.
     """
     layers = dict(_aligned(a, b, "", ""))
-    claimed, every = set(layers.values()), set(_layers(b, ""))
+    claimed, every = set(layers.values()), {path for path, _ in walk(b)}
     found = {}
     for path in paths:
         owner, leaf = path.rpartition("/")[::2]
@@ -230,12 +233,6 @@ def origins(a: Layer, b: Layer, paths: Iterable[str]) -> dict[str, str]:
         else:
             found[path] = f"{path} of another layer" if owner in claimed else path
     return found
-
-
-def _layers(layer: Layer, path: str) -> Iterator[str]:
-    yield path
-    for name, child in layer.children.items():
-        yield from _layers(child, join_path(path, name))
 
 
 def _aligned(a: Layer, b: Layer, old: str, new: str) -> Iterator[tuple[str, str]]:

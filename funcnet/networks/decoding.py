@@ -28,7 +28,7 @@ from funcnet.layers.recurrent import Recurrent
 from funcnet.layers.sequence import SequencePool
 from funcnet.ops import softmax
 from funcnet.shapes import Value
-from funcnet.spec.base import declares, rule_of
+from funcnet.spec.rules import declares, rule_of
 
 Carry = dict[str, Any]
 Kept = Any

@@ -24,7 +24,7 @@ from funcnet.optim.schedules import LONG, bind
 from funcnet.shapes import Shape, shape_of
 from funcnet.training.batches import batches
 from funcnet.training.programs import training_step
-from funcnet.training.step import TrainState
+from funcnet.training.state import TrainState
 
 NAMES = ("params", "state", "opt_state", "key", "step", "x", "y", "weight")
 WARM_UP = 3

@@ -8,8 +8,9 @@ from typing import Any
 from funcnet import tree
 from funcnet.errors import FuncnetError, PathError
 from funcnet.inputs import instance
-from funcnet.layers.base import Layer
-from funcnet.spec.base import Spec, evolve, fields
+from funcnet.layers.base import Layer, path_of
+from funcnet.spec.base import Spec, evolve
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict
 
 
@@ -22,7 +23,7 @@ def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
 
 def join_path(path: str, name: str) -> str:
     """The path of a child; an empty name adds no segment."""
-    return "/".join(filter(None, (path, name)))
+    return path_of((path, name))
 
 
 Kind = type[Layer] | tuple[type[Layer], ...]

@@ -10,8 +10,8 @@ from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import Schedule, value_at
 from funcnet.optim.transforms.chain import Chain
 from funcnet.optim.transforms.plateau import ReduceOnPlateau
-from funcnet.signatures import nested
-from funcnet.spec.base import fields, specs_in
+from funcnet.spec.base import nested, parts_of
+from funcnet.spec.class_fields import fields
 
 
 def current(optimizer: Optimizer, opt_state: OptState) -> dict[str, float]:
@@ -62,8 +62,7 @@ def learning_rate(optimizer: Optimizer, opt_state: OptState, step: int) -> float
     inside: list[tuple[Any, OptState]]
     inside = [(child, opt_state.get(name, {})) for name, child in optimizer.children.items()]
     if not inside:  # a user-defined wrapper
-        values = [getattr(optimizer, f.name) for f in fields(type(optimizer))]
-        inside = [(each, {}) for value in values for each in specs_in(value) if isinstance(each, Optimizer)]
+        inside = [(each, {}) for each in parts_of(optimizer) if isinstance(each, Optimizer)]
     rates = (learning_rate(child, state, step) for child, state in inside)
     rate = next((rate for rate in rates if rate is not None), None)
     if rate is None or not isinstance(optimizer, Chain):

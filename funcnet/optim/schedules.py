@@ -10,7 +10,8 @@ from attrs import field
 
 from funcnet import ops
 from funcnet.errors import NotDefined, Problem, SpecError
-from funcnet.spec.base import Spec, evolve, fields, rebuild, register, specs_in
+from funcnet.spec.base import Spec, evolve, rebuild, register, specs_in
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict, Range, frozen, non_negative, positive
 
 T = TypeVar("T", bound=Spec)

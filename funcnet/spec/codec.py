@@ -23,22 +23,16 @@ import attrs
 from funcnet.errors import Problem, SpecError
 from funcnet.files import read_bytes, write_bytes
 from funcnet.hints import explained
-from funcnet.spec.base import (
-    MAX_DEPTH,
-    MAX_NODES,
-    Spec,
-    admits,
-    automatic_names,
-    convert,
-    decode_fields,
-    exact,
-    fields,
-    is_kind,
-    own_tag,
-    quote,
-)
+from funcnet.spec.base import MAX_DEPTH, MAX_NODES, Spec
+from funcnet.spec.class_fields import fields
+from funcnet.spec.convert import admits
+from funcnet.spec.decode import decode_fields, decode_value
+from funcnet.spec.equality import exact
 from funcnet.spec.fields import NAMED, FrozenDict
 from funcnet.spec.kinds import KINDS, base_of
+from funcnet.spec.names import automatic_names
+from funcnet.spec.registry import is_kind, own_tag
+from funcnet.spec.wording import quote
 from funcnet.version import __version__
 
 STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
@@ -206,7 +200,7 @@ def _decoded(document: str | Mapping[str, Any]) -> Spec:
     (only,) = body if len(body) == 1 else (None,)
     try:
         if only in kinds and kinds[only] != "experiment":
-            spec: Any = convert(base_of(kinds[only]), body[only], f".{only}", problems, decode=True)
+            spec: Any = decode_value(base_of(kinds[only]), body[only], f".{only}", problems)
         else:
             spec = decode_fields(base_of("experiment"), body, "", problems)
     except RecursionError:

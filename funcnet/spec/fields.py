@@ -1,20 +1,17 @@
-"""The fields of specs: ranges, names and immutable mappings."""
+"""What fields are made of: ranges, names and immutable mappings; and ``frozen``, the decorator of their classes."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import (
-    Annotated,
-    Any,
-    Generic,
-    TypeVar,
-    dataclass_transform,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, dataclass_transform, get_args
 
 import attrs
 
 from funcnet.errors import Problem
+
+if TYPE_CHECKING:
+    from funcnet.spec.base import Spec
 
 T = TypeVar("T")
 
@@ -31,6 +28,12 @@ Named = Annotated[tuple[tuple[str, T], ...], NAMED]
 
 Words = Annotated[tuple[str, ...], WORDS]
 """Field type of names; a bare string means a tuple of one."""
+
+
+def named_base(hint: Any) -> type[Spec]:
+    """``Layer`` of ``Named[Layer]``, which is ``Annotated[tuple[tuple[str, Layer], ...], NAMED]``."""
+    base: type[Spec] = get_args(get_args(get_args(hint)[0])[0])[1]
+    return base
 
 
 class Range:

@@ -16,22 +16,14 @@ from urllib.parse import quote
 import attrs
 
 from funcnet.errors import FuncnetError
-from funcnet.spec.base import (
-    MAX_INTEGER,
-    Spec,
-    about,
-    convert,
-    describe,
-    fields,
-    is_kind,
-    is_spec,
-    named_base,
-    own_tag,
-    tags,
-)
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 from funcnet.spec.codec import KEYS, VERSION, encode_value
-from funcnet.spec.fields import NAMED, WORDS
+from funcnet.spec.convert import MAX_INTEGER, convert
+from funcnet.spec.fields import NAMED, WORDS, named_base
 from funcnet.spec.kinds import KINDS, base_of
+from funcnet.spec.registry import about, is_kind, is_spec, own_tag, tags
+from funcnet.spec.wording import describe
 
 Schema = dict[str, Any]
 
@@ -221,7 +213,7 @@ def _default(hint: Any, default: Any) -> Schema:
     if default is attrs.NOTHING:
         return {}
     try:
-        node = encode_value(hint, convert(hint, default, "", [], decode=False))
+        node = encode_value(hint, convert(hint, default, "", []))
         json.dumps(node, allow_nan=False)
     except (FuncnetError, TypeError, ValueError):  # a class without a tag, a function, a default of another type
         return {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from funcnet.spec.base import tags
 from funcnet.spec.kinds import base_of
+from funcnet.spec.registry import tags
 
 Mode = Literal["auto", "min", "max"]
 """``auto`` minimises losses and errors, and maximises all other metrics"""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from funcnet.spec.base import Spec, fields, own_tag
+from funcnet.spec.base import Spec
+from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict
+from funcnet.spec.registry import own_tag
 
 
 def outline(spec: Spec) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from funcnet.errors import Problem
-from funcnet.spec.base import HINTS, convert, quote
+from funcnet.spec.decode import HINTS, decode_value
+from funcnet.spec.wording import quote
 
 
 def problems_of(hint: Any, value: Any, path: str = "") -> list[Problem]:
@@ -34,7 +35,7 @@ def problems_of(hint: Any, value: Any, path: str = "") -> list[Problem]:
             return [Problem(path, f"expected an object, got {quote(value)}")]
         return _first(problems_of(args[1], item, f"{path}.{name}") for name, item in value.items())
     found_here: list[Problem] = []
-    convert(hint, value, path, found_here, decode=True)
+    decode_value(hint, value, path, found_here)
     return found_here
 
 

@@ -17,7 +17,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import Context, Layer, apply_child
 from funcnet.losses.base import Loss, real_terms
 from funcnet.shapes import Value
-from funcnet.training.step import TrainState
+from funcnet.training.state import TrainState
 
 
 def batches(

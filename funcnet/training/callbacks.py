@@ -27,7 +27,7 @@ from funcnet.read_only import read_only
 from funcnet.spec.base import Spec, evolve, register
 from funcnet.spec.fields import frozen, non_negative, positive
 from funcnet.spec.monitors import Mode, is_better
-from funcnet.training.step import TrainState
+from funcnet.training.state import TrainState
 
 Row = dict[str, Any]
 log = logging.getLogger("funcnet")

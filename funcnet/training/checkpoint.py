@@ -28,7 +28,7 @@ from funcnet.spec.codec import parse_json
 from funcnet.spec.monitors import is_better
 from funcnet.training.callbacks import Checkpoint, Event, Snapshot
 from funcnet.training.history import Columns, unpacked
-from funcnet.training.step import TrainState
+from funcnet.training.state import TrainState
 
 log = logging.getLogger("funcnet")
 NAME = re.compile(r"(\d{10,})-([0-9a-f]{64})\.npz")

@@ -21,7 +21,7 @@ from funcnet.padding import paired_targets, step_weights
 from funcnet.signatures import accepts
 from funcnet.training.batches import class_weights
 from funcnet.training.evaluate import arrays, check_targets
-from funcnet.training.step import TrainState
+from funcnet.training.state import TrainState
 
 NONE = object()
 

@@ -17,7 +17,7 @@ from funcnet.layers.base import EVAL, Layer, Params, State, apply_child, vjp_chi
 from funcnet.losses.base import spread as spread_weight
 from funcnet.shapes import Value, numeric, shape_of
 from funcnet.signatures import check_signatures
-from funcnet.spec.base import Spec, fields, specs_in
+from funcnet.spec.base import nested
 from funcnet.training.step import predict
 from funcnet.vmap import Members, Unvectorized, spread
 
@@ -35,7 +35,7 @@ def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
     check_signatures(net)
     x = cast(x, dtype_of(params, state))
     check_network(net, params, state, x)
-    if not _has_members(net):
+    if not any(isinstance(one, Ensemble) for one in nested(net)):  # whose members would be mistaken for the rows
         with contextlib.suppress(Unvectorized):  # a layer that inspects values gets one row at a time
             return _of_rows(net, params, state, x)
     parts = [
@@ -43,12 +43,6 @@ def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
         for i in range(len(tree.leaves(x)[0]))
     ]
     return np.concatenate(parts) if parts else np.zeros((0, tree.ravel(params).vector.size))
-
-
-def _has_members(spec: Spec) -> bool:
-    """Whether a network contains an ensemble, whose members would be mistaken for the rows."""
-    inner = (one for field in fields(type(spec)) for one in specs_in(getattr(spec, field.name)))
-    return isinstance(spec, Ensemble) or any(map(_has_members, inner))
 
 
 def _of_rows(net: Layer, params: Params, state: State, x: Value) -> Array:

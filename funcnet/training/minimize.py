@@ -29,7 +29,8 @@ from funcnet.training.evaluate import arrays, check_targets, scores
 from funcnet.training.fit import Fit, final_state
 from funcnet.training.outputs import doubts
 from funcnet.training.start import Start, state_of, values_of
-from funcnet.training.step import TrainState, train_state, train_step, value_and_grad
+from funcnet.training.state import TrainState, train_state
+from funcnet.training.step import train_step, value_and_grad
 from funcnet.training.threads import limited_for
 
 METHODS = {

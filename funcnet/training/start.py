@@ -14,7 +14,7 @@ from funcnet.key import Key
 from funcnet.layers.base import Layer, Leaf, Params, State
 from funcnet.optim.base import Optimizer
 from funcnet.shapes import Shape
-from funcnet.training.step import TrainState, check_opt_state, swap, train_state
+from funcnet.training.state import TrainState, check_opt_state, swap, train_state
 
 Start = Any
 """A TrainState, or a Fit or Run that has one; the pair (params, state); params of a network without state; or None"""

@@ -14,6 +14,7 @@ from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape, shape_text
+from funcnet.views.diagram_entries import Entry, Form, entries, form
 from funcnet.views.diagram_layout import (
     ARROW,
     GAP,
@@ -21,11 +22,7 @@ from funcnet.views.diagram_layout import (
     SMALL_LETTER,
     STYLE,
     Block,
-    Entry,
-    Form,
     block,
-    entries,
-    form,
     line,
     text,
 )

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping
-from functools import singledispatch
+from collections.abc import Iterator
 from html import escape
-from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from itertools import pairwise
 
 import attrs
 
-from funcnet.combinators.bidirectional import Bidirectional
-from funcnet.combinators.branch import Branch, Parallel
-from funcnet.combinators.graph import Graph
-from funcnet.combinators.residual import SHORTCUT, Residual
+from funcnet.combinators.residual import SHORTCUT
 from funcnet.combinators.serial import Serial
-from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
-from funcnet.shapes import Shape, shape_text
-from funcnet.spec.base import Spec, fields, rule_of
+from funcnet.views.diagram_entries import Entry, form
+from funcnet.views.diagram_places import places, untangle
 
 GAP, PAD, LINE, LETTER, SMALL_LETTER, TITLE = 22, 12, 15, 7.3, 6.7, 18
-LONGEST = 44
-"""Maximum letters of a line in a box"""
 COLUMN = 900
 """Minimum height at which a sequence continues in another column"""
 FAMILIES = {
-    "dense": "#dce8f6", "convolution": "#e0f0da", "pooling": "#eef5e3", "normalization": "#f6edd9",
-    "activations": "#f8e4e2", "noise": "#ececec", "recurrent": "#e9e0f5", "attention": "#d9efee",
-    "embedding": "#dff0f5",    "shape": "#f1f1f1", "sequence": "#f1f1f1", "branch": "#f1f1f1",
+    "dense": "#dce8f6", "convolution": "#e0f0da", "pooling": "#eef5e3", "resampling": "#eef5e3",
+    "normalization": "#f6edd9", "activations": "#f8e4e2", "noise": "#ececec", "recurrent": "#e9e0f5",
+    "attention": "#d9efee", "embedding": "#dff0f5", "shape": "#f1f1f1", "sequence": "#f1f1f1", "branch": "#f1f1f1",
 }  # fmt: skip
 STYLE = """<style>
 text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#222}
@@ -41,124 +32,6 @@ ARROW = (
     '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     '<path d="M0,0 L8,4 L0,8 z" fill="#808080"/></marker></defs>'
 )
-
-# ----- the form of a combinator ----------------------------------------------------------------------------------
-
-
-class Form(NamedTuple):
-    """How the children of a layer are arranged: in a ``stack``, a ``row``, a ``shortcut``, or as a ``graph``."""
-
-    kind: str
-    sources: dict[str, tuple[str, ...]] = {}
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-
-
-def form(layer: Layer) -> Form:
-    """How to draw a combinator; by default its children one after another."""
-    rule = rule_of(_form.registry, type(layer), "apply wire")
-    return Form("stack") if rule is None else rule(layer)
-
-
-@singledispatch
-def _form(layer: Layer) -> Form:
-    raise TypeError(f"{type(layer).__name__} has no rule")
-
-
-@_form.register
-def _(layer: Branch | Parallel | Bidirectional) -> Form:
-    return Form("row")
-
-
-@_form.register
-def _(layer: Residual) -> Form:
-    return Form("shortcut")
-
-
-@_form.register
-def _(layer: Graph) -> Form:
-    sources = {name: layer.nodes[name][1] for name in layer.order}
-    return Form("graph", sources, layer.inputs, layer.outputs)
-
-
-class Entry(NamedTuple):
-    """A layer in the diagram, with its output shape, the number of its parameters, and the layers inside it."""
-
-    name: str
-    path: str
-    layer: Layer
-    out_shape: Shape
-    parameters: int
-    children: dict[str, Entry]
-
-    @property
-    def kind(self) -> str:
-        """Its name and its class."""
-        kind = type(self.layer).__name__
-        return f"{self.name}: {kind}" if self.name else kind
-
-    @property
-    def settings(self) -> list[str]:
-        """The fields that differ from their defaults, except layers, wiring and initializers."""
-        own = [f for f in fields(type(self.layer)) if not f.name.endswith("_init")]
-        values = {f.name: getattr(self.layer, f.name) for f in own if getattr(self.layer, f.name) != f.default}
-        shown = {name: value for name, value in values.items() if not (self.children and _holds_names(value))}
-        return [f"{name}={value}".replace("'", "") for name, value in shown.items() if not _holds_specs(value)]
-
-    @property
-    def title(self) -> str:
-        """The line above its frame."""
-        return f"{self.kind}({', '.join(self.settings)})" if self.settings else self.kind
-
-    def label(self) -> list[str]:
-        """The lines of its box."""
-        count = f", {self.parameters:,} params" if self.parameters else ""
-        whole = f"{self.kind}({', '.join(self.settings)})"
-        lines = [whole] if len(whole) <= LONGEST else [self.kind, *textwrap.wrap(", ".join(self.settings), LONGEST)]
-        return [*lines, shape_text(self.out_shape) + count]
-
-
-def _holds_specs(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        value = tuple(value.values())
-    return isinstance(value, Spec) or (isinstance(value, tuple) and any(map(_holds_specs, value)))
-
-
-def _holds_names(value: Any) -> bool:
-    """Whether a combinator's field describes its wiring, which the diagram shows anyway."""
-    return isinstance(value, Mapping) or (isinstance(value, tuple) and any(isinstance(one, str) for one in value))
-
-
-def entries(net: Layer, in_shape: Shape) -> Entry:
-    """The network with the shapes that its layers report while ``out_shape`` runs."""
-    heard: dict[tuple[str, int], tuple[Shape, Shape]] = {}
-
-    def notify(call: Call) -> None:
-        if call.method == "out_shape":
-            heard[call.path, call.depth] = call.args[0], call.result
-
-    with listen(notify):
-        reach("", net, "out_shape", in_shape)
-
-    def entry(name: str, path: str, layer: Layer, depth: int) -> Entry:
-        given, out = heard.get((path, depth), (None, ()))
-        children = {
-            child: entry(child, "/".join(filter(None, (path, child))), inner, depth + 1)
-            for child, inner in layer.children.items()
-        }
-        return Entry(
-            name,
-            path,
-            layer,
-            out,
-            count_parameters(reach("", layer, "leaves", given)) if given is not None else 0,
-            children,
-        )
-
-    return entry("", "", net, 0)
-
-
-# ----- layout ------------------------------------------------------------------------------------------------------
 
 
 @attrs.define
@@ -358,9 +231,6 @@ def _shortcut(entry: Entry, top: bool = False) -> Block:
     return whole
 
 
-# ----- graphs ------------------------------------------------------------------------------------------------------
-
-
 def _graph(entry: Entry, top: bool = False) -> Block:
     """A graph by levels: inputs, nodes below their sources, and outputs; long edges run beside the boxes."""
     how = form(entry.layer)
@@ -380,8 +250,8 @@ def _graph(entry: Entry, top: bool = False) -> Block:
         blocks |= {gap: Block(0.0, 0.0) for gap in between}
         chains.append([source, *between, name])
     rows: list[list[str]] = [[name for name in level if level[name] == i] for i in range(max(level.values()) + 1)]
-    _untangle(rows, [(a, b) for chain in chains for a, b in pairwise(chain)])
-    x = _places(rows, blocks, chains)
+    untangle(rows, [(a, b) for chain in chains for a, b in pairwise(chain)])
+    x = places(rows, blocks, chains, GAP)
     tops, y = [], float(GAP)
     for row in rows:
         tops.append(y)
@@ -421,77 +291,3 @@ def _port(name: str) -> Block:
         text(width / 2, 13, name),
     ]
     return Block(width, 18.0, marks=marks, solid=True)
-
-
-def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
-    """Order each level by the mean place of the neighbours of its blocks, in a few sweeps down and up."""
-    for sweep in range(8):
-        down = sweep % 2 == 0
-        for i in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
-            other = rows[i - 1 if down else i + 1]
-            place = {name: (j + 0.5) / len(other) for j, name in enumerate(other)}
-
-            def mean(name: str, down: bool = down, place: dict[str, float] = place) -> float:
-                ends = [(a, b) if down else (b, a) for a, b in links]
-                near = [place[there] for there, here in ends if here == name and there in place]
-                return sum(near) / len(near) if near else 0.5
-
-            rows[i].sort(key=mean)
-
-
-def _places(rows: list[list[str]], blocks: dict[str, Block], chains: list[list[str]]) -> dict[str, float]:
-    """The x of each block's middle, from 0 at the left: blocks below their sources, and long edges vertical.
-
-    In sweeps up and down, blocks move to the mean of their linked blocks without passing one another; the gaps of a
-    long edge move to the outermost of them.
-    """
-    near: dict[str, list[str]] = {name: [] for name in blocks}
-    for first, *between, last in chains:
-        if not between:
-            near[first].append(last)
-            near[last].append(first)
-    for first, *between, last in chains:  # blocks that are linked only by long edges
-        for one, gap in ((first, between[:1]), (last, between[-1:])):
-            near[one] += gap if not any(other in blocks and blocks[other].width for other in near[one]) else []
-    x: dict[str, float] = {}
-    for row in rows:
-        at = 0.0
-        for name in row:
-            x[name] = at + blocks[name].middle
-            at += blocks[name].width + GAP
-        for name in row:
-            x[name] -= (at - GAP) / 2
-    for sweep in range(400):
-        upright: dict[str, float] = {}
-        before = dict(x)
-        for _, *between, _ in chains:
-            far = [x[gap] for gap in between]
-            upright |= dict.fromkeys(between, max(far) if sum(far) >= 0 else min(far)) if between else {}
-        for row in rows if sweep % 2 else reversed(rows):
-            wanted = [
-                (upright[name], 100.0)
-                if name in upright
-                else (sum(x[other] for other in near[name]) / len(near[name]) if near[name] else x[name], 1.0)
-                for name in row
-            ]
-            least = [blocks[a].width - blocks[a].middle + GAP + blocks[b].middle for a, b in pairwise(row)]
-            x |= dict(zip(row, _apart(wanted, least), strict=True))
-        if max(abs(x[name] - before[name]) for name in x) < 0.005:
-            break
-    left = min(x[name] - one.middle for name, one in blocks.items())
-    return {name: round(at - left, 1) for name, at in x.items()}
-
-
-def _apart(wanted: list[tuple[float, float]], least: list[float]) -> list[float]:
-    """The places closest to the wanted ones, by weighted least squares, that keep their order and minimum distances."""
-    offsets = list(accumulate(least, initial=0.0))
-    groups: list[tuple[float, float, int]] = []  # mean, weight, members
-    for (place, weight), offset in zip(wanted, offsets, strict=True):
-        mean, members = place - offset, 1
-        while groups and groups[-1][0] > mean:
-            before, its_weight, count = groups.pop()
-            mean = (before * its_weight + mean * weight) / (its_weight + weight)
-            weight, members = weight + its_weight, members + count
-        groups.append((mean, weight, members))
-    means = [mean for mean, _, members in groups for _ in range(members)]
-    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]

@@ -14,8 +14,9 @@ from funcnet.data.split import Split
 from funcnet.errors import DataError, NotDefined, Problem
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
-from funcnet.spec.base import Spec, evolve, register, tags
+from funcnet.spec.base import Spec, evolve, register
 from funcnet.spec.fields import frozen, positive
+from funcnet.spec.registry import tags
 
 Scale = Literal["standard", "minmax", "robust"]
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal
 from funcnet.errors import Problem
 from funcnet.layers.base import Params, nest
 from funcnet.optim.base import Optimizer, OptState, Update, checked, first_step, updated
-from funcnet.spec.base import automatic_names, register
+from funcnet.spec.base import register
 from funcnet.spec.fields import Named, frozen
+from funcnet.spec.names import automatic_names
 
 
 @frozen
