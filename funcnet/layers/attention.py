@@ -13,7 +13,7 @@ from funcnet import ops
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.key import Array
-from funcnet.layers.attention_kernels import attend, attend_vjp
+from funcnet.layers.attention_kernels import attend, attend_vjp, in_tiles
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.embedding import RotaryPositions
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
@@ -231,7 +231,8 @@ class MultiHeadAttention(Layer):
         v = self.project(params, "value", m, self.shared_heads)
         keep, kept = None, 1.0 / (1.0 - self.dropout)
         if ctx.train and self.dropout > 0.0:
-            keep = ops.bernoulli(ctx.draw(), 1.0 - self.dropout, (x.shape[0], self.heads, x.shape[1], m.shape[1]))
+            scores = (x.shape[0], self.heads, x.shape[1], m.shape[1])
+            keep = ctx.draw().bits(3) if in_tiles(*scores[2:]) else ops.bernoulli(ctx.draw(), 1.0 - self.dropout, scores)
         scale = 1.0 / math.sqrt(q.shape[-1])
         y, weights = attend(q, k, v, looked_mask, bias, keep, scale, self.causal, kept)
         saved = (x, m, q, k, v, y, weights, looked_mask, bias, keep, mask)
