@@ -3,9 +3,9 @@
 Arrays are (batch, time, heads, features). There may be fewer key and value heads than query heads, which then share
 them in groups: query head h uses key head ``h // (heads / key heads)``. Scores are computed in pieces that stay in
 cache. Up to LARGE² scores of a head, their softmax is kept for the backward pass. More scores are cut into tiles, which
-continue a running maximum, sum and mean, and which the backward pass computes again (Dao et al., 2022): memory grows
-linearly with the length, except that an additive bias has an entry for each score. What dropout keeps of a tile is drawn
-with the tile, and again in the backward pass.
+continue a running maximum, sum and mean, and which the backward pass computes again (Dao et al., 2022), as it draws
+again what dropout keeps of them: memory grows linearly with the length, except that an additive bias has an entry for
+each score.
 
 The kernels write only into arrays that they made themselves, never into an argument from outside.
 """
@@ -113,7 +113,7 @@ def tile_scores(q: Array, k: Array, mask: Any, bias: Any, causal: bool, place: A
 
 
 def tile_kept(keep: Array, place: Any, number: int, shape: tuple[int, ...], kept: float) -> Array:
-    """Booleans of the weights that dropout keeps of a tile: those of all weights, or drawn from words and its number."""
+    """Which weights of a tile dropout keeps: a part of ``keep``, or drawn from its words and the tile's number."""
     if keep.ndim > 1:
         part: Array = keep[place]
         return part

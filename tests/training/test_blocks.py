@@ -7,6 +7,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, metrics, optim
+from funcnet.layers.base import numbers_made
 from funcnet.spec.fields import frozen
 from funcnet.training import evaluate as module
 
@@ -173,6 +174,31 @@ def test_memory_does_not_follow_rows_times_outputs():
     assert peak(lambda: fn.predict_label(net, loss, params, state, x, 256)) < 30.0
     options = {"loss": loss, "optimizer": optim.SGD(0.1), "key": KEY, "steps": 1}
     assert peak(lambda: fn.fit(net, (x, y), validation=(x, y), metrics=wanted, **options)) < 60.0
+
+
+HIDDEN = {
+    "convolution": (fn.serial(fn.Conv2D(32, 3), fn.Relu(), fn.GlobalAveragePool()), (64, 64, 1), 64 * 64 * 32),
+    "attention": (fn.serial(fn.MultiHeadAttention(8), fn.SequencePool()), (256, 8), 8 * 256 * 256),
+    "attention in tiles": (fn.serial(fn.MultiHeadAttention(8), fn.SequencePool()), (1024, 8), 1024 * 8),
+    "dot products": (fn.serial(fn.Branch((fn.Identity(),) * 3), fn.DotProductAttention()), (128, 8), 128 * 128),
+    "lstm": (fn.LSTM(32, return_sequences=False), (200, 1), 200 * 4 * 32),
+    "ensemble": (fn.Ensemble(fn.serial(fn.Dense(1000), fn.Dense(2)), 30), (5,), 30 * 1000),
+    "nested": (fn.serial(fn.Ensemble(fn.Ensemble(fn.serial(fn.Dense(50), fn.Dense(2)), 3), 4)), (5,), 3 * 4 * 50),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_the_most_numbers_that_a_layer_makes_of_a_row(name):
+    net, in_shape, most = HIDDEN[name]
+    assert numbers_made(net, in_shape) == most
+
+
+def test_memory_of_scores_follows_neither_rows_nor_hidden_values():
+    """400 rows with 64 000 hidden numbers each are 102 MB in float32, and training takes 4 rows."""
+    net = fn.serial(fn.Dense(64), fn.GlobalAveragePool(), fn.Dense(3))
+    x, y = np.zeros((400, 1000, 1), np.float32), np.arange(400) % 3
+    options = {"loss": losses.SoftmaxCrossEntropy(), "optimizer": optim.SGD(0.1), "key": KEY, "steps": 1}
+    assert peak(lambda: fn.fit(net, (x, y), validation=(x, y), metrics=["accuracy"], batch_size=4, **options)) < 30.0
 
 
 def test_a_wrong_label_among_many_rows_is_found_before_training():
