@@ -229,9 +229,10 @@ def evaluate(
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches.
 
-    At most ``batch_size`` rows are computed at a time, fewer if they are wide. The outputs of all rows are held at once
-    only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
-    RootMeanSquaredError, and for a metric of yours that defines ``__call__`` alone.
+    At most ``batch_size`` rows are computed at a time, fewer if a layer makes many numbers of each. The outputs of all
+    rows are held at once only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
+    RootMeanSquaredError, for the order of all scores, which RocAuc and AveragePrecision need, and for a metric of yours
+    that defines ``__call__`` alone.
     """
     loss, metrics = as_loss(loss), as_metrics(metrics)
     if ops.recorder(*tree.leaves((params, data))) is not None:  # inside a function that is compiled
