@@ -23,6 +23,7 @@ from funcnet.layers.base import (
     out_shape_child,
     vjp_child,
 )
+from funcnet.layers.limits import check_made, most_made
 from funcnet.layers.sequence import join_mask, mask_of, masked_shape
 from funcnet.shapes import Shape, Value, is_shape
 from funcnet.spec.base import register
@@ -51,7 +52,8 @@ class Ensemble(Wrapper):
     members: int = field(validator=positive)
 
     def wire(self, in_shape: Shape) -> tuple[dict[str, Shape], Shape]:
-        out = out_shape_child("", self.layer, in_shape)
+        out, made = most_made(lambda: out_shape_child("", self.layer, in_shape))
+        check_made(self, (self.members, made), "hidden values")
         if masked_shape(in_shape) and masked_shape(out) and len(out[0]) > 1:
             (steps, *rest), mask = out
             return {"": in_shape}, ((steps, self.members, *rest), mask)

@@ -19,7 +19,7 @@ from funcnet.data.preparation import labelled, prepared
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, finish, fit_model, in_units, starting_state, train, watchers
+from funcnet.experiments.run import check_parts, fit_model, in_units, starting_state, train, watchers
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
@@ -29,7 +29,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.shapes import Value
 from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate
-from funcnet.training.fit import fit
+from funcnet.training.fit import Fit, fit
 from funcnet.training.threads import limited
 from funcnet.views.table import Table
 
@@ -203,7 +203,8 @@ class _Experiment:
             result = train(
                 experiment, data, starting_state(experiment, key, data, self.base), metrics, watchers(experiment)
             )
-            return finish(experiment, data, result).metrics["test"]
+            assert data.test is not None
+            return held_out_scores(experiment.model, experiment.loss, experiment.optimizer, metrics, result, data.test)
 
 
 class _Arrays:
@@ -223,8 +224,14 @@ class _Arrays:
         def part(rows: Array) -> tuple[Any, ...]:
             return *(tree.map(lambda a: a[rows], value) for value in (x, y)), None if weight is None else weight[rows]
 
-        ts = fit(self.net, part(kept), key=key, **self.training).train_state
-        optimizer: Optimizer = self.training["optimizer"]
-        metrics: Sequence[Metric] = self.training.get("metrics", ())
-        params = optimizer.eval_params(ts.params, ts.opt_state)
-        return evaluate(self.net, self.loss, params, ts.state, part(test), metrics)
+        result = fit(self.net, part(kept), key=key, **self.training)
+        optimizer, metrics = self.training["optimizer"], self.training["metrics"]
+        return held_out_scores(self.net, self.loss, optimizer, metrics, result, part(test))
+
+
+def held_out_scores(
+    net: Layer, loss: Loss, optimizer: Optimizer, metrics: Sequence[Metric], result: Fit, part: tuple[Any, ...]
+) -> dict[str, float]:
+    """The scores of a fold's held-out rows."""
+    ts = result.train_state
+    return evaluate(net, loss, optimizer.eval_params(ts.params, ts.opt_state), ts.state, part, metrics)

@@ -16,6 +16,7 @@ import math
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,11 @@ from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.files import read_bytes, write_bytes
 from funcnet.key import Array
-from funcnet.layers.base import Params
+from funcnet.layers.base import Params, numbers_made
 from funcnet.read_only import read_only
-from funcnet.shapes import Output, numeric
+from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
+from funcnet.training.evaluate import rows_at_once
 from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.progress import number
 from funcnet.training.step import TrainState, predicted
@@ -96,17 +98,24 @@ class Run:
         """Predictions for raw inputs (rows, …), in the form of the data: probabilities, or values in their units.
 
         The inputs are preprocessed as in training, and the loss's link is applied to the network's output.
-        Column k is the class with label k, named ``classes[k]``.
+        Column k is the class with label k, named ``classes[k]``. At most ``batch_size`` rows are computed at a time,
+        fewer if they are wide.
         """
+        return self._predicted(lambda answer: answer, x, batch_size)
+
+    def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
+        """A function of the predictions for raw inputs, which is called for each batch."""
         experiment = self.experiment
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
             if not self.preprocess.get("fill"):
                 check_finite(x, "inputs", "predict")
         inputs = transform(self.preprocess, x, experiment.dtype, "predict")
+        if batch_size is not None:
+            batch_size = min(batch_size, rows_at_once(inputs, numbers_made(experiment.model, shape_of(inputs))))
 
         def answer(y: Any) -> Any:
-            return restore_targets(self.preprocess, experiment.loss.answer(y))
+            return f(restore_targets(self.preprocess, experiment.loss.answer(y)))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
@@ -115,11 +124,11 @@ class Run:
 
         Raises   ShapeError for a loss without probabilities
         """
-        return proba_of(self.experiment.loss, self.predict(x, batch_size))
+        return self._predicted(partial(proba_of, self.experiment.loss), x, batch_size)
 
     def predict_label(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The likeliest class of each raw input, by name if the data has names; of several labels each, 0 or 1."""
-        labels = label_of(self.experiment.loss, self.predict(x, batch_size))
+        labels = self._predicted(partial(label_of, self.experiment.loss), x, batch_size)
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 

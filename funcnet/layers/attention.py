@@ -13,14 +13,24 @@ from funcnet import ops
 from funcnet.errors import Problem, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Zeros
 from funcnet.key import Array
-from funcnet.layers.attention_kernels import attend, attend_vjp
+from funcnet.layers.attention_kernels import attend, attend_vjp, in_tiles
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
 from funcnet.layers.embedding import RotaryPositions
+from funcnet.layers.limits import check_made
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
 from funcnet.ranges import always
 from funcnet.shapes import Shape, Value, floating, is_shape, tuple_shapes
 from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, positive
+
+
+def check_weights(layer: Layer, heads: int, queries: int, keys: int) -> None:
+    """Refuse more weights than any memory has room for, unless they are computed in tiles.
+
+    Raises   ShapeError
+    """
+    if not in_tiles(queries, keys):
+        check_made(layer, (heads, queries, keys), "weights")
 
 
 @register("dot_product_attention")
@@ -64,6 +74,7 @@ class DotProductAttention(Layer):
                 f"(heads, queries, keys), got {in_shape}",
                 layer="DotProductAttention",
             )
+        check_weights(self, q[1] if len(q) == 3 else 1, q[0], k[0])
         return (*q[:-1], v[-1])
 
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
@@ -194,7 +205,8 @@ class MultiHeadAttention(Layer):
         return leaves
 
     def out_shape(self, in_shape: Shape) -> Shape:
-        shape, masked, _, _ = self.shapes(in_shape)
+        shape, masked, looked, _ = self.shapes(in_shape)
+        check_weights(self, self.heads, shape[0], looked[0])
         return (shape, shape[:1]) if masked else shape
 
     # forward
@@ -231,7 +243,9 @@ class MultiHeadAttention(Layer):
         v = self.project(params, "value", m, self.shared_heads)
         keep, kept = None, 1.0 / (1.0 - self.dropout)
         if ctx.train and self.dropout > 0.0:
-            keep = ops.bernoulli(ctx.draw(), 1.0 - self.dropout, (x.shape[0], self.heads, x.shape[1], m.shape[1]))
+            scores = (x.shape[0], self.heads, x.shape[1], m.shape[1])
+            key = ctx.draw()
+            keep = key.bits(3) if in_tiles(*scores[2:]) else ops.bernoulli(key, 1.0 - self.dropout, scores)
         scale = 1.0 / math.sqrt(q.shape[-1])
         y, weights = attend(q, k, v, looked_mask, bias, keep, scale, self.causal, kept)
         saved = (x, m, q, k, v, y, weights, looked_mask, bias, keep, mask)

@@ -3,8 +3,9 @@
 Arrays are (batch, time, heads, features). There may be fewer key and value heads than query heads, which then share
 them in groups: query head h uses key head ``h // (heads / key heads)``. Scores are computed in pieces that stay in
 cache. Up to LARGE² scores of a head, their softmax is kept for the backward pass. More scores are cut into tiles, which
-continue a running maximum, sum and mean, and which the backward pass computes again (Dao et al., 2022): memory grows
-linearly with the length, except that an additive bias and dropout have an entry for each score.
+continue a running maximum, sum and mean, and which the backward pass computes again (Dao et al., 2022), as it draws
+again what dropout keeps of them: memory grows linearly with the length, except that an additive bias has an entry for
+each score.
 
 The kernels write only into arrays that they made themselves, never into an argument from outside.
 """
@@ -111,6 +112,17 @@ def tile_scores(q: Array, k: Array, mask: Any, bias: Any, causal: bool, place: A
     return s
 
 
+def tile_kept(keep: Array, place: Any, number: int, shape: tuple[int, ...], kept: float) -> Array:
+    """Which weights of a tile dropout keeps: a part of ``keep``, or drawn from its words and the tile's number."""
+    if keep.ndim > 1:
+        part: Array = keep[place]
+        return part
+    count = int(np.prod(shape))
+    words = np.random.SFC64([*keep.tolist(), number]).random_raw(-(-count // 4))
+    drawn: Array = words.view(np.uint16)[:count].reshape(shape) >= round((1.0 - 1.0 / kept) * 65536)
+    return drawn
+
+
 def attention_flops(q: Array, k: Array, *rest: Any) -> int:
     """The operations of the two products of the forward pass."""
     batch, time, heads, features = q.shape
@@ -128,6 +140,7 @@ NEEDS = (
     in_tiles,
     tiles,
     tile_scores,
+    tile_kept,
 )
 
 
@@ -138,16 +151,16 @@ def attend(
     """``softmax(scale · q kᵀ + bias) v``, and the softmax; in tiles, each query's largest score and 1 / Σ exp instead.
 
     ``mask`` (batch, keys) is true for real keys; ``keep`` (batch, heads, queries, keys) is true for the weights
-    that dropout keeps, which are multiplied by ``kept``.
+    that dropout keeps, which are multiplied by ``kept``. In tiles it may be random words (n,) that they are drawn from.
     """
     (batch, time, heads, _), (keys, shared) = q.shape, k.shape[1:3]
     groups = heads // shared
     y = np.empty((batch, time, heads, v.shape[3]), q.dtype)
     queries, ks, vs, out = by_head(q * scale, groups), by_head(k, 1), by_head(v, 1), by_head(y, groups)
     biases = None if bias is None else scores_by_head(bias, shared, groups)
-    keeps = None if keep is None else scores_by_head(keep, shared, groups)
+    keeps = keep if keep is None or keep.ndim == 1 else scores_by_head(keep, shared, groups)
     if in_tiles(time, keys):
-        totals = np.empty((batch, shared, groups, time, 2), q.dtype)
+        totals, number = np.empty((batch, shared, groups, time, 2), q.dtype), 0
         for samples, some, rows, parts in tiles(ks, groups, time, mask, causal):
             mean = np.zeros_like(out[samples, some, :, rows])
             total = np.zeros_like(mean[..., :1])
@@ -163,7 +176,8 @@ def attend(
                 fade = np.exp(before - shift)
                 total = total * fade + np.matmul(s, np.ones((s.shape[-1], 1), s.dtype))
                 if keeps is not None:
-                    s = np.where(keeps[place], s, 0.0) * kept
+                    s = np.where(tile_kept(keeps, place, number, s.shape, kept), s, 0.0) * kept
+                number += 1
                 mean = mean * fade + np.matmul(s, vs[samples, some, :, columns])
             total[total == 0.0] = 1.0
             totals[samples, some, :, rows, :1], totals[samples, some, :, rows, 1:] = shift, 1.0 / total
@@ -212,7 +226,7 @@ def attend_vjp(
     dys, dqs, dks, dvs = by_head(dy, groups), by_head(dq, groups), by_head(dk, 1), by_head(dv, 1)
     inner = by_head(np.sum(dy * y, axis=-1, keepdims=True), groups)
     biases = None if bias is None else scores_by_head(bias, shared, groups)
-    keeps = None if keep is None else scores_by_head(keep, shared, groups)
+    keeps = keep if keep is None or keep.ndim == 1 else scores_by_head(keep, shared, groups)
     dbias: Any = None if bias is None else np.zeros(bias.shape, bias.dtype)
     every, places = slice(None), []
     if in_tiles(time, keys):
@@ -221,7 +235,7 @@ def attend_vjp(
             places += [(samples, some, every, rows, columns) for columns in parts]
     else:
         places = [(samples, every, every, rows, every) for samples, rows in pieces(batch, heads, time, keys)]
-    for place in places:
+    for number, place in enumerate(places):
         samples, some, _, rows, columns = place
         part, up = queries[samples, some, :, rows], dys[samples, some, :, rows]
         if in_tiles(time, keys):
@@ -230,7 +244,9 @@ def attend_vjp(
             np.exp(p, out=p)
         else:
             p = whole[place]
-        left = None if keeps is None else np.where(keeps[place], kept, 0.0).astype(p.dtype)
+        left = None
+        if keeps is not None:
+            left = np.where(tile_kept(keeps, place, number, p.shape, kept), kept, 0.0).astype(p.dtype)
         kept_p = p if left is None else p * left
         dvs[samples, some, :, columns] += np.matmul(kept_p.swapaxes(-1, -2), up).sum(axis=2, keepdims=True)
         ds = np.matmul(up, vs[samples, some, :, columns].swapaxes(-1, -2))

@@ -32,7 +32,7 @@ from funcnet.errors import ArgumentError, FuncnetError, KeyRequired, NotDefined,
 from funcnet.hints import explained
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
-from funcnet.layers.limits import check_made
+from funcnet.layers.limits import check_made, most_made
 from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, batched, kinds_like, merged_kinds
@@ -511,13 +511,21 @@ def check_size(layer: Layer, in_shape: Shape) -> None:
     if total > MAX_PARAMETERS:
         message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
         raise ShapeError(message, layer="the network")
+    numbers_made(layer, in_shape)
+
+
+def numbers_made(layer: Layer, in_shape: Shape) -> int:
+    """The most numbers for each row that a layer of a network makes: of its output, or of what it holds on the way.
+
+    Raises   ShapeError for more than any memory has room for
+    """
 
     def notify(call: Call) -> None:
         if call.method == "out_shape":
             check_made(call.layer, call.result)
 
     with listen(notify):
-        reach("", layer, "out_shape", in_shape)
+        return most_made(lambda: reach("", layer, "out_shape", in_shape))[1]
 
 
 # ----- three bare functions ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from funcnet.errors import ShapeError
@@ -11,6 +13,18 @@ from funcnet.spec.class_fields import fields
 
 MAX_ENTRIES = 2**29  # for one row, 2 GB in float32: beyond it a size in the spec is far likelier a mistake
 
+_most: ContextVar[list[int] | None] = ContextVar("most", default=None)
+
+
+def most_made(work: Callable[[], Any]) -> tuple[Any, int]:
+    """The result of some work, and the most numbers for each row that ``check_made`` was given in it."""
+    found = [0]
+    token = _most.set(found)
+    try:
+        return work(), found[0]
+    finally:
+        _most.reset(token)
+
 
 def check_made(layer: Spec, shape: Shape, what: str = "an output") -> None:
     """Refuse a layer that makes more numbers for each row than any memory has room for, before it does.
@@ -18,6 +32,9 @@ def check_made(layer: Spec, shape: Shape, what: str = "an output") -> None:
     Raises   ShapeError with the shape, and the layer's largest field
     """
     total = entries(shape)
+    found = _most.get()
+    if found is not None:
+        found[0] = max(found[0], total)
     if total > MAX_ENTRIES:
         raise ShapeError(
             f"makes {what} of {shape_text(shape)} for each row, {total} numbers; the limit is {MAX_ENTRIES}; "

@@ -16,6 +16,7 @@ from funcnet.errors import NotDefined, ShapeError
 from funcnet.initializers import GlorotUniform, Initializer, Orthogonal, Zeros
 from funcnet.key import Array
 from funcnet.layers.base import Context, Layer, Leaf, Params, State
+from funcnet.layers.limits import check_made
 from funcnet.layers.recurrent_kernels import gru_scan, gru_scan_vjp, lstm_scan, lstm_scan_vjp, rnn_scan, rnn_scan_vjp
 from funcnet.layers.sequence import cotangent_of, join_mask, kinds_of_sequence, real, sequence_shape, split_mask
 from funcnet.ranges import Range, Ranges
@@ -357,6 +358,7 @@ class Recurrent(Layer):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         (time, _), masked = self.parts(in_shape)
+        check_made(self, (time, self.cell_class.gates, self.units), "gates")
         y: Shape = (self.units,)
         if self.return_sequences:
             y = ((time, self.units), (time,)) if masked else (time, self.units)

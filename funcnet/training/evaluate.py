@@ -16,7 +16,7 @@ from funcnet.errors import DataError, FuncnetError
 from funcnet.hints import explained
 from funcnet.inputs import as_loss, as_metrics, cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
-from funcnet.layers.base import Layer, Params, State, reach
+from funcnet.layers.base import Layer, Params, State, numbers_made, reach
 from funcnet.losses.base import Loss, by_blocks, compared, on_values, real_terms
 from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
@@ -144,7 +144,7 @@ def _try_targets(net: Layer, loss: Loss, metrics: Sequence[Metric], data: tuple[
     if rows is not None:
         y, weight, zeros = (cut(part, rows) for part in (y, weight, zeros))
     fine, scored = None if weight is None else cast_weight(weight, dtype), False
-    for some, _ in blocks(y, out_shape):
+    for some, _ in blocks(y, _numbers(out_shape)):
         target, w = cut(y, some), cut(weight, some)
         tried.append((tried[0] if rows is None else rows)[some])
         prediction = cut(zeros, some)
@@ -180,24 +180,29 @@ def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None)
 
 
 ELEMENTS = 1 << 20
-"""The most numbers of an input or output to hold at a time, if a row has not more"""
+"""The most numbers of an input, an output or a hidden value to hold at a time, if a row has not more"""
 
 
-def blocks(x: Value, out_shape: Shape, batch_size: int | None = 1024) -> Iterator[tuple[slice, int]]:
+def blocks(x: Value, numbers: int, batch_size: int | None = 1024) -> Iterator[tuple[slice, int]]:
     """The rows of a data set, several batches at a time, and the size of these batches.
 
     Batches of wide rows are smaller, so that memory follows neither the number of rows nor ``batch_size``, but what one
-    row takes.
+    row takes: its own numbers, or the most ``numbers`` that are made of them at once.
     """
     rows = len(tree.leaves(x)[0])
     if batch_size is None:
         yield slice(0, rows), max(rows, 1)
         return
-    at_once = max(1, ELEMENTS // max(1, _numbers(shape_of(x)), _numbers(out_shape)))
+    at_once = rows_at_once(x, numbers)
     size = min(batch_size, at_once)
     step = at_once // size * size
     for start in range(0, rows, step):
         yield slice(start, start + step), size
+
+
+def rows_at_once(x: Value, numbers: int) -> int:
+    """The rows to compute at a time, at least 1."""
+    return max(1, ELEMENTS // max(1, _numbers(shape_of(x)), numbers))
 
 
 def _numbers(shape: Shape) -> int:
@@ -224,9 +229,10 @@ def evaluate(
 ) -> dict[str, float]:
     """``{"loss": …, <metric>: …}`` of a whole data set in evaluation mode, not averaged over batches.
 
-    At most ``batch_size`` rows are computed at a time, fewer if they are wide. The outputs of all rows are held at once
-    only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
-    RootMeanSquaredError, and for a metric of yours that defines ``__call__`` alone.
+    At most ``batch_size`` rows are computed at a time, fewer if a layer makes many numbers of each. The outputs of all
+    rows are held at once only with a ``batch_size`` of None, for a loss that is not a sum over rows, such as
+    RootMeanSquaredError, for the order of all scores, which RocAuc and AveragePrecision need, and for a metric of yours
+    that defines ``__call__`` alone.
     """
     loss, metrics = as_loss(loss), as_metrics(metrics)
     if ops.recorder(*tree.leaves((params, data))) is not None:  # inside a function that is compiled
@@ -272,7 +278,7 @@ def _by_blocks(
     dtype = dtype_of(params, state)
     y, steps = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, weight)
     total, divisor, tallies = 0.0, None, list[Any]()
-    for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
+    for rows, size in blocks(x, numbers_made(net, shape_of(x)), batch_size):
         prediction = predict(net, params, state, cut(x, rows), size)
         if divisor is None:
             steps = of_dtype(steps, prediction)
@@ -300,7 +306,7 @@ def answers(
 ) -> Iterator[tuple[Any, Any, Array | None]]:
     """The answers of blocks of rows, ``link`` of their outputs, with their targets and weights."""
     x, y, weight = unpack(data)
-    for rows, size in blocks(x, reach("", net, "out_shape", shape_of(x)), batch_size):
+    for rows, size in blocks(x, numbers_made(net, shape_of(x)), batch_size):
         w = loss.counted(cut(y, rows), cut(weight, rows))
         if w is None or np.any(w):
             yield on_values(loss.answer, predict(net, params, state, cut(x, rows), size)), cut(y, rows), w

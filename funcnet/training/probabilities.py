@@ -25,7 +25,7 @@ def predict_proba(
 
     One probability p per sample, as from a sigmoid, becomes the two columns 1 - p and p. Several of them are the
     probabilities of several labels, which do not exclude each other. A network with padded sequences gives the pair of
-    probabilities and mask, and of labels and mask.
+    probabilities and mask, and of labels and mask. ``batch_size`` rows are computed at a time, all at once by default.
     Raises   ShapeError for a loss without probabilities
 
     >>> params, state = fn.Dense(3).init(fn.Key(0), (4,))
@@ -49,6 +49,7 @@ def predict_label(
     """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up.
 
     If several outputs are several labels (``loss.independent``), each is 0, or 1 from 0.5 up: ``(rows, …, labels)``.
+    ``batch_size`` rows are computed at a time, so that no more outputs are held; all at once by default.
     """
     loss, params, state, x = in_order(loss, params, state, x)
 

@@ -130,20 +130,22 @@ def training_step(net: Layer, loss: Loss, opt: Optimizer, shards: int = 1) -> Ca
         y, weight = paired_targets(net, loss, x, y), step_weights(net, loss, x, y, weight)
         _, target, weights, _ = compared(loss, None, y, weight)
         divisor = loss.divisor(target, weights) if divisor is None else divisor
-        parts = []
-        for shard in sorted({-(-(row + 1) * shards // rows) - 1 for row in range(rows)}):  # those that have rows
+        numbers = sorted({-(-(row + 1) * shards // rows) - 1 for row in range(rows)})  # of the shards that have rows
+        total: Any = None
+        for shard in numbers:
             part = slice(shard * rows // shards, (shard + 1) * rows // shards)
             x_part, y_part = (tree.map(lambda a: a[part], value) for value in (x, y))  # noqa: B023
             w_part = None if weight is None else weight[part]
             ctx = Context(True, key.fold("shard", shard))
-            parts.append(gradient(params, state, x_part, y_part, ctx, w_part, divisor))
-        value, new_state, grads = parts[0]
-        for other_value, other_state, other_grads in parts[1:]:
-            value = value + other_value
-            new_state, grads = (tree.map(np.add, *pair) for pair in ((new_state, other_state), (grads, other_grads)))
-        share = 1.0 / len(parts)
+            found = gradient(params, state, x_part, y_part, ctx, w_part, divisor)
+            if total is None:
+                total, first_state = found, found[1]
+                continue  # each gradient is added before the next is computed, so that two are held, not all
+            total = total[0] + found[0], *(tree.map(np.add, *pair) for pair in zip(total[1:], found[1:], strict=True))
+        value, new_state, grads = total
+        share = 1.0 / len(numbers)
         mean = tree.map(
-            lambda leaf, first: ops.array(leaf * share) if leaf.dtype.kind == "f" else first, new_state, parts[0][1]
+            lambda leaf, first: ops.array(leaf * share) if leaf.dtype.kind == "f" else first, new_state, first_state
         )
         return value, mean, tree.map(ops.array, grads)
 

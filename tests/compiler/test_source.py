@@ -230,6 +230,6 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_attention_in_tiles_is_printed():
-    net = fn.serial(fn.MultiHeadAttention(2, causal=True), fn.SequencePool())
+    net = fn.serial(fn.MultiHeadAttention(2, causal=True, dropout=0.1), fn.SequencePool())
     x, y = fn.Key(1).normal((2, 600, 4), np.float32), fn.Key(2).normal((2, 4), np.float32)
     steps_agree(net, fn.losses.MeanSquaredError(), fn.optim.SGD(0.1), (600, 4), 2, x, y, np.float32, planned=False)

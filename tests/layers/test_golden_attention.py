@@ -1,5 +1,7 @@
 """Embedding and attention against PyTorch: outputs and gradients recorded in ``tests/golden/attention.npz``."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,47 @@ def test_long_sequences_agree_with_the_formula(queries, keys, extra, causal):
     for actual, expected in zip(found, plain(q, k, v, dy, causal=causal, **options), strict=True):
         if expected is not None:
             np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-11)
+
+
+def kept_of(words, q, k, causal, mask=None):
+    """The booleans that the tiles draw, as one array; true where no tile is."""
+    (batch, queries, heads, _), (keys, shared) = q.shape, k.shape[1:3]
+    whole = np.ones((batch, shared, heads // shared, queries, keys), bool)
+    ks, number = attention_kernels.by_head(k, 1), 0
+    for samples, some, rows, parts in attention_kernels.tiles(ks, heads // shared, queries, mask, causal):
+        for columns in parts:
+            place = (samples, some, slice(None), rows, columns)
+            whole[place] = attention_kernels.tile_kept(words, place, number, whole[place].shape, 2.0)
+            number += 1
+    return whole.reshape(batch, heads, queries, keys)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_dropout_keeps_of_tiles_is_drawn_twice_alike(monkeypatch, causal):
+    monkeypatch.setattr(attention_kernels, "LARGE", 4)
+    monkeypatch.setattr(attention_kernels, "BLOCK", 128)
+    q, k, v, dy = drawn(3, 33, 33, 4, 2)
+    words, mask = fn.Key(7).bits(3), np.arange(33) < np.array([[33], [9], [0]])
+    keep = kept_of(words, q, k, causal, mask)
+    real = keep[0, :, np.tri(33, dtype=bool)] if causal else keep[0]
+    assert real.mean() == pytest.approx(0.5, abs=0.05)
+    assert len(np.unique(keep[:1].reshape(4 * 33, 33)[:, :8], axis=0)) > 80  # no tile repeats another
+    found, _ = both(q, k, v, dy, mask=mask, keep=words, causal=causal)
+    for actual, expected in zip(found, plain(q, k, v, dy, mask, None, keep, causal), strict=True):
+        if expected is not None:
+            np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_memory_of_dropout_is_linear():
+    layer = fn.MultiHeadAttention(4, dropout=0.1)
+    params, _ = layer.init(fn.Key(0), (2048, 8))
+    x = fn.Key(1).normal((1, 2048, 8), np.float32)
+    tracemalloc.start()
+    _, _, residuals = layer.apply(params, {}, x, fn.Context(True, fn.Key(2)))
+    layer.vjp(params, residuals, x)
+    taken = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert taken < 5.0  # booleans of all weights would be 17 MB, and the bits that they are drawn from 34
 
 
 @pytest.mark.parametrize("length", [2049, 4096, pytest.param(16384, marks=pytest.mark.slow)])
