@@ -10,7 +10,9 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
+from funcnet.experiments import claim
 from funcnet.experiments.folder import START
+from funcnet.training import checkpoint
 from tests.training.test_resume import crashed, outcome
 
 SPEC = fn.Experiment(
@@ -287,6 +289,73 @@ def test_lines_stay_in_the_folder(tmp_path, path):
         fn.run(spec, tmp_path / "run", resume=True)
     assert str(error.value) == f"JsonLines: path: expected a file in the run folder, got {path!r}"
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+def linked(path, target):
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("links need a privilege here")
+
+
+def test_checkpoints_stay_in_the_folder(tmp_path):
+    """A link would have the checkpoints of another run replaced by those of this one."""
+    folder, other = crashed(SPEC, tmp_path / "run", 4), tmp_path / "other"
+    (folder / "checkpoints").rename(other)
+    leave(other, ".x.0123456789ab.tmp")
+    before = sorted(other.iterdir())
+    linked(folder / "checkpoints", other)
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, folder, resume=True)
+    assert str(error.value) == (
+        f"{folder / 'checkpoints'}: is a link that leaves the run folder; put the checkpoints themselves there"
+    )
+    assert sorted(other.iterdir()) == before
+
+
+def test_a_lock_that_leads_elsewhere(tmp_path):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    linked(folder / ".lock", tmp_path / "new")
+    if not hasattr(os, "O_NOFOLLOW"):
+        pytest.skip("this system opens what a link leads to")
+    with pytest.raises(fn.CheckpointError, match=r"run: cannot be locked \(.*\); choose another --out$"):
+        fn.run(SPEC, folder, resume=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_copy_by_hard_links_keeps_its_lines(tmp_path, whole):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    lines, copy = folder / "history.jsonl", tmp_path / "copy.jsonl"
+    os.link(lines, copy)
+    before = copy.read_bytes()
+    check("with", folder, whole, "hard links")
+    assert copy.read_bytes() == before
+    assert len(lines.read_bytes()) > len(before)
+
+
+def test_a_file_in_the_place_of_the_checkpoints(tmp_path):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    (folder / "checkpoints").rename(tmp_path / "moved")
+    leave(folder, "checkpoints")
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, folder, resume=True)
+    assert str(error.value).startswith(f"{folder / 'checkpoints'}: this folder cannot be made (File exists)")
+
+
+def test_two_processes_that_begin_one_run(tmp_path, monkeypatch):
+    """The second one finds the spec of the first where there was none when it started."""
+    real = checkpoint.locked
+
+    def late(folder):
+        fn.save_spec(folder / "spec.json", SPEC)
+        return real(folder)
+
+    monkeypatch.setattr(claim, "locked", late)
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, tmp_path / "run", resume=True)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'}: another process has just begun a run in it; wait for it, or choose another --out"
+    )
 
 
 def test_a_run_killed_after_its_scores_were_written_is_completed_not_trained_again(tmp_path):
