@@ -29,7 +29,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.shapes import Value
 from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate
-from funcnet.training.fit import fit
+from funcnet.training.fit import fit, pass_interrupt_on
 from funcnet.training.threads import limited
 from funcnet.views.table import Table
 
@@ -91,7 +91,7 @@ def cross_validate(
     Repeat r divides the rows with ``key.fold("repeat", r)``, and its fold f trains with
     ``key.fold("repeat", r, "fold", f)``, so the same key gives the same scores to the bit. Fold sizes differ by at
     most one row. With ``stratify`` and class labels as targets, so do the counts of each class; other targets are
-    only shuffled.
+    only shuffled. Ctrl-C ends all of it.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
              some class, or a split that keeps groups or an order; the errors of ``fit`` and ``run``
 
@@ -203,6 +203,7 @@ class _Experiment:
             result = train(
                 experiment, data, starting_state(experiment, key, data, self.base), metrics, watchers(experiment)
             )
+            pass_interrupt_on(result.stopped)
             return finish(experiment, data, result).metrics["test"]
 
 
@@ -223,7 +224,9 @@ class _Arrays:
         def part(rows: Array) -> tuple[Any, ...]:
             return *(tree.map(lambda a: a[rows], value) for value in (x, y)), None if weight is None else weight[rows]
 
-        ts = fit(self.net, part(kept), key=key, **self.training).train_state
+        result = fit(self.net, part(kept), key=key, **self.training)
+        pass_interrupt_on(result.stopped)
+        ts = result.train_state
         optimizer: Optimizer = self.training["optimizer"]
         metrics: Sequence[Metric] = self.training.get("metrics", ())
         params = optimizer.eval_params(ts.params, ts.opt_state)
