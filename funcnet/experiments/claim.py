@@ -16,7 +16,7 @@ from typing import Any
 
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, LAST, START, Run, write_json
+from funcnet.experiments.folder import CHECKPOINTS, LAST, RESULTS, START, Run, write_json
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.stored import load_run
 from funcnet.files import is_inside, read_bytes, reason, write_bytes
@@ -28,11 +28,22 @@ from funcnet.training.checkpoint import LOCK, TEMPORARY, Saved, listed, locked, 
 log = logging.getLogger("funcnet")
 
 
-def check_own(folder: Path) -> None:
-    """Refuse a folder whose checkpoints would be written, and removed, in another one.
+def check_own(folder: Path, experiment: Experiment) -> None:
+    """Refuse a folder whose checkpoints would be written, and removed, in another one; and callbacks that would
+    write into a file of the run, or of one another.
 
-    Raises   CheckpointError
+    Raises   CheckpointError; FuncnetError for a callback
     """
+    taken = {".", SPEC, FACTS, LAST, CHECKPOINTS, START, LOCK, *RESULTS}
+    for callback in experiment.training.callbacks:
+        if isinstance(callback, Lines):
+            name = os.path.relpath(folder / callback.path, folder).casefold()
+            if name in taken or (os.path.dirname(name) and not name.startswith("..")):
+                raise FuncnetError(
+                    f"{type(callback).__name__}: path: expected a name in the run folder that the run and other "
+                    f"callbacks do not use, got {callback.path!r}"
+                )
+            taken.add(name)
     path = folder / CHECKPOINTS
     if os.path.islink(path) and not is_inside(folder, path):
         raise CheckpointError(f"{path}: is a link that leaves the run folder; put the checkpoints themselves there")

@@ -110,7 +110,7 @@ def run(
     with limited(experiment.training.threads):
         if folder is None:
             return _run(experiment, None, base, callbacks, given)
-        check_own(folder)
+        check_own(folder, experiment)
         if not (resume and begun(folder, experiment)):
             lines = lines_of(experiment) if resume else None
             check_free(folder, lines)

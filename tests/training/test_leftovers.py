@@ -291,6 +291,22 @@ def test_lines_stay_in_the_folder(tmp_path, path):
     assert mine.read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize(
+    "path", ["spec.json", "./run.json", "Weights.npz", "checkpoints", "checkpoints/a", "sub/a.jsonl", "", "norms.jsonl"]
+)
+def test_lines_have_a_file_of_their_own(tmp_path, path):
+    callbacks = fn.Norms(), fn.JsonLines(path)
+    spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, callbacks=callbacks))
+    for resume in (False, True):
+        with pytest.raises(fn.FuncnetError) as error:
+            fn.run(spec, tmp_path / "run", resume=resume)
+        assert str(error.value) == (
+            "JsonLines: path: expected a name in the run folder that the run and other callbacks do not use, "
+            f"got {path!r}"
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def linked(path, target):
     try:
         path.symlink_to(target)
