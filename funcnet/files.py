@@ -186,7 +186,12 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"its header declares a length of {int.from_bytes(length, 'little')} bytes")
     rest = io.BytesIO(length + file.read(int.from_bytes(length, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(rest)
+    try:
+        shape, fortran, dtype = read(rest)
+    except ValueError:
+        raise
+    except Exception as error:  # Python's own parser: MemoryError and RecursionError for what is nested too deep
+        raise ValueError(f"its header cannot be read ({type(error).__name__})") from None
     if len(shape) > MOST_AXES or any(isinstance(n, bool) or not 0 <= n < 2**63 for n in shape):
         raise ValueError(f"its header has the shape {shape!r:.80}")
     return shape, fortran, dtype

@@ -126,6 +126,19 @@ def test_impossible_names(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("header", ["-" * 9000 + "1", "(" * 9000, "[" * 300 + "]" * 300, "{'descr': '<f4'"])
+def test_a_header_that_no_array_has(tmp_path, header):
+    """Python's parser runs out of its own memory, which is no lack of the machine's."""
+    npy = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
+    (tmp_path / "a.npy").write_bytes(npy)
+    archive(tmp_path / "a.npz", {"x.npy": npy})
+    assert message(lambda: read_npz(tmp_path / "a.npz")).startswith(
+        f"{tmp_path / 'a.npz'}: not a whole .npz archive of numbers ('x.npy' is not an array: "
+    )
+    with pytest.raises(fn.DataError):
+        fn.data.Npy("a.npy", "a.npy").table(tmp_path, fn.Key(0))
+
+
 def test_a_text_of_codes_that_are_no_characters(tmp_path):
     for code in (0x110000, 0xD800):
         np.savez(tmp_path / "a.npz", spec=np.array([code], np.uint32).view("U1")[0:1].reshape(()))
