@@ -271,6 +271,7 @@ class Saver:
         """The history so far, of which a checkpoint adds only the new rows"""
         self.values: dict[Path, float | None] = {}
         """The monitored value of each checkpoint that was written or read"""
+        self.damaged: set[Path] = set()
 
     def init(self) -> None:
         """None: the checkpoints are in the folder."""
@@ -299,8 +300,9 @@ class Saver:
         return event.epoch == int(event.epoch) and int(event.epoch) % self.policy.every_epochs == 0
 
     def _prune(self) -> None:
+        """Remove all but the last and the best; damaged ones take no place of theirs and stay."""
         policy = self.policy or Checkpoint(every_steps=1)
-        paths = listed(self.folder)
+        paths = [path for path in listed(self.folder) if self._is_whole(path)]
         kept = set(paths[: policy.keep_last])
         if policy.keep_best:
             kept.update(self._best(paths, policy))
@@ -309,15 +311,16 @@ class Saver:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
+    def _is_whole(self, path: Path) -> bool:
+        if path not in self.values and path not in self.damaged:
+            try:
+                self.values[path] = read(path).facts.get("value")
+            except CheckpointError:
+                self.damaged.add(path)
+        return path in self.values
+
     def _best(self, paths: list[Path], policy: Checkpoint) -> list[Path]:
-        scored: list[tuple[float, Path]] = []
-        for path in paths:
-            with contextlib.suppress(CheckpointError):
-                if path not in self.values:
-                    self.values[path] = read(path).facts.get("value")
-                value = self.values[path]
-                if value is not None:
-                    scored.append((value, path))
+        scored = [(value, path) for path in paths if (value := self.values[path]) is not None]
         best: list[Path] = []
         for value, path in scored:  # few of them
             ahead = sum(is_better(policy.monitor, policy.mode, other, value) for other, _ in scored)

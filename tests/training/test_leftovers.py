@@ -13,7 +13,7 @@ from funcnet.cli import main
 from funcnet.experiments import claim
 from funcnet.experiments.folder import START
 from funcnet.training import checkpoint
-from tests.training.test_resume import crashed, outcome
+from tests.training.test_resume import StopAt, crashed, outcome
 
 SPEC = fn.Experiment(
     data=fn.data.Arrays(x=[[0.0], [1.0], [2.0], [3.0]], y=[0.0, 1.0, 0.0, 1.0]),
@@ -305,6 +305,23 @@ def test_lines_have_a_file_of_their_own(tmp_path, path):
             f"got {path!r}"
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_damaged_checkpoints_take_no_place_of_whole_ones(tmp_path):
+    """Or those of a run that began anew would be removed as soon as they are written, until it has gone as far."""
+    policy = fn.Checkpoint(every_steps=1, keep_last=2)
+    spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, checkpoint=policy))
+    folder = crashed(spec, tmp_path / "run", 6)
+    damaged = checkpoint.listed(folder / "checkpoints")
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SystemExit):
+        fn.run(spec, folder, resume=True, callbacks=[StopAt(4)])
+    left = [path for path in checkpoint.listed(folder / "checkpoints") if path not in damaged]
+    assert [checkpoint.read(path).snapshot.train_state.step for path in left] == [3, 2]
+    fn.run(spec, folder, resume=True)
+    fn.run(spec, tmp_path / "whole")
+    assert outcome(folder) == outcome(tmp_path / "whole")
 
 
 def linked(path, target):
