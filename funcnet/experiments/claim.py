@@ -34,11 +34,15 @@ def check_own(folder: Path, experiment: Experiment) -> None:
 
     Raises   CheckpointError; FuncnetError for a callback
     """
+    root = Path(os.path.abspath(folder))
     taken = {".", SPEC, FACTS, LAST, CHECKPOINTS, START, LOCK, *RESULTS}
     for callback in experiment.training.callbacks:
-        if isinstance(callback, Lines):
-            name = os.path.relpath(folder / callback.path, folder).casefold()
-            if name in taken or (os.path.dirname(name) and not name.startswith("..")):
+        if not isinstance(callback, Lines):
+            continue
+        whole = Path(os.path.abspath(root / callback.path))
+        if whole.is_relative_to(root):  # Lines.at refuses any other
+            name = str(whole.relative_to(root)).casefold()
+            if name in taken or os.path.dirname(name):
                 raise FuncnetError(
                     f"{type(callback).__name__}: path: expected a name in the run folder that the run and other "
                     f"callbacks do not use, got {callback.path!r}"

@@ -235,8 +235,9 @@ def _advice(checkpoints: Path, start: TrainState | Snapshot, reached: Fit | None
     """What to do after a failure that left checkpoints; one before the first step may be due to the newest of them."""
     step = start.train_state.step if isinstance(start, Snapshot) else None
     if step is not None and (reached is None or reached.train_state.step == step):
-        path = next(path for path in listed(checkpoints) if int(path.name.partition("-")[0]) == step)
-        return f"The run had gone on from {path}; if that is to blame, delete it and continue with --resume"
+        paths = [path for path in listed(checkpoints) if int(path.name.partition("-")[0]) == step]
+        of = (paths or [checkpoints])[0]
+        return f"The run had gone on from {of}; if that is to blame, delete it and continue with --resume"
     return f"The checkpoints are in {checkpoints}; continue with --resume"
 
 

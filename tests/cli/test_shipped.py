@@ -109,7 +109,7 @@ def test_a_copy_that_fails_keeps_the_old_spec(tmp_path, monkeypatch, capsys):
     )
     assert mine.read_text(encoding="utf-8") == "old"
     assert main(["init", "digits_mlp", "--out", str(mine / "below" / "a.json")]) == 1
-    assert "below: this folder cannot be made (Not a directory)" in capsys.readouterr().err
+    assert "below: this folder cannot be made (" in capsys.readouterr().err
 
 
 def test_init_copies_a_shipped_spec_and_its_data(called):
