@@ -41,14 +41,37 @@ OTHER_FILES = {
 def open_file(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Open a regular file to read.
 
-    Raises   OSError for a file that is missing or unreadable, and for a pipe, a device or a folder, which may never end
+    Raises   OSError for a file that is missing or unreadable, and for a pipe, a device or a folder, which may never
+             end; for an impossible name too
     """
-    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
-    kind = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
-    if kind != stat.S_IFREG:
+    try:
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except ValueError as error:  # a null character, or half of a surrogate pair
+        raise OSError(errno.EINVAL, str(error)) from None
+    other = other_file(os.fstat(file.fileno()))
+    if other is not None:
         file.close()
-        raise OSError(errno.EINVAL, f"it is {OTHER_FILES.get(kind, 'something else')}, not a regular file")
+        raise OSError(errno.EINVAL, f"it is {other}, not a regular file")
     return file
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path stays in a folder, symlinks included."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or an impossible name
+        return False
+
+
+def other_file(found: os.stat_result) -> str | None:
+    """The kind of a file that is not a regular one."""
+    kind = stat.S_IFMT(found.st_mode)
+    return None if kind == stat.S_IFREG else OTHER_FILES.get(kind, "something else")
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be used, in the system's words."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -72,8 +95,13 @@ def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file in one step: temporary file beside it, flush, fsync, rename, fsync the folder.
 
-    Raises   CheckpointError if the folder cannot be written; the old file is then unchanged
+    Raises   CheckpointError if the folder cannot be written, and for a pipe, a device or a folder, which would be
+             lost; what is there is then unchanged
     """
+    with contextlib.suppress(OSError, ValueError):  # nothing is there, or the reason is told below
+        other = other_file(os.stat(path))
+        if other is not None:
+            raise CheckpointError(f"{path}: is {other}; expected the name of a file to write")
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
         try:
@@ -83,7 +111,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 os.unlink(temporary)
             raise
         if os.name == "posix":  # elsewhere a folder cannot be opened
@@ -92,12 +120,33 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-    except OSError as error:
-        if path.is_dir():
-            raise CheckpointError(f"{path}: is a folder; expected the name of a file to write") from None
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror}); choose a writable folder, or free some space"
+            f"{path}: cannot be written ({reason(error)}); choose a writable folder, or free some space"
         ) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises   CheckpointError
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: this folder cannot be made ({reason(error)}); choose a writable place, or free some space"
+        ) from None
+
+
+def text_of(array: Array) -> str:
+    """The text of an array of one text.
+
+    Raises   ValueError for any other array, and for codes that are no characters
+    """
+    if array.dtype.kind != "U" or array.shape != ():
+        raise ValueError(f"expected a text, got {array.dtype} of {array.shape}")
+    return array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")
 
 
 def npz_bytes(members: Mapping[str, Any]) -> bytes:
@@ -137,7 +186,12 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"its header declares a length of {int.from_bytes(length, 'little')} bytes")
     rest = io.BytesIO(length + file.read(int.from_bytes(length, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(rest)
+    try:
+        shape, fortran, dtype = read(rest)
+    except ValueError:
+        raise
+    except Exception as error:  # Python's own parser: MemoryError and RecursionError for what is nested too deep
+        raise ValueError(f"its header cannot be read ({type(error).__name__})") from None
     if len(shape) > MOST_AXES or any(isinstance(n, bool) or not 0 <= n < 2**63 for n in shape):
         raise ValueError(f"its header has the shape {shape!r:.80}")
     return shape, fortran, dtype

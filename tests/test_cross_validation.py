@@ -269,3 +269,18 @@ def test_a_warning_of_every_fold_is_said_once(caplog: pytest.LogCaptureFixture) 
         assert len(found.scores) == 4
         (line,) = [record.getMessage() for record in caplog.records]
         assert line.startswith("the last layer, Sigmoid, gives numbers from 0 to 1, and the targets are numbers from ")
+
+
+@pytest.mark.parametrize("what", [IRIS, LINEAR])
+def test_ctrl_c_ends_all_of_it(what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores of half a training are no answer, and the folds after it are not wanted."""
+    began = []
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        began.append(args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("funcnet.training.fit._located", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fn.cross_validate(what, None if what is IRIS else (X, Y), folds=3, **({} if what is IRIS else RECIPE))
+    assert len(began) == 1

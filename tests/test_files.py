@@ -16,7 +16,8 @@ import pytest
 
 import funcnet as fn
 from funcnet import CheckpointError
-from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.errors import visible
+from funcnet.files import npz_bytes, read_bytes, read_npz, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and permissions as POSIX has them")
 
@@ -27,6 +28,15 @@ MEMBERS = {
     "spec": np.array('{"version": 1}'),
     "empty": np.zeros((0, 3)),
 }
+
+
+SMALL = fn.Experiment(
+    data=fn.data.Arrays(x=[[0.0], [1.0]], y=[0.0, 1.0]),
+    model=fn.Dense(1),
+    loss=fn.losses.MeanSquaredError(),
+    optimizer=fn.optim.SGD(0.1),
+    training=fn.Training(epochs=1),
+)
 
 
 def message(call):
@@ -85,6 +95,66 @@ def test_a_path_that_cannot_be_written(tmp_path, name, reason):
     assert message(lambda: write_bytes(path, b"new")) == said
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@posix
+@pytest.mark.parametrize("link", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path, link):
+    """As root, a file put in the place of /dev/null would harm every program."""
+    path = there = tmp_path / "pipe"
+    os.mkfifo(there)
+    if link:  # as /dev/stdout is one
+        path = tmp_path / "link"
+        path.symlink_to(there)
+    assert message(lambda: write_bytes(path, b"new")) == f"{path}: is a pipe; expected the name of a file to write"
+    assert there.is_fifo()
+    assert path.is_symlink() == link
+
+
+@posix
+def test_impossible_names(tmp_path):
+    for path, reason in ((tmp_path / ("a" * 300), "File name too long"), (tmp_path / "a\0", "embedded null byte")):
+        assert message(lambda path=path: write_bytes(path, b"new")) == (
+            f"{visible(str(path))}: cannot be written ({reason}); choose a writable folder, or free some space"
+        )
+        with pytest.raises(OSError, match=reason):
+            read_bytes(path)
+        with pytest.raises(CheckpointError, match=reason):
+            fn.run(SMALL, path)
+        with pytest.raises(CheckpointError, match="is not there"):
+            fn.run(SMALL, start=path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("header", ["-" * 9000 + "1", "(" * 9000, "[" * 300 + "]" * 300, "{'descr': '<f4'"])
+def test_a_header_that_no_array_has(tmp_path, header):
+    """Python's parser runs out of its own memory, which is no lack of the machine's."""
+    npy = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
+    (tmp_path / "a.npy").write_bytes(npy)
+    archive(tmp_path / "a.npz", {"x.npy": npy})
+    assert message(lambda: read_npz(tmp_path / "a.npz")).startswith(
+        f"{tmp_path / 'a.npz'}: not a whole .npz archive of numbers ('x.npy' is not an array: "
+    )
+    with pytest.raises(fn.DataError):
+        fn.data.Npy("a.npy", "a.npy").table(tmp_path, fn.Key(0))
+
+
+def test_a_text_of_codes_that_are_no_characters(tmp_path):
+    for code in (0x110000, 0xD800):
+        np.savez(tmp_path / "a.npz", spec=np.array([code], np.uint32).view("U1")[0:1].reshape(()))
+        assert message(lambda: fn.load(tmp_path / "a.npz")) == (
+            f"{tmp_path / 'a.npz'}: expected a member 'spec' with the network's JSON; was it written by fn.save?"
+        )
+
+
+def test_members_in_more_folders_than_a_network_has(tmp_path):
+    params, state = fn.Dense(1).init(fn.Key(0), (1,))
+    fn.save(tmp_path / "a.npz", fn.Dense(1), params, state)
+    members = read_npz(tmp_path / "a.npz") | {f"params/{'a/' * 2000}b": np.zeros(1)}
+    (tmp_path / "a.npz").write_bytes(npz_bytes(members))
+    for call in (lambda: fn.load(tmp_path / "a.npz"), lambda: fn.run(SMALL, start=tmp_path / "a.npz")):
+        with pytest.raises(fn.FuncnetError, match=r"has more than 256 parts"):
+            call()
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])

@@ -99,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _run(argv)
         except SystemExit as error:  # from the parser, which has printed why, or its help
             ended = error
+        except KeyboardInterrupt:  # at any moment, also while the command is imported
+            print("funcnet: interrupted", file=sys.stderr)
+            status = 130
         if out is not None:
             out.flush()
         if out is not None and out.error is not None:
@@ -133,9 +136,6 @@ def _run(argv: Sequence[str] | None) -> int:
     except MemoryError as error:
         print(f"funcnet: not enough memory: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("funcnet: interrupted", file=sys.stderr)
-        return 130
 
 
 def named(argv: Sequence[str] | None) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funcnet.errors import Problem, SpecError
+from funcnet.files import make_folder, write_bytes
 from funcnet.hints import did_you_mean
 
 ABOUT = {
@@ -84,13 +85,16 @@ def needs(document: Any) -> list[str]:
 
 
 def copy(file: Path, out: Path) -> list[Path]:
-    """Copy a shipped spec and its data files to the user's folder; return the files written."""
+    """Copy a shipped spec and its data files to the user's folder, the spec last; return the files written.
+
+    Raises   CheckpointError for a folder that cannot be written
+    """
     text = file.read_bytes()
     copies = {out: text}
     for path in needs(json.loads(text)):
         copies[out.parent / path] = (file.parent / path).read_bytes()
-    for target, content in copies.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
+    for target, content in reversed(copies.items()):
+        make_folder(target.parent)
         if target == out or not target.exists():
-            target.write_bytes(content)
+            write_bytes(target, content)
     return list(copies)

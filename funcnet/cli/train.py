@@ -17,11 +17,12 @@ from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import Run, finite_json
+from funcnet.experiments.folder import CHECKPOINTS, Run, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
+from funcnet.training.checkpoint import listed
 
 
 def load_experiment(path: Path, settings: list[str]) -> Experiment:
@@ -109,7 +110,11 @@ def run(options: argparse.Namespace) -> int:
             callbacks=[] if progress is None else [progress],
         )
     except Terminated:
-        print(f"funcnet: SIGTERM: a checkpoint is in {folder}; the same command with --resume goes on", file=sys.stderr)
+        found = "a" if listed(folder / CHECKPOINTS) else "no"
+        print(
+            f"funcnet: SIGTERM: {found} checkpoint is in {folder}; the same command with --resume goes on",
+            file=sys.stderr,
+        )
         return 143
     finally:
         if isinstance(progress, Bar):

@@ -16,6 +16,7 @@ from funcnet.experiments.folder import START, digest, environment, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import run as run_experiment
 from funcnet.experiments.stored import load_run, read_facts
+from funcnet.training.fit import pass_interrupt_on
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
         )
     start = folder / START if (folder / START).is_file() else None
     again = run_experiment(claimed.experiment, base=base_of(folder / SPEC, options), start=start)
+    pass_interrupt_on(again.stopped)
     weights = digest({"params": again.params, "state": again.train_state.state})
     same = {
         "steps": again.train_state.step == facts["step"],

@@ -189,6 +189,6 @@ def main():
     except (ValueError, csv.Error) as error:
         return f"{options.rows}: {error}"
     except OSError as error:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename or options.out}: {error.strerror}"
     return 0
 ''')

@@ -16,16 +16,41 @@ from typing import Any
 
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, LAST, START, Run, write_json
+from funcnet.experiments.folder import CHECKPOINTS, LAST, RESULTS, START, Run, write_json
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.stored import load_run
-from funcnet.files import read_bytes, write_bytes
+from funcnet.files import is_inside, read_bytes, reason, write_bytes
 from funcnet.networks.compare import diff
 from funcnet.spec.codec import filed, load_spec, spec_hash
 from funcnet.training.callbacks import Lines
 from funcnet.training.checkpoint import LOCK, TEMPORARY, Saved, listed, locked, sweep
 
 log = logging.getLogger("funcnet")
+
+
+def check_own(folder: Path, experiment: Experiment) -> None:
+    """Refuse a folder whose checkpoints would be written, and removed, in another one; and callbacks that would
+    write into a file of the run, or of one another.
+
+    Raises   CheckpointError; FuncnetError for a callback
+    """
+    root = Path(os.path.abspath(folder))
+    taken = {".", SPEC, FACTS, LAST, CHECKPOINTS, START, LOCK, *RESULTS}
+    for callback in experiment.training.callbacks:
+        if not isinstance(callback, Lines):
+            continue
+        whole = Path(os.path.abspath(root / callback.path))
+        if whole.is_relative_to(root):  # Lines.at refuses any other
+            name = str(whole.relative_to(root)).casefold()
+            if name in taken or os.path.dirname(name):
+                raise FuncnetError(
+                    f"{type(callback).__name__}: path: expected a name in the run folder that the run and other "
+                    f"callbacks do not use, got {callback.path!r}"
+                )
+            taken.add(name)
+    path = folder / CHECKPOINTS
+    if os.path.islink(path) and not is_inside(folder, path):
+        raise CheckpointError(f"{path}: is a link that leaves the run folder; put the checkpoints themselves there")
 
 
 def check_free(folder: Path, lines: list[str] | None = None) -> None:
@@ -36,7 +61,7 @@ def check_free(folder: Path, lines: list[str] | None = None) -> None:
     """
     if not os.path.exists(folder):  # False also if the folder cannot be accessed; making it will tell
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
     try:
         inside = {path.name for path in folder.iterdir()}
@@ -47,6 +72,10 @@ def check_free(folder: Path, lines: list[str] | None = None) -> None:
         raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
     if SPEC in inside and lines is None:
         raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another --out")
+    if SPEC in others and os.path.exists(folder / SPEC):  # there was none before
+        raise CheckpointError(
+            f"{folder}: another process has just begun a run in it; wait for it, or choose another --out"
+        )
     if others:
         raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
     if inside - {LOCK} and lines is None:
@@ -103,8 +132,8 @@ def claimed(folder: Path, lines: list[str] | None) -> Iterator[None]:
     """Make the folder and lock it; one that is not writable, and one that was taken meanwhile, fail now."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another --out") from None
     check_free(folder, lines)
     with locked(folder):
         check_free(folder, lines)  # again: another run may have taken it in the meantime
@@ -146,8 +175,8 @@ def next_folder(runs: Path, name: str) -> Path:
             return folder
         except FileExistsError:
             n += 1
-        except OSError as error:
-            raise CheckpointError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from None
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another --out") from None
 
 
 def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
@@ -155,7 +184,7 @@ def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:
 
     Raises   CheckpointError
     """
-    if saved.facts["data"] != facts["data"]:
+    if saved.facts.get("data") != facts["data"]:
         raise CheckpointError(f"{folder}: the data has changed since the run began")
     if saved.facts.get("document", facts["document"]) != facts["document"]:
         raise CheckpointError(f"{folder.parent / SPEC}: has changed since the run began")

@@ -29,7 +29,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.shapes import Value
 from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate
-from funcnet.training.fit import Fit, fit
+from funcnet.training.fit import Fit, fit, pass_interrupt_on
 from funcnet.training.threads import limited
 from funcnet.views.table import Table
 
@@ -91,7 +91,7 @@ def cross_validate(
     Repeat r divides the rows with ``key.fold("repeat", r)``, and its fold f trains with
     ``key.fold("repeat", r, "fold", f)``, so the same key gives the same scores to the bit. Fold sizes differ by at
     most one row. With ``stratify`` and class labels as targets, so do the counts of each class; other targets are
-    only shuffled.
+    only shuffled. Ctrl-C ends all of it.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
              some class, or a split that keeps groups or an order; the errors of ``fit`` and ``run``
 
@@ -232,6 +232,7 @@ class _Arrays:
 def held_out_scores(
     net: Layer, loss: Loss, optimizer: Optimizer, metrics: Sequence[Metric], result: Fit, part: tuple[Any, ...]
 ) -> dict[str, float]:
-    """The scores of a fold's held-out rows."""
+    """The scores of a fold's held-out rows; if its training was interrupted, that ends the cross-validation too."""
+    pass_interrupt_on(result.stopped)
     ts = result.train_state
     return evaluate(net, loss, optimizer.eval_params(ts.params, ts.opt_state), ts.state, part, metrics)

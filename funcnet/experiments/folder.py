@@ -57,6 +57,7 @@ log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
+RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg")
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""

@@ -17,7 +17,17 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
-from funcnet.experiments.claim import begin, begun, check_facts, check_free, claimed, ended, lines_of, release
+from funcnet.experiments.claim import (
+    begin,
+    begun,
+    check_facts,
+    check_free,
+    check_own,
+    claimed,
+    ended,
+    lines_of,
+    release,
+)
 from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
@@ -100,6 +110,7 @@ def run(
     with limited(experiment.training.threads):
         if folder is None:
             return _run(experiment, None, base, callbacks, given)
+        check_own(folder, experiment)
         if not (resume and begun(folder, experiment)):
             lines = lines_of(experiment) if resume else None
             check_free(folder, lines)
@@ -131,9 +142,10 @@ def weights_of(start: Path) -> Path:
 
     Raises   CheckpointError if it is not there
     """
-    file = start / "weights.npz" if start.is_dir() else start
-    if not file.is_file():
-        what = "is a folder without weights.npz, of a run that has not finished" if start.is_dir() else "is not there"
+    folder = os.path.isdir(start)
+    file = start / "weights.npz" if folder else start
+    if not os.path.isfile(file):
+        what = "is a folder without weights.npz, of a run that has not finished" if folder else "is not there"
         raise CheckpointError(f"start: {start} {what}; give the folder of a finished run, or a file of fn.save")
     return file
 
@@ -202,7 +214,7 @@ def _run(
             reached: Fit | None = result or getattr(error, "fit", None)
             if folder is not None and not isinstance(error, NonFiniteError) and listed(folder / CHECKPOINTS):
                 if isinstance(error, FuncnetError):
-                    error.message += f". The checkpoints are in {folder / CHECKPOINTS}; continue with --resume"
+                    error.message += f". {_advice(folder / CHECKPOINTS, start, reached)}"
                 raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
                 with contextlib.suppress(CheckpointError):  # on a full disk the first error is the one to tell
@@ -217,6 +229,16 @@ def _run(
             if saver is not None and saver.terminate:
                 raise Terminated(folder)
         return finished
+
+
+def _advice(checkpoints: Path, start: TrainState | Snapshot, reached: Fit | None) -> str:
+    """What to do after a failure that left checkpoints; one before the first step may be due to the newest of them."""
+    step = start.train_state.step if isinstance(start, Snapshot) else None
+    if step is not None and (reached is None or reached.train_state.step == step):
+        paths = [path for path in listed(checkpoints) if int(path.name.partition("-")[0]) == step]
+        of = (paths or [checkpoints])[0]
+        return f"The run had gone on from {of}; if that is to blame, delete it and continue with --resume"
+    return f"The checkpoints are in {checkpoints}; continue with --resume"
 
 
 def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:

@@ -191,12 +191,18 @@ def started_at(opt_state: OptState, step: int) -> OptState:
     return moved
 
 
+COUNTS = ("step", "start", "seen", "bad", "pause")
+"""The names of the integers in the states of the library's rules"""
+
+
 def misfits(opt: Optimizer, params: Params, opt_state: Any) -> list[str]:
     """The differences of an optimizer's state from the state that ``init`` gives for such params."""
     if not isinstance(opt_state, dict):
         return [f"expected a dict of arrays, got a {type(opt_state).__name__}"]
     like = tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), params)
     expected, given = tree.flatten(opt.init(like)), tree.flatten(opt_state)
+    starts = [path.removesuffix("step") + "start" for path in expected if path.rpartition("/")[2] == "step"]
+    expected |= {path: first_step() for path in starts if path in given}
     found = []
     for path, leaf in expected.items():
         wanted = f"{np.shape(leaf)} {leaf.dtype}" if hasattr(leaf, "dtype") else f"a {type(leaf).__name__}"
@@ -208,8 +214,18 @@ def misfits(opt: Optimizer, params: Params, opt_state: Any) -> list[str]:
             found.append(f"{path}: expected {wanted}, got a {type(given[path]).__name__}")
         elif (np.shape(given[path]), given[path].dtype) != (np.shape(leaf), leaf.dtype):
             found.append(f"{path}: expected {wanted}, got {np.shape(given[path])} {given[path].dtype}")
-    known = {path.removesuffix("step") + "start" for path in expected if path.rpartition("/")[2] == "step"}
-    return found + [f"{path}: expected no such part" for path in given if path not in expected and path not in known]
+        elif path.rpartition("/")[2] in COUNTS and not _counts(path, given):
+            found.append(f"{path}: expected a count from 0, a start up to its step, got {given[path]}")
+    return found + [f"{path}: expected no such part" for path in given if path not in expected]
+
+
+def _counts(path: str, given: dict[str, Any]) -> bool:
+    """Whether an integer of a state is a count with room for more; a traced one is not known."""
+    count, above = given[path], given.get(path.removesuffix("start") + "step")
+    if not isinstance(count, np.ndarray) or count.dtype != np.int64 or count.shape != ():
+        return True
+    most = above if path.endswith("start") and isinstance(above, np.ndarray) else 2**62
+    return bool(0 <= count <= most)
 
 
 def zeros_for(params: Params, *names: str) -> OptState:

@@ -20,6 +20,7 @@ from attrs import field
 
 from funcnet import tree
 from funcnet.errors import FuncnetError, NotDefined, Problem
+from funcnet.files import is_inside, read_bytes, reason, write_bytes
 from funcnet.hints import did_you_mean
 from funcnet.layers.base import Params
 from funcnet.metrics import Metric
@@ -71,6 +72,11 @@ class Event:
             earlier: TrainState = tree.map(read_only, self.before().train_state)
             return earlier
         return self.train_state
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is an integer that counts something, of at most 63 bits."""
+    return type(value) is int and 0 <= value < 2**63
 
 
 class Watcher(Protocol):
@@ -200,7 +206,7 @@ class EarlyStopping(Callback):
         return {**state, "since": since}, since >= self.patience
 
     def fits(self, state: Any, ts: TrainState) -> bool:
-        counts = fits_kept(state, ts) and type(state.get("since")) is int and type(state.get("step")) is int
+        counts = fits_kept(state, ts) and is_count(state.get("since")) and is_count(state.get("step"))
         return counts and (state.get("best", "") is None or type(state.get("best")) is float)
 
     def final(self, state: Any, ts: TrainState) -> TrainState:
@@ -267,7 +273,7 @@ class Lines(Callback):
     def at(self, folder: Path) -> Callback:
         """Raises FuncnetError for a path that leaves the folder, be it through a link."""
         whole = folder / self.path
-        if not whole.resolve().is_relative_to(folder.resolve()):
+        if not is_inside(folder, whole):
             raise FuncnetError(f"{type(self).__name__}: path: expected a file in the run folder, got {self.path!r}")
         return evolve(self, path=str(whole))
 
@@ -275,7 +281,7 @@ class Lines(Callback):
         return {"offset": 0}
 
     def fits(self, state: Any, ts: TrainState) -> bool:
-        return isinstance(state, dict) and type(state.get("offset")) is int and state["offset"] >= 0
+        return isinstance(state, dict) and is_count(state.get("offset"))
 
     def line(self, event: Event) -> Any:
         """The value to write after a step, or None."""
@@ -287,14 +293,17 @@ class Lines(Callback):
             return state, False
         text = (json.dumps(value, ensure_ascii=False) + "\n").encode()
         try:
-            with open(self.path, "r+b" if os.path.exists(self.path) else "w+b") as file:
+            there = os.path.exists(self.path)
+            if there and os.stat(self.path).st_nlink > 1:  # a copy by hard links, such as cp -al, keeps its lines
+                write_bytes(Path(self.path), read_bytes(self.path))
+            with open(self.path, "r+b" if there else "w+b") as file:
                 file.seek(0, os.SEEK_END)
                 offset = min(state["offset"], file.tell())
                 file.truncate(offset)
                 file.seek(offset)
                 file.write(text)
         except OSError as error:
-            raise FuncnetError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise FuncnetError(f"{self.path}: cannot be written ({reason(error)})") from None
         return {"offset": offset + len(text)}, False
 
 

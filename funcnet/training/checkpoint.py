@@ -22,11 +22,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from funcnet.errors import CheckpointError, FuncnetError
-from funcnet.files import npz_bytes, open_file, read_npz, write_bytes
+from funcnet.files import make_folder, npz_bytes, open_file, read_npz, reason, text_of, write_bytes
 from funcnet.key import Key
-from funcnet.spec.codec import parse_json
+from funcnet.spec.codec import MAX_BRACKETS, parse_json
 from funcnet.spec.monitors import is_better
-from funcnet.training.callbacks import Checkpoint, Event, Snapshot
+from funcnet.training.callbacks import Checkpoint, Event, Snapshot, is_count
 from funcnet.training.history import Columns, unpacked
 from funcnet.training.state import TrainState
 
@@ -75,23 +75,25 @@ def pack(value: Any, arrays: dict[str, Any], path: str) -> Any:
     )
 
 
-def unpack(node: Any, arrays: dict[str, Any]) -> Any:
+def unpack(node: Any, arrays: dict[str, Any], depth: int = 0) -> Any:
     """The value that ``pack`` was given.
 
     Raises   ValueError, TypeError, KeyError, AttributeError for a node that it would not have made
     """
     if not isinstance(node, dict):
         return node
+    if depth > MAX_BRACKETS:
+        raise ValueError(f"values are nested too deep; the limit is {MAX_BRACKETS}")
     ((kind, inner),) = node.items()
     if kind == "array":
         return arrays[inner]
     if kind == "dict":
-        return {name: unpack(item, arrays) for name, item in inner.items()}
+        return {name: unpack(item, arrays, depth + 1) for name, item in inner.items()}
     if kind == "float":
         return float(inner)
     if kind not in ("list", "tuple") or not isinstance(inner, list):
         raise ValueError(f"unknown kind of value {kind!r}")
-    items = [unpack(item, arrays) for item in inner]
+    items = [unpack(item, arrays, depth + 1) for item in inner]
     return tuple(items) if kind == "tuple" else items
 
 
@@ -127,7 +129,7 @@ def read(path: Path) -> Saved:
         with open_file(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+        raise CheckpointError(f"{path}: cannot be read: {reason(error)}") from None
     if found != named[2]:
         raise CheckpointError(f"{path}: was altered or cut short since it was written")
     try:
@@ -143,8 +145,8 @@ def read(path: Path) -> Saved:
 def _decoded(arrays: dict[str, Any]) -> Saved:
     """The checkpoint of some arrays; an error of any kind for those that ``content`` would not have made."""
     meta = arrays.pop("meta")
-    if meta.dtype.kind == "U" and meta.ndim == 0:
-        nodes = json.loads(str(meta))
+    if meta.dtype.kind == "U":
+        nodes = json.loads(text_of(meta))
         form = 1
     else:
         nodes = parse_json(meta.tobytes().decode(), None)
@@ -171,8 +173,15 @@ def is_tree(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is an integer or a float."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a float, or an integer of at most 64 bits."""
+    return isinstance(value, float) or (type(value) is int and -(2**63) <= value < 2**63)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is JSON, without arrays."""
+    if isinstance(value, dict | list):
+        return all(map(is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def is_row(value: Any) -> bool:
@@ -183,7 +192,7 @@ def is_row(value: Any) -> bool:
 FORMS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("params", "state", "opt_state"), lambda value: isinstance(value, dict) and is_tree(value)),
     "key": lambda value: isinstance(value, str),
-    "step": lambda value: type(value) is int and value >= 0,
+    "step": is_count,
     "history": lambda value: isinstance(value, list) and all(map(is_row, value)),
     "callbacks": lambda value: (
         isinstance(value, list)
@@ -192,9 +201,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
     "recent": lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value)),
     "seconds": lambda value: is_number(value) and value >= 0,
     "facts": lambda value: (
-        isinstance(value, dict)
-        and isinstance(value.get("data", ""), str)
-        and (value.get("value") is None or is_number(value["value"]))
+        isinstance(value, dict) and is_plain(value) and (value.get("value") is None or is_number(value["value"]))
     ),
 }
 """What each part of a checkpoint must be"""
@@ -204,18 +211,33 @@ FORMS: dict[str, Callable[[Any], bool]] = {
 
 
 def write(folder: Path, saved: Saved, columns: Columns | None = None) -> Path:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all.
+
+    Raises   CheckpointError for a folder that cannot be made or written
+    """
     written = content(saved, columns)
     path = folder / f"{saved.snapshot.train_state.step:010d}-{hashlib.sha256(written).hexdigest()}.npz"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_bytes(path, written)
     return path
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder; none if it is not there.
+
+    Raises   CheckpointError for a folder that cannot be read
+    """
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({reason(error)}); give yourself the right to") from None
+
+
 def listed(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the newest first."""
-    names = sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
-    return [folder / name for name in names if NAME.fullmatch(name)]
+    return [folder / name for name in sorted(names_in(folder), reverse=True) if NAME.fullmatch(name)]
 
 
 def newest(folder: Path) -> Saved | None:
@@ -230,10 +252,10 @@ def newest(folder: Path) -> Saved | None:
 
 def sweep(folder: Path) -> None:
     """Remove the half-written files of a killed process."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if TEMPORARY.fullmatch(path.name):
+    for name in names_in(folder):
+        if TEMPORARY.fullmatch(name):
             with contextlib.suppress(OSError):
-                path.unlink()
+                (folder / name).unlink()
 
 
 class Saver:
@@ -249,6 +271,7 @@ class Saver:
         """The history so far, of which a checkpoint adds only the new rows"""
         self.values: dict[Path, float | None] = {}
         """The monitored value of each checkpoint that was written or read"""
+        self.damaged: set[Path] = set()
 
     def init(self) -> None:
         """None: the checkpoints are in the folder."""
@@ -277,8 +300,9 @@ class Saver:
         return event.epoch == int(event.epoch) and int(event.epoch) % self.policy.every_epochs == 0
 
     def _prune(self) -> None:
+        """Remove all but the last and the best; damaged ones take no place of theirs and stay."""
         policy = self.policy or Checkpoint(every_steps=1)
-        paths = listed(self.folder)
+        paths = [path for path in listed(self.folder) if self._is_whole(path)]
         kept = set(paths[: policy.keep_last])
         if policy.keep_best:
             kept.update(self._best(paths, policy))
@@ -287,15 +311,16 @@ class Saver:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
+    def _is_whole(self, path: Path) -> bool:
+        if path not in self.values and path not in self.damaged:
+            try:
+                self.values[path] = read(path).facts.get("value")
+            except CheckpointError:
+                self.damaged.add(path)
+        return path in self.values
+
     def _best(self, paths: list[Path], policy: Checkpoint) -> list[Path]:
-        scored: list[tuple[float, Path]] = []
-        for path in paths:
-            with contextlib.suppress(CheckpointError):
-                if path not in self.values:
-                    self.values[path] = read(path).facts.get("value")
-                value = self.values[path]
-                if value is not None:
-                    scored.append((value, path))
+        scored = [(value, path) for path in paths if (value := self.values[path]) is not None]
         best: list[Path] = []
         for value, path in scored:  # few of them
             ahead = sum(is_better(policy.monitor, policy.mode, other, value) for other, _ in scored)
@@ -317,7 +342,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         file = _claimed(path)
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be locked ({error.strerror}); choose another --out") from None
+        raise CheckpointError(f"{folder}: cannot be locked ({reason(error)}); choose another --out") from None
     if file is None:
         raise CheckpointError(
             f"{folder}: another process is writing a run into it; wait for it, or choose another --out"
@@ -332,7 +357,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _claimed(path: Path) -> IO[Any] | None:
     """The open lock file, or None if another process holds it."""
     while True:
-        file = open(path, "a+b")  # noqa: SIM115 - held as long as the run
+        file = open(path, "a+b", opener=_not_by_a_link)  # noqa: SIM115 - held as long as the run
         try:
             _lock(file)
             if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
@@ -344,6 +369,12 @@ def _claimed(path: Path) -> IO[Any] | None:
         except BaseException:
             file.close()
             raise
+
+
+def _not_by_a_link(path: str, flags: int) -> int:
+    """Open a file itself: a link might lead to another folder, a pipe nowhere."""
+    own = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | own, 0o666)
 
 
 def _lock(file: IO[Any]) -> None:

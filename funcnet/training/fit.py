@@ -404,6 +404,15 @@ def final_state(callbacks: Sequence[Watcher], states: list[Any], ts: TrainState)
     return ts
 
 
+def pass_interrupt_on(stopped: str | None) -> None:
+    """Let Ctrl-C end what needs the whole training: half of one has no scores to compare.
+
+    Raises   KeyboardInterrupt if it ended the training
+    """
+    if stopped == "interrupted":
+        raise KeyboardInterrupt
+
+
 def nothing_left(step: int, per_epoch: int, epochs: int | None) -> str:
     """Why a start has nothing left to train, and what to give for more."""
     count, unit = (step / per_epoch, "epochs") if epochs is not None else (step, "steps")

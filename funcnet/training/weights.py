@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.errors import CheckpointError, FuncnetError
-from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.errors import CheckpointError, FuncnetError, PathError
+from funcnet.files import npz_bytes, read_npz, text_of, write_bytes
 from funcnet.hints import explained
 from funcnet.inputs import instance
 from funcnet.layers.base import Layer, Params, State
-from funcnet.spec.codec import filed, from_json
+from funcnet.spec.codec import MAX_BRACKETS, filed, from_json
 
 
 @explained
@@ -50,10 +50,14 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
     """
     instance(path, (str, os.PathLike), "a path", "'net.npz'")
     members = read_npz(Path(path))
-    if "spec" not in members or members["spec"].dtype.kind != "U" or members["spec"].shape != ():
-        raise CheckpointError(f"{path}: expected a member 'spec' with the network's JSON; was it written by fn.save?")
     try:
-        net = from_json(str(members["spec"]))
+        text = text_of(members["spec"])
+    except (KeyError, ValueError):
+        raise CheckpointError(
+            f"{path}: expected a member 'spec' with the network's JSON; was it written by fn.save?"
+        ) from None
+    try:
+        net = from_json(text)
     except FuncnetError as error:
         raise CheckpointError(f"{path}: its spec cannot be read: {error}") from None
     if not isinstance(net, Layer):
@@ -66,7 +70,13 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, Params, State]:
 
 
 def split_members(members: dict[str, Any]) -> tuple[Params, State]:
-    """``(params, state)`` from the members of an archive; other members are ignored."""
+    """``(params, state)`` from the members of an archive; other members are ignored.
+
+    Raises   PathError for names that are no paths of one tree, or deeper than any network
+    """
+    deep = next((name for name in members if name.count("/") > MAX_BRACKETS), None)
+    if deep is not None:
+        raise PathError(f"{deep[:40]!r}… has more than {MAX_BRACKETS} parts")
     params, state = (
         tree.unflatten({name.removeprefix(start): leaf for name, leaf in members.items() if name.startswith(start)})
         for start in ("params/", "state/")

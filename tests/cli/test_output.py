@@ -115,6 +115,17 @@ EVIL = "\x1b]0;owned\x07\x1b[31m\u202egnp\x9b2J"
 SHOWN = r"\x1b]0;owned\x07\x1b[31m\u202egnp\x9b2J"
 
 
+def test_ctrl_c_while_a_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "funcnet: interrupted\n"
+
+
 def test_visible() -> None:
     assert visible(EVIL) == SHOWN
     assert visible("a\tb\nc é 中文 👩\u200d🔬") == "a\tb\nc é 中文 👩\u200d🔬"

@@ -1,13 +1,15 @@
 """The experiments that come with funcnet, by name, from any folder."""
 
+import errno
 import json
+import os
 import shutil
 from functools import partial
 
 import pytest
 
 import funcnet as fn
-from funcnet.cli import shipped
+from funcnet.cli import main, shipped
 from tests.cli import ROOT, SMALL, funcnet, together
 
 NAMES = sorted(path.stem for path in (ROOT / "specs").glob("*.json"))
@@ -91,6 +93,23 @@ def test_a_name_is_the_file(called):
 def test_a_file_or_run_of_that_name_wins(called):
     for name, shape in {"own": [4], "folder": [2], "run": [4]}.items():
         assert json.loads(called[name].out)["input"] == shape
+
+
+def test_a_copy_that_fails_keeps_the_old_spec(tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine.json"
+    mine.write_text("old", encoding="utf-8")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["init", "digits_mlp", "--force", "--out", str(mine)]) == 1
+    assert capsys.readouterr().err == (
+        f"funcnet: {mine}: cannot be written (No space left on device); choose a writable folder, or free some space\n"
+    )
+    assert mine.read_text(encoding="utf-8") == "old"
+    assert main(["init", "digits_mlp", "--out", str(mine / "below" / "a.json")]) == 1
+    assert "below: this folder cannot be made (" in capsys.readouterr().err
 
 
 def test_init_copies_a_shipped_spec_and_its_data(called):

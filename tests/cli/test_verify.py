@@ -63,3 +63,13 @@ def test_a_run_that_was_interrupted(folder, capsys):
     assert capsys.readouterr().err == (
         f"funcnet: run: ended by 'interrupted' at step {step}, which cannot be repeated\n"
     )
+
+
+def test_ctrl_c_is_no_difference(folder, capsys, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("funcnet.training.fit._located", interrupted)
+    capsys.readouterr()
+    assert main(["verify", "run"]) == 130
+    assert capsys.readouterr() == ("", "funcnet: interrupted\n")

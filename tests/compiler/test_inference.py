@@ -383,6 +383,13 @@ def test_files_that_cannot_be_answered(shop, tmp_path, text, message):
     assert called(program, str(file)) == (1, "", f"{said}{file}: {message}\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
+def test_an_output_that_is_full(shop, tmp_path, monkeypatch):
+    (tmp_path / "fresh.csv").write_text(FRESH)
+    monkeypatch.setattr(sys, "argv", ["program", str(tmp_path / "fresh.csv"), "--out", "/dev/full"])
+    assert space(shop[1])["main"]() == "/dev/full: No space left on device"
+
+
 BODY = "1,red,small,2\n"
 
 

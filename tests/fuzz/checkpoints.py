@@ -65,6 +65,11 @@ def crashed(folder: Path) -> Path:
     raise AssertionError("the run did not crash")
 
 
+def limits(dtype: Any) -> Any:
+    """The least and the greatest number of a dtype."""
+    return np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
+
+
 def forge(path: Path, draw: random.Random) -> str:
     """Change one value or array of a checkpoint, and write it under its new digest."""
     members = read_npz(path)
@@ -83,6 +88,8 @@ def forge(path: Path, draw: random.Random) -> str:
             "complex": {name: array.astype("c16")},
             "narrow": {name: array.astype("f2")},
             "not finite": {name: np.full(array.shape, np.nan)},
+            "least": {name: np.full_like(array, limits(array.dtype).min)},
+            "greatest": {name: np.full_like(array, limits(array.dtype).max)},
         }
         kind = draw.choice(list(kinds))
         members |= kinds[kind]

@@ -84,6 +84,14 @@ def test_a_later_checkpoint_adds_only_new_rows(monkeypatch, tmp_path):
     assert len(added) == len(set(added))
 
 
+def deep(kind, levels):
+    """A value in so many others, as a checkpoint holds it."""
+    node = {"list": []}
+    for _ in range(levels):
+        node = {kind: {"a": node} if kind == "dict" else [node]}
+    return node
+
+
 def forged(path, change):
     """A checkpoint with another meta, under the digest that it has then."""
     members = read_npz(path)
@@ -107,6 +115,12 @@ def forged(path, change):
         ({"facts": {"dict": {"value": "x"}}}, "facts is not as a run writes it"),
         ({"seconds": {"set": []}}, "unknown kind of value 'set'"),
         ({"key": "zz"}, "non-hexadecimal number found in fromhex() arg at position 0"),
+        ({"seconds": 10**400}, "seconds is not as a run writes it"),
+        ({"recent": {"tuple": [10**400, 1.0]}}, "recent is not as a run writes it"),
+        ({"step": 2**63}, "step is not as a run writes it"),
+        ({"facts": {"dict": {"versions": {"array": "params/dense_0/bias"}}}}, "facts is not as a run writes it"),
+        ({"params": deep("dict", 257)}, "values are nested too deep; the limit is 256"),
+        ({"callbacks": deep("list", 257)}, "values are nested too deep; the limit is 256"),
     ],
 )
 def test_forged_under_a_right_digest(tmp_path, caplog, change, message):
@@ -141,7 +155,29 @@ def test_a_callback_state_that_it_did_not_make(tmp_path):
         )
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(spec, folder, resume=True)
-    assert str(error.value).startswith("the checkpoint's state of EarlyStopping is not one that it made")
+    newest = checkpoint.listed(folder / "checkpoints")[0]
+    assert str(error.value) == (
+        f"the checkpoint's state of EarlyStopping is not one that it made. The run had gone on from {newest}; if that "
+        "is to blame, delete it and continue with --resume"
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("since", 10**4000), ("since", -1), ("step", 2**63), ("step", True)])
+def test_counts_of_a_callback_that_are_none(name, value):
+    state = fn.EarlyStopping().init()
+    ts = fn.train_state(fn.Dense(1), fn.optim.SGD(0.1), fn.Key(0), (1,))
+    assert fn.EarlyStopping().fits(state, ts)
+    assert not fn.EarlyStopping().fits(state | {name: value}, ts)
+    assert not fn.JsonLines().fits({"offset": value}, ts)
+
+
+def test_facts_without_a_digest_of_the_data(tmp_path):
+    folder = crashed(experiment(), tmp_path / "run", 9)
+    for path in checkpoint.listed(folder / "checkpoints"):
+        forged(path, lambda meta: meta["facts"]["dict"].pop("data"))
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(experiment(), folder, resume=True)
+    assert str(error.value) == f"{folder / 'checkpoints'}: the data has changed since the run began"
 
 
 def test_a_spec_that_has_changed_since_the_run_began(tmp_path):

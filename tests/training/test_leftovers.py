@@ -10,8 +10,10 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
+from funcnet.experiments import claim
 from funcnet.experiments.folder import START
-from tests.training.test_resume import crashed, outcome
+from funcnet.training import checkpoint
+from tests.training.test_resume import StopAt, crashed, outcome
 
 SPEC = fn.Experiment(
     data=fn.data.Arrays(x=[[0.0], [1.0], [2.0], [3.0]], y=[0.0, 1.0, 0.0, 1.0]),
@@ -287,6 +289,106 @@ def test_lines_stay_in_the_folder(tmp_path, path):
         fn.run(spec, tmp_path / "run", resume=True)
     assert str(error.value) == f"JsonLines: path: expected a file in the run folder, got {path!r}"
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    "path", ["spec.json", "./run.json", "Weights.npz", "checkpoints", "checkpoints/a", "sub/a.jsonl", "", "norms.jsonl"]
+)
+def test_lines_have_a_file_of_their_own(tmp_path, path):
+    callbacks = fn.Norms(), fn.JsonLines(path)
+    spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, callbacks=callbacks))
+    for resume in (False, True):
+        with pytest.raises(fn.FuncnetError) as error:
+            fn.run(spec, tmp_path / "run", resume=resume)
+        assert str(error.value) == (
+            "JsonLines: path: expected a name in the run folder that the run and other callbacks do not use, "
+            f"got {path!r}"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_checkpoints_take_no_place_of_whole_ones(tmp_path):
+    """Or those of a run that began anew would be removed as soon as they are written, until it has gone as far."""
+    policy = fn.Checkpoint(every_steps=1, keep_last=2)
+    spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, checkpoint=policy))
+    folder = crashed(spec, tmp_path / "run", 6)
+    damaged = checkpoint.listed(folder / "checkpoints")
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SystemExit):
+        fn.run(spec, folder, resume=True, callbacks=[StopAt(4)])
+    left = [path for path in checkpoint.listed(folder / "checkpoints") if path not in damaged]
+    assert [checkpoint.read(path).snapshot.train_state.step for path in left] == [3, 2]
+    fn.run(spec, folder, resume=True)
+    fn.run(spec, tmp_path / "whole")
+    assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+def linked(path, target):
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("links need a privilege here")
+
+
+def test_checkpoints_stay_in_the_folder(tmp_path):
+    """A link would have the checkpoints of another run replaced by those of this one."""
+    folder, other = crashed(SPEC, tmp_path / "run", 4), tmp_path / "other"
+    (folder / "checkpoints").rename(other)
+    leave(other, ".x.0123456789ab.tmp")
+    before = sorted(other.iterdir())
+    linked(folder / "checkpoints", other)
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, folder, resume=True)
+    assert str(error.value) == (
+        f"{folder / 'checkpoints'}: is a link that leaves the run folder; put the checkpoints themselves there"
+    )
+    assert sorted(other.iterdir()) == before
+
+
+def test_a_lock_that_leads_elsewhere(tmp_path):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    linked(folder / ".lock", tmp_path / "new")
+    if not hasattr(os, "O_NOFOLLOW"):
+        pytest.skip("this system opens what a link leads to")
+    with pytest.raises(fn.CheckpointError, match=r"run: cannot be locked \(.*\); choose another --out$"):
+        fn.run(SPEC, folder, resume=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_copy_by_hard_links_keeps_its_lines(tmp_path, whole):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    lines, copy = folder / "history.jsonl", tmp_path / "copy.jsonl"
+    os.link(lines, copy)
+    before = copy.read_bytes()
+    check("with", folder, whole, "hard links")
+    assert copy.read_bytes() == before
+    assert len(lines.read_bytes()) > len(before)
+
+
+def test_a_file_in_the_place_of_the_checkpoints(tmp_path):
+    folder = crashed(SPEC, tmp_path / "run", 4)
+    (folder / "checkpoints").rename(tmp_path / "moved")
+    leave(folder, "checkpoints")
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, folder, resume=True)
+    assert str(error.value).startswith(f"{folder / 'checkpoints'}: this folder cannot be made (")
+
+
+def test_two_processes_that_begin_one_run(tmp_path, monkeypatch):
+    """The second one finds the spec of the first where there was none when it started."""
+    real = checkpoint.locked
+
+    def late(folder):
+        fn.save_spec(folder / "spec.json", SPEC)
+        return real(folder)
+
+    monkeypatch.setattr(claim, "locked", late)
+    with pytest.raises(fn.CheckpointError) as error:
+        fn.run(SPEC, tmp_path / "run", resume=True)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'}: another process has just begun a run in it; wait for it, or choose another --out"
+    )
 
 
 def test_a_run_killed_after_its_scores_were_written_is_completed_not_trained_again(tmp_path):

@@ -111,6 +111,28 @@ def test_another_state_is_refused_at_any_step(change, message, compile):
     assert text.endswith("\ncontinue with the optimizer that made it, or take over with fn.swap(train_state, opt)")
 
 
+PLATEAU = fn.optim.chain(fn.optim.SGD(0.1), fn.optim.ReduceOnPlateau())
+
+
+@pytest.mark.parametrize(
+    ("opt", "path", "value"),
+    [
+        (fn.optim.Adam(0.1), "step", -1),
+        (fn.optim.Adam(0.1), "step", 2**63 - 1),
+        (fn.optim.Adam(0.1), "start", 3),
+        (fn.optim.Adafactor(), "start", -1),
+        (PLATEAU, "reduce_on_plateau_0/seen", -1),
+        (PLATEAU, "reduce_on_plateau_0/bad", 2**63 - 1),
+    ],
+)
+def test_a_forged_count_is_refused(opt, path, value):
+    ts = after_two(opt)
+    state = fn.tree.unflatten(fn.tree.flatten(ts.opt_state) | {path: np.array(value, np.int64)})
+    with pytest.raises(fn.ShapeError) as error:
+        fn.fit(NET, (X, Y), start=attrs.evolve(ts, opt_state=state), loss=MSE, optimizer=opt, steps=5, key=0)
+    assert f"\n  {path}: expected a count from 0, a start up to its step, got {value}\n" in str(error.value)
+
+
 def test_fit_goes_on_under_another_optimizer():
     ts = after_two(fn.optim.SGD(0.1))
     options = {"loss": MSE, "optimizer": fn.optim.Adam(0.01), "steps": 5, "batch_size": "full", "key": fn.Key(0)}

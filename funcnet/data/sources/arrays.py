@@ -46,8 +46,6 @@ def opened(path: Path) -> IO[bytes]:
         raise DataError(f"{path}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # an impossible file name
-        raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
 def check_form(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
