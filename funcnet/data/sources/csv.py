@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import math
 from collections import Counter
@@ -107,7 +106,8 @@ def to_number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if np.isfinite(number) and "_" not in str(value) else None  # data files do not write 1_000
+    finite = number - number == 0.0
+    return number if finite and "_" not in str(value) else None  # data files do not write 1_000
 
 
 def read_number(value: Any, decimal: str = ".", thousands: str = "", mark: str = "") -> float | None:
@@ -238,6 +238,15 @@ class Grid:
         whole = len(self.names) == 1 and any(mark in self.names[0] for mark in DELIMITERS)
         return listed(self.names) + "; is the delimiter right?" * whole
 
+    def plain(self, name: str) -> Array | None:
+        """A column of plain numbers, as most are; None if a text is not one."""
+        texts = self.texts(name)
+        try:
+            values = np.array(list(map(float, texts)))
+        except ValueError:
+            return None
+        return values if np.isfinite(values).all() and "_" not in "".join(texts) else None
+
     def numbers(self, name: str, missing: Sequence[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
 
@@ -245,10 +254,9 @@ class Grid:
         """
         texts = self.texts(name)
         if form == PLAIN and frozenset(missing).isdisjoint(texts):
-            with contextlib.suppress(ValueError):  # most columns are plain numbers
-                values = np.array(list(map(float, texts)))
-                if np.isfinite(values).all() and "_" not in "".join(texts):
-                    return values
+            plain = self.plain(name)
+            if plain is not None:
+                return plain
         values = np.empty(len(self.rows))
         for i, text in enumerate(texts):
             number = np.nan if text in missing else read_number(text, *form)
