@@ -33,6 +33,11 @@ class Primitive(NamedTuple):
 PRIMITIVES: dict[str, Primitive] = {}
 
 
+def quiet() -> np.errstate:
+    """A block without NumPy's warnings: numbers that are not finite are refused in words, or seen in the result."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 def recorder(*values: Any) -> Any:
     """The tracer that records these values, or None (``funcnet.compiler``)."""
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)

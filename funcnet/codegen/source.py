@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.codegen.printer import (
     WIDTH,
     Printer,
@@ -31,7 +31,7 @@ from funcnet.compiler.record import trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
-from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
+from funcnet.layers.base import Context, Layer, apply_child, check_size, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.optim.base import Optimizer
@@ -45,6 +45,7 @@ LONGEST = 104
 # ----- the file --------------------------------------------------------------------------------------------
 
 
+@ops.quiet()
 def source(
     net: Layer,
     in_shape: Shape,
@@ -69,7 +70,7 @@ def source(
     """
     if optimizer is not None and loss is None:
         raise FuncnetError("expected a loss with the optimizer, got none; give loss=fn.losses.MeanSquaredError()")
-    net.out_shape(in_shape)
+    check_size(net, in_shape)
     recorded = _Program(net, in_shape, batch, loss, optimizer, np.dtype(dtype), train, target)
     return recorded.planned() if planned else recorded.readable()
 
