@@ -185,6 +185,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "rounds": {"optimizer": {"type": "muon", "iterations": HUGE}},
     "mixup": {"training": {"epochs": 1, "augment": [{"type": "mixup", "classes": HUGE}]}},
     "length": {"data": {"type": "text", "length": HUGE}},
+    "rows": {"data": {"type": "moons", "rows": HUGE}},
 }
 
 
