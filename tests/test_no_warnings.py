@@ -130,6 +130,7 @@ def test_no_function_warns_of_numbers_at_the_edge(params: str, dtype: Any) -> No
         lambda: fn.jacobian(STEEP, values, state, FAR),
         lambda: fn.backprop_trace(STEEP, values, state, cast(FAR, dtype), cast(FAR, dtype)),
         lambda: fn.fit(STEEP, (FAR, FAR), loss=SQUARED, optimizer="adam", steps=1, key=0, metrics=["r2"]),
+        lambda: fn.train_state(STEEP, fn.optim.Adagrad(0.1, initial=1e300), 0, (2,), dtype),
         lambda: fn.check_loss(SQUARED, FAR, FAR),
         lambda: fn.check_layer(STEEP, (2,), batch_coupled=True),
         lambda: fn.summary(STEEP, (2,)),

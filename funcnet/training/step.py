@@ -247,6 +247,7 @@ def wide_enough(dtype: np.dtype[Any] | None) -> None:
 
 
 @explained
+@ops.quiet()
 def train_state(
     net: Layer,
     opt: Optimizer | str,
