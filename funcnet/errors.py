@@ -18,6 +18,11 @@ def visible(text: str) -> str:
     return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def one_line(name: str) -> str:
+    """A name in one line: its line breaks and tabs are escapes, too."""
+    return visible(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def shorter(path: str) -> str:
     """A path in a document whose keys have at most 60 characters: of a longer one the beginning."""
     return re.sub(r"([^.\[\]]{57})[^.\[\]]{4,}", r"\1…", path)
@@ -121,7 +126,7 @@ class SpecError(FuncnetError, ValueError):
     def __init__(self, problems: Sequence[Problem], root: str = "$") -> None:
         self.found = tuple(problems)
         self.root = root
-        self.problems = tuple(bounded(f"{root}{shorter(path)}: {message}") for path, message in self.found)
+        self.problems = tuple(bounded(f"{root}{one_line(shorter(path))}: {message}") for path, message in self.found)
         lines = self.problems[: self.shown]
         more = len(self.problems) - len(lines)
         super().__init__("\n".join([*lines, *([f"… and {more} more problems"] if more else [])]))
@@ -132,7 +137,7 @@ class SpecError(FuncnetError, ValueError):
 
 def listed(names: Iterable[str], most: int = 20) -> str:
     """Names separated by commas, at most ``most`` of them."""
-    every = list(names)
+    every = list(map(one_line, names))
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return (", ".join(every[:most]) or "none") + more
 

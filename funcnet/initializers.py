@@ -15,7 +15,7 @@ import numpy.typing as npt
 from attrs import field
 
 from funcnet.errors import NotDefined, Problem
-from funcnet.key import Array, Key
+from funcnet.key import Array, Key, Normals
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import frozen, positive
 
@@ -97,6 +97,8 @@ class Uniform(Initializer):
     def validate(self) -> Iterator[Problem]:
         if self.low >= self.high:
             yield Problem(".high", f"must be more than low, {self.low}, got {self.high}")
+        if math.isinf(self.high - self.low):
+            yield Problem(".high", f"is too far from low, {self.low}, got {self.high}")
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         return key.uniform(shape, dtype, self.low, self.high)
@@ -113,13 +115,19 @@ class TruncatedNormal(Initializer):
     std: float = field(default=1.0, validator=positive)
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        draws = key.normal(shape, np.float64)
-        attempt = 0
-        while (outside := np.abs(draws) > 2.0).any():
-            attempt += 1
-            np.copyto(draws, key.fold(attempt).normal(shape, np.float64), where=outside)
-        draws *= self.std
-        return draws.astype(dtype)
+        floats = np.empty(shape, dtype)
+        streams = [Normals(key, floats.size)]
+        for start, *parts in streams[0].blocks(floats.reshape(-1)):
+            draws, attempt = np.stack(streams[0].block(start)), 0
+            while (outside := np.abs(draws) > 2.0).any():
+                attempt += 1
+                if attempt == len(streams):
+                    streams.append(Normals(key.fold(attempt), floats.size))
+                np.copyto(draws, np.stack(streams[attempt].block(start)), where=outside)
+            draws *= self.std
+            for part, drawn in zip(parts, draws, strict=True):
+                part[...] = drawn[: part.size]
+        return floats
 
 
 @frozen

@@ -119,7 +119,8 @@ def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
         array = numeric(leaf)
         return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
-    return tree.map(one, value)
+    with ops.quiet():  # a number too large becomes infinite
+        return tree.map(one, value)
 
 
 def cast_weight(weight: Any, dtype: npt.DTypeLike) -> Array:

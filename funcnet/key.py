@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -97,17 +98,10 @@ class Key:
     def normal(self, shape: int | tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> Array:
         """Standard normal floats, by the Box-Muller transform (1958) in float64."""
         floats = np.empty(_shape(shape), _dtype(dtype))
-        flat, half = floats.reshape(-1), -(-floats.size // 2)
-        u = v = _stream(self.digest)
-        if half > _BLOCK:  # the second half of the stream, from another stream that skips the first
-            v = _stream(self.digest)
-            v.random_raw(half, output=False)
-        for start in range(0, half, _BLOCK):
-            cosines, sines = (flat[first : first + min(_BLOCK, half - start)] for first in (start, half + start))
-            radius = np.sqrt(-2.0 * np.log1p(-_unit(u, cosines.size)))
-            angle = 2.0 * np.pi * _unit(v, cosines.size)
-            cosines[...] = radius * np.cos(angle)
-            sines[...] = (radius * np.sin(angle))[: sines.size]
+        stream = Normals(self, floats.size)
+        for start, *parts in stream.blocks(floats.reshape(-1)):
+            for part, drawn in zip(parts, stream.block(start), strict=True):
+                part[...] = drawn[: part.size]
         return floats
 
     def permutation(self, n: int) -> Array:
@@ -125,6 +119,33 @@ class Key:
     def integers(self, high: int, shape: int | tuple[int, ...] = ()) -> Array:
         """Integers in 0 … high-1, drawn with replacement."""
         return np.asarray(self.uniform(shape) * high).astype(np.int64)
+
+
+class Normals:
+    """The ``count`` standard normal floats of a key, block by block; the memory of a block is all that they need."""
+
+    def __init__(self, key: Key, count: int) -> None:
+        self.half, self.drawn = -(-count // 2), 0
+        self.u = self.v = _stream(key.digest)
+        if self.half > _BLOCK:  # the second half of the stream, from another stream that skips the first
+            self.v = _stream(key.digest)
+            self.v.random_raw(self.half, output=False)
+
+    def blocks(self, flat: Array) -> Iterator[tuple[int, Array, Array]]:
+        """The start of each block, and the two parts of a vector that its draws fill; the second may be one shorter."""
+        for start in range(0, self.half, _BLOCK):
+            cosines, sines = (flat[at : at + min(_BLOCK, self.half - start)] for at in (start, self.half + start))
+            yield start, cosines, sines
+
+    def block(self, start: int) -> tuple[Array, Array]:
+        """The draws of a block by the Box-Muller transform, after those of earlier blocks or instead of them."""
+        size = min(_BLOCK, self.half - start)
+        for stream in (self.u, self.v) if start > self.drawn else ():
+            stream.random_raw(start - self.drawn, output=False)
+        self.drawn = start + size
+        radius = np.sqrt(-2.0 * np.log1p(-_unit(self.u, size)))
+        angle = 2.0 * np.pi * _unit(self.v, size)
+        return radius * np.cos(angle), radius * np.sin(angle)
 
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

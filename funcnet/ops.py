@@ -34,6 +34,11 @@ PRIMITIVES: dict[str, Primitive] = {}
 _HOMES: dict[str, str] = {}  # the module of each name that primitives bring into a printed program
 
 
+def quiet() -> np.errstate:
+    """A block without NumPy's warnings: numbers that are not finite are refused in words, or seen in the result."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 def recorder(*values: Any) -> Any:
     """The tracer that records these values, or None (``funcnet.compiler``)."""
     return next((value.tracer for value in values if hasattr(type(value), "tracer")), None)

@@ -7,6 +7,7 @@ initializer would miss one with a probability of 6e-7.
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -137,6 +138,19 @@ def test_truncated_normal_is_the_normal_within_two_deviations(dtype: type) -> No
     assert abs(np.mean(z * z) - variance) < SIGMAS * math.sqrt((fourth - variance**2) / n)
     expected = (_gauss(z) - _gauss(np.array(-2.0))) / inside
     assert np.max(np.abs(expected - (np.arange(n) + 0.5) / n)) < math.sqrt(math.log(2.0 / TAIL) / (2.0 * n))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2**16 - 1, 2**16 + 1, 150_001])
+def test_truncated_normal_in_blocks_is_that_of_all_draws_at_once(n: int) -> None:
+    draws = KEY.normal(n)
+    for attempt in range(1, 20):
+        np.copyto(draws, KEY.fold(attempt).normal(n), where=np.abs(draws) > 2.0)
+    tracemalloc.start()
+    found = initializers.TruncatedNormal(std=0.3)(KEY, (n,))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found, (0.3 * draws).astype(np.float32))
+    assert most < 2**23  # however many they are
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-6), (np.float64, 1e-13)])

@@ -1,5 +1,6 @@
 """Numbers at the edge of floats: a command says in words what is wrong, or computes; NumPy's warnings reach nobody."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
+from funcnet.inputs import cast
 from funcnet.networks.decoding import draw
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -105,3 +107,57 @@ def test_weights_in_half_precision() -> None:
         epochs=1,
         key=fn.Key(0),
     )
+
+
+# ----- every function that computes with a network ------------------------------------------------------------------
+
+STEEP = fn.serial(fn.Dense(4), fn.LeakyRelu(1e300), fn.BatchNorm(eps=1e300), fn.Dense(2))
+FAR = np.array([[1.0, 1.0], [1e300, -1e300], [np.inf, np.nan], [5e-324, 3e38]])
+SQUARED = fn.losses.MeanSquaredError()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("params", ["drawn", "huge"])
+def test_no_function_warns_of_numbers_at_the_edge(params: str, dtype: Any) -> None:
+    values, state = STEEP.init(fn.Key(0), (2,), dtype)
+    if params == "huge":
+        values = fn.tree.map(lambda leaf: np.full_like(leaf, 3e38), values)
+    calls = [
+        lambda: fn.predict(STEEP, values, state, FAR),
+        lambda: fn.predict(STEEP, values, state, FAR),  # the recorded program
+        lambda: fn.value_and_grad(STEEP, SQUARED)(values, state, FAR, FAR, fn.EVAL),
+        lambda: fn.evaluate(STEEP, SQUARED, values, state, (FAR, FAR), [fn.metrics.R2(), fn.metrics.RMSE()]),
+        lambda: fn.jacobian(STEEP, values, state, FAR),
+        lambda: fn.backprop_trace(STEEP, values, state, cast(FAR, dtype), cast(FAR, dtype)),
+        lambda: fn.fit(STEEP, (FAR, FAR), loss=SQUARED, optimizer="adam", steps=1, key=0, metrics=["r2"]),
+        lambda: fn.train_state(STEEP, fn.optim.Adagrad(0.1, initial=1e300), 0, (2,), dtype),
+        lambda: fn.check_loss(SQUARED, FAR, FAR),
+        lambda: fn.check_layer(STEEP, (2,), batch_coupled=True),
+        lambda: fn.summary(STEEP, (2,)),
+        lambda: fn.cost(STEEP, (2,)),
+        lambda: fn.source(STEEP, (2,)),
+        lambda: fn.metrics.R2()(FAR, FAR),
+    ]
+    for call in calls:
+        with contextlib.suppress(fn.FuncnetError):
+            call()
+
+
+TOO_LARGE: dict[str, fn.initializers.Initializer] = {
+    "constant": fn.initializers.Constant(1e300),
+    "normal": fn.initializers.Normal(1e300),
+    "uniform": fn.initializers.Uniform(-1e300, 1e300),
+    "truncated": fn.initializers.TruncatedNormal(1e300),
+    "orthogonal": fn.initializers.Orthogonal(1e300),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_initial_values_too_large(name: str) -> None:
+    net = fn.serial(fn.Dense(3, weight_init=TOO_LARGE[name]))
+    with pytest.raises(fn.NonFiniteError) as caught:
+        net.init(fn.Key(0), (2,))
+    expected = f"the initial values are too large for float32, got {TOO_LARGE[name]!r}; make them smaller"
+    assert str(caught.value) == f"dense_0 (Dense): weight: {expected}"
+    params, _ = net.init(fn.Key(0), (2,), np.float64)
+    assert np.isfinite(params["dense_0"]["weight"]).all()

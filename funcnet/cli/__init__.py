@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from funcnet.cli.door import doors
+from funcnet.cli.door import Door, broken_names, doors
 from funcnet.cli.imports import add_imports, import_all
+from funcnet.errors import one_line
 from funcnet.version import __version__
 
 COMMANDS = {
@@ -64,7 +65,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says of an unknown command or option what the right one is."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.hint(message))
+        super().error(one_line(message) + self.hint(message))
 
     def hint(self, message: str) -> str:
         """The known word that an unknown one in a message means."""
@@ -93,18 +94,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     with doors() as opened:
-        out = next((door for door in opened if door is sys.stdout), None)
+        out, _ = opened
         status, ended = 0, None
         try:
-            status = _run(argv)
+            status = _run(argv, opened)
         except SystemExit as error:  # from the parser, which has printed why, or its help
             ended = error
         except KeyboardInterrupt:  # at any moment, also while the command is imported
             print("funcnet: interrupted", file=sys.stderr)
             status = 130
-        if out is not None:
-            out.flush()
-        if out is not None and out.error is not None:
+        out.flush()
+        if out.error is not None:
             if not isinstance(out.error, BrokenPipeError):  # the reader of a pipe, such as head, has seen enough
                 print(f"funcnet: the output cannot be written: {out.error.strerror}", file=sys.stderr)
             if named(argv) != "train" or ended:  # whose result is the run folder
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, opened: Sequence[Door]) -> int:
     """Parse the arguments and run the command."""
     argv = sys.argv[1:] if argv is None else argv
     whole = parser(argv)
@@ -124,6 +124,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     from funcnet.errors import FuncnetError
 
+    for door in opened:
+        door.names = broken_names(value for name, value in vars(options).items() if name != "prompt")
     try:
         import_all(options.imports)
         return int(importlib.import_module(f"funcnet.cli.{options.command}").run(options))

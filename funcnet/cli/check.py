@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.cli.arguments import add_base, base_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
@@ -113,7 +113,7 @@ def first_batch(experiment: Experiment, data: Prepared, base: Path) -> tuple[flo
     x, y, weight = next(batches(part.x, part.y, part.weight, rows, start.key.fold("epoch", 0), block=data.block))
     ctx = Context(True, start.key.fold("step", 0))
     gradients = value_and_grad(experiment.model, experiment.loss)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+    with ops.quiet():  # what is not finite is refused
         value, _, grads = gradients(start.params, start.state, x, y, ctx, weight)
     if not math.isfinite(value) or not all(np.isfinite(leaf).all() for leaf in tree.leaves(grads)):
         raise NonFiniteError(

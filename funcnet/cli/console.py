@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import IO, Any, cast
 
 from funcnet.cli.door import Door, raw_output
-from funcnet.errors import require
+from funcnet.errors import one_line, require
 from funcnet.training.callbacks import Event
 from funcnet.training.progress import Plain, number
 from funcnet.views.table import GAP, Table
@@ -27,8 +27,9 @@ def has_rich() -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", total: bool = False) -> None:
-    """Print a table; with ``total`` its last row is below a rule."""
-    print_table(Table(columns, rows, title, int(total)))
+    """Print a table of names and figures, each in one line; with ``total`` its last row is below a rule."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    print_table(Table([one_line(name) for name in columns], rows, title, int(total)))
 
 
 def print_table(table: Table, width: int | None = None) -> None:

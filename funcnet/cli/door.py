@@ -5,29 +5,37 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from funcnet.errors import visible
+from funcnet.errors import one_line, visible
 
 
 class Door:
     """A text stream that writes control characters as escapes, and after a failed write no more.
 
     A pipe whose reader has gone and a full disk fail writes. Everything else is as in the ``stream`` behind it.
+    ``names`` with line breaks, such as those of files, are written in one line.
     """
 
     def __init__(self, stream: Any, *, raw: bool = False) -> None:
         self.stream, self.raw = stream, raw
+        self.names: list[str] = []
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         """Write a text; its length is returned, even if it went nowhere."""
         if self.error is None:
             with self._kept():
-                self.stream.write(text if self.raw else visible(text))
+                self.stream.write(text if self.raw else self._shown(text))
         return len(text)
+
+    def _shown(self, text: str) -> str:
+        for name in self.names:
+            text = text.replace(visible(name), one_line(name)).replace(name, one_line(name))
+        return visible(text)
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -50,17 +58,25 @@ class Door:
 
 @contextlib.contextmanager
 def doors() -> Iterator[list[Door]]:
-    """Standard output and standard error through doors, in this order; a closed one is left out."""
+    """Standard output and standard error through doors, in this order; a closed one leads nowhere."""
     before = sys.stdout, sys.stderr
-    made = [Door(stream) for stream in before if stream is not None]
-    given: list[Any] = [next((door for door in made if door.stream is stream), None) for stream in before]
-    sys.stdout, sys.stderr = given
-    try:
-        yield made
-    finally:
-        sys.stdout, sys.stderr = before
-        for door in made:
-            door.flush()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        made = [Door(nowhere if stream is None else stream) for stream in before]
+        given: list[Any] = made
+        sys.stdout, sys.stderr = given
+        try:
+            yield made
+        finally:
+            sys.stdout, sys.stderr = before
+            for door in made:
+                door.flush()
+
+
+def broken_names(values: Iterable[Any]) -> list[str]:
+    """The parts of names in a command's arguments that have line breaks, the longest first."""
+    words = [word for value in values for word in (value if isinstance(value, list) else [value])]
+    parts = {part for word in words if isinstance(word, str) for part in re.split(r"[/\\.=]", word) if "\n" in part}
+    return sorted(parts, key=len, reverse=True)
 
 
 @contextlib.contextmanager

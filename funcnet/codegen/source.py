@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.codegen.lines import lookup, margins, tree_text, variables
 from funcnet.codegen.printer import (
     Printer,
@@ -28,7 +28,7 @@ from funcnet.compiler.record import trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
-from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
+from funcnet.layers.base import Context, Layer, apply_child, check_size, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.networks.surgery import walk
@@ -38,6 +38,7 @@ from funcnet.shapes import ROWS, Shape, batched, zeros_of
 from funcnet.training.programs import gradients, training_step
 
 
+@ops.quiet()
 def source(
     net: Layer,
     in_shape: Shape,
@@ -62,7 +63,7 @@ def source(
     """
     if optimizer is not None and loss is None:
         raise FuncnetError("expected a loss with the optimizer, got none; give loss=fn.losses.MeanSquaredError()")
-    net.out_shape(in_shape)
+    check_size(net, in_shape)
     recorded = _Program(net, in_shape, batch, loss, optimizer, np.dtype(dtype), train, target)
     return recorded.planned() if planned else recorded.readable()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 
 class Form(NamedTuple):
     """How the numbers of a column are written."""
@@ -45,7 +43,8 @@ def to_number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if np.isfinite(number) and "_" not in str(value) else None  # data files do not write 1_000
+    finite = number - number == 0.0
+    return number if finite and "_" not in str(value) else None  # data files do not write 1_000
 
 
 def read_number(value: Any, decimal: str = ".", thousands: str = "", mark: str = "") -> float | None:

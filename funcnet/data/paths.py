@@ -35,8 +35,11 @@ def base_folder(base: str | os.PathLike[str] | None, allow_outside: bool = False
 def inside(base: Path, path: str) -> Path:
     """A path of a spec, which is relative to ``base`` and must stay inside it, symlinks included.
 
-    Raises   DataError for a path outside, unless ``base`` is ``Trusted``, and for one that an ``Unproven`` base lacks
+    Raises   DataError for a path outside, unless ``base`` is ``Trusted``, for one that an ``Unproven`` base lacks, and
+             for line breaks
     """
+    if "\n" in path or "\r" in path:
+        raise DataError(f"{path!r:.200}: expected the name of a file without line breaks; rename it")
     whole = base / path
     if not isinstance(base, Trusted):
         try:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TextIO
 
 from funcnet.data.dates import FORM, day_of
 from funcnet.data.number_texts import Form, read_number, to_number
@@ -24,6 +24,8 @@ INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
 SAMPLE = 1000
 """Lines from which the delimiter and the header are inferred"""
+ENOUGH = 2**22
+"""Characters after which a few of these lines are enough"""
 FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
 LABELS = 10
@@ -36,6 +38,8 @@ OTHER_MISSING = (
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY")
 """Currencies in letters, beside those with a sign"""
 COMMA = re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+BARE = re.compile(r"[+-]?([0-9.,]+)")
+"""A number without a mark or a space, as most are"""
 CORE = re.compile(r"\d{1,3}([ .,']\d{3})+([.,]\d+)?|\d*[.,]\d+|\d+[.,]?")
 """An unsigned number with any separators"""
 EVIDENCE = {
@@ -107,14 +111,21 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
             "separated by a comma, semicolon, tab or bar"
         )
     name = _target_name(grid, target)
-    decimal, thousands = separators(grid)
-    forms = {other: Form(decimal, thousands, mark_of(grid.texts(other))) for other in grid.names}
-    odd = {text for other in grid.names if other != name for text in _odd_gaps(grid.texts(other), forms[other])}
+    plain = {other for other in grid.names if grid.plain(other) is not None}
+    decimal, thousands = separators(grid, plain)
+    forms = {
+        other: Form(decimal, thousands, "" if other in plain else mark_of(grid.texts(other))) for other in grid.names
+    }
+    plain = plain if decimal == "." else set()  # else 1.234 may be 1234
+    others = [other for other in grid.names if other != name and other not in plain]
+    odd = {text for other in others for text in _odd_gaps(grid.texts(other), forms[other])}
     missing = tuple(sorted(odd - set(grid.texts(name)), key=lambda text: (OTHER_MISSING.index(text.lower()), text)))
     found = _target(grid, name, task, "" if target is not None else "the last column ", forms[name])
     labels = grid.texts(name) if found.kind == "labels" else []
     columns = [
-        found if other == name else _input(grid, other, (*MISSING, *missing), labels, forms[other])
+        found
+        if other == name
+        else _input(grid, other, () if other in plain else (*MISSING, *missing), labels, forms[other], other in plain)
         for other in grid.names
     ]
     if not any(column.kind in INPUTS for column in columns):  # a row number is better than nothing
@@ -124,7 +135,7 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
         raise DataError(f"{path}: has no column to learn from besides the target {name!r} ({reasons})")
     counts = Counter(labels)
     read = {column.name: forms[column.name] for column in columns if column.kind in ("number", "values")}
-    used = [text for other, form in read.items() for text in grid.texts(other) if to_number(text) is None]
+    used = [text for other in read if other not in plain for text in grid.texts(other) if to_number(text) is None]
     marks = {other: form.mark for other, form in read.items() if form.mark}
     return Findings(
         grid,
@@ -153,7 +164,7 @@ def form(path: Path) -> tuple[str, bool]:
             raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
     try:
         with open(path, encoding=encoding_of(path), newline="") as file:
-            lines = [line for _ in range(SAMPLE) if (line := file.readline(2**24))]
+            lines = _sample(file)
     except (ValueError, UnicodeError):
         return ",", True  # reading the whole file reports the error
     best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
@@ -173,6 +184,16 @@ def form(path: Path) -> tuple[str, bool]:
         rows = [[line.strip()] for line in lines if line.strip()]
         return ",", not rows or _has_header(rows)
     return best[1], _has_header(best[2])
+
+
+def _sample(file: TextIO) -> list[str]:
+    """The first lines of a file, fewer of long ones."""
+    lines: list[str] = []
+    characters = 0
+    while len(lines) < SAMPLE and (characters < ENOUGH or len(lines) < 20) and (line := file.readline(2**24)):
+        lines.append(line)
+        characters += len(line)
+    return lines
 
 
 def _has_header(rows: list[list[str]]) -> bool:
@@ -214,9 +235,10 @@ def _spaced(text: str) -> str:
 
 def split_mark(text: str) -> tuple[str, str] | None:
     """The mark of a number, "%" or a currency or none, and the number without its sign; None for any other text."""
-    body = _spaced(text)
+    bare = BARE.fullmatch(text)
+    body = bare[1] if bare else _spaced(text)
     body = body[1:].strip() if body[:1] in ("+", "-") else body
-    for mark in (*CURRENCIES, "%", body[:1], body[-1:]):
+    for mark in () if bare else (*CURRENCIES, "%", body[:1], body[-1:]):
         if mark and (mark in CURRENCIES or mark == "%" or unicodedata.category(mark) == "Sc"):
             inner = body.removeprefix(mark) if mark != "%" and body.startswith(mark) else body.removesuffix(mark)
             if inner != body:
@@ -225,14 +247,24 @@ def split_mark(text: str) -> tuple[str, str] | None:
     return ("", body) if CORE.fullmatch(body) or to_number(text) is not None else None
 
 
-def separators(grid: Grid) -> tuple[str, str]:
-    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these."""
-    seen = set()
+def separators(grid: Grid, plain: set[str]) -> tuple[str, str]:
+    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these.
+
+    All texts of the ``plain`` columns are numbers with a decimal point, if with any.
+    """
+    seen: set[str] = set()
     for name in grid.names:
-        found = [split_mark(text) for text in set(grid.texts(name)) if not _says_missing(text)]
-        if found and all(one is not None for one in found):
+        texts = set(grid.texts(name))
+        if name in plain:
+            cores = [text.lstrip("+-") for text in texts]
+        else:
+            found = [split_mark(text) for text in texts if not _says_missing(text)]
             cores = [one[1] for one in found if one is not None]
-            seen |= {what for what, form in EVIDENCE.items() if any(form.fullmatch(core) for core in cores)}
+            cores = cores if len(cores) == len(found) else []
+        if cores:
+            characters = set("".join(cores))  # whose last one is in every number that a form matches
+            forms = {what: form for what, form in EVIDENCE.items() if what not in seen and what[-1] in characters}
+            seen |= {what for what, form in forms.items() if any(map(form.fullmatch, cores))}
     comma, point = seen & {"decimal ,", "thousands ."}, seen & {"decimal .", "thousands ,"}
     decimal = "," if comma and not point else "."
     groups = [c for c in ".,' " if f"thousands {c}" in seen and c != decimal]
@@ -320,12 +352,12 @@ def _odd_gaps(texts: list[str], form: Form) -> set[str]:
     return others if others and all(map(_says_missing, others)) and known * 2 >= len(texts) else set()
 
 
-def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form) -> Column:
-    """Classify a column as an input."""
+def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form, plain: bool) -> Column:
+    """Classify a column as an input; ``plain``: all its texts are numbers."""
     texts = grid.texts(name)
-    there = [text for text in texts if text not in missing]
+    there = [text for text in texts if text not in missing] if missing else texts
     distinct, gaps = len(set(there)), len(texts) - len(there)
-    kind, reason = _judge(grid, name, texts, there, form)
+    kind, reason = _judge(grid, name, texts, there, form, plain)
     if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
         pairs = len(set(zip(texts, labels, strict=True)))
         if pairs == distinct:
@@ -333,7 +365,7 @@ def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], f
     return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
 
 
-def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form) -> tuple[Kind, str]:
+def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form, plain: bool) -> tuple[Kind, str]:
     """The kind of a column by its values, and the reason if it is left out."""
     rows, distinct = len(texts), len(set(there))
     if not there:
@@ -342,8 +374,8 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
         return "left out", f"is always {_short(there[0])!r}" + (" or missing" if len(there) < rows else "")
     if len(there) * 10 < rows:
         return "left out", f"is missing in {rows - len(there):,} of {rows:,} rows"
-    numbers = {text: read_number(text, *form) for text in set(there)}
-    strays = [text for text in there if numbers[text] is None]
+    numbers = {} if plain else {text: read_number(text, *form) for text in set(there)}
+    strays = [] if plain else [text for text in there if numbers[text] is None]
     if not strays:
         whole = all(text.lstrip("+").isdigit() for text in there)
         if whole and rows > 2 and [int(text) for text in there] in (list(range(rows)), list(range(1, rows + 1))):

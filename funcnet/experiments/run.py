@@ -16,7 +16,7 @@ import numpy as np
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.preprocess import shift_and_factor
-from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, one_line
 from funcnet.experiments.claim import (
     begin,
     begun,
@@ -375,7 +375,7 @@ def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[in
     for name, weight in given.items():
         label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
         if label is None:
-            known = ", ".join(classes) if classes else "labels such as '0'"
+            known = ", ".join(map(one_line, classes)) if classes else "labels such as '0'"
             near = did_you_mean(name, classes or ())
             raise DataError(f"training.class_weight: there is no class {name!r}{near}; there are {known}")
         found[label] = weight

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import LawError
 from funcnet.hints import explained
 from funcnet.key import Array, Key
@@ -16,6 +16,7 @@ from funcnet.layers.base import Params
 
 
 @explained
+@ops.quiet()
 def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) -> None:
     """Check ``grads`` as the gradient of a scalar function of a dict of float64 arrays.
 

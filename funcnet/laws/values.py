@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.compiler.function import compile
 from funcnet.compiler.hidden import Hidden
 from funcnet.errors import CompileWarning, LawError, SpecError
@@ -37,7 +37,8 @@ def expect(holds: Any, law: str, subject: Any, detail: str = "") -> None:
 def guarded(subject: Any) -> Iterator[None]:
     """Turn an attempt to write to an argument into a LawError."""
     try:
-        yield
+        with ops.quiet():
+            yield
     except ValueError as error:
         if "read-only" not in str(error):
             raise

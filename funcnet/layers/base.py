@@ -28,7 +28,16 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import tree
-from funcnet.errors import ArgumentError, FuncnetError, KeyRequired, NotDefined, Problem, ShapeError, SpecError
+from funcnet.errors import (
+    ArgumentError,
+    FuncnetError,
+    KeyRequired,
+    NonFiniteError,
+    NotDefined,
+    Problem,
+    ShapeError,
+    SpecError,
+)
 from funcnet.hints import explained
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
@@ -176,7 +185,7 @@ class Layer(Spec):
         self.out_shape(in_shape)
         check_size(self, in_shape)
         leaves = self.leaves(in_shape)
-        made = {name: leaf.initializer(key.fold(name), leaf.shape, dtype) for name, leaf in leaves.items()}
+        made = {name: _drawn(name, leaf, key.fold(name), dtype) for name, leaf in leaves.items()}
         params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
         state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
         return params, state
@@ -280,6 +289,21 @@ class Combinator(Layer):
 def _holds(specs: Iterable[Any], layer: Layer) -> bool:
     """Whether a layer is among some specs or inside one of them."""
     return any(one == layer for spec in specs for one in nested(spec))
+
+
+def _drawn(name: str, leaf: Leaf, key: Key, dtype: npt.DTypeLike) -> Array:
+    """The initial value of a leaf.
+
+    Raises   NonFiniteError if the dtype cannot hold it
+    """
+    try:
+        with np.errstate(over="raise"):
+            return leaf.initializer(key, leaf.shape, dtype)
+    except FloatingPointError:
+        raise NonFiniteError(
+            f"{name}: the initial values are too large for {np.dtype(dtype)}, got {leaf.initializer!r}; "
+            "make them smaller"
+        ) from None
 
 
 # ----- reaching children ----------------------------------------------------------------------------

@@ -31,7 +31,8 @@ def figure(call: Score) -> Score:
     def score(self: Any, prediction: Any, target: Any, weight: Any = None) -> float:
         given = (prediction, target) if weight is None else (prediction, target, weight)
         if ops.recorder(*given) is None:
-            return call(self, prediction, target, weight)
+            with ops.quiet():
+                return call(self, prediction, target, weight)
         return ops.scalar(functools.partial(call, self), *given)
 
     return score  # type: ignore[return-value]

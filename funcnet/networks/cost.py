@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.compiler import layout, structure
 from funcnet.compiler.graph import Node, NodeGraph, Place, map_nodes
 from funcnet.compiler.kinds import CONCAT, CONST, INPUT, NUMBER, PART, SETTLE, VIEW
@@ -95,6 +95,7 @@ class Cost(NamedTuple):
     layers: list[LayerCost]
 
 
+@ops.quiet()
 def cost(
     net: Layer,
     in_shape: Shape,

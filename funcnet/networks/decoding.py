@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.combinators.branch import Concat
 from funcnet.errors import ShapeError
 from funcnet.inputs import as_key, cast, dtype_of, instance, whole_number
@@ -252,6 +252,7 @@ def _(layer: SequencePool, params: Params, state: State, x: Value, kept: Kept, p
 # ----- sampling ------------------------------------------------------------------------------------------------
 
 
+@ops.quiet()
 def generate(
     net: Layer,
     params: Params,

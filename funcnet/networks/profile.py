@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.compiler.graph import Node, NodeGraph, Place
 from funcnet.compiler.guard import Guard
 from funcnet.compiler.kinds import INPUT
@@ -87,7 +87,7 @@ def profile(
 
     args: tuple[Any, ...] = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
     first = (*args, *next(whole))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with ops.quiet():
         layers = layers_of(net, shape_of(x))
         owners = {path: owner_of(path, layers) for path in tree.flatten(ts.params)}
         plan = Plan(by_owner(trace(step, first, NAMES), owners))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +16,11 @@ from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict, Range, frozen, non_negative, positive
 
 T = TypeVar("T", bound=Spec)
+
+LONG = 10**9
+"""A length for schedules whose values do not matter, longer than any warm-up"""
+PARTS = 16
+"""The parts of a schedule between whose ends it is tried"""
 
 decay = Range("above 0 and at most 1", lambda value: 0 < value <= 1, exclusiveMinimum=0, maximum=1)
 
@@ -36,6 +42,18 @@ class Schedule(Spec):
             changes["total_steps"] = total_steps
         changed = {name: new for name, new in changes.items() if new is not getattr(self, name)}
         return evolve(self, **changed) if changed else self
+
+    def samples(self) -> Iterator[float]:
+        """Its values at some steps: those between which a built-in schedule is a line or a curve, and parts of them."""
+        bound = self.over(LONG)
+        ends = LONG if bound.ends is None else bound.ends
+        knots = {n + one for n in _whole_numbers(self) for one in (-1, 0, 1)}
+        spread = set() if bound.ends is None else {ends * i // PARTS for i in range(PARTS + 1)}
+        for step in sorted(step for step in {0, 1, *knots, *spread} if 0 <= step <= ends):
+            try:
+                yield float(bound(step))
+            except OverflowError:
+                yield math.inf
 
     @property
     def ends(self) -> int | None:
@@ -244,8 +262,16 @@ class WarmupCosine(Schedule):
         return half_cosine(self.peak, self.end, (step - self.warmup_steps) / max(1, total - self.warmup_steps))
 
 
-LONG = 10**9
-"""A length for schedules whose values do not matter, longer than any warm-up"""
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """The whole numbers in the fields of a schedule and of those inside it."""
+    if isinstance(value, Schedule):
+        for f in fields(type(value)):
+            yield from _whole_numbers(getattr(value, f.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _whole_numbers(item)
+    elif type(value) is int:
+        yield value
 
 
 def _over(value: Any, total_steps: int) -> Any:

@@ -55,6 +55,11 @@ class Range:
                 yield from self.problems(f"{path}[{i}]", item)
         elif isinstance(value, int | float) and not self.holds(value):
             yield Problem(path, f"must be {self.text}, got {value!r}")
+        elif hasattr(value, "samples"):  # a schedule, which may reach the edges
+            edges = [self.keywords.get(f"exclusive{side}") for side in ("Minimum", "Maximum")]
+            wrong = next((one for one in value.samples() if not self.holds(one) and one not in edges), None)
+            if wrong is not None:
+                yield Problem(path, f"must be {self.text}, got {wrong!r} from its {type(value).__name__}")
 
 
 positive = Range("positive", lambda value: value > 0, exclusiveMinimum=0)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.data.augmentation import Batch
 from funcnet.data.lazy_array import WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
@@ -63,7 +63,7 @@ def try_last_batch(net: Layer, ts: TrainState, x: Value, rows: int, size: int) -
 
     def attempt(count: int) -> None:
         some = tree.map(lambda a: a[:count], x)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with ops.quiet():
             apply_child("", net, ts.params, ts.state, some, Context(True, ts.key))
 
     try:

@@ -92,7 +92,7 @@ def check_targets(
     try:
         if not batch:
             check_counted(loss, data)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # training says where a loss is not finite
+        with ops.quiet():  # training says where a loss is not finite
             _try_targets(net, loss, metrics, data, tried)
     except FuncnetError as error:
         few = tried[-1]
@@ -240,7 +240,7 @@ def evaluate(
     given = arrays(data, "", net)
     check_counted(loss, given)
     rows = len(tree.leaves(given[0])[0])
-    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a diverged network scores inf or nan
+    quiet = ops.quiet()  # a diverged network scores inf or nan
     with quiet, limited_for(params, given[0], rows if batch_size is None else min(batch_size, rows)):
         if by_blocks(loss) and all(metric.by_blocks for metric in metrics):
             return _by_blocks(net, loss, params, state, given, metrics, batch_size)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.combinators.ensemble import Ensemble
 from funcnet.errors import ShapeError
 from funcnet.inputs import cast, check_network, dtype_of, instance, unpack
@@ -22,6 +22,7 @@ from funcnet.training.step import predict
 from funcnet.vmap import Members, Unvectorized, spread
 
 
+@ops.quiet()
 def jacobian(net: Layer, params: Params, state: State, x: Value) -> Array:
     """``∂y_i/∂p_j`` in evaluation mode: a matrix (rows · outputs, parameters).
 

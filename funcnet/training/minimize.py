@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
 from funcnet.errors import FuncnetError, KeyRequired, NonFiniteError, ShapeError, require
 from funcnet.hints import did_you_mean, explained
@@ -194,7 +194,7 @@ class _Problem:
         """The vector, its value, its gradient and the state after one pass."""
         x, y, weight = self.data
         params = self.unravel(np.array(vector, np.float64))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the method undoes too long a step
+        with ops.quiet():  # the method undoes too long a step
             try:
                 value, state, grads = self.gradient(params, self.ts.state, x, y, Context(True), weight)
             except KeyRequired as error:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import FuncnetError, ShapeError
 from funcnet.hints import explained
 from funcnet.inputs import (
@@ -56,6 +56,7 @@ class TrainState:
 
 
 @explained
+@ops.quiet()
 def train_state(
     net: Layer,
     opt: Optimizer | str,

@@ -35,7 +35,8 @@ from funcnet.inputs import (
 from funcnet.key import Array
 from funcnet.layers.base import Call, Context, Layer, Params, State, listen
 from funcnet.losses.base import Loss
-from funcnet.optim.base import Optimizer
+from funcnet.optim.base import Optimizer, OptState
+from funcnet.optim.hyperparameters import current
 from funcnet.padding import padded, padded_targets, without_padding
 from funcnet.shapes import Output, Value
 from funcnet.signatures import check_signatures
@@ -107,20 +108,21 @@ def _predicting(net: Layer) -> Callable[..., Output]:
     def answer(
         params: Params, state: State, x: Value, batch_size: int | None, f: Callable[[Output], Any] | None
     ) -> Output:
-        if batch_size is None:
-            y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
-            if y is not MISS:
-                return y if f is None else f(y)
-        dtype = dtype_of(params, state)
-        x = cast(padded(net, x), dtype)
-        check_network(net, params, state, x)
-        rows = len(tree.leaves(x)[0])
-        size = rows if batch_size is None else batch_size
-        outputs = (
-            run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
-            for start in range(0, max(rows, 1), max(size, 1))
-        )
-        parts = list(outputs if f is None else map(f, outputs))
+        with ops.quiet():
+            if batch_size is None:
+                y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
+                if y is not MISS:
+                    return y if f is None else f(y)
+            dtype = dtype_of(params, state)
+            x = cast(padded(net, x), dtype)
+            check_network(net, params, state, x)
+            rows = len(tree.leaves(x)[0])
+            size = rows if batch_size is None else batch_size
+            outputs = (
+                run(params, state, cast(tree.map(lambda a: a[start : start + size], x), dtype))  # noqa: B023
+                for start in range(0, max(rows, 1), max(size, 1))
+            )
+            parts = list(outputs if f is None else map(f, outputs))
         return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
     return obedient(answer)
@@ -169,12 +171,12 @@ def value_and_grad(net: Layer, loss: Loss | str) -> Callable[..., tuple[float, S
         weight: Array | None = None,
         divisor: float | None = None,
     ) -> tuple[float, State, Params]:
-        result = run.quickly(params, state, x, y, ctx, weight, divisor)
-        if result is not MISS:
-            found: tuple[float, State, Params] = result
-            return found
-        x, y, weight = fitted(net, params, state, x, y, weight)
-        return run(params, state, x, y, ctx, weight, divisor)
+        with ops.quiet():
+            result: tuple[float, State, Params] = run.quickly(params, state, x, y, ctx, weight, divisor)
+            if result is not MISS:
+                return result
+            x, y, weight = fitted(net, params, state, x, y, weight)
+            return run(params, state, x, y, ctx, weight, divisor)
 
     return Made(explained(obedient(f)), value_and_grad, net, loss)
 
@@ -250,24 +252,31 @@ def train_step(net: Layer, loss: Loss | str, opt: Optimizer | str, *, shards: in
         if type(ts) is not TrainState:
             instance(ts, TrainState, "a train state", "fn.train_state(net, opt, key, in_shape)")
         x, y, weight = (*batch, None) if type(batch) is tuple and len(batch) == 2 else unpack(batch)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the results are checked below
-            args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
-            result = MISS if run is None else run.quickly(*args, x, y, weight, divisor)
-            if result is MISS:
-                batch = fitted(net, ts.params, ts.state, x, y, weight)
-                form = signature(ts.params) + forms(ts.opt_state)
-                if form not in checked:
-                    check_opt_state(opt, ts.params, ts.opt_state)
-                    checked.add(form)
-                result = (run or plain)(*args, *batch, divisor)
-            value, params, state, opt_state, probes = result
-            total = sum(probes, value)
-            if ops.recorder(total) is not None:  # called inside a function that is recorded
-                ops.check(
-                    np.isfinite(total), lambda: not_finite(0, "a loss or gradient", "a step of a larger function")
-                )
-            elif not math.isfinite(total):
-                check(ts, (x, y, weight), value, params, state, divisor)
+        try:
+            with ops.quiet():  # the results are checked below
+                args = (ts.params, ts.state, ts.opt_state, ts.key, ts.step)
+                result = MISS if run is None else run.quickly(*args, x, y, weight, divisor)
+                if result is MISS:
+                    batch = fitted(net, ts.params, ts.state, x, y, weight)
+                    form = signature(ts.params) + forms(ts.opt_state)
+                    if form not in checked:
+                        check_opt_state(opt, ts.params, ts.opt_state)
+                        checked.add(form)
+                    result = (run or plain)(*args, *batch, divisor)
+                value, params, state, opt_state, probes = result
+                total = sum(probes, value)
+                if ops.recorder(total) is not None:  # called inside a function that is recorded
+                    ops.check(
+                        np.isfinite(total), lambda: not_finite(0, "a loss or gradient", "a step of a larger function")
+                    )
+                elif not math.isfinite(total):
+                    check(ts, (x, y, weight), value, params, state, divisor)
+        except ArithmeticError as error:  # Python's numbers are those of the schedules
+            numbers = given_by_schedules(opt, ts.opt_state)
+            if not numbers:
+                raise
+            where = f"{type(opt).__name__} with {numbers} ({error})"
+            raise not_finite(ts.step, "an update", where) from error
         return TrainState(params, state, opt_state, ts.key, ts.step + 1), {"loss": value}
 
     def check(ts: TrainState, batch: Batch, value: float, params: Params, state: State, divisor: float | None) -> None:
@@ -312,6 +321,14 @@ def train_step(net: Layer, loss: Loss | str, opt: Optimizer | str, *, shards: in
         return not_finite(ts.step, "a loss or gradient", found[0] if found else blame)
 
     return Made(explained(obedient(step)), train_step, net, loss, opt, shards=shards, compile=compile)
+
+
+def given_by_schedules(opt: Optimizer, opt_state: OptState) -> str:
+    """``b1 = 1``: the values of an optimizer's schedules at the next update; empty without schedules."""
+    try:
+        return ", ".join(f"{name} = {number:g}" for name, number in current(opt, opt_state).items())
+    except ArithmeticError:
+        return "a schedule too large"
 
 
 def not_finite(step: int, what: str, where: str) -> NonFiniteError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from funcnet import ops
 from funcnet.layers.base import EVAL, Call, Context, Layer, Params, State, apply_child, listen, vjp_child
 from funcnet.shapes import Value
 
@@ -31,7 +32,7 @@ def backprop_trace(
         elif event.method == "vjp":
             backward[event.path] = (event.args[2], event.result[0])
 
-    with listen(notice):
+    with listen(notice), ops.quiet():
         _, _, residuals = apply_child("", net, params, state, x, ctx)
         vjp_child("", net, params, residuals, dy)
     if len(outputs) > 1:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.data import sniff
 from tests.cli import ROOT, called, funcnet, together
 
 SOURCES = {
@@ -300,3 +301,22 @@ def test_a_wide_table_is_cut(asked):
     lines = asked[1]["wide"].out.split("\n")
     assert [line.split()[0] for line in lines[4:46]] == [*(f"x{i}" for i in range(40)), "x49", "and"]
     assert lines[45] == "and 9 more columns; --json prints all"
+
+
+def test_columns_of_plain_numbers_are_read_once(tmp_path, monkeypatch):
+    """The time of a wide table is that of its reading: no number is matched with the forms of other countries."""
+    names = [f"x{i}" for i in range(500)]
+    rows = [[*(f"{(7 * i + j) % 11 - 5}.{j}" for i in range(500)), "ab"[j % 2]] for j in range(24)]
+    write(tmp_path / "wide.csv", [*names, "y"], rows)
+    calls = {"split_mark": 0, "read_number": 0, "day_of": 0}
+    for name in calls:
+        before = getattr(sniff, name)
+
+        def counted(*given, name=name, before=before):
+            calls[name] += 1
+            return before(*given)
+
+        monkeypatch.setattr(sniff, name, counted)
+    found = sniff.look(tmp_path / "wide.csv")
+    assert {column.kind for column in found.columns[:-1]} == {"number"}
+    assert sum(calls.values()) < 2_000  # of 12 000 numbers; those are of the header and of the labels

@@ -93,6 +93,20 @@ def test_a_closed_pipe_is_silent(command: str, folder: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes them")
+@pytest.mark.parametrize(("closed", "expected"), [(">&-", "0\n1\n"), ("2>&-", "1\n")])
+def test_closed_streams_end_no_command(closed: str, expected: str, folder: Path) -> None:
+    """Nor does an error go to standard output in place of a closed standard error."""
+    calls = (f"{sys.executable} -m funcnet {command} {closed}; echo $?; " for command in ("list", "show nothing"))
+    done = subprocess.run(
+        ["sh", "-c", "".join(calls)],
+        cwd=folder, capture_output=True, text=True, env=environment(), check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.endswith(expected)
+    assert "Traceback" not in done.stderr
+    assert "funcnet: " not in done.stdout
+
+
 class Broken(io.StringIO):
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")
@@ -181,6 +195,47 @@ def test_names_with_control_characters_are_escaped_on_the_console(
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
     assert main(["predict", "run\x1b", f"{name}.csv"]) == 0
     assert safe(capsys.readouterr().out)
+
+
+FORGED = "a\nfuncnet: forged\tb"
+
+
+def test_names_with_line_breaks_are_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The names of columns, classes, files, keys and fields: none begins a line that another could be taken for."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f'{i / 7},{(i * i) % 5},"{("ok", FORGED)[i % 2]}"\n' for i in range(40))
+    Path("a.csv").write_text(f'"{FORGED}",z,"{FORGED}{FORGED}"\n{rows}', encoding="utf-8")
+    spec = f"{FORGED}.json"
+    assert main(["init", "a.csv", "--out", spec]) == 0
+    content = json.loads(Path(spec).read_text(encoding="utf-8"))
+    wrong = {
+        "key": content | {FORGED: 1},
+        "field": content | {"loss": {"type": "softmax_cross_entropy", FORGED: 1}},
+        "column": content | {"data": content["data"] | {"target": "no"}},
+        "path": content | {"data": content["data"] | {"path": FORGED}},
+        "class": content | {"training": {"epochs": 1, "class_weight": {FORGED * 2: 1.0}}},
+    }
+    for name, document in wrong.items():
+        Path(f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    calls = [
+        (0, ["check", spec]),
+        (0, ["train", spec, "--out", FORGED, "--set", "training.epochs=1"]),
+        (0, ["evaluate", FORGED]),
+        (0, ["verify", FORGED]),
+        (0, ["predict", FORGED, "a.csv", "-o", "out.csv"]),
+        (1, ["show", f"no{FORGED}"]),
+        (1, ["check", spec, "--set", f"{FORGED}=3"]),
+        *((1, ["check", f"{name}.json"]) for name in wrong),
+    ]
+    printed = capsys.readouterr()
+    for status, call in calls:
+        assert main(call) == status, call
+        printed = capsys.readouterr()
+        assert not [line for line in (printed.out + printed.err).split("\n") if line.startswith("funcnet: forged")], (
+            call
+        )
 
 
 # ----- bounded messages ---------------------------------------------------------------------------------------------

@@ -62,8 +62,8 @@ def test_more_images_than_memory_are_refused():
     with pytest.raises(fn.SpecError) as error:
         data.CatImages(train=10**6, test=10**7)
     assert str(error.value) == (
-        "CatImages.train: gives 12288000000 numbers; the limit is 2147483648\n"
-        "CatImages.test: gives 122880000000 numbers; the limit is 2147483648"
+        "CatImages.train: gives 12288000000 numbers; the limit is 268435456\n"
+        "CatImages.test: gives 122880000000 numbers; the limit is 268435456"
     )
 
 

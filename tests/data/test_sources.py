@@ -484,7 +484,7 @@ def test_sine_is_the_sine_of_its_input(tmp_path):
         (data.Blobs, {"features": 0}, "Blobs.features: must be positive, got 0"),
         (data.Blobs, {"deviation": -0.5}, "Blobs.deviation: must be zero or more, got -0.5"),
         (data.Blobs, {"rows": 2**20, "features": 2**20}, "Blobs.rows: gives 1099511627776 numbers; "
-         "the limit is 2147483648"),
+         "the limit is 268435456"),
         (data.Sine, {"low": 1, "high": 1}, "Sine.high: must be more than low, 1.0, got 1.0"),
     ],
 )  # fmt: skip

@@ -99,7 +99,8 @@ MADE = {
 def test_what_a_layer_makes(name: str) -> None:
     layer, in_shape, message = MADE[name]
     net = fn.serial(layer)
-    for call in (lambda shape: net.init(fn.Key(0), shape), lambda shape: fn.summary(net, shape)):
+    init, source = (lambda shape: net.init(fn.Key(0), shape)), (lambda shape: fn.source(net, shape))
+    for call in (init, source, lambda shape: fn.summary(net, shape)):
         with pytest.raises(fn.ShapeError) as caught:
             call(in_shape)
         assert str(caught.value) == message
@@ -184,6 +185,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "rounds": {"optimizer": {"type": "muon", "iterations": HUGE}},
     "mixup": {"training": {"epochs": 1, "augment": [{"type": "mixup", "classes": HUGE}]}},
     "length": {"data": {"type": "text", "length": HUGE}},
+    "rows": {"data": {"type": "moons", "rows": HUGE}},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -191,3 +192,47 @@ def test_what_is_refused(what: str) -> None:
     with pytest.raises(fn.SpecError) as caught:
         make()
     assert str(caught.value) == message
+
+
+# ----- schedules of a field that has a range ------------------------------------------------------------------------
+
+OUTSIDE = {
+    "constant": (optim.ConstantRate(2.0), "at least 0 and below 1, got 2.0 from its ConstantRate"),
+    "negative": (optim.Linear(0.5, end=-0.5), "at least 0 and below 1, got -0.0625 from its Linear"),
+    "peak": (optim.Warmup(1.5, 1000), "at least 0 and below 1, got 1.4985 from its Warmup"),
+    "joined": (optim.Joined((0.5, 7.0), (20,)), "at least 0 and below 1, got 7.0 from its Joined"),
+    "growing": (optim.StepDecay(0.5, 2, factor=3.0), "at least 0 and below 1, got 1.5 from its StepDecay"),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_schedule_that_leaves_the_range_of_its_field(name: str) -> None:
+    schedule, message = OUTSIDE[name]
+    with pytest.raises(fn.SpecError) as caught:
+        optim.Adam(0.1, b2=schedule)
+    assert str(caught.value) == f"Adam.b2: must be {message}"
+
+
+def test_a_schedule_may_reach_the_edge_of_the_range() -> None:
+    assert optim.ClipByGlobalNorm(optim.Linear(1.0)).max_norm == optim.Linear(1.0)
+
+
+@pytest.mark.parametrize("compile", [True, False])
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [
+        (optim.Adam(0.1, b1=optim.ConstantRate(1.0)), "Adam with b1 = 1 (float division by zero)"),
+        (
+            optim.SGD(optim.StepDecay(0.0, 1, factor=1e200)),
+            "SGD with a schedule too large ((34, 'Numerical result out of range'))",
+        ),
+    ],
+)
+def test_a_schedule_that_an_update_cannot_use(rule: optim.Optimizer, where: str, compile: bool) -> None:
+    net, x = fn.serial(fn.Dense(1)), np.ones((2, 1), np.float32)
+    ts = fn.train_state(net, rule, fn.Key(0), (1,))
+    step = fn.train_step(net, fn.losses.MeanSquaredError(), rule, compile=compile)
+    ts = attrs.evolve(ts, opt_state={**ts.opt_state, "step": np.asarray(2)}, step=2)
+    with pytest.raises(fn.NonFiniteError, match="step 2: an update is not finite") as caught:
+        step(ts, (x, x))
+    assert where in str(caught.value)

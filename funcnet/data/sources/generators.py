@@ -39,7 +39,7 @@ class HalfPlaneGrid(Source):
         return Table(points.astype(np.float64), (points[:, 1] >= 0).astype(np.int64), ("below", "above"))
 
 
-MAX_NUMBERS = 2**31  # 16 GB; a larger size in a spec is most likely a mistake
+MAX_NUMBERS = 2**28  # 2 GB, and several times that on the way; a larger size in a spec is most likely a mistake
 
 
 def check_size(path: str, rows: int, columns: int) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -153,6 +152,15 @@ class Grid:
         whole = len(self.names) == 1 and any(mark in self.names[0] for mark in DELIMITERS)
         return listed(self.names) + "; is the delimiter right?" * whole
 
+    def plain(self, name: str) -> Array | None:
+        """A column of plain numbers, as most are; None if a text is not one."""
+        texts = self.texts(name)
+        try:
+            values = np.array(list(map(float, texts)))
+        except ValueError:
+            return None
+        return values if np.isfinite(values).all() and "_" not in "".join(texts) else None
+
     def numbers(self, name: str, missing: Sequence[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
 
@@ -160,10 +168,9 @@ class Grid:
         """
         texts = self.texts(name)
         if form == PLAIN and frozenset(missing).isdisjoint(texts):
-            with contextlib.suppress(ValueError):  # most columns are plain numbers
-                values = np.array(list(map(float, texts)))
-                if np.isfinite(values).all() and "_" not in "".join(texts):
-                    return values
+            plain = self.plain(name)
+            if plain is not None:
+                return plain
         values = np.empty(len(self.rows))
         for i, text in enumerate(texts):
             number = np.nan if text in missing else read_number(text, *form)
