@@ -192,7 +192,7 @@ def test_predictions_and_metrics_are_in_the_units_of_the_data(tmp_path, scale, c
         loss=losses.MeanSquaredError(),
         metrics=(metrics.MAE(), metrics.RMSE(), metrics.R2()),
         optimizer=optim.Adam(0.1),
-        training=fn.Training(epochs=300, batch_size="full", log_every=100),
+        training=fn.Training(epochs=300, batch_size="full"),
     )
     run = fn.run(experiment, tmp_path / "run", base=tmp_path)
     table = experiment.data.table(tmp_path, KEY)
