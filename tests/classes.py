@@ -20,7 +20,8 @@ def registered() -> Iterator[tuple[str, str]]:
     """The module and the name of every class that the library's files register."""
     for path in sorted(LIBRARY.rglob("*.py")):
         module = ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = path.read_text(encoding="utf-8")
+        for node in ast.parse(text).body if "@register(" in text else ():
             calls = [d.func for d in getattr(node, "decorator_list", []) if isinstance(d, ast.Call)]
             if isinstance(node, ast.ClassDef) and any(isinstance(f, ast.Name) and f.id == "register" for f in calls):
                 yield module, node.name

@@ -178,6 +178,7 @@ HOMES = {  # kind: where its tests are, and what a new one needs
 }
 
 
+@cache
 def trees(pattern: str) -> list[ast.Module]:
     return [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.glob(pattern))]
 
@@ -316,7 +317,7 @@ def test_a_command_lacks_nothing() -> None:
 
 
 def test_a_command_has_a_file() -> None:
-    [choices] = [a.choices for a in parser([])._actions if isinstance(a, argparse._SubParsersAction)]
+    [choices] = [a.choices for a in parser(None)._actions if isinstance(a, argparse._SubParsersAction)]
     assert set(choices or ()) == set(COMMANDS)
     lost = sorted(set(COMMANDS) - commands())
     assert not lost, f"COMMANDS in funcnet/cli/__init__.py: no file with arguments and run for {', '.join(lost)}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import re
@@ -117,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None, opened: Sequence[Door]) -> int:
     """Parse the arguments and run the command."""
     argv = sys.argv[1:] if argv is None else argv
-    whole = parser(argv)
+    command = named(argv)
+    whole = parser(command if command in COMMANDS else None)
     options = whole.parse_args(argv)
     if options.command is None:
         whole.print_help()
@@ -145,12 +147,12 @@ def named(argv: Sequence[str] | None) -> str | None:
     return next((word for word in (sys.argv[1:] if argv is None else argv) if not word.startswith("-")), None)
 
 
-def parser(argv: Sequence[str]) -> Parser:
-    """The parser for some arguments; only the module of the command that they name is imported."""
+@functools.cache
+def parser(command: str | None) -> Parser:
+    """The parser for the arguments of a command, or of none; only its module is imported."""
     whole = Parser(prog="funcnet", description="Train and look at neural networks described in JSON.")
     whole.add_argument("--version", action="version", version=f"funcnet {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
-    command = named(argv)
     for name, what in COMMANDS.items():
         own = commands.add_parser(name, help=what)
         if name == command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -48,17 +49,38 @@ def base_of(kind: str) -> Any:
     return getattr(importlib.import_module(KINDS[kind].module), KINDS[kind].name)
 
 
+@functools.cache
+def _places(kind: str) -> tuple[tuple[str, str], ...]:
+    """The library's classes of a kind: each public name in small letters, and its module."""
+    _, _, package, rooms = KINDS[kind]
+    return tuple(
+        (name.lower(), module)
+        for name, module in public(package).items()
+        if any(module == room or module.startswith(f"{room}.") for room in rooms)
+    )
+
+
 def modules(kind: str, tag: str | None = None) -> Iterator[str]:
     """The modules with the library's classes of a kind, or only those that may define ``tag``."""
-    found = KINDS[kind]
-    yield found.module
-    for name, module in public(found.package).items():
-        inside = any(module == room or module.startswith(f"{room}.") for room in found.rooms)
-        if inside and (tag is None or tag.replace("_", "") == name.lower()):
+    yield KINDS[kind].module
+    for name, module in _places(kind):
+        if tag is None or tag.replace("_", "") == name:
             yield module
 
 
 def load(kind: str, tag: str | None) -> None:
     """Import the module of a built-in tag, or all modules of a kind if the tag is None."""
-    for module in modules(kind, tag) if kind in KINDS else ():
+    if kind not in KINDS:
+        return
+    if tag is None:
+        _load_all(kind)
+        return
+    for module in modules(kind, tag):
+        importlib.import_module(module)
+
+
+@functools.cache
+def _load_all(kind: str) -> None:
+    """Import all modules of a kind, once: a document may have thousands of unknown tags."""
+    for module in modules(kind):
         importlib.import_module(module)

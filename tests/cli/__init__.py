@@ -5,12 +5,14 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
 from funcnet.cli import main
+from tests.cli.forks import FORKS, forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,11 +57,24 @@ def funcnet(cwd: Path, *args: str, encoding: str | None = None, **changes: str) 
         return called(cwd, *args)
     encoding = encoding or "utf-8"
     env = environment(PYTHONIOENCODING=encoding, **changes)
+    begun = any(name.startswith("PYTHON") for name in changes)  # what an interpreter reads when it starts
+    status, *streams = (started if begun or not FORKS else split_off)(cwd, args, env)
+    return Result(status, *(text.decode(encoding).replace("\r\n", "\n") for text in streams))
+
+
+def started(cwd: Path, args: tuple[str, ...], env: dict[str, str]) -> tuple[int, bytes, bytes]:
+    """The exit status and both streams of the command in an interpreter of its own."""
     done = subprocess.run(
         command(*args), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
     )
-    out, err = (text.decode(encoding).replace("\r\n", "\n") for text in (done.stdout, done.stderr))
-    return Result(done.returncode, out, err)
+    return done.returncode, done.stdout, done.stderr
+
+
+def split_off(cwd: Path, args: tuple[str, ...], env: dict[str, str]) -> tuple[int, bytes, bytes]:
+    """The same in a fork."""
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        status = forked(cwd, args, env, Path(out.name), Path(err.name))
+        return status, out.read(), err.read()
 
 
 def together(calls: Mapping[str, Callable[[], Result]]) -> dict[str, Result]:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from funcnet.cli.door import Door, doors
 from funcnet.errors import bounded, visible
 from funcnet.views.table import Table
 from tests.cli import environment
+from tests.cli.forks import forked
 
 SPEC: dict[str, Any] = {
     "version": 1,
@@ -30,10 +32,12 @@ FULL = "funcnet: the output cannot be written: No space left on device\n"
 needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
 
 
-def run(folder: Path, *argv: str, **settings: Any) -> Any:
-    command = [sys.executable, "-m", "funcnet", *argv]
-    given = {"env": environment(), "stderr": subprocess.PIPE, "text": True, "timeout": 120} | settings
-    return subprocess.run(command, cwd=folder, check=False, **given)
+def full_disk(folder: Path, *argv: str, silent: bool = False) -> tuple[int, str]:
+    """The exit status of a command whose output, and with ``silent`` its errors too, go to a full disk; its errors."""
+    full = Path("/dev/full")
+    with tempfile.NamedTemporaryFile() as err:
+        status = forked(folder, argv, environment(), full, full if silent else Path(err.name))
+        return status, err.read().decode()
 
 
 @pytest.fixture
@@ -48,9 +52,7 @@ def folder(tmp_path: Path) -> Path:
 @needs_full
 @pytest.mark.parametrize("command", ["list", "schema", "guide", "--help", "check iris.json", "show iris.json --json"])
 def test_a_full_disk_is_one_line(command: str, folder: Path) -> None:
-    with open("/dev/full", "w") as full:
-        done = run(folder, *command.split(), stdout=full)
-    assert (done.returncode, done.stderr) == (1, FULL)
+    assert full_disk(folder, *command.split()) == (1, FULL)
 
 
 @needs_full
@@ -58,11 +60,10 @@ def test_a_full_disk_is_one_line(command: str, folder: Path) -> None:
 def test_a_training_ends_with_its_files_on_a_full_disk(options: list[str], folder: Path) -> None:
     if "rich" in options:
         pytest.importorskip("rich", reason="the bar needs it")
-    with open("/dev/full", "w") as full:
-        done = run(folder, "train", "iris.json", "--out", "run", *options, stdout=full)
-        silent = run(folder, "train", "iris.json", "--out", "silent", *options, stdout=full, stderr=full)
-    assert done.returncode == silent.returncode == 0
-    assert done.stderr in (FULL, "")
+    status, said = full_disk(folder, "train", "iris.json", "--out", "run", *options)
+    silent, _ = full_disk(folder, "train", "iris.json", "--out", "silent", *options, silent=True)
+    assert status == silent == 0
+    assert said in (FULL, "")
     assert fn.load_run(folder / "run").params is not None
     assert (folder / "run" / "weights.npz").read_bytes() == (folder / "silent" / "weights.npz").read_bytes()
 
@@ -88,7 +89,10 @@ def test_progress_in_python_survives_a_full_disk(folder: Path) -> None:
 def test_a_closed_pipe_is_silent(command: str, folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = run(folder, *command.split(), stdout=writer)
+    whole = [sys.executable, "-m", "funcnet", *command.split()]
+    done = subprocess.run(
+        whole, cwd=folder, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment(), check=False, timeout=120
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 

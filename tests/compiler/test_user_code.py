@@ -294,6 +294,12 @@ def train(setup: Setup, compiled: bool, spoil: list[set[int]] | None = None, cou
     return steps
 
 
+@functools.cache
+def plain(name: str) -> Steps:
+    """The steps of a row, uncompiled."""
+    return quietly(train, setup_of(TRAINED[name].make()), False)[0]
+
+
 def compare(found: Steps, expected: Steps, note: Any = "") -> None:
     assert len(found.records) == len(expected.records), (
         f"{found.records[-1]!s:.200}, plain {expected.records[-1]!s:.200}; {note}"
@@ -312,7 +318,7 @@ def unchanged(found: Steps, expected: Steps) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_steps(name):
     row = TRAINED[name]
-    expected, _ = quietly(train, setup_of(row.make()), False)
+    expected = plain(name)
     found, messages = quietly(train, setup_of(row.make()), True)
     compare(found, expected, messages)
     unchanged(found, expected)
@@ -327,9 +333,9 @@ def test_training_steps(name):
 @pytest.mark.parametrize("name", TRAINED)
 def test_states_that_are_overwritten_after_their_step(name):
     row = TRAINED[name]
-    shared, _ = quietly(train, setup_of(row.make()), False)
-    expected, _ = quietly(train, setup_of(row.make()), False, shared.shared)
-    found, messages = quietly(train, setup_of(row.make()), True, shared.shared)
+    shared = plain(name).shared
+    expected, _ = quietly(train, setup_of(row.make()), False, shared)
+    found, messages = quietly(train, setup_of(row.make()), True, shared)
     compare(found, expected, messages)
 
 

@@ -1,5 +1,7 @@
 """Another optimizer takes over a train state; a state of another optimizer is refused."""
 
+import functools
+
 import attrs
 import numpy as np
 import pytest
@@ -19,10 +21,11 @@ def forms(opt_state):
     return {path: (leaf.shape, leaf.dtype) for path, leaf in fn.tree.flatten(opt_state).items()}
 
 
+@functools.cache
 def after_two(opt):
-    ts = fn.train_state(NET, opt, fn.Key(2), (3,))
+    ts, step = fn.train_state(NET, opt, fn.Key(2), (3,)), fn.train_step(NET, MSE, opt)
     for _ in range(2):
-        ts, _ = fn.train_step(NET, MSE, opt)(ts, (X, Y))
+        ts, _ = step(ts, (X, Y))
     return ts
 
 
@@ -30,6 +33,7 @@ def after_two(opt):
 @pytest.mark.parametrize("second", RULES)
 def test_every_rule_takes_over_from_another(first, second):
     ts, opt = after_two(RULES[first]), RULES[second]
+    take = fn.train_step(NET, MSE, opt)
     kept, begun = fn.swap(ts, opt), fn.swap(ts, opt, keep_step=False)
     for new, step in ((kept, 2), (begun, 0)):
         assert (new.step, new.key) == (step, ts.key)
@@ -37,7 +41,7 @@ def test_every_rule_takes_over_from_another(first, second):
         assert new.state is ts.state
         counts = [leaf for path, leaf in fn.tree.flatten(new.opt_state).items() if path.rpartition("/")[2] == "step"]
         assert {int(count) for count in counts} <= {step}
-        ended, _ = fn.train_step(NET, MSE, opt)(new, (X, Y))
+        ended, _ = take(new, (X, Y))
         assert ended.step == step + 1
     assert begun.opt_state.keys() == opt.init(ts.params).keys()
     assert fn.tree.equal(begun.opt_state, opt.init(ts.params))
