@@ -18,9 +18,9 @@ from funcnet.layers.base import (
     State,
     apply_child,
     check_key,
-    check_size,
     init_child,
     out_shape_child,
+    sized,
     vjp_child,
 )
 from funcnet.layers.limits import check_made, most_made
@@ -66,8 +66,8 @@ class Ensemble(Wrapper):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         self.out_shape(in_shape)
-        check_size(self, in_shape)
-        each = [init_child("", self.layer, key.fold("member", m), in_shape, dtype) for m in range(self.members)]
+        with sized(self, in_shape):
+            each = [init_child("", self.layer, key.fold("member", m), in_shape, dtype) for m in range(self.members)]
         params, state = (tree.stack([one[i] for one in each]) for i in (0, 1))
         return params, state
 

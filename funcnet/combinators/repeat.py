@@ -19,9 +19,9 @@ from funcnet.layers.base import (
     State,
     apply_child,
     check_key,
-    check_size,
     init_child,
     range_of,
+    sized,
     vjp_child,
 )
 from funcnet.ranges import Ranges
@@ -72,8 +72,8 @@ class Repeat(Wrapper):
             return super().init(key, in_shape, dtype)
         check_key(key)
         self.out_shape(in_shape)
-        check_size(self, in_shape)
-        copies = [init_child("", self.layer, key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
+        with sized(self, in_shape):
+            copies = [init_child("", self.layer, key.fold("copy", i), in_shape, dtype) for i in range(self.times)]
         params, state = (tree.stack([copy[i] for copy in copies]) for i in (0, 1))
         return params, state
 

@@ -183,8 +183,8 @@ class Layer(Spec):
         check_key(key)
         check_dtype(dtype)
         self.out_shape(in_shape)
-        check_size(self, in_shape)
-        leaves = self.leaves(in_shape)
+        with sized(self, in_shape):
+            leaves = self.leaves(in_shape)
         made = {name: _drawn(name, leaf, key.fold(name), dtype) for name, leaf in leaves.items()}
         params = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "param"}
         state = {name: made[name] for name, leaf in leaves.items() if leaf.kind == "state"}
@@ -276,12 +276,12 @@ class Combinator(Layer):
     def init(self, key: Key, in_shape: Shape, dtype: npt.DTypeLike = np.float32) -> tuple[Params, State]:
         check_key(key)
         check_dtype(dtype)
-        check_size(self, in_shape)
-        shapes = self.in_shapes(in_shape)
-        made = {
-            name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
-            for name, layer in self.children.items()
-        }
+        with sized(self, in_shape):
+            shapes = self.in_shapes(in_shape)
+            made = {
+                name: init_child(name, layer, key.fold(name) if name else key, shapes[name], dtype)
+                for name, layer in self.children.items()
+            }
         params, state = (nest({name: pair[i] for name, pair in made.items()}) for i in (0, 1))
         return params, state
 
@@ -526,7 +526,12 @@ def count_parameters(leaves: Mapping[str, Any]) -> int:
     return sum(math.prod(leaf.shape) for leaf in tree.leaves_of(leaves, Leaf) if leaf.kind == "param")
 
 
-def check_size(layer: Layer, in_shape: Shape) -> None:
+Sized = dict[int, tuple[Layer, list[Shape]]]
+"""Layers by their ids, each with the input shapes for which its size was checked"""
+_sized: ContextVar[Sized | None] = ContextVar("sized", default=None)
+
+
+def check_size(layer: Layer, in_shape: Shape) -> Sized:
     """Refuse a network too large to allocate, before any allocation: by its leaves, and by what each layer makes.
 
     Raises   ShapeError with the total
@@ -535,7 +540,7 @@ def check_size(layer: Layer, in_shape: Shape) -> None:
     if total > MAX_PARAMETERS:
         message = f"needs {total} parameters; the limit is {MAX_PARAMETERS}: make some size in the spec smaller"
         raise ShapeError(message, layer="the network")
-    numbers_made(layer, in_shape)
+    return _made(layer, in_shape)[0]
 
 
 def numbers_made(layer: Layer, in_shape: Shape) -> int:
@@ -543,13 +548,36 @@ def numbers_made(layer: Layer, in_shape: Shape) -> int:
 
     Raises   ShapeError for more than any memory has room for
     """
+    return _made(layer, in_shape)[1]
+
+
+def _made(layer: Layer, in_shape: Shape) -> tuple[Sized, int]:
+    checked: Sized = {}
 
     def notify(call: Call) -> None:
         if call.method == "out_shape":
             check_made(call.layer, call.result)
+            _, shapes = checked.setdefault(id(call.layer), (call.layer, []))
+            if call.args[0] not in shapes:
+                shapes.append(call.args[0])
 
     with listen(notify):
-        return most_made(lambda: reach("", layer, "out_shape", in_shape))[1]
+        _, most = most_made(lambda: reach("", layer, "out_shape", in_shape))
+    return checked, most
+
+
+@contextlib.contextmanager
+def sized(layer: Layer, in_shape: Shape) -> Iterator[None]:
+    """Check the size of a network once: its layers are not checked again when their turn comes inside the block."""
+    _, shapes = (_sized.get() or {}).get(id(layer), (layer, []))
+    if in_shape in shapes:
+        yield
+        return
+    token = _sized.set(check_size(layer, in_shape))
+    try:
+        yield
+    finally:
+        _sized.reset(token)
 
 
 # ----- three bare functions ---------------------------------------------------------------------------------

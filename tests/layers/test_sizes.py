@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
+from funcnet.layers import base
 from funcnet.spec.base import evolve, fields
 from tests.table import LAYERS
 
@@ -144,6 +146,16 @@ def test_copies_count_without_being_made(name: str) -> None:
         make()
     assert str(caught.value) == message
     assert time.process_time() - begin < 1
+
+
+def test_the_size_of_each_layer_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However deep it is: each level checking all below it would take the square of the depth."""
+    seen: Counter[str] = Counter()
+    monkeypatch.setattr(base, "check_made", lambda layer, shape: seen.update([type(layer).__name__]))
+    inner = fn.serial(fn.Residual(fn.serial(fn.Dense(3), fn.Relu())), fn.Repeat(fn.LayerNorm(), 2))
+    fn.serial(inner, fn.Ensemble(fn.Tanh(), 2)).init(fn.Key(0), (3,))
+    once = dict.fromkeys(("Residual", "Dense", "Relu", "Repeat", "LayerNorm", "Ensemble", "Tanh"), 1)
+    assert seen == {"Serial": 3, **once}
 
 
 def test_honest_sizes_are_allowed() -> None:
