@@ -222,6 +222,8 @@ def misfits(opt: Optimizer, params: Params, opt_state: Any) -> list[str]:
 def _counts(path: str, given: dict[str, Any]) -> bool:
     """Whether an integer of a state is a count with room for more; a traced one is not known."""
     count, above = given[path], given.get(path.removesuffix("start") + "step")
+    if ops.recorder(count, above) is not None or ops.vectorizer(count, above) is not None:
+        return True
     if not isinstance(count, np.ndarray) or count.dtype != np.int64 or count.shape != ():
         return True
     most = above if path.endswith("start") and isinstance(above, np.ndarray) else 2**62
