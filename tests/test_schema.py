@@ -18,6 +18,7 @@ from jsonschema.exceptions import best_match
 import funcnet as fn
 from funcnet import SpecError
 from funcnet.layers.normalization import momentum_range
+from funcnet.optim.schedules import Schedule
 from funcnet.spec import base as spec
 from funcnet.spec.base import Spec, tags
 from funcnet.spec.codec import to_dict
@@ -35,20 +36,25 @@ def valid(document):
 
 @contextlib.contextmanager
 def without_validate():
-    """The codec's checks of types, ranges, tags and names alone."""
+    """The codec's checks of types, ranges of numbers, tags and names alone."""
     classes = {base for cls in spec._REGISTRY.values() for base in cls.__mro__} - {Spec}
+    samples = Schedule.samples  # its values, which a schema does not know
     kept = {cls: cls.__dict__["validate"] for cls in classes if "validate" in cls.__dict__}
     try:
         for cls in kept:
             cls.validate = Spec.validate
+        Schedule.samples = lambda self: iter(())
         yield
     finally:
+        Schedule.samples = samples
         for cls, validate in kept.items():
             cls.validate = validate
 
 
 def verdict(document):
-    """What the codec says: "accepted", "refused", or "beyond" for what only ``validate`` or a shared name refuses."""
+    """What the codec says: "accepted", "refused", or "beyond" for what a schema cannot tell: what only ``validate``,
+    a schedule's value or a shared name refuses.
+    """
     with contextlib.suppress(SpecError):
         fn.from_json(document)
         return "accepted"

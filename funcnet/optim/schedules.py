@@ -13,12 +13,13 @@ from funcnet import ops
 from funcnet.errors import NotDefined, Problem, SpecError
 from funcnet.spec.base import Spec, evolve, rebuild, register, specs_in
 from funcnet.spec.class_fields import fields
+from funcnet.spec.convert import MAX_INTEGER
 from funcnet.spec.fields import FrozenDict, Range, frozen, non_negative, positive
 
 T = TypeVar("T", bound=Spec)
 
-LONG = 10**9
-"""A length for schedules whose values do not matter, longer than any warm-up"""
+LONG = MAX_INTEGER
+"""A length for schedules whose values do not matter, as long as any warm-up"""
 PARTS = 16
 """The parts of a schedule between whose ends it is tried"""
 
@@ -45,7 +46,10 @@ class Schedule(Spec):
 
     def samples(self) -> Iterator[float]:
         """Its values at some steps: those between which a built-in schedule is a line or a curve, and parts of them."""
-        bound = self.over(LONG)
+        try:
+            bound = self.over(LONG)
+        except SpecError:  # a warm-up that no run is longer than; a run will say so
+            return
         ends = LONG if bound.ends is None else bound.ends
         knots = {n + one for n in _whole_numbers(self) for one in (-1, 0, 1)}
         spread = set() if bound.ends is None else {ends * i // PARTS for i in range(PARTS + 1)}
