@@ -223,6 +223,10 @@ class _Reduce(Kind):
         return ()
 
     def lines(self, node: Node, out: str, w: Writer) -> list[str]:
+        strides = node.args[0].strides
+        if strides is None or min(strides, default=0) < 0:
+            # before NumPy 2.2 a given array turns such axes round: another order of sums, and a wrong np.max
+            return [f"{out}[...] = {self.value_text(node, w)}"]
         return [self._text(node, out, w)]
 
     def value_text(self, node: Node, w: Writer) -> str:
