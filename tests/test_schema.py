@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar, Literal
 from urllib.parse import unquote
 
@@ -32,6 +33,13 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 def valid(document):
     return VALIDATOR.is_valid(document)
+
+
+@cache
+def validating():
+    """The classes with checks of several fields together."""
+    classes = {base for cls in spec._REGISTRY.values() for base in cls.__mro__} - {Spec}
+    return [cls for cls in classes if "validate" in cls.__dict__]
 
 
 @contextlib.contextmanager
