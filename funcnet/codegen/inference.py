@@ -39,6 +39,7 @@ from funcnet.losses.base import Loss
 from funcnet.networks.surgery import walk
 from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
+from funcnet.training.evaluate import rows_of_answer
 
 SHORT = 16
 """Constants with more entries go into the archive"""
@@ -163,11 +164,12 @@ class _Writer:
             modules = sorted([*modules, "logging", *(["re"] if self.dates else [])])
         imported = [f"import {module}" for module in modules]
         imported += ["from datetime import date"] if self.dates else []
+        chunk = rows_of_answer(self.net, self.in_shape)
         head = [
             self.docstring(),
             "\n".join([*imported, "from pathlib import Path"]),
             "import numpy as np",
-            "\n".join([f'PROGRAM = "{identity}"', *self.constants, "CHUNK = 1024  # rows per forward pass"]),
+            "\n".join([f'PROGRAM = "{identity}"', *self.constants, f"CHUNK = {chunk}  # rows per forward pass"]),
         ]
         blocks = [
             rule("raw rows"),

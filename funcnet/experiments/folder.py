@@ -38,11 +38,11 @@ from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.files import read_bytes, write_bytes
 from funcnet.key import Array
-from funcnet.layers.base import Params, numbers_made
+from funcnet.layers.base import Params
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
-from funcnet.training.evaluate import rows_at_once
+from funcnet.training.evaluate import rows_of_answer
 from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.progress import number
 from funcnet.training.step import TrainState, predicted
@@ -113,7 +113,7 @@ class Run:
                 check_finite(x, "inputs", "predict")
         inputs = transform(self.preprocess, x, experiment.dtype, "predict")
         if batch_size is not None:
-            batch_size = min(batch_size, rows_at_once(inputs, numbers_made(experiment.model, shape_of(inputs))))
+            batch_size = min(batch_size, rows_of_answer(experiment.model, shape_of(inputs)))
 
         def answer(y: Any) -> Any:
             return f(restore_targets(self.preprocess, experiment.loss.answer(y)))

@@ -193,16 +193,25 @@ def blocks(x: Value, numbers: int, batch_size: int | None = 1024) -> Iterator[tu
     if batch_size is None:
         yield slice(0, rows), max(rows, 1)
         return
-    at_once = rows_at_once(x, numbers)
+    at_once = rows_at_once(shape_of(x), numbers)
     size = min(batch_size, at_once)
     step = at_once // size * size
     for start in range(0, rows, step):
         yield slice(start, start + step), size
 
 
-def rows_at_once(x: Value, numbers: int) -> int:
-    """The rows to compute at a time, at least 1."""
-    return max(1, ELEMENTS // max(1, _numbers(shape_of(x)), numbers))
+def rows_at_once(in_shape: Shape, numbers: int) -> int:
+    """The rows to compute at a time, at least 1, given the shape of one and the numbers made of it."""
+    return max(1, ELEMENTS // max(1, _numbers(in_shape), numbers))
+
+
+def rows_of_answer(net: Layer, in_shape: Shape) -> int:
+    """The rows that a run, and the program printed from it, predict at a time: a power of two, at most 1024.
+
+    The size of a batch changes the last bits of its products, so both take the same, and rows in pieces of 1024 give
+    the bits of all rows at once.
+    """
+    return min(1024, 2 ** (rows_at_once(in_shape, numbers_made(net, in_shape)).bit_length() - 1))
 
 
 def _numbers(shape: Shape) -> int:
