@@ -25,6 +25,7 @@ import attrs
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.columns import column_names
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import (
@@ -34,6 +35,7 @@ from funcnet.data.preprocess import (
     transform,
 )
 from funcnet.data.sources.base import Frame
+from funcnet.data.sources.memory import as_table, table_of
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.files import read_bytes, write_bytes
@@ -98,6 +100,9 @@ class Run:
     def predict(self, x: Any, batch_size: int | None = 1024) -> Output:
         """Predictions for raw inputs (rows, …), in the form of the data: probabilities, or values in their units.
 
+        Inputs with named columns may be a table: a dict of columns, a list of dicts, or a data frame of pandas, polars
+        or pyarrow. Columns are matched by name, other columns are ignored, and values count as in a file. The name of
+        a file stands for its rows.
         The inputs are preprocessed as in training, and the loss's link is applied to the network's output.
         Column k is the class with label k, named ``classes[k]``. At most ``batch_size`` rows are computed at a time,
         fewer if they are wide.
@@ -107,6 +112,7 @@ class Run:
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""
         experiment = self.experiment
+        x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
             if not self.preprocess.get("fill"):
@@ -119,6 +125,18 @@ class Run:
             return f(restore_targets(self.preprocess, experiment.loss.answer(y)))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
+
+    def _inputs(self, x: Any) -> Any:
+        """The raw inputs in a table or a file; anything else as it is."""
+        source = self.experiment.data
+        if isinstance(x, Frame | Stream):
+            return x
+        if isinstance(x, str | os.PathLike):
+            return source.new_inputs(Path(x), self.preprocess)
+        columns = self.preprocess.get("columns")
+        table = table_of(x) if columns is None else as_table(x, column_names(columns))
+        inputs = None if table is None else source.inputs_of(table, self.preprocess)
+        return x if inputs is None else inputs
 
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The probability of each class for raw inputs, (rows, classes).
