@@ -11,11 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
-from funcnet.data.preprocess import shift_and_factor
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.sources.table import in_memory
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, one_line
@@ -34,13 +31,14 @@ from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
+from funcnet.experiments.units import in_units
 from funcnet.files import read_bytes, read_npz
 from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.losses.base import Loss
-from funcnet.metrics import InUnits, Metric
+from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
@@ -366,15 +364,6 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
     """
     reach("", experiment.model, "out_shape", in_shape)
     check_size(experiment.model, in_shape)
-
-
-def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:
-    """Metrics of scaled targets in the units of the data."""
-    scaler = preprocess.get("targets")
-    if scaler is None:
-        return list(metrics)
-    shift, factor = (tuple(np.atleast_1d(part).tolist()) for part in shift_and_factor(scaler))
-    return [InUnits(metric, shift, factor) for metric in metrics]
 
 
 def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:

@@ -213,6 +213,18 @@ def test_a_run_on_a_table_is_evaluated_on_a_file(
         )
 
 
+def test_the_scores_of_a_table(folder: Path, on_file: fn.Run) -> None:
+    part = data.prepare(on_file.experiment.data, fn.Key(0), folder, fitted=on_file.preprocess).test
+    assert part is not None
+    assert on_file.evaluate(part) == on_file.metrics["test"]
+    assert on_file.evaluate(pl.DataFrame(COLUMNS)) == on_file.evaluate(folder / "t.csv")
+    with pytest.raises(fn.DataError) as caught:
+        on_file.evaluate([*ROWS, {**ROWS[0], "bought": "Yes"}])
+    assert str(caught.value) == (
+        "the table: has the class 'Yes', which the training data lacks, did you mean 'yes'?; it has no, yes"
+    )
+
+
 def test_cross_validation_of_a_table_is_that_of_its_file(folder: Path) -> None:
     on_file = fn.cross_validate(experiment(data.Csv(path="t.csv", **TREATMENT)), folds=3, base=folder)
     assert fn.cross_validate(experiment(TABLE), pl.DataFrame(COLUMNS), folds=3).scores == on_file.scores
@@ -310,6 +322,7 @@ def test_numbers_that_stand_for_missing_values(values: Any, expected: list[float
         ([1, "x", 2.5, True, None, " y "], ["1", "x", "2.5", "True", "", "y"]),
         (np.array([1.0, NAN]), ["1.0", ""]),
         (np.array([0.1, 1], np.float32), ["0.1", "1.0"]),
+        (np.array([0.1, 1], np.float16), ["0.1", "1.0"]),
         (pd.Series(["u", None, "v"], dtype="category"), ["u", "", "v"]),
         (np.array(["u", "v"]), ["u", "v"]),
     ],
@@ -395,6 +408,11 @@ NUMBERS = "list 'a' in categorical if it is a category, or the text in missing"
          "row 0, column 'a': expected a number, a text, a date or None, got a timedelta"),
         ({"a": [1, float("inf")], "y": [0, 1]},
          "row 1, column 'a': expected a finite number, got inf; replace it, or leave the row out"),
+        ({"a": [1, 10**5000], "y": [0, 1]}, "row 1, column 'a': expected a number below 1.8e308, got a larger integer"),
+        ({"a": ["\ud800"], "y": [0]},
+         "row 0, column 'a': expected Unicode text, got the code 0xd800; write the text again"),
+        ({"a\ud800": [1], "y": [0]},
+         "the table: the name of a column: expected Unicode text, got the code 0xd800; write the text again"),
         ({"a": np.array([1, -np.inf], np.float32), "y": [0, 1]},
          "row 1, column 'a': expected a finite number, got -inf; replace it, or leave the row out"),
         ({"a": [dt.date(2024, 1, 2)], "y": [0]},

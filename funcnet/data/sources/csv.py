@@ -17,7 +17,7 @@ from funcnet.data.sources.grid import Grid, delimiter_of
 from funcnet.data.sources.table import MISSING as MISSING, Columns
 from funcnet.errors import DataError, Problem
 from funcnet.key import Key
-from funcnet.spec.base import register
+from funcnet.spec.base import evolve, register
 from funcnet.spec.fields import Words, frozen
 
 GAPS = ("", "nan", "NaN", "NA")
@@ -85,6 +85,9 @@ class Csv(Columns):
 
     def table(self, base: Path, key: Key) -> Table:
         return self.treated(Grid(inside(base, self.path), self.delimiter, self.header))
+
+    def in_file(self, path: Path) -> Columns:
+        return evolve(self, path=str(path.resolve()))
 
     def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
         grid = Grid(path, self.delimiter, self.header)

@@ -55,7 +55,16 @@ class Cells(Grid):
     def _name(self, name: Any) -> str:
         if not isinstance(name, str):
             raise DataError(f"{self.path}: expected texts as the names of columns, got {name!r}; rename it")
-        return name.strip()
+        return self._text(name, f"{self.path}: the name of a column")
+
+    def _text(self, text: str, where: str) -> str:
+        """A text without the spaces at its ends; one that no file can hold is refused."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code = f"{ord(text[error.start]):#x}"
+            raise DataError(f"{where}: expected Unicode text, got the code {code}; write the text again") from None
+        return text.strip()
 
     def _column(self, name: str, values: Any) -> Any:
         """The values of a column: an array of numbers, or a list of anything."""
@@ -86,8 +95,8 @@ class Cells(Grid):
         """The values of a column."""
         if name not in self._cells:
             values = self.columns[name]
-            plain = isinstance(values, np.ndarray) and values.dtype.str[1:] != "f4"  # float32 has texts of its own
-            raw = values.tolist() if plain else values
+            exact = isinstance(values, np.ndarray) and (values.dtype.kind != "f" or values.dtype == np.float64)
+            raw = values.tolist() if exact else values  # 0.1 in float32 is 0.1 as a text, and another number in float64
             self._cells[name] = [self._cell(value, row, name) for row, value in enumerate(raw)]
         return self._cells[name]
 
@@ -96,12 +105,14 @@ class Cells(Grid):
         if value is None or kind in ("NAType", "NaTType"):  # those of pandas
             return None
         if isinstance(value, str):
-            return value.strip()
+            return self._text(value, self.place(row, name)) if not value.isascii() else value.strip()
         if isinstance(value, np.datetime64):
             return None if np.isnat(value) else str(np.datetime_as_string(value))
         if isinstance(value, bool | np.bool_):
             return bool(value)
         if isinstance(value, int | np.integer):
+            if int(value).bit_length() > 1024:  # as a text it may be too long for Python
+                raise DataError(f"{self.place(row, name)}: expected a number below 1.8e308, got a larger integer")
             return int(value)
         if isinstance(value, float | np.floating | Decimal):
             return None if value != value else value if isinstance(value, np.floating) else float(value)

@@ -83,31 +83,40 @@ class Columns(Source):
 
     def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
         self._require_text(path)
-        names = column_names(preprocess["columns"])
-        return self.new_frame(self.grid_of(path, names), names)
+        return self.read(path, column_names(preprocess["columns"]))
 
     def inputs_of(self, grid: Grid, preprocess: Mapping[str, Any]) -> Inputs:
-        return self.new_frame(grid, column_names(preprocess["columns"]))
+        return self._matched(grid, column_names(preprocess["columns"]))
 
     def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
         self._require_text(path)
-        inputs = tuple(column_names(preprocess["columns"]))
-        return evolve(self.in_file(path), split=None, inputs=inputs)
+        return self.in_file(path).again(preprocess)
 
-    def in_file(self, path: Path) -> Source:
+    def in_file(self, path: Path) -> Columns:
         """This table in a CSV file."""
         csv: Any = tags("data")["csv"]
-        own = {field.name: getattr(self, field.name) for field in fields(Columns)}
-        return csv(path=str(path.resolve()), delimiter=delimiter_of(path), **own)
+        return csv(path=str(path.resolve()), delimiter=delimiter_of(path), **self.treatment)
+
+    def again(self, preprocess: Mapping[str, Any]) -> Columns:
+        """This table for other rows: with the inputs of the training data, and without a split."""
+        return evolve(self, split=None, inputs=tuple(column_names(preprocess["columns"])))
+
+    @property
+    def treatment(self) -> dict[str, Any]:
+        """How the columns are used, by field."""
+        return {field.name: getattr(self, field.name) for field in fields(Columns)}
 
     def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
         """The texts of another file, with columns of these names."""
         return Grid(path, delimiter_of(path))
 
-    def new_frame(self, grid: Grid, names: list[str]) -> Frame:
-        """The inputs of other rows, matched by name; other columns are ignored."""
+    def read(self, path: Path, names: Sequence[str]) -> Frame:
+        """The inputs of another file of this form, matched by name; other columns are ignored."""
+        return self._matched(self.grid_of(path, names), names)
+
+    def _matched(self, grid: Grid, names: Sequence[str]) -> Frame:
         grid.require(names)
-        return self.frame(grid, names, trained=True)
+        return self.frame(grid, list(names), trained=True)
 
     def _require_text(self, path: Path) -> None:
         """Raise a DataError for an ending of another format; a text file may have any other, or none."""
@@ -266,7 +275,7 @@ def in_memory(source: Source) -> Columns:
         )
     if source.split is not None and source.split.given:
         raise DataError("split.given: names files, and the rows are given in Python; hold out fractions of them")
-    return Columns(**{field.name: getattr(source, field.name) for field in fields(Columns)})
+    return Columns(**source.treatment)
 
 
 def _token(text: str) -> str:
