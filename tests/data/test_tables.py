@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import logging
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings, strategies as st
 
 import funcnet as fn
 from funcnet import data
@@ -191,8 +193,10 @@ def test_the_command_and_the_program_answer_a_table_to_the_bit(
     assert [line.split(",")[0] for line in said[1:]] == on_file.predict_label(ROWS).tolist()
     assert main(["source", str(folder / "run"), "--inference", "--out", str(tmp_path / "program.py")]) == 0
     program = runpy.run_path(str(tmp_path / "program.py"))
-    for table in (COLUMNS, FORMS["dict of arrays"](COLUMNS), pd.DataFrame(COLUMNS)):
+    for table in (COLUMNS, ROWS, FORMS["dict of arrays"](COLUMNS), pd.DataFrame(COLUMNS), pl.DataFrame(COLUMNS)):
         assert program["predict"](table).tobytes() == on_file.predict(table).tobytes()
+    with pytest.raises(ValueError, match=r"^row 1: has no value for 'age'; write None where one is missing$"):
+        program["predict"]([ROWS[0], {"visits": 1}])
 
 
 @pytest.mark.parametrize("trained", ["file", "table"])
@@ -205,6 +209,9 @@ def test_a_run_on_a_table_is_evaluated_on_a_file(
         fn.run(experiment(TABLE), out=run, data=COLUMNS)
     assert main(["evaluate", str(run), "--data", str(folder / "t.csv")]) == 0
     assert "accuracy" in capsys.readouterr().out
+    for command in (["show", str(run)], ["source", str(run)], ["diff", str(run), str(run)]):
+        assert main(command) == 0
+    capsys.readouterr()
     if trained == "table":
         assert main(["evaluate", str(run)]) == 1
         assert capsys.readouterr().err == (
@@ -263,6 +270,39 @@ def iris() -> fn.Experiment:
         optimizer=fn.optim.Adam(0.1),
         training=fn.Training(epochs=1),
     )
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_infinity=False),
+    st.sampled_from(["", "NA", " 7 ", "1.0", "1", "1,5", "$3", "-9", "x", "nan", "é\u00a0", "1_0", "5%", "2024-05-31"]),
+)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(CELLS, min_size=1, max_size=5), st.sampled_from(["", "categorical", "ordinal", "dates"]), st.data())
+def test_any_values_are_read_as_a_file_reads_their_texts(
+    tmp_path_factory: pytest.TempPathFactory, values: list[Any], field: str, draw: Any
+) -> None:
+    fields: dict[str, Any] = {"ordinal": {"a": ("x", "1")}} if field == "ordinal" else {field: "a"} if field else {}
+    fields |= draw.draw(st.sampled_from([{}, {"missing": ("-9",)}, {"decimal": ",", "thousands": "."}]))
+    fields |= {} if field == "dates" else draw.draw(st.sampled_from([{}, {"marks": {"a": "$"}}, {"marks": {"a": "%"}}]))
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    write(path, [{"a": value, "y": i} for i, value in enumerate(values)])
+    source = data.Csv(path=path.name, target="y", impute=0.0, **fields)
+    found = []
+    for rows in (None, {"a": values, "y": list(range(len(values)))}):
+        with contextlib.suppress(fn.DataError):
+            found.append(data.prepare(source, fn.Key(0), path.parent, np.float64, data=rows))
+    numbers = any(not isinstance(value, str | None) for value in values)
+    if numbers and ("decimal" in fields or "%" in fields.get("marks", {}).values()):
+        return  # a number is itself, whatever separators its text would have
+    if not any(value in (None, "") or value != value for value in values):  # these are gaps without a spec's word
+        assert len(found) in (0, 2)
+    if len(found) == 2:
+        assert found[0].preprocess == found[1].preprocess
+        assert found[0].train.x.tobytes() == found[1].train.x.tobytes()
 
 
 # ----- single values --------------------------------------------------------------------------------------------------
