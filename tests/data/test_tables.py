@@ -152,6 +152,43 @@ def test_a_table_is_prepared_as_its_file_is(form: str, folder: Path) -> None:
         assert [None if a is None else a.tobytes() for a in part] == [None if a is None else a.tobytes() for a in other]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"weight": "visits", "inputs": ("age", "city")},
+        {"split": data.Split(group="code", test=0.3)},
+        {"split": data.Split(group="city", test=0.3), "impute": None, "inputs": ("visits",)},
+        {"split": data.Split(time="born", test=0.3)},
+        {"split": data.Split(time="visits", validation=0.3)},
+        {"target": "visits", "inputs": ("city",)},
+        {"target": ("visits", "age"), "inputs": ("code", "city"), "target_scale": "standard", "split": None},
+        {
+            "target": ("visits", "code"),
+            "inputs": ("city",),
+            "categorical": "city",
+            "target_scale": "minmax",
+            "split": None,
+        },
+        {"target": -1, "inputs": ("member", "code", "visits"), "categorical": "member", "ordinal": {}, "dates": ()},
+    ],
+)
+@pytest.mark.parametrize("form", ["list of dicts", "pandas", "polars"])
+def test_targets_weights_and_splits_are_those_of_the_file(form: str, fields: dict[str, Any], folder: Path) -> None:
+    changed = TREATMENT | fields
+    results: list[Any] = []
+    for source, table in ((data.Csv(path="t.csv", **changed), None), (data.Columns(**changed), FORMS[form](COLUMNS))):
+        try:
+            found = data.prepare(source, fn.Key(5), folder, data=table)
+        except fn.DataError as error:
+            results.append(str(error).rpartition(": ")[2])
+            continue
+        parts = [None if array is None else array.tobytes() for part in found[:3] for array in part or ()]
+        results.append((found.preprocess, found.found, parts))
+    assert results[0] == results[1]
+    gap = fields.get("target") == ("visits", "age") or fields.get("impute", "mean") is None
+    assert isinstance(results[0], str) == gap
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_run_on_a_file_answers_a_table(form: str, folder: Path, on_file: fn.Run) -> None:
     """Whatever the order of the columns, and with columns that it does not need."""
