@@ -212,6 +212,30 @@ def test_a_run_on_a_table_is_the_run_on_its_file(folder: Path, on_file: fn.Run, 
     assert resumed.metrics == run.metrics
 
 
+class Interrupted(Exception):
+    """What ends a run after its second epoch."""
+
+
+class Interrupt:
+    def init(self) -> None:
+        return None
+
+    def update(self, state: None, event: Any) -> tuple[None, bool]:
+        if event.epoch >= 2:
+            raise Interrupted
+        return None, False
+
+
+def test_an_interrupted_run_goes_on_with_the_same_table(tmp_path: Path, on_file: fn.Run) -> None:
+    saving = evolve(experiment(TABLE), training=fn.Training(epochs=3, checkpoint=fn.Checkpoint(every_epochs=1)))
+    with pytest.raises(Interrupted):
+        fn.run(saving, out=tmp_path / "run", data=ROWS, callbacks=[Interrupt()])
+    with pytest.raises(fn.CheckpointError, match="the data has changed since the run began"):
+        fn.run(saving, out=tmp_path / "run", data=ROWS[:50], resume=True)
+    run = fn.run(saving, out=tmp_path / "run", data=pl.DataFrame(COLUMNS), resume=True)
+    assert bits(run.params) == bits(on_file.params)
+
+
 def test_a_csv_source_says_how_columns_are_used(on_file: fn.Run) -> None:
     """The run's spec does not name a file that it has not read."""
     source = data.Csv(path="nowhere.csv", delimiter=";", **TREATMENT)
