@@ -68,6 +68,9 @@ class Arrow:
         class Chunked:
             type = "int64" if isinstance(values[0], int) and not isinstance(values[0], bool) else "string"
 
+            def __len__(self) -> int:
+                return len(values)
+
             def to_pylist(self) -> list[Any]:
                 return list(values)
 
@@ -196,6 +199,8 @@ def test_a_run_on_a_file_answers_a_table(form: str, folder: Path, on_file: fn.Ru
     table = FORMS[form](COLUMNS)
     assert on_file.predict(table).tobytes() == expected
     assert on_file.predict(FORMS[form]({name: COLUMNS[name] for name in INPUTS[::-1]})).tobytes() == expected
+    others = {name: COLUMNS[name] for name in INPUTS} | {"note": [[1, 2]] * 60, "blob": [b"x"] * 60}
+    assert on_file.predict(others).tobytes() == expected
     assert on_file.predict_proba(table).tobytes() == expected
     assert on_file.predict_label(table).tolist() == on_file.predict_label(str(folder / "t.csv")).tolist()
 
@@ -484,6 +489,10 @@ NUMBERS = "list 'a' in categorical if it is a category, or the text in missing"
         ({"a": [1, 2], "y": [3]}, "the table: expected columns of one length, got 2 values of 'a' and 1 of 'y'"),
         ({"a": 1, "y": 2},
          "the table: expected a list of values as the column 'a', got 1; a single row is a list of one dict"),
+        ({"a": np.array(1), "y": [1, 2]},
+         "the table: expected a list of values as the column 'a', got array(1); a single row is a list of one dict"),
+        ({"a": {1, 2}, "y": [1, 2]},
+         "the table: expected a list of values as the column 'a', got {1, 2}; a single row is a list of one dict"),
         ({"a": "xy", "y": [1, 2]},
          "the table: expected a list of values as the column 'a', got 'xy'; a single row is a list of one dict"),
         ({"a": np.ones((2, 2)), "y": [1, 2]},

@@ -38,10 +38,10 @@ class Cells(Grid):
         twice = next((name for name, count in Counter(self.names).items() if count > 1), None)
         if twice is not None:
             raise DataError(f"{self.path}: two columns are called {twice!r}; rename one")
-        self.columns = dict(zip(self.names, map(self._column, self.names, columns), strict=True))
-        if not self.columns:
+        self._given = dict(zip(self.names, columns, strict=True))
+        if not self._given:
             raise DataError(f"{self.path}: has no columns")
-        sizes = {name: len(values) for name, values in self.columns.items()}
+        sizes = {name: self._size(name, values) for name, values in self._given.items()}
         first, rows = next(iter(sizes.items()))
         other = next((name for name, size in sizes.items() if size != rows), None)
         if other is not None:
@@ -50,7 +50,19 @@ class Cells(Grid):
         if rows == 0:
             raise DataError(f"{self.path}: has no rows")
         self.lines = range(rows)
+        self._columns: dict[str, Any] = {}
         self._cells: dict[str, list[Cell]] = {}
+
+    def _size(self, name: str, values: Any) -> int:
+        if isinstance(values, str) or not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
+            raise self._no_list(name, values)
+        return len(values)
+
+    def _no_list(self, name: str, values: Any) -> DataError:
+        return DataError(
+            f"{self.path}: expected a list of values as the column {name!r}, got {values!r:.60}; "
+            "a single row is a list of one dict"
+        )
 
     def _name(self, name: Any) -> str:
         if not isinstance(name, str):
@@ -66,8 +78,13 @@ class Cells(Grid):
             raise DataError(f"{where}: expected Unicode text, got the code {code}; write the text again") from None
         return text.strip()
 
-    def _column(self, name: str, values: Any) -> Any:
+    def column_of(self, name: str) -> Any:
         """The values of a column: an array of numbers, or a list of anything."""
+        if name not in self._columns:
+            self._columns[name] = self._column(name, self._given[name])
+        return self._columns[name]
+
+    def _column(self, name: str, values: Any) -> Any:
         if not isinstance(values, np.ndarray | list | tuple):
             kind = str(getattr(values, "dtype", getattr(values, "type", ""))).lower()
             array = np.asarray(values) if kind.startswith(("int", "uint", "float", "double")) else None
@@ -75,10 +92,7 @@ class Cells(Grid):
             names = ("to_pylist", "to_list", "tolist")  # of pyarrow, of pandas and polars, of other arrays
             as_list = next((getattr(values, name) for name in names if hasattr(values, name)), None)
             if as_list is None and not numbers:
-                raise DataError(
-                    f"{self.path}: expected a list of values as the column {name!r}, got {values!r:.60}; "
-                    "a single row is a list of one dict"
-                )
+                raise self._no_list(name, values)
             values = array if numbers or as_list is None else as_list()
         if not isinstance(values, np.ndarray):
             return values
@@ -94,7 +108,7 @@ class Cells(Grid):
     def cells(self, name: str) -> list[Cell]:
         """The values of a column."""
         if name not in self._cells:
-            values = self.columns[name]
+            values = self.column_of(name)
             exact = isinstance(values, np.ndarray) and (values.dtype.kind != "f" or values.dtype == np.float64)
             raw = values.tolist() if exact else values  # 0.1 in float32 is 0.1 as a text, and another number in float64
             self._cells[name] = [self._cell(value, row, name) for row, value in enumerate(raw)]
@@ -136,7 +150,7 @@ class Cells(Grid):
         return listed(self.names)
 
     def numbers(self, name: str, missing: Collection[str], hint: str, form: Form = PLAIN) -> Array:
-        column = self.columns[name]
+        column = self.column_of(name)
         if isinstance(column, np.ndarray) and form.mark != "%" and not np.isinf(column).any():
             return _without(column, missing)
         values = np.empty(len(self.lines))
