@@ -256,6 +256,8 @@ def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
             advice = "; write (x, y), the inputs and the targets"
         elif isinstance(batch, list) and len(batch) in (2, 3):
             advice = "; write (x, y) in place of [x, y]"
+        elif _is_table(batch):
+            advice = "; a table goes to fn.run(experiment, data=table), or through fn.data.prepare to arrays"
         elif hasattr(batch, "__iter__") and not isinstance(batch, tuple | str | dict):
             advice = "; only the training data of fn.fit may be an iterable of batches"
         elif isinstance(batch, str):
@@ -265,6 +267,12 @@ def unpack(batch: tuple[Any, ...]) -> tuple[Value, Value, Array | None]:
         )
     x, y, weight = batch if len(batch) == 3 else (*batch, None)
     return x, y, weight
+
+
+def _is_table(value: Any) -> bool:
+    """Whether data seems to be a table: a dict of columns, a list of dicts, or a data frame."""
+    rows = isinstance(value, list) and len(value) > 0 and isinstance(value[0], Mapping)
+    return rows or isinstance(value, Mapping) or hasattr(type(value), "columns") or hasattr(type(value), "column_names")
 
 
 def finite(array: Array) -> bool:

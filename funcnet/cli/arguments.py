@@ -16,6 +16,7 @@ from funcnet.data.preparation import input_shape
 from funcnet.errors import Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import SPEC, recorded_base
+from funcnet.experiments.stored import recorded_shape
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape
@@ -44,7 +45,7 @@ class Given:
         return model
 
     def in_shape(self) -> Shape:
-        """The shape of one input: ``--input``, or that of the experiment's data, which may have to be read.
+        """The shape of one input: ``--input``, or as a run recorded it, or that of data, which may have to be read.
 
         Raises   ShapeError for a model alone without ``--input``
         """
@@ -52,7 +53,9 @@ class Given:
             return self.shape
         if not isinstance(self.spec, Experiment):
             raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
-        return input_shape(self.spec.data, Key(self.spec.seed), self.base)
+        in_memory = self.file.name == SPEC and self.spec.data.tag == "table"  # its rows are in no file
+        recorded = recorded_shape(self.file.parent, self.spec) if in_memory else None
+        return input_shape(self.spec.data, Key(self.spec.seed), self.base) if recorded is None else recorded
 
 
 def given(name: str, options: argparse.Namespace) -> Given:

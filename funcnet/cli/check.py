@@ -18,7 +18,8 @@ from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, class_weights, fit_model, in_units, starting_state
+from funcnet.experiments.run import check_parts, class_weights, fit_model, starting_state
+from funcnet.experiments.units import in_units
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters

@@ -14,17 +14,15 @@ import numpy as np
 from funcnet.cli.arguments import add_base, base_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
-from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json
 from funcnet.experiments.origin import SPEC
-from funcnet.experiments.run import in_units
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.key import Array, Key
 from funcnet.metrics import PerClass, confusion_matrix, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
-from funcnet.training.evaluate import answers, evaluate
+from funcnet.training.evaluate import answers
 from funcnet.training.probabilities import is_multilabel, is_one, label_of
 
 SHOWN = 20
@@ -45,16 +43,11 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.spec)
     run = load_run(folder)
     if options.data:
-        parts = {options.data: _file(run, Path(options.data))}
+        parts = {options.data: run.dataset(options.data)}
     else:
         base = base_of(folder / SPEC, options)
         parts = _parts(run, folder, base, options.part)
-    experiment, state = run.experiment, run.train_state.state
-    metrics = in_units(experiment.metrics, run.preprocess)
-    scores = {
-        name: evaluate(experiment.model, experiment.loss, run.params, state, part, metrics)
-        for name, part in parts.items()
-    }
+    scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
     matrix, labels = _confusion(run, part), _labels(run, part)
     if options.json:
@@ -75,10 +68,6 @@ def run(options: argparse.Namespace) -> int:
         print()
         _print_each("label", _label_names(run, labels), labels, last)
     return 0
-
-
-def _file(run: Run, path: Path) -> Dataset:
-    return dataset(run.experiment.data, run.preprocess, path, run.experiment.dtype)
 
 
 def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, Dataset]:

@@ -30,8 +30,9 @@ from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
 from funcnet.data.in_time import ISO
 from funcnet.data.number_texts import is_number, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import GAPS, MISSING, Csv
+from funcnet.data.sources.csv import GAPS, MISSING
 from funcnet.data.sources.grid import encoding_of, lines_of, read_csv
+from funcnet.data.sources.table import Columns
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -304,7 +305,7 @@ class _Writer:
             self.constants.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
             helpers.append(library_text(day_of, date_part))
         helpers += [library_text(shortest, positions)] if categories else []
-        if isinstance(data := self.experiment.data, Csv) and (data.marks or data.decimal != "." or data.thousands):
+        if isinstance(data := self.experiment.data, Columns) and (data.marks or data.decimal != "." or data.thousands):
             marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
             self.constants.append(
                 f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
@@ -321,7 +322,7 @@ class _Writer:
             fill = column["fill"]
             fill = fill if fill is None or isinstance(fill, str) else float(fill)
             data = self.experiment.data
-            if isinstance(data, Csv) and data.marks.get(column["name"]) == "%" and fill is not None:
+            if isinstance(data, Columns) and data.marks.get(column["name"]) == "%" and fill is not None:
                 fill = f"{fill!r}%".replace(".", data.decimal)  # as a value of the column is written
             cells = [str(column["name"]), str(column["kind"]), categories, fill]
             cells += [column.get("part")] if self.dates else []

@@ -16,10 +16,15 @@ $steps
 
 TABLE = Template('''
 def prepare(table):
-    """The network's inputs for a table, {column: values}: $what.
+    """The network's inputs for a table, {column: values} or a list of rows, {column: value}: $what.
 
     Values are numbers or texts, as in the data; None, NaN and the texts in MISSING are missing values.
     """
+    if isinstance(table, list):
+        short = [(row, name) for row, values in enumerate(table) for name, *_ in COLUMNS if name not in values]
+        if short:
+            raise BadValue(short[0][0], f"has no value for {short[0][1]!r}; write None where one is missing")
+        table = {name: [values[name] for values in table] for name, *_ in COLUMNS}
     lost = [name for name, *_ in COLUMNS if name not in table]
     if lost:
         raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(table)}")

@@ -41,5 +41,6 @@ from funcnet.data.sources.generators import (
 )
 from funcnet.data.sources.hdf5 import Hdf5 as Hdf5
 from funcnet.data.sources.idx import Idx as Idx
+from funcnet.data.sources.table import Columns as Columns
 from funcnet.data.sources.text import Text as Text
 from funcnet.data.split import Split as Split

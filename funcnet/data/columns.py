@@ -72,9 +72,9 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     values = _values(column, x)
     absent = _absent(values)
     if absent.any() and source.impute is None:
-        line = int(x.lines[int(np.flatnonzero(absent)[0])])
+        where = x.place(int(np.flatnonzero(absent)[0]))
         raise DataError(
-            f'line {line}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
+            f'{where}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
             layer=layer,
         )
     known = values[rows][~absent[rows]]
@@ -120,8 +120,7 @@ def _values(column: Column, frame: Frame) -> Array:
     parts = {text: date_part(text, column["part"]) if text else empty for text in set(texts)}
     wrong = next((i for i, text in enumerate(texts) if parts[text] is None), None)
     if wrong is not None:
-        line = int(frame.lines[wrong])
-        raise DataError(f"line {line}, column {column['name']!r}: expected {FORM}, got {texts[wrong]!r}")
+        raise DataError(f"{frame.place(wrong)}, column {column['name']!r}: expected {FORM}, got {texts[wrong]!r}")
     return np.array([parts[text] for text in texts], np.float64 if column["part"] == "year" else str)
 
 
@@ -171,10 +170,8 @@ def encode(columns: Sequence[Column], frame: Frame) -> Array:
         absent = _absent(values)
         if absent.any():
             if fill is None:
-                line = int(frame.lines[int(np.flatnonzero(absent)[0])])
-                raise DataError(
-                    f'line {line}, column {name!r}: the value is missing, and the spec has no "impute" for it'
-                )
+                where = frame.place(int(np.flatnonzero(absent)[0]))
+                raise DataError(f'{where}, column {name!r}: the value is missing, and the spec has no "impute" for it')
             values = np.where(absent, fill, values)
         if column["kind"] == "number":
             parts.append(values[:, None].astype(np.float64))
@@ -199,7 +196,7 @@ def unknown_categories(columns: Sequence[Column], frame: Frame) -> Iterator[str]
             near = did_you_mean(first, column["categories"]) if what == "category" else ""
             yield (
                 f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a {what} that the training part "
-                f"lacks, such as {first!r} in line {int(frame.lines[unknown[0]])}{near}; it counts as {as_what}"
+                f"lacks, such as {first!r} in {frame.place(int(unknown[0]))}{near}; it counts as {as_what}"
             )
 
 

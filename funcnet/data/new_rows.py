@@ -1,4 +1,4 @@
-"""Inputs and targets from other files, in the form of the source that a network was trained on."""
+"""Other inputs and targets, of a file or a table in memory, in the form of the source that a network was trained on."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from funcnet.data.paths import Trusted
 from funcnet.data.preparation import Dataset, check
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz
-from funcnet.data.sources.base import Source
+from funcnet.data.sources.base import Source, Table
+from funcnet.data.sources.memory import Cells
+from funcnet.data.sources.table import in_memory
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
 from funcnet.key import Key
 
 
-def dataset(source: Source, preprocess: Preprocess, path: Path, dtype: npt.DTypeLike) -> Dataset:
-    """Preprocessed inputs and targets of a file in the form of the training data.
+def dataset(source: Source, preprocess: Preprocess, data: Path | Cells, dtype: npt.DTypeLike) -> Dataset:
+    """Preprocessed inputs and targets of a file, or a table in memory, in the form of the training data.
 
-    Raises   DataError for a file in another form, or a class that the training data lacks
+    Raises   DataError for a file or a table in another form, or a class that the training data lacks
     """
-    other = source.elsewhere(path, preprocess)
-    if other is None:
-        if path.suffix.lower() != ".npz":
-            raise DataError(f"{path}: expected an .npz archive with the members x and y for a run on {source.tag}")
-        other = Npz(path=str(path.resolve()))
-    table = other.table(Trusted(), Key(0))  # the user names the file
+    if isinstance(data, Cells):
+        where, table = data.path, in_memory(source).again(preprocess).treated(data)
+    else:
+        where, table = data, _in_file(source, preprocess, data)
     name = type(source).__name__
     check(table, name, missing=source.impute is not None)
     y = table.y
@@ -39,9 +39,18 @@ def dataset(source: Source, preprocess: Preprocess, path: Path, dtype: npt.DType
             unknown = min(label for label, at in zip(labels, y.tolist(), strict=True) if at < 0)
             near = did_you_mean(unknown, classes)
             raise DataError(
-                f"{path}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
+                f"{where}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
             )
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
     return Dataset(transform(preprocess, table.x, dtype, name), y, table.weight)
+
+
+def _in_file(source: Source, preprocess: Preprocess, path: Path) -> Table:
+    other = source.elsewhere(path, preprocess)
+    if other is None:
+        if path.suffix.lower() != ".npz":
+            raise DataError(f"{path}: expected an .npz archive with the members x and y for a run on {source.tag}")
+        other = Npz(path=str(path.resolve()))
+    return other.table(Trusted(), Key(0))  # the user names the file

@@ -41,7 +41,7 @@ def to_number(value: Any) -> float | None:
     """A value or text as a finite number, or None."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     finite = number - number == 0.0
     return number if finite and "_" not in str(value) else None  # data files do not write 1_000

@@ -24,6 +24,9 @@ from funcnet.data.preprocess import (
     transform,
 )
 from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.data.sources.grid import Grid
+from funcnet.data.sources.memory import as_table
+from funcnet.data.sources.table import in_memory
 from funcnet.data.split import PARTS, Parts
 from funcnet.errors import DataError, Problem, SpecError, listed, place
 from funcnet.hints import did_you_mean
@@ -72,8 +75,12 @@ def prepare(
     base: Path | None = None,
     dtype: npt.DTypeLike = np.float32,
     fitted: Preprocess | None = None,
+    data: Any = None,
 ) -> Prepared:
     """Read a source, split it, and fit its preprocessing on the training part.
+
+    The rows may come from a table, ``data``: a dict of columns, a list of dicts, or a data frame. The source then says
+    how its columns are used: ``prepare(Columns(target="price"), key, data=frame).train`` is what ``fit`` takes.
 
     With the preprocessing of a run, ``fitted``, that is applied, as long as the data still has its columns and classes.
 
@@ -81,7 +88,7 @@ def prepare(
     Raises   DataError for unusable data: no rows, NaN, inputs and targets of different lengths, a class that the
              training part lacks
     """
-    table, classes = labelled(source, key, base)
+    table, classes = labelled(source, key, base, None if data is None else as_table(data))
     if fitted is not None:
         names = column_names(fitted.get("columns") or ())
         same = not names or (isinstance(table.x, Frame) and names == list(table.x.columns))
@@ -89,9 +96,16 @@ def prepare(
     return prepared(source, table, classes, division(source, table, key), dtype, fitted)
 
 
-def labelled(source: Source, key: Key, base: Path | None = None) -> tuple[Table, list[str] | None]:
-    """The checked table of a source, with integer labels, and the names of its classes, if it has any."""
-    table = read(source, base or Path(), key.fold("data"))
+def labelled(
+    source: Source, key: Key, base: Path | None = None, rows: Grid | None = None
+) -> tuple[Table, list[str] | None]:
+    """The checked table of a source, with integer labels, and the names of its classes, if it has any.
+
+    ``rows`` are those of a table in memory, in place of the source's.
+    """
+    table = read(source, base or Path(), key.fold("data")) if rows is None else in_memory(source).treated(rows)
+    if rows is not None:
+        check(table, type(source).__name__, missing=source.impute is not None)
     return with_labels(table)
 
 
@@ -212,7 +226,7 @@ def _joined(xs: list[Any], name: str) -> Any:
     if isinstance(first, Frame):
         columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
         gaps = {column: sum((Counter(x.gaps.get(column)) for x in xs), Counter()) for column in columns}
-        return Frame(columns, np.concatenate([x.lines for x in xs]), gaps)
+        return Frame(columns, np.concatenate([x.lines for x in xs]), gaps, first.unit)
     if any(isinstance(x, Stream) for x in xs):
         if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
             raise DataError(
@@ -270,6 +284,8 @@ def with_labels(table: Table) -> tuple[Table, list[str] | None]:
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     labels = table.y.reshape(-1).tolist()
     classes = distinct(labels)
+    if len(classes) == 1:
+        raise DataError(f"the target has one class, {classes[0]!r}; expected two or more to tell apart")
     y = positions(labels, classes).reshape(table.y.shape)
     return table._replace(y=y), classes
 

@@ -16,10 +16,12 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.preparation import labelled, prepared
+from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, fit_model, in_units, starting_state, train, watchers
+from funcnet.experiments.run import check_parts, fit_model, starting_state, train, watchers
+from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
@@ -69,7 +71,7 @@ class CrossValidation:
 
 def cross_validate(
     what: Experiment | Layer,
-    data: tuple[Any, ...] | None = None,
+    data: Any = None,
     *,
     folds: int = 5,
     repeats: int = 1,
@@ -80,7 +82,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Train once for each fold, on all other rows, and score the fold's held-out rows; do this ``repeats`` times.
 
-    ``what`` is an experiment, or a network with ``data`` ``(x, y)`` or ``(x, y, weight)`` and the arguments of ``fit``:
+    ``what`` is an experiment, with a table as ``data`` if its rows are in memory, as for ``run``; or a network with
+    ``data`` ``(x, y)`` or ``(x, y, weight)`` and the arguments of ``fit``:
     ``cross_validate(net, (x, y), loss=…, optimizer=…, epochs=…, metrics=…, key=…)``.
 
     The preprocessing of an experiment is fitted on the training rows of each fold. Its test fraction is ignored; its
@@ -106,11 +109,11 @@ def cross_validate(
     instance(what, (Experiment, Layer), "an experiment or a network", "fn.load_spec('specs/digits_mlp.json')")
     key = None if key is None else as_key(key)
     if isinstance(what, Experiment):
-        if data is not None or training:
+        if training:
             given = ["data"] * (data is not None) + sorted(training)
             raise FuncnetError(f"an experiment defines its own training; leave out {', '.join(given)}, or evolve it")
         key = Key(what.seed) if key is None else key
-        run: Any = _Experiment(what, Path(base or "."), key)
+        run: Any = _Experiment(what, Path(base or "."), key, None if data is None else as_table(data))
     else:
         if key is None or data is None:
             raise FuncnetError("expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)")
@@ -174,13 +177,13 @@ def folds_of(y: Value, folds: int, key: Key, stratify: bool = True, ignore_label
 class _Experiment:
     """An experiment whose table is read once."""
 
-    def __init__(self, experiment: Experiment, base: Path, key: Key) -> None:
+    def __init__(self, experiment: Experiment, base: Path, key: Key, rows: Cells | None = None) -> None:
         self.experiment, self.base, self.loss = experiment, base, experiment.loss
         split = experiment.data.split
         for name in ("group", "time", "bootstrap"):
             if split is not None and getattr(split, name):
                 raise DataError(f"split.{name}: cannot be used with folds, which are drawn row by row; leave it out")
-        self.table, self.classes = labelled(experiment.data, key, base)
+        self.table, self.classes = labelled(experiment.data, key, base, rows)
         part = self.table.part
         self.rows = np.arange(len(self.table.y)) if part is None else np.flatnonzero(part == 0)
         self.targets = self.table.y[self.rows]

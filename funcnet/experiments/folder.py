@@ -25,8 +25,10 @@ import attrs
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.columns import column_names
 from funcnet.data.lazy_array import Stream, pieces_of
-from funcnet.data.preparation import Prepared
+from funcnet.data.new_rows import dataset
+from funcnet.data.preparation import Dataset, Prepared
 from funcnet.data.preprocess import (
     check_finite,
     restore_inputs,
@@ -34,15 +36,17 @@ from funcnet.data.preprocess import (
     transform,
 )
 from funcnet.data.sources.base import Frame
+from funcnet.data.sources.memory import as_table, table_of
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
+from funcnet.experiments.units import in_units
 from funcnet.files import read_bytes, write_bytes
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
-from funcnet.training.evaluate import rows_of_answer
+from funcnet.training.evaluate import evaluate, rows_of_answer
 from funcnet.training.probabilities import label_of, proba_of
 from funcnet.training.progress import number
 from funcnet.training.step import TrainState, predicted
@@ -98,6 +102,9 @@ class Run:
     def predict(self, x: Any, batch_size: int | None = 1024) -> Output:
         """Predictions for raw inputs (rows, …), in the form of the data: probabilities, or values in their units.
 
+        Inputs with named columns may be a table: a dict of columns, a list of dicts, or a data frame of pandas, polars
+        or pyarrow. Columns are matched by name, other columns are ignored, and values count as in a file. The name of
+        a file stands for its rows.
         The inputs are preprocessed as in training, and the loss's link is applied to the network's output.
         Column k is the class with label k, named ``classes[k]``. At most ``batch_size`` rows are computed at a time,
         fewer if they are wide.
@@ -107,6 +114,7 @@ class Run:
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""
         experiment = self.experiment
+        x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
             if not self.preprocess.get("fill"):
@@ -119,6 +127,45 @@ class Run:
             return f(restore_targets(self.preprocess, experiment.loss.answer(y)))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
+
+    def _inputs(self, x: Any) -> Any:
+        """The raw inputs in a table or a file; anything else as it is."""
+        source = self.experiment.data
+        if isinstance(x, Frame | Stream):
+            return x
+        if isinstance(x, str | os.PathLike):
+            return source.new_inputs(Path(x), self.preprocess)
+        columns = self.preprocess.get("columns")
+        table = table_of(x) if columns is None else as_table(x, column_names(columns))
+        inputs = None if table is None else source.inputs_of(table, self.preprocess)
+        return x if inputs is None else inputs
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """``{"loss": …, <metric>: …}`` on other rows with targets: a table, the name of a file, or a ``Dataset``.
+
+        Raises   DataError for rows in another form, or a class that the training data lacks
+
+        >>> table = {"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 5.0, 7.0]}
+        >>> experiment = fn.Experiment(
+        ...     data=fn.data.Columns("y"),
+        ...     model=fn.Dense(1),
+        ...     loss=fn.losses.MeanSquaredError(),
+        ...     optimizer=fn.optim.Adam(0.1),
+        ...     training=fn.Training(epochs=300),
+        ... )
+        >>> run = fn.run(experiment, data=table)
+        >>> run.evaluate([{"y": 9.0, "x": 4.0}])["loss"] < 0.1
+        True
+        """
+        experiment, state = self.experiment, self.train_state.state
+        part = data if isinstance(data, Dataset) else self.dataset(data)
+        metrics = in_units(experiment.metrics, self.preprocess)
+        return evaluate(experiment.model, experiment.loss, self.params, state, part, metrics)
+
+    def dataset(self, data: Any) -> Dataset:
+        """The preprocessed inputs and targets of a table, or of the file with this name."""
+        rows = Path(data) if isinstance(data, str | os.PathLike) else as_table(data)
+        return dataset(self.experiment.data, self.preprocess, rows, self.experiment.dtype)
 
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The probability of each class for raw inputs, (rows, classes).

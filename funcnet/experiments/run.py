@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
-from funcnet.data.preprocess import shift_and_factor
+from funcnet.data.sources.memory import Cells, as_table
+from funcnet.data.sources.table import in_memory
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, one_line
 from funcnet.experiments.claim import (
     begin,
@@ -32,13 +31,14 @@ from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
+from funcnet.experiments.units import in_units
 from funcnet.files import read_bytes, read_npz
 from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.losses.base import Loss
-from funcnet.metrics import InUnits, Metric
+from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
@@ -69,11 +69,16 @@ def run(
     resume: bool = False,
     base: str | os.PathLike[str] | None = None,
     *,
+    data: Any = None,
     start: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Watcher] = (),
     allow_outside: bool = False,
 ) -> Run:
     """Train an experiment; with ``out``, write a run folder there.
+
+    ``data`` is a table, whose rows take the place of the source's: a dict of columns, a list of dicts, or a data frame
+    of pandas, polars or pyarrow. The experiment's source, ``fn.data.Columns`` or ``Csv``, says how its columns are
+    used; a ``Csv`` becomes ``Columns`` in the run.
 
     ``start`` is a run folder, or a file of ``fn.save``, whose params and state training starts from, at step 0. The new
     run folder gets a copy, ``start.npz``, which its spec names.
@@ -104,17 +109,20 @@ def run(
     instance(experiment, Experiment, "an experiment", "fn.load_spec('specs/digits_mlp.json')")
     instance(callbacks, Sequence, "a list of callbacks", "[callback]")
     base, folder = base_folder(base, allow_outside), None if out is None else Path(out)
+    rows = None if data is None else as_table(data)
+    if rows is not None:
+        experiment = evolve(experiment, data=in_memory(experiment.data))
     given = None if start is None else weights_of(Path(start))
     if given is not None:
         experiment = evolve(experiment, training=evolve(experiment.training, initial=InitialNpz(START)))
     with limited(experiment.training.threads):
         if folder is None:
-            return _run(experiment, None, base, callbacks, given)
+            return _run(experiment, None, base, callbacks, given, rows)
         check_own(folder, experiment)
         if not (resume and begun(folder, experiment)):
             lines = lines_of(experiment) if resume else None
             check_free(folder, lines)
-            return _run(experiment, folder, base, callbacks, given, lines)
+            return _run(experiment, folder, base, callbacks, given, rows, lines)
         finished = ended(folder)
         if finished is not None and not os.path.exists(folder / LOCK):
             return finished
@@ -123,16 +131,17 @@ def run(
                 sweep(place)
             finished = ended(folder)
             if finished is None:
-                return _run(experiment, folder, base, callbacks, given, resume=True)
-            complete(folder, finished, base)
+                return _run(experiment, folder, base, callbacks, given, rows, resume=True)
+            complete(folder, finished, base, rows)
             return finished
 
 
-def complete(folder: Path, finished: Run, base: Path) -> None:
+def complete(folder: Path, finished: Run, base: Path, rows: Cells | None = None) -> None:
     """Draw the pictures of a run that was killed after its scores were written."""
     experiment = finished.experiment
     try:
-        draw(folder, finished, prepare(experiment.data, Key(experiment.seed), base, experiment.dtype))
+        data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, data=rows)
+        draw(folder, finished, data)
     except FuncnetError as error:
         log.warning("%s: its pictures are left out, the run is whole: %s", folder, error)
 
@@ -156,15 +165,19 @@ def _run(
     base: Path,
     callbacks: Sequence[Watcher],
     given: Path | None,
+    rows: Cells | None = None,
     lines: list[str] | None = None,
     *,
     resume: bool = False,
 ) -> Run:
-    """Train from ``given`` weights, if any; the folder is free, as ``check_free`` says, or locked with ``resume``."""
+    """Train from ``given`` weights, and on ``rows`` in memory, if any.
+
+    The folder is free, as ``check_free`` says, or locked with ``resume``.
+    """
     training = experiment.training
     check_shapes(experiment, base)
     key = Key(experiment.seed)
-    data = prepare(experiment.data, key, base, experiment.dtype)
+    data = prepare(experiment.data, key, base, experiment.dtype, data=rows)
     if resume and folder is not None and os.path.isfile(folder / START):
         given = folder / START  # a resumed run has its start, whatever is given
     start: TrainState | Snapshot = starting_state(experiment, key, data, base, given or folder)
@@ -351,15 +364,6 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
     """
     reach("", experiment.model, "out_shape", in_shape)
     check_size(experiment.model, in_shape)
-
-
-def in_units(metrics: Sequence[Metric], preprocess: dict[str, Any]) -> list[Metric]:
-    """Metrics of scaled targets in the units of the data."""
-    scaler = preprocess.get("targets")
-    if scaler is None:
-        return list(metrics)
-    shift, factor = (tuple(np.atleast_1d(part).tolist()) for part in shift_and_factor(scaler))
-    return [InUnits(metric, shift, factor) for metric in metrics]
 
 
 def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:

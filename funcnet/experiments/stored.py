@@ -104,6 +104,15 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     return Run(ts, history, metrics, experiment, preprocess, params, facts["stopped"])
 
 
+def recorded_shape(folder: Path, experiment: Experiment) -> Shape | None:
+    """The shape of one input of a finished run, as it was recorded; None without a readable record."""
+    try:
+        record = parse_json(content(folder, "preprocess.json").decode(), None)
+        return prepared_shape(check_record(record, experiment.data))
+    except (OSError, ValueError, RecursionError, FuncnetError):
+        return None
+
+
 def _no_run(folder: Path) -> str:
     """Why a path is not the folder of a finished run."""
     if os.path.exists(folder / SPEC):

@@ -91,7 +91,7 @@ def write_idx(path: Path, x: Any, names: tuple[str, ...]) -> None:
 
 
 class Format(NamedTuple):
-    """A source that reads files."""
+    """A source that reads files, or has fields of text."""
 
     outside: tuple[data.Source, ...]
     """The source with ``OUTSIDE`` in place of each path; ``a.npy``, ``a.csv`` and ``a.idx`` are in the folder"""
@@ -126,6 +126,14 @@ FORMATS: dict[str, Format] = {
         targets=LABELS,
         begins=b"a,c,g,y\n",
         write=write_csv,
+    ),
+    "table": Format(  # in no file
+        outside=(),
+        texts=("target", "inputs", "categorical", "ordinal", "weight", "missing", "marks", "dates"),
+        reads=(),
+        whole=(),
+        targets=(),
+        begins=b"",
     ),
     "npy": Format(
         outside=(

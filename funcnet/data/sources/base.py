@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import attrs
 import numpy as np
@@ -18,6 +18,9 @@ from funcnet.spec.base import Spec, evolve, register
 from funcnet.spec.fields import frozen, positive
 from funcnet.spec.registry import tags
 
+if TYPE_CHECKING:
+    from funcnet.data.sources.grid import Grid
+
 Scale = Literal["standard", "minmax", "robust"]
 
 
@@ -26,14 +29,20 @@ class Frame(NamedTuple):
 
     columns: dict[str, Array]
     lines: Array
-    """The line number of each row in its file"""
+    """The line number of each row in its file, or its number in a table in memory"""
     gaps: Mapping[str, Mapping[str, int]] = {}
     """By column the texts that were read as missing, and how often"""
+    unit: str = "line"
+    """What ``lines`` counts: the lines of a file, or the rows of a table in memory"""
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages."""
+        return f"{self.unit} {int(self.lines[row])}"
 
 
 Inputs = Array | Frame | Stream
@@ -126,6 +135,18 @@ class Source(Spec):
         if ending not in formats:
             raise DataError(f"{path}: expected a file called {', '.join(filter(None, formats))}, got {ending!r}")
         return formats[ending].inputs_in(path, self, preprocess)
+
+    def inputs_of(self, grid: Grid, preprocess: Mapping[str, Any]) -> Inputs | None:
+        """The raw inputs in a table in memory, by the names of the features; None if they have none.
+
+        Raises   DataError for a missing column, and a value that is not a number
+        """
+        names = self.feature_names
+        if not names:
+            return None
+        grid.require(names)
+        missing = grid.gaps if preprocess.get("fill") else ()
+        return np.stack([grid.numbers(name, missing, "all inputs must be numbers") for name in names], axis=1)
 
     @classmethod
     def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,30 +10,23 @@ from typing import Any, Literal
 import numpy as np
 from attrs import field
 
-from funcnet.data.categories import distinct, positions
-from funcnet.data.columns import column_names
-from funcnet.data.dates import FORM, day_of
-from funcnet.data.in_time import not_a_time
-from funcnet.data.number_texts import Form, is_number, read_number as read_number
+from funcnet.data.number_texts import is_number, read_number as read_number
 from funcnet.data.paths import inside
-from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
-from funcnet.data.sources.grid import Grid
-from funcnet.errors import DataError, Problem, listed
-from funcnet.key import Array, Key
-from funcnet.shapes import Shape
+from funcnet.data.sources.base import Inputs, Source, Table
+from funcnet.data.sources.grid import Grid, delimiter_of
+from funcnet.data.sources.table import MISSING as MISSING, Columns
+from funcnet.errors import DataError, Problem
+from funcnet.key import Key
 from funcnet.spec.base import evolve, register
-from funcnet.spec.convert import MAX_INTEGER
 from funcnet.spec.fields import Words, frozen
 
-MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
-"""Texts for a missing value, unless the spec says otherwise"""
 GAPS = ("", "nan", "NaN", "NA")
 """Texts for a missing number in a file that no spec describes"""
 
 
 @register("csv")
 @frozen
-class Csv(Source):
+class Csv(Columns):
     """A table in a text file: a header, then one row per line.
 
     ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. Texts, and the
@@ -54,7 +46,7 @@ class Csv(Source):
 
     endings = (".csv", ".tsv", ".txt")
 
-    path: str
+    path: str  # type: ignore[misc]  # a default of the base may come before it, but all fields are declared again here
     target: str | int | tuple[str, ...] | tuple[int, ...]
     inputs: tuple[str, ...] | None = None
     categorical: Words = ()
@@ -71,30 +63,12 @@ class Csv(Source):
     def validate(self) -> Iterator[Problem]:
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':
             yield Problem(".delimiter", f"expected one character, such as ',' or '\\t', got {self.delimiter!r}")
-        if self.thousands == self.decimal:
-            yield Problem(".thousands", f"expected another character than decimal, got {self.thousands!r} for both")
-        for name, mark in self.marks.items():
-            if not mark.strip() or any(c.isdigit() or c in " .,'+-" for c in mark):
-                yield Problem(f".marks.{name}", f"expected a text beside a number, such as '%' or '$', got {mark!r}")
-        for name in self.categorical:
-            if name in self.ordinal:
-                yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
-        for name in self.dates:
-            others = {"categorical": self.categorical, "ordinal": self.ordinal, "marks": self.marks}
-            for other in (other for other, listed_ in others.items() if name in listed_):
-                yield Problem(".dates", f"{name!r} is in {other} too; a column of dates is in dates alone")
-        for name, order in self.ordinal.items():
-            if len(set(order)) < len(order) or not order:
-                yield Problem(f".ordinal.{name}", "expected distinct categories, at least one")
-        if self.target == ():
-            yield Problem(".target", "expected a column to predict, got none")
-        if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
-            yield Problem(".inputs", "expected distinct columns, at least one")
+        yield from super().validate()
 
     @classmethod
     def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
         """A table of numbers, one row per input, in the shape that inputs had in training."""
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        delimiter = delimiter_of(path)
         grid = Grid(path, delimiter, header=False)
         names = grid.names
         if not all(map(is_number, grid.rows[0])):
@@ -109,162 +83,16 @@ class Csv(Source):
         columns = [grid.numbers(name, missing, hint) for name in names]
         return np.stack(columns, axis=1).reshape(-1, *shape)
 
-    def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
-        self._require_text(path)
-        return self.read(path, column_names(preprocess["columns"]))
-
-    def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
-        self._require_text(path)
-        inputs = tuple(column_names(preprocess["columns"]))
-        return evolve(self, path=str(path.resolve()), split=None, inputs=inputs)
-
-    def _require_text(self, path: Path) -> None:
-        """Raise a DataError for an ending of another format; a text file may have any other, or none."""
-        ending = path.suffix.lower()
-        if ending and ending not in self.endings and ending in by_ending():
-            raise DataError(
-                f"{path}: the run was trained on a CSV file, whose columns are matched by name; give a .csv file"
-            )
-
-    def in_shape(self, base: Path) -> Shape | None:
-        """None: it depends on the categories."""
-        return None
-
-    def _targets(self, grid: Grid) -> list[str]:
-        several = self.target if isinstance(self.target, tuple) else (self.target,)
-        names = [grid.column(name, "target") for name in several]
-        twice = next((name for name, count in Counter(names).items() if count > 1), None)
-        if twice is not None:
-            raise DataError(f"{grid.path}: the column {twice!r} is named twice as a target")
-        return names
-
-    def _inputs(self, grid: Grid, targets: list[str]) -> list[str]:
-        if self.inputs is None:
-            aside = {*targets, *self.split_columns(), self.weight} - set(self.dates)
-            names = [name for name in grid.names if name not in aside]
-            if not names:
-                raise DataError(f"{grid.path}: no column is left as an input besides the target {listed(targets)}")
-            return names
-        aside = set(targets)
-        for name in self.inputs:
-            if grid.column(name, "inputs") in aside:
-                raise DataError(f"{grid.path}: the column {name!r} is both an input and the target")
-        return list(self.inputs)
-
     def table(self, base: Path, key: Key) -> Table:
-        grid = Grid(inside(base, self.path), self.delimiter, self.header)
-        targets = self._targets(grid)
-        inputs = self._inputs(grid, targets)
-        for field_name in ("categorical", "ordinal", "marks", "dates"):
-            for name in getattr(self, field_name):
-                grid.column(name, field_name)
-        for name in targets:
-            if name in self.ordinal:
-                raise DataError(f"{grid.path}: {name!r} is the target and is listed in ordinal; list it in categorical")
-            if name in self.dates:
-                raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
-        columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
-        weight = None
-        if self.weight is not None:
-            name = grid.column(self.weight, "weight")
-            weight = grid.numbers(name, (), "weights must not be missing", self.form(name))
-        ys = [self._target(grid, name) for name in targets]
-        if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
-            raise DataError(
-                f"{grid.path}: expected numbers for several targets, got labels in {targets}; give one target"
-            )
-        y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
+        return self.treated(Grid(inside(base, self.path), self.delimiter, self.header))
 
-    def _order(self, grid: Grid, name: str) -> Array:
-        """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
-        words = grid.words(name)
-        gap = next((i for i, text in enumerate(words.tolist()) if text in self.missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
-        if self.split is not None and name == self.split.group:
-            groups = distinct(words.tolist())
-            return np.array(groups)[positions(words.tolist(), groups)]
-        form = self.form(name)
-        if all(read_number(text, *form) is None for text in words.tolist()):
-            wrong = not_a_time(words)
-            if wrong is not None:
-                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
-            return words
-        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
+    def in_file(self, path: Path) -> Columns:
+        return evolve(self, path=str(path.resolve()))
 
-    def form(self, name: str) -> Form:
-        """How the numbers of a column are written."""
-        return Form(self.decimal, self.thousands, self.marks.get(name, ""))
-
-    def _target(self, grid: Grid, name: str) -> Array:
-        """Labels as texts, whole numbers, or numbers."""
-        texts = grid.texts(name)
-        gap = next((i for i, text in enumerate(texts) if text in self.missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
-        numbers = [read_number(text, *self.form(name)) for text in texts]
-        if name in self.categorical or all(number is None for number in numbers):
-            return grid.words(name)
-        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels", self.form(name))
-        whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
-        return values.astype(np.int64) if whole else values
-
-    def frame(self, grid: Grid, names: list[str], trained: bool = False) -> Frame:
-        """The inputs of a file, in the order of the names; ``trained``: for a network that has learned from others."""
-        columns: dict[str, Array] = {}
-        gaps: dict[str, Mapping[str, int]] = {}
-        texts = {*self.categorical, *self.ordinal}
-        for name in names:
-            if name in texts:
-                words = grid.words(name)
-                absent = np.array([text in self.missing for text in words.tolist()])
-                columns[name] = np.where(absent, "", words)
-            elif name in self.dates:
-                columns[name] = self._days(grid, name)
-                absent = columns[name] == ""
-            else:
-                first = next((text for text in grid.texts(name) if text not in self.missing), "")
-                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                if trained:
-                    hint = "the training data had numbers here; correct the file"
-                elif day_of(first) is not None:
-                    hint = f"list {name!r} in dates, which become year, month and weekday"
-                columns[name] = grid.numbers(name, self.missing, hint, self.form(name))
-                absent = np.isnan(columns[name])
-            if self.impute is None and absent.any():
-                at = int(np.argmax(absent))
-                advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
-                advice = "the training data had none missing here; fill it in" if trained else advice
-                raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
-            gaps[name] = Counter(text for text in grid.texts(name) if text in self.missing) if absent.any() else {}
-        return Frame(columns, np.array(grid.lines), gaps)
-
-    def _days(self, grid: Grid, name: str) -> Array:
-        """A column of dates as days, empty if missing.
-
-        Raises   DataError for a text that is not a date, with its line and column
-        """
-        texts = grid.texts(name)
-        days = {text: "" if text in self.missing else day_of(text) for text in set(texts)}
-        wrong = next((i for i, text in enumerate(texts) if days[text] is None), None)
-        if wrong is not None:
-            hint = "write it so, or list the text in missing"
-            raise DataError(f"{grid.place(wrong, name)}: expected {FORM}, got {texts[wrong]!r:.60}; {hint}")
-        return np.array([str(days[text]) for text in texts])
-
-    def read(self, path: Path, names: Sequence[str]) -> Frame:
-        """The inputs of another file of this form, matched by name; other columns are ignored."""
+    def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
         grid = Grid(path, self.delimiter, self.header)
-        if self.header:
-            grid.require(names)
-        elif any(name not in grid.places for name in names):
+        if not self.header and any(name not in grid.places for name in names):
             if len(grid.names) != len(names):
                 raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
             grid.rename(names)  # the file without its targets
-        return self.frame(grid, list(names), trained=True)
-
-
-def _token(text: str) -> str:
-    """Which text was read as missing, and how to change it; nothing for an empty cell."""
-    return f'. {text!r} counts as missing; if it is a value, give a list "missing" without it' if text else ""
+        return grid

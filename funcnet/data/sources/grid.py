@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 import numpy as np
 
@@ -87,6 +87,14 @@ class Grid:
     Raises   DataError for a file that is missing, empty, not UTF-8 text, ragged, or has duplicate column names
     """
 
+    what: ClassVar[str] = "file"
+    unit: ClassVar[str] = "line"
+    """What rows are counted in"""
+    gaps: ClassVar[tuple[str, ...]] = ()
+    """Texts that are missing values, whatever a spec says"""
+    path: Path | str
+    lines: Sequence[int]
+
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
         self.path = path
         opened(path).close()
@@ -107,6 +115,10 @@ class Grid:
         """The texts of a column."""
         at = self.places[name]
         return [row[at] for row in self.rows]
+
+    def first(self, name: str, missing: Collection[str]) -> str:
+        """The first text of a column that is not missing; none if all are."""
+        return next((text for text in self.texts(name) if text not in missing), "")
 
     def words(self, name: str) -> Array:
         """The texts of a column as an array, in which each takes as much room as the longest.
@@ -161,7 +173,7 @@ class Grid:
             return None
         return values if np.isfinite(values).all() and "_" not in "".join(texts) else None
 
-    def numbers(self, name: str, missing: Sequence[str], hint: str, form: Form = PLAIN) -> Array:
+    def numbers(self, name: str, missing: Collection[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
 
         Raises   DataError for a text that is not a number, with its line and column
@@ -179,6 +191,11 @@ class Grid:
                 raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
             values[i] = number
         return values
+
+
+def delimiter_of(path: Path) -> str:
+    """The delimiter that the ending of a file's name says."""
+    return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
 def _not_text(path: Path) -> str:

@@ -1,0 +1,283 @@
+"""Tables: how their columns become inputs and targets, apart from where their rows come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from attrs import field
+
+from funcnet.data.categories import distinct, positions
+from funcnet.data.columns import column_names
+from funcnet.data.dates import FORM, day_of
+from funcnet.data.in_time import not_a_time
+from funcnet.data.number_texts import Form, read_number
+from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
+from funcnet.data.sources.grid import Grid, delimiter_of
+from funcnet.errors import DataError, Problem, listed
+from funcnet.key import Array, Key
+from funcnet.shapes import Shape
+from funcnet.spec.base import evolve, register
+from funcnet.spec.class_fields import fields
+from funcnet.spec.convert import MAX_INTEGER
+from funcnet.spec.fields import Words, frozen
+from funcnet.spec.registry import tags
+
+MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
+"""Texts for a missing value, unless the spec says otherwise"""
+
+
+@register("table")
+@frozen
+class Columns(Source):
+    """How the columns of a table are used; its rows are given in Python: ``fn.run(experiment, data=table)``.
+
+    A table is a dict of columns, a list of dicts, a structured array, or a data frame of pandas, polars or pyarrow.
+    Columns are matched by name. Numbers and texts count as in a CSV file, so ``Csv`` explains the fields. None, NaN,
+    NaT and NA are missing values. A boolean is 1 or 0; in ``categorical`` it is the category True or False, and as a
+    target the label True or False. Dates and times count as ISO texts, in the time zone that they have.
+    Raises   DataError with the row and the column; for a table without rows, duplicate column names, and columns of
+             unequal lengths
+    """
+
+    target: str | int | tuple[str, ...] | tuple[int, ...]
+    inputs: tuple[str, ...] | None = None
+    categorical: Words = ()
+    ordinal: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    weight: str | None = None
+    missing: tuple[str, ...] = MISSING
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    marks: Mapping[str, str] = field(factory=dict)
+    dates: Words = ()
+
+    def validate(self) -> Iterator[Problem]:
+        if self.thousands == self.decimal:
+            yield Problem(".thousands", f"expected another character than decimal, got {self.thousands!r} for both")
+        for name, mark in self.marks.items():
+            if not mark.strip() or any(c.isdigit() or c in " .,'+-" for c in mark):
+                yield Problem(f".marks.{name}", f"expected a text beside a number, such as '%' or '$', got {mark!r}")
+        for name in self.categorical:
+            if name in self.ordinal:
+                yield Problem(".ordinal", f"{name!r} is in categorical too; a column is one or the other")
+        for name in self.dates:
+            others = {"categorical": self.categorical, "ordinal": self.ordinal, "marks": self.marks}
+            for other in (other for other, listed_ in others.items() if name in listed_):
+                yield Problem(".dates", f"{name!r} is in {other} too; a column of dates is in dates alone")
+        for name, order in self.ordinal.items():
+            if len(set(order)) < len(order) or not order:
+                yield Problem(f".ordinal.{name}", "expected distinct categories, at least one")
+        if self.target == ():
+            yield Problem(".target", "expected a column to predict, got none")
+        if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
+            yield Problem(".inputs", "expected distinct columns, at least one")
+
+    def in_shape(self, base: Path) -> Shape | None:
+        """None: it depends on the categories."""
+        return None
+
+    # ----- other rows, for a network that was trained on this table -------------------------------------------------
+
+    def new_inputs(self, path: Path, preprocess: Mapping[str, Any]) -> Inputs:
+        self._require_text(path)
+        return self.read(path, column_names(preprocess["columns"]))
+
+    def inputs_of(self, grid: Grid, preprocess: Mapping[str, Any]) -> Inputs:
+        return self._matched(grid, column_names(preprocess["columns"]))
+
+    def elsewhere(self, path: Path, preprocess: Mapping[str, Any]) -> Source:
+        self._require_text(path)
+        return self.in_file(path).again(preprocess)
+
+    def in_file(self, path: Path) -> Columns:
+        """This table in a CSV file."""
+        csv: Any = tags("data")["csv"]
+        return csv(path=str(path.resolve()), delimiter=delimiter_of(path), **self.treatment)
+
+    def again(self, preprocess: Mapping[str, Any]) -> Columns:
+        """This table for other rows: with the inputs of the training data, and without a split."""
+        return evolve(self, split=None, inputs=tuple(column_names(preprocess["columns"])))
+
+    @property
+    def treatment(self) -> dict[str, Any]:
+        """How the columns are used, by field."""
+        return {field.name: getattr(self, field.name) for field in fields(Columns)}
+
+    def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
+        """The texts of another file, with columns of these names."""
+        return Grid(path, delimiter_of(path))
+
+    def read(self, path: Path, names: Sequence[str]) -> Frame:
+        """The inputs of another file of this form, matched by name; other columns are ignored."""
+        return self._matched(self.grid_of(path, names), names)
+
+    def _matched(self, grid: Grid, names: Sequence[str]) -> Frame:
+        grid.require(names)
+        return self.frame(grid, list(names), trained=True)
+
+    def _require_text(self, path: Path) -> None:
+        """Raise a DataError for an ending of another format; a text file may have any other, or none."""
+        ending, formats = path.suffix.lower(), by_ending()
+        if ending and ending in formats and formats[ending].tag != "csv":
+            what = "a CSV file" if self.tag == "csv" else "a table"
+            raise DataError(
+                f"{path}: the run was trained on {what}, whose columns are matched by name; give a .csv file"
+            )
+
+    # ----- rows for training ---------------------------------------------------------------------------------------
+
+    def _targets(self, grid: Grid) -> list[str]:
+        several = self.target if isinstance(self.target, tuple) else (self.target,)
+        names = [grid.column(name, "target") for name in several]
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
+        if twice is not None:
+            raise DataError(f"{grid.path}: the column {twice!r} is named twice as a target")
+        return names
+
+    def _inputs(self, grid: Grid, targets: list[str]) -> list[str]:
+        if self.inputs is None:
+            aside = {*targets, *self.split_columns(), self.weight} - set(self.dates)
+            names = [name for name in grid.names if name not in aside]
+            if not names:
+                raise DataError(f"{grid.path}: no column is left as an input besides the target {listed(targets)}")
+            return names
+        aside = set(targets)
+        for name in self.inputs:
+            if grid.column(name, "inputs") in aside:
+                raise DataError(f"{grid.path}: the column {name!r} is both an input and the target")
+        return list(self.inputs)
+
+    def table(self, base: Path, key: Key) -> Table:
+        raise DataError(
+            "the rows of this table are in no file: give them in Python, as in fn.run(experiment, data=table); "
+            "for rows in a file, give a source that names it, such as csv"
+        )
+
+    def treated(self, grid: Grid) -> Table:
+        """The inputs, targets and weights of a table."""
+        targets = self._targets(grid)
+        inputs = self._inputs(grid, targets)
+        for field_name in ("categorical", "ordinal", "marks", "dates"):
+            for name in getattr(self, field_name):
+                grid.column(name, field_name)
+        for name in targets:
+            if name in self.ordinal:
+                raise DataError(f"{grid.path}: {name!r} is the target and is listed in ordinal; list it in categorical")
+            if name in self.dates:
+                raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
+        columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
+        weight = None
+        if self.weight is not None:
+            name = grid.column(self.weight, "weight")
+            weight = grid.numbers(name, (), "weights must not be missing", self.form(name))
+        ys = [self._target(grid, name) for name in targets]
+        if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
+            raise DataError(
+                f"{grid.path}: expected numbers for several targets, got labels in {targets}; give one target"
+            )
+        y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
+        return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
+
+    def _order(self, grid: Grid, name: str) -> Array:
+        """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
+        words, missing = grid.words(name), self._missing(grid)
+        gap = next((i for i, text in enumerate(words.tolist()) if text in missing), None)
+        if gap is not None:
+            raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
+        if self.split is not None and name == self.split.group:
+            groups = distinct(words.tolist())
+            return np.array(groups)[positions(words.tolist(), groups)]
+        form = self.form(name)
+        if all(read_number(text, *form) is None for text in words.tolist()):
+            wrong = not_a_time(words)
+            if wrong is not None:
+                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
+            return words
+        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
+
+    def _missing(self, grid: Grid) -> frozenset[str]:
+        """The texts for a missing value."""
+        return frozenset((*self.missing, *grid.gaps))
+
+    def form(self, name: str) -> Form:
+        """How the numbers of a column are written."""
+        return Form(self.decimal, self.thousands, self.marks.get(name, ""))
+
+    def _target(self, grid: Grid, name: str) -> Array:
+        """Labels as texts, whole numbers, or numbers."""
+        texts, missing = grid.texts(name), self._missing(grid)
+        gap = next((i for i, text in enumerate(texts) if text in missing), None)
+        if gap is not None:
+            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
+        numbers = [read_number(text, *self.form(name)) for text in texts]
+        if name in self.categorical or all(number is None for number in numbers):
+            return grid.words(name)
+        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels", self.form(name))
+        whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
+        return values.astype(np.int64) if whole else values
+
+    def frame(self, grid: Grid, names: list[str], trained: bool = False) -> Frame:
+        """The inputs of a table, in the order of the names; ``trained``: for a network that has learned from others."""
+        missing = self._missing(grid)
+        columns: dict[str, Array] = {}
+        gaps: dict[str, Mapping[str, int]] = {}
+        texts = {*self.categorical, *self.ordinal}
+        for name in names:
+            if name in texts:
+                words = grid.words(name)
+                absent = np.array([text in missing for text in words.tolist()])
+                columns[name] = np.where(absent, "", words)
+            elif name in self.dates:
+                columns[name] = self._days(grid, name)
+                absent = columns[name] == ""
+            else:
+                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                if trained:
+                    hint = f"the training data had numbers here; correct the {grid.what}"
+                elif day_of(grid.first(name, missing)) is not None:
+                    hint = f"list {name!r} in dates, which become year, month and weekday"
+                columns[name] = grid.numbers(name, missing, hint, self.form(name))
+                absent = np.isnan(columns[name])
+            if self.impute is None and absent.any():
+                at = int(np.argmax(absent))
+                advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
+                advice = "the training data had none missing here; fill it in" if trained else advice
+                raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
+            gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if absent.any() else {}
+        return Frame(columns, np.array(grid.lines), gaps, grid.unit)
+
+    def _days(self, grid: Grid, name: str) -> Array:
+        """A column of dates as days, empty if missing.
+
+        Raises   DataError for a text that is not a date, with its line and column
+        """
+        texts, missing = grid.texts(name), self._missing(grid)
+        days = {text: "" if text in missing else day_of(text) for text in set(texts)}
+        wrong = next((i for i, text in enumerate(texts) if days[text] is None), None)
+        if wrong is not None:
+            hint = "write it so, or list the text in missing"
+            raise DataError(f"{grid.place(wrong, name)}: expected {FORM}, got {texts[wrong]!r:.60}; {hint}")
+        return np.array([str(days[text]) for text in texts])
+
+
+def in_memory(source: Source) -> Columns:
+    """The source of a table whose rows are given in Python, with the columns of this one.
+
+    Raises   DataError for a source of arrays, and a split that names files
+    """
+    if not isinstance(source, Columns):
+        raise DataError(
+            f"data: a table needs a source that says how its columns are used, such as "
+            f"fn.data.Columns(target='price'), got {type(source).__name__}"
+        )
+    if source.split is not None and source.split.given:
+        raise DataError("split.given: names files, and the rows are given in Python; hold out fractions of them")
+    return Columns(**source.treatment)
+
+
+def _token(text: str) -> str:
+    """Which text was read as missing, and how to change it; nothing for an empty cell."""
+    return f'. {text!r} counts as missing; if it is a value, give a list "missing" without it' if text else ""
