@@ -198,7 +198,13 @@ def boundary(finished: Run, data: Prepared | None) -> str | None:
     preprocess = finished.preprocess
     columns = preprocess.get("columns")
     plain = preprocess.get("shape") == [2] if columns is None else [one["kind"] for one in columns] == ["number"] * 2
-    if data is None or not plain or finished.classes is None or data.train.y.ndim != 1 or isinstance(data.train.x, Stream):
+    if (
+        data is None
+        or not plain
+        or finished.classes is None
+        or data.train.y.ndim != 1
+        or isinstance(data.train.x, Stream)
+    ):
         return None
     points = restore_inputs(preprocess, data.train.x)
     where = plane(points)

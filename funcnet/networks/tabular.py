@@ -38,8 +38,9 @@ def auto(
     Tables of at most ``BATCH`` rows have one recipe, which draws nothing but the first weights: there a weight of 2
     has the effect of a row given twice.
     """
-    units = 64 if rows < 10_000 else 128
     few, most = EPOCHS
     epochs = min(most, max(few, round(STEPS / -(-rows // BATCH))))
-    model = serial(Dense(units), Relu(), Dense(units), Relu(), head=Dense(outputs))
-    return Recipe(model, AdamW(Cosine(0.01), weight_decay=0.3), epochs, BATCH)
+    sizes = (32,) if rows < 1000 else (64, 64) if rows < 10_000 else (128, 128)
+    hidden: list[Layer] = [layer for units in sizes for layer in (Dense(units), Relu())]
+    optimizer = AdamW(Cosine(0.01), weight_decay=1.0 if rows < 10_000 else 0.1)
+    return Recipe(serial(*hidden, head=Dense(outputs)), optimizer, epochs, BATCH)

@@ -52,6 +52,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 
     task: ClassVar[Any]
     scaled_targets: ClassVar[bool] = False
+    run_: Run
+    """The trained network with its history; the estimator keeps no compiled program"""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "model": [StrOptions({"auto"}), Layer],
@@ -167,7 +169,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         apart = None if partial or self.early_stopping is False else self._held_out(rows, several)
         rows, held = (rows, None) if apart is None else (rows.take(apart[0]), rows.take(apart[1]))
         if before is None:
-            dtype = self.dtype or str(getattr(rows.x, "dtype", "float32"))
+            dtype: Any = self.dtype or str(getattr(rows.x, "dtype", "float32"))
             scaled = self.scale if self.scaled_targets and _is_plain(self.loss) else None
             data = source_of(rows.x, self.scale, scaled)
             preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
@@ -234,7 +236,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _experiment(
-        self, data: Any, rows: int, in_shape: Any, outputs: int, several: bool, dtype: str, partial: bool
+        self, data: Any, rows: int, in_shape: Any, outputs: int, several: bool, dtype: Any, partial: bool
     ) -> Experiment:
         """The training as a spec: the recipe for tables, with what the parameters say instead."""
         seed = self.random_state
@@ -304,7 +306,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 
 
 def with_head(model: Layer, in_shape: Shape, outputs: int) -> Layer:
-    """The model itself if it has the outputs, be it for each of several members; else with a Dense layer as its head."""
+    """The model itself if it has the outputs, or those of each member; else with a Dense layer as its head."""
     shape = reach("", model, "out_shape", in_shape)
     ready = shape == (outputs,) or (len(shape) == 2 and shape[1] == outputs)
     return model if ready else serial(model, head=Dense(outputs))

@@ -57,6 +57,9 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     """
 
     task = "classification"
+    classes_: Array
+    _several: bool
+    """Whether each row has several labels"""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Estimator._parameter_constraints,
@@ -123,16 +126,19 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         """Train for one more epoch, on these rows. The first call needs all ``classes``, and fixes the scales."""
         again = hasattr(self, "run_")
         rows, several = self._checked(X, y, sample_weight, reset=not again)
-        known = None if classes is None else np.unique(classes)
+        known: Any = None if classes is None else np.unique(classes)
         if not again:
             if known is None and not several:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self.classes_, self._several = np.arange(rows.y.shape[1]) if several else known, several
         elif known is not None and not np.array_equal(known, self.classes_):
             raise ValueError(f"expected the classes of the first call, {self.classes_}, got {classes}")
-        wrong = [rows.y.shape[1]] if several else np.setdiff1d(rows.y, self.classes_).tolist()
-        if several != self._several or (wrong and wrong != [len(self.classes_)]):
-            raise ValueError(f"y has labels that are not in classes, such as {wrong[:1]}; they are {self.classes_}")
+        if several != self._several or (several and rows.y.shape[1] != len(self.classes_)):
+            form = f"{len(self.classes_)} labels for each row" if self._several else "one label for each row"
+            raise ValueError(f"expected {form}, as in the first call, got y of shape {rows.y.shape}")
+        unknown = [] if several else np.setdiff1d(rows.y, self.classes_).tolist()
+        if unknown:
+            raise ValueError(f"y has the label {unknown[0]!r}, which is not among the classes {self.classes_.tolist()}")
         return self._fit(rows, (X, y), again=again, partial=True)
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Rows, bool]:
@@ -154,9 +160,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         if self._several:
             if self.class_weight is not None:
                 raise ValueError("class_weight needs one label for each row; give sample_weight for several labels")
-            return self._train(
-                rows, given, outputs=len(self.classes_), several=True, again=again, partial=partial
-            )
+            return self._train(rows, given, outputs=len(self.classes_), several=True, again=again, partial=partial)
         labels = np.searchsorted(self.classes_, rows.y)
         if self.class_weight is not None:
             present = np.unique(rows.y)
@@ -187,7 +191,9 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         self._several = run.classes is None and loss.independent and units > 1
         self.classes_ = np.arange(max(units, 2) if not self._several else units)
         if run.classes is not None:
-            self.classes_ = np.array(run.classes)
+            names = run.classes
+            whole = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names)
+            self.classes_ = np.array([int(name) for name in names] if whole else names)
 
     def predict(self, X: Any) -> Array:
         """The likeliest class of each row, (rows,), or each of its labels as 0 or 1, (rows, labels)."""
@@ -200,6 +206,17 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         """The probability of each class, (rows, classes), or of each label, (rows, labels)."""
         answer = self._answer(X)
         return proba_of(self.run_.experiment.loss, answer)
+
+    def decision_function(self, X: Any) -> Array:
+        """Scores above 0 for what is likelier than not: of the second of two classes, (rows,), or of each label,
+        (rows, labels), the logarithm of p / (1 - p); with more classes log p, (rows, classes).
+        """
+        p = self.predict_proba(X)
+        log = np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+        if self._several:
+            return log - np.log(np.maximum(1.0 - p, np.finfo(p.dtype).tiny))
+        scores: Array = log[:, 1] - log[:, 0] if p.shape[1] == 2 else log
+        return scores
 
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of ``predict_proba``."""

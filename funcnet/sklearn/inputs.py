@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from funcnet.data.lazy_array import Piece, Stream
+from funcnet.data.lazy_array import Piece
+from funcnet.data.sources.arrays import loaded
 from funcnet.data.sources.base import Frame
 from funcnet.errors import require
 from funcnet.hints import did_you_mean
@@ -58,9 +59,10 @@ def category_columns(X: Any, categorical: Categorical) -> list[str]:
 
     Raises   ValueError for a name that the frame lacks, or names without a frame
     """
-    if categorical is None:
-        return []
     frame = table(X)
+    if categorical is None:
+        refuse_texts(frame)
+        return []
     if not isinstance(categorical, str):
         known = [] if frame is None else list(frame.columns)
         for name in categorical:
@@ -73,6 +75,19 @@ def category_columns(X: Any, categorical: Categorical) -> list[str]:
     narwhals = require("narwhals", "sklearn", "reading a data frame")
     kinds = narwhals.Categorical, narwhals.Enum, narwhals.String
     return [name for name, dtype in frame.schema.items() if isinstance(dtype, kinds)]
+
+
+def refuse_texts(frame: Any) -> None:
+    """Refuse columns of texts where no column may have categories.
+
+    Raises   ValueError
+    """
+    if frame is None:
+        return
+    narwhals = require("narwhals", "sklearn", "reading a data frame")
+    name = next((name for name, dtype in frame.schema.items() if isinstance(dtype, narwhals.String)), None)
+    if name is not None:
+        raise ValueError(f"column {name!r} has texts; give categorical='from_dtype', or leave it out")
 
 
 def texts(column: Any) -> Array:
@@ -121,7 +136,7 @@ def take(X: Any, rows: Array) -> Any:
 
 
 def readable(X: Any) -> Any:
-    """The rows as a network reads them: a sparse matrix becomes a stream, of which a batch at a time is dense."""
+    """The rows as a network reads them: of a sparse matrix a batch at a time is dense, or all of a small one."""
     if isinstance(X, Frame | np.ndarray):
         return X
-    return Stream([Piece(X.shape[0], X.shape[1:], X.dtype, lambda begin, end: X[begin:end].toarray())])
+    return loaded(Piece(X.shape[0], X.shape[1:], X.dtype, lambda begin, end: X[begin:end].toarray()), None)

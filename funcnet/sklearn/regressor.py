@@ -36,6 +36,9 @@ class FuncnetRegressor(RegressorMixin, Estimator):
 
     task = "regression"
     scaled_targets: ClassVar[bool] = True
+    n_outputs_: int
+    _one: bool
+    """Whether y is one number per row, (rows,)"""
 
     def __init__(
         self,
@@ -117,8 +120,10 @@ class FuncnetRegressor(RegressorMixin, Estimator):
 
     def _take_over(self, run: Run) -> None:
         if run.experiment.loss.probabilities:
-            raise ValueError(f"the run has a loss of probabilities, {type(run.experiment.loss).__name__}; "
-                             "use FuncnetClassifier.from_run")
+            raise ValueError(
+                f"the run has a loss of probabilities, {type(run.experiment.loss).__name__}; "
+                "use FuncnetClassifier.from_run"
+            )
         shape = run.experiment.model.out_shape(tuple(run.preprocess["shape"]))
         self.n_outputs_ = shape[-1]
         self._one = self.n_outputs_ == 1
