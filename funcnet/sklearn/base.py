@@ -146,7 +146,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
     def _answer(self, X: Any) -> Any:
         """What the loss's link gives for raw rows, in the units of the targets."""
         check_is_fitted(self)
-        return self.run_.predict(readable(checked(self, X, self.categorical, reset=False)))
+        return self.run_.predict(readable(checked(self, X, reset=False)))
 
     # ----- training --------------------------------------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Rows, bool]:
         """The rows with a weight, and whether each has several labels."""
-        x = checked(self, X, self.categorical, reset=reset)
+        x = checked(self, X, reset=reset)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         check_classification_targets(y)

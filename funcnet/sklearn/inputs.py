@@ -21,18 +21,26 @@ FLOATS = (np.float64, np.float32)
 """The dtypes that inputs keep; others become the first"""
 
 
-def checked(estimator: Any, X: Any, categorical: Categorical, *, reset: bool) -> Any:
-    """The rows as an array or a sparse matrix of floats, or the columns of a frame that has categories.
+def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """The rows as an array or a sparse matrix of floats, or as a ``Frame`` if there are columns of categories.
 
+    With ``reset`` the form is that of X and the estimator's ``categorical``, else that of the last ``fit``.
     Raises   ValueError and TypeError as scikit-learn does, with the column of a frame
     """
-    names = category_columns(X, categorical)
-    if not names:
+    if reset:
+        names = category_columns(X, estimator.categorical)
+        columns = [{"name": name, "kind": "one_hot"} for name in names]
+    else:
+        columns = estimator.run_.preprocess.get("columns") or []
+        names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
+    if not columns:
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
+    frame = table(X)
+    if frame is None:
+        raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
-    frame = table(X)
     return Frame(
         {name: texts(frame[name]) if name in names else numbers(frame[name], name) for name in frame.columns},
         np.arange(len(X)),
@@ -101,7 +109,7 @@ def numbers(column: Any, name: str) -> Array:
     Raises   ValueError for texts, missing values and infinity
     """
     try:
-        values = np.array([np.nan if value is None else value for value in column.to_list()], np.float64)
+        values = np.array([float("nan" if value is None else value) for value in column.to_list()])
     except (TypeError, ValueError):
         raise ValueError(
             f"column {name!r}: expected numbers or categories, got {column.dtype}; "

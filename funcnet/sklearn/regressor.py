@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
 from funcnet.key import Array
 from funcnet.layers.base import Layer
@@ -101,7 +102,7 @@ class FuncnetRegressor(RegressorMixin, Estimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Rows, bool]:
         """The rows with a weight, and whether y is one number per row."""
-        x = checked(self, X, self.categorical, reset=reset)
+        x = checked(self, X, reset=reset)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         target = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=self)
@@ -124,8 +125,7 @@ class FuncnetRegressor(RegressorMixin, Estimator):
                 f"the run has a loss of probabilities, {type(run.experiment.loss).__name__}; "
                 "use FuncnetClassifier.from_run"
             )
-        shape = run.experiment.model.out_shape(tuple(run.preprocess["shape"]))
-        self.n_outputs_ = shape[-1]
+        self.n_outputs_ = run.experiment.model.out_shape(prepared_shape(run.preprocess))[-1]
         self._one = self.n_outputs_ == 1
 
     def predict(self, X: Any) -> Array:

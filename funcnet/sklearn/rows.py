@@ -32,15 +32,10 @@ class Rows:
         return type(self)(take(self.x, at), self.y[at], *rest)
 
     def weighing(self) -> Self:
-        """The rows with a weight: one of weight 0 is as if it were not there.
-
-        Raises   ValueError if all weights are 0
-        """
+        """The rows with a weight: one of weight 0 is as if it were not there."""
         if self.weight is None:
             return self
         kept = np.flatnonzero(self.weight > 0)
-        if len(kept) == 0:
-            raise ValueError("sample_weight is zero for every sample; at least one must be positive")
         rows = self if len(kept) == len(self.weight) else self.take(kept)
         return attrs.evolve(rows, weight=None) if np.all(rows.weight == 1) else rows
 
