@@ -388,7 +388,7 @@ def test_the_form_of_a_frame_is_that_of_fit():
     with pytest.raises(ValueError, match=r"^column 'width': expected numbers or categories, got String"):
         estimator.predict(table.assign(width="wide"))
     plain = FuncnetClassifier(**SHORT).fit(table[["width", "large"]], Y)
-    with pytest.raises(ValueError, match="could not convert string to float|Cannot cast str"):
+    with pytest.raises(ValueError, match=r"could not convert string to float|Cannot cast str"):
         plain.predict(table[["width", "large"]].assign(width="wide"))
 
 

@@ -103,7 +103,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         return source(spec.model, _in_shape(self.run_), loss=spec.loss, optimizer=spec.optimizer, dtype=spec.dtype)
 
     def to_run(self, folder: str | os.PathLike[str]) -> Run:
-        """Write a run folder, for ``fn.load_run``, ``funcnet predict`` and ``funcnet source``. The data is not in it.
+        """Write a run folder, for ``fn.load_run`` and ``funcnet predict``. The data is not in it.
 
         Raises   CheckpointError for a folder that is not empty
         """

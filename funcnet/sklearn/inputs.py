@@ -35,10 +35,10 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
         names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
     if not columns:
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
     frame = table(X)
     if frame is None:
         raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     return Frame(
