@@ -34,8 +34,8 @@ def text(name):
 
 def test_pages_in_reading_order():
     assert list(PAGES) == [
-        *("concept", "loops", "algebra", "data", "networks", "training", "optimizers", "layer", "loss", "spec"),
-        *("deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *("concept", "loops", "algebra", "data", "networks", "training", "sklearn", "optimizers", "layer", "loss"),
+        *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
         *("README.zh", "concept.zh", "loops.zh", "algebra.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))

@@ -14,8 +14,20 @@ from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *("README", "concept", "loops", "algebra", "data", "networks", "training", "optimizers", "layer", "loss", "spec"),
-    *("deploy", "speed", "trust", "experiments", "reference", "errors"),
+    *(
+        "README",
+        "concept",
+        "loops",
+        "algebra",
+        "data",
+        "networks",
+        "training",
+        "sklearn",
+        "optimizers",
+        "layer",
+        "loss",
+    ),
+    *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
 
 

@@ -180,8 +180,11 @@ class Run:
         return labels if self.classes is None else np.array(self.classes)[labels]
 
 
-def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
-    """Write all files of a run: those it is read from, the scores last of them, and then its pictures."""
+def write(folder: Path, finished: Run, data: Prepared | None, base: Path) -> None:
+    """Write all files of a run: those it is read from, the scores last of them, and then its pictures.
+
+    A run on arrays of a program has no ``data`` to record.
+    """
     ts, experiment, params = finished.train_state, finished.experiment, finished.params
     save(folder / "weights.npz", experiment.model, params, ts.state)
     texts = {
@@ -193,8 +196,8 @@ def write(folder: Path, finished: Run, data: Prepared, base: Path) -> None:
         "step": ts.step,
         "stopped": finished.stopped,
         "key": ts.key.digest.hex(),
-        "found": data.found,
-        "data": data_digest(data),
+        "found": {} if data is None else data.found,
+        "data": digest({}) if data is None else data_digest(data),
         "weights": digest({"params": params, "state": ts.state}),
         **environment(),
     }
@@ -221,7 +224,7 @@ def facts_digest(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(finite_json(kept), sort_keys=True).encode()).hexdigest()
 
 
-def draw(folder: Path, finished: Run, data: Prepared) -> None:
+def draw(folder: Path, finished: Run, data: Prepared | None) -> None:
     """Write the pictures of a run, which is whole without them: one that fails is logged."""
     pictures: dict[str, Callable[[], str | None]] = {
         "curves.svg": lambda: curves_svg(finished.history, folder.name),
@@ -237,12 +240,18 @@ def draw(folder: Path, finished: Run, data: Prepared) -> None:
             log.warning("%s: is left out (%s: %s); the run is whole", folder / name, type(error).__name__, said)
 
 
-def boundary(finished: Run, data: Prepared) -> str | None:
+def boundary(finished: Run, data: Prepared | None) -> str | None:
     """A picture of a two-input classifier's decisions with the training part; None for any other run."""
     preprocess = finished.preprocess
     columns = preprocess.get("columns")
     plain = preprocess.get("shape") == [2] if columns is None else [one["kind"] for one in columns] == ["number"] * 2
-    if not plain or finished.classes is None or data.train.y.ndim != 1 or isinstance(data.train.x, Stream):
+    if (
+        data is None
+        or not plain
+        or finished.classes is None
+        or data.train.y.ndim != 1
+        or isinstance(data.train.x, Stream)
+    ):
         return None
     points = restore_inputs(preprocess, data.train.x)
     where = plane(points)

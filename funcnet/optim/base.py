@@ -70,7 +70,7 @@ class Optimizer(Spec):
         inner = {
             name: child.observe(opt_state[name], row) for name, child in self.children.items() if name in opt_state
         }
-        return {**opt_state, **inner}
+        return {**opt_state, **inner} if inner else opt_state
 
     def eval_params(self, params: Params, opt_state: OptState) -> Params:
         """The params to evaluate and save; for a rule that averages them, the average."""

@@ -208,7 +208,8 @@ def fit(
                 batch = augmented(augment, batch, ts.key.fold("augment", ts.step)) if augment else batch
                 before, (ts, out) = ts, _located(step, ts, batch, feed)
                 ts, event = record.add(before, batch, ts, out["loss"])
-                record.call(event)
+                if event is not None:
+                    record.call(event)
                 del before, event  # the earlier state, whose memory the next step needs
     except KeyboardInterrupt:
         record.stopped = "interrupted"
@@ -251,10 +252,10 @@ class _Record:
         self.gradient = value_and_grad(net, loss)
         self.began = time.perf_counter() - (0.0 if start is None else start.seconds)
 
-    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> tuple[TrainState, Event]:
+    def add(self, before: TrainState, batch: Batch, ts: TrainState, loss: float) -> tuple[TrainState, Event | None]:
         """Record a step: add its row to the history if one is due, and report an epoch's to the optimizer.
 
-        The state after that, and the argument of the callbacks.
+        The state after that, and the argument of the callbacks, if there are any.
         """
         sums = (self.recent.total, self.recent.weight)
         earlier = partial(
@@ -270,6 +271,8 @@ class _Record:
         row = self.row(ts, seconds, ends) if ends or logs else None
         if row is not None and ts.step % self.per_epoch == 0:
             ts = self.observed(ts, row)
+        if not self.callbacks:
+            return ts, None
         return ts, Event(
             ts.step,
             self.total,
@@ -296,6 +299,8 @@ class _Record:
         Raises   ShapeError for an ``observe`` that changes the form of the state
         """
         opt_state = self.optimizer.observe(ts.opt_state, read_only(row))
+        if opt_state is ts.opt_state:
+            return ts
         if forms(opt_state) != forms(ts.opt_state):
             check_opt_state(self.optimizer, ts.params, opt_state)
         return TrainState(ts.params, ts.state, opt_state, ts.key, ts.step)

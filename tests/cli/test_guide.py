@@ -18,6 +18,7 @@ ENGLISH = {
     "data": "Your own data",
     "networks": "Networks: graphs, blocks, surgery, steps",
     "training": "Training: a pure step, and what goes around it",
+    "sklearn": "Estimators: networks in scikit-learn's pipelines and searches",
     "optimizers": "Optimizers: choosing, combining, writing one",
     "layer": "Writing a layer",
     "loss": "Writing a loss",

@@ -1,0 +1,324 @@
+"""The base of the estimators: their parameters, their training, and what they have learnt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from funcnet.codegen.source import source
+from funcnet.combinators.ensemble import Ensemble
+from funcnet.combinators.serial import serial
+from funcnet.data.preprocess import prepared_shape
+from funcnet.experiments.experiment import Experiment, Training
+from funcnet.experiments.folder import Run
+from funcnet.experiments.stored import load_run
+from funcnet.inputs import as_loss, as_optimizer
+from funcnet.key import Array, Key
+from funcnet.layers.base import Layer, reach
+from funcnet.layers.dense import Dense
+from funcnet.losses.base import Loss
+from funcnet.losses.combined import EachMember
+from funcnet.networks.tabular import auto
+from funcnet.optim.adam import AdamW
+from funcnet.optim.base import Optimizer
+from funcnet.optim.schedules import bind
+from funcnet.shapes import Shape
+from funcnet.sklearn.folder import write_run
+from funcnet.sklearn.inputs import checked, readable
+from funcnet.sklearn.rows import Rows
+from funcnet.sklearn.scaling import fitted, source_of
+from funcnet.sklearn.watching import Hooks, Scores
+from funcnet.spec.base import evolve
+from funcnet.training.callbacks import Callback, EarlyStopping, Row
+from funcnet.training.fit import fit
+from funcnet.training.state import TrainState, swap, train_state
+
+STEADY = AdamW(0.003, weight_decay=0.3)
+"""The optimizer of ``partial_fit`` by default: a training without an end has no schedule"""
+
+
+class Estimator(CallbackSupportMixin, BaseEstimator):
+    """What the classifier and the regressor share. Fitted, it holds one ``Run``: a spec, weights, and a history."""
+
+    task: ClassVar[Any]
+    scaled_targets: ClassVar[bool] = False
+    run_: Run
+    """The trained network with its history; the estimator keeps no compiled program"""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "model": [StrOptions({"auto"}), Layer],
+        "loss": [None, str, Loss],
+        "optimizer": [None, str, Optimizer],
+        "epochs": [None, Interval(Integral, 1, None, closed="left")],
+        "batch_size": [None, Interval(Integral, 1, None, closed="left")],
+        "members": [None, Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left"), EarlyStopping],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scale": [None, StrOptions({"standard", "minmax", "robust"})],
+        "categorical": [None, StrOptions({"from_dtype"}), "array-like"],
+        "dtype": [None, StrOptions({"float32", "float64"})],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "callbacks": ["array-like"],
+        "verbose": ["verbose"],
+    }
+
+    # ----- what has been learnt --------------------------------------------------------------------------------------
+
+    @property
+    def spec_(self) -> Experiment:
+        """The whole training as a spec: data treatment, model, loss, optimizer, length."""
+        return self._learnt().experiment
+
+    @property
+    def n_iter_(self) -> int:
+        """The number of epochs so far."""
+        return len(self._learnt().history)
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """The mean training loss of each epoch."""
+        return [row["loss"] for row in self._learnt().history]
+
+    def _learnt(self) -> Run:
+        if not hasattr(self, "run_"):
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet; call fit first")
+        run: Run = self.run_
+        return run
+
+    def source(self) -> str:
+        """The training step as one file of plain NumPy, with every gradient written out."""
+        check_is_fitted(self)
+        spec = self.spec_
+        return source(spec.model, _in_shape(self.run_), loss=spec.loss, optimizer=spec.optimizer, dtype=spec.dtype)
+
+    def to_run(self, folder: str | os.PathLike[str]) -> Run:
+        """Write a run folder, for ``fn.load_run`` and ``funcnet predict``. The data is not in it.
+
+        Raises   CheckpointError for a folder that is not empty
+        """
+        check_is_fitted(self)
+        write_run(self.run_, folder)
+        return self._learnt()
+
+    @classmethod
+    def from_run(cls, folder: str | os.PathLike[str]) -> Self:
+        """A fitted estimator from a run folder.
+
+        Raises   CheckpointError for a damaged folder; ValueError for a run of another task
+        """
+        run = load_run(folder)
+        spec = run.experiment
+        size = spec.training.batch_size
+        made = cls(
+            model=spec.model,
+            loss=spec.loss,
+            optimizer=spec.optimizer,
+            epochs=spec.training.epochs,
+            batch_size=None if size == "full" else size,
+            scale=spec.data.scale,
+            dtype=spec.dtype,
+            random_state=spec.seed,
+        )
+        made._take_over(run)
+        made.run_ = run
+        columns = run.preprocess.get("columns")
+        names = [] if columns is None else list(dict.fromkeys(one["name"] for one in columns))
+        made.n_features_in_ = len(names) or int(np.prod(_in_shape(run)))
+        if names:
+            made.feature_names_in_ = np.array(names, object)
+        return made
+
+    def _take_over(self, run: Run) -> None:
+        """Set the fitted attributes of the task from a run."""
+        raise NotImplementedError
+
+    def _answer(self, X: Any) -> Any:
+        """What the loss's link gives for raw rows, in the units of the targets."""
+        check_is_fitted(self)
+        return self.run_.predict(readable(checked(self, X, reset=False)))
+
+    # ----- training --------------------------------------------------------------------------------------------------
+
+    def _train(
+        self,
+        rows: Rows,
+        given: tuple[Any, Any],
+        *,
+        outputs: int,
+        classes: Sequence[str] | None = None,
+        several: bool = False,
+        again: bool,
+        partial: bool = False,
+    ) -> Self:
+        """Train on checked rows; ``several`` if outputs are labels that do not exclude each other.
+
+        With ``again`` the last training goes on, with ``partial`` for one epoch. Callbacks see X and y as ``given``.
+        """
+        before: Run | None = self.run_ if again else None
+        apart = None if partial or self.early_stopping is False else self._held_out(rows, several)
+        rows, held = (rows, None) if apart is None else (rows.take(apart[0]), rows.take(apart[1]))
+        if before is None:
+            dtype: Any = self.dtype or str(getattr(rows.x, "dtype", "float32"))
+            scaled = self.scale if self.scaled_targets and _is_plain(self.loss) else None
+            data = source_of(rows.x, self.scale, scaled)
+            preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
+            experiment = self._experiment(data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial)
+        else:
+            preprocess, experiment = before.preprocess, before.experiment
+            experiment = evolve(experiment, training=evolve(experiment.training, epochs=self.epochs or self.n_iter_))
+            if partial and self.optimizer is None:
+                experiment = evolve(experiment, optimizer=STEADY)
+        if partial and bind(experiment.optimizer, 7) != experiment.optimizer:
+            raise ValueError(
+                f"{type(experiment.optimizer).__name__}: its schedule lasts as long as the training, and partial_fit "
+                "has no end; give the schedule its total_steps, or a constant learning rate"
+            )
+        name, key = type(self).__name__, Key(experiment.seed).fold("train")
+        train = rows.prepared(preprocess, experiment.dtype, name, training=True)
+        start: Any = None if before is None else before.train_state
+        if before is not None and start.opt_state and experiment.optimizer != before.experiment.optimizer:
+            start = swap(start, experiment.optimizer)
+        if start is None:
+            in_shape = train.x.shape[1:]
+            start = train_state(experiment.model, experiment.optimizer, key, in_shape, experiment.dtype)
+        done = start.step if start.opt_state else 0
+        if not start.opt_state and before is not None:
+            start = (before.params, start.state)  # a run from its folder has no optimizer state
+        earlier: list[Row] = [] if before is None else list(before.history)
+
+        def reached(ts: TrainState, history: Sequence[Row] = (), stopped: str | None = None) -> Run:
+            params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+            return Run(ts, [*earlier, *history], {}, experiment, preprocess, params, stopped)
+
+        epochs = 1 if partial else int(experiment.training.epochs or 1)
+        size = min(int(experiment.training.batch_size), len(rows))
+        scores: list[float] = []
+        watchers: list[Any] = [*self.callbacks]
+        if held is not None:
+            watchers.append(Scores(lambda ts: self._score(reached(ts), held), scores))
+        task, context = {"estimator": self, "X": given[0], "y": given[1]}, self._context(epochs)
+        if context is not None:
+            context.call_on_fit_task_begin(**task)
+            watchers.append(Hooks(context, task, lambda ts: {"run_": reached(ts)}))
+        part = None if held is None else held.prepared(preprocess, experiment.dtype, name, training=False)
+        result = fit(
+            experiment.model,
+            train,
+            loss=experiment.loss,
+            optimizer=experiment.optimizer,
+            steps=done + epochs * -(-len(rows) // size),
+            batch_size=size,
+            key=key,
+            start=start,
+            validation=part,
+            early_stopping=None if part is None else experiment.training.early_stopping,
+            callbacks=watchers,
+            progress=bool(self.verbose),
+        )
+        self.run_ = reached(result.train_state, result.history, result.stopped)
+        if part is not None:
+            self.validation_scores_ = [*(getattr(self, "validation_scores_", ()) if again else ()), *scores]
+        elif not again:
+            self.__dict__.pop("validation_scores_", None)
+        if context is not None:
+            context.call_on_fit_task_end(**task, reconstruction_attributes={"run_": self.run_})
+        return self
+
+    def _experiment(
+        self, data: Any, rows: int, in_shape: Any, outputs: int, several: bool, dtype: Any, partial: bool
+    ) -> Experiment:
+        """The training as a spec: the recipe for tables, with what the parameters say instead."""
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        loss = None if self.loss is None else as_loss(self.loss)
+        if self.task == "classification" and outputs == 2 and self._one_unit(loss, in_shape):
+            outputs = 1
+        loss = loss or self._own_loss(outputs, several)
+        recipe = auto(rows, in_shape, outputs, self.task, int(seed))
+        model = recipe.model if isinstance(self.model, str) else with_head(self.model, in_shape, outputs)
+        if self.members is not None:
+            model = Ensemble(model, int(self.members))
+        if reach("", model, "out_shape", in_shape)[1:] == (outputs,) and not isinstance(loss, EachMember):
+            loss = EachMember(loss)
+        optimizer = as_optimizer(self.optimizer) if self.optimizer is not None else recipe.optimizer
+        if partial and self.optimizer is None:
+            optimizer = STEADY
+        stop = self.early_stopping
+        if isinstance(stop, bool | int | np.integer):
+            stop = EarlyStopping() if stop is True else EarlyStopping(patience=int(stop)) if stop else None
+        return Experiment(
+            seed=int(seed),
+            dtype=dtype,
+            data=data,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            training=Training(
+                epochs=int(self.epochs or recipe.epochs),
+                batch_size=int(self.batch_size or recipe.batch_size),
+                early_stopping=stop,
+                callbacks=tuple(one for one in self.callbacks if isinstance(one, Callback)),
+            ),
+        )
+
+    def _one_unit(self, loss: Loss | None, in_shape: Shape) -> bool:
+        """Whether two classes are one probability: for a loss of probabilities, or a model of one unit."""
+        if loss is not None:
+            return loss.independent
+        return isinstance(self.model, Layer) and reach("", self.model, "out_shape", in_shape) == (1,)
+
+    def _own_loss(self, outputs: int, several: bool) -> Loss:
+        """The loss of the task if none is given."""
+        raise NotImplementedError
+
+    def _score(self, run: Run, rows: Rows) -> float:
+        """The score of some rows."""
+        raise NotImplementedError
+
+    def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
+        """The rows to train on and those of the validation part, stratified by single labels."""
+        labels = rows.y if self.task == "classification" and not several else None
+        first, second = train_test_split(
+            np.arange(len(rows)),
+            test_size=self.validation_fraction,
+            stratify=labels,
+            random_state=check_random_state(self.random_state),
+        )
+        return first, second
+
+    def _context(self, epochs: int) -> Any:
+        """The context of scikit-learn's callbacks, if there are any."""
+        if not getattr(self, "_skl_callbacks", None) and not hasattr(self, "_parent_callback_ctx"):
+            return None
+        return self._init_callback_context(max_subtasks=epochs)
+
+
+def with_head(model: Layer, in_shape: Shape, outputs: int) -> Layer:
+    """The model itself if it has the outputs, or those of each member; else with a Dense layer as its head."""
+    shape = reach("", model, "out_shape", in_shape)
+    ready = shape == (outputs,) or (len(shape) == 2 and shape[1] == outputs)
+    return model if ready else serial(model, head=Dense(outputs))
+
+
+def _is_plain(loss: Any) -> bool:
+    """Whether a loss compares numbers as they are, so that they may be shifted and scaled."""
+    return loss is None or type(as_loss(loss)).link is Loss.link
+
+
+def _in_shape(run: Run) -> Shape:
+    """The shape of one input of a run."""
+    shape = prepared_shape(run.preprocess)
+    assert shape is not None
+    return shape

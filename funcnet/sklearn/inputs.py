@@ -1,0 +1,150 @@
+"""Rows as estimators take them: arrays, sparse matrices, and data frames with columns of categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from funcnet.data.lazy_array import Piece
+from funcnet.data.sources.arrays import loaded
+from funcnet.data.sources.base import Frame
+from funcnet.errors import require
+from funcnet.hints import did_you_mean
+from funcnet.key import Array
+
+Categorical = Literal["from_dtype"] | Sequence[str] | None
+FLOATS = (np.float64, np.float32)
+"""The dtypes that inputs keep; others become the first"""
+
+
+def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """The rows as an array or a sparse matrix of floats, or as a ``Frame`` if there are columns of categories.
+
+    With ``reset`` the form is that of X and the estimator's ``categorical``, else that of the last ``fit``.
+    Raises   ValueError and TypeError as scikit-learn does, with the column of a frame
+    """
+    if reset:
+        names = category_columns(X, estimator.categorical)
+        columns = [{"name": name, "kind": "one_hot"} for name in names]
+    else:
+        columns = estimator.run_.preprocess.get("columns") or []
+        names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
+    if not columns:
+        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
+    frame = table(X)
+    if frame is None:
+        raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if len(X) == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+    return Frame(
+        {name: texts(frame[name]) if name in names else numbers(frame[name], name) for name in frame.columns},
+        np.arange(len(X)),
+    )
+
+
+def table(X: Any) -> Any:
+    """A data frame through narwhals, which scikit-learn brings; None for anything else.
+
+    Raises   ValueError for column names that are not distinct texts
+    """
+    if not hasattr(X, "columns"):
+        return None
+    narwhals = require("narwhals", "sklearn", "reading a data frame")
+    if len(set(X.columns)) < len(X.columns):
+        twice = next(name for name in X.columns if list(X.columns).count(name) > 1)
+        raise ValueError(f"column {twice!r} is there more than once; give each column of the frame another name")
+    frame = narwhals.from_native(X, eager_only=True, pass_through=True)
+    return frame if isinstance(frame, narwhals.DataFrame) else None
+
+
+def category_columns(X: Any, categorical: Categorical) -> list[str]:
+    """The names of the columns with categories; none for anything but a frame.
+
+    Raises   ValueError for a name that the frame lacks, or names without a frame
+    """
+    frame = table(X)
+    if categorical is None:
+        refuse_texts(frame)
+        return []
+    if not isinstance(categorical, str):
+        known = [] if frame is None else list(frame.columns)
+        for name in categorical:
+            if name not in known:
+                there = f"; it has {', '.join(map(str, known))}" if known else "; give X as a data frame"
+                raise ValueError(f"categorical: X has no column {name!r}{did_you_mean(str(name), known)}{there}")
+        return list(categorical)
+    if frame is None:
+        return []
+    narwhals = require("narwhals", "sklearn", "reading a data frame")
+    kinds = narwhals.Categorical, narwhals.Enum, narwhals.String
+    return [name for name, dtype in frame.schema.items() if isinstance(dtype, kinds)]
+
+
+def refuse_texts(frame: Any) -> None:
+    """Refuse columns of texts where no column may have categories.
+
+    Raises   ValueError
+    """
+    if frame is None:
+        return
+    narwhals = require("narwhals", "sklearn", "reading a data frame")
+    name = next((name for name, dtype in frame.schema.items() if isinstance(dtype, narwhals.String)), None)
+    if name is not None:
+        raise ValueError(f"column {name!r} has texts; give categorical='from_dtype', or leave it out")
+
+
+def texts(column: Any) -> Array:
+    """The categories of a column as texts, empty if missing."""
+    return np.array(["" if value is None or value != value else str(value) for value in column.to_list()])
+
+
+def numbers(column: Any, name: str) -> Array:
+    """A column of numbers.
+
+    Raises   ValueError for texts, missing values and infinity
+    """
+    try:
+        values = np.array([float("nan" if value is None else value) for value in column.to_list()])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"column {name!r}: expected numbers or categories, got {column.dtype}; "
+            "turn it into one of them, or leave it out"
+        ) from None
+    checked: Array = check_array(values[:, None], input_name=f"column {name!r}")[:, 0]
+    return checked
+
+
+def weights(sample_weight: Any, X: Any, x: Any) -> Array | None:
+    """The weight of each row, 0 or more, in the dtype of the checked rows ``x``; None without weights.
+
+    Raises   ValueError
+    """
+    if sample_weight is None:
+        return None
+    dtype = getattr(x, "dtype", np.float64)
+    weight: Array = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
+    return weight
+
+
+def rows_of(X: Any) -> int:
+    """The number of rows."""
+    return X.rows if isinstance(X, Frame) else int(X.shape[0])
+
+
+def take(X: Any, rows: Array) -> Any:
+    """Some of the rows."""
+    if isinstance(X, Frame):
+        return Frame({name: values[rows] for name, values in X.columns.items()}, X.lines[rows])
+    return X[rows]
+
+
+def readable(X: Any) -> Any:
+    """The rows as a network reads them: of a sparse matrix a batch at a time is dense, or all of a small one."""
+    if isinstance(X, Frame | np.ndarray):
+        return X
+    return loaded(Piece(X.shape[0], X.shape[1:], X.dtype, lambda begin, end: X[begin:end].toarray()), None)

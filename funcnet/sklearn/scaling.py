@@ -1,0 +1,46 @@
+"""The treatment of an estimator's data, fitted on its rows and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcnet.data.preprocess import Preprocess, fit, shift_and_factor
+from funcnet.data.sources.arrays import Npz
+from funcnet.data.sources.base import Frame, Scale, Source
+from funcnet.data.sources.csv import Csv
+from funcnet.key import Array
+from funcnet.sklearn.inputs import readable, rows_of
+
+
+def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source:
+    """The source that describes the data and its treatment. The columns of sparse data, mostly 0, are not scaled."""
+    if isinstance(X, Frame):
+        categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
+        treatment: dict[str, Any] = {"impute": "most_frequent", "scale": scale, "target_scale": target_scale}
+        return Csv(path="data.csv", target="target", inputs=tuple(X.columns), categorical=categorical, **treatment)
+    sparse = not isinstance(X, np.ndarray)
+    return Npz(path="data.npz", scale=None if sparse else scale, target_scale=target_scale)
+
+
+def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequence[str] | None) -> Preprocess:
+    """The preprocessing of a source; standard scales count each row by its weight, as if it were there so often."""
+    x = readable(X)
+    found = fit(source, x, y, np.arange(rows_of(X)), None if classes is None else list(classes))
+    if weight is None:
+        return found
+    for name, values in (("inputs", x), ("targets", y)):
+        scaler = found.get(name)
+        if scaler is None or scaler["scale"] != "standard" or isinstance(values, Frame):
+            continue
+        mean = np.average(values.astype(np.float64), 0, weight)
+        factor = shift_and_factor(scaler)[1]
+        deviation = np.sqrt(np.average((values.astype(np.float64) - mean) ** 2, 0, weight))
+        varies = np.isclose(factor, values.std(0))  # that of a constant is another
+        found[name] = scaler | {
+            "mean": np.where(varies, mean, shift_and_factor(scaler)[0]).tolist(),
+            "deviation": np.where(varies & (deviation > 0.0), deviation, factor).tolist(),
+        }
+    return found
