@@ -126,6 +126,12 @@ def test_labels_of_any_kind():
         assert np.mean(estimator.predict(X) == names[Y]) > 0.9
 
 
+def test_one_class():
+    with pytest.raises(ValueError) as caught:
+        FuncnetClassifier().fit(X, np.full(len(X), "a"))
+    assert str(caught.value) == "FuncnetClassifier needs samples of 2 or more classes, got one class: 'a'"
+
+
 def test_one_unit_for_two_classes():
     """A network of one unit gives the probability of the second class, under a sigmoid."""
     two, net = Y < 2, fn.serial(fn.Dense(8), fn.Relu(), fn.Dense(1))

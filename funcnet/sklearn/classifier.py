@@ -114,7 +114,9 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         rows, several = self._checked(X, y, sample_weight, reset=not again)
         found = np.arange(rows.y.shape[1]) if several else np.unique(rows.y)
         if len(found) < 2 and not several:
-            raise ValueError(f"{type(self).__name__} needs samples of 2 or more classes, got one class: {found[0]!r}")
+            raise ValueError(
+                f"{type(self).__name__} needs samples of 2 or more classes, got one class: {found.tolist()[0]!r}"
+            )
         if again and (several != self._several or not np.array_equal(found, self.classes_)):
             raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
         self.classes_, self._several = found, several
