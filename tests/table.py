@@ -123,7 +123,7 @@ POSITIVE: dict[str, losses.Loss] = {
 }
 FOCAL: dict[str, losses.Loss] = {
     "focal": losses.Focal(),
-    "focal_fields": losses.Focal(gamma=0.5, alpha=0.6, ignore_label=-1),
+    "focal_fields": losses.Focal(gamma=0.5, alpha=0.6),
 }
 SOFTMAX, SMOOTH = losses.SoftmaxCrossEntropy(), losses.SoftmaxCrossEntropy(label_smoothing=0.2)
 LIKELIHOOD = losses.NegativeLogLikelihood()
@@ -215,6 +215,9 @@ IGNORING: dict[str, Case] = {
     ),
     "softmax_cross_entropy_ignored_class": Case(
         losses.SoftmaxCrossEntropy(ignore_label=2), 2.0 * normal("ignored class", 6, 4), np.array([0, 3, 1, 2, 2, 0])
+    ),
+    "focal_ignored": Case(
+        losses.Focal(ignore_label=-1), 2.0 * normal("ignored focal", 6), np.array([0, 1, -1, 1, -1, 0])
     ),
     "negative_log_likelihood_ignored": Case(
         losses.NegativeLogLikelihood(ignore_label=-100), normal("ignored likelihood", 6, 4), IGNORED
