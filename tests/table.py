@@ -115,6 +115,16 @@ REGRESSION: dict[str, losses.Loss] = {
     "huber": losses.Huber(),
     "huber_delta": losses.Huber(delta=0.3),
 }
+POSITIVE: dict[str, losses.Loss] = {
+    "poisson": losses.Poisson(),
+    "gamma": losses.Gamma(),
+    "tweedie": losses.Tweedie(),
+    "tweedie_power": losses.Tweedie(power=1.2),
+}
+FOCAL: dict[str, losses.Loss] = {
+    "focal": losses.Focal(),
+    "focal_fields": losses.Focal(gamma=0.5, alpha=0.6),
+}
 SOFTMAX, SMOOTH = losses.SoftmaxCrossEntropy(), losses.SoftmaxCrossEntropy(label_smoothing=0.2)
 LIKELIHOOD = losses.NegativeLogLikelihood()
 
@@ -134,6 +144,16 @@ LOSSES: dict[str, Case] = {
         f"sigmoid_cross_entropy{suffix}": Case(
             losses.SigmoidCrossEntropy(), 3.0 * normal("p" + suffix, *p), uniform("t" + suffix, *t)
         )
+        for suffix, (p, t) in SHAPES.items()
+    },
+    **{
+        f"{name}{suffix}": Case(loss, normal("p" + suffix, *p), 3.0 * uniform("t" + suffix, *t))
+        for name, loss in POSITIVE.items()
+        for suffix, (p, t) in SHAPES.items()
+    },
+    **{
+        f"{name}{suffix}": Case(loss, 2.0 * normal("p" + suffix, *p), (uniform("t" + suffix, *t) > 0.5) * 1.0)
+        for name, loss in FOCAL.items()
         for suffix, (p, t) in SHAPES.items()
     },
     "binary_cross_entropy_labels": Case(
@@ -195,6 +215,9 @@ IGNORING: dict[str, Case] = {
     ),
     "softmax_cross_entropy_ignored_class": Case(
         losses.SoftmaxCrossEntropy(ignore_label=2), 2.0 * normal("ignored class", 6, 4), np.array([0, 3, 1, 2, 2, 0])
+    ),
+    "focal_ignored": Case(
+        losses.Focal(ignore_label=-1), 2.0 * normal("ignored focal", 6), np.array([0, 1, -1, 1, -1, 0])
     ),
     "negative_log_likelihood_ignored": Case(
         losses.NegativeLogLikelihood(ignore_label=-100), normal("ignored likelihood", 6, 4), IGNORED

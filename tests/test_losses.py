@@ -334,7 +334,8 @@ def test_links_are_probabilities_where_predictions_are_logits() -> None:
 def test_other_links_are_the_prediction_itself(loss: losses.Loss) -> None:
     z = KEY.normal((3, 2))
     logits = isinstance(loss, losses.SoftmaxCrossEntropy | losses.SigmoidCrossEntropy)
-    assert (loss.link(z) is z) == (not logits)
+    log_means = isinstance(loss, losses.Poisson | losses.Gamma | losses.Tweedie)
+    assert (loss.link(z) is z) == (not logits and not log_means)
 
 
 def test_a_loss_is_a_spec() -> None:

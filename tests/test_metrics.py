@@ -22,6 +22,7 @@ Q = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]
 LABELS = np.array([0, 1, 2, 0])
 WQ = np.array([1.0, 2.0, 0.5, 4.0])
 B, BINARY = np.array([0.9, 0.2, 0.6, 0.4]), np.array([1, 0, 0, 1])
+MEANS, AMOUNTS = np.array([0.5, 2.0, 1e-30, 4.0]), np.array([0.0, 3.0, 1e-30, 2.5])
 
 # metric, prediction, target, weight, the value of scikit-learn 1.9.1
 SKLEARN: dict[str, tuple[metrics.Metric, Any, Any, Any, float]] = {
@@ -29,6 +30,10 @@ SKLEARN: dict[str, tuple[metrics.Metric, Any, Any, Any, float]] = {
     "rmse weighted": (metrics.RMSE(), P, T, W, 0.7958224257542215),
     "rmse columns": (metrics.RMSE(), P2, T2, None, 0.8416254115301732),
     "rmse columns weighted": (metrics.RMSE(), P2, T2, W2, 0.82915619758885),
+    "deviance": (metrics.Deviance(), MEANS, AMOUNTS, None, 0.5206931256050772),
+    "deviance weighted": (metrics.Deviance(), MEANS, AMOUNTS, MEANS, 0.6100782634435788),
+    "deviance tweedie": (metrics.Deviance(1.5), MEANS, AMOUNTS, None, 0.8662614118131516),
+    "deviance gamma": (metrics.Deviance(2.0), MEANS[1::2], AMOUNTS[1::2], None, 0.1895385211375713),
     "mae": (metrics.MAE(), P, T, None, 0.5),
     "mae weighted": (metrics.MAE(), P, T, W, 0.7333333333333333),
     "mae columns": (metrics.MAE(), P2, T2, None, 0.75),
@@ -96,9 +101,9 @@ def test_each_label_agrees_with_scikit_learn(case: str) -> None:
 
 
 def test_every_metric_of_scikit_learn_is_recorded() -> None:
-    """Perplexity is ours, and the exponential of log-loss."""
+    """Perplexity is ours, and the exponential of log-loss; the deviance has its rows in SKLEARN."""
     tags = {name.partition("-")[0] for _, name in SCORES} - {"confusion", "per_class"}
-    assert tags | {"perplexity"} == {metric.tag for metric in EVERY}
+    assert tags | {"perplexity", "deviance"} == {metric.tag for metric in EVERY}
 
 
 @pytest.mark.parametrize("case", sorted({case for case, name in SCORES if name == "confusion"}))
@@ -148,7 +153,8 @@ OF_CLASSES: list[metrics.Metric] = [
     metrics.F1(), metrics.RocAuc(), metrics.AveragePrecision(), metrics.LogLoss(), metrics.Perplexity(),
     metrics.Brier(),
 ]  # fmt: skip
-EVERY = [*OF_VALUES, *OF_CLASSES]
+OF_AMOUNTS: list[metrics.Metric] = [metrics.Deviance()]
+EVERY = [*OF_VALUES, *OF_AMOUNTS, *OF_CLASSES]
 OF_PROBABILITIES = [metric for metric in OF_CLASSES if not isinstance(metric, ClassMetric)]
 OF_ROWS = [metric for metric in OF_CLASSES if isinstance(metric, ClassMetric)]
 
@@ -181,7 +187,10 @@ def test_one_hot_rows_are_labels(metric: metrics.Metric, weight: Any) -> None:
 @pytest.mark.parametrize("metric", EVERY, ids=named)
 def test_whole_weights_are_repetitions(metric: metrics.Metric) -> None:
     times = np.array([1, 3, 0, 2])
-    prediction, target = (P, T) if metric in OF_VALUES else (Q, LABELS)
+    if metric in OF_AMOUNTS:
+        prediction, target = np.abs(P), np.abs(T)
+    else:
+        prediction, target = (P, T) if metric in OF_VALUES else (Q, LABELS)
     repeated = metric(np.repeat(prediction, times, axis=0), np.repeat(target, times, axis=0))
     assert metric(prediction, target, times.astype(float)) == pytest.approx(repeated, rel=1e-13, nan_ok=True)
 
@@ -251,10 +260,12 @@ def test_a_row_without_weight_may_hold_anything(metric: metrics.Metric, spoilt: 
         for target in (np.append(LABELS, -100), np.vstack([np.eye(3)[LABELS], np.full(3, spoilt)])):
             assert metric(q, target, weight) == pytest.approx(expected, rel=1e-14)
     else:
-        p, t, w = np.vstack([P2, P2[:1]]), np.vstack([T2, T2[:1]]), np.ones((len(P2) + 1, P2.shape[1]))
+        own = (np.abs(P2), np.abs(T2)) if metric in OF_AMOUNTS else (P2, T2)
+        p, t = (np.vstack([values, values[:1]]) for values in own)
+        w = np.ones(p.shape)
         w[-1] = 0.0
         p[-1], t[-1] = spoilt, -spoilt
-        assert metric(p, t, w) == pytest.approx(metric(P2, T2), rel=1e-14)
+        assert metric(p, t, w) == pytest.approx(metric(*own), rel=1e-14)
 
 
 def test_a_class_of_weight_0_is_left_out_of_the_mean() -> None:
@@ -518,7 +529,7 @@ NEVER_BROADCAST = [((4,), (4, 3)), ((4, 3), (4,)), ((4,), (1,)), ((4,), (1, 4)),
 @pytest.mark.parametrize("metric", EVERY, ids=named)
 @pytest.mark.parametrize(("p", "t"), NEVER_BROADCAST)
 def test_shapes_are_never_broadcast(metric: metrics.Metric, p: Any, t: Any) -> None:
-    if metric in OF_VALUES or len(p) == 1:
+    if metric in OF_VALUES or metric in OF_AMOUNTS or len(p) == 1:
         error, message = (
             fn.ShapeError,
             (

@@ -22,7 +22,7 @@ ANY_NUMBER = {
     *("Function.low", "Function.high", "Sine.low", "Sine.high", "HalfPlaneGrid.low", "HalfPlaneGrid.high"),
     *("Spirals.turns", "TargetReached.value"),
     *("SoftmaxCrossEntropy.ignore_label", "NegativeLogLikelihood.ignore_label"),
-    *("SigmoidCrossEntropy.ignore_label", "BinaryCrossEntropy.ignore_label"),
+    *("SigmoidCrossEntropy.ignore_label", "BinaryCrossEntropy.ignore_label", "Focal.ignore_label"),
 }
 """Fields that take any number, or whose class compares them with others; every other number has a range"""
 NUMBERS = (0.0, -0.1, -1.0, 1.0, 1.5, 2.0, 1e9)

@@ -8,11 +8,17 @@ from funcnet.losses.base import (
 )
 from funcnet.losses.classification import (
     BinaryCrossEntropy as BinaryCrossEntropy,
+    Focal as Focal,
     NegativeLogLikelihood as NegativeLogLikelihood,
     SigmoidCrossEntropy as SigmoidCrossEntropy,
     SoftmaxCrossEntropy as SoftmaxCrossEntropy,
 )
 from funcnet.losses.combined import EachMember as EachMember, Multi as Multi
+from funcnet.losses.positive import (
+    Gamma as Gamma,
+    Poisson as Poisson,
+    Tweedie as Tweedie,
+)
 from funcnet.losses.regression import (
     HalfMeanSquaredError as HalfMeanSquaredError,
     HalfSumSquaredError as HalfSumSquaredError,

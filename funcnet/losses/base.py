@@ -46,6 +46,8 @@ class Loss(Spec):
 
     expects: ClassVar[Any] = None
     """The ``Form`` of the predictions; a tuple for several outputs; None: not said"""
+    fill: ClassVar[int] = 0
+    """A prediction and target whose term is finite, which stand in for those of weight 0"""
     ignore_label: ClassVar[int | None] = None
     """The target whose terms have weight 0; a field of losses of labels"""
 
@@ -310,13 +312,25 @@ def elements(
     target = column_of(prediction, target, loss)
     weight = loss.counted(target, weight)
     if weight is not None:
-        weight, prediction, target = present(weight, prediction.shape, prediction, target, loss)
+        weight, prediction, target = present(weight, prediction.shape, prediction, target, loss, loss.fill)
     return prediction, target, weight, divisor, masks
+
+
+def check_targets(target: Array, allowed: Callable[[Array], Any], expected: str, owner: Spec, advice: str) -> None:
+    """Raise DataError unless every target is allowed; NaN is left to the check of finite losses."""
+
+    def error(target: Array) -> DataError:
+        where = tuple(int(i) for i in np.argwhere(~(allowed(target) | np.isnan(target)))[0])
+        return DataError(
+            f"expected {expected}, got {target[where]} at row {where[0]}; {advice}", layer=type(owner).__name__
+        )
+
+    ops.check(allowed(target) | np.isnan(target), error, target)
 
 
 @frozen
 class ElementwiseLoss(Loss):
-    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``; the term at p = t = 0 is finite.
+    """Base of losses that are a mean over elements: ``Σ w · term(p, t) / Σ w``; the term at p = t = ``fill`` is finite.
 
     Shapes   prediction and target equal, or (n,) and (n, 1); weight (batch,) or the prediction's
     VJP      dp = dy · w / Σ w · slope(p, t)

@@ -14,6 +14,7 @@ from funcnet.losses.base import (
     ElementwiseLoss,
     Form,
     Loss,
+    check_targets,
     cotangent,
     float_terms,
     on_values,
@@ -25,7 +26,7 @@ from funcnet.losses.base import (
     total_weight,
 )
 from funcnet.spec.base import Spec, register
-from funcnet.spec.fields import fraction, frozen
+from funcnet.spec.fields import fraction, frozen, non_negative
 
 
 def check_probabilities(values: Array, name: str, owner: Spec, advice: str) -> None:
@@ -117,6 +118,51 @@ class SigmoidCrossEntropy(ElementwiseLoss):
 
     def link(self, prediction: Any) -> Any:
         return on_values(ops.sigmoid, prediction)
+
+
+@register("focal")
+@frozen
+class Focal(SigmoidCrossEntropy):
+    """On logits z of rare positives: the mean of ``-a (1 - q)^gamma log q``, where q is the probability of the target.
+
+    ``q = σ(s)`` with s = z for the target 1 and -z for 0; a is ``alpha`` for 1 and ``1 - alpha`` for 0. A term that is
+    already right counts for little. The derivative by s is ``a (1 - q)^gamma (gamma q log q - (1 - q))``.
+    Raises   DataError for targets other than 0 and 1
+    Source   Lin et al. (2017), as sigmoid_focal_loss in torchvision, averaged
+    """
+
+    expects: ClassVar[Form | None] = "logit"
+
+    gamma: float = field(default=2.0, validator=non_negative)
+    alpha: float = field(default=0.25, validator=fraction)
+
+    def term(self, prediction: Array, target: Array) -> Array:
+        sign, share = self._signs(target)
+        wrong = ops.sigmoid(-sign * prediction)
+        return share * wrong**self.gamma * _softplus(-sign * prediction)
+
+    def slope(self, prediction: Array, target: Array) -> Array:
+        sign, share = self._signs(target)
+        signed = sign * prediction
+        wrong = ops.sigmoid(-signed)
+        inner = self.gamma * ops.sigmoid(signed) * _softplus(-signed) + wrong
+        return -sign * share * wrong**self.gamma * inner
+
+    def _signs(self, target: Array) -> tuple[Array, Array]:
+        """1 and alpha for the target 1, -1 and 1 - alpha for 0."""
+        check_targets(
+            target,
+            lambda t: (t == 0.0) | (t == 1.0),
+            "targets 0 and 1",
+            self,
+            "for probabilities use SigmoidCrossEntropy",
+        )
+        return 2.0 * target - 1.0, (1.0 - self.alpha) + (2.0 * self.alpha - 1.0) * target
+
+
+def _softplus(z: Array) -> Array:
+    """``log(1 + exp(z))`` without overflow."""
+    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
 @register("softmax_cross_entropy")

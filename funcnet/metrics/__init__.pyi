@@ -16,6 +16,9 @@ from funcnet.metrics.decisions import (
     Recall as Recall,
     TopKAccuracy as TopKAccuracy,
 )
+from funcnet.metrics.deviance import (
+    Deviance as Deviance,
+)
 from funcnet.metrics.probability import (
     Brier as Brier,
     LogLoss as LogLoss,

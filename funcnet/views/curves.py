@@ -25,7 +25,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 20, 74, 216  # edges of a plot in its cell, RIGHT
 MOST_POINTS = 400  # of a curve: more than it has pixels
 TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#007a5e"  # distinct to colour-blind readers too
 LESS_IS_BETTER = re.compile(
-    r"loss|error|entropy|perplexity|divergence|distance|deviation|negative|huber|brier"
+    r"loss|error|entropy|perplexity|divergence|distance|deviation|deviance|negative|huber|brier"
     r"|(?<![a-z])(rmse|mse|mae|mape|nll)"
 )
 MORE_IS_BETTER = re.compile(
