@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import scipy.sparse as sp
 import sklearn
@@ -285,7 +286,6 @@ def test_a_frame_with_categories(caplog):
     with caplog.at_level(logging.WARNING, "funcnet"):
         estimator.predict(table.assign(side="up")[:3])
     assert "column 'side': 3 of 3 rows have a category that the training part lacks, such as 'up'" in caplog.text
-    polars = pytest.importorskip("polars", reason="no extra brings polars")
     other = polars.DataFrame({name: table[name].astype(object).where(table[name].notna(), None).tolist()
                               for name in table.columns})  # fmt: skip
     assert np.array_equal(estimator.predict_proba(other), estimator.predict_proba(table))

@@ -53,7 +53,7 @@ class Given:
             return self.shape
         if not isinstance(self.spec, Experiment):
             raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
-        in_memory = self.file.name == SPEC and self.spec.data.tag == "table"  # its rows are in no file
+        in_memory = self.file.name == SPEC and self.spec.data.tag == "columns"  # its rows are in no file
         recorded = recorded_shape(self.file.parent, self.spec) if in_memory else None
         return input_shape(self.spec.data, Key(self.spec.seed), self.base) if recorded is None else recorded
 

@@ -27,6 +27,10 @@ brier               Mean squared error of the
                       probabilities, (p - t)² for
                       one per row and Σ_k (p_k -
                       t_k)² for classes
+deviance            Mean deviance of means μ from  power: a number = 1.0
+                      targets t of a Tweedie
+                      distribution, whose
+                      variance grows as μ^power
 explained_variance  1 - Var(t - p) / Var(t),
                       averaged over output
                       columns: R2 that ignores a

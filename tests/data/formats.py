@@ -127,7 +127,7 @@ FORMATS: dict[str, Format] = {
         begins=b"a,c,g,y\n",
         write=write_csv,
     ),
-    "table": Format(  # in no file
+    "columns": Format(  # in no file
         outside=(),
         texts=("target", "inputs", "categorical", "ordinal", "weight", "missing", "marks", "dates"),
         reads=(),

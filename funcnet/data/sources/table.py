@@ -30,7 +30,7 @@ MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
 """Texts for a missing value, unless the spec says otherwise"""
 
 
-@register("table")
+@register("columns")
 @frozen
 class Columns(Source):
     """How the columns of a table are used; its rows are given in Python: ``fn.run(experiment, data=table)``.
