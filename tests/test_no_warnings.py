@@ -12,6 +12,7 @@ import funcnet as fn
 from funcnet.cli import main
 from funcnet.inputs import cast
 from funcnet.networks.decoding import draw
+from funcnet.spec.fields import frozen
 
 pytestmark = pytest.mark.filterwarnings("error")
 ROWS = "".join(f"{i / 7},{(i * i) % 5},{1e308 if i % 2 else 1},{'ab'[i % 2]}\n" for i in range(40))

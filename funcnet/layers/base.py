@@ -27,7 +27,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from funcnet import tree
+from funcnet import ops, tree
 from funcnet.errors import (
     ArgumentError,
     FuncnetError,
@@ -300,10 +300,13 @@ def _drawn(name: str, leaf: Leaf, key: Key, dtype: npt.DTypeLike) -> Array:
         with np.errstate(over="raise"):
             return leaf.initializer(key, leaf.shape, dtype)
     except FloatingPointError:
-        raise NonFiniteError(
-            f"{name}: the initial values are too large for {np.dtype(dtype)}, got {leaf.initializer!r}; "
-            "make them smaller"
-        ) from None
+        with ops.quiet():
+            made = leaf.initializer(key, leaf.shape, dtype)
+    if np.isfinite(made).all():  # a number on the way was too large, and the result is not
+        return made
+    raise NonFiniteError(
+        f"{name}: the initial values are too large for {np.dtype(dtype)}, got {leaf.initializer!r}; make them smaller"
+    )
 
 
 # ----- reaching children ----------------------------------------------------------------------------
