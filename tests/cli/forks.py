@@ -13,11 +13,14 @@ import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 FORKS = hasattr(os, "fork")
+LONG = 120.0
+"""Seconds after which a command takes too long"""
 BESIDE = ("console", "live", "markdown", "progress", "table")
 """Modules of ``rich`` that the commands import on use"""
 
@@ -30,7 +33,10 @@ def forked(cwd: Path, args: tuple[str, ...], env: dict[str, str], out: Path, err
     request = {"cwd": str(cwd), "args": args, "env": env, "out": str(out), "err": str(err)}
     process.stdin.write(json.dumps(request) + "\n")
     process.stdin.flush()
-    assert select.select([process.stdout], [], [], 120)[0], f"funcnet {' '.join(args)} takes too long"
+    if not select.select([process.stdout], [], [], LONG)[0]:
+        os.killpg(process.pid, signal.SIGKILL)  # the command too; its late answer would be taken for that of the next
+        _interpreter.cache_clear()
+        raise TimeoutError(f"funcnet {' '.join(args)} takes too long")
     return int(process.stdout.readline())
 
 
@@ -46,6 +52,7 @@ def _interpreter(path: str) -> subprocess.Popen[str]:
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     atexit.register(process.communicate)
     return process

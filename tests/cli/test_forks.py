@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli import environment, split_off, started
+from tests.cli import environment, forks, split_off, started
 from tests.cli.forks import FORKS
 
 pytestmark = pytest.mark.skipif(not FORKS, reason="Windows has no forks, so the tests start interpreters there")
@@ -33,3 +33,16 @@ def test_a_fork_begins_anew(tmp_path):
         status, out, err = split_off(tmp_path, args, env)
         assert (status, err) == (0, b"")
         assert out.decode().startswith(f"{tmp_path} {name}\n")
+
+
+def test_a_command_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    """Its late answer is not taken for that of the next."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
+    env = environment()
+    split_off(tmp_path, ("chekc",), env)  # the interpreter has started
+    with monkeypatch.context() as hasty:
+        hasty.setattr(forks, "LONG", 1.0)
+        with pytest.raises(TimeoutError, match="funcnet list --import slow takes too long"):
+            split_off(tmp_path, ("list", "--import", "slow"), env)
+    assert split_off(tmp_path, ("guide", "concept"), env)[0] == 0
+    assert split_off(tmp_path, ("chekc",), env)[0] == 2
