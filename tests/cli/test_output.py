@@ -56,6 +56,19 @@ def test_a_full_disk_is_one_line(command: str, folder: Path) -> None:
 
 
 @needs_full
+def test_a_full_disk_is_one_line_of_a_process(folder: Path) -> None:
+    """The forks of the other tests write into streams that they open themselves; those of a process are Python's."""
+    for call in (["list"], ["train", "iris.json", "--out", "run", "--json"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "funcnet", *call],
+                cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False, timeout=120,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (int(call == ["list"]), FULL)
+    assert fn.load_run(folder / "run").params is not None
+
+
+@needs_full
 @pytest.mark.parametrize("options", [[], ["--progress", "rich"], ["--set", "training.log_every=1"], ["--json"]])
 def test_a_training_ends_with_its_files_on_a_full_disk(options: list[str], folder: Path) -> None:
     if "rich" in options:
