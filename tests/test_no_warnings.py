@@ -162,3 +162,16 @@ def test_initial_values_too_large(name: str) -> None:
     assert str(caught.value) == f"dense_0 (Dense): weight: {expected}"
     params, _ = net.init(fn.Key(0), (2,), np.float64)
     assert np.isfinite(params["dense_0"]["weight"]).all()
+
+
+@frozen
+class Far(fn.initializers.Initializer):
+    """The sigmoid of -1000, by a number that is too large."""
+
+    def __call__(self, key: fn.Key, shape: Any, dtype: Any = np.float32) -> Any:
+        return 1.0 / (1.0 + np.exp(np.full(shape, 1000.0, dtype)))
+
+
+def test_initial_values_that_are_too_large_only_on_the_way() -> None:
+    params, _ = fn.Dense(3, weight_init=Far()).init(fn.Key(0), (2,))
+    assert np.array_equal(params["weight"], np.zeros((2, 3)))
