@@ -102,6 +102,14 @@ def nests(hint):
     return is_spec(hint) or any(nests(arg) for arg in get_args(hint) if not isinstance(arg, str))
 
 
+def between(some, hint, constraint):
+    """Values of a field, and those between the ends of its range, which few others hit."""
+    limits = getattr(constraint, "keywords", {})
+    low, high = (limits.get(end, limits.get(f"exclusive{end.title()}")) for end in ("minimum", "maximum"))
+    inside = None not in (low, high) and float in (hint, *get_args(hint))
+    return st.floats(low, high) | some if inside else some
+
+
 @functools.cache
 def specs(cls, depth):
     """A strategy of specs of a class: each field its default, where it has one, or any value of its type."""
@@ -113,7 +121,9 @@ def specs(cls, depth):
     for name, hint, default, constraint, *_ in fields(cls):
         some = values(hint, depth) if depth > 0 or default is attrs.NOTHING or not nests(hint) else st.just(default)
         if constraint:
-            some = some.filter(lambda value, constraint=constraint: not [*constraint.problems("", value)])
+            some = between(some, hint, constraint).filter(
+                lambda value, constraint=constraint: not [*constraint.problems("", value)]
+            )
         drawn[name] = some if default is attrs.NOTHING else st.just(default) | some
 
     @st.composite
@@ -192,7 +202,7 @@ def test_hashes_differ_exactly_where_specs_do(cls):
     @given(st.data(), specs(cls, 2))
     def holds(data, spec):
         name, hint, _, constraint, *_ = data.draw(st.sampled_from(fields(cls)))
-        value = data.draw(values(hint, 1))
+        value = data.draw(between(values(hint, 1), hint, constraint))
         assume(not constraint or not [*constraint.problems("", value)])
         try:
             other = evolve(spec, **{name: value})
