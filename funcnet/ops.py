@@ -11,6 +11,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -34,9 +35,46 @@ PRIMITIVES: dict[str, Primitive] = {}
 _HOMES: dict[str, str] = {}  # the module of each name that primitives bring into a printed program
 
 
-def quiet() -> np.errstate:
-    """A block without NumPy's warnings: numbers that are not finite are refused in words, or seen in the result."""
-    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def silencer() -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """Two functions that begin and end a block without NumPy's warnings; the second takes what the first returns.
+
+    NumPy keeps its treatment of floating-point errors in a context variable. Setting this takes a tenth of the time
+    of ``np.errstate``, which the prediction of a small network would notice.
+    """
+    before = copy_context()
+    with np.errstate(all="ignore"):
+        inside = copy_context()
+    found = [(variable, value) for variable, value in inside.items() if before.get(variable) is not value]
+    if len(found) == 1:
+        [(variable, value)] = found
+        return functools.partial(variable.set, value), variable.reset
+    return functools.partial(np.seterr, all="ignore"), lambda given: np.seterr(**given)  # a NumPy that does not
+
+
+silence, unsilence = silencer()
+
+
+class quiet:
+    """A block, or a function, without NumPy's warnings: what is not finite is refused in words, or seen in the result.
+
+    Where microseconds count, ``silence`` and ``unsilence`` do the same.
+    """
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before = silence()
+
+    def __exit__(self, *error: object) -> None:
+        unsilence(self.before)
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **named: Any) -> Any:
+            with quiet():  # one for each call: calls are nested, and run in several threads
+                return function(*args, **named)
+
+        return call  # type: ignore[return-value]
 
 
 def recorder(*values: Any) -> Any:

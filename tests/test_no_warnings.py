@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet import ops
 from funcnet.cli import main
 from funcnet.inputs import cast
 from funcnet.networks.decoding import draw
@@ -175,3 +177,55 @@ class Far(fn.initializers.Initializer):
 def test_initial_values_that_are_too_large_only_on_the_way() -> None:
     params, _ = fn.Dense(3, weight_init=Far()).init(fn.Key(0), (2,))
     assert np.array_equal(params["weight"], np.zeros((2, 3)))
+
+
+# ----- the block without warnings -------------------------------------------------------------------------------------
+
+
+def overflow() -> None:
+    np.array([1e300]) * 1e300
+
+
+@pytest.mark.parametrize("kept", ["in a context variable", "elsewhere"])
+def test_a_quiet_block_leaves_what_the_user_set(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kept == "elsewhere":
+        monkeypatch.setattr(ops, "copy_context", dict)
+        begin, end = ops.silencer()
+        monkeypatch.setattr(ops, "silence", begin)
+        monkeypatch.setattr(ops, "unsilence", end)
+    mine = {"divide": "raise", "over": "raise", "under": "raise", "invalid": "warn"}
+    with np.errstate(all="raise", invalid="warn"):
+        with ops.quiet():
+            overflow()
+            with contextlib.suppress(ZeroDivisionError), ops.quiet():
+                raise ZeroDivisionError
+            overflow()
+        assert np.geterr() == mine
+
+        @ops.quiet()
+        def again(depth: int) -> None:
+            """It is called inside itself, and in threads at once."""
+            if depth:
+                again(depth - 1)
+            overflow()
+
+        again(3)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(again, [3] * 40))
+        assert np.geterr() == mine
+        with pytest.raises(FloatingPointError):
+            overflow()
+
+
+def test_predictions_and_gradients_under_a_users_errors() -> None:
+    """Where NumPy's errors raise, they do so neither for numbers too large nor for those too small."""
+    net = fn.serial(fn.LeakyRelu(1e-300), fn.Dense(2))
+    params, state = net.init(fn.Key(0), (2,), np.float64)
+    far = np.array([[-1e-300, -1e-308], [1e300, -1e300], [np.inf, np.nan]])
+    with np.errstate(all="raise"):
+        for _ in range(2):  # the second time the recorded program
+            fn.predict(net, params, state, far)
+            fn.value_and_grad(net, SQUARED)(params, state, far, far, fn.EVAL)
+            with pytest.raises(fn.FuncnetError):
+                fn.predict(net, params, state, far[:, :1])
+        assert set(np.geterr().values()) == {"raise"}

@@ -88,16 +88,13 @@ def predict(net: Layer, params: Params, state: State, x: Value, batch_size: int 
     >>> fn.predict(net, params, state, np.zeros((5, 4), np.float32)).shape
     (5, 3)
     """
-    return predicted(None, net, params, state, x, batch_size)
+    return _prediction_of(net)(params, state, x, batch_size, None)
 
 
 def predicted(
     f: Callable[[Output], Any] | None, net: Layer, params: Params, state: State, x: Value, batch_size: int | None
 ) -> Any:
     """A function of the outputs, or the outputs; it acts on each row alone, and is called for each batch."""
-    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
-    if batch_size is not None:
-        whole_number(batch_size, 1, "a batch size of 1 or more")
     return _prediction_of(net)(params, state, x, batch_size, f)
 
 
@@ -108,11 +105,14 @@ def _predicting(net: Layer) -> Callable[..., Output]:
     def answer(
         params: Params, state: State, x: Value, batch_size: int | None, f: Callable[[Output], Any] | None
     ) -> Output:
-        with ops.quiet():
+        before = ops.silence()
+        try:
             if batch_size is None:
                 y = run.quickly(params, state, x)  # arguments that fit a plan were checked when it was made
                 if y is not MISS:
                     return y if f is None else f(y)
+            else:
+                whole_number(batch_size, 1, "a batch size of 1 or more")
             dtype = dtype_of(params, state)
             x = cast(padded(net, x), dtype)
             check_network(net, params, state, x)
@@ -123,6 +123,8 @@ def _predicting(net: Layer) -> Callable[..., Output]:
                 for start in range(0, max(rows, 1), max(size, 1))
             )
             parts = list(outputs if f is None else map(f, outputs))
+        finally:
+            ops.unsilence(before)
         return parts[0] if len(parts) == 1 else tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
     return obedient(answer)
@@ -136,6 +138,7 @@ def _prediction_of(net: Layer) -> Callable[..., Output]:
     for known, run in _recent:
         if known() is net:
             return run
+    instance(net, Layer, "a network", "fn.serial(fn.Dense(10))")
     check_signatures(net, without=("vjp",))
     run = _predicting(net)
     _recent[:] = [(weakref.ref(net), run), *((known, run) for known, run in _recent[:3] if known() is not None)]
@@ -171,12 +174,15 @@ def value_and_grad(net: Layer, loss: Loss | str) -> Callable[..., tuple[float, S
         weight: Array | None = None,
         divisor: float | None = None,
     ) -> tuple[float, State, Params]:
-        with ops.quiet():
+        before = ops.silence()
+        try:
             result: tuple[float, State, Params] = run.quickly(params, state, x, y, ctx, weight, divisor)
             if result is not MISS:
                 return result
             x, y, weight = fitted(net, params, state, x, y, weight)
             return run(params, state, x, y, ctx, weight, divisor)
+        finally:
+            ops.unsilence(before)
 
     return Made(explained(obedient(f)), value_and_grad, net, loss)
 
