@@ -1,11 +1,12 @@
-"""The base of the estimators: their parameters, their training, and what they have learnt."""
+"""The base of the estimators: their parameters, their training, and the fitted network."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -39,7 +40,7 @@ from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.scaling import fitted, source_of
 from funcnet.sklearn.watching import Hooks, Scores
 from funcnet.spec.base import evolve
-from funcnet.training.callbacks import Callback, EarlyStopping, Row
+from funcnet.training.callbacks import Callback, EarlyStopping, Row, Watcher
 from funcnet.training.fit import fit
 from funcnet.training.state import TrainState, swap, train_state
 
@@ -47,7 +48,7 @@ STEADY = AdamW(0.003, weight_decay=0.3)
 """The optimizer of ``partial_fit`` by default: a training without an end has no schedule"""
 
 
-class Estimator(CallbackSupportMixin, BaseEstimator):
+class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     """What the classifier and the regressor share. Fitted, it holds one ``Run``: a spec, weights, and a history."""
 
     task: ClassVar[Any]
@@ -73,7 +74,42 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    # ----- what has been learnt --------------------------------------------------------------------------------------
+    def __init__(
+        self,
+        model: Layer | Literal["auto"] = "auto",
+        *,
+        loss: Loss | str | None = None,
+        optimizer: Optimizer | str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        members: int | None = None,
+        early_stopping: bool | int | EarlyStopping = False,
+        validation_fraction: float = 0.1,
+        scale: Literal["standard", "minmax", "robust"] | None = "standard",
+        categorical: Literal["from_dtype"] | Sequence[str] | None = "from_dtype",
+        dtype: Literal["float32", "float64"] | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callbacks: Sequence[Watcher] = (),
+        verbose: bool | int = False,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.members = members
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scale = scale
+        self.categorical = categorical
+        self.dtype = dtype
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    # ----- the fitted network -----------------------------------------------------------------------------------------
 
     @property
     def spec_(self) -> Experiment:
@@ -139,9 +175,9 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             made.feature_names_in_ = np.array(names, object)
         return made
 
+    @abstractmethod
     def _take_over(self, run: Run) -> None:
         """Set the fitted attributes of the task from a run."""
-        raise NotImplementedError
 
     def _answer(self, X: Any) -> Any:
         """What the loss's link gives for raw rows, in the units of the targets."""
@@ -255,7 +291,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         optimizer = as_optimizer(self.optimizer) if self.optimizer is not None else recipe.optimizer
         if partial and self.optimizer is None:
             optimizer = STEADY
-        stop = self.early_stopping
+        stop: Any = self.early_stopping
         if isinstance(stop, bool | int | np.integer):
             stop = EarlyStopping() if stop is True else EarlyStopping(patience=int(stop)) if stop else None
         return Experiment(
@@ -279,13 +315,13 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             return loss.independent
         return isinstance(self.model, Layer) and reach("", self.model, "out_shape", in_shape) == (1,)
 
+    @abstractmethod
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         """The loss of the task if none is given."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _score(self, run: Run, rows: Rows) -> float:
         """The score of some rows."""
-        raise NotImplementedError
 
     def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
         """The rows to train on and those of the validation part, stratified by single labels."""

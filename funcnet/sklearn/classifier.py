@@ -86,22 +86,24 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         callbacks: Sequence[Watcher] = (),
         verbose: bool | int = False,
     ) -> None:
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.members = members
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
+        super().__init__(
+            model,
+            loss=loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            members=members,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            scale=scale,
+            categorical=categorical,
+            dtype=dtype,
+            random_state=random_state,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.scale = scale
-        self.categorical = categorical
-        self.dtype = dtype
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.verbose = verbose
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -15,14 +14,11 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
 from funcnet.key import Array
-from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss
 from funcnet.losses.regression import MeanSquaredError
-from funcnet.optim.base import Optimizer
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
-from funcnet.training.callbacks import EarlyStopping, Watcher
 
 
 class FuncnetRegressor(RegressorMixin, Estimator):
@@ -40,41 +36,6 @@ class FuncnetRegressor(RegressorMixin, Estimator):
     n_outputs_: int
     _one: bool
     """Whether y is one number per row, (rows,)"""
-
-    def __init__(
-        self,
-        model: Layer | Literal["auto"] = "auto",
-        *,
-        loss: Loss | str | None = None,
-        optimizer: Optimizer | str | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        members: int | None = None,
-        early_stopping: bool | int | EarlyStopping = False,
-        validation_fraction: float = 0.1,
-        scale: Literal["standard", "minmax", "robust"] | None = "standard",
-        categorical: Literal["from_dtype"] | Sequence[str] | None = "from_dtype",
-        dtype: Literal["float32", "float64"] | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        callbacks: Sequence[Watcher] = (),
-        verbose: bool | int = False,
-    ) -> None:
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.members = members
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.scale = scale
-        self.categorical = categorical
-        self.dtype = dtype
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.verbose = verbose
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
