@@ -110,9 +110,9 @@ def run(options: argparse.Namespace) -> int:
             callbacks=[] if progress is None else [progress],
         )
     except Terminated:
-        found = "a" if listed(folder / CHECKPOINTS) else "no"
+        found, does = ("a", "goes on") if listed(folder / CHECKPOINTS) else ("no", "starts again")
         print(
-            f"funcnet: SIGTERM: {found} checkpoint is in {folder}; the same command with --resume goes on",
+            f"funcnet: SIGTERM: {found} checkpoint is in {folder}; the same command with --resume {does}",
             file=sys.stderr,
         )
         return 143

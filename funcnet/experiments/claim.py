@@ -1,7 +1,7 @@
 """Whose a folder is: free for a run, begun by the same run, or another's.
 
 A run that fails before its first checkpoint removes what it wrote, ``spec.json`` last. If it cannot, as on a read-only
-disk, ``--resume`` begins anew over what is left. Any other file in the folder is the user's, and the folder is refused.
+disk, ``--resume`` starts again over what is left. Any other file is the user's, and the folder is refused.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ log = logging.getLogger("funcnet")
 
 
 class Terminated(SystemExit):
-    """SIGTERM ended a run after it wrote a checkpoint; the exit status is 143."""
+    """SIGTERM ended a run: in training after it wrote a checkpoint, before training at once; the exit status is 143."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(143)

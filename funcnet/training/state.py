@@ -104,7 +104,7 @@ def train_state(
 
 @explained
 def swap(train_state: TrainState, opt: Optimizer | str, keep_step: bool = True) -> TrainState:
-    """The state to continue with under another optimizer, whose ``opt_state`` begins anew.
+    """The state to continue with under another optimizer, whose ``opt_state`` starts again.
 
     Schedules and the count of steps go on; with ``keep_step=False`` they begin again. Averages are corrected for their
     start at 0 either way.

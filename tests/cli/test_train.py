@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.cli import main
+from funcnet.experiments.run import Terminated
 from funcnet.spec.base import tags
 from tests.cli import ROOT, SMALL, called, command, environment, funcnet, together
 
@@ -740,3 +742,20 @@ def test_standard_output_is_json_whatever_is_logged(tmp_path, progress):
     text = funcnet(tmp_path, "train", "iris.json", "--out", "plain", LANG="C")
     assert text.err.splitlines() == lines[:1]
     assert [line.split()[0] for line in text.out.splitlines()[:4]] == ["2", "4", "6", "8"]
+
+
+def test_sigterm_before_the_first_step(tmp_path, monkeypatch, capsys):
+    (tmp_path / "small.json").write_text(SMALL)
+    call = ["train", str(tmp_path / "small.json"), "--out", str(tmp_path / "run"), "--progress", "none"]
+
+    def terminated(*args):
+        raise Terminated(tmp_path / "run")
+
+    with monkeypatch.context() as early:
+        early.setattr("funcnet.experiments.run.Saver", terminated)
+        assert main(call) == 143
+    assert capsys.readouterr().err == (
+        f"funcnet: SIGTERM: no checkpoint is in {tmp_path / 'run'}; the same command with --resume starts again\n"
+    )
+    assert main([*call, "--resume"]) == 0
+    assert fn.load_run(tmp_path / "run").train_state.step > 0
