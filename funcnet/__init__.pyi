@@ -98,11 +98,11 @@ from funcnet.layers.base import (
     apply_child as apply_child,
     init_child as init_child,
     layer as layer,
-    listen as listen,
     nest as nest,
     out_shape_child as out_shape_child,
     vjp_child as vjp_child,
 )
+from funcnet.layers.calls import listen as listen
 from funcnet.layers.convolution import (
     Conv1D as Conv1D,
     Conv2D as Conv2D,

@@ -13,19 +13,8 @@ from funcnet import tree
 from funcnet.combinators.wrapper import Wrapper
 from funcnet.errors import PathError, Problem
 from funcnet.hints import did_you_mean
-from funcnet.layers.base import (
-    Caller,
-    Context,
-    Layer,
-    Params,
-    State,
-    apply_child,
-    listen_between,
-    out_shape_child,
-    path_of,
-    range_of,
-    vjp_child,
-)
+from funcnet.layers.base import Context, Layer, Params, State, apply_child, out_shape_child, range_of, vjp_child
+from funcnet.layers.calls import Caller, listen_between, path_of
 from funcnet.ranges import Ranges
 from funcnet.shapes import Shape, Value
 from funcnet.spec.base import register

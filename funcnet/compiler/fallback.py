@@ -19,7 +19,8 @@ from funcnet.compiler.standins import TracedArray, TracedObject
 from funcnet.compiler.steady import Unlike
 from funcnet.compiler.tracer import Tracer, current
 from funcnet.errors import CompileWarning, FuncnetError, TraceError
-from funcnet.layers.base import Layer, path_of
+from funcnet.layers.base import Layer
+from funcnet.layers.calls import path_of
 from funcnet.signatures import returned
 from funcnet.vmap import members_in
 

@@ -24,7 +24,7 @@ from funcnet.compiler.program import Program, Recycler
 from funcnet.compiler.record import Recording, record
 from funcnet.compiler.steady import Unlike
 from funcnet.errors import FuncnetError, TraceError
-from funcnet.layers.base import listening
+from funcnet.layers.calls import listening
 
 MOST_PLANS = 32
 """The most plans that one function keeps"""

@@ -22,7 +22,7 @@ from funcnet.compiler.numpy_table import RAISING
 from funcnet.compiler.tracer import Tracer, current, may_be_constant
 from funcnet.errors import TraceError
 from funcnet.key import Key
-from funcnet.layers.base import listen_with
+from funcnet.layers.calls import listen_with
 
 
 @contextlib.contextmanager

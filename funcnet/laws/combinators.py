@@ -13,7 +13,8 @@ from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.laws.values import expect, form, random_input, random_like, same
 from funcnet.layers.activations import Relu, Tanh
-from funcnet.layers.base import EVAL, Call, Combinator, Context, Layer, Params, State, listen, reach
+from funcnet.layers.base import EVAL, Combinator, Context, Layer, Params, State, reach
+from funcnet.layers.calls import Call, listen
 from funcnet.layers.dense import Scale
 from funcnet.layers.noise import Dropout
 from funcnet.layers.normalization import BatchNorm

@@ -31,20 +31,8 @@ from funcnet.laws.values import (
     slope_like,
     turned,
 )
-from funcnet.layers.base import (
-    EVAL,
-    Caller,
-    Context,
-    Layer,
-    Leaf,
-    Lifted,
-    Params,
-    State,
-    listen_between,
-    range_of,
-    reach,
-    vjp_child,
-)
+from funcnet.layers.base import EVAL, Context, Layer, Leaf, Lifted, Params, State, range_of, reach, vjp_child
+from funcnet.layers.calls import Caller, listen_between
 from funcnet.networks.decoding import stepper
 from funcnet.ranges import Range
 from funcnet.shapes import Shape, Value, shape_of

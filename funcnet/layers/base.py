@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar
 
 import attrs
 import numpy as np
@@ -41,6 +41,7 @@ from funcnet.errors import (
 from funcnet.hints import explained
 from funcnet.initializers import Initializer
 from funcnet.key import Array, Key
+from funcnet.layers.calls import LISTENER, Call, listen
 from funcnet.layers.limits import check_made, most_made
 from funcnet.layers.misfit import RAW, misfit_of_apply, misfit_of_vjp
 from funcnet.ranges import Range, Ranges
@@ -314,75 +315,6 @@ def _drawn(name: str, leaf: Leaf, key: Key, dtype: npt.DTypeLike) -> Array:
 T = TypeVar("T")
 
 
-class Call(NamedTuple):
-    """One call of a layer's ``out_shape``, ``init``, ``apply`` or ``vjp``, as reported to a listener."""
-
-    method: str
-    path: str
-    layer: Layer
-    args: tuple[Any, ...]
-    result: Any
-    depth: int
-
-
-class Caller(Protocol):
-    """The interface of a caller, which makes the calls of ``reach``."""
-
-    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
-        """The method's result."""
-
-
-_listener: ContextVar[Caller | None] = ContextVar("listener", default=None)
-
-
-class _Listener:
-    def __init__(self, notify: Callable[[Call], None]) -> None:
-        self.notify = notify
-        self.names: list[str] = []
-
-    def call(self, name: str, layer: Layer, method: str, args: tuple[Any, ...]) -> Any:
-        self.names.append(name)
-        try:
-            result = getattr(layer, method)(*args)
-            self.notify(Call(method, path_of(self.names), layer, args, result, len(self.names) - 1))
-            return result
-        finally:
-            self.names.pop()
-
-
-def path_of(names: Sequence[str]) -> str:
-    """The path of a layer from the names of its ancestors and itself; the names of the root and wrappers are empty."""
-    return "/".join(filter(None, names))
-
-
-def listen(notify: Callable[[Call], None]) -> contextlib.AbstractContextManager[None]:
-    """Report every call through ``reach`` inside the block to ``notify``."""
-    return listen_with(_Listener(notify))
-
-
-@contextlib.contextmanager
-def listen_with(caller: Caller) -> Iterator[None]:
-    """Let ``caller`` make every call through ``reach`` inside the block."""
-    token = _listener.set(caller)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
-
-
-@contextlib.contextmanager
-def listen_between(caller: Any) -> Iterator[None]:
-    """As ``listen_with``, for a caller that passes every call on to the previous one, ``caller.outer``."""
-    caller.outer = _listener.get()
-    with listen_with(caller):
-        yield
-
-
-def listening() -> bool:
-    """Whether there is a listener, which needs every call of a layer."""
-    return _listener.get() is not None
-
-
 class Lifted(NamedTuple):
     """The residuals of a layer without mask support that ran on a padded sequence, in an OnSequence."""
 
@@ -422,7 +354,7 @@ def reach(name: str, layer: Layer, method: str, *args: Any) -> Any:
     try:
         if layer.stepwise:
             layer = fitting(layer, method, args)
-        listener = _listener.get()
+        listener = LISTENER.get()
         if listener is None:
             return getattr(layer, method)(*args)
         return listener.call(name, layer, method, args)

@@ -31,8 +31,6 @@ from funcnet.inputs import instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import (
     EVAL,
-    Call,
-    Caller,
     Context,
     Layer,
     Leaf,
@@ -40,13 +38,11 @@ from funcnet.layers.base import (
     State,
     apply_child,
     check_size,
-    listen,
-    listen_between,
-    path_of,
     reach,
     vjp_child,
     zeros_for,
 )
+from funcnet.layers.calls import Call, Caller, listen, listen_between, path_of
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.schedules import LONG, bind

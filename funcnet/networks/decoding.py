@@ -20,7 +20,8 @@ from funcnet.inputs import as_key, cast, dtype_of, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.attention import MultiHeadAttention
 from funcnet.layers.attention_kernels import attend
-from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, listen_with, path_of
+from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child
+from funcnet.layers.calls import listen_with, path_of
 from funcnet.layers.convolution import Conv1D
 from funcnet.layers.embedding import Positions
 from funcnet.layers.normalization import LayerNorm

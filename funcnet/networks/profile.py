@@ -17,7 +17,8 @@ from funcnet.compiler.pack import PACKED_SIZE
 from funcnet.compiler.plan import Plan
 from funcnet.compiler.record import trace
 from funcnet.inputs import cast, dtype_of, unpack
-from funcnet.layers.base import Call, Layer, listen, reach
+from funcnet.layers.base import Layer, reach
+from funcnet.layers.calls import Call, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import LONG, bind

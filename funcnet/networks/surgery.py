@@ -8,7 +8,8 @@ from typing import Any
 from funcnet import tree
 from funcnet.errors import FuncnetError, PathError
 from funcnet.inputs import instance
-from funcnet.layers.base import Layer, path_of
+from funcnet.layers.base import Layer
+from funcnet.layers.calls import path_of
 from funcnet.spec.base import Spec, evolve
 from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import FrozenDict

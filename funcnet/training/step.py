@@ -33,7 +33,8 @@ from funcnet.inputs import (
     whole_number,
 )
 from funcnet.key import Array
-from funcnet.layers.base import Call, Context, Layer, Params, State, listen
+from funcnet.layers.base import Context, Layer, Params, State
+from funcnet.layers.calls import Call, listen
 from funcnet.losses.base import Loss
 from funcnet.optim.base import Optimizer, OptState
 from funcnet.optim.hyperparameters import current

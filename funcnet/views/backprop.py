@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from funcnet import ops
-from funcnet.layers.base import EVAL, Call, Context, Layer, Params, State, apply_child, listen, vjp_child
+from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, vjp_child
+from funcnet.layers.calls import Call, listen
 from funcnet.shapes import Value
 
 

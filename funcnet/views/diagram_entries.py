@@ -11,7 +11,8 @@ from funcnet.combinators.bidirectional import Bidirectional
 from funcnet.combinators.branch import Branch, Parallel
 from funcnet.combinators.graph import Graph
 from funcnet.combinators.residual import Residual
-from funcnet.layers.base import Call, Layer, count_parameters, listen, path_of, reach
+from funcnet.layers.base import Layer, count_parameters, reach
+from funcnet.layers.calls import Call, listen, path_of
 from funcnet.shapes import Shape, shape_text
 from funcnet.spec.base import Spec
 from funcnet.spec.class_fields import fields

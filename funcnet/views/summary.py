@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from funcnet.hints import explained
 from funcnet.inputs import instance
-from funcnet.layers.base import Call, Layer, count_parameters, listen, reach
+from funcnet.layers.base import Layer, count_parameters, reach
+from funcnet.layers.calls import Call, listen
 from funcnet.shapes import ROWS, Shape, shape_text
 from funcnet.views.table import Table
 
