@@ -1,7 +1,5 @@
 """Scores and checks of a split go by blocks of rows: the same numbers, in memory that does not follow the rows."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -10,6 +8,7 @@ from funcnet import losses, metrics, optim
 from funcnet.layers.base import numbers_made
 from funcnet.spec.fields import frozen
 from funcnet.training import evaluate as module
+from tests.benchmarks.follows import peak
 
 KEY = fn.Key(0)
 ROWS = 1001
@@ -151,16 +150,6 @@ def test_what_may_not_add_up_sees_all_rows(monkeypatch):
     y = np.zeros((ROWS, 4), np.float32)
     largest = float(fn.predict(net, params, state, X, 14).max())
     assert fn.evaluate(net, Batched(), params, state, (X, y))["loss"] == pytest.approx(largest * ROWS, rel=1e-6)
-
-
-def peak(work):
-    """The megabytes that some work takes at its peak."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1] / 1e6
-    finally:
-        tracemalloc.stop()
 
 
 def test_memory_does_not_follow_rows_times_outputs():
