@@ -91,7 +91,7 @@ class CheckpointError(FuncnetError):
     """A weights file or run folder that cannot be read, written or trusted."""
 
 
-class DataError(FuncnetError):
+class DataError(FuncnetError, ValueError):
     """Data whose values cannot be used: labels out of range, unreadable files, no rows."""
 
 

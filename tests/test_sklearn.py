@@ -297,7 +297,10 @@ def test_a_frame_with_categories(caplog):
         (lambda t: t.set_axis(["a", "b", "b", "c"], axis=1), {}, "column 'b' is there more than once"),
         (lambda t: t, {"categorical": ["knd"]}, "categorical: X has no column 'knd', did you mean 'kind'?"),
         (lambda t: t, {"categorical": None}, "column 'side' has texts; give categorical='from_dtype', or leave it out"),
-        (lambda t: t.assign(width=np.nan), {}, "Input column 'width' contains NaN."),
+        (lambda t: t.assign(width=np.nan), {}, "Input column 'width' contains NaN, first in row 0; fill it in"),
+        (lambda t: t.set_axis([0, 1, 2, 3], axis=1), {}, "expected texts as the names of columns, got 0; rename"),
+        (lambda t: t.to_dict("records"), {}, "expected an array of numbers or a data frame, got a table of dicts"),
+        (lambda t: t.assign(width=np.datetime64("2024-05-31")), {}, "column 'width': expected numbers or categories"),
         (lambda t: t.assign(width=[[1]] * 150), {}, "column 'width': expected numbers or categories, got Object"),
         (lambda t: t[:0], {}, "Found array with 0 sample(s)"),
     ],
@@ -415,3 +418,23 @@ def test_diabetes_without_scaling_by_hand():
     """MLPRegressor with its defaults is below 0 here."""
     x, y = load_diabetes(return_X_y=True)
     assert FuncnetRegressor(random_state=0).fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.4
+
+
+GAPS = {
+    "numbers": (lambda t: t.assign(width=np.nan), "Input column 'width' contains NaN, first in row 0"),
+    "NA": (lambda t: t.assign(width=pd.array([1.0, None] * 75, "Float64")), "Input column 'width' contains NaN"),
+    "infinity": (lambda t: t.assign(width=-np.inf), "Input column 'width' contains infinity, first in row 0"),
+    "a category": (lambda t: t.assign(side=None), "row 0, column 'side': the value is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_what_was_never_missing_in_training_is_not_filled_in(gap, tmp_path):
+    change, message = GAPS[gap]
+    estimator = FuncnetClassifier(epochs=1, random_state=0).fit(frame(), Y)
+    estimator.to_run(tmp_path / "run")
+    with pytest.raises(ValueError) as caught:
+        estimator.predict(change(frame()))
+    assert str(caught.value).startswith(message)
+    with pytest.raises(fn.DataError):
+        fn.load_run(tmp_path / "run").predict(change(frame()))

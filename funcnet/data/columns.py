@@ -171,7 +171,7 @@ def encode(columns: Sequence[Column], frame: Frame) -> Array:
         if absent.any():
             if fill is None:
                 where = frame.place(int(np.flatnonzero(absent)[0]))
-                raise DataError(f'{where}, column {name!r}: the value is missing, and the spec has no "impute" for it')
+                raise DataError(f"{where}, column {name!r}: the value is missing, and nothing replaces it; fill it in")
             values = np.where(absent, fill, values)
         if column["kind"] == "number":
             parts.append(values[:, None].astype(np.float64))

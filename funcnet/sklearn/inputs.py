@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from funcnet.data.lazy_array import Piece
@@ -27,6 +27,9 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     With ``reset`` the form is that of X and the estimator's ``categorical``, else that of the last ``fit``.
     Raises   ValueError and TypeError as scikit-learn does, with the column of a frame
     """
+    rows = next(iter(X), None) if isinstance(X, list | tuple) else X
+    if isinstance(rows, Mapping) and not hasattr(rows, "shape"):  # a sparse matrix may be a dict, too
+        raise ValueError("expected an array of numbers or a data frame, got a table of dicts; give pandas.DataFrame(X)")
     if reset:
         names = category_columns(X, estimator.categorical)
         columns = [{"name": name, "kind": "one_hot"} for name in names]
@@ -44,6 +47,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     return Frame(
         {name: texts(frame[name]) if name in names else numbers(frame[name], name) for name in frame.columns},
         np.arange(len(X)),
+        unit="row",
     )
 
 
@@ -77,12 +81,26 @@ def category_columns(X: Any, categorical: Categorical) -> list[str]:
             if name not in known:
                 there = f"; it has {', '.join(map(str, known))}" if known else "; give X as a data frame"
                 raise ValueError(f"categorical: X has no column {name!r}{did_you_mean(str(name), known)}{there}")
+        require_texts(known)
         return list(categorical)
     if frame is None:
         return []
     narwhals = require("narwhals", "sklearn", "reading a data frame")
     kinds = narwhals.Categorical, narwhals.Enum, narwhals.String
-    return [name for name, dtype in frame.schema.items() if isinstance(dtype, kinds)]
+    found = [name for name, dtype in frame.schema.items() if isinstance(dtype, kinds)]
+    if found:
+        require_texts(frame.columns)
+    return found
+
+
+def require_texts(names: Sequence[Any]) -> None:
+    """Refuse column names that are not texts, in a frame with categories.
+
+    Raises   ValueError
+    """
+    other = next((name for name in names if not isinstance(name, str)), None)
+    if other is not None:
+        raise ValueError(f"expected texts as the names of columns, got {other!r}; rename the columns of the frame")
 
 
 def refuse_texts(frame: Any) -> None:
@@ -100,7 +118,12 @@ def refuse_texts(frame: Any) -> None:
 
 def texts(column: Any) -> Array:
     """The categories of a column as texts, empty if missing."""
-    return np.array(["" if value is None or value != value else str(value) for value in column.to_list()])
+    return np.array(["" if is_missing(value) else str(value) for value in column.to_list()])
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a column is None, NaN, or the NA of pandas, which is neither equal to itself nor unequal."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def numbers(column: Any, name: str) -> Array:
@@ -108,15 +131,24 @@ def numbers(column: Any, name: str) -> Array:
 
     Raises   ValueError for texts, missing values and infinity
     """
+    narwhals = require("narwhals", "sklearn", "reading a data frame")
+    cells = column.to_list()
     try:
-        values = np.array([float("nan" if value is None else value) for value in column.to_list()])
+        values = np.array([math.nan if is_missing(value) else float(value) for value in cells])
     except (TypeError, ValueError):
+        dates = isinstance(column.dtype, narwhals.Date | narwhals.Datetime)
+        how = "turn it into numbers, such as its year and month" if dates else "turn it into one of them"
         raise ValueError(
-            f"column {name!r}: expected numbers or categories, got {column.dtype}; "
-            "turn it into one of them, or leave it out"
+            f"column {name!r}: expected numbers or categories, got {column.dtype}; {how}, or leave it out"
         ) from None
-    checked: Array = check_array(values[:, None], input_name=f"column {name!r}")[:, 0]
-    return checked
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        what = "infinity" if np.isinf(values[wrong[0]]) else "NaN"
+        raise ValueError(
+            f"Input column {name!r} contains {what}, first in row {wrong[0]}; "
+            "fill it in, as with SimpleImputer before the network"
+        )
+    return values
 
 
 def weights(sample_weight: Any, X: Any, x: Any) -> Array | None:

@@ -10,7 +10,7 @@ import numpy as np
 from funcnet.data.preprocess import Preprocess, fit, shift_and_factor
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source
-from funcnet.data.sources.csv import Csv
+from funcnet.data.sources.table import Columns
 from funcnet.key import Array
 from funcnet.sklearn.inputs import readable, rows_of
 
@@ -20,15 +20,20 @@ def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source
     if isinstance(X, Frame):
         categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
         treatment: dict[str, Any] = {"impute": "most_frequent", "scale": scale, "target_scale": target_scale}
-        return Csv(path="data.csv", target="target", inputs=tuple(X.columns), categorical=categorical, **treatment)
+        return Columns(target="target", inputs=tuple(X.columns), categorical=categorical, **treatment)
     sparse = not isinstance(X, np.ndarray)
     return Npz(path="data.npz", scale=None if sparse else scale, target_scale=target_scale)
 
 
 def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequence[str] | None) -> Preprocess:
-    """The preprocessing of a source; standard scales count each row by its weight, as if it were there so often."""
+    """The preprocessing of a source; standard scales count each row by its weight, as if it were there so often.
+
+    A category that is missing counts as one if the training rows have missing ones. Nothing else is filled in.
+    """
     x = readable(X)
     found = fit(source, x, y, np.arange(rows_of(X)), None if classes is None else list(classes))
+    for column in found.get("columns", ()):
+        column["fill"] = "" if column["fill"] == "" else None
     if weight is None:
         return found
     for name, values in (("inputs", x), ("targets", y)):
