@@ -85,6 +85,29 @@ def test_a_weight_of_2_is_a_row_given_twice():
         np.testing.assert_allclose(getattr(first, answer)(X), getattr(second, answer)(X), rtol=1e-9)
 
 
+def test_a_weight_of_2_is_a_row_given_twice_in_a_frame():
+    """The scales of its columns are of the weighted rows; categories have none."""
+    weight = 1 + 2 * (np.arange(len(X)) % 2)
+    more = np.repeat(np.arange(len(X)), weight)
+    how = {"model": fn.Dense(3), "batch_size": 1000, "dtype": "float64", **SHORT}
+    first, second = (
+        FuncnetClassifier(**how).fit(*data) for data in ((frame(), Y, weight), (frame().iloc[more], Y[more]))
+    )
+    assert first.run_.preprocess["inputs"]["mean"][0] == pytest.approx(X[more, 3].mean(), rel=1e-12)
+    np.testing.assert_allclose(first.predict_proba(frame()), second.predict_proba(frame()), rtol=1e-9)
+
+
+def test_targets_are_scaled_before_they_are_narrow():
+    """1e8 and 1e8 + 1 are one number in float32."""
+    y = 1e8 + V
+    estimator = FuncnetRegressor(**SHORT).fit(X.astype(np.float32), y)
+    scale = estimator.run_.preprocess["targets"]
+    assert scale["mean"] == pytest.approx(y.mean(), rel=1e-14)
+    assert scale["deviation"] == pytest.approx(V.std(), rel=1e-6)
+    near = FuncnetRegressor(**SHORT).fit(X.astype(np.float32), V)
+    np.testing.assert_allclose(estimator.loss_curve_, near.loss_curve_, rtol=1e-4)
+
+
 def test_class_weights_multiply_sample_weights():
     each = {0: 1.0, 1: 2.0, 2: 0.5}
     weight = np.array([each[label] for label in Y])
@@ -289,6 +312,21 @@ def test_a_frame_with_categories(caplog):
     other = polars.DataFrame({name: table[name].astype(object).where(table[name].notna(), None).tolist()
                               for name in table.columns})  # fmt: skip
     assert np.array_equal(estimator.predict_proba(other), estimator.predict_proba(table))
+
+
+def test_the_gaps_of_every_kind_of_frame_are_one():
+    """None, NaN, and the NA of the newer dtypes of pandas, in fit and in predict."""
+    table = frame().assign(kind=lambda t: t["kind"].astype(object))
+    table.loc[5, "side"] = None
+    whole = FuncnetClassifier(categorical=["kind", "side", "large"], **SHORT)
+    expected = clone(whole).fit(table, Y).predict_proba(table)
+    newer = table.convert_dtypes()
+    assert newer.loc[3, "kind"] is pd.NA
+    other = clone(whole).fit(newer, Y)
+    assert np.array_equal(other.predict_proba(newer), expected)
+    assert np.array_equal(other.predict_proba(table), expected)
+    with pytest.raises(ValueError, match=r"^Input column 'width' contains NaN\."):
+        other.predict(newer.assign(width=lambda t: t["width"].where(t["width"] > 1)))
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,15 @@ def refuse_texts(frame: Any) -> None:
         raise ValueError(f"column {name!r} has texts; give categorical='from_dtype', or leave it out")
 
 
+def values_of(column: Any) -> list[Any]:
+    """The values of a column, NaN where one is missing: None, NaN, NaT, and the NA of pandas."""
+    absent = column.is_null().to_list()
+    return [float("nan") if gap else value for value, gap in zip(column.to_list(), absent, strict=True)]
+
+
 def texts(column: Any) -> Array:
     """The categories of a column as texts, empty if missing."""
-    return np.array(["" if value is None or value != value else str(value) for value in column.to_list()])
+    return np.array(["" if value != value else str(value) for value in values_of(column)])
 
 
 def numbers(column: Any, name: str) -> Array:
@@ -109,7 +115,7 @@ def numbers(column: Any, name: str) -> Array:
     Raises   ValueError for texts, missing values and infinity
     """
     try:
-        values = np.array([float("nan" if value is None else value) for value in column.to_list()])
+        values = np.array([float(value) for value in values_of(column)])
     except (TypeError, ValueError):
         raise ValueError(
             f"column {name!r}: expected numbers or categories, got {column.dtype}; "
