@@ -403,6 +403,51 @@ def test_between_a_run_folder_and_an_estimator(tmp_path):
         estimator.to_run(tmp_path / "two")
 
 
+CATEGORIES = {
+    "texts for a missing value": np.array(["NA", "null", "?"])[Y],
+    "spaces": np.array([" a", "a", "b "])[Y],
+    "float32": np.array([0.1, 0.2, 0.3], np.float32)[Y],
+    "gaps": pd.array([None, 0, 1], "Int64")[Y],
+    "days": pd.to_datetime(["2024-05-31 00:00", "2024-06-01 09:05", "2024-06-02 10:00"])[Y],
+    "booleans": pd.array(Y == 1, "boolean"),
+}
+
+
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_the_run_of_an_estimator_reads_a_frame_as_it_does(kind, tmp_path):
+    table = pd.DataFrame({"width": X[:, 3], "kind": CATEGORIES[kind]})
+    estimator = FuncnetClassifier(categorical=["kind"], **SHORT).fit(table, Y)
+    expected = estimator.predict_proba(table)
+    estimator.to_run(tmp_path / "run")
+    assert np.array_equal(fn.load_run(tmp_path / "run").predict_proba(table), expected)
+    assert np.array_equal(FuncnetClassifier.from_run(tmp_path / "run").predict_proba(table), expected)
+    table.to_csv(tmp_path / "rows.csv", index=False, date_format="%Y-%m-%dT%H:%M:%S")
+    assert np.array_equal(fn.load_run(tmp_path / "run").predict_proba(tmp_path / "rows.csv"), expected)
+
+
+def test_a_run_on_a_table_and_its_estimator_know_the_same_gaps(tmp_path):
+    table = pd.DataFrame({"width": X[:, 3], "kind": np.array(["u", "v", "w"])[Y]})
+    table = table.assign(target=np.array(["a", "b"])[Y % 2])
+    table.loc[::7, "kind"] = "none"
+    experiment = fn.Experiment(
+        data=fn.data.Columns(target="target", categorical="kind", missing=("none",), impute="most_frequent"),
+        model=fn.Dense(2),
+        loss=fn.losses.SoftmaxCrossEntropy(),
+        optimizer=ADAM,
+        training=fn.Training(epochs=2),
+    )
+    run = fn.run(experiment, out=tmp_path / "run", data=table)
+    rows = table[["width", "kind"]]
+    assert np.array_equal(FuncnetClassifier.from_run(tmp_path / "run").predict_proba(rows), run.predict_proba(rows))
+
+
+def test_categories_that_no_file_has_are_their_texts():
+    table = pd.DataFrame({"width": X[:, 3], "kind": pd.cut(X[:, 0], 3)})
+    told = table.assign(kind=table["kind"].astype(str))
+    first, second = (FuncnetClassifier(**SHORT).fit(rows, Y) for rows in (table, told))
+    assert np.array_equal(first.predict_proba(table), second.predict_proba(table))
+
+
 def test_an_estimator_of_a_run_on_a_table(tmp_path, monkeypatch):
     """A column of whole numbers that the spec calls categories, and one of numbers."""
     monkeypatch.chdir(tmp_path)

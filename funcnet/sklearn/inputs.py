@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import date, time
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from funcnet.data.lazy_array import Piece
 from funcnet.data.sources.arrays import loaded
 from funcnet.data.sources.base import Frame
+from funcnet.data.sources.memory import Cells
 from funcnet.errors import require
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
@@ -19,6 +22,8 @@ from funcnet.key import Array
 Categorical = Literal["from_dtype"] | Sequence[str] | None
 FLOATS = (np.float64, np.float32)
 """The dtypes that inputs keep; others become the first"""
+GAPS = ("",)
+"""The texts for a missing value: any other is a category"""
 
 
 def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
@@ -29,9 +34,10 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     if reset:
         names = category_columns(X, estimator.categorical)
-        columns = [{"name": name, "kind": "one_hot"} for name in names]
+        columns, missing = [{"name": name, "kind": "one_hot"} for name in names], GAPS
     else:
         columns = estimator.run_.preprocess.get("columns") or []
+        missing = getattr(estimator.run_.experiment.data, "missing", GAPS)
         names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
     if not columns:
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
@@ -42,7 +48,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     return Frame(
-        {name: texts(frame[name]) if name in names else numbers(frame[name], name) for name in frame.columns},
+        {name: texts(frame[name], missing) if name in names else numbers(frame[name], name) for name in frame.columns},
         np.arange(len(X)),
     )
 
@@ -104,9 +110,17 @@ def values_of(column: Any) -> list[Any]:
     return [float("nan") if gap else value for value, gap in zip(column.to_list(), absent, strict=True)]
 
 
-def texts(column: Any) -> Array:
-    """The categories of a column as texts, empty if missing."""
-    return np.array(["" if value != value else str(value) for value in values_of(column)])
+def texts(column: Any, missing: Collection[str]) -> Array:
+    """The categories of a column as texts, those that a table has for them; empty if missing, as those in ``missing``.
+
+    Raises   DataError for a text that is not Unicode
+    """
+    plain = str, Number, date, time
+    values = column.to_native()  # 0.1 in float32 stays 0.1
+    if not column.dtype.is_numeric():
+        values = [value if isinstance(value, plain) else str(value) for value in values_of(column)]
+    name = str(column.name)
+    return np.array(["" if text in missing else text for text in Cells([name], [values]).texts(name)])
 
 
 def numbers(column: Any, name: str) -> Array:

@@ -12,7 +12,7 @@ from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source
 from funcnet.data.sources.csv import Csv
 from funcnet.key import Array
-from funcnet.sklearn.inputs import readable, rows_of
+from funcnet.sklearn.inputs import GAPS, readable, rows_of
 
 
 def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source:
@@ -20,6 +20,7 @@ def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source
     if isinstance(X, Frame):
         categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
         treatment: dict[str, Any] = {"impute": "most_frequent", "scale": scale, "target_scale": target_scale}
+        treatment["missing"] = GAPS
         return Csv(path="data.csv", target="target", inputs=tuple(X.columns), categorical=categorical, **treatment)
     sparse = not isinstance(X, np.ndarray)
     return Npz(path="data.npz", scale=None if sparse else scale, target_scale=target_scale)
