@@ -85,6 +85,29 @@ def test_a_weight_of_2_is_a_row_given_twice():
         np.testing.assert_allclose(getattr(first, answer)(X), getattr(second, answer)(X), rtol=1e-9)
 
 
+def test_a_weight_of_2_is_a_row_given_twice_in_a_frame():
+    """The scales of its columns are of the weighted rows; categories have none."""
+    weight = 1 + 2 * (np.arange(len(X)) % 2)
+    more = np.repeat(np.arange(len(X)), weight)
+    how = {"model": fn.Dense(3), "batch_size": 1000, "dtype": "float64", **SHORT}
+    first, second = (
+        FuncnetClassifier(**how).fit(*data) for data in ((frame(), Y, weight), (frame().iloc[more], Y[more]))
+    )
+    assert first.run_.preprocess["inputs"]["mean"][0] == pytest.approx(X[more, 3].mean(), rel=1e-12)
+    np.testing.assert_allclose(first.predict_proba(frame()), second.predict_proba(frame()), rtol=1e-9)
+
+
+def test_targets_are_scaled_before_they_are_narrow():
+    """1e8 and 1e8 + 1 are one number in float32."""
+    y = 1e8 + V
+    estimator = FuncnetRegressor(**SHORT).fit(X.astype(np.float32), y)
+    scale = estimator.run_.preprocess["targets"]
+    assert scale["mean"] == pytest.approx(y.mean(), rel=1e-14)
+    assert scale["deviation"] == pytest.approx(V.std(), rel=1e-6)
+    near = FuncnetRegressor(**SHORT).fit(X.astype(np.float32), V)
+    np.testing.assert_allclose(estimator.loss_curve_, near.loss_curve_, rtol=1e-4)
+
+
 def test_class_weights_multiply_sample_weights():
     each = {0: 1.0, 1: 2.0, 2: 0.5}
     weight = np.array([each[label] for label in Y])
@@ -291,6 +314,21 @@ def test_a_frame_with_categories(caplog):
     assert np.array_equal(estimator.predict_proba(other), estimator.predict_proba(table))
 
 
+def test_the_gaps_of_every_kind_of_frame_are_one():
+    """None, NaN, and the NA of the newer dtypes of pandas, in fit and in predict."""
+    table = frame().assign(kind=lambda t: t["kind"].astype(object))
+    table.loc[5, "side"] = None
+    whole = FuncnetClassifier(categorical=["kind", "side", "large"], **SHORT)
+    expected = clone(whole).fit(table, Y).predict_proba(table)
+    newer = table.convert_dtypes()
+    assert newer.loc[3, "kind"] is pd.NA
+    other = clone(whole).fit(newer, Y)
+    assert np.array_equal(other.predict_proba(newer), expected)
+    assert np.array_equal(other.predict_proba(table), expected)
+    with pytest.raises(ValueError, match=r"^Input column 'width' contains NaN, first in row 0; fill it in"):
+        other.predict(newer.assign(width=lambda t: t["width"].where(t["width"] > 1)))
+
+
 @pytest.mark.parametrize(
     ("change", "how", "message"),
     [
@@ -366,6 +404,51 @@ def test_between_a_run_folder_and_an_estimator(tmp_path):
         FuncnetClassifier.from_run(tmp_path / "values")
     with pytest.raises(fn.CheckpointError, match="holds a finished run already"):
         estimator.to_run(tmp_path / "two")
+
+
+CATEGORIES = {
+    "texts for a missing value": np.array(["NA", "null", "?"])[Y],
+    "spaces": np.array([" a", "a", "b "])[Y],
+    "float32": np.array([0.1, 0.2, 0.3], np.float32)[Y],
+    "gaps": pd.array([None, 0, 1], "Int64")[Y],
+    "days": pd.to_datetime(["2024-05-31 00:00", "2024-06-01 09:05", "2024-06-02 10:00"])[Y],
+    "booleans": pd.array(Y == 1, "boolean"),
+}
+
+
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_the_run_of_an_estimator_reads_a_frame_as_it_does(kind, tmp_path):
+    table = pd.DataFrame({"width": X[:, 3], "kind": CATEGORIES[kind]})
+    estimator = FuncnetClassifier(categorical=["kind"], **SHORT).fit(table, Y)
+    expected = estimator.predict_proba(table)
+    estimator.to_run(tmp_path / "run")
+    assert np.array_equal(fn.load_run(tmp_path / "run").predict_proba(table), expected)
+    assert np.array_equal(FuncnetClassifier.from_run(tmp_path / "run").predict_proba(table), expected)
+    table.to_csv(tmp_path / "rows.csv", index=False, date_format="%Y-%m-%dT%H:%M:%S")
+    assert np.array_equal(fn.load_run(tmp_path / "run").predict_proba(tmp_path / "rows.csv"), expected)
+
+
+def test_a_run_on_a_table_and_its_estimator_know_the_same_gaps(tmp_path):
+    table = pd.DataFrame({"width": X[:, 3], "kind": np.array(["u", "v", "w"])[Y]})
+    table = table.assign(target=np.array(["a", "b"])[Y % 2])
+    table.loc[::7, "kind"] = "none"
+    experiment = fn.Experiment(
+        data=fn.data.Columns(target="target", categorical="kind", missing=("none",), impute="most_frequent"),
+        model=fn.Dense(2),
+        loss=fn.losses.SoftmaxCrossEntropy(),
+        optimizer=ADAM,
+        training=fn.Training(epochs=2),
+    )
+    run = fn.run(experiment, out=tmp_path / "run", data=table)
+    rows = table[["width", "kind"]]
+    assert np.array_equal(FuncnetClassifier.from_run(tmp_path / "run").predict_proba(rows), run.predict_proba(rows))
+
+
+def test_categories_that_no_file_has_are_their_texts():
+    table = pd.DataFrame({"width": X[:, 3], "kind": pd.cut(X[:, 0], 3)})
+    told = table.assign(kind=table["kind"].astype(str))
+    first, second = (FuncnetClassifier(**SHORT).fit(rows, Y) for rows in (table, told))
+    assert np.array_equal(first.predict_proba(table), second.predict_proba(table))
 
 
 def test_an_estimator_of_a_run_on_a_table(tmp_path, monkeypatch):

@@ -55,7 +55,8 @@ CATEGORIES = Template("""            continue
 FILLED = Template('''
 def filled(value, fill, name, row$part):
     """The value, or the replacement of a missing value."""
-    missing = value is None or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
+    gap = value is None or type(value).__name__ in ("NAType", "MaskedConstant")  # of pandas and of masked arrays
+    missing = gap or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
     if missing and fill is None:
         raise BadValue(row, f"column {name!r}: the value is missing; the training data had none missing here")
 $dated    return fill if missing else value

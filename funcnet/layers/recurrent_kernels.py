@@ -2,7 +2,8 @@
 
 Sequences ``x`` (time, batch, features) are in the order of the loop. ``hidden`` (time + 1, batch, units) has the
 state before each step, and the state after the last. ``saved`` (time, parts, batch, units) has the other residuals of
-each step, in one array. Where ``mask`` (time, batch, 1) is false, the carry is unchanged.
+each step, in one array. Where ``mask`` (time, batch, 1) is false, the carry is unchanged. The dtype is that of the
+inputs' products, whatever that of a carry or its cotangent.
 
 A step is a dozen calls on small arrays, so gates with the same function share a call, and a sigmoid is computed as
 ``tanh(x / 2) / 2 + 1 / 2``, so that one call computes the tanh of all gates. What does not depend on the step before
@@ -101,7 +102,7 @@ def rnn_scan_vjp(
     dy: Array, hidden: Array, recurrent: Array, dh: Array, mask: Array | None, relu: bool
 ) -> tuple[Array, Array]:
     """``(dz, dh)``, given the cotangents dy of all states but the first, and dh of the last; z is the argument of f."""
-    new, back, dh = hidden[1:], np.ascontiguousarray(recurrent.T), dh.copy()
+    new, back, dh = hidden[1:], np.ascontiguousarray(recurrent.T), dh.astype(hidden.dtype)
     dz = np.greater(new, 0.0).astype(hidden.dtype) if relu else 1.0 - new * new  # f', by which each step multiplies
     if mask is not None:
         dz *= mask
@@ -131,7 +132,7 @@ def lstm_scan(
     bias = None if bias is None else halved(bias)
     hidden, saved = memory(len(x), 6, h.shape, np.result_type(x, weight))
     hidden[0], saved[0, 4] = h, c
-    through, last = np.empty_like(saved[0, :4]), c.copy()
+    through, last = np.empty_like(saved[0, :4]), c.astype(saved.dtype)
     for block in step_blocks(len(x), 4 * h.size):
         saved[block, :4] = projected(x[block], weights, bias)
         for t in range(block.start, block.stop):
@@ -181,7 +182,8 @@ def lstm_scan_vjp(
     """``(dz, dh, dc)``, given the cotangents dy of every h', and dh, dc of the last; z (4, …) are the gates' inputs."""
     steps, batch, units = dy.shape
     dz, back = np.empty((4, *dy.shape), saved.dtype), np.ascontiguousarray(recurrent.T)
-    flat, part, dh, dc = np.empty((batch, 4 * units), saved.dtype), np.empty_like(saved[0, 0]), dh.copy(), dc.copy()
+    flat, part = np.empty((batch, 4 * units), saved.dtype), np.empty_like(saved[0, 0])
+    dh, dc = dh.astype(saved.dtype), dc.astype(saved.dtype)
     beside = np.swapaxes(flat.reshape(batch, 4, units), 0, 1)  # side by side, the gates take one product
     for block in step_blocks(steps, 5 * batch * units)[::-1]:
         slopes = lstm_slopes(hidden, saved, block)
@@ -228,7 +230,7 @@ def gru_scan(
     weights, recurrents = by_gate(weight, 3), by_gate(recurrent, 3)
     hidden, saved = memory(len(x), 4, h.shape, np.result_type(x, weight))
     hidden[0] = h
-    through, part = np.empty_like(saved[0, :3]), np.empty_like(h)
+    through, part = np.empty_like(saved[0, :3]), np.empty_like(saved[0, 0])
     for block in step_blocks(len(x), 3 * h.size):
         saved[block, [0, 1, 3]] = projected(x[block], weights, bias)
         for t in range(block.start, block.stop):
@@ -297,7 +299,7 @@ def gru_scan_vjp(
     """
     steps, batch, units = dy.shape
     whole, back = np.empty((4, *dy.shape), saved.dtype), np.ascontiguousarray(np.roll(recurrent, units, axis=1).T)
-    flat, part, dh = np.empty((batch, 3 * units), saved.dtype), np.empty_like(saved[0, 0]), dh.copy()
+    flat, part, dh = np.empty((batch, 3 * units), saved.dtype), np.empty_like(saved[0, 0]), dh.astype(saved.dtype)
     beside = np.swapaxes(flat.reshape(batch, 3, units), 0, 1)  # the factor or n, r and z, for one product
     for block in step_blocks(steps, 4 * batch * units)[::-1]:
         slopes = gru_slopes(hidden, saved, block, after)

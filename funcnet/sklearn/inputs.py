@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, time
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from funcnet.data.lazy_array import Piece
 from funcnet.data.sources.arrays import loaded
 from funcnet.data.sources.base import Frame
+from funcnet.data.sources.memory import Cells
 from funcnet.errors import require
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
@@ -19,6 +21,8 @@ from funcnet.key import Array
 Categorical = Literal["from_dtype"] | Sequence[str] | None
 FLOATS = (np.float64, np.float32)
 """The dtypes that inputs keep; others become the first"""
+GAPS = ("",)
+"""The texts for a missing value: any other is a category"""
 
 
 def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
@@ -32,9 +36,10 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
         raise ValueError("expected an array of numbers or a data frame, got a table of dicts; give pandas.DataFrame(X)")
     if reset:
         names = category_columns(X, estimator.categorical)
-        columns = [{"name": name, "kind": "one_hot"} for name in names]
+        columns, missing = [{"name": name, "kind": "one_hot"} for name in names], GAPS
     else:
         columns = estimator.run_.preprocess.get("columns") or []
+        missing = getattr(estimator.run_.experiment.data, "missing", GAPS)
         names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
     if not columns:
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
@@ -45,7 +50,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     return Frame(
-        {name: texts(frame[name]) if name in names else numbers(frame[name], name) for name in frame.columns},
+        {name: texts(frame[name], missing) if name in names else numbers(frame[name], name) for name in frame.columns},
         np.arange(len(X)),
         unit="row",
     )
@@ -116,14 +121,23 @@ def refuse_texts(frame: Any) -> None:
         raise ValueError(f"column {name!r} has texts; give categorical='from_dtype', or leave it out")
 
 
-def texts(column: Any) -> Array:
-    """The categories of a column as texts, empty if missing."""
-    return np.array(["" if is_missing(value) else str(value) for value in column.to_list()])
+def values_of(column: Any) -> list[Any]:
+    """The values of a column, NaN where one is missing: None, NaN, NaT, and the NA of pandas."""
+    absent = column.is_null().to_list()
+    return [float("nan") if gap else value for value, gap in zip(column.to_list(), absent, strict=True)]
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a value of a column is None, NaN, or the NA of pandas, which is neither equal to itself nor unequal."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+def texts(column: Any, missing: Collection[str]) -> Array:
+    """The categories of a column as texts, those that a table has for them; empty if missing, as those in ``missing``.
+
+    Raises   DataError for a text that is not Unicode
+    """
+    plain = str, Number, date, time
+    values = column.to_native()  # 0.1 in float32 stays 0.1
+    if not column.dtype.is_numeric():
+        values = [value if isinstance(value, plain) else str(value) for value in values_of(column)]
+    name = str(column.name)
+    return np.array(["" if text in missing else text for text in Cells([name], [values]).texts(name)])
 
 
 def numbers(column: Any, name: str) -> Array:
@@ -132,9 +146,9 @@ def numbers(column: Any, name: str) -> Array:
     Raises   ValueError for texts, missing values and infinity
     """
     narwhals = require("narwhals", "sklearn", "reading a data frame")
-    cells = column.to_list()
+    cells = values_of(column)
     try:
-        values = np.array([math.nan if is_missing(value) else float(value) for value in cells])
+        values = np.array([float(value) for value in cells])
     except (TypeError, ValueError):
         dates = isinstance(column.dtype, narwhals.Date | narwhals.Datetime)
         how = "turn it into numbers, such as its year and month" if dates else "turn it into one of them"

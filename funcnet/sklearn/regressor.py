@@ -70,8 +70,7 @@ class FuncnetRegressor(RegressorMixin, Estimator):
         if target.ndim == 2 and target.shape[1] == 1:
             target = column_or_1d(target, warn=True)
         check_consistent_length(X, target)
-        target = np.asarray(target, getattr(x, "dtype", np.float64))
-        return Rows(x, target, weights(sample_weight, X, x)).weighing(), target.ndim == 1
+        return Rows(x, np.asarray(target, np.float64), weights(sample_weight, X, x)).weighing(), target.ndim == 1
 
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         return MeanSquaredError()

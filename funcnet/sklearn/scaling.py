@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.data.preprocess import Preprocess, fit, shift_and_factor
+from funcnet.data.preprocess import Preprocess, fit, shift_and_factor, unscaled
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source
 from funcnet.data.sources.table import Columns
 from funcnet.key import Array
-from funcnet.sklearn.inputs import readable, rows_of
+from funcnet.sklearn.inputs import GAPS, readable, rows_of
 
 
 def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source:
@@ -20,7 +20,7 @@ def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source
     if isinstance(X, Frame):
         categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
         treatment: dict[str, Any] = {"impute": "most_frequent", "scale": scale, "target_scale": target_scale}
-        return Columns(target="target", inputs=tuple(X.columns), categorical=categorical, **treatment)
+        return Columns(target="target", inputs=tuple(X.columns), categorical=categorical, missing=GAPS, **treatment)
     sparse = not isinstance(X, np.ndarray)
     return Npz(path="data.npz", scale=None if sparse else scale, target_scale=target_scale)
 
@@ -36,16 +36,17 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         column["fill"] = "" if column["fill"] == "" else None
     if weight is None:
         return found
-    for name, values in (("inputs", x), ("targets", y)):
+    for name in ("inputs", "targets"):
         scaler = found.get(name)
-        if scaler is None or scaler["scale"] != "standard" or isinstance(values, Frame):
+        if scaler is None or scaler["scale"] != "standard":
             continue
-        mean = np.average(values.astype(np.float64), 0, weight)
-        factor = shift_and_factor(scaler)[1]
-        deviation = np.sqrt(np.average((values.astype(np.float64) - mean) ** 2, 0, weight))
-        varies = np.isclose(factor, values.std(0))  # that of a constant is another
+        values = (unscaled(found, x) if name == "inputs" else y).astype(np.float64)
+        mean = np.average(values, 0, weight)
+        shift, factor = shift_and_factor(scaler)
+        deviation = np.sqrt(np.average((values - mean) ** 2, 0, weight))
+        varies = np.isclose(factor, values.std(0))  # that of a constant, or of a column of 0 and 1, is another
         found[name] = scaler | {
-            "mean": np.where(varies, mean, shift_and_factor(scaler)[0]).tolist(),
+            "mean": np.where(varies, mean, shift).tolist(),
             "deviation": np.where(varies & (deviation > 0.0), deviation, factor).tolist(),
         }
     return found

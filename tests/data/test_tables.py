@@ -259,7 +259,11 @@ def test_the_command_and_the_program_answer_a_table_to_the_bit(
     assert [line.split(",")[0] for line in said[1:]] == on_file.predict_label(ROWS).tolist()
     assert main(["source", str(folder / "run"), "--inference", "--out", str(tmp_path / "program.py")]) == 0
     program = runpy.run_path(str(tmp_path / "program.py"))
-    for table in (COLUMNS, ROWS, FORMS["dict of arrays"](COLUMNS), pd.DataFrame(COLUMNS), pl.DataFrame(COLUMNS)):
+    forms = ("dict of arrays", "pandas", "pandas with NA", "pandas categories", "pandas times", "polars")
+    tables = [COLUMNS, ROWS, *(FORMS[form](COLUMNS) for form in forms)]
+    for name in ("visits", "city"):
+        tables.append(COLUMNS | {name: np.ma.array(COLUMNS[name], mask=np.arange(60) % 7 == 3)})
+    for table in tables:
         assert program["predict"](table).tobytes() == on_file.predict(table).tobytes()
     with pytest.raises(ValueError, match=r"^row 1: has no value for 'age'; write None where one is missing$"):
         program["predict"]([ROWS[0], {"visits": 1}])

@@ -155,6 +155,21 @@ def test_a_sequence_in_two_parts_with_the_carry_between(kind: str) -> None:
     assert same(ran(KINDS[kind], params, X), whole)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_carry_of_another_dtype_rounds_nothing(kind: str, dtype: type) -> None:
+    """Nor does its cotangent; PyTorch refuses them."""
+    layer = evolve(KINDS[kind], carry=True)
+    params, given = made(KINDS[kind], (5, 2)), np.arange(15).reshape(5, 3) % 3
+    results = []
+    for part in (given.astype(dtype), given.astype(np.float64)):
+        carry = (part, part) if kind == "lstm" else part
+        y, _, residuals = layer.apply(params, {}, (X, carry), fn.EVAL)
+        results.append((y, layer.vjp(params, residuals, (np.ones((5, 5, 3)), carry))))
+    assert same(*results)
+    assert {leaf.dtype for leaf in fn.tree.leaves(results[0])} == {np.dtype(np.float64)}
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_nothing(kind: str, reverse: bool) -> None:
