@@ -50,6 +50,7 @@ from funcnet.experiments.cross_validation import CrossValidation as CrossValidat
 from funcnet.experiments.experiment import Experiment as Experiment, Training as Training
 from funcnet.experiments.folder import Run as Run
 from funcnet.experiments.run import run as run
+from funcnet.experiments.starter import suggest as suggest
 from funcnet.experiments.stored import load_run as load_run
 from funcnet.key import Key as Key
 from funcnet.laws.combinators import check_combinator as check_combinator

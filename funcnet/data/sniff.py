@@ -73,8 +73,6 @@ class Findings(NamedTuple):
     """A table: how to read it, its columns, and its target."""
 
     grid: Grid
-    delimiter: str
-    header: bool
     missing: tuple[str, ...]
     """Texts for a missing value, beyond the usual ones"""
     columns: tuple[Column, ...]
@@ -85,6 +83,8 @@ class Findings(NamedTuple):
     thousands: Any = ""
     marks: dict[str, str] = {}
     """The mark beside each number of a column, such as "%" """
+    delimiter: str = ","
+    header: bool = True
 
     @property
     def inputs(self) -> list[Column]:
@@ -98,17 +98,25 @@ class Findings(NamedTuple):
 
 
 def look(path: Path, target: str | None = None, task: Task | None = None) -> Findings:
-    """Describe the table in a file; the last column is the target unless another is named.
+    """Describe the table in a file as ``describe`` does, after finding its delimiter and its header.
 
-    Raises   DataError for a file that cannot be read, a target that is absent or unsuitable, and a file without a
-             column to learn from
+    Raises   DataError for a file that cannot be read, and as ``describe`` does
     """
     delimiter, header = form(path)
-    grid = Grid(path, delimiter, header)
+    found = describe(Grid(path, delimiter, header), target, task)
+    return found._replace(delimiter=delimiter, header=header)
+
+
+def describe(grid: Grid, target: str | None = None, task: Task | None = None) -> Findings:
+    """Describe a table; the last column is the target unless another is named.
+
+    Raises   DataError for a target that is absent or unsuitable, and a table without a column to learn from
+    """
     if len(grid.names) == 1:
+        separated = "" if in_memory(grid) else ", separated by a comma, semicolon, tab or bar"
         raise DataError(
-            f"{path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to predict, "
-            "separated by a comma, semicolon, tab or bar"
+            f"{grid.path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to "
+            f"predict{separated}"
         )
     name = _target_name(grid, target)
     plain = {other for other in grid.names if grid.plain(other) is not None}
@@ -132,15 +140,13 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
         columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
-        raise DataError(f"{path}: has no column to learn from besides the target {name!r} ({reasons})")
+        raise DataError(f"{grid.path}: has no column to learn from besides the target {name!r} ({reasons})")
     counts = Counter(labels)
     read = {column.name: forms[column.name] for column in columns if column.kind in ("number", "values")}
     used = [text for other in read if other not in plain for text in grid.texts(other) if to_number(text) is None]
     marks = {other: form.mark for other, form in read.items() if form.mark}
     return Findings(
         grid,
-        delimiter,
-        header,
         missing,
         tuple(columns),
         found,
@@ -149,6 +155,11 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
         thousands if thousands and any(thousands in _spaced(text) for text in used) else "",
         marks,
     )
+
+
+def in_memory(grid: Grid) -> bool:
+    """Whether the rows of a table are in memory, not in a file."""
+    return grid.unit == "row"
 
 
 # ----- how to read it ------------------------------------------------------------------------------------------------
@@ -303,7 +314,7 @@ def _target(grid: Grid, name: str, task: Task | None, which: str, form: Form) ->
     """
     texts = grid.texts(name)
     where = f"{grid.path}: {which}{name!r}"
-    other = "choose another with --target"
+    other = "choose another target" if in_memory(grid) else "choose another with --target"
     gaps = [i for i, text in enumerate(texts) if text in MISSING]
     if gaps:
         more = f" and in {len(gaps) - 1} more rows" if len(gaps) > 1 else ""
@@ -409,21 +420,31 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
 
 
 def _place(grid: Grid, texts: list[str], odd: list[str]) -> str:
-    """The first odd text of a column, and its line."""
-    return f"{_short(odd[0])!r} in line {grid.lines[texts.index(odd[0])]}"
+    """The first odd text of a column, shortened, and its line."""
+    return f"{_short(odd[0])!r} in {_line(grid, texts, odd[0])}"
+
+
+def _at(grid: Grid, texts: list[str], text: str) -> str:
+    """A text of a column, and its line."""
+    return f"{text!r} in {_line(grid, texts, text)}"
+
+
+def _line(grid: Grid, texts: list[str], text: str) -> str:
+    """The line of a file, or the row of a table in memory, that first has a text."""
+    return f"{grid.unit} {grid.lines[texts.index(text)]}"
 
 
 def _unread(grid: Grid, texts: list[str], there: list[str], strays: list[str]) -> str:
     """Why numbers that are written in some form are not read."""
     marks = {found[0]: text for text in reversed(there) if (found := split_mark(text))}
     if len(marks) > 1 and ("%" in marks or len(set(marks) - {""}) > 1):
-        several = " and ".join(f"{text!r} in line {grid.lines[texts.index(text)]}" for text in list(marks.values())[:2])
+        several = " and ".join(_at(grid, texts, text) for text in list(marks.values())[:2])
         return f"has numbers of several units, such as {several}; give them one unit"
-    where = f"such as {strays[0]!r} in line {grid.lines[texts.index(strays[0])]}"
+    where = f"such as {_at(grid, texts, strays[0])}"
     separator = next((c for c in ",' ." if c in _spaced(strays[0])), ",")
     what = {",": "a comma", "'": "an apostrophe", " ": "a space", ".": "a point"}[separator]
     return (
-        f"has numbers with {what}, {where}, and whether it is decimal is not clear in this file; "
+        f"has numbers with {what}, {where}, and whether it is decimal is not clear in this {grid.what}; "
         "use a decimal point alone, or give decimal and thousands in the spec"
     )
 

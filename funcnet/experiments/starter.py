@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from funcnet.combinators.serial import serial
-from funcnet.data.sniff import Findings
-from funcnet.data.sources.csv import MISSING, Csv, read_number
+from funcnet.data.number_texts import read_number
+from funcnet.data.preparation import prepare
+from funcnet.data.sniff import Findings, Task, describe
+from funcnet.data.sources.csv import Csv
+from funcnet.data.sources.memory import as_table
+from funcnet.data.sources.table import MISSING, Columns
 from funcnet.data.split import Split
+from funcnet.errors import FuncnetError
 from funcnet.experiments.experiment import Experiment, Training
+from funcnet.key import Key
 from funcnet.layers.activations import Relu
 from funcnet.layers.base import Layer
 from funcnet.layers.dense import Dense
@@ -32,8 +38,32 @@ FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
 """Fractions of the validation and the test part; the second is for classes of three to five rows"""
 
 
+def suggest(data: Any, target: str | None = None, task: Task | None = None) -> Experiment:
+    """A first experiment for a table in memory, as ``funcnet init`` writes one for a file.
+
+    ``data`` is a dict of columns, a list of dicts, or a data frame. ``target`` is the column to predict, by default
+    the last. ``task``, "labels" or "values", says what it has; by default its values say so.
+    ``fn.run(suggest(data), data=data)`` trains.
+    Raises   DataError for anything but a table, a target that is absent, incomplete or unsuitable, and a table without
+             a column to learn from
+    """
+    if task not in (None, "labels", "values"):
+        raise FuncnetError(f"task: expected 'labels' or 'values', got {task!r}")
+    table = as_table(data)
+    found = describe(table, target, task)
+    source = treatment(found)
+    rows, features = prepare(source, Key(0), data=table).train.x.shape
+    return experiment(found, source, rows, features)
+
+
 def source(found: Findings, path: str) -> Csv:
-    """The table as a data source; ``path`` is the one to write into the spec."""
+    """The table in a file as a data source; ``path`` is the one to write into the spec."""
+    columns = treatment(found)
+    return Csv(path=path, delimiter=found.delimiter, header=found.header, **columns.treatment)
+
+
+def treatment(found: Findings) -> Columns:
+    """How the columns of a table are used."""
 
     def number(label: str) -> bool:
         return read_number(label, found.decimal, found.thousands) is not None
@@ -41,19 +71,16 @@ def source(found: Findings, path: str) -> Csv:
     categorical = [column.name for column in found.inputs if column.kind == "category"]
     if found.target.kind == "labels" and any(map(number, found.counts)):
         categorical.append(found.target.name)  # numeric labels
-    return Csv(
-        path=path,
+    return Columns(
         target=found.target.name,
         inputs=tuple(column.name for column in found.inputs) if found.left_out else None,
         categorical=tuple(categorical),
         missing=(*MISSING, *found.missing),
-        delimiter=found.delimiter,
-        header=found.header,
         decimal=found.decimal,
         thousands=found.thousands,
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
-        split=split(len(found.grid.rows), found.counts),
+        split=split(len(found.grid.lines), found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",
         target_scale="standard" if found.target.kind == "values" else None,
@@ -96,7 +123,7 @@ def size(rows: int, features: int) -> Size:
     return Size((32,), 1.0, 32, 1000) if rows < 35 * features else Size((64, 64), 1.0 if few else 0.3, 32, 1500)
 
 
-def experiment(found: Findings, data: Csv, rows: int, features: int) -> Experiment:
+def experiment(found: Findings, data: Columns, rows: int, features: int) -> Experiment:
     """The experiment for a table, given its training rows and its features after preprocessing."""
     labels = found.target.kind == "labels"
     of = size(rows, features)
