@@ -26,6 +26,7 @@ from funcnet.data.sources.bundled import (
     Iris as Iris,
     NoisyDigits as NoisyDigits,
     Wine as Wine,
+    penguins as penguins,
 )
 from funcnet.data.sources.cat_images import CatImages as CatImages
 from funcnet.data.sources.csv import Csv as Csv

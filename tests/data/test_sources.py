@@ -125,6 +125,19 @@ def test_diabetes_is_efrons_in_its_own_units(tmp_path):
     assert y.mean() == pytest.approx(152.133484, abs=1e-6)
 
 
+def test_penguins_are_those_of_palmerpenguins():
+    """The counts, the means and the gaps that its manual gives."""
+    table = data.penguins()
+    assert {name: values.count(None) for name, values in table.items() if None in values} == {
+        "bill_length": 2, "bill_depth": 2, "flipper_length": 2, "body_mass": 2, "sex": 11,
+    }  # fmt: skip
+    assert [table["species"].count(name) for name in ("Adelie", "Chinstrap", "Gentoo")] == [152, 68, 124]
+    assert [table["island"].count(name) for name in ("Biscoe", "Dream", "Torgersen")] == [168, 124, 52]
+    means = {"bill_length": 43.92, "bill_depth": 17.15, "flipper_length": 200.9, "body_mass": 4202, "year": 2008}
+    for name, mean in means.items():
+        assert np.mean([value for value in table[name] if value is not None]) == pytest.approx(mean, rel=2e-4)
+
+
 @pytest.mark.parametrize("source", [data.Iris, data.Wine, data.BreastCancer, data.Diabetes])
 def test_every_column_has_a_name_of_its_own(source, tmp_path):
     assert len(set(source.features)) == source().table(tmp_path, KEY).x.shape[1]

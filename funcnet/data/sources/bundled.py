@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import ClassVar
@@ -125,3 +126,19 @@ class Diabetes(Measurements):
 
     file = "diabetes"
     features = ("age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu")
+
+
+def penguins() -> dict[str, list[str | float | None]]:
+    """344 penguins of three species on three islands, a table with missing values. Gorman, Williams, Fraser (2014).
+
+    The columns are ``species``, ``island``, ``bill_length``, ``bill_depth`` and ``flipper_length`` in mm,
+    ``body_mass`` in g, ``sex``, and the ``year`` of the measurement. None is a missing value.
+    """
+    text = (files("funcnet.data") / "penguins.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    words = ("species", "island", "sex")
+    return {
+        name: [None if not value else value if name in words else float(value) for value in values]
+        for name, values in columns.items()
+    }
