@@ -109,7 +109,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
 
 def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]:
     experiment = run.experiment
-    return answers(experiment.model, experiment.loss, run.params, run.train_state.state, part)
+    return answers(experiment.model, run.loss, run.params, run.train_state.state, part)
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:
