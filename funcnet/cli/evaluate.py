@@ -19,11 +19,13 @@ from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
+from funcnet.files import write_bytes
 from funcnet.key import Array, Key
 from funcnet.metrics import PerClass, confusion_matrix, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
 from funcnet.training.probabilities import is_multilabel, is_one, label_of
+from funcnet.views.scores import Scored, pictures
 
 SHOWN = 20
 """The most classes whose confusion matrix is printed"""
@@ -34,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
     parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
     parser.add_argument("--part", choices=("train", "validation", "test"), help="print only this part (default: all)")
+    parser.add_argument("--pictures", action="store_true", help="draw a classifier's answers: RUN/reliability.svg")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_base(parser)
 
@@ -50,8 +53,11 @@ def run(options: argparse.Namespace) -> int:
     scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
     matrix, labels = _confusion(run, part), _labels(run, part)
+    drawn = _pictures(run, folder, last, part) if options.pictures else None
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
+        if drawn is not None:
+            facts["pictures"] = list(map(str, drawn))
         if matrix is not None:
             facts |= {"part": last, "classes": _names(run, matrix), "confusion": matrix.tolist()}
             facts["per_class"] = {name: values.tolist() for name, values in per_class(matrix)._asdict().items()}
@@ -67,6 +73,12 @@ def run(options: argparse.Namespace) -> int:
     if labels is not None:
         print()
         _print_each("label", _label_names(run, labels), labels, last)
+    if drawn is not None:
+        print()
+        for path in drawn:
+            print(f"picture {path}")
+        if not drawn:
+            print("picture none: there are pictures of a network that tells classes apart")
     return 0
 
 
@@ -82,6 +94,15 @@ def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, 
     if wanted not in parts:
         raise DataError(f"{folder}: the run has no {wanted} part; it has {', '.join(parts)}")
     return {wanted: parts[wanted]}
+
+
+def _pictures(run: Run, folder: Path, name: str, part: Dataset) -> list[Path]:
+    """Write the pictures of a part into the folder of the run."""
+    spec = run.experiment
+    drawn = pictures(Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part)))
+    for file, text in drawn.items():
+        write_bytes(folder / file, text.encode())
+    return [folder / file for file in drawn]
 
 
 def _confusion(run: Run, part: Dataset) -> Array | None:
@@ -109,7 +130,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
 
 def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]:
     experiment = run.experiment
-    return answers(experiment.model, experiment.loss, run.params, run.train_state.state, part)
+    return answers(experiment.model, run.loss, run.params, run.train_state.state, part)
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:

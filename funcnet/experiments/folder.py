@@ -43,6 +43,8 @@ from funcnet.experiments.units import in_units
 from funcnet.files import read_bytes, write_bytes
 from funcnet.key import Array
 from funcnet.layers.base import Params
+from funcnet.losses.base import Loss
+from funcnet.losses.tempered import tempered
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
@@ -55,13 +57,14 @@ from funcnet.training.weights import save
 from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
+from funcnet.views.scores import PICTURES
 from funcnet.views.table import Table
 
 log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
-RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg")
+RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg", *PICTURES)
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""
@@ -79,6 +82,8 @@ class Run:
     params: Params
     """The params that were evaluated and saved: those of the final state, or the optimizer's average of them"""
     stopped: str | None = None
+    temperature: float | None = None
+    """That of the probabilities of ``loss``, fitted on the validation part; None for a run that is not calibrated"""
 
     def __repr__(self) -> str:
         return str(self.table())
@@ -93,6 +98,11 @@ class Run:
         ended = f", ended by {self.stopped}" if self.stopped else ""
         title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
         return Table(["part", *names], rows, title)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the experiment, whose answers have the temperature of the run."""
+        return tempered(self.experiment.loss, self.temperature)
 
     @property
     def classes(self) -> list[str] | None:
@@ -113,7 +123,7 @@ class Run:
 
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""
-        experiment = self.experiment
+        experiment, loss = self.experiment, self.loss
         x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
@@ -124,7 +134,7 @@ class Run:
             batch_size = min(batch_size, rows_of_answer(experiment.model, shape_of(inputs)))
 
         def answer(y: Any) -> Any:
-            return f(restore_targets(self.preprocess, experiment.loss.answer(y)))
+            return f(restore_targets(self.preprocess, loss.answer(y)))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
@@ -160,7 +170,7 @@ class Run:
         experiment, state = self.experiment, self.train_state.state
         part = data if isinstance(data, Dataset) else self.dataset(data)
         metrics = in_units(experiment.metrics, self.preprocess)
-        return evaluate(experiment.model, experiment.loss, self.params, state, part, metrics)
+        return evaluate(experiment.model, self.loss, self.params, state, part, metrics)
 
     def dataset(self, data: Any) -> Dataset:
         """The preprocessed inputs and targets of a table, or of the file with this name."""
@@ -195,6 +205,7 @@ def write(folder: Path, finished: Run, data: Prepared | None, base: Path) -> Non
     facts = {
         "step": ts.step,
         "stopped": finished.stopped,
+        **({} if finished.temperature is None else {"temperature": finished.temperature}),
         "key": ts.key.digest.hex(),
         "found": {} if data is None else data.found,
         "data": digest({}) if data is None else data_digest(data),
