@@ -362,6 +362,7 @@ ELSEWHERE = {
     **several("models nn module model", "a network is fn.serial(fn.Dense(64), fn.Relu(), …)"),
     **several("dataloader dataset tensordataset", "data are arrays: fn.fit(net, (x, y), batch_size=32, …)"),
     **several("countparameters countparams numparams", "fn.summary(net, in_shape) counts them"),
+    "crossvalpredict": "it is fn.cross_validate(…, predictions=True)",
     "depthwiseconv2d": "it is fn.Conv2D with as many groups as channels",
     "grad": "gradients are written by hand: layer.vjp, or fn.value_and_grad(net, loss)",
     **several("input inputlayer", "the shape of the input is given to init: net.init(key, in_shape)"),
