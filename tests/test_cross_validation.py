@@ -201,6 +201,85 @@ def test_several_inputs_are_divided_alike() -> None:
     assert [rows.tolist() for rows in sorted(result.held_out, key=lambda rows: rows[0])] == [[i] for i in range(23)]
 
 
+# ----- predictions of the held-out rows
+
+
+@pytest.mark.parametrize("target", ["kind", "size"])
+def test_each_row_is_predicted_by_the_run_of_its_fold(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, in the order of the table, labels by name and values in their units."""
+    import funcnet.experiments.cross_validation as module
+
+    table: dict[str, Any] = {
+        "x": X[:, 0],
+        "city": ["Bern", "Oslo", "Köln"] * 7 + ["Bern", "Oslo"],
+        "kind": ["no", "yes"] * 11 + ["no"],
+        "size": 100.0 + 7.0 * X[:, 1],
+    }
+    labels = target == "kind"
+    experiment = fn.Experiment(
+        data=data.Columns(target, inputs=("x", "city"), categorical=("city",), scale="standard",
+                          target_scale=None if labels else "standard"),
+        model=fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(2 if labels else 1)),
+        loss=CE if labels else MSE,
+        optimizer=optim.Adam(0.05),
+        training=fn.Training(epochs=2),
+    )  # fmt: skip
+    runs: list[fn.Run] = []
+    given = module.held_out_scores
+
+    def kept(*args: Any) -> Any:
+        result, preprocess = args[4], args[6]
+        runs.append(fn.Run(result.train_state, [], {}, experiment, preprocess, result.train_state.params))
+        return given(*args)
+
+    monkeypatch.setattr(module, "held_out_scores", kept)
+    found = fn.cross_validate(experiment, table, folds=4, predictions=True)
+    assert isinstance(found.predictions, np.ndarray)
+    for run, rows in zip(runs, found.held_out, strict=True):
+        own = {name: [values[i] for i in rows] for name, values in table.items()}
+        assert found.predictions[rows].tobytes() == run.predict(own).tobytes()
+        if labels:
+            assert found.labels is not None
+            assert found.labels[rows].tolist() == run.predict_label(own).tolist()
+    assert found.predictions.shape == (23, 2 if labels else 1)
+    assert (found.labels is None) != labels
+    assert labels or abs(found.predictions.mean() - 100.0) < 30.0
+    assert found.scores == fn.cross_validate(experiment, table, folds=4).scores
+    assert fn.cross_validate(experiment, table, folds=4).predictions is None
+
+
+def test_the_predictions_of_several_repeats_are_their_mean() -> None:
+    one, two = (fn.cross_validate(LINEAR, (X, Y), folds=5, repeats=n, predictions=True, **RECIPE) for n in (1, 2))
+    again = next(fold for fold, rows in enumerate(two.held_out) if fold >= 5 and 7 in rows)
+    key = KEY.fold("repeat", 1)
+    train = np.setdiff1d(np.arange(23), two.held_out[again])
+    done = fn.fit(LINEAR, (X[train], Y[train]), **{**RECIPE, "key": key.fold("fold", again - 5)})
+    other = fn.predict(LINEAR, done.train_state.params, done.train_state.state, X[two.held_out[again]])
+    row = np.flatnonzero(two.held_out[again] == 7)[0]
+    assert isinstance(one.predictions, np.ndarray)
+    assert isinstance(two.predictions, np.ndarray)
+    assert two.predictions[7] == np.mean([one.predictions[7], other[row]], axis=0)
+    assert two.labels is None
+
+
+def test_a_row_of_another_part_has_no_prediction(tmp_path: Any) -> None:
+    for name, rows in (("a", slice(0, 12)), ("b", slice(12, 20))):
+        np.savez(tmp_path / f"{name}.npz", x=X[rows], y=np.array(["no", "yes"])[np.arange(20) % 2][rows])
+    source = data.Npz("a.npz", split=data.Split(given={"test": {"path": "b.npz"}}))
+    experiment = evolve(IRIS, data=source, model=fn.Dense(2), training=fn.Training(steps=1))
+    found = fn.cross_validate(experiment, folds=3, base=tmp_path, predictions=True)
+    assert isinstance(found.predictions, np.ndarray)
+    assert found.labels is not None
+    assert np.isnan(found.predictions).all(axis=1).tolist() == [False] * 12 + [True] * 8
+    assert found.labels[12:].tolist() == [""] * 8
+    assert set(found.labels[:12]) <= {"no", "yes"}
+    plain = fn.cross_validate(
+        fn.Dense(2), (X, np.arange(23) % 2), folds=3, predictions=True, **{**RECIPE, "loss": "softmax_cross_entropy"}
+    )
+    assert plain.labels is not None
+    assert plain.labels.tolist() == np.argmax(plain.predictions, axis=1).tolist()  # type: ignore[arg-type]
+
+
 # ----- what comes back
 
 

@@ -343,6 +343,17 @@ def test_lists_of_sequences_are_cross_validated() -> None:
     assert str(lists) == str(pairs)
 
 
+def test_every_step_of_a_padded_sequence_is_predicted_out_of_fold() -> None:
+    net, steps = fn.serial(fn.GRU(2), fn.Dense(3)), np.arange(6) % 2
+    y = np.repeat(steps[:, None], PADDED[0].shape[1], axis=1)
+    how = {"folds": 2, "key": KEY, "epochs": 1, "loss": SCE, "optimizer": optim.Adam(), "predictions": True}
+    found = fn.cross_validate(net, (PADDED, y), **how)
+    values, mask = found.predictions
+    assert np.array_equal(mask, PADDED[1])
+    np.testing.assert_allclose(values[mask].sum(axis=-1), 1.0, rtol=1e-6)
+    assert np.array_equal(found.labels[0][mask], values.argmax(axis=-1)[mask])
+
+
 RAGGED = "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
 
 

@@ -45,11 +45,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the metrics of a run on its own data or another file, and a classifier's confusion matrix."""
     folder = Path(options.spec)
     run = load_run(folder)
-    if options.data:
-        parts = {options.data: run.dataset(options.data)}
-    else:
-        base = base_of(folder / SPEC, options)
-        parts = _parts(run, folder, base, options.part)
+    parts = parts_of(run, folder, options)
     scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
     matrix, labels = _confusion(run, part), _labels(run, part)
@@ -82,9 +78,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, Dataset]:
-    """The parts of the run's own data, read again."""
-    experiment = run.experiment
+def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, Dataset]:
+    """The rows of ``--data``, or the parts of the run's own data, read again, or that of ``--part``."""
+    experiment, wanted = run.experiment, options.part
+    if options.data:
+        if wanted is not None:
+            raise DataError("--part is of the run's own data; leave it out with --data")
+        return {options.data: run.dataset(options.data)}
+    base = base_of(folder / SPEC, options)
     data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, run.preprocess)
     parts = data.parts_by_name()
     if data_digest(data) != read_facts(folder)["data"]:

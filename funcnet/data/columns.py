@@ -50,6 +50,16 @@ def one_hot(columns: Sequence[Column]) -> list[bool]:
     return [column["kind"] == "one_hot" for column in columns for _ in range(width(column))]
 
 
+def feature_places(columns: Sequence[Column]) -> dict[str, slice]:
+    """By the name of a column, the features that it becomes; those of a date follow one another."""
+    places: dict[str, slice] = {}
+    end = 0
+    for column in columns:
+        begin, end = end, end + width(column)
+        places[column["name"]] = slice(places.get(column["name"], slice(begin, end)).start, end)
+    return places
+
+
 # ----- fitting -------------------------------------------------------------------------------------------------------
 
 

@@ -20,12 +20,15 @@ from funcnet.hints import did_you_mean
 from funcnet.key import Key
 
 
-def dataset(source: Source, preprocess: Preprocess, data: Path | Cells, dtype: npt.DTypeLike) -> Dataset:
-    """Preprocessed inputs and targets of a file, or a table in memory, in the form of the training data.
+def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, dtype: npt.DTypeLike) -> Dataset:
+    """Preprocessed inputs and targets of a file, or of rows in memory, in the form of the training data.
 
     Raises   DataError for a file or a table in another form, or a class that the training data lacks
     """
-    if isinstance(data, Cells):
+    where: Path | str
+    if isinstance(data, Table):
+        where, table = "the targets", data
+    elif isinstance(data, Cells):
         where, table = data.path, in_memory(source).again(preprocess).treated(data)
     else:
         where, table = data, _in_file(source, preprocess, data)

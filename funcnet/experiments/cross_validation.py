@@ -16,6 +16,7 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.preparation import labelled, prepared
+from funcnet.data.preprocess import restore_targets
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
@@ -25,14 +26,16 @@ from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, on_values
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
-from funcnet.shapes import Value
+from funcnet.shapes import Output, Value, shape_of
 from funcnet.spec.base import evolve
-from funcnet.training.evaluate import arrays, evaluate
+from funcnet.training.evaluate import arrays, evaluate, rows_of_answer
 from funcnet.training.fit import Fit, fit, pass_interrupt_on
+from funcnet.training.probabilities import label_of
+from funcnet.training.step import predicted
 from funcnet.training.threads import limited
 from funcnet.views.table import Table
 
@@ -48,6 +51,16 @@ class CrossValidation:
     held_out: list[Array]
     """The held-out rows of each fold, in ascending order"""
     folds: int
+    predictions: Output | None = None
+    """If asked for, for each row the answer of a network that was not trained on it, as ``Run.predict`` gives it
+
+    It is NaN for a row that no fold held out, and the mean over the repeats, of which each has another network.
+    """
+    labels: Array | None = None
+    """With the predictions of a classifier the likeliest class of each row, by name if it has one
+
+    It is "", or -1 for numbers, for a row that no fold held out.
+    """
 
     @property
     def mean(self) -> dict[str, float]:
@@ -78,6 +91,7 @@ def cross_validate(
     repeats: int = 1,
     key: Key | int | None = None,
     stratify: bool = True,
+    predictions: bool = False,
     base: str | os.PathLike[str] | None = None,
     **training: Any,
 ) -> CrossValidation:
@@ -96,6 +110,9 @@ def cross_validate(
     ``key.fold("repeat", r, "fold", f)``, so the same key gives the same scores to the bit. Fold sizes differ by at
     most one row. With ``stratify`` and class labels as targets, so do the counts of each class; other targets are
     only shuffled. Ctrl-C ends all of it.
+
+    With ``predictions`` the result has the out-of-fold predictions too: of each row, in the order of the data, by the
+    network of the fold that held it out, to the bit what that network predicts alone.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
              some class, or a split that keeps groups or an order; the errors of ``fit`` and ``run``
 
@@ -114,21 +131,61 @@ def cross_validate(
             given = ["data"] * (data is not None) + sorted(training)
             raise FuncnetError(f"an experiment defines its own training; leave out {', '.join(given)}, or evolve it")
         key = Key(what.seed) if key is None else key
-        run: Any = _Experiment(what, Path(base or "."), key, None if data is None else as_table(data))
+        run: Any = _Experiment(what, Path(base or "."), key, None if data is None else as_table(data), predictions)
     else:
         if key is None or data is None:
             raise FuncnetError("expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)")
         training["loss"], training["optimizer"] = as_loss(training.get("loss")), as_optimizer(training.get("optimizer"))
         training["metrics"] = as_metrics(training.get("metrics", ()))
-        run = _Arrays(what, data, training)
-    scores, held_out = [], []
+        run = _Arrays(what, data, training, predictions)
+    scores, held_out, answers = [], [], []
     with _said_once():
         for repeat in range(repeats):
             own = key.fold("repeat", repeat)
             for fold, test in enumerate(folds_of(run.targets, folds, own, stratify, run.loss.ignore_label)):
-                scores.append(run.score(run.rows[test], own.fold("fold", fold)))
+                score, answer = run.score(run.rows[test], own.fold("fold", fold))
+                scores.append(score)
+                answers.append(answer)
                 held_out.append(run.rows[test])
-    return CrossValidation(scores, held_out, folds)
+    if not predictions:
+        return CrossValidation(scores, held_out, folds)
+    whole = _by_row(answers, held_out, folds, run.count)
+    return CrossValidation(scores, held_out, folds, whole, _labels(whole, held_out, run))
+
+
+def _by_row(answers: list[Any], held_out: list[Array], folds: int, rows: int) -> Output:
+    """The answers of all folds in the order of the rows, NaN for those of none; the mean over the repeats."""
+
+    def joined(*pieces: Array) -> Array:
+        mask = pieces[0].dtype == bool  # of padded steps, the same in every repeat
+        repeats = []
+        for begin in range(0, folds if mask else len(pieces), folds):
+            own = slice(begin, begin + folds)
+            whole = np.full((rows, *pieces[0].shape[1:]), False if mask else np.nan, pieces[0].dtype)
+            for at, piece in zip(held_out[own], pieces[own], strict=True):
+                whole[at] = piece
+            repeats.append(whole)
+        return repeats[0] if len(repeats) == 1 else np.mean(repeats, axis=0)
+
+    whole: Output = tree.map(joined, *answers)
+    return whole
+
+
+def _labels(predictions: Output, held_out: list[Array], run: _Experiment | _Arrays) -> Array | None:
+    """The labels of the predictions, and none for a network that is no classifier."""
+    if not (run.loss.probabilities or run.classes):
+        return None
+    known = np.zeros(run.count, bool)
+    known[np.concatenate(held_out)] = True
+
+    def named(values: Array) -> Array:
+        labels = label_of(run.loss, values)
+        labels = labels if run.classes is None else np.array(run.classes)[labels]
+        labels[~known] = -1 if run.classes is None else ""
+        return labels
+
+    labels: Array = on_values(named, predictions)
+    return labels
 
 
 @contextlib.contextmanager
@@ -178,19 +235,19 @@ def folds_of(y: Value, folds: int, key: Key, stratify: bool = True, ignore_label
 class _Experiment:
     """An experiment whose table is read once."""
 
-    def __init__(self, experiment: Experiment, base: Path, key: Key, rows: Cells | None = None) -> None:
-        self.experiment, self.base, self.loss = experiment, base, experiment.loss
+    def __init__(self, experiment: Experiment, base: Path, key: Key, rows: Cells | None, predictions: bool) -> None:
+        self.experiment, self.base, self.loss, self.predictions = experiment, base, experiment.loss, predictions
         split = experiment.data.split
         for name in ("group", "time", "bootstrap"):
             if split is not None and getattr(split, name):
                 raise DataError(f"split.{name}: cannot be used with folds, which are drawn row by row; leave it out")
         self.table, self.classes = labelled(experiment.data, key, base, rows)
-        part = self.table.part
-        self.rows = np.arange(len(self.table.y)) if part is None else np.flatnonzero(part == 0)
+        part, self.count = self.table.part, len(self.table.y)
+        self.rows = np.arange(self.count) if part is None else np.flatnonzero(part == 0)
         self.targets = self.table.y[self.rows]
 
-    def score(self, test: Array, key: Key) -> dict[str, float]:
-        """The scores of some rows, after training on the others."""
+    def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
+        """The scores of some rows, and their predictions if asked for, after training on the others."""
         experiment, source = self.experiment, self.experiment.data
         kept = np.setdiff1d(self.rows, test)
         parts = Parts(kept, kept[:0], test)
@@ -211,20 +268,31 @@ class _Experiment:
             ts = result.train_state
             params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
             loss = tempered(experiment.loss, temperature_of(experiment, data, params, ts.state))
-            return held_out_scores(experiment.model, loss, experiment.optimizer, metrics, result, data.test)
+            return held_out_scores(
+                experiment.model,
+                loss,
+                experiment.optimizer,
+                metrics,
+                result,
+                data.test,
+                data.preprocess,
+                self.predictions,
+            )
 
 
 class _Arrays:
     """A network with its arrays."""
 
-    def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any]) -> None:
-        self.net, self.data, self.training = net, arrays(data, "", net), training
+    def __init__(self, net: Layer, data: tuple[Any, ...], training: dict[str, Any], predictions: bool) -> None:
+        self.net, self.data, self.training, self.predictions = net, arrays(data, "", net), training, predictions
         self.loss: Loss = training["loss"]
+        self.classes: list[str] | None = None
         self.targets = self.data[1]
-        self.rows = np.arange(len(tree.leaves(self.targets)[0]))
+        self.count = len(tree.leaves(self.targets)[0])
+        self.rows = np.arange(self.count)
 
-    def score(self, test: Array, key: Key) -> dict[str, float]:
-        """The scores of some rows, after training on the others."""
+    def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
+        """The scores of some rows, and their predictions if asked for, after training on the others."""
         x, y, weight = self.data
         kept = np.setdiff1d(self.rows, test)
 
@@ -233,13 +301,31 @@ class _Arrays:
 
         result = fit(self.net, part(kept), key=key, **self.training)
         optimizer, metrics = self.training["optimizer"], self.training["metrics"]
-        return held_out_scores(self.net, self.loss, optimizer, metrics, result, part(test))
+        return held_out_scores(self.net, self.loss, optimizer, metrics, result, part(test), {}, self.predictions)
 
 
 def held_out_scores(
-    net: Layer, loss: Loss, optimizer: Optimizer, metrics: Sequence[Metric], result: Fit, part: tuple[Any, ...]
-) -> dict[str, float]:
-    """The scores of a fold's held-out rows; if its training was interrupted, that ends the cross-validation too."""
+    net: Layer,
+    loss: Loss,
+    optimizer: Optimizer,
+    metrics: Sequence[Metric],
+    result: Fit,
+    part: tuple[Any, ...],
+    preprocess: dict[str, Any],
+    predictions: bool,
+) -> tuple[dict[str, float], Output | None]:
+    """The scores of a fold's held-out rows, and their predictions in their units if asked for.
+
+    If its training was interrupted, that ends the cross-validation too.
+    """
     pass_interrupt_on(result.stopped)
     ts = result.train_state
-    return evaluate(net, loss, optimizer.eval_params(ts.params, ts.opt_state), ts.state, part, metrics)
+    params, x = optimizer.eval_params(ts.params, ts.opt_state), part[0]
+    scores = evaluate(net, loss, params, ts.state, part, metrics)
+    if not predictions:
+        return scores, None
+
+    def answer(y: Any) -> Any:
+        return on_values(lambda values: restore_targets(preprocess, loss.answer(values)), y)
+
+    return scores, predicted(answer, net, params, ts.state, x, rows_of_answer(net, shape_of(x)))

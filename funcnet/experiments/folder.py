@@ -35,12 +35,13 @@ from funcnet.data.preprocess import (
     restore_targets,
     transform,
 )
-from funcnet.data.sources.base import Frame
+from funcnet.data.sources.base import Frame, Table as RawTable
 from funcnet.data.sources.memory import as_table, table_of
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.units import in_units
 from funcnet.files import read_bytes, write_bytes
+from funcnet.inputs import unpack
 from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.losses.base import Loss
@@ -153,6 +154,7 @@ class Run:
     def evaluate(self, data: Any) -> dict[str, float]:
         """``{"loss": …, <metric>: …}`` on other rows with targets: a table, the name of a file, or a ``Dataset``.
 
+        A run on arrays takes the raw arrays ``(x, y)`` or ``(x, y, weight)``, labels by name or number.
         Raises   DataError for rows in another form, or a class that the training data lacks
 
         >>> table = {"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 5.0, 7.0]}
@@ -173,8 +175,19 @@ class Run:
         return evaluate(experiment.model, self.loss, self.params, state, part, metrics)
 
     def dataset(self, data: Any) -> Dataset:
-        """The preprocessed inputs and targets of a table, or of the file with this name."""
-        rows = Path(data) if isinstance(data, str | os.PathLike) else as_table(data)
+        """The preprocessed inputs and targets of a table, of raw arrays ``(x, y)``, or of the file with this name."""
+        rows: Any
+        if isinstance(data, str | os.PathLike):
+            rows = Path(data)
+        elif isinstance(data, tuple) and self.preprocess.get("columns") is None:
+            x, y, weight = unpack(data)
+            labels = np.asarray(y)
+            y = labels.astype(str) if labels.dtype.kind in "UO" else numeric(y)
+            x = self._inputs(x)
+            x = x if isinstance(x, Stream) else numeric(x)
+            rows = RawTable(x, y, weight=None if weight is None else numeric(weight))
+        else:
+            rows = as_table(data)
         return dataset(self.experiment.data, self.preprocess, rows, self.experiment.dtype)
 
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:

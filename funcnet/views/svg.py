@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from html import escape
 
@@ -88,6 +89,22 @@ def short(value: float, digits: int = 4) -> str:
 def cut(text: str, length: int) -> str:
     """A text, or the start of one that is too long, with an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def width_of(text: str, size: float) -> float:
+    """About how wide a text is in pixels: a letter takes 0.6 of the size, a Chinese character all of it."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return size * (0.6 * len(text) + 0.4 * wide)
+
+
+def fitted(text: str, width: float, size: float) -> str:
+    """A text, or the start of one that is wider than so many pixels, with an ellipsis."""
+    if width_of(text, size) <= width:
+        return text
+    length = len(text)
+    while length > 1 and width_of(text[: length - 1] + "…", size) > width:
+        length -= 1
+    return cut(text, length)
 
 
 def xml(text: str) -> str:

@@ -19,11 +19,12 @@ COMMANDS = {
     "train its spec": ("train", "{run}/spec.json", "--progress", "none"),
     "resume": ("train", "{run}", "--resume", "--progress", "none"),
     "evaluate": ("evaluate", "{run}"),
+    "explain": ("explain", "{run}", "--repeats", "1"),
     "verify": ("verify", "{run}"),
     "show": ("show", "{run}"),
     "source": ("source", "{run}"),
 }
-FINISHED = ("evaluate", "verify")
+FINISHED = ("evaluate", "explain", "verify")
 BASES = ["{home}", "/", ".", "..", "../..", "secret", "{home}/secret", "../share/run/../../", "\x1b[2J"]
 
 
