@@ -14,19 +14,8 @@ from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *(
-        "README",
-        "concept",
-        "loops",
-        "algebra",
-        "data",
-        "networks",
-        "training",
-        "sklearn",
-        "optimizers",
-        "layer",
-        "loss",
-    ),
+    *("README", "concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+    *("layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
 
