@@ -1,9 +1,20 @@
-"""What holds for the whole run: the collector of garbage, and what a file that cannot be imported lacks."""
+"""What holds for the whole run: threads, the collector of garbage, and what a file that cannot be imported lacks."""
 
 import gc
+import os
 from collections.abc import Generator
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several workers one thread for its products: more would wait for the same cores.
+
+    A run in one process, ``-n 0``, has the threads of the machine.
+    """
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 def pytest_collection_finish() -> None:
