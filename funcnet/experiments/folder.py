@@ -56,13 +56,14 @@ from funcnet.training.weights import save
 from funcnet.version import __version__
 from funcnet.views.boundary import boundary_svg, plane
 from funcnet.views.curves import curves_svg
+from funcnet.views.scores import PICTURES
 from funcnet.views.table import Table
 
 log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
-RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg")
+RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg", *PICTURES)
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""

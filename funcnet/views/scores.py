@@ -1,0 +1,103 @@
+"""Pictures of how a trained classifier answers: those of ``funcnet evaluate --pictures``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from funcnet.key import Array
+from funcnet.losses.base import Loss
+from funcnet.metrics import Metric, RocAuc, confusion_matrix
+from funcnet.metrics.ranking import by_score
+from funcnet.training.probabilities import is_one, label_of
+from funcnet.views.confusion import confusion_svg
+from funcnet.views.roc import Curve, roc_svg
+
+MOST_NUMBERS = 2**26
+"""The most answers whose order a ROC curve is drawn of: those of all rows are held at once"""
+
+
+@frozen(eq=False)
+class Scored:
+    """The answers of a network to the rows of one part, with what is known of them."""
+
+    part: str
+    loss: Loss
+    metrics: Sequence[Metric]
+    classes: Sequence[str] | None
+    targets: Any
+    answers: Callable[[], Iterator[tuple[Any, Any, Array | None]]]
+    """The answers of blocks of rows with their targets and weights"""
+    outputs: Sequence[str] | None = None
+    """The names of the outputs, which are those of several labels"""
+
+    @property
+    def classifies(self) -> bool:
+        """Whether an answer is the probabilities of classes, or of labels."""
+        labels = isinstance(self.targets, np.ndarray) and (self.loss.independent or self.targets.dtype.kind in "iub")
+        return self.loss.probabilities and labels
+
+    def names(self, count: int, several: bool = False) -> list[str]:
+        """The names of so many classes, or of several labels of each row; numbers without names."""
+        names = self.outputs if several else self.classes
+        return list(names) if names is not None and len(names) == count else [str(i) for i in range(count)]
+
+    def matrix(self) -> Array | None:
+        """The confusion matrix of a classifier with one label per row; None for any other network."""
+        y = self.targets
+        if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "iub":
+            return None
+        if not (self.loss.probabilities or self.classes):
+            return None
+        matrix: Any = 0
+        for answer, labels, weight in self.answers():
+            count = 2 if is_one(answer) else answer.shape[-1]
+            matrix = matrix + confusion_matrix(label_of(self.loss, answer), labels, count, weight)
+        found: Array = matrix
+        return found
+
+
+def confusion(scored: Scored) -> str | None:
+    """The confusion matrix of a classifier with one label per row."""
+    matrix = scored.matrix()
+    return (
+        None
+        if matrix is None
+        else confusion_svg(matrix, scored.names(len(matrix)), f"confusion matrix of {scored.part}")
+    )
+
+
+def roc(scored: Scored) -> str | None:
+    """The ROC curve of each class against the rest, or of each label; of two classes that of the second."""
+    if not scored.classifies:
+        return None
+    metric, tally = RocAuc(), None
+    for answer, target, weight in scored.answers():
+        if len(scored.targets) * np.size(answer) > MOST_NUMBERS * len(target):
+            return None
+        more = metric.tally(answer, target, weight, scored.loss.independent)
+        tally = more if tally is None else metric.joined(tally, more)
+    if tally is None or tally[0]:  # no rows, or a NaN
+        return None
+    columns = list(by_score(*tally[1:]))
+    several = scored.loss.independent and len(columns) > 1
+    names = scored.names(max(2, len(columns)), several)[-len(columns) :]
+    curves = [
+        Curve(name, *weights, metric.of(*weights))
+        for name, weights in zip(names, columns, strict=True)
+        if weights is not None
+    ]
+    return roc_svg(curves, f"ROC curve of {scored.part}")
+
+
+PICTURES: dict[str, Callable[[Scored], str | None]] = {"confusion.svg": confusion, "roc.svg": roc}
+"""The name of each picture, and the function that draws it, or gives None where it makes no sense"""
+
+
+def pictures(scored: Scored) -> dict[str, str]:
+    """The pictures of a part by name."""
+    drawn = {name: draw(scored) for name, draw in PICTURES.items()}
+    return {name: picture for name, picture in drawn.items() if picture is not None}
