@@ -37,7 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
     parser.add_argument("--part", choices=("train", "validation", "test"), help="print only this part (default: all)")
     parser.add_argument(
-        "--pictures", action="store_true", help="draw a classifier's answers: RUN/confusion.svg, roc.svg"
+        "--pictures",
+        action="store_true",
+        help="draw a classifier's answers into RUN: reliability, confusion, roc (.svg)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_base(parser)
@@ -103,7 +105,7 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
 def _scored(run: Run, name: str, part: Dataset) -> Scored:
     """The answers to a part, which are computed whenever they are asked for."""
     spec, outputs = run.experiment, run.preprocess.get("outputs")
-    return Scored(name, spec.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part), outputs)
+    return Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part), outputs)
 
 
 def _pictures(folder: Path, scored: Scored) -> list[Path]:
@@ -127,7 +129,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
 
 def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]:
     experiment = run.experiment
-    return answers(experiment.model, experiment.loss, run.params, run.train_state.state, part)
+    return answers(experiment.model, run.loss, run.params, run.train_state.state, part)
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:

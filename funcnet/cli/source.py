@@ -75,7 +75,7 @@ def write_inference(options: argparse.Namespace) -> int:
     if shape is None:
         raise DataError(f"{folder}: the run does not record the shape of its inputs; train it again")
     values = run.experiment, run.params, run.train_state.state, preprocess
-    program = inference(*values, tuple(shape), out.stem, f"the run '{folder.resolve().name}'")
+    program = inference(*values, tuple(shape), out.stem, f"the run '{folder.resolve().name}'", run.temperature)
     write_bytes(archive, npz_bytes(program.members))
     write_bytes(out, program.text.encode())
     print(f"written to {out} and {archive}")

@@ -132,6 +132,8 @@ def run(options: argparse.Namespace) -> int:
             "metrics": result.metrics,
             "stopped": result.stopped,
         }
+        if result.temperature is not None:
+            facts["temperature"] = result.temperature
         if wanted:
             facts["profile"] = profile_json(profiled(result, base_of(path, options)))
         print(json.dumps(finite_json(facts)))
@@ -198,6 +200,8 @@ def report(result: Run, folder: Path) -> None:
     if result.stopped:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
     table(["part", *names], rows)
+    if result.temperature is not None:
+        print(f"\nprobabilities have the temperature {number(result.temperature)}, fitted on the validation part")
     print(f"\nrun     {folder}")
     for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
         if (folder / name).is_file():

@@ -37,6 +37,7 @@ from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
 from funcnet.losses.base import Loss
+from funcnet.losses.tempered import tempered
 from funcnet.networks.surgery import walk
 from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
@@ -63,13 +64,15 @@ def inference(
     in_shape: Shape,
     name: str,
     origin: str = "",
+    temperature: float | None = None,
 ) -> Program:
     """The program of a run: ``name`` is its file name without the suffix, ``origin`` says where it comes from.
 
     ``in_shape`` is the shape of one raw input; it is ignored for tables, whose columns ``preprocess`` lists.
+    ``temperature`` is that of a calibrated run.
     Raises   ShapeError for a network with several outputs; FuncnetError for a layer that cannot be recorded
     """
-    return _Writer(experiment, params, state, preprocess, in_shape, name, origin).program()
+    return _Writer(experiment, params, state, preprocess, in_shape, name, origin, temperature).program()
 
 
 class _Writer:
@@ -82,11 +85,12 @@ class _Writer:
         in_shape: Shape,
         name: str,
         origin: str,
+        temperature: float | None,
     ) -> None:
         self.experiment, self.preprocess, self.raw_shape = experiment, preprocess, in_shape
         self.params, self.state = params, state
         self.name, self.origin = (re.sub(r"[^\w. '-]", "_", ascii_text(text)) for text in (name, origin))
-        self.net, self.loss = experiment.model, experiment.loss
+        self.net, self.loss, self.temperature = experiment.model, tempered(experiment.loss, temperature), temperature
         self.dtype: Any = np.dtype(experiment.dtype)
         self.integers = bool(preprocess.get("integers"))
         self.columns: list[dict[str, Any]] = preprocess.get("columns") or []
@@ -195,7 +199,8 @@ class _Writer:
 
     def identity(self) -> str:
         """A digest of everything in the program."""
-        total = hashlib.sha256(json.dumps([spec_hash(self.experiment), self.preprocess], sort_keys=True).encode())
+        said = [spec_hash(self.experiment), self.preprocess, *([] if self.temperature is None else [self.temperature])]
+        total = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for path, array in sorted(self.members.items()):
             total.update(f"{path} {array.dtype.str} {array.shape}\n".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
@@ -415,7 +420,8 @@ class _Writer:
             raise FuncnetError(f"cannot print the link of {type(loss).__name__}: {error}") from None
         if graph.outputs in graph.inputs:
             return []
-        says = f"The link of {kind_of(loss)}, applied to the network's output y."
+        at = "" if self.temperature is None else f" at the temperature {self.temperature:.6g}"
+        says = f"The link of {kind_of(self.experiment.loss)}{at}, applied to the network's output y."
         return [self.function(self.link_name, "y", says, graph)]
 
     @property

@@ -21,12 +21,13 @@ from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, fit_model, starting_state, train, watchers
+from funcnet.experiments.run import check_parts, fit_model, starting_state, temperature_of, train, watchers
 from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss, on_values
+from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
 from funcnet.shapes import Output, Value, shape_of
@@ -264,16 +265,12 @@ class _Experiment:
                 experiment, data, starting_state(experiment, key, data, self.base), metrics, watchers(experiment)
             )
             assert data.test is not None
-            return held_out_scores(
-                experiment.model,
-                experiment.loss,
-                experiment.optimizer,
-                metrics,
-                result,
-                data.test,
-                data.preprocess,
-                self.predictions,
-            )
+            ts = result.train_state
+            params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
+            loss = tempered(experiment.loss, temperature_of(experiment, data, params, ts.state))
+            optimizer, preprocess = experiment.optimizer, data.preprocess
+            rest = metrics, result, data.test, preprocess, self.predictions
+            return held_out_scores(experiment.model, loss, optimizer, *rest)
 
 
 class _Arrays:

@@ -59,6 +59,10 @@ class Training(Spec):
     ``early_stopping`` and other ``callbacks`` watch the history and may end the training; ``checkpoint`` writes files
     to resume from.
 
+    With ``calibrate``, a temperature is fitted on the validation part after training, which brings the probabilities
+    of answers closer to the shares that are right: ``Run.temperature``. Metrics score these answers; the loss is that
+    of the outputs, and the likeliest classes stay as they are.
+
     ``augment`` lists augmentations of each batch, applied in turn, only in training.
 
     Every ``log_every`` steps, a line is logged and a row is added to the history. ``threads`` is the number of threads
@@ -73,6 +77,7 @@ class Training(Spec):
     remainder: Literal["keep", "drop"] = "keep"
     shards: int = field(default=1, validator=positive)
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
+    calibrate: bool = False
     augment: tuple[Augmentation, ...] = ()
     log_every: int | None = field(default=None, validator=positive)
     early_stopping: EarlyStopping | None = None
@@ -120,3 +125,8 @@ class Experiment(Spec):
         tags = [metric.name for metric in self.metrics]
         if len(set(tags)) < len(tags) or "loss" in tags:
             yield Problem(".metrics", f"expected distinct metrics, got {', '.join(map(str, tags))}")
+        if self.training.calibrate and not self.loss.probabilities:
+            yield Problem(
+                ".training.calibrate",
+                f"expected a loss of probabilities, such as softmax_cross_entropy, got {self.loss.tag}; leave it out",
+            )

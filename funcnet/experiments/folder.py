@@ -44,6 +44,8 @@ from funcnet.files import read_bytes, write_bytes
 from funcnet.inputs import unpack
 from funcnet.key import Array
 from funcnet.layers.base import Params
+from funcnet.losses.base import Loss
+from funcnet.losses.tempered import tempered
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
@@ -81,6 +83,8 @@ class Run:
     params: Params
     """The params that were evaluated and saved: those of the final state, or the optimizer's average of them"""
     stopped: str | None = None
+    temperature: float | None = None
+    """That of the probabilities of ``loss``, fitted on the validation part; None for a run that is not calibrated"""
 
     def __repr__(self) -> str:
         return str(self.table())
@@ -95,6 +99,11 @@ class Run:
         ended = f", ended by {self.stopped}" if self.stopped else ""
         title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
         return Table(["part", *names], rows, title)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the experiment, whose answers have the temperature of the run."""
+        return tempered(self.experiment.loss, self.temperature)
 
     @property
     def classes(self) -> list[str] | None:
@@ -115,7 +124,7 @@ class Run:
 
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""
-        experiment = self.experiment
+        experiment, loss = self.experiment, self.loss
         x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
@@ -126,7 +135,7 @@ class Run:
             batch_size = min(batch_size, rows_of_answer(experiment.model, shape_of(inputs)))
 
         def answer(y: Any) -> Any:
-            return f(restore_targets(self.preprocess, experiment.loss.answer(y)))
+            return f(restore_targets(self.preprocess, loss.answer(y)))
 
         return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
@@ -163,7 +172,7 @@ class Run:
         experiment, state = self.experiment, self.train_state.state
         part = data if isinstance(data, Dataset) else self.dataset(data)
         metrics = in_units(experiment.metrics, self.preprocess)
-        return evaluate(experiment.model, experiment.loss, self.params, state, part, metrics)
+        return evaluate(experiment.model, self.loss, self.params, state, part, metrics)
 
     def dataset(self, data: Any) -> Dataset:
         """The preprocessed inputs and targets of a table, of raw arrays ``(x, y)``, or of the file with this name."""
@@ -209,6 +218,7 @@ def write(folder: Path, finished: Run, data: Prepared | None, base: Path) -> Non
     facts = {
         "step": ts.step,
         "stopped": finished.stopped,
+        **({} if finished.temperature is None else {"temperature": finished.temperature}),
         "key": ts.key.digest.hex(),
         "found": {} if data is None else data.found,
         "data": digest({}) if data is None else data_digest(data),

@@ -132,7 +132,7 @@ def importance(
 
     def scored(x: Any) -> float:
         experiment, state = run.experiment, run.train_state.state
-        return evaluate(experiment.model, experiment.loss, run.params, state, Dataset(x, y, weight), metrics)[name]
+        return evaluate(experiment.model, run.loss, run.params, state, Dataset(x, y, weight), metrics)[name]
 
     score = scored(x)
     drops = {}

@@ -38,11 +38,13 @@ from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.losses.base import Loss
+from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
 from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
 from funcnet.spec.codec import spec_hash
+from funcnet.training.calibration import fit_temperature
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
 from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
@@ -257,10 +259,15 @@ def _advice(checkpoints: Path, start: TrainState | Snapshot, reached: Fit | None
 def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
     """Refuse targets of any part that the loss or a metric cannot take, and classes that the training part lacks.
 
-    There must be a unit for each named class.
+    There must be a unit for each named class, and a validation part to calibrate on.
 
     Raises   ShapeError, DataError
     """
+    if experiment.training.calibrate and data.validation is None:
+        raise DataError(
+            "training.calibrate: expected a validation part, on which the temperature is fitted; give one with "
+            "data.split.validation=0.2, or leave calibrate out"
+        )
     out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
     check_units(experiment.loss, out_shape, data.preprocess["classes"])
     if experiment.loss.probabilities and not experiment.data.integers:  # integers are classes, with or without names
@@ -411,12 +418,20 @@ def finish(experiment: Experiment, data: Prepared, result: Fit, *, failed: bool 
     """The scores of the final state on every part; after a failure, only on parts that can be scored."""
     ts = result.train_state
     params = experiment.optimizer.eval_params(ts.params, ts.opt_state)
-    metrics = {}
+    heat = None if failed else temperature_of(experiment, data, params, ts.state)
+    loss, metrics = tempered(experiment.loss, heat), {}
     wanted = in_units(experiment.metrics, data.preprocess)
     for name, part in data.parts_by_name().items():
         try:
-            metrics[name] = evaluate(experiment.model, experiment.loss, params, ts.state, part, wanted)
+            metrics[name] = evaluate(experiment.model, loss, params, ts.state, part, wanted)
         except FuncnetError:
             if not failed:
                 raise
-    return Run(ts, result.history, metrics, experiment, data.preprocess, params, result.stopped)
+    return Run(ts, result.history, metrics, experiment, data.preprocess, params, result.stopped, heat)
+
+
+def temperature_of(experiment: Experiment, data: Prepared, params: Params, state: State) -> float | None:
+    """The temperature of a network's probabilities, fitted on the validation part; None if it is not asked for."""
+    if not experiment.training.calibrate or data.validation is None:
+        return None
+    return fit_temperature(experiment.model, experiment.loss, params, state, data.validation)

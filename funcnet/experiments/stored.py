@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import re
 from pathlib import Path
@@ -40,6 +41,7 @@ class Facts(TypedDict):
     stamp: NotRequired[str | None]
     step: int
     stopped: str | None
+    temperature: NotRequired[float]
     key: str
     found: dict[str, Any]
     data: str
@@ -81,6 +83,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         if digest({"params": params, "state": state}) != facts["weights"]:
             raise CheckpointError(f"{folder}: weights.npz has changed since the run wrote it")
         check_digest(folder, SPEC, text, facts)
+        check_temperature(experiment, facts.get("temperature"))
         name = "preprocess.json"
         preprocess = check_record(parse_json(checked(folder, name, facts).decode(), None), experiment.data)
         in_shape = prepared_shape(preprocess)
@@ -101,7 +104,16 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         said = " ".join(str(error).split())
         raise CheckpointError(f"{folder / name}: cannot be read: {said}") from None
     ts = TrainState(params, state, {}, Key(bytes.fromhex(facts["key"])), facts["step"])
-    return Run(ts, history, metrics, experiment, preprocess, params, facts["stopped"])
+    return Run(ts, history, metrics, experiment, preprocess, params, facts["stopped"], facts.get("temperature"))
+
+
+def check_temperature(experiment: Experiment, temperature: float | None) -> None:
+    """Refuse a temperature of a run without probabilities, and one that is not a finite number above 0.
+
+    Raises   ValueError
+    """
+    if temperature is not None and not (experiment.loss.probabilities and 0.0 < temperature < math.inf):
+        raise ValueError(f"temperature: expected that of a run with probabilities, above 0, got {temperature}")
 
 
 def recorded_shape(folder: Path, experiment: Experiment) -> Shape | None:

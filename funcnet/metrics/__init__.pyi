@@ -2,6 +2,9 @@ from funcnet.metrics.base import (
     InUnits as InUnits,
     Metric as Metric,
 )
+from funcnet.metrics.calibration import (
+    ExpectedCalibrationError as ExpectedCalibrationError,
+)
 from funcnet.metrics.confusion import (
     PerClass as PerClass,
     confusion_matrix as confusion_matrix,

@@ -212,7 +212,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             experiment = self._experiment(data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial)
         else:
             preprocess, experiment = before.preprocess, before.experiment
-            experiment = evolve(experiment, training=evolve(experiment.training, epochs=self.epochs or self.n_iter_))
+            training = evolve(experiment.training, epochs=self.epochs or self.n_iter_, calibrate=False)
+            experiment = evolve(experiment, training=training)
             if partial and self.optimizer is None:
                 experiment = evolve(experiment, optimizer=STEADY)
         if partial and bind(experiment.optimizer, 7) != experiment.optimizer:

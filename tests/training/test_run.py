@@ -203,6 +203,7 @@ def test_spec_json_has_every_default_filled_in(done):
         "remainder": "keep",
         "shards": 1,
         "class_weight": None,
+        "calibrate": False,
         "augment": [],
         "early_stopping": None,
         "checkpoint": None,
