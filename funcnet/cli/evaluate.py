@@ -21,10 +21,10 @@ from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
 from funcnet.key import Array, Key
-from funcnet.metrics import PerClass, confusion_matrix, per_class
+from funcnet.metrics import PerClass, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
-from funcnet.training.probabilities import is_multilabel, is_one, label_of
+from funcnet.training.probabilities import is_multilabel
 from funcnet.views.scores import Scored, pictures
 
 SHOWN = 20
@@ -36,7 +36,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
     parser.add_argument("--data", metavar="FILE", help="another file in the form of the training data")
     parser.add_argument("--part", choices=("train", "validation", "test"), help="print only this part (default: all)")
-    parser.add_argument("--pictures", action="store_true", help="draw a classifier's answers: RUN/reliability.svg")
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="draw a classifier's answers into RUN: reliability, confusion, roc (.svg)",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_base(parser)
 
@@ -48,8 +52,9 @@ def run(options: argparse.Namespace) -> int:
     parts = parts_of(run, folder, options)
     scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
-    matrix, labels = _confusion(run, part), _labels(run, part)
-    drawn = _pictures(run, folder, last, part) if options.pictures else None
+    scored = _scored(run, last, part)
+    matrix, labels = scored.matrix(), _labels(run, part)
+    drawn = _pictures(folder, scored) if options.pictures else None
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
         if drawn is not None:
@@ -97,25 +102,18 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
     return {wanted: parts[wanted]}
 
 
-def _pictures(run: Run, folder: Path, name: str, part: Dataset) -> list[Path]:
+def _scored(run: Run, name: str, part: Dataset) -> Scored:
+    """The answers to a part, which are computed whenever they are asked for."""
+    spec, outputs = run.experiment, run.preprocess.get("outputs")
+    return Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part), outputs)
+
+
+def _pictures(folder: Path, scored: Scored) -> list[Path]:
     """Write the pictures of a part into the folder of the run."""
-    spec = run.experiment
-    drawn = pictures(Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part)))
+    drawn = pictures(scored)
     for file, text in drawn.items():
         write_bytes(folder / file, text.encode())
     return [folder / file for file in drawn]
-
-
-def _confusion(run: Run, part: Dataset) -> Array | None:
-    """The confusion matrix of a classifier with one label per row; None for any other network."""
-    y, experiment = part.y, run.experiment
-    if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
-        return None
-    matrix: Any = 0
-    for answer, labels, weight in _answers(run, part):
-        count = 2 if is_one(answer) else answer.shape[-1]
-        matrix = matrix + confusion_matrix(label_of(experiment.loss, answer), labels, count, weight)
-    return matrix
 
 
 def _labels(run: Run, part: Dataset) -> PerClass | None:

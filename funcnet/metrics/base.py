@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -332,13 +332,6 @@ class Labels(NamedTuple):
         """Booleans: a label is predicted from 0.5 up."""
         decided: Array = self.scores >= 0.5
         return decided
-
-    def columns(self) -> Iterator[tuple[Array, Array, Array]]:
-        """Scores, presence and weight of each label, without rows of weight 0, and labels without rows."""
-        for scores, there, weight in zip(self.scores.T, self.held.T, self.weight.T, strict=True):
-            counts = weight > 0.0
-            if counts.any():
-                yield scores[counts], there[counts], weight[counts]
 
 
 def cells(metric: Metric, prediction: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:

@@ -7,6 +7,7 @@ more, the score is the mean over classes of one against the rest.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,18 +36,28 @@ class Ranking(LabelMetric):
         return [split.scores], [split.held], [split.weight]
 
     def score(self, *kept: list[Array]) -> float:
-        scores, held, weight = map(np.concatenate, kept)
-        weight = weight if weight.ndim > 1 else np.broadcast_to(weight[:, None], scores.shape)
-        return float(np.mean([self.of(*_by_score(*column)) for column in Labels(scores, held, weight).columns()]))
+        return float(np.mean([self.of(*weights) for weights in by_score(*kept) if weights is not None]))
 
     def of(self, positives: Array, negatives: Array) -> float:
         """The metric, given the weights of a class and of the rest at each distinct score, lowest first."""
         raise NotDefined(f"{type(self).__name__} does not define of(positives, negatives)")
 
 
-def _by_score(scores: Array, positive: Array, weight: Array) -> tuple[Array, Array]:
-    _, at = np.unique(scores, return_inverse=True)
-    return np.bincount(at, weight * positive), np.bincount(at, weight * ~positive)
+def by_score(*kept: list[Array]) -> Iterator[tuple[Array, Array] | None]:
+    """For each class or label of a tally the weights of its rows and of the rest at each distinct score, lowest first.
+
+    It is None for a label whose weights are all 0.
+    """
+    scores, held, weight = map(np.concatenate, kept)
+    weight = weight if weight.ndim > 1 else np.broadcast_to(weight[:, None], scores.shape)
+    for column, positive, own in zip(scores.T, held.T, weight.T, strict=True):
+        counts = own > 0.0
+        if not counts.any():
+            yield None
+            continue
+        _, at = np.unique(column[counts], return_inverse=True)
+        positive, own = positive[counts], own[counts]
+        yield np.bincount(at, own * positive), np.bincount(at, own * ~positive)
 
 
 @register("roc_auc")

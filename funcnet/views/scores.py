@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,8 +11,15 @@ from attrs import frozen
 
 from funcnet.key import Array
 from funcnet.losses.base import Loss
-from funcnet.metrics import ExpectedCalibrationError, Metric
+from funcnet.metrics import ExpectedCalibrationError, Metric, RocAuc, confusion_matrix
+from funcnet.metrics.ranking import by_score
+from funcnet.training.probabilities import is_one, label_of
+from funcnet.views.confusion import confusion_svg
 from funcnet.views.reliability import reliability_svg
+from funcnet.views.roc import Curve, roc_svg
+
+MOST_NUMBERS = 2**26
+"""The most answers whose order a ROC curve is drawn of: those of all rows are held at once"""
 
 
 @frozen(eq=False)
@@ -25,6 +33,8 @@ class Scored:
     targets: Any
     answers: Callable[[], Iterator[tuple[Any, Any, Array | None]]]
     """The answers of blocks of rows with their targets and weights"""
+    outputs: Sequence[str] | None = None
+    """The names of the outputs, which are those of several labels"""
 
     @property
     def classifies(self) -> bool:
@@ -32,23 +42,75 @@ class Scored:
         labels = isinstance(self.targets, np.ndarray) and (self.loss.independent or self.targets.dtype.kind in "iub")
         return self.loss.probabilities and labels
 
+    def names(self, count: int, several: bool = False) -> list[str]:
+        """The names of so many classes, or of several labels of each row; numbers without names."""
+        names = self.outputs if several else self.classes
+        return list(names) if names is not None and len(names) == count else [str(i) for i in range(count)]
+
+    def tally(self, metric: Any, most: float = math.inf) -> tuple[Any, ...] | None:
+        """What a metric of a classifier keeps of all rows, after the number of NaN.
+
+        It is None for any other network, for no rows, NaN, and more numbers than ``most``.
+        """
+        tally: Any = None
+        for answer, target, weight in self.answers() if self.classifies else ():
+            if len(self.targets) * np.size(answer) > most * len(target):
+                return None
+            more = metric.tally(answer, target, weight, self.loss.independent)
+            tally = more if tally is None else metric.joined(tally, more)
+        return None if tally is None or tally[0] else tally[1:]
+
+    def matrix(self) -> Array | None:
+        """The confusion matrix of a classifier with one label per row; None for any other network."""
+        y = self.targets
+        if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "iub":
+            return None
+        if not (self.loss.probabilities or self.classes):
+            return None
+        matrix: Any = 0
+        for answer, labels, weight in self.answers():
+            count = 2 if is_one(answer) else answer.shape[-1]
+            matrix = matrix + confusion_matrix(label_of(self.loss, answer), labels, count, weight)
+        found: Array = matrix
+        return found
+
 
 def reliability(scored: Scored) -> str | None:
     """The reliability diagram of a classifier, with the bins of its expected calibration error."""
-    if not scored.classifies:
-        return None
     found = (metric for metric in scored.metrics if isinstance(metric, ExpectedCalibrationError))
-    metric, tally = next(found, ExpectedCalibrationError()), None
-    for answer, target, weight in scored.answers():
-        more = metric.tally(answer, target, weight, scored.loss.independent)
-        tally = more if tally is None else metric.joined(tally, more)
-    if tally is None or tally[0]:  # no rows, or a NaN
+    bins = scored.tally(next(found, ExpectedCalibrationError()))
+    if bins is None:
         return None
-    _, weight, confidence, right = tally
+    weight, confidence, right = bins
     return reliability_svg(weight, confidence, right, f"reliability of {scored.part}")
 
 
-PICTURES: dict[str, Callable[[Scored], str | None]] = {"reliability.svg": reliability}
+def confusion(scored: Scored) -> str | None:
+    """The confusion matrix of a classifier with one label per row."""
+    matrix = scored.matrix()
+    if matrix is None:
+        return None
+    return confusion_svg(matrix, scored.names(len(matrix)), f"confusion matrix of {scored.part}")
+
+
+def roc(scored: Scored) -> str | None:
+    """The ROC curve of each class against the rest, or of each label; of two classes that of the second."""
+    metric = RocAuc()
+    kept = scored.tally(metric, MOST_NUMBERS)
+    if kept is None:
+        return None
+    columns = list(by_score(*kept))
+    names = scored.names(max(2, len(columns)), scored.loss.independent and len(columns) > 1)[-len(columns) :]
+    pairs = [(name, weights) for name, weights in zip(names, columns, strict=True) if weights is not None]
+    curves = [Curve(name, *weights, metric.of(*weights)) for name, weights in pairs]
+    return roc_svg(curves, f"ROC curve of {scored.part}")
+
+
+PICTURES: dict[str, Callable[[Scored], str | None]] = {
+    "reliability.svg": reliability,
+    "confusion.svg": confusion,
+    "roc.svg": roc,
+}
 """The name of each picture, and the function that draws it, or gives None where it makes no sense"""
 
 

@@ -81,6 +81,11 @@ def text(
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{xml(text)}</text>'
 
 
+def turned(x: float, y: float, words: str, anchor: str = "start", fill: str = INK) -> str:
+    """Text that runs upwards from (x, y), or has its middle there."""
+    return f'<g transform="translate({x:.1f} {y:.1f}) rotate(-90)">{text(0, 0, words, anchor=anchor, fill=fill)}</g>'
+
+
 def short(value: float, digits: int = 4) -> str:
     """A number as people write it: ``1e-5``, not ``1e-05``."""
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")

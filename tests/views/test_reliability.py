@@ -65,13 +65,13 @@ def test_evaluate_draws_the_answers_of_a_classifier(tmp_path, monkeypatch, capsy
     )
     fn.run(moons, "moons")
     assert main(["evaluate", "moons", "--pictures"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"picture {Path('moons') / 'reliability.svg'}"
+    assert f"picture {Path('moons') / 'reliability.svg'}" in capsys.readouterr().out.splitlines()
     root = parse((tmp_path / "moons" / "reliability.svg").read_text(encoding="utf-8"))
     score = fn.load_run("moons").metrics["test"][metric.name]
     assert f"where both are equal; expected calibration error {score:.4g}" in [t.text for t in root.iter(f"{SVG}text")]
     assert np.ptp([x for x, *_ in bars(root, "rows")]) < SIDE
     assert main(["evaluate", "moons", "--pictures", "--part", "train", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["pictures"] == [str(Path("moons") / "reliability.svg")]
+    assert json.loads(capsys.readouterr().out)["pictures"][0] == str(Path("moons") / "reliability.svg")
     text = (tmp_path / "moons" / "reliability.svg").read_text(encoding="utf-8")
     assert "<title>reliability of train</title>" in text
     loss = fn.losses.MeanSquaredError()
