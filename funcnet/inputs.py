@@ -107,16 +107,16 @@ def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None
     return next(iter(floats.values()), None)
 
 
-def cast(value: Value, dtype: npt.DTypeLike | None) -> Value:
+def cast(value: Value, dtype: npt.DTypeLike | None, name: str = "") -> Value:
     """The arrays of a value, with floats in the params' dtype; integers, booleans and streams stay unchanged.
 
-    Raises   DataError for a leaf that is not an array of real numbers
+    Raises   DataError for a leaf that is not an array of real numbers, with the value's ``name``
     """
 
     def one(leaf: Any) -> Any:
         if isinstance(leaf, Stream):
             return leaf
-        array = numeric(leaf)
+        array = numeric(leaf, name)
         return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
     with ops.quiet():  # a number too large becomes infinite

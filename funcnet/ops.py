@@ -168,6 +168,36 @@ def number(x: Any) -> Any:
     return np.asarray(x).item() if tracer is None else tracer.number(x)
 
 
+class Blank:
+    """A hyperparameter that a recorded program leaves open, so that several optimizers share the program.
+
+    Each of them fills it in with its own function of the step, which for a ``steady`` one is the same number at every
+    step. A blank is not 0; code that compares it with anything else cannot be recorded with blanks.
+    """
+
+    __slots__ = ("index", "steady")
+
+    def __init__(self, index: int, steady: bool) -> None:
+        self.index, self.steady = index, steady
+
+    def __call__(self, step: int) -> float:
+        """Only the function that fills it in has a value."""
+        raise TypeError("a blank has no value")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Blank):
+            return (self.index, self.steady) == (other.index, other.steady)
+        if isinstance(other, int | float) and other == 0:
+            return False
+        raise TypeError("a blank is compared with a value other than 0")
+
+    def __hash__(self) -> int:
+        return hash((self.index, self.steady))
+
+    def __repr__(self) -> str:
+        return f"Blank({self.index}, {self.steady})"
+
+
 def scalar(function: Callable[..., float], *numbers: Any) -> float:
     """A Python float computed from numbers, such as a learning rate from the step.
 

@@ -171,26 +171,32 @@ def _not_numbers(data: Any, array: Array) -> str:
     return f"{array.dtype}; encode or convert it first"
 
 
-def numeric(data: Any) -> Array:
+def numeric(data: Any, name: str = "") -> Array:
     """An array of real numbers from anything array-like.
 
-    Raises   DataError for ragged rows, text, objects, complex numbers and masked entries
+    Raises   DataError for ragged rows, text, objects, complex numbers and masked entries, with the array's ``name``
     """
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise DataError(
             f"expected an array without masked entries, got {int(np.sum(data.mask))} of them; fill them, or leave the "
-            "rows out, or give these a weight of 0"
+            "rows out, or give these a weight of 0",
+            layer=name,
         )
     try:
         array = ops.array(data)
     except ValueError:
         raise DataError(
-            "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple"
+            "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple",
+            layer=name,
         ) from None
     except (TypeError, RuntimeError) as error:  # such as a tensor of another library that needs gradients
-        raise DataError(f"expected an array, got a {type(data).__name__} that cannot be read as one: {error}") from None
+        raise DataError(
+            f"expected an array, got a {type(data).__name__} that cannot be read as one: {error}", layer=name
+        ) from None
     if isinstance(data, Iterator):
-        raise DataError(f"expected an array, got a {type(data).__name__}; give the rows themselves, such as list(rows)")
+        raise DataError(
+            f"expected an array, got a {type(data).__name__}; give the rows themselves, such as list(rows)", layer=name
+        )
     if array.dtype.kind not in "fiub":
-        raise DataError(f"expected an array of real numbers, got {_not_numbers(data, array)}")
+        raise DataError(f"expected an array of real numbers, got {_not_numbers(data, array)}", layer=name)
     return array

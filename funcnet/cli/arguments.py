@@ -12,11 +12,12 @@ import attrs
 
 from funcnet.cli.shipped import shipped
 from funcnet.data.paths import base_folder
-from funcnet.data.preparation import input_shape
-from funcnet.errors import Problem, ShapeError, SpecError
+from funcnet.data.preparation import Prepared, input_shape, prepare
+from funcnet.data.preprocess import Preprocess
+from funcnet.errors import DataError, Problem, ShapeError, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import SPEC, recorded_base
-from funcnet.experiments.stored import recorded_shape
+from funcnet.experiments.stored import keeps_rows, recorded_shape
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.shapes import Shape
@@ -53,9 +54,27 @@ class Given:
             return self.shape
         if not isinstance(self.spec, Experiment):
             raise ShapeError("a model alone does not say what its input is; give the shape, such as --input 28,28,1")
-        in_memory = self.file.name == SPEC and self.spec.data.tag == "columns"  # its rows are in no file
-        recorded = recorded_shape(self.file.parent, self.spec) if in_memory else None
+        recorded = None if _keeps_rows(self.file, self.spec) else recorded_shape(self.file.parent, self.spec)
         return input_shape(self.spec.data, Key(self.spec.seed), self.base) if recorded is None else recorded
+
+
+def data_of(file: Path, experiment: Experiment, base: Path, fitted: Preprocess | None = None) -> Prepared:
+    """The data that a spec or a run names, as ``prepare`` reads it.
+
+    Raises   DataError for a run on rows that were given in Python
+    """
+    if not _keeps_rows(file, experiment):
+        run = file.parent
+        raise DataError(
+            f"{run}: the rows of this run were given in Python and are in no file; give others with "
+            f"funcnet evaluate {run} --data FILE, or print its predictions as a program with "
+            f"funcnet source {run} --inference"
+        )
+    return prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, fitted)
+
+
+def _keeps_rows(file: Path, experiment: Experiment) -> bool:
+    return file.name != SPEC or keeps_rows(file.parent, experiment)
 
 
 def given(name: str, options: argparse.Namespace) -> Given:

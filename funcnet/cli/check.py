@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from funcnet import ops, tree
-from funcnet.cli.arguments import add_base, base_of, spec_file
+from funcnet.cli.arguments import add_base, base_of, data_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
-from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.preparation import Prepared
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import check_parts, class_weights, fit_model, starting_state
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     path = spec_file(Path(options.spec))
     experiment = load_experiment(path, options.set)
     base = base_of(path, options)
-    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype)
+    data = data_of(path, experiment, base)
     in_shape = data.train.x.shape[1:]
     fit_model(experiment, in_shape)
     class_weights(experiment, data.preprocess)

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.cli.arguments import add_base, base_of
+from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
-from funcnet.data.preparation import Dataset, prepare
+from funcnet.data.preparation import Dataset
 from funcnet.errors import DataError
 from funcnet.experiments.folder import Run, data_digest, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
-from funcnet.key import Array, Key
+from funcnet.key import Array
 from funcnet.metrics import PerClass, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
@@ -90,8 +90,7 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
         if wanted is not None:
             raise DataError("--part is of the run's own data; leave it out with --data")
         return {options.data: run.dataset(options.data)}
-    base = base_of(folder / SPEC, options)
-    data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, run.preprocess)
+    data = data_of(folder / SPEC, experiment, base_of(folder / SPEC, options), run.preprocess)
     parts = data.parts_by_name()
     if data_digest(data) != read_facts(folder)["data"]:
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)

@@ -6,10 +6,9 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from funcnet.cli.arguments import Given, add_base, given, parse_count
+from funcnet.cli.arguments import Given, add_base, data_of, given, parse_count
 from funcnet.cli.console import fits, print_table, table
 from funcnet.experiments.experiment import Experiment
-from funcnet.key import Key
 from funcnet.shapes import ROWS, Shape
 from funcnet.views.summary import FIGURES, Summary, summary, unit_text
 
@@ -90,6 +89,4 @@ def _batch_of(given: Given, asked: str | None) -> int:
         return ROWS
     if given.spec.training.batch_size != "full":
         return given.spec.training.batch_size
-    from funcnet.data.preparation import prepare
-
-    return len(prepare(given.spec.data, Key(given.spec.seed), given.base, given.spec.dtype).train.x)
+    return len(data_of(given.file, given.spec, given.base).train.x)

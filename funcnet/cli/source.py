@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from funcnet.cli.arguments import add_base, base_of, given, parse_count
+from funcnet.cli.arguments import add_base, base_of, data_of, given, parse_count
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
-from funcnet.data.preparation import prepare
 from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
-from funcnet.key import Key
 from funcnet.optim.schedules import LONG, bind
 
 
@@ -41,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
     model, shape, spec = found.model, found.in_shape(), found.spec
     if isinstance(spec, Experiment):
-        rows, total = _length(spec, found.base)
+        rows, total = _length(found.file, spec, found.base)
         optimizer = bind(spec.optimizer, total)
         text = source(model, shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned)
     else:
@@ -68,10 +66,9 @@ def write_inference(options: argparse.Namespace) -> int:
     if archive.exists() and "program" not in read_npz(archive):
         raise CheckpointError(f"{archive}: holds something other than a program's weights; choose another --out")
     preprocess, source = run.preprocess, run.experiment.data
-    shape = preprocess.get(
-        "shape",
-        () if "columns" in preprocess else source.in_shape(base_of(folder / SPEC, options)),
-    )
+    shape = preprocess.get("shape", () if "columns" in preprocess else None)
+    if shape is None:
+        shape = source.in_shape(base_of(folder / SPEC, options))
     if shape is None:
         raise DataError(f"{folder}: the run does not record the shape of its inputs; train it again")
     values = run.experiment, run.params, run.train_state.state, preprocess
@@ -82,13 +79,13 @@ def write_inference(options: argparse.Namespace) -> int:
     return 0
 
 
-def _length(spec: Experiment, base: Path) -> tuple[int, int]:
+def _length(file: Path, spec: Experiment, base: Path) -> tuple[int, int]:
     """The rows of a batch and the steps of the run, which may require reading the training part."""
     training = spec.training
     open_ended = bind(spec.optimizer, LONG) != spec.optimizer and training.steps is None
     if training.batch_size != "full" and not open_ended:
         return training.batch_size, training.steps or 1
-    rows = len(prepare(spec.data, Key(spec.seed), base, spec.dtype).train.x)
+    rows = len(data_of(file, spec, base).train.x)
     size = rows if training.batch_size == "full" else training.batch_size
     per_epoch = rows // min(size, rows) if training.remainder == "drop" else -(-rows // size)
     return size, training.steps or per_epoch * (training.epochs or 1)

@@ -9,7 +9,7 @@ import inspect
 import threading
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -192,9 +192,9 @@ def no_collections() -> Iterator[None]:
 class Space(dict[Program, Callable[..., Any]]):
     """Scratch memory for one call at a time, as large as the largest plan needs, and the programs bound to it."""
 
-    def __init__(self, take: dict[Any, Recycler]) -> None:
+    def __init__(self, take: dict[Any, Recycler], given: Sequence[Callable[..., float]]) -> None:
         super().__init__()
-        self.take = take
+        self.take, self.given = take, given
         self.memory = np.empty(0, np.uint8)
 
     def __missing__(self, program: Program) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ class Space(dict[Program, Callable[..., Any]]):
             if key not in self.take:
                 self.take[key] = Recycler(*form)
             take.append(self.take[key])
-        self[program] = run = program.bind(self.memory, take)
+        self[program] = run = program.bind(self.memory, take, self.given)
         return run
 
 
@@ -217,7 +217,7 @@ class Compiled:
     """A pure function of arrays, numbers, keys and dicts of them, run as a straight line of NumPy calls.
 
     Anything else in the arguments (None, strings, booleans, specs) is a constant that a plan depends on. Plans may
-    be shared; each instance has its own scratch memory.
+    be shared; each instance has its own scratch memory, and its own functions for the blanks of the plans, ``given``.
     """
 
     def __init__(
@@ -226,9 +226,10 @@ class Compiled:
         strict: bool = False,
         without: frozenset[str] = frozenset(),
         plans: Plans | None = None,
+        given: Sequence[Callable[..., float]] = (),
     ) -> None:
         self.plans = plans or Plans(f, strict=strict, without=without)
-        self.f = f
+        self.f, self.given = f, given
         self.last: Recorded | None = None
         self.idle: list[Space] = []  # a call takes a space for as long as it runs, so threads never share one
         self.recyclers: dict[Any, Recycler] = {}
@@ -267,7 +268,7 @@ class Compiled:
         try:  # as _run does, whose call would take as long as a small array's product
             space = self.idle.pop()
         except IndexError:
-            space = Space(self.recyclers)
+            space = Space(self.recyclers, self.given)
         try:
             return space[last.program](*flat)
         finally:
@@ -278,7 +279,7 @@ class Compiled:
         try:
             space = self.idle.pop()
         except IndexError:
-            space = Space(self.recyclers)
+            space = Space(self.recyclers, self.given)
         try:
             return space[program](*flat)
         finally:

@@ -18,7 +18,7 @@ from funcnet.compiler import layout, structure
 from funcnet.compiler.block import Block
 from funcnet.compiler.chains import Chain
 from funcnet.compiler.graph import Node, NodeGraph, Place, Ref, leaves, plain_text
-from funcnet.compiler.kinds import CALL, CONST, INPUT, PART, SETTLE, UFUNC, VIEW
+from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, SETTLE, UFUNC, VIEW
 from funcnet.compiler.memory import Memory, is_opaque
 from funcnet.compiler.passes import optimized
 from funcnet.compiler.program import Program, Recycler, function_text, listed
@@ -53,7 +53,8 @@ class Plan:
         self.static: dict[str, str] = {}  # expressions evaluated once per instance, by name: scratch arrays, views
         self.name: dict[Node, str] = {}
         self.lines: list[Line] = []
-        self.numbers: dict[tuple[Node, Any], str] = {}
+        self.numbers: dict[tuple[Node, Any, Any], str] = {}
+        self.steady: dict[Node, bool] = {}
         self.slots: dict[Node, dict[Node, int]] = {}
         self.temporary: set[str] = set()  # names of arrays that are dropped after their last use
         self.outputs = leaves(self.graph.outputs)
@@ -116,6 +117,13 @@ class Plan:
         root = self.memory.root(node)
         return root in self.memory.buffers or root.kind is CONST
 
+    def is_steady(self, node: Node) -> bool:
+        """Whether a number is the same at every call: a constant, or a function of constants and steady blanks."""
+        if node not in self.steady:
+            number = node.is_number and node.kind is NUMBER and not node.effect
+            self.steady[node] = node.kind is CONST or (number and all(map(self.is_steady, node.args)))
+        return self.steady[node]
+
     @property
     def scratch_bytes(self) -> int:
         """Bytes of the scratch memory of one instance."""
@@ -150,6 +158,8 @@ class Plan:
             return self.name[node]
         if node.kind is CONST:
             text = plain_text(node.static) if node.is_number else self.constant(node.static)
+        elif self.is_steady(node):
+            text = self.remember(node.kind.value_text(node, self), "n")
         elif node.kind is SETTLE and self.memory.in_place(node):
             text = self.ref(node.args[0])
         elif node.is_array and self.is_static(node):
@@ -187,19 +197,29 @@ class Plan:
 
     def operand(self, node: Node, arg: Node, dtype: Any) -> str:
         """An argument of a ufunc: numbers become arrays of shape (), which NumPy handles faster."""
-        if arg.kind is CONST and arg.shape == ():
+        if arg.shape == () and self.is_steady(arg):
             whole = node.f in (np.maximum, np.minimum) and node.kind is UFUNC and node.row_major
             if whole and node.nbytes <= FILLED:
-                return self.filled(arg.static, dtype, node.shape)
+                return self.full(arg, dtype, node.shape)
         return self.scalar(node, arg, dtype)
+
+    def full(self, arg: Node, dtype: Any, shape: Any) -> str:
+        """The name of an array filled with a steady number."""
+        if arg.kind is CONST:
+            return self.filled(arg.static, dtype, shape)
+        key = arg, dtype, shape
+        if key not in self.numbers:
+            text = f"{self.constant(np.full)}({shape}, {self.ref(arg)}, {self.constant(dtype)})"
+            self.numbers[key] = self.remember(text, "s")
+        return self.numbers[key]
 
     def scalar(self, node: Node, arg: Node, dtype: Any) -> str:
         """An argument, a number as an array of shape ()."""
         if not arg.is_number:
             return self.ref(arg)
-        if arg.kind is CONST:
-            return self.filled(arg.static, dtype, ())
-        key = arg, dtype
+        if self.is_steady(arg):
+            return self.full(arg, dtype, ())
+        key = arg, dtype, None
         if key not in self.numbers:
             cell = f"{self.constant(np.empty)}((), {self.constant(dtype)})"
             name = self.numbers[key] = self.remember(cell, "s")
@@ -245,7 +265,7 @@ class Plan:
 
     def _emit_node(self, node: Node) -> None:
         kind = node.kind
-        if kind is INPUT or kind is CONST:
+        if kind is INPUT or self.is_steady(node):
             return
         if kind is VIEW and self.is_static(node):
             self.ref(node)

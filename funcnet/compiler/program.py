@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funcnet.compiler import layout
 from funcnet.compiler.memory import ALIGNMENT
+from funcnet.ops import Blank
 
 if TYPE_CHECKING:
     from funcnet.compiler.plan import Plan
@@ -24,10 +25,15 @@ class Program:
         self.names = plan.constants | (extra or {})
         self.nbytes = plan.scratch_bytes + ALIGNMENT
         self.new = plan.new
+        self.blanks = {name: value.index for name, value in self.names.items() if isinstance(value, Blank)}
 
-    def bind(self, memory: Any, take: Any) -> Callable[..., Any]:
-        """A function that runs the program in some memory; ``take[i]()`` allocates its i-th new array."""
+    def bind(self, memory: Any, take: Any, given: Sequence[Callable[..., float]] = ()) -> Callable[..., Any]:
+        """A function that runs the program in some memory; ``take[i]()`` allocates its i-th new array.
+
+        ``given`` are the functions that fill in its blanks.
+        """
         names = {"np": np, **self.names, "arena": memory[-memory.ctypes.data % ALIGNMENT :], "take": take}
+        names |= {name: given[index] for name, index in self.blanks.items()}
         for code in self.code:
             exec(code, names)
         run: Callable[..., Any] = names["run"]

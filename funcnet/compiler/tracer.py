@@ -215,6 +215,8 @@ class Tracer:
 
     def scalar(self, f: Callable[..., float], numbers: tuple[Any, ...]) -> Any:
         """A function of Python numbers."""
+        if isinstance(f, ops.Blank) and f.steady:
+            numbers = ()
         f = Float(f) if is_foreign(f) else f
         return self.add(NUMBER.node(f, tuple(map(self.node, numbers)), float, self.place))
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from funcnet.key import Key
+from funcnet.ops import Blank
 
 HARMLESS = frozenset(
     (
         type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
         re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
-        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType,
+        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType, Blank,
     )
 )  # fmt: skip
 """Classes of immutable values that refer to nothing mutable"""

@@ -125,6 +125,16 @@ def recorded_shape(folder: Path, experiment: Experiment) -> Shape | None:
         return None
 
 
+def keeps_rows(folder: Path, experiment: Experiment) -> bool:
+    """Whether the rows of a run are in files that its spec names: not if they were given in Python."""
+    if experiment.data.tag == "columns":
+        return False
+    try:
+        return bool(read_facts(folder)["data"] != digest({}))
+    except CheckpointError:  # of an unfinished run
+        return True
+
+
 def _no_run(folder: Path) -> str:
     """Why a path is not the folder of a finished run."""
     if os.path.exists(folder / SPEC):

@@ -71,7 +71,7 @@ Number = float | Schedule
 
 def value_at(number: Number, step: int) -> float:
     """A hyperparameter's value at a step."""
-    return ops.scalar(number, step) if isinstance(number, Schedule) else number
+    return ops.scalar(number, step) if isinstance(number, Schedule | ops.Blank) else number
 
 
 def horizon(schedule: Schedule, total_steps: int | None) -> int:

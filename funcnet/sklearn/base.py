@@ -327,6 +327,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
         """The rows to train on and those of the validation part, stratified by single labels."""
         labels = rows.y if self.task == "classification" and not several else None
+        self._check_held_out(len(rows), labels)
         first, second = train_test_split(
             np.arange(len(rows)),
             test_size=self.validation_fraction,
@@ -334,6 +335,29 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             random_state=check_random_state(self.random_state),
         )
         return first, second
+
+    def _check_held_out(self, rows: int, labels: Array | None) -> None:
+        """Refuse a validation part without a row, or without rows of every class.
+
+        Raises   ValueError
+        """
+        held = int(np.ceil(self.validation_fraction * rows))
+        share = f"early_stopping holds out validation_fraction={self.validation_fraction} of the rows"
+        if held >= rows:
+            raise ValueError(f"{share}, {held} of {rows}, which leaves none to train on; give more rows")
+        if labels is None:
+            return
+        found, counts = np.unique(labels, return_counts=True)
+        if counts.min() < 2:
+            name = self.classes_.tolist()[found[counts.argmin()]]  # type: ignore[attr-defined]
+            raise ValueError(
+                f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
+            )
+        if min(held, rows - held) < len(found):
+            raise ValueError(
+                f"{share}, {held} of {rows}, and needs one of each of the {len(found)} classes on both sides; "
+                "give another fraction, or more rows"
+            )
 
     def _context(self, epochs: int) -> Any:
         """The context of scikit-learn's callbacks, if there are any."""

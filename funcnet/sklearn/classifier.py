@@ -10,10 +10,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
@@ -25,6 +24,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
+from funcnet.sklearn.targets import labels
 from funcnet.training.callbacks import EarlyStopping, Watcher
 from funcnet.training.probabilities import label_of, proba_of
 
@@ -148,15 +148,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Rows, bool]:
         """The rows with a weight, and whether each has several labels."""
         x = checked(self, X, reset=reset)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        check_classification_targets(y)
-        several = type_of_target(y).startswith("multilabel")
-        if several:
-            target = check_array(y, accept_sparse="csr", dtype=np.float64, input_name="y")
-            target = target if isinstance(target, np.ndarray) else target.toarray()
-        else:
-            target = column_or_1d(y, warn=True)
+        target, several = labels(y, type(self).__name__)
         check_consistent_length(X, target)
         return Rows(x, target, weights(sample_weight, X, x)).weighing(), several
 
@@ -165,14 +157,14 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
             if self.class_weight is not None:
                 raise ValueError("class_weight needs one label for each row; give sample_weight for several labels")
             return self._train(rows, given, outputs=len(self.classes_), several=True, again=again, partial=partial)
-        labels = np.searchsorted(self.classes_, rows.y)
+        at = np.searchsorted(self.classes_, rows.y)
         if self.class_weight is not None:
             present = np.unique(rows.y)
             each = compute_class_weight(self.class_weight, classes=present, y=rows.y, sample_weight=rows.weight)
             dtype = np.float64 if rows.weight is None else rows.weight.dtype
             rows = attrs.evolve(rows, factor=each[np.searchsorted(present, rows.y)].astype(dtype))
         return self._train(
-            attrs.evolve(rows, y=labels),
+            attrs.evolve(rows, y=at),
             given,
             outputs=len(self.classes_),
             classes=[str(name) for name in self.classes_.tolist()],
@@ -202,8 +194,8 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     def predict(self, X: Any) -> Array:
         """The likeliest class of each row, (rows,), or each of its labels as 0 or 1, (rows, labels)."""
         answer = self._answer(X)
-        labels = label_of(self.run_.experiment.loss, answer)
-        chosen: Array = labels if self._several else self.classes_[labels]
+        found = label_of(self.run_.experiment.loss, answer)
+        chosen: Array = found if self._several else self.classes_[found]
         return chosen
 
     def predict_proba(self, X: Any) -> Array:
@@ -231,5 +223,5 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = tags.input_tags.allow_nan = True
         return tags

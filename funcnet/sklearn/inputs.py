@@ -8,6 +8,7 @@ from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from funcnet.data.lazy_array import Piece
@@ -28,7 +29,8 @@ GAPS = ("",)
 def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     """The rows as an array or a sparse matrix of floats, or as a ``Frame`` if there are columns of categories.
 
-    With ``reset`` the form is that of X and the estimator's ``categorical``, else that of the last ``fit``.
+    With ``reset`` the form is that of X and the estimator's ``categorical``, else that of the last ``fit``. A missing
+    number is NaN, where a run fills it in; sparse rows have none.
     Raises   ValueError and TypeError as scikit-learn does, with the column of a frame
     """
     rows = next(iter(X), None) if isinstance(X, list | tuple) else X
@@ -37,13 +39,17 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     if reset:
         names = category_columns(X, estimator.categorical)
         columns, missing = [{"name": name, "kind": "one_hot"} for name in names], GAPS
+        gaps = True
     else:
         columns = estimator.run_.preprocess.get("columns") or []
+        gaps = "fill" in estimator.run_.preprocess
         missing = getattr(estimator.run_.experiment.data, "missing", GAPS)
         names = [one["name"] for one in columns if one["kind"] != "number" or "part" in one]
-    if not columns:
-        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", reset=reset)
     frame = table(X)
+    if not columns:
+        plain_columns(frame)
+        finite: Any = "allow-nan" if gaps and not issparse(X) else True
+        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
     if frame is None:
         raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")
     validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -140,27 +146,53 @@ def texts(column: Any, missing: Collection[str]) -> Array:
     return np.array(["" if text in missing else text for text in Cells([name], [values]).texts(name)])
 
 
-def numbers(column: Any, name: str) -> Array:
-    """A column of numbers.
+def plain_columns(frame: Any) -> None:
+    """Refuse a frame without columns, and columns of other values than numbers.
 
-    Raises   ValueError for texts, missing values and infinity
+    Raises   ValueError
     """
-    narwhals = require("narwhals", "sklearn", "reading a data frame")
-    cells = values_of(column)
+    if frame is None:
+        return
+    if not frame.columns:
+        raise ValueError("the frame has no columns; expected at least one")
+    for name, dtype in frame.schema.items():
+        if not dtype.is_numeric():
+            numbers(frame[name], name)
+
+
+CURES = {
+    "Date": "turn it into numbers, such as its year and month",
+    "Datetime": "turn it into numbers, such as its year and month",
+    "Duration": "turn it into numbers, such as its seconds",
+    "Object": "turn all its values into numbers, or all into texts",
+}
+"""What to do about a column, by its dtype"""
+
+
+def numbers(column: Any, name: str) -> Array:
+    """A column of numbers, NaN if missing.
+
+    Raises   ValueError for anything else, and for infinity
+    """
+    cells, row = values_of(column), -1
+    values = np.empty(len(cells))
     try:
-        values = np.array([float(value) for value in cells])
+        for row, value in enumerate(cells):
+            values[row] = float("text" if isinstance(value, str) else value)
+    except OverflowError:
+        raise ValueError(f"column {name!r}: expected a number below 1.8e308, got a larger one in row {row}") from None
     except (TypeError, ValueError):
-        dates = isinstance(column.dtype, narwhals.Date | narwhals.Datetime)
-        how = "turn it into numbers, such as its year and month" if dates else "turn it into one of them"
+        kind = type(column.dtype).__name__
+        got = str(getattr(column.to_native(), "dtype", kind)) if kind == "Unknown" else str(column.dtype)
+        what = f"{got} with {cells[row]!r:.60} in row {row}" if kind == "Object" else got
+        how = CURES.get(kind, "turn it into numbers or texts")
         raise ValueError(
-            f"column {name!r}: expected numbers or categories, got {column.dtype}; {how}, or leave it out"
+            f"column {name!r}: expected numbers or categories, got {what}; {how}, or leave it out"
         ) from None
-    wrong = np.flatnonzero(~np.isfinite(values))
+    wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
-        what = "infinity" if np.isinf(values[wrong[0]]) else "NaN"
         raise ValueError(
-            f"Input column {name!r} contains {what}, first in row {wrong[0]}; "
-            "fill it in, as with SimpleImputer before the network"
+            f"Input column {name!r} contains infinity, first in row {wrong[0]}; give a number, or NaN for a missing one"
         )
     return values
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
@@ -19,6 +17,7 @@ from funcnet.losses.regression import MeanSquaredError
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
+from funcnet.sklearn.targets import values
 
 
 class FuncnetRegressor(RegressorMixin, Estimator):
@@ -64,13 +63,9 @@ class FuncnetRegressor(RegressorMixin, Estimator):
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Rows, bool]:
         """The rows with a weight, and whether y is one number per row."""
         x = checked(self, X, reset=reset)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        target = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=self)
-        if target.ndim == 2 and target.shape[1] == 1:
-            target = column_or_1d(target, warn=True)
+        target = values(y, self)
         check_consistent_length(X, target)
-        return Rows(x, np.asarray(target, np.float64), weights(sample_weight, X, x)).weighing(), target.ndim == 1
+        return Rows(x, target, weights(sample_weight, X, x)).weighing(), target.ndim == 1
 
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         return MeanSquaredError()
@@ -91,11 +86,11 @@ class FuncnetRegressor(RegressorMixin, Estimator):
     def predict(self, X: Any) -> Array:
         """The predictions, in the form of y and its units."""
         answer = self._answer(X)
-        values: Array = answer.reshape(len(answer), -1)
-        return values[:, 0] if self._one else values
+        several: Array = answer.reshape(len(answer), -1)
+        return several[:, 0] if self._one else several
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = tags.input_tags.allow_nan = True
         return tags

@@ -11,6 +11,7 @@ from funcnet.data.preprocess import Preprocess, fit, shift_and_factor, unscaled
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source
 from funcnet.data.sources.table import Columns
+from funcnet.errors import DataError
 from funcnet.key import Array
 from funcnet.sklearn.inputs import GAPS, readable, rows_of
 
@@ -19,21 +20,28 @@ def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source
     """The source that describes the data and its treatment. The columns of sparse data, mostly 0, are not scaled."""
     if isinstance(X, Frame):
         categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
-        treatment: dict[str, Any] = {"impute": "most_frequent", "scale": scale, "target_scale": target_scale}
+        treatment: dict[str, Any] = {"impute": "median", "scale": scale, "target_scale": target_scale}
         return Columns(target="target", inputs=tuple(X.columns), categorical=categorical, missing=GAPS, **treatment)
-    sparse = not isinstance(X, np.ndarray)
-    return Npz(path="data.npz", scale=None if sparse else scale, target_scale=target_scale)
+    if not isinstance(X, np.ndarray):  # sparse
+        return Npz(path="data.npz", target_scale=target_scale)
+    return Npz(path="data.npz", impute="median", scale=scale, target_scale=target_scale)
 
 
 def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequence[str] | None) -> Preprocess:
     """The preprocessing of a source; standard scales count each row by its weight, as if it were there so often.
 
-    A category that is missing counts as one if the training rows have missing ones. Nothing else is filled in.
+    A missing number is the median of the known ones. A missing category counts as one if the training rows have
+    missing ones, else it is an error.
+    Raises   DataError for a column without any known value, too many categories, and numbers too large
     """
     x = readable(X)
-    found = fit(source, x, y, np.arange(rows_of(X)), None if classes is None else list(classes))
+    try:
+        found = fit(source, x, y, np.arange(rows_of(X)), None if classes is None else list(classes))
+    except DataError as error:
+        raise DataError(error.message) from None  # the source is not the user's
     for column in found.get("columns", ()):
-        column["fill"] = "" if column["fill"] == "" else None
+        if column["kind"] != "number":
+            column["fill"] = "" if column["fill"] == "" else None
     if weight is None:
         return found
     for name in ("inputs", "targets"):

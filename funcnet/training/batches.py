@@ -94,7 +94,7 @@ class Rows:
     def cast(self, dtype: np.dtype[Any] | None) -> None:
         """Cast all floats of the inputs and targets, once."""
         x, y, weight = self.part
-        self.part = cast(x, dtype), cast(y, dtype), weight
+        self.part = cast(x, dtype, "x"), cast(y, dtype, "y"), weight
 
     @property
     def sample(self) -> Batch:

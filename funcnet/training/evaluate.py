@@ -49,9 +49,9 @@ def arrays(
     if net is not None:
         x = padded(net, x)
         y = padded_targets(net, x, y)
-    x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf), x)
-    y = tree.map(numeric, y)
-    weight = None if weight is None else numeric(weight)
+    x = tree.map(lambda leaf: leaf if isinstance(leaf, Stream) else numeric(leaf, "x"), x)
+    y = tree.map(lambda leaf: numeric(leaf, "y"), y)
+    weight = None if weight is None else numeric(weight, "weight")
     lengths = [leaf.shape[0] if leaf.ndim else 0 for leaf in tree.leaves((x, y, weight))]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         message = f"expected x, y (and weight) with the same number of rows, at least 1, got {lengths}"
@@ -267,7 +267,7 @@ def _at_once(
 ) -> dict[str, float]:
     x, y, weight = data
     prediction = predict(net, params, state, x, batch_size)
-    y = cast(y, dtype_of(params, state))
+    y = cast(y, dtype_of(params, state), "y")
     p, target, weights, _ = compared(loss, prediction, y, of_dtype(weight, prediction))
     value, _ = loss.apply(p, target, weights)
     answer = on_values(loss.answer, prediction)
@@ -293,7 +293,7 @@ def _by_blocks(
             steps = of_dtype(steps, prediction)
             _, target, weights, _ = compared(loss, None, y, steps)
             divisor = loss.divisor(target, weights)
-        some = cast(cut(y, rows), dtype)
+        some = cast(cut(y, rows), dtype, "y")
         p, target, weights, _ = compared(loss, prediction, some, cut(steps, rows))
         try:
             total += float(loss.apply(p, target, weights, divisor)[0])

@@ -190,7 +190,7 @@ def fit(
         first = augmented(augment, feed.first(ts.key), ts.key.fold("augment", 0))
         check_targets(net, loss, (), first, "an augmented batch", batch=True)
     if held_out is not None:
-        apart = cast(held_out[0], dtype), cast(held_out[1], dtype), held_out[2]
+        apart = cast(held_out[0], dtype, "validation x"), cast(held_out[1], dtype, "validation y"), held_out[2]
         check_targets(net, loss, metrics, apart, "the validation part")
     feed.check_last(net, ts, total)
     parts = feed.part, held_out

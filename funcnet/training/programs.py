@@ -23,6 +23,7 @@ from funcnet.key import Array, Key
 from funcnet.layers.base import EVAL, Context, Layer, Params, State, apply_child, vjp_child
 from funcnet.losses.base import Loss, compared, cotangent
 from funcnet.optim.base import Optimizer, OptState, apply_updates
+from funcnet.optim.blanks import opened
 from funcnet.padding import paired_targets, step_weights
 from funcnet.shapes import Value
 from funcnet.signatures import returned
@@ -166,8 +167,12 @@ def compiled_gradients(net: Layer, loss: Loss) -> Compiled:
 
 
 def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
-    """``training_step``, compiled."""
-    return Compiled(training_step(net, loss, opt, shards), plans=_plans(_step_plans, net, loss, opt, shards))
+    """``training_step``, compiled; optimizers that differ in their numbers alone share plans."""
+    program = training_step(net, loss, opt, shards)
+    if Hidden(net, loss, opt).foreign:
+        return Compiled(program, plans=_plans(_step_plans, net, loss, opt, shards))
+    blank, numbers = opened(opt)
+    return Compiled(program, plans=_plans(_step_plans, net, loss, blank, shards), given=numbers)
 
 
 def _plans(make: Any, *parts: Any) -> Plans:

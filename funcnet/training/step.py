@@ -194,8 +194,8 @@ def fitted(
     """A batch cast to the params' dtype and checked against the network."""
     dtype = dtype_of(params, state)
     wide_enough(dtype)
-    x = cast(padded(net, x), dtype)
-    y = cast(padded_targets(net, x, y), dtype)
+    x = cast(padded(net, x), dtype, "x")
+    y = cast(padded_targets(net, x, y), dtype, "y")
     weight = None if weight is None else cast_weight(weight, dtype or np.float64)
     form = id(net), signature(x, params, state)
     if form not in _checked or _checked[form] is not net:

@@ -285,8 +285,9 @@ def test_a_run_on_a_table_is_evaluated_on_a_file(
     if trained == "table":
         assert main(["evaluate", str(run)]) == 1
         assert capsys.readouterr().err == (
-            "funcnet: the rows of this table are in no file: give them in Python, as in "
-            "fn.run(experiment, data=table); for rows in a file, give a source that names it, such as csv\n"
+            f"funcnet: {run}: the rows of this run were given in Python and are in no file; give others with "
+            f"funcnet evaluate {run} --data FILE, or print its predictions as a program with "
+            f"funcnet source {run} --inference\n"
         )
 
 
@@ -476,16 +477,17 @@ def test_an_unknown_category_is_said_once_with_its_count(on_file: fn.Run, caplog
 # ----- bad tables -----------------------------------------------------------------------------------------------------
 
 TWICE = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "y"])
+NO_CELL = "row 0, column 'a': expected a number, a text, a date or None, got"
 NUMBERS = "list 'a' in categorical if it is a category, or the text in missing"
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([], "the table: has no rows"),
+        ([], "the table: has no rows; give at least one"),
         ({}, "the table: has no columns"),
-        ({"a": [], "y": []}, "the table: has no rows"),
-        (pd.DataFrame({"a": [], "y": []}), "the table: has no rows"),
+        ({"a": [], "y": []}, "the table: has no rows; give at least one"),
+        (pd.DataFrame({"a": [], "y": []}), "the table: has no rows; give at least one"),
         (pl.DataFrame(), "the table: has no columns"),
         (TWICE, "the table: two columns are called 'a'; rename one"),
         ({"a": [1], " a": [2], "y": [3]}, "the table: two columns are called 'a'; rename one"),
@@ -513,13 +515,13 @@ NUMBERS = "list 'a' in categorical if it is a category, or the text in missing"
         (pd.DataFrame({"b": [1, 2], "y": [0, 1]}), "the table: has no column 'a' (inputs); it has b, y"),
         (pd.DataFrame({"a": [1, 2], "z": [0, 1]}), "the table: has no column 'y' (target); it has a, z"),
         ({"a": [1, "x", 2], "y": [1, 2, 3]}, f"row 1, column 'a': expected a number, got 'x'; {NUMBERS}"),
-        ({"a": [[1], [2]], "y": [0, 1]}, "row 0, column 'a': expected a number, a text, a date or None, got a list"),
+        ({"a": [[1], [2]], "y": [0, 1]}, f"{NO_CELL} a list; turn it into one of them, or leave the column out"),
         (pl.DataFrame({"a": [[1], [2]], "y": [0, 1]}),
-         "row 0, column 'a': expected a number, a text, a date or None, got a list"),
-        ({"a": [b"x", 2], "y": [0, 1]}, "row 0, column 'a': expected a number, a text, a date or None, got a bytes"),
-        ({"a": [1j, 2], "y": [0, 1]}, "row 0, column 'a': expected a number, a text, a date or None, got a complex"),
+         f"{NO_CELL} a list; turn it into one of them, or leave the column out"),
+        ({"a": [b"x", 2], "y": [0, 1]}, f"{NO_CELL} a bytes; decode it into a text"),
+        ({"a": [1j, 2], "y": [0, 1]}, f"{NO_CELL} a complex; turn it into one of them, or leave the column out"),
         ({"a": [dt.timedelta(1)], "y": [0]},
-         "row 0, column 'a': expected a number, a text, a date or None, got a timedelta"),
+         f"{NO_CELL} a timedelta; turn it into a number, such as its seconds"),
         ({"a": [1, float("inf")], "y": [0, 1]},
          "row 1, column 'a': expected a finite number, got inf; replace it, or leave the row out"),
         ({"a": [1, 10**5000], "y": [0, 1]}, "row 1, column 'a': expected a number below 1.8e308, got a larger integer"),
@@ -569,7 +571,7 @@ def test_what_new_rows_must_be(on_file: fn.Run) -> None:
         ([{"age": 3}], f"the table: has no column {', '.join(map(repr, INPUTS[1:]))}, did you mean 'age'?; it has age"),
         (np.ones((2, 7)), f"expected a table with the columns {columns}: a dict of columns, a list of dicts, or a data "
                           "frame, got an array of (2, 7)"),
-        ([], "the table: has no rows"),
+        ([], "the table: has no rows; give at least one"),
     ]:  # fmt: skip
         with pytest.raises(fn.DataError) as caught:
             on_file.predict(rows)

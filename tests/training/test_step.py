@@ -364,22 +364,23 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "text": (
         lambda: f(PARAMS, X, np.array(["yes"] * 12)),
         fn.DataError,
-        "expected an array of real numbers, got <U3; number the texts, from 0 up, or convert them if they are numbers",
+        "y: expected an array of real numbers, got <U3; number the texts, from 0 up, or convert them if they are "
+        "numbers",
     ),
     "nothing": (
         lambda: f(PARAMS, X, None),
         fn.DataError,
-        "expected an array of real numbers, got None; give an array, or a list of numbers",
+        "y: expected an array of real numbers, got None; give an array, or a list of numbers",
     ),
     "complex numbers": (
         lambda: f(PARAMS, X.astype(complex)),
         fn.DataError,
-        "expected an array of real numbers, got complex128; encode or convert it first",
+        "x: expected an array of real numbers, got complex128; encode or convert it first",
     ),
     "ragged rows": (
         lambda: f(PARAMS, [[1.0, 2.0], [3.0]]),
         fn.DataError,
-        "expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple",
+        "x: expected rows of one length, got different ones; pad or cut them, or give several inputs as a tuple",
     ),
     "integers": (
         lambda: f(PARAMS, np.ones((12, 4), int)),

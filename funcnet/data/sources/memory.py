@@ -21,6 +21,15 @@ FORMS = "a dict of columns, a list of dicts, or a data frame"
 ABSENT = object()
 
 
+CURES = {
+    "timedelta": "turn it into a number, such as its seconds",
+    "period": "turn it into a date, such as its first day",
+    "interval": "turn it into a number, such as its middle, or into a text",
+    "bytes": "decode it into a text",
+}
+"""What to do about a value, by its type"""
+
+
 class Cells(Grid):
     """The values of a table in memory by column, with the texts that a file would have for them.
 
@@ -48,7 +57,7 @@ class Cells(Grid):
             values = f"{rows} values of {first!r} and {sizes[other]} of {other!r}"
             raise DataError(f"{self.path}: expected columns of one length, got {values}")
         if rows == 0:
-            raise DataError(f"{self.path}: has no rows")
+            raise DataError(f"{self.path}: has no rows; give at least one")
         self.lines = range(rows)
         self._columns: dict[str, Any] = {}
         self._cells: dict[str, list[Cell]] = {}
@@ -102,6 +111,8 @@ class Cells(Grid):
             )
         if values.dtype.kind == "M":
             return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]
+        if values.dtype.kind == "m":  # tolist would make integers of some
+            return list(values)
         plain = values.dtype.kind in "fiub" and not isinstance(values, np.ma.MaskedArray)
         return values if plain else values.tolist()
 
@@ -134,7 +145,8 @@ class Cells(Grid):
             return value.isoformat()
         if value is ABSENT:
             raise DataError(f"{self.place(row, name)}: this row has no such value; write None where one is missing")
-        raise DataError(f"{self.place(row, name)}: expected a number, a text, a date or None, got a {kind}")
+        how = CURES.get(kind.lower().removesuffix("64"), "turn it into one of them, or leave the column out")
+        raise DataError(f"{self.place(row, name)}: expected a number, a text, a date or None, got a {kind}; {how}")
 
     def texts(self, name: str) -> list[str]:
         return list(map(_text, self.cells(name)))
@@ -220,7 +232,7 @@ def as_table(value: Any, names: Sequence[str] = ()) -> Cells:
     table = value if isinstance(value, Cells) else table_of(value)
     if table is None:
         if isinstance(value, list) and not value:
-            raise DataError("the table: has no rows")
+            raise DataError("the table: has no rows; give at least one")
         which = f" with the columns {listed(names)}" if names else ""
         got = f"an array of {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
         raise DataError(f"expected a table{which}: {FORMS}, got {got}")

@@ -1,0 +1,91 @@
+"""Targets as estimators take them: labels or numbers, checked in words before scikit-learn looks at them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from funcnet.key import Array
+
+
+def labels(y: Any, name: str) -> tuple[Array, bool]:
+    """Labels, (rows,), or several for each row, 0 or 1, (rows, labels); and which of them.
+
+    Raises   ValueError for missing labels, those of several types, numbers that are no classes, and several columns of
+             classes
+    """
+    _given(y, name)
+    if not issparse(y) and np.asarray(y).dtype == object:
+        _one_type(np.asarray(y))
+    check_classification_targets(y)
+    kind = type_of_target(y)
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            f"{name} learns one column of classes, got {np.shape(y)[1]}; write "
+            f"sklearn.multioutput.MultiOutputClassifier({name}()), which trains a network for each"
+        )
+    if not kind.startswith("multilabel"):
+        return column_or_1d(y, warn=True), False
+    found = check_array(y, accept_sparse="csr", dtype=np.float64, input_name="y")
+    return found if isinstance(found, np.ndarray) else found.toarray(), True
+
+
+def values(y: Any, estimator: Any) -> Array:
+    """Targets that are numbers, (rows,) or (rows, outputs).
+
+    Raises   ValueError for anything else
+    """
+    name = type(estimator).__name__
+    _given(y, name)
+    wrong = "" if issparse(y) else _no_number(np.asarray(y))
+    if wrong:
+        raise ValueError(f"{name}: expected numbers as targets, got {wrong}")
+    target = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    if target.ndim == 2 and target.shape[1] == 1:
+        target = column_or_1d(target, warn=True)
+    return np.asarray(target, np.float64)
+
+
+def _given(y: Any, name: str) -> None:
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+
+
+def _no_number(y: Array) -> str:
+    """The first target that is not a number, and what to do; of missing ones scikit-learn speaks."""
+    times = "turn times into numbers, such as days since a date"
+    if y.dtype.kind in "mM":
+        return f"{y.dtype}; {times}"
+    for value in y.astype(object).flat if y.dtype.kind in "OUS" else ():
+        if isinstance(value, str | bytes):
+            how = "use FuncnetClassifier for labels, or convert texts of numbers with astype(float)"
+            return f"the text {value!r:.60}; {how}"
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            if not _is_missing(value):
+                return f"{value!r:.60}; {times}"
+    return ""
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+
+
+def _one_type(y: Array) -> None:
+    """Refuse labels that are missing, and texts among other labels, which have no order."""
+    first: Any = None
+    for row, value in enumerate(y.flat if y.ndim == 1 else ()):
+        if _is_missing(value):
+            raise ValueError(f"Input y contains NaN: the label of row {row} is {value}; leave the row out")
+        first = value if row == 0 else first
+        if isinstance(value, str) is not isinstance(first, str):
+            raise ValueError(
+                f"expected labels of one type, got {first!r:.60} in row 0 and {value!r:.60} in row {row}; "
+                "turn them all into texts, such as by y.astype(str)"
+            )
