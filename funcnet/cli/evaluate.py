@@ -20,6 +20,7 @@ from funcnet.experiments.folder import Run, data_digest, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.key import Array, Key
+from funcnet.losses.base import at_half, classifies
 from funcnet.metrics import PerClass, confusion_matrix, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
@@ -87,7 +88,7 @@ def _parts(run: Run, folder: Path, base: Path, wanted: str | None) -> dict[str, 
 def _confusion(run: Run, part: Dataset) -> Array | None:
     """The confusion matrix of a classifier with one label per row; None for any other network."""
     y, experiment = part.y, run.experiment
-    if y.ndim != 1 or y.dtype.kind not in "iub" or not (experiment.loss.probabilities or run.classes):
+    if y.ndim != 1 or y.dtype.kind not in "iub" or not (classifies(experiment.loss) or run.classes):
         return None
     matrix: Any = 0
     for answer, labels, weight in _answers(run, part):
@@ -102,7 +103,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
     for answer, y, weight in _answers(run, part) if run.experiment.loss.independent else ():
         if not is_multilabel(run.experiment.loss, answer):
             return None
-        more = label_counts(answer, y, weight)
+        more = label_counts(at_half(run.experiment.loss, answer), y, weight)
         counts = more if counts is None else Counts(*map(np.add, counts, more))
     return None if counts is None else scores_of(counts)
 
@@ -113,7 +114,7 @@ def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:
-    return output_names(run.preprocess, len(labels.support))
+    return output_names(run, len(labels.support))
 
 
 def _names(run: Run, matrix: Array) -> list[str]:
