@@ -200,3 +200,15 @@ def numeric(data: Any, name: str = "") -> Array:
     if array.dtype.kind not in "fiub":
         raise DataError(f"expected an array of real numbers, got {_not_numbers(data, array)}", layer=name)
     return array
+
+
+def for_outputs(part: Array, shape: tuple[int, ...]) -> Any:
+    """The shift or factor of each target for outputs of a shape, which may have several numbers for each target.
+
+    These are in an axis after those of the targets, or follow one another in the last axis, as quantiles do.
+    """
+    if part.ndim == 0 or not shape:
+        return part.reshape(-1)[0]
+    if len(shape) > part.ndim:
+        return part[..., None]
+    return part if part.shape[-1] == shape[-1] else np.repeat(part, shape[-1] // part.shape[-1], axis=-1)

@@ -125,6 +125,10 @@ FOCAL: dict[str, losses.Loss] = {
     "focal": losses.Focal(),
     "focal_fields": losses.Focal(gamma=0.5, alpha=0.6),
 }
+HINGES: dict[str, losses.Loss] = {
+    "hinge": losses.Hinge(),
+    "hinge_squared": losses.Hinge(squared=True),
+}
 SOFTMAX, SMOOTH = losses.SoftmaxCrossEntropy(), losses.SoftmaxCrossEntropy(label_smoothing=0.2)
 LIKELIHOOD = losses.NegativeLogLikelihood()
 
@@ -156,6 +160,37 @@ LOSSES: dict[str, Case] = {
         for name, loss in FOCAL.items()
         for suffix, (p, t) in SHAPES.items()
     },
+    **{
+        f"{name}{suffix}": Case(loss, 2.0 * normal("p" + suffix, *p), (uniform("t" + suffix, *t) > 0.5) * 1.0)
+        for name, loss in HINGES.items()
+        for suffix, (p, t) in SHAPES.items()
+    },
+    **{
+        f"categorical_hinge{suffix}{kind}": Case(loss, 2.0 * normal("scores" + kind, *shape), target)
+        for suffix, loss in (("", losses.CategoricalHinge()), ("_squared", losses.CategoricalHinge(squared=True)))
+        for kind, shape, target in (
+            ("_labels", (6, 4), np.array([0, 3, 1, 2, 2, 0])),
+            ("_probabilities", (6, 4), rows_of_probabilities("q", 6, 4)),
+            ("_label_steps", (4, 2, 3), np.array([[0, 2], [1, 1], [2, 0], [0, 1]])),
+        )
+    },
+    "quantile": Case(losses.Quantile(), normal("quantile", 6, 1), normal("quantile target", 6)),
+    "quantile_levels": Case(
+        losses.Quantile(levels=(0.1, 0.5, 0.9)), normal("quantiles", 6, 3), normal("quantile target", 6, 1)
+    ),
+    "quantile_of_targets": Case(
+        losses.Quantile(levels=(0.2, 0.7)), normal("quantiles", 4, 3, 6), normal("quantile targets", 4, 3, 3)
+    ),
+    "kullback_leibler": Case(
+        losses.KullbackLeibler(), 2.0 * normal("divergence", 6, 4), rows_of_probabilities("q", 6, 4)
+    ),
+    "kullback_leibler_steps": Case(
+        losses.KullbackLeibler(), normal("divergence steps", 4, 2, 3), rows_of_probabilities("steps", 4, 2, 3)
+    ),
+    "cosine_distance": Case(losses.CosineDistance(), normal("directions", 6, 3), normal("other directions", 6, 3)),
+    "cosine_distance_steps": Case(
+        losses.CosineDistance(), normal("directions", 4, 2, 3), normal("other directions", 4, 2, 3)
+    ),
     "binary_cross_entropy_labels": Case(
         losses.BinaryCrossEntropy(), uniform("labels", 6, 1), np.array([0, 1, 1, 0, 1, 0])
     ),
@@ -193,6 +228,15 @@ SEVERAL: dict[str, Case] = {
         (normal("multi", 6, 3), normal("multi second", 6)),
         (normal("multi target", 6, 3), normal("multi second target", 6, 1)),
     ),
+    "dice": Case(losses.Dice(), normal("areas", 4, 3, 2, 3), np.arange(24).reshape(4, 3, 2) % 3),
+    "dice_probabilities": Case(losses.Dice(), normal("areas", 6, 5, 4), rows_of_probabilities("areas", 6, 5, 4)),
+    "dice_of_one": Case(losses.Dice(smooth=0.1), normal("area", 4, 6, 1), np.arange(24).reshape(4, 6) % 2),
+    "triplet": Case(losses.Triplet(), normal("triplet", 6, 3, 4), np.zeros(6)),
+    "triplet_parts": Case(
+        losses.Triplet(margin=0.4),
+        (normal("anchor", 6, 2, 2), normal("positive", 6, 2, 2), normal("negative", 6, 2, 2)),
+        np.zeros((6, 1), np.int64),
+    ),
     "each_member": Case(losses.EachMember(losses.MeanSquaredError()), normal("each", 6, 4, 3), normal("member", 6, 3)),
     "each_member_of_steps": Case(
         losses.EachMember(SOFTMAX, axis=2), normal("each step", 4, 3, 2, 5), np.arange(12).reshape(4, 3) % 5
@@ -218,6 +262,15 @@ IGNORING: dict[str, Case] = {
     ),
     "focal_ignored": Case(
         losses.Focal(ignore_label=-1), 2.0 * normal("ignored focal", 6), np.array([0, 1, -1, 1, -1, 0])
+    ),
+    "hinge_ignored": Case(losses.Hinge(ignore_label=-1), normal("ignored hinge", 6), np.array([0, 1, -1, 1, -1, 0])),
+    "categorical_hinge_ignored": Case(
+        losses.CategoricalHinge(ignore_label=-100), normal("ignored scores", 6, 4), IGNORED
+    ),
+    "dice_ignored": Case(
+        losses.Dice(ignore_label=255),
+        normal("ignored areas", 4, 5, 3),
+        np.array([[0, 1, 2, 255, 255], [1, 1, 0, 2, 0], [255] * 5, [0, 1, 255, 2, 1]], np.uint8),
     ),
     "negative_log_likelihood_ignored": Case(
         losses.NegativeLogLikelihood(ignore_label=-100), normal("ignored likelihood", 6, 4), IGNORED

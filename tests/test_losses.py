@@ -20,8 +20,10 @@ P, T = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.zeros((2, 3))
 
 
 def terms_of(loss: losses.Loss, target: Any) -> tuple[int, ...]:
-    """The shape of the terms: rows for softmax cross-entropy, else elements."""
-    if isinstance(loss, losses.SoftmaxCrossEntropy):
+    """The shape of the terms: rows for losses of rows, else elements."""
+    if isinstance(loss, losses.Quantile):
+        return target.shape[:-1] if target.shape[-1] == 1 else target.shape
+    if isinstance(loss, losses.RowLoss):
         return target.shape[:-1] if target.dtype.kind == "f" else target.shape
     return target.shape
 
@@ -157,7 +159,7 @@ def test_parts_with_the_divisor_of_the_whole_add_up(name: str, weighted: bool) -
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_weight_per_sample_counts_for_each_of_its_terms(name: str) -> None:
     loss, prediction, target = LOSSES[name]
-    shape = terms_of(loss, prediction if not isinstance(loss, losses.SoftmaxCrossEntropy) else target)
+    shape = terms_of(loss, target if isinstance(loss, losses.RowLoss) else prediction)
     per_sample = 0.5 + KEY.uniform(shape[:1])
     spread = np.broadcast_to(per_sample.reshape(-1, *(1,) * (len(shape) - 1)), shape)
     value, residuals = loss.apply(prediction, target, per_sample)
@@ -193,7 +195,7 @@ def test_a_sample_of_weight_0_may_hold_anything(name: str, spoilt: tuple[float, 
     got, got_residuals = loss.apply(p, t, weight)
     assert same(got, value)
     assert same(loss.vjp(got_residuals), loss.vjp(residuals))
-    if not isinstance(loss, losses.SoftmaxCrossEntropy):
+    if not isinstance(loss, losses.RowLoss):
         weight = np.ones(prediction.shape)
         weight.reshape(-1)[1] = 0.0
         p, t = np.array(prediction), np.array(target, float)
@@ -332,10 +334,11 @@ def test_links_are_probabilities_where_predictions_are_logits() -> None:
 
 @pytest.mark.parametrize("loss", [case.loss for case in LOSSES.values()], ids=list(LOSSES))
 def test_other_links_are_the_prediction_itself(loss: losses.Loss) -> None:
-    z = KEY.normal((3, 2))
-    logits = isinstance(loss, losses.SoftmaxCrossEntropy | losses.SigmoidCrossEntropy)
+    z = KEY.normal((3, 6))
+    logits = isinstance(loss, losses.SoftmaxCrossEntropy | losses.SigmoidCrossEntropy | losses.KullbackLeibler)
     log_means = isinstance(loss, losses.Poisson | losses.Gamma | losses.Tweedie)
-    assert (loss.link(z) is z) == (not logits and not log_means)
+    several = isinstance(loss, losses.Quantile) and len(loss.levels) > 1
+    assert (loss.link(z) is z) == (not logits and not log_means and not several)
 
 
 def test_a_loss_is_a_spec() -> None:

@@ -34,6 +34,8 @@ SKLEARN: dict[str, tuple[metrics.Metric, Any, Any, Any, float]] = {
     "deviance weighted": (metrics.Deviance(), MEANS, AMOUNTS, MEANS, 0.6100782634435788),
     "deviance tweedie": (metrics.Deviance(1.5), MEANS, AMOUNTS, None, 0.8662614118131516),
     "deviance gamma": (metrics.Deviance(2.0), MEANS[1::2], AMOUNTS[1::2], None, 0.1895385211375713),
+    "pinball": (metrics.Pinball((0.9,)), P, T, None, 0.15),
+    "pinball weighted": (metrics.Pinball((0.1,)), P, T, W, 0.6066666666666667),
     "mae": (metrics.MAE(), P, T, None, 0.5),
     "mae weighted": (metrics.MAE(), P, T, W, 0.7333333333333333),
     "mae columns": (metrics.MAE(), P2, T2, None, 0.75),
@@ -101,10 +103,12 @@ def test_each_label_agrees_with_scikit_learn(case: str) -> None:
 
 
 def test_every_metric_of_scikit_learn_is_recorded() -> None:
-    """Perplexity is ours, and the exponential of log-loss; the deviance has its rows in SKLEARN, and the calibration
-    error of torchmetrics its own test."""
+    """Perplexity is ours, the exponential of log-loss; the deviance and the pinball loss have their rows in SKLEARN,
+    and the calibration error of torchmetrics its own test."""
     tags = {name.partition("-")[0] for _, name in SCORES} - {"confusion", "per_class"}
-    assert tags | {"perplexity", "deviance", "expected_calibration_error"} == {metric.tag for metric in EVERY}
+    assert tags | {"perplexity", "deviance", "pinball", "expected_calibration_error"} == {
+        metric.tag for metric in EVERY
+    }
 
 
 @pytest.mark.parametrize("case", sorted({case for case, name in SCORES if name == "confusion"}))
@@ -176,12 +180,20 @@ def test_the_calibration_error_is_that_of_torchmetrics_and_of_its_formula() -> N
     )
 
 
-OF_VALUES: list[metrics.Metric] = [metrics.RMSE(), metrics.MAE(), metrics.R2(), metrics.ExplainedVariance()]
+OF_VALUES: list[metrics.Metric] = [
+    metrics.RMSE(),
+    metrics.MAE(),
+    metrics.R2(),
+    metrics.ExplainedVariance(),
+    metrics.Pinball(),
+]
 OF_CLASSES: list[metrics.Metric] = [
     metrics.Accuracy(), metrics.BalancedAccuracy(), metrics.TopKAccuracy(), metrics.Precision(), metrics.Recall(),
     metrics.F1(), metrics.RocAuc(), metrics.AveragePrecision(), metrics.LogLoss(), metrics.Perplexity(),
     metrics.Brier(), metrics.ExpectedCalibrationError(),
 ]  # fmt: skip
+OF_QUANTILES: list[metrics.Metric] = [metrics.Coverage()]
+"""Of two or more predictions for each target; test_margins.py has their values"""
 OF_AMOUNTS: list[metrics.Metric] = [metrics.Deviance()]
 EVERY = [*OF_VALUES, *OF_AMOUNTS, *OF_CLASSES]
 OF_PROBABILITIES = [metric for metric in OF_CLASSES if not isinstance(metric, ClassMetric)]
@@ -194,7 +206,7 @@ def named(metric: Any) -> str | None:
 
 def test_every_registered_metric_is_here() -> None:
     classes = {cls for tag, cls in tags("metric").items() if "." not in tag}
-    assert classes == {type(metric) for metric in EVERY}
+    assert classes == {type(metric) for metric in [*EVERY, *OF_QUANTILES]}
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=named)

@@ -23,6 +23,7 @@ ANY_NUMBER = {
     *("Spirals.turns", "TargetReached.value"),
     *("SoftmaxCrossEntropy.ignore_label", "NegativeLogLikelihood.ignore_label"),
     *("SigmoidCrossEntropy.ignore_label", "BinaryCrossEntropy.ignore_label", "Focal.ignore_label"),
+    *("Hinge.ignore_label", "CategoricalHinge.ignore_label", "Dice.ignore_label"),
 }
 """Fields that take any number, or whose class compares them with others; every other number has a range"""
 NUMBERS = (0.0, -0.1, -1.0, 1.0, 1.5, 2.0, 1e9)

@@ -21,6 +21,7 @@ from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
 from funcnet.key import Array
+from funcnet.losses.base import at_half
 from funcnet.metrics import PerClass, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
@@ -121,7 +122,7 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
     for answer, y, weight in _answers(run, part) if run.experiment.loss.independent else ():
         if not is_multilabel(run.experiment.loss, answer):
             return None
-        more = label_counts(answer, y, weight)
+        more = label_counts(at_half(run.experiment.loss, answer), y, weight)
         counts = more if counts is None else Counts(*map(np.add, counts, more))
     return None if counts is None else scores_of(counts)
 
@@ -132,7 +133,7 @@ def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]
 
 
 def _label_names(run: Run, labels: PerClass) -> list[str]:
-    return output_names(run.preprocess, len(labels.support))
+    return output_names(run, len(labels.support))
 
 
 def _names(run: Run, matrix: Array) -> list[str]:

@@ -8,7 +8,6 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ from funcnet.errors import DataError, listed
 from funcnet.experiments.folder import Run
 from funcnet.experiments.stored import load_run
 from funcnet.files import write_bytes
-from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
+from funcnet.key import Array
+from funcnet.losses.base import classifies
+from funcnet.training.probabilities import is_multilabel, is_one, label_of, proba_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,37 +65,40 @@ def run(options: argparse.Namespace) -> int:
 
 
 def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows of the predictions: the label and the class probabilities, or values in their units.
+    """The columns and rows of the predictions: the label and the classes' probabilities or scores, or values in units.
 
     Several labels come first, ``label_<name>`` each, and then their probabilities, ``<name>``.
     """
     if not isinstance(answer, np.ndarray):
         raise DataError("expected a network of one output, got several; use Run.predict in Python")
     loss, classes = run.experiment.loss, run.classes
+    values: Array = answer.reshape(len(answer), -1)
+    names = output_names(run, values.shape[1])
     if is_multilabel(loss, answer):
-        values = answer.reshape(len(answer), -1)
-        names = output_names(run.preprocess, values.shape[1])
         labels = label_of(loss, values).astype(int).tolist()
-        known = [[classes[i] for i in row] for row in labels] if classes else [[str(i) for i in row] for row in labels]
+        words = [[classes[i] for i in row] for row in labels] if classes else [[str(i) for i in row] for row in labels]
         head = [f"label_{name}" for name in names]
-        return [*head, *names], [[*row, *p] for row, p in zip(known, values, strict=True)]
-    if loss.probabilities and (is_one(answer) or answer.ndim == 2):
-        probabilities = proba_of(loss, answer)
-        names = classes or [str(i) for i in range(probabilities.shape[-1])]
-        labels = [names[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [[label, *row] for label, row in zip(labels, probabilities, strict=True)]
-    values = column(answer).reshape(len(answer), -1)
-    names = output_names(run.preprocess, values.shape[1])
-    if classes is not None and is_one(answer):  # a score of the second class, as squared errors train it
-        labels = [classes[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [[label, *row] for label, row in zip(labels, values, strict=True)]
-    return list(names), [list(row) for row in values]
+        return [*head, *names], [[*row, *p] for row, p in zip(words, values, strict=True)]
+    if (is_one(answer) or answer.ndim == 2) and (classifies(loss) or (classes is not None and is_one(answer))):
+        known = class_names(run, max(values.shape[1], 2))
+        chosen = [known[i] for i in label_of(loss, answer).tolist()]
+        if loss.probabilities:
+            values = proba_of(loss, answer)
+        scored = known if loss.probabilities or not is_one(answer) else names
+        return ["label", *scored], [[label, *row] for label, row in zip(chosen, values, strict=True)]
+    return names, [list(row) for row in values]
 
 
-def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
-    """The names of the outputs: the target columns, or else numbers."""
-    named = preprocess.get("outputs") or ["prediction"]
-    return list(named) if len(named) == count else [f"prediction_{i}" for i in range(count)]
+def class_names(run: Run, count: int) -> list[str]:
+    """The names of the classes; those of the target columns, if each is the probability of one; or else numbers."""
+    named = run.classes or run.preprocess.get("outputs") or []
+    return list(named) if len(named) == count else [str(i) for i in range(count)]
+
+
+def output_names(run: Run, count: int) -> list[str]:
+    """The names of the outputs, from those of the target columns, or else numbers."""
+    named = run.experiment.loss.outputs(run.preprocess.get("outputs") or ["prediction"])
+    return named if len(named) == count else [f"prediction_{i}" for i in range(count)]
 
 
 def _csv(head: list[str], rows: list[list[Any]]) -> str:
@@ -116,8 +120,9 @@ def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
                 "labels": dict(zip(head[several:], labels, strict=True)),
                 "probabilities": dict(zip(head[several:], cells[several:], strict=True)),
             }
-        elif head[0] == "label" and run.experiment.loss.probabilities:
-            node = {"label": cells[0], "probabilities": dict(zip(head[1:], cells[1:], strict=True))}
+        elif head[0] == "label" and len(head) > 2:
+            what = "probabilities" if run.experiment.loss.probabilities else "scores"
+            node = {"label": cells[0], what: dict(zip(head[1:], cells[1:], strict=True))}
         else:
             node = dict(zip(head, cells, strict=True))
         lines.append(json.dumps(node, ensure_ascii=False) + "\n")

@@ -36,10 +36,10 @@ from funcnet.data.sources.table import Columns
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, classifies
 from funcnet.losses.tempered import tempered
 from funcnet.networks.surgery import walk
-from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
+from funcnet.shapes import Shape, batched, for_outputs, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
 from funcnet.training.evaluate import rows_of_answer
 
@@ -141,7 +141,7 @@ class _Writer:
     @property
     def exclusive(self) -> bool:
         """Whether each row belongs to exactly one class."""
-        return self.loss.probabilities and (self.one or not self.loss.independent)
+        return classifies(self.loss) and (self.one or not self.loss.independent)
 
     @property
     def labelled(self) -> bool:
@@ -254,15 +254,16 @@ class _Writer:
     def answer_text(self) -> str:
         """The shape and meaning of predict's result."""
         shape = rows_text(self.out_shape)
-        if not self.loss.probabilities:
+        what = "probability" if self.loss.probabilities else "score"
+        if not classifies(self.loss):
             units = " in the units of the data" if self.preprocess.get("targets") else ""
             return f"{shape}: the predicted value{'' if self.one else 's'}{units}"
         if self.one:
             known = f" {self.classes[1]!r}" if self.classes and len(self.classes) == 2 else " 1"
-            return f"{shape}: the probability of class{ascii_text(known)}"
+            return f"{shape}: the {what} of class{ascii_text(known)}"
         if self.multilabel:
-            return f"{shape}: the probability of each label"
-        return f"{shape}: the probability of each class{', in the order of CLASSES' if self.classes else ''}"
+            return f"{shape}: the {what} of each label"
+        return f"{shape}: the {what} of each class{', in the order of CLASSES' if self.classes else ''}"
 
     # ----- raw rows ----------------------------------------------------------------------------------------------
 
@@ -460,8 +461,7 @@ class _Writer:
         if scaler is None:
             return template.substitute(what=text, result=result)
         shift, factor = shift_and_factor(scaler)
-        if shift.ndim == 0 or self.out_shape == ():
-            shift, factor = shift.reshape(-1)[0], factor.reshape(-1)[0]
+        shift, factor = (for_outputs(part, self.out_shape) for part in (shift, factor))
         parts = zip(SCALES[scaler["scale"]], (shift, factor), strict=True)
         names = [self.array(f"TARGET_{name.upper()}", np.asarray(part)) for name, part in parts]
         start = f"y = {result}\n    return " if linked else "return "
@@ -469,12 +469,13 @@ class _Writer:
         return template.substitute(what=text, result="").replace("    return \n", f"    {restored}\n")
 
     def labels(self) -> str:
+        least = f"{self.loss.threshold:g}"
         chosen, rule_ = "np.argmax(p, axis=-1)", "the first of the likeliest"
         if self.one:
             column = "p" if self.out_shape == () else "p[..., 0]"
-            chosen, rule_ = f"({column} >= 0.5).astype(np.int64)", "the second from 0.5 up"
+            chosen, rule_ = f"({column} >= {least}).astype(np.int64)", f"the second from {least} up"
         if self.multilabel:
-            chosen, rule_ = "(p >= 0.5).astype(np.int64)", "1 from 0.5 up"
+            chosen, rule_ = f"(p >= {least}).astype(np.int64)", f"1 from {least} up"
         if self.classes is not None:
             chosen = f"np.array(CLASSES)[{chosen}]"
         shape = rows_text(self.out_shape if self.multilabel else self.out_shape[:-1])
@@ -517,15 +518,18 @@ class _Writer:
         """The body of the function that makes the table of predictions."""
         outputs = math.prod(self.out_shape)
         lines, columns = ["    p = predict(raw)"], "p"
-        if self.exclusive and len(self.out_shape) <= 1:
-            names = self.classes or [str(i) for i in range(2 if self.one else outputs)]
+        targets = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
+        if self.exclusive and len(self.out_shape) <= 1 and (self.loss.probabilities or not self.one):
+            count = 2 if self.one else outputs
+            known = self.classes or targets
+            names = known if len(known) == count else [str(i) for i in range(count)]
             labelled = True
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
                 lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")
                 columns = "both"
         else:
-            given = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
+            given = self.loss.outputs(targets)
             names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
             if self.multilabel:
                 flat = "" if len(self.out_shape) == 1 else f".reshape(len(p), {outputs})"

@@ -56,6 +56,8 @@ class Prepared(NamedTuple):
     """A summary of the data: rows, columns, classes with their counts, missing values"""
     block: int | None = None
     """Rows of a block, if rows are read and shuffled in blocks"""
+    texts: bool = False
+    """Whether the targets are texts, rather than numbers"""
 
     def __repr__(self) -> str:
         parts = [f"{name} {len(part.y):,} rows" for name, part in self.parts_by_name().items()]
@@ -149,7 +151,8 @@ def prepared(
         for chosen in parts
     ]
     assert sets[0] is not None
-    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block)
+    texts = classes is not None and table.classes is None
+    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block, texts)
 
 
 def input_shape(source: Source, key: Key, base: Path) -> Shape:

@@ -35,6 +35,7 @@ from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
 from funcnet.errors import DataError, place
 from funcnet.key import Array
+from funcnet.shapes import for_outputs
 
 log = logging.getLogger("funcnet")
 
@@ -279,9 +280,7 @@ def _linear(preprocess: Preprocess, y: Any, *, forward: bool) -> Any:
     targets = preprocess.get("targets")
     if targets is None:
         return y
-    shift, factor = shift_and_factor(targets)
-    if shift.ndim == 0 or y.ndim == 1:
-        shift, factor = shift.reshape(-1)[0], factor.reshape(-1)[0]
+    shift, factor = (for_outputs(part, y.shape[1:]) for part in shift_and_factor(targets))
     return (y - shift) / factor if forward else (y * factor + shift).astype(y.dtype, copy=False)
 
 

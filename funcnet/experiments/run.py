@@ -37,7 +37,7 @@ from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, classifies
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
@@ -49,7 +49,7 @@ from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check
 from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
 from funcnet.training.evaluate import check_targets, evaluate
 from funcnet.training.fit import Fit, fit
-from funcnet.training.outputs import check_units
+from funcnet.training.outputs import check_kind, check_units
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.threads import limited
 from funcnet.training.weights import split_members
@@ -270,7 +270,9 @@ def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric
         )
     out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
     check_units(experiment.loss, out_shape, data.preprocess["classes"])
-    if experiment.loss.probabilities and not experiment.data.integers:  # integers are classes, with or without names
+    if data.texts:
+        check_kind(experiment.model, experiment.loss, data.preprocess["classes"])
+    if classifies(experiment.loss) and not experiment.data.integers:  # integers are classes, with or without names
         targets = {name: known(experiment.loss, part.y) for name, part in data.parts_by_name().items()}
         check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
     for name, part in data.parts_by_name().items():

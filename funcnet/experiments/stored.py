@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
+
 from funcnet import tree
 from funcnet.data.preprocess import prepared_shape, shift_and_factor
 from funcnet.data.recorded import check_record
@@ -22,7 +24,7 @@ from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.layers.base import Params, State, reach
 from funcnet.layers.misfit import mismatches
-from funcnet.shapes import Shape
+from funcnet.shapes import Shape, batched, shape_of, zeros_of
 from funcnet.spec.base import quote
 from funcnet.spec.codec import from_json, parse_json
 from funcnet.spec.records import problems_of
@@ -222,8 +224,11 @@ def check_outputs(experiment: Experiment, in_shape: Shape, preprocess: dict[str,
     check_units(experiment.loss, out_shape, preprocess["classes"])
     if "targets" in preprocess:
         shape = shift_and_factor(preprocess["targets"])[0].shape
-        if shape not in ((), (1,), out_shape):
-            raise DataError(f"targets: expected numbers of shape {out_shape}, got {shape}")
+        answer = shape_of(experiment.loss.answer(zeros_of(batched(out_shape, 1), np.dtype(experiment.dtype))))
+        each = len(experiment.loss.outputs([""]))  # numbers for each target
+        fits = [(), (1,), answer] if each == 1 else [(), (1,), answer[:-1], (*answer[:-1], answer[-1] // each)]
+        if shape not in fits:
+            raise DataError(f"targets: expected numbers of shape {answer}, got {shape}")
 
 
 def check_weights(where: Path, experiment: Experiment, in_shape: Shape, params: Params, state: State) -> None:

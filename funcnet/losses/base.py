@@ -14,7 +14,7 @@ A label to ignore works the same way: ``counted`` gives the terms with that targ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -43,6 +43,11 @@ class Loss(Spec):
     independent: ClassVar[bool] = False
     """Whether each number of ``link`` is a probability by itself, so that several outputs are several labels, each
     present or absent, rather than classes of which one is right"""
+
+    scores: ClassVar[bool] = False
+    """Whether ``link`` gives scores of the classes that are no probabilities; the class of the highest is decided"""
+    threshold: ClassVar[float] = 0.5
+    """The least score, or probability, with which one number is the positive class, or a label is present"""
 
     expects: ClassVar[Any] = None
     """The ``Form`` of the predictions; a tuple for several outputs; None: not said"""
@@ -90,14 +95,41 @@ class Loss(Spec):
         """What metrics score and a trained network predicts: the link of one prediction, or the mean of several."""
         return self.link(prediction)
 
+    def outputs(self, targets: Sequence[str]) -> list[str]:
+        """The names of a network's outputs for targets of these names: the same, unless a target has several."""
+        return list(targets)
 
-Form = Literal["values", "probability", "logit", "class logits", "class log-probabilities"]
-"""Predictions of a loss: any values; one probability or one logit per element; a row over the classes, the last axis"""
+
+Form = Literal[
+    "values", "log mean", "probability", "logit", "score",
+    "class logits", "class log-probabilities", "class scores", "logits",
+]  # fmt: skip
+"""Predictions of a loss: values like the targets, or the logarithm of their mean; one probability, logit or score per
+element; a row over the classes, the last axis; "logits" of one or more classes"""
 
 
 def expected(loss: Loss) -> Any:
     """What a loss expects. A class that computes something else than its base does not inherit it."""
-    return loss.expects if declares(type(loss), "expects", "apply term log_probabilities") else None
+    return loss.expects if declares(type(loss), "expects", "apply term terms log_probabilities") else None
+
+
+def classifies(loss: Loss) -> bool:
+    """Whether the targets are labels, and answers decide between them."""
+    return loss.probabilities or loss.scores
+
+
+def at_half(loss: Loss, answer: Any) -> Any:
+    """An answer as metrics take it: with a threshold of 0.5, in the same order."""
+    if loss.threshold == 0.5:
+        return answer
+
+    def moved(scores: Array) -> Array:
+        half = scores.dtype.type(0.5)
+        shifted = scores + (half - scores.dtype.type(loss.threshold))
+        below = np.minimum(shifted, np.nextafter(half, -half))
+        return np.where(scores >= loss.threshold, np.maximum(shifted, half), below)
+
+    return on_values(moved, answer)
 
 
 def by_blocks(loss: Loss) -> bool:

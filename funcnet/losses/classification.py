@@ -8,54 +8,11 @@ import numpy as np
 from attrs import field
 
 from funcnet import ops
-from funcnet.errors import DataError, ShapeError
 from funcnet.key import Array
-from funcnet.losses.base import (
-    ElementwiseLoss,
-    Form,
-    Loss,
-    check_targets,
-    cotangent,
-    float_terms,
-    on_values,
-    one_array,
-    plain,
-    present,
-    real_terms,
-    share,
-    total_weight,
-)
-from funcnet.spec.base import Spec, register
+from funcnet.losses.base import ElementwiseLoss, Form, check_targets, on_values
+from funcnet.losses.classes import ClassLoss, check_probabilities
+from funcnet.spec.base import register
 from funcnet.spec.fields import fraction, frozen, non_negative
-
-
-def check_probabilities(values: Array, name: str, owner: Spec, advice: str) -> None:
-    """Raise DataError unless every value lies in [0, 1]."""
-
-    def error(values: Array) -> DataError:
-        bad = values[~((values >= 0.0) & (values <= 1.0))]
-        return DataError(f"expected {name} between 0 and 1, got {bad.flat[0]}; {advice}", layer=type(owner).__name__)
-
-    ops.check((values >= 0.0) & (values <= 1.0) | np.isnan(values), error, values)
-
-
-def check_labels(labels: Array, classes: int, owner: Spec, ignore: str | None = None) -> None:
-    """Raise DataError unless every label is one of the classes.
-
-    ``ignore`` is the argument that ignores a label below 0, ``{}``.
-    """
-
-    def error(labels: Array) -> DataError:
-        where = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
-        advice = "renumber the labels, or give the last layer one unit for each class"
-        if ignore is not None and labels[where] < 0:
-            advice = f"renumber the labels, or ignore this one with {ignore.format(labels[where])}"
-        return DataError(
-            f"expected labels from 0 to {classes - 1}, got {labels[where]} at row {where[0]}; {advice}",
-            layer=type(owner).__name__,
-        )
-
-    ops.check((labels >= 0) & (labels < classes), error, labels)
 
 
 @register("binary_cross_entropy")
@@ -167,7 +124,7 @@ def _softplus(z: Array) -> Array:
 
 @register("softmax_cross_entropy")
 @frozen
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(ClassLoss):
     """On logits: the mean over rows of ``-Σ_k q_k log softmax(z)_k``.
 
     For logits ``(batch, …, classes)`` the target is integer labels ``(batch, …)``, or probabilities q in the
@@ -197,39 +154,16 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing: float = field(default=0.0, validator=fraction)
     ignore_label: int | None = None  # type: ignore[misc]
 
-    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
-        target = plain(target)
-        return plain(weight) if target.dtype.kind == "f" else super().counted(target, weight)
-
-    def rows(self, target: Array) -> tuple[int, ...]:
-        """The shape of the terms: one per label, or one per row of probabilities."""
-        return target.shape[:-1] if target.dtype.kind == "f" else target.shape
-
-    def divisor(self, target: Any, weight: Array | None = None) -> float:
-        _, target, weight, _ = real_terms(None, target, weight)
-        target = one_array(target, "target", self)
-        return total_weight(self.rows(target), self.counted(target, weight))
-
-    def apply(
-        self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
-    ) -> tuple[Any, Any]:
-        prediction, target, weight, masks = float_terms(prediction, target, weight)
-        divisor = self.divisor(target, weight) if divisor is None else divisor
-        self.check_target(prediction, target)
-        weight = self.counted(target, weight)
-        if weight is not None:
-            weight, prediction, target = present(weight, prediction.shape[:-1], prediction, target, self)
-        q, mass = self.distribution(prediction, target)
+    def terms(self, prediction: Array, target: Array) -> tuple[Array, tuple[Any, ...]]:
+        q, smooth = self.distribution(prediction, target), self.label_smoothing
+        q = (1.0 - smooth) * q + smooth / q.shape[-1] if smooth else q
+        mass = 1.0 if target.shape != prediction.shape and not smooth else np.sum(q, axis=-1, keepdims=True)
         log_p = self.log_probabilities(prediction)
-        terms = -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1)  # a masked class has log_p = -inf
-        terms = terms if weight is None else weight * terms
-        return np.sum(terms) * share(divisor), (log_p, q, mass, weight, divisor, masks)
+        # a masked class has log_p = -inf
+        return -np.sum(q * np.where(q == 0.0, 0.0, log_p), axis=-1), (log_p, q, mass)
 
-    def vjp(self, residuals: Any, dy: Any = 1.0) -> Any:
-        log_p, q, mass, weight, divisor, masks = residuals
-        slope = self.slope(log_p, q, mass)
-        slope = slope * (dy * share(divisor))
-        return cotangent(ops.flush(slope if weight is None else weight[..., None] * slope), masks)
+    def slopes(self, *saved: Any) -> Array:
+        return self.slope(*saved)
 
     def log_probabilities(self, prediction: Array) -> Array:
         """The log-probabilities of a prediction."""
@@ -241,55 +175,6 @@ class SoftmaxCrossEntropy(Loss):
 
     def link(self, prediction: Any) -> Any:
         return on_values(ops.softmax, prediction)
-
-    def check_target(self, prediction: Array, target: Array) -> None:
-        """Raise ShapeError or DataError unless the target is labels or probabilities for the prediction's rows."""
-        name, shape = type(self).__name__, one_array(prediction, "output", self).shape
-        if len(shape) < 2 or target.shape not in (shape, shape[:-1]):
-            raise ShapeError(
-                f"expected labels of shape {shape[:-1]} or probabilities of shape {shape}, "
-                f"got {target.shape}; {self._shape_advice(shape, target.shape)}",
-                layer=name,
-            )
-        if shape[-1] == 1:
-            raise ShapeError(
-                f"expected a unit for each class, at least two, got predictions of shape {shape}, whose only class "
-                "always has probability 1; make the last layer wider, or use SigmoidCrossEntropy with one unit",
-                layer=name,
-            )
-        if target.shape == shape and target.dtype.kind != "f":
-            raise DataError(
-                f"expected target probabilities as floats, got {target.dtype}; give one label for each row, a "
-                "whole number, or these numbers as floats",
-                layer=name,
-            )
-        if target.shape != shape and target.dtype.kind == "f":
-            raise DataError(
-                f"expected integer labels, got {target.dtype}; give whole numbers of an integer type, or for "
-                "values use another loss, such as MeanSquaredError",
-                layer=name,
-            )
-
-    def _shape_advice(self, shape: tuple[int, ...], target: tuple[int, ...]) -> str:
-        if target == (*shape[:-1], 1):
-            return "leave out the last axis of the labels"
-        if len(shape) > 2 and target == shape[:1]:
-            return "for one label for each sample put a Flatten, a pooling or the last step before the last layer"
-        return "reshape the target, or change the last layer's units"
-
-    def distribution(self, prediction: Array, target: Array) -> tuple[Array, Any]:
-        """q, the target's probabilities in the prediction's shape and dtype, and their sum in each row"""
-        shape = prediction.shape
-        if target.shape == shape:
-            check_probabilities(target, "target probabilities", self, "for class labels give integers")
-            q, labels = target.astype(prediction.dtype, copy=False), False
-        else:
-            check_labels(target, shape[-1], self, "ignore_label={}")
-            q, labels = (target[..., None] == np.arange(shape[-1])).astype(prediction.dtype), True
-        classes = shape[-1]
-        s = self.label_smoothing
-        q = (1.0 - s) * q + s / classes if s else q
-        return q, 1.0 if labels and not s else np.sum(q, axis=-1, keepdims=True)
 
 
 @register("negative_log_likelihood")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,6 +126,16 @@ class EachMember(Loss):
         """Whether the outputs of a member are several labels."""
         return self.loss.independent
 
+    @property
+    def scores(self) -> bool:  # type: ignore[override]
+        """Whether the link of a member gives scores of classes."""
+        return self.loss.scores
+
+    @property
+    def threshold(self) -> float:  # type: ignore[override]
+        """The least score with which the answer is the positive class."""
+        return self.loss.threshold
+
     def validate(self) -> Iterator[Problem]:
         if not self.loss.additive:
             yield Problem(".loss", f"{type(self.loss).__name__} of a batch is not a sum over its parts")
@@ -179,6 +189,9 @@ class EachMember(Loss):
             return self.turned_back(self.loss.link(self.flat(values)[0]), values.shape)
 
         return on_values(of_members, prediction)
+
+    def outputs(self, targets: Sequence[str]) -> list[str]:
+        return self.loss.outputs(targets)
 
     def answer(self, prediction: Any) -> Any:
         """The mean of the members' answers."""

@@ -1,7 +1,7 @@
 """Losses for targets that are counts or amounts: Poisson, Gamma, Tweedie, on the logarithm of the mean.
 
-The network's output is ``z = log μ``, any number; ``link`` gives the mean ``μ = exp(z)``. Parts that do not depend on z
-are left out. A mean above the largest float is infinite, and so is its loss.
+The network's output is ``z = log μ``, any number; ``link`` gives the mean ``μ = exp(z)``, at most the largest float.
+Parts that do not depend on z are left out. A term beyond the largest float is infinite, which training refuses.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ from funcnet.spec.fields import Range, frozen
 class LogMeanLoss(ElementwiseLoss):
     """Base of losses on the logarithm of a mean; ``link`` gives the mean."""
 
-    expects: ClassVar[Form | None] = "values"
+    expects: ClassVar[Form | None] = "log mean"
 
     def link(self, prediction: Any) -> Any:
-        return on_values(np.exp, prediction)
+        return on_values(_mean, prediction)
+
+
+def _mean(z: Array) -> Array:
+    """``exp(z)``, or nearly the largest float where it is larger."""
+    most = np.log(np.finfo(z.dtype).max)
+    return np.exp(np.minimum(z, np.nextafter(most, np.zeros_like(most))))
 
 
 @register("poisson")
@@ -42,7 +48,7 @@ class Poisson(LogMeanLoss):
     (1.0, [[-1.0], [0.5]], [1.0])
     """
 
-    expects: ClassVar[Form | None] = "values"
+    expects: ClassVar[Form | None] = "log mean"
 
     def term(self, prediction: Array, target: Array) -> Array:
         advice = "counts are not scaled; for other values use MeanSquaredError"
@@ -62,7 +68,7 @@ class Gamma(LogMeanLoss):
     Source   half the Gamma deviance but for a constant, as in scikit-learn
     """
 
-    expects: ClassVar[Form | None] = "values"
+    expects: ClassVar[Form | None] = "log mean"
 
     fill: ClassVar[int] = 1
 
@@ -86,7 +92,7 @@ class Tweedie(LogMeanLoss):
     Source   half the Tweedie deviance but for a constant, as in scikit-learn
     """
 
-    expects: ClassVar[Form | None] = "values"
+    expects: ClassVar[Form | None] = "log mean"
 
     power: float = field(
         default=1.5,

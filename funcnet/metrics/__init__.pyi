@@ -27,6 +27,10 @@ from funcnet.metrics.probability import (
     LogLoss as LogLoss,
     Perplexity as Perplexity,
 )
+from funcnet.metrics.quantile import (
+    Coverage as Coverage,
+    Pinball as Pinball,
+)
 from funcnet.metrics.ranking import (
     AveragePrecision as AveragePrecision,
     RocAuc as RocAuc,

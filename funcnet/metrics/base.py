@@ -13,7 +13,8 @@ from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import column_of, filled, one_array, real_terms, spread
-from funcnet.losses.classification import check_labels, check_probabilities
+from funcnet.losses.classes import check_labels, check_probabilities
+from funcnet.shapes import for_outputs
 from funcnet.spec.base import Spec
 from funcnet.spec.class_fields import fields
 from funcnet.spec.fields import frozen
@@ -53,7 +54,8 @@ class Metric(Spec):
     def name(self) -> str:
         """The name of its score: the tag and the values of fields that are not at their defaults, ``f1_micro``."""
         set_ = [getattr(self, field.name) for field in fields(type(self)) if getattr(self, field.name) != field.default]
-        return "_".join([self.tag or type(self).__name__, *map(str, set_)])
+        values = [value for one in set_ for value in (one if isinstance(one, tuple) else (one,))]
+        return "_".join([self.tag or type(self).__name__, *map(str, values)])
 
     def __call__(self, prediction: Array, target: Array, weight: Array | None = None) -> float:
         """The score of a whole split."""
@@ -140,9 +142,7 @@ class InUnits(Tallied):
         return self.metric.result(tally) if isinstance(self.metric, Tallied) else self.metric(*tally)
 
     def _restored(self, values: Array) -> Array:
-        shift, factor = np.array(self.shift), np.array(self.factor)
-        if values.ndim == 1:
-            shift, factor = shift[0], factor[0]
+        shift, factor = (for_outputs(np.array(part), values.shape[1:]) for part in (self.shift, self.factor))
         return values.astype(np.float64) * factor + shift
 
 

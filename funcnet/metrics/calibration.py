@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field
 
 from funcnet.key import Array
-from funcnet.losses.classification import check_probabilities
+from funcnet.losses.classes import check_probabilities
 from funcnet.metrics.base import OTHERWISE, LabelMetric, Labels, Rows
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive

@@ -8,7 +8,7 @@ import numpy as np
 
 from funcnet.errors import DataError, FuncnetError, ShapeError
 from funcnet.key import Array
-from funcnet.losses.classification import check_labels
+from funcnet.losses.classes import check_labels
 from funcnet.metrics.base import Labels, Metric, Rows, cells, present, rows
 
 

@@ -56,7 +56,7 @@ class Deviance(Mean):
         p = self.power
         zero = t == 0.0
         if p == 1.0:
-            return np.where(zero, 0.0, t * np.log(t / mean)) - t + mean
+            return np.where(np.isinf(mean), mean, np.where(zero, 0.0, t * np.log(t / mean)) - t + mean)
         if p == 2.0:
             ratio = t / mean
             return np.where(np.isinf(ratio), ratio, ratio - np.log(ratio) - 1.0)

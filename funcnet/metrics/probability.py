@@ -13,7 +13,7 @@ import numpy as np
 from funcnet.errors import NotDefined
 from funcnet.key import Array
 from funcnet.losses.base import one_array, real_terms
-from funcnet.losses.classification import check_probabilities
+from funcnet.losses.classes import check_probabilities
 from funcnet.metrics.base import OTHERWISE, Mean, Metric, cells, classified, is_column, sums
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen

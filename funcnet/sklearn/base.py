@@ -27,7 +27,7 @@ from funcnet.inputs import as_loss, as_optimizer
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, expected
 from funcnet.losses.combined import EachMember
 from funcnet.networks.tabular import auto
 from funcnet.optim.adam import AdamW
@@ -283,6 +283,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         if self.task == "classification" and outputs == 2 and self._one_unit(loss, in_shape):
             outputs = 1
         loss = loss or self._own_loss(outputs, several)
+        self._check_loss(loss)
+        outputs = len(loss.outputs([""] * outputs))
         recipe = auto(rows, in_shape, outputs, self.task, int(seed))
         model = recipe.model if isinstance(self.model, str) else with_head(self.model, in_shape, outputs)
         if self.members is not None:
@@ -320,6 +322,17 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         """The loss of the task if none is given."""
 
+    def _check_loss(self, loss: Loss) -> None:
+        """Raise ValueError for a loss of labels in a regression, and for one of numbers in a classification."""
+        name, labels = type(getattr(loss, "loss", loss)).__name__, self.task == "classification"
+        if labels and expected(loss) in ("values", "log mean"):
+            raise ValueError(
+                f"{name} compares numbers, and {type(self).__name__} has labels; use SoftmaxCrossEntropy, or "
+                "FuncnetRegressor for numbers"
+            )
+        if not labels and loss.scores:
+            raise ValueError(f"{name} decides between labels, and the targets are numbers; use FuncnetClassifier")
+
     @abstractmethod
     def _score(self, run: Run, rows: Rows) -> float:
         """The score of some rows."""
@@ -349,7 +362,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             return
         found, counts = np.unique(labels, return_counts=True)
         if counts.min() < 2:
-            name = self.classes_.tolist()[found[counts.argmin()]]  # type: ignore[attr-defined]
+            name = self.classes_.tolist()[found[counts.argmin()]]
             raise ValueError(
                 f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
             )
@@ -375,7 +388,10 @@ def with_head(model: Layer, in_shape: Shape, outputs: int) -> Layer:
 
 def _is_plain(loss: Any) -> bool:
     """Whether a loss compares numbers as they are, so that they may be shifted and scaled."""
-    return loss is None or type(as_loss(loss)).link is Loss.link
+    if loss is None:
+        return True
+    form = expected(as_loss(loss))
+    return form == "values" or (form is None and type(as_loss(loss)).link is Loss.link)
 
 
 def _in_shape(run: Run) -> Shape:

@@ -12,13 +12,15 @@ from sklearn.callback import with_callbacks
 from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
+from funcnet.inputs import as_loss
 from funcnet.key import Array
 from funcnet.layers.base import Layer
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, classifies
 from funcnet.losses.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from funcnet.optim.base import Optimizer
 from funcnet.sklearn.base import Estimator
@@ -27,6 +29,20 @@ from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.targets import labels
 from funcnet.training.callbacks import EarlyStopping, Watcher
 from funcnet.training.probabilities import label_of, proba_of
+
+
+def _gives_probabilities(estimator: Any) -> bool:
+    """Whether the loss gives probabilities.
+
+    Raises   AttributeError if it gives scores
+    """
+    loss = estimator._loss()
+    if not loss.probabilities:
+        name = type(getattr(loss, "loss", loss)).__name__
+        raise AttributeError(
+            f"{name} gives scores and no probabilities; use decision_function, or a loss such as SoftmaxCrossEntropy"
+        )
+    return True
 
 
 class FuncnetClassifier(ClassifierMixin, Estimator):
@@ -172,6 +188,12 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
             partial=partial,
         )
 
+    def _loss(self) -> Loss:
+        """The loss of the run, or the one to train with."""
+        if hasattr(self, "run_"):
+            return self.run_.experiment.loss
+        return SoftmaxCrossEntropy() if self.loss is None else as_loss(self.loss)
+
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         return SigmoidCrossEntropy() if several or outputs == 1 else SoftmaxCrossEntropy()
 
@@ -181,7 +203,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
 
     def _take_over(self, run: Run) -> None:
         loss, shape = run.experiment.loss, prepared_shape(run.preprocess)
-        if not loss.probabilities:
+        if not classifies(loss):
             raise ValueError(f"the run has a loss of numbers, {type(loss).__name__}; use FuncnetRegressor.from_run")
         units = run.experiment.model.out_shape(shape)[-1]
         self._several = run.classes is None and loss.independent and units > 1
@@ -198,22 +220,34 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         chosen: Array = found if self._several else self.classes_[found]
         return chosen
 
+    @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, (rows, classes), or of each label, (rows, labels)."""
+        """The probability of each class, (rows, classes), or of each label, (rows, labels).
+
+        Raises   AttributeError for a loss of scores, such as Hinge; use ``decision_function``, or calibrate it with
+                 CalibratedClassifierCV
+        """
         answer = self._answer(X)
         return proba_of(self.run_.experiment.loss, answer)
 
     def decision_function(self, X: Any) -> Array:
         """Scores above 0 for what is likelier than not: of the second of two classes, (rows,), or of each label,
-        (rows, labels), the logarithm of p / (1 - p); with more classes log p, (rows, classes).
+        (rows, labels), the logarithm of p / (1 - p); with more classes log p, (rows, classes). For a loss of scores,
+        such as Hinge, they are its scores, of two classes with two units their difference.
         """
+        if not self._loss().probabilities:
+            scores = self._answer(X)
+            if self._several or len(self.classes_) > 2:
+                return scores
+            scores = scores.reshape(len(scores), -1)
+            return scores[:, -1] - scores[:, 0] if scores.shape[1] == 2 else scores[:, 0]
         p = self.predict_proba(X)
         log = np.log(np.maximum(p, np.finfo(p.dtype).tiny))
         if self._several:
             return log - np.log(np.maximum(1.0 - p, np.finfo(p.dtype).tiny))
-        scores: Array = log[:, 1] - log[:, 0] if p.shape[1] == 2 else log
-        return scores
+        return log[:, 1] - log[:, 0] if p.shape[1] == 2 else log
 
+    @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of ``predict_proba``."""
         with np.errstate(divide="ignore"):

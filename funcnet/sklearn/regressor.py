@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.callback import with_callbacks
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
 from funcnet.experiments.folder import Run
 from funcnet.key import Array
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, classifies
+from funcnet.losses.quantile import Quantile
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
@@ -20,12 +22,26 @@ from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.targets import values
 
 
+def explained(loss: Loss, y: Any, answer: Any, weight: Any) -> float:
+    """R², or the mean over several quantiles of the part of the pinball loss that they explain."""
+    loss = getattr(loss, "loss", loss)  # of EachMember: that of a member
+    if not isinstance(loss, Quantile) or len(loss.levels) == 1:
+        return float(r2_score(y, answer.reshape(y.shape), sample_weight=weight))
+    columns = answer.reshape(len(y), -1, len(loss.levels))
+    each = [
+        d2_pinball_score(y.reshape(len(y), -1), columns[..., i], alpha=level, sample_weight=weight)
+        for i, level in enumerate(loss.levels)
+    ]
+    return float(np.mean(each))
+
+
 class FuncnetRegressor(RegressorMixin, Estimator):
     """A network for targets that are numbers, one or several for each row.
 
     The parameters are those of ``FuncnetClassifier``, without ``class_weight``. The targets are scaled as the inputs
     are, for a loss that compares numbers as they are; predictions are in their units, ``loss_curve_`` is not. The
-    default loss is the mean squared error.
+    default loss is the mean squared error. With ``loss=Quantile((0.05, 0.5, 0.95))`` it predicts three quantiles of
+    each output.
 
     Attributes   those of ``FuncnetClassifier``, without ``classes_``; ``validation_scores_`` are R²
     """
@@ -71,23 +87,26 @@ class FuncnetRegressor(RegressorMixin, Estimator):
         return MeanSquaredError()
 
     def _score(self, run: Run, rows: Rows) -> float:
-        answer: Any = run.predict(readable(rows.x))
-        return float(r2_score(rows.y, answer.reshape(rows.y.shape), sample_weight=rows.weight))
+        return explained(run.experiment.loss, rows.y, run.predict(readable(rows.x)), rows.weight)
 
     def _take_over(self, run: Run) -> None:
-        if run.experiment.loss.probabilities:
-            raise ValueError(
-                f"the run has a loss of probabilities, {type(run.experiment.loss).__name__}; "
-                "use FuncnetClassifier.from_run"
-            )
-        self.n_outputs_ = run.experiment.model.out_shape(prepared_shape(run.preprocess))[-1]
+        loss = run.experiment.loss
+        if classifies(loss):
+            what = "probabilities" if loss.probabilities else "scores"
+            raise ValueError(f"the run has a loss of {what}, {type(loss).__name__}; use FuncnetClassifier.from_run")
+        units = run.experiment.model.out_shape(prepared_shape(run.preprocess))[-1]
+        self.n_outputs_ = units // len(loss.outputs([""]))
         self._one = self.n_outputs_ == 1
 
     def predict(self, X: Any) -> Array:
-        """The predictions, in the form of y and its units."""
+        """The predictions, in the form of y and its units; of several quantiles (rows, outputs · quantiles)."""
         answer = self._answer(X)
         several: Array = answer.reshape(len(answer), -1)
-        return several[:, 0] if self._one else several
+        return several[:, 0] if several.shape[1] == 1 and self._one else several
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of the predictions; of several quantiles the mean over them of d2_pinball_score, which is 1 at best."""
+        return explained(self.spec_.loss, np.asarray(y), self.predict(X), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

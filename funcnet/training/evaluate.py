@@ -17,7 +17,7 @@ from funcnet.hints import explained
 from funcnet.inputs import as_loss, as_metrics, cast, cast_weight, dtype_of, unpack
 from funcnet.key import Array
 from funcnet.layers.base import Layer, Params, State, numbers_made, reach
-from funcnet.losses.base import Loss, by_blocks, compared, on_values, real_terms
+from funcnet.losses.base import Loss, at_half, by_blocks, compared, on_values, real_terms
 from funcnet.losses.combined import Multi
 from funcnet.metrics import Metric
 from funcnet.padding import (
@@ -175,7 +175,7 @@ def _telling(y: Any, weight: Array | None) -> Array | None:
 
 def score(loss: Loss, metric: Metric, answer: Any, y: Any, weight: Array | None) -> float:
     """The score of answers; weights are 0 at padded steps and ignored labels; independent outputs are labels each."""
-    prediction, target, weights, _ = real_terms(answer, y, weight)
+    prediction, target, weights, _ = real_terms(at_half(loss, answer), y, weight)
     return (metric.multilabel if loss.independent else metric)(prediction, target, loss.counted(target, weights))
 
 
@@ -300,7 +300,9 @@ def _by_blocks(
         except FuncnetError as error:
             renumber(error, range(rows.start, rows.stop))
             raise
-        answer, target, weights, _ = real_terms(on_values(loss.answer, prediction), some, cut(weight, rows))
+        answer, target, weights, _ = real_terms(
+            at_half(loss, on_values(loss.answer, prediction)), some, cut(weight, rows)
+        )
         counts = loss.counted(target, weights)
         last = rows.stop >= len(tree.leaves(x)[0])
         if counts is None or np.any(counts) or (last and not tallies):  # where nothing counts, nothing is scored

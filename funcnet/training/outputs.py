@@ -20,6 +20,13 @@ SURE = 5.0
 """Logits must reach ±SURE for probabilities below 0.01 and above 0.99"""
 
 
+TAKEN = {
+    "logit": "logits", "class logits": "logits", "logits": "logits", "score": "scores", "class scores": "scores",
+    "log mean": "the logarithm of the mean",
+}  # fmt: skip
+"""What losses of any numbers take, by their form"""
+
+
 def check_outputs(net: Layer, loss: Loss) -> None:
     """Refuse outputs that are not what the loss takes, where it would not notice.
 
@@ -68,6 +75,22 @@ def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> 
         )
 
 
+def check_kind(net: Layer, loss: Loss, classes: Sequence[str]) -> None:
+    """Refuse a loss that compares numbers for a target of texts, unless the output is a probability.
+
+    Raises   DataError
+    """
+    for span, form, name in _pairs(range_of(net) or Range(), expected(loss), loss):
+        if form not in ("values", "log mean") or (len(classes) == 2 and span.within(0.0, 1.0)):
+            continue
+        one = ", or SigmoidCrossEntropy and one unit" if len(classes) == 2 else ""
+        raise DataError(
+            f"compares numbers, and the target is texts, {len(classes)} classes, "
+            f"{listed([repr(name) for name in classes])}; use SoftmaxCrossEntropy and {len(classes)} units{one}",
+            layer=name,
+        )
+
+
 def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:
     """A sentence for images with their channels first, for each class that a loss ignores, and for each output that
     suits neither its loss nor its targets, though training would run."""
@@ -86,8 +109,8 @@ def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:
         last = f"the last layer, {span.of}, gives {span}"
         if form == "probability" and not span.within(0.0, 1.0):
             yield f"{last}, and {name} takes probabilities: end with Sigmoid, or use SigmoidCrossEntropy"
-        elif form in ("logit", "class logits") and _narrow(span, form):
-            yield f"{last}, and {name} takes logits, any numbers: {_instead(span, form)}"
+        elif form in TAKEN and _narrow(span, form):
+            yield f"{last}, and {name} takes {TAKEN[form]}, any numbers: {_instead(span, form)}"
         elif form == "values" and len(targets) > i and isinstance(targets[i], np.ndarray) and targets[i].size:
             low, high = float(targets[i].min()), float(targets[i].max())
             if low < span.low or high > span.high:
@@ -119,17 +142,22 @@ def _channels_first(shape: Shape) -> bool:
 
 
 def _narrow(span: Range, form: str) -> bool:
-    """Whether logits in a range cannot give every probability."""
-    if form == "class logits" and span.form == "log-probabilities":
+    """Whether logits in a range cannot give every probability, or scores every margin, or logarithms small means."""
+    if form in ("class logits", "logits") and span.form == "log-probabilities":
         return False  # their softmax is themselves
+    if form == "class scores":
+        return span.high - span.low <= 1.0
+    if form == "score":
+        return span.low > -1.0 or span.high < 1.0
     return span.low > -SURE or span.high < SURE
 
 
 def _instead(span: Range, form: str) -> str:
-    if form == "class logits" and span.form == "probabilities":
+    if form in ("class logits", "logits") and span.form == "probabilities":
         return f"leave {span.of} out, the loss applies a softmax; or use LogSoftmax and NegativeLogLikelihood"
-    if form == "logit" and span.within(0.0, 1.0):
-        return f"leave {span.of} out, the loss applies a sigmoid; or use BinaryCrossEntropy"
+    if form in ("logit", "logits") and span.within(0.0, 1.0):
+        other = "; or use BinaryCrossEntropy" if form == "logit" else ""
+        return f"leave {span.of} out, the loss applies a sigmoid{other}"
     return f"leave {span.of} out, or put a Dense layer after it"
 
 

@@ -49,6 +49,7 @@ def predict_label(
     """The likeliest class of each sample, ``(rows, …)`` integers; ties go to the first, one number is 1 from 0.5 up.
 
     If several outputs are several labels (``loss.independent``), each is 0, or 1 from 0.5 up: ``(rows, …, labels)``.
+    For scores, as of ``Hinge``, it is the class of the highest, and one number is 1 from 0 up (``loss.threshold``).
     ``batch_size`` rows are computed at a time, so that no more outputs are held; all at once by default.
     """
     loss, params, state, x = in_order(loss, params, state, x)
@@ -74,8 +75,8 @@ def proba_of(loss: Loss, answer: Any) -> Array:
     """The probabilities of classes from the output of a loss's link."""
     if not loss.probabilities:
         raise ShapeError(
-            f"{type(loss).__name__} gives no probabilities; train with SoftmaxCrossEntropy, SigmoidCrossEntropy or "
-            "BinaryCrossEntropy, or use the values of predict"
+            f"{type(loss).__name__} gives {'scores, and ' if loss.scores else ''}no probabilities; train with "
+            "SoftmaxCrossEntropy, SigmoidCrossEntropy or BinaryCrossEntropy, or use the values of predict"
         )
     return np.concatenate([1.0 - column(answer), column(answer)], axis=-1) if is_one(answer) else answer
 
@@ -87,7 +88,7 @@ def label_of(loss: Loss, answer: Any) -> Array:
     elif not loss.independent:
         likeliest: Array = np.argmax(answer, axis=-1)
         return likeliest
-    labels: Array = (answer >= 0.5).astype(np.int64)
+    labels: Array = (answer >= loss.threshold).astype(np.int64)
     return labels
 
 

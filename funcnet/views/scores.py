@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from funcnet.key import Array
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, classifies
 from funcnet.metrics import ExpectedCalibrationError, Metric, RocAuc, confusion_matrix
 from funcnet.metrics.ranking import by_score
 from funcnet.training.probabilities import is_one, label_of
@@ -65,7 +65,7 @@ class Scored:
         y = self.targets
         if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "iub":
             return None
-        if not (self.loss.probabilities or self.classes):
+        if not (classifies(self.loss) or self.classes):
             return None
         matrix: Any = 0
         for answer, labels, weight in self.answers():

@@ -27,6 +27,10 @@ brier               Mean squared error of the
                       probabilities, (p - t)² for
                       one per row and Σ_k (p_k -
                       t_k)² for classes
+coverage            The fraction of targets from
+                      the lowest to the highest
+                      predicted quantile, bounds
+                      included
 deviance            Mean deviance of means μ from  power: a number = 1.0
                       targets t of a Tweedie
                       distribution, whose
@@ -46,6 +50,10 @@ perplexity          exp of the mean negative
                       log-probability of the
                       right class: the equivalent
                       number of equal choices
+pinball             Mean pinball loss of           levels: a list, each item a
+                      predicted quantiles, over      number = [0.5]
+                      targets and levels: max(a
+                      e, (a - 1) e), e = t - p
 precision           The fraction of the rows       average: "micro" or "macro"
                       predicted as a class that      or "weighted" = "macro"
                       belong to it: TP / (TP +

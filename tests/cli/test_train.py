@@ -324,7 +324,7 @@ SPECS = {  # file name to content and the whole message
         small(model={"type": "serial", "layers": [{"type": "dens", "units": 3}]}),
         "tag.json: $.model.layers[0].type: unknown layer 'dens', did you mean 'dense'?",
     ),
-    "bare": (small(loss="hinge"), f"bare.json: $.loss: unknown loss 'hinge'; there are {LOSSES}"),
+    "bare": (small(loss="warp"), f"bare.json: $.loss: unknown loss 'warp'; there are {LOSSES}"),
     "field": (
         small(optimizer={"type": "sgd", "learning_rat": 0.1, "learning_rate": 0.1}),
         "field.json: $.optimizer.learning_rat: unknown field of 'sgd', did you mean 'learning_rate'?; "
