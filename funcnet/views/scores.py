@@ -10,7 +10,7 @@ from attrs import frozen
 
 from funcnet.key import Array
 from funcnet.losses.base import Loss
-from funcnet.metrics import ExpectedCalibrationError, Metric
+from funcnet.metrics import CalibrationError, Metric
 from funcnet.views.reliability import reliability_svg
 
 
@@ -37,8 +37,8 @@ def reliability(scored: Scored) -> str | None:
     """The reliability diagram of a classifier, with the bins of its expected calibration error."""
     if not scored.classifies:
         return None
-    found = (metric for metric in scored.metrics if isinstance(metric, ExpectedCalibrationError))
-    metric, tally = next(found, ExpectedCalibrationError()), None
+    found = (metric for metric in scored.metrics if isinstance(metric, CalibrationError))
+    metric, tally = next(found, CalibrationError()), None
     for answer, target, weight in scored.answers():
         more = metric.tally(answer, target, weight, scored.loss.independent)
         tally = more if tally is None else metric.joined(tally, more)
