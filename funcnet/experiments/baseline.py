@@ -13,7 +13,6 @@ from funcnet import ops
 from funcnet.combinators.serial import serial
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preparation import Dataset, Prepared
-from funcnet.errors import FuncnetError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.units import in_units
 from funcnet.key import Array
@@ -63,7 +62,8 @@ def baseline(experiment: Experiment, data: Prepared) -> Baseline | None:
 
     Both minimise the experiment's own loss, as ``fit_linear`` does: so the constant answer is the share of each class,
     whose likeliest is the majority class, the mean of the targets, or their median. None where a row is not a vector of
-    at most 2048 numbers with one label or with numbers to predict, and where the loss cannot be computed.
+    at most 2048 numbers with one label or with numbers to predict. A baseline that fails is logged, and costs nothing
+    but itself.
     """
     out_shape = experiment.model.out_shape(data.train.x.shape[1:])
     if not has_baseline(experiment.loss, data.train, out_shape):
@@ -71,8 +71,8 @@ def baseline(experiment: Experiment, data: Prepared) -> Baseline | None:
     try:
         with limited(experiment.training.threads), ops.quiet():
             return _baseline(experiment, data, out_shape)
-    except (FuncnetError, np.linalg.LinAlgError) as error:
-        log.warning("the baseline is left out: %s", error)
+    except Exception as error:
+        log.warning("the baseline is left out (%s: %s); the run is whole", type(error).__name__, error)
         return None
 
 

@@ -147,7 +147,7 @@ def test_a_metric_that_refuses_the_linear_model_costs_only_the_baseline(caplog):
     data = fn.data.Arrays(x=[[0.0], [1.0], [2.0], [3.0]], y=[[4.0], [0.1], [0.1], [0.0]])
     experiment = attrs.evolve(SUGARED, data=data, metrics=(metrics.Deviance(),))
     assert found(experiment)[0] is None
-    start = "the baseline is left out: Deviance: expected predicted means of 0 or more, got -"
+    start = "the baseline is left out (DataError: Deviance: expected predicted means of 0 or more, got -"
     assert [message[: len(start)] for message in caplog.messages] == [start]
 
 
