@@ -793,8 +793,8 @@ COMMANDS = [
     ("init t.csv --out x.json --target lable", 1, "did you mean 'label'?"),
     ("init t.csv", 1, "t.json: already exists; --force overwrites it, --out writes elsewhere"),
     # ----- runs
-    ("train t.json --out run", 1, "run: holds a finished run already; choose another folder, or delete it first"),
-    ("train t.json --out t.csv", 1, "t.csv: expected a folder, got a file; choose another folder"),
+    ("train t.json --out run", 1, "run: holds a finished run already; choose another --out, or delete it first"),
+    ("train t.json --out t.csv", 1, "t.csv: expected a folder, got a file; choose another --out"),
     ("train t.json --start nope", 1, "start: nope is not there; give the folder of a finished run, or a file of fn.sa"),
     ("predict t.json new.csv", 1, "t.json: is not a run folder but a spec; funcnet train t.json makes a run of it"),
     ("predict nope new.csv", 1, "nope: there is no such run folder"),

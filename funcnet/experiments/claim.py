@@ -62,25 +62,25 @@ def check_free(folder: Path, lines: list[str] | None = None) -> None:
     if not os.path.exists(folder):  # False also if the folder cannot be accessed; making it will tell
         return
     if not os.path.isdir(folder):
-        raise CheckpointError(f"{folder}: expected a folder, got a file; choose another folder")
+        raise CheckpointError(f"{folder}: expected a folder, got a file; choose another --out")
     try:
         inside = {path.name for path in folder.iterdir()}
         others = [name for name in sorted(inside) if not is_leftover(folder / name, lines or [])]
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); choose another folder") from None
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); choose another --out") from None
     if LAST in others:
-        raise CheckpointError(f"{folder}: holds a finished run already; choose another folder, or delete it first")
+        raise CheckpointError(f"{folder}: holds a finished run already; choose another --out, or delete it first")
     if SPEC in inside and lines is None:
-        raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another folder")
+        raise CheckpointError(f"{folder}: holds an unfinished run; continue with --resume, or choose another --out")
     if SPEC in others and os.path.exists(folder / SPEC):  # there was none before
         raise CheckpointError(
-            f"{folder}: another process has just begun a run in it; wait for it, or choose another folder"
+            f"{folder}: another process has just begun a run in it; wait for it, or choose another --out"
         )
     if others:
-        raise CheckpointError(f"{folder}: is not empty; choose a new folder")
+        raise CheckpointError(f"{folder}: is not empty; choose a new folder for --out")
     if inside - {LOCK} and lines is None:
         raise CheckpointError(
-            f"{folder}: holds what a run left that failed; train it again with --resume, or choose another folder"
+            f"{folder}: holds what a run left that failed; train it again with --resume, or choose another --out"
         )
 
 
@@ -113,7 +113,7 @@ def begun(folder: Path, experiment: Experiment) -> bool:
     if spec_hash(there) != spec_hash(experiment):
         raise CheckpointError(
             f"{folder}: holds a run of another spec, with these differences:\n{diff(there, experiment)}\n"
-            "continue with that spec, or choose another folder"
+            "continue with that spec, or choose another --out"
         )
     return True
 
@@ -133,7 +133,7 @@ def claimed(folder: Path, lines: list[str] | None) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another folder") from None
+        raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another --out") from None
     check_free(folder, lines)
     with locked(folder):
         check_free(folder, lines)  # again: another run may have taken it in the meantime
@@ -176,7 +176,7 @@ def next_folder(runs: Path, name: str) -> Path:
         except FileExistsError:
             n += 1
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another folder") from None
+            raise CheckpointError(f"{folder}: cannot be created ({reason(error)}); choose another --out") from None
 
 
 def check_facts(saved: Saved, facts: dict[str, Any], folder: Path) -> None:

@@ -342,10 +342,10 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         file = _claimed(path)
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be locked ({reason(error)}); choose another folder") from None
+        raise CheckpointError(f"{folder}: cannot be locked ({reason(error)}); choose another --out") from None
     if file is None:
         raise CheckpointError(
-            f"{folder}: another process is writing a run into it; wait for it, or choose another folder"
+            f"{folder}: another process is writing a run into it; wait for it, or choose another --out"
         )
     try:
         yield

@@ -231,7 +231,7 @@ def test_any_other_file_is_refused_and_kept(tmp_path, name, beside):
     before = sorted(folder.rglob("*"))
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SPEC, folder, resume=True)
-    assert str(error.value) == f"{folder}: is not empty; choose a new folder"
+    assert str(error.value) == f"{folder}: is not empty; choose a new folder for --out"
     assert sorted(folder.rglob("*")) == before
 
 
@@ -249,7 +249,7 @@ def test_without_resume_leftovers_are_told_of(tmp_path):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SPEC, tmp_path / "run")
     assert str(error.value) == (
-        f"{tmp_path / 'run'}: holds what a run left that failed; train it again with --resume, or choose another folder"
+        f"{tmp_path / 'run'}: holds what a run left that failed; train it again with --resume, or choose another --out"
     )
 
 
@@ -351,7 +351,7 @@ def test_a_lock_that_leads_elsewhere(tmp_path):
     linked(folder / ".lock", tmp_path / "new")
     if not hasattr(os, "O_NOFOLLOW"):
         pytest.skip("this system opens what a link leads to")
-    with pytest.raises(fn.CheckpointError, match=r"run: cannot be locked \(.*\); choose another folder$"):
+    with pytest.raises(fn.CheckpointError, match=r"run: cannot be locked \(.*\); choose another --out$"):
         fn.run(SPEC, folder, resume=True)
     assert not (tmp_path / "new").exists()
 
@@ -387,7 +387,7 @@ def test_two_processes_that_begin_one_run(tmp_path, monkeypatch):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SPEC, tmp_path / "run", resume=True)
     assert str(error.value) == (
-        f"{tmp_path / 'run'}: another process has just begun a run in it; wait for it, or choose another folder"
+        f"{tmp_path / 'run'}: another process has just begun a run in it; wait for it, or choose another --out"
     )
 
 

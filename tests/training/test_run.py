@@ -883,9 +883,9 @@ def test_mistakes_that_only_training_finds_leave_no_half_run(tmp_path, fields, e
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("spec.json", "metrics.json", "holds a finished run already; choose another folder, or delete it first"),
-        ("spec.json", None, "holds an unfinished run; continue with --resume, or choose another folder"),
-        ("notes.txt", None, "is not empty; choose a new folder"),
+        ("spec.json", "metrics.json", "holds a finished run already; choose another --out, or delete it first"),
+        ("spec.json", None, "holds an unfinished run; continue with --resume, or choose another --out"),
+        ("notes.txt", None, "is not empty; choose a new folder for --out"),
     ],
     ids=["finished", "half", "other"],
 )
@@ -912,7 +912,7 @@ def test_a_file_where_the_folder_should_be(tmp_path, no_reading, no_training):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SMALL, tmp_path / "out")
-    assert str(error.value) == f"{tmp_path / 'out'}: expected a folder, got a file; choose another folder"
+    assert str(error.value) == f"{tmp_path / 'out'}: expected a folder, got a file; choose another --out"
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -921,7 +921,7 @@ def test_a_folder_below_a_file(tmp_path, no_training):
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SMALL, tmp_path / "file" / "out")
     assert str(error.value) == (
-        f"{tmp_path / 'file' / 'out'}: cannot be created (Not a directory); choose another folder"
+        f"{tmp_path / 'file' / 'out'}: cannot be created (Not a directory); choose another --out"
     )
 
 
@@ -929,7 +929,7 @@ def test_a_folder_whose_name_is_too_long(tmp_path, no_training):
     out = tmp_path / ("a" * 300)
     with pytest.raises(fn.CheckpointError) as error:
         fn.run(SMALL, out)
-    assert str(error.value) == f"{out}: cannot be created (File name too long); choose another folder"
+    assert str(error.value) == f"{out}: cannot be created (File name too long); choose another --out"
 
 
 def test_a_folder_that_somebody_takes_meanwhile(tmp_path, no_training, monkeypatch):
