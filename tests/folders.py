@@ -22,7 +22,8 @@ def sign(folder: Path) -> None:
     facts = read_json(folder / "run.json")
     _, params, state = fn.load(folder / "weights.npz")
     facts["weights"] = digest({"params": params, "state": state})
-    names = ("spec.json", "preprocess.json", "history.csv", "metrics.json")
-    facts["files"] = {name: text_digest(name, (folder / name).read_bytes()) for name in names}
+    names = ("spec.json", "preprocess.json", "history.csv", "metrics.json", "baseline.json")
+    there = [name for name in names if (folder / name).exists()]
+    facts["files"] = {name: text_digest(name, (folder / name).read_bytes()) for name in there}
     facts["files"]["run.json"] = facts_digest(facts)
     (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")

@@ -104,7 +104,7 @@ def test_every_metric_of_scikit_learn_is_recorded() -> None:
     """Perplexity is ours, and the exponential of log-loss; the deviance has its rows in SKLEARN, and the calibration
     error of torchmetrics its own test."""
     tags = {name.partition("-")[0] for _, name in SCORES} - {"confusion", "per_class"}
-    assert tags | {"perplexity", "deviance", "expected_calibration_error"} == {metric.tag for metric in EVERY}
+    assert tags | {"perplexity", "deviance", "calibration_error"} == {metric.tag for metric in EVERY}
 
 
 @pytest.mark.parametrize("case", sorted({case for case, name in SCORES if name == "confusion"}))
@@ -155,16 +155,16 @@ def test_the_calibration_error_is_that_of_torchmetrics_and_of_its_formula() -> N
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     y = np.where(i % 4 == 0, (i // 4) % 3, p.argmax(axis=1))
     for bins, expected in ((15, 0.2251984030008316), (5, 0.20968091487884521)):
-        assert metrics.ExpectedCalibrationError(bins)(p, y) == pytest.approx(expected, abs=2e-7)
+        assert metrics.CalibrationError(bins)(p, y) == pytest.approx(expected, abs=2e-7)
     two, labels = p[:, :2] / p[:, :2].sum(axis=1, keepdims=True), np.where(i % 3 == 0, 0, 1)
     for prediction in (two, two[:, 1]):  # one probability is that of two classes
-        score = metrics.ExpectedCalibrationError()(prediction, labels)
+        score = metrics.CalibrationError()(prediction, labels)
         assert score == pytest.approx(0.32040566205978394, abs=2e-7)
     weight, top, right = 1.0 + i % 5, p.max(axis=1), p.argmax(axis=1) == y
     inside = [(top > b / 4) & (top <= (b + 1) / 4) for b in range(4)]
     gaps = [abs(np.average(right[a], weights=weight[a]) - np.average(top[a], weights=weight[a])) for a in inside[1:]]
     expected = np.dot(gaps, [weight[a].sum() for a in inside[1:]]) / weight.sum()
-    error = metrics.ExpectedCalibrationError(4)
+    error = metrics.CalibrationError(4)
     assert error(p, y, weight) == pytest.approx(expected, rel=1e-12)
     assert error(np.array([0.5, 1.0, 0.0]), np.array([1, 1, 1])) == pytest.approx((0.5 + 0.0 + 1.0) / 3)
     several, there = np.array([[0.9, 0.2], [0.4, 0.7]]), np.array([[1, 0], [1, 1]])
@@ -180,7 +180,7 @@ OF_VALUES: list[metrics.Metric] = [metrics.RMSE(), metrics.MAE(), metrics.R2(), 
 OF_CLASSES: list[metrics.Metric] = [
     metrics.Accuracy(), metrics.BalancedAccuracy(), metrics.TopKAccuracy(), metrics.Precision(), metrics.Recall(),
     metrics.F1(), metrics.RocAuc(), metrics.AveragePrecision(), metrics.LogLoss(), metrics.Perplexity(),
-    metrics.Brier(), metrics.ExpectedCalibrationError(),
+    metrics.Brier(), metrics.CalibrationError(),
 ]  # fmt: skip
 OF_AMOUNTS: list[metrics.Metric] = [metrics.Deviance()]
 EVERY = [*OF_VALUES, *OF_AMOUNTS, *OF_CLASSES]

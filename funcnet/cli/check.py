@@ -17,7 +17,9 @@ from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, prepare
 from funcnet.errors import LawError, NonFiniteError, listed
+from funcnet.experiments.baseline import baseline, baseline_rows, remarks
 from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.folder import finite_json
 from funcnet.experiments.run import check_parts, class_weights, fit_model, starting_state
 from funcnet.experiments.units import in_units
 from funcnet.key import Key
@@ -57,8 +59,10 @@ def run(options: argparse.Namespace) -> int:
     value, scores = first_batch(experiment, data, base)
     coupled = obeys_laws(experiment, data)
     parameters = count_parameters(experiment.model.leaves(in_shape))
+    compared = baseline(experiment, data)
     if options.json:
         facts = {"found": data.found, "input": in_shape, "parameters": parameters, "first_loss": value}
+        facts |= {} if compared is None else {"baseline": finite_json(compared)}
         print(json.dumps(facts | {"metrics": scores, "laws": "hold", "batch_coupled": coupled, "warnings": warnings}))
         return 0
     report(experiment, data)
@@ -67,6 +71,12 @@ def run(options: argparse.Namespace) -> int:
     print(f"batch   loss {number(value)} before training" + "".join(f", {k} {number(v)}" for k, v in scores.items()))
     note = "; rows depend on one another in training (batch statistics or noise)" if coupled else ""
     print(f"laws    gradients, purity, precision, layouts and JSON hold{note}")
+    if compared is not None:
+        names = list(next(iter(compared["linear"].values())))
+        print()
+        table(["to beat", *names], baseline_rows(compared, names))
+        for sentence in remarks(compared, experiment):
+            print(sentence)
     print(f"\n{path}: ready to train" + (", but see the warning above" if warnings else ""))
     return 0
 

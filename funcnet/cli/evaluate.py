@@ -16,6 +16,7 @@ from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.errors import DataError
+from funcnet.experiments.baseline import baseline_rows
 from funcnet.experiments.folder import Run, data_digest, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.spec)
     run = load_run(folder)
     parts = parts_of(run, folder, options)
+    compared = None if options.data else run.baseline
     scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
     scored = _scored(run, last, part)
@@ -57,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     drawn = _pictures(folder, scored) if options.pictures else None
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
+        if compared is not None:
+            facts["baseline"] = compared
         if drawn is not None:
             facts["pictures"] = list(map(str, drawn))
         if matrix is not None:
@@ -68,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(finite_json(facts)))
         return 0
     names = list(next(iter(scores.values())))
-    table(["part", *names], [[name, *(number(of[one]) for one in names)] for name, of in scores.items()])
+    rows = [[name, *(number(of[one]) for one in names)] for name, of in scores.items()]
+    table(["part", *names], [*rows, *baseline_rows(compared, names, list(parts))])
     if matrix is not None:
         _print_classes(_names(run, matrix), matrix, last)
     if labels is not None:

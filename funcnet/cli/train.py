@@ -15,6 +15,7 @@ from funcnet.cli.console import Bar, Plain, has_rich, number, table
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.errors import Problem, SpecError
+from funcnet.experiments.baseline import remarks
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import CHECKPOINTS, Run, finite_json
@@ -108,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
             base_of(path, options),
             start=options.start,
             callbacks=[] if progress is None else [progress],
+            baseline=True,
         )
     except Terminated:
         found, does = ("a", "goes on") if listed(folder / CHECKPOINTS) else ("no", "starts again")
@@ -134,6 +136,8 @@ def run(options: argparse.Namespace) -> int:
         }
         if result.temperature is not None:
             facts["temperature"] = result.temperature
+        if result.baseline is not None:
+            facts["baseline"] = result.baseline
         if wanted:
             facts["profile"] = profile_json(profiled(result, base_of(path, options)))
         print(json.dumps(finite_json(facts)))
@@ -194,14 +198,16 @@ def _log_lines(stream: TextIO) -> list[logging.Handler]:
 
 def report(result: Run, folder: Path) -> None:
     """The table of results, and the files to look at."""
-    names: list[Any] = list(next(iter(result.metrics.values()), {}))
-    rows = [[part, *(number(scores[name]) for name in names)] for part, scores in result.metrics.items()]
     print()
     if result.stopped:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
-    table(["part", *names], rows)
+    found = result.table()
+    table(found.columns, found.rows)
+    said = list(remarks(result.baseline, result.experiment, result.metrics))
     if result.temperature is not None:
-        print(f"\nprobabilities have the temperature {number(result.temperature)}, fitted on the validation part")
+        said.append(f"probabilities have the temperature {number(result.temperature)}, fitted on the validation part")
+    if said:
+        print("", *said, sep="\n")
     print(f"\nrun     {folder}")
     for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
         if (folder / name).is_file():

@@ -1,8 +1,9 @@
 """The folder of a run: what is written into it.
 
 A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
-``weights.npz``, ``preprocess.json``, ``history.csv`` and, written last, ``metrics.json``: a folder without it belongs
-to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``, come after it.
+``weights.npz``, ``preprocess.json``, ``history.csv``, ``baseline.json`` if there is one and, written last,
+``metrics.json``: a folder without it belongs to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``,
+come after it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from funcnet.data.preprocess import (
 )
 from funcnet.data.sources.base import Frame, Table as RawTable
 from funcnet.data.sources.memory import as_table, table_of
+from funcnet.experiments.baseline import Baseline, baseline_rows
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.units import in_units
@@ -65,7 +67,8 @@ log = logging.getLogger("funcnet")
 
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
-RESULTS = ("weights.npz", "preprocess.json", "history.csv", "curves.svg", "boundary.svg", *PICTURES)
+BASELINE = "baseline.json"
+RESULTS = ("weights.npz", "preprocess.json", "history.csv", BASELINE, "curves.svg", "boundary.svg", *PICTURES)
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""
@@ -85,6 +88,8 @@ class Run:
     stopped: str | None = None
     temperature: float | None = None
     """That of the probabilities of ``loss``, fitted on the validation part; None for a run that is not calibrated"""
+    baseline: Baseline | None = attrs.field(default=None, converter=read_only)
+    """``{"constant": {"test": {…}}, "linear": {"test": {…}}, …}``, if it was asked for and makes sense"""
 
     def __repr__(self) -> str:
         return str(self.table())
@@ -96,6 +101,7 @@ class Run:
         """The scores of every part."""
         names = list(next(iter(self.metrics.values()), {}))
         rows = [[part, *(number(scores[name]) for name in names)] for part, scores in self.metrics.items()]
+        rows += baseline_rows(self.baseline, names)
         ended = f", ended by {self.stopped}" if self.stopped else ""
         title = f"Run: {self.train_state.step:,} steps{ended}; params: {tree.brief(self.params)}"
         return Table(["part", *names], rows, title)
@@ -221,6 +227,7 @@ def write(folder: Path, finished: Run, data: Prepared | None, base: Path) -> Non
     texts = {
         "preprocess.json": json_bytes(finished.preprocess),
         "history.csv": history_csv(finished.history).encode(),
+        **({} if finished.baseline is None else {BASELINE: json_bytes(finished.baseline)}),
         LAST: json_bytes(finished.metrics),
     }
     facts = {

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import attrs
+
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.sources.table import in_memory
 from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, one_line
+from funcnet.experiments.baseline import baseline as baseline_of
 from funcnet.experiments.claim import (
     begin,
     begun,
@@ -74,6 +77,7 @@ def run(
     data: Any = None,
     start: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Watcher] = (),
+    baseline: bool = False,
     allow_outside: bool = False,
 ) -> Run:
     """Train an experiment; with ``out``, write a run folder there.
@@ -84,6 +88,9 @@ def run(
 
     ``start`` is a run folder, or a file of ``fn.save``, whose params and state training starts from, at step 0. The new
     run folder gets a copy, ``start.npz``, which its spec names.
+
+    With ``baseline``, the run has the scores of a constant answer and of a linear model beside its own, as
+    ``funcnet train`` prints them: ``Run.baseline``.
 
     With ``resume``, an unfinished run in that folder continues from its newest valid checkpoint and ends as if it had
     never stopped; a finished run is returned; without a run, or after one that failed before its first checkpoint, a
@@ -119,12 +126,12 @@ def run(
         experiment = evolve(experiment, training=evolve(experiment.training, initial=InitialNpz(START)))
     with limited(experiment.training.threads):
         if folder is None:
-            return _run(experiment, None, base, callbacks, given, rows)
+            return _run(experiment, None, base, callbacks, given, rows, baseline=baseline)
         check_own(folder, experiment)
         if not (resume and begun(folder, experiment)):
             lines = lines_of(experiment) if resume else None
             check_free(folder, lines)
-            return _run(experiment, folder, base, callbacks, given, rows, lines)
+            return _run(experiment, folder, base, callbacks, given, rows, lines, baseline=baseline)
         finished = ended(folder)
         if finished is not None and not os.path.exists(folder / LOCK):
             return finished
@@ -133,7 +140,7 @@ def run(
                 sweep(place)
             finished = ended(folder)
             if finished is None:
-                return _run(experiment, folder, base, callbacks, given, rows, resume=True)
+                return _run(experiment, folder, base, callbacks, given, rows, resume=True, baseline=baseline)
             complete(folder, finished, base, rows)
             return finished
 
@@ -171,6 +178,7 @@ def _run(
     lines: list[str] | None = None,
     *,
     resume: bool = False,
+    baseline: bool = False,
 ) -> Run:
     """Train from ``given`` weights, and on ``rows`` in memory, if any.
 
@@ -223,6 +231,8 @@ def _run(
                     assert folder is not None
                     raise Terminated(folder)
             finished = finish(experiment, data, result)
+            if baseline:
+                finished = attrs.evolve(finished, baseline=baseline_of(experiment, data))
         except Terminated:
             raise
         except BaseException as error:

@@ -14,8 +14,9 @@ from funcnet import tree
 from funcnet.data.preprocess import prepared_shape, shift_and_factor
 from funcnet.data.recorded import check_record
 from funcnet.errors import CheckpointError, DataError, FuncnetError
+from funcnet.experiments.baseline import Baseline
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import LAST, Run, digest, facts_digest, text_digest
+from funcnet.experiments.folder import BASELINE, LAST, Run, digest, facts_digest, text_digest
 from funcnet.experiments.origin import FACTS, SPEC
 from funcnet.files import LARGEST_JSON, read_bytes
 from funcnet.inputs import instance
@@ -96,6 +97,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         name = LAST
         metrics = parse_json(checked(folder, name, facts).decode())
         check_scores(experiment, metrics)
+        name = BASELINE
+        baseline = None
+        if name in facts.get("files", ()):
+            baseline = parse_json(checked(folder, name, facts).decode())
+            check_baseline(experiment, baseline)
         name = "history.csv"
         history = read_history(checked(folder, name, facts).decode())
     except CheckpointError:
@@ -104,7 +110,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         said = " ".join(str(error).split())
         raise CheckpointError(f"{folder / name}: cannot be read: {said}") from None
     ts = TrainState(params, state, {}, Key(bytes.fromhex(facts["key"])), facts["step"])
-    return Run(ts, history, metrics, experiment, preprocess, params, facts["stopped"], facts.get("temperature"))
+    return Run(
+        ts, history, metrics, experiment, preprocess, params, facts["stopped"], facts.get("temperature"), baseline
+    )
 
 
 def check_temperature(experiment: Experiment, temperature: float | None) -> None:
@@ -201,6 +209,18 @@ def check_scores(experiment: Experiment, metrics: Any) -> None:
             raise ValueError(
                 f"expected the scores {', '.join(sorted(names))} of train, validation and test, got {part!r}"
             )
+
+
+def check_baseline(experiment: Experiment, found: Any) -> None:
+    """Refuse scores of baselines that are not those of the experiment's parts.
+
+    Raises   ValueError
+    """
+    refuse(problems_of(Baseline, found))
+    for kind in ("constant", "linear"):
+        check_scores(experiment, found[kind])
+    if found["constant"].keys() != found["linear"].keys():
+        raise ValueError("expected the constant answer and the linear model to have the same parts")
 
 
 def check_outputs(experiment: Experiment, in_shape: Shape, preprocess: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@ from funcnet.metrics.base import (
     Metric as Metric,
 )
 from funcnet.metrics.calibration import (
-    ExpectedCalibrationError as ExpectedCalibrationError,
+    CalibrationError as CalibrationError,
 )
 from funcnet.metrics.confusion import (
     PerClass as PerClass,

@@ -14,19 +14,19 @@ from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
 
 
-@register("expected_calibration_error")
+@register("calibration_error")
 @frozen
-class ExpectedCalibrationError(LabelMetric):
+class CalibrationError(LabelMetric):
     """Mean distance between confidence and accuracy: ``Σ_b w_b / w |accuracy_b - confidence_b|``.
 
-    The confidence of a row is the probability of its likeliest class. ``bins`` intervals of equal width, ``(a, b]``,
-    divide [0, 1]; w_b is the weight of the rows in bin b, ``accuracy_b`` the share of them that is right,
-    ``confidence_b`` the mean of their confidences. One probability p per row is that of two classes, 1 - p and p. Each
-    of several labels per row counts as such a row.
+    The expected calibration error of the literature. The confidence of a row is the probability of its likeliest class.
+    ``bins`` intervals of equal width, ``(a, b]``, divide [0, 1]; w_b is the weight of the rows in bin b, ``accuracy_b``
+    the share of them that is right, ``confidence_b`` the mean of their confidences. One probability p per row is that
+    of two classes, 1 - p and p. Each of several labels per row counts as such a row.
     Raises   DataError for probabilities outside [0, 1]
     Source   Naeini et al. (2015), as in Guo et al. (2017)
 
-    >>> error = fn.metrics.ExpectedCalibrationError(bins=10)
+    >>> error = fn.metrics.CalibrationError(bins=10)
     >>> round(error(np.array([0.8, 0.8, 0.8, 0.8]), np.array([1, 1, 1, 0])), 6)  # right in 75 %
     0.05
     """

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from funcnet.key import Array
 from funcnet.losses.base import Loss
-from funcnet.metrics import ExpectedCalibrationError, Metric, RocAuc, confusion_matrix
+from funcnet.metrics import CalibrationError, Metric, RocAuc, confusion_matrix
 from funcnet.metrics.ranking import by_score
 from funcnet.training.probabilities import is_one, label_of
 from funcnet.views.confusion import confusion_svg
@@ -77,8 +77,8 @@ class Scored:
 
 def reliability(scored: Scored) -> str | None:
     """The reliability diagram of a classifier, with the bins of its expected calibration error."""
-    found = (metric for metric in scored.metrics if isinstance(metric, ExpectedCalibrationError))
-    bins = scored.tally(next(found, ExpectedCalibrationError()))
+    found = (metric for metric in scored.metrics if isinstance(metric, CalibrationError))
+    bins = scored.tally(next(found, CalibrationError()))
     if bins is None:
         return None
     weight, confidence, right = bins

@@ -27,6 +27,10 @@ brier               Mean squared error of the
                       probabilities, (p - t)² for
                       one per row and Σ_k (p_k -
                       t_k)² for classes
+calibration_error   Mean distance between          bins: an integer = 15
+                      confidence and accuracy:
+                      Σ_b w_b / w |accuracy_b -
+                      confidence_b|
 deviance            Mean deviance of means μ from  power: a number = 1.0
                       targets t of a Tweedie
                       distribution, whose

@@ -145,7 +145,10 @@ def test_evaluate_scores_every_part_as_training_did(place, results):
     for i, (part, scores) in enumerate(metrics.items()):
         assert lines[2 + i].split() == [part, *(f"{score:.5g}" for score in scores.values())]
     assert metrics["test"]["accuracy"] > 0.9
-    assert lines[6] == "classes of test"
+    assert [line.split("  ")[0] for line in lines[5:9]] == [
+        f"{part}, {kind}" for part in ("validation", "test") for kind in ("constant answer", "linear model")
+    ]
+    assert lines[10] == "classes of test"
     assert "confusion matrix of test" in lines
 
 
@@ -281,9 +284,9 @@ def test_several_labels_are_answered_one_by_one(tmp_path):
     expected = (2 * right.sum(axis=0) / (labels.sum(axis=0) + held.sum(axis=0))).tolist()
     assert facts["per_label"]["f1"] == pytest.approx(expected, rel=1e-12)
     shown = funcnet(tmp_path, "evaluate", "run", "--part", "test").out.splitlines()
-    assert shown[4] == "labels of test"
-    assert shown[5].split() == ["label", "precision", "recall", "f1", "support"]
-    assert [line.split()[0] for line in shown[7:10]] == ["right", "up", "below"]
+    assert shown[6] == "labels of test"
+    assert shown[7].split() == ["label", "precision", "recall", "f1", "support"]
+    assert [line.split()[0] for line in shown[9:12]] == ["right", "up", "below"]
 
 
 ENDINGS = [(tag, ending) for tag, cls in tags("data").items() if "." not in tag for ending in cls.endings]

@@ -20,7 +20,16 @@ from funcnet.spec.base import tags
 from tests.cli import ROOT, SMALL, called, command, environment, funcnet, together
 
 LOSSES = ", ".join(tag for tag in tags("loss") if "." not in tag)
-FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
+FILES = [
+    "baseline.json",
+    "curves.svg",
+    "history.csv",
+    "metrics.json",
+    "preprocess.json",
+    "run.json",
+    "spec.json",
+    "weights.npz",
+]
 
 
 def small(**changes):
@@ -41,10 +50,14 @@ def history(folder):
         return list(csv.DictReader(file))
 
 
-def results_table(metrics):
-    """The lines of the final table, from the figures in ``metrics.json``."""
+def results_table(metrics, baseline):
+    """The lines of the final table, from the figures in ``metrics.json`` and ``baseline.json``."""
     names = list(metrics["train"])
-    rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in metrics.items()]
+    kinds = {"constant answer": "constant", "linear model": "linear"}
+    against = {
+        f"{part}, {said}": baseline[kind][part] for part in metrics if part != "train" for said, kind in kinds.items()
+    }
+    rows = [[part, *(f"{scores[name]:.5g}" for name in names)] for part, scores in (metrics | against).items()]
     widths = [max(len(row[i]) for row in [["part", *names], *rows]) for i in range(len(names) + 1)]
 
     def line(cells):
@@ -56,8 +69,21 @@ def results_table(metrics):
 def ending(folder, name, stopped=None):
     """The last lines of a run's output, from its files."""
     note = [f"stopped at {stopped}; the trained params are kept"] if stopped else []
-    table = results_table(read_json(folder / "metrics.json"))
-    return ["", *note, *table, "", f"run     {name}", f"curves  {os.path.join(name, 'curves.svg')}", ""]
+    metrics, baseline = read_json(folder / "metrics.json"), read_json(folder / "baseline.json")
+    linear, own = baseline["linear"]["test"], metrics["test"]
+    better = [name for name in own if (own[name] < linear[name] if name == "accuracy" else own[name] > linear[name])]
+    figures = ", ".join(f"{name} {linear[name]:.5g} against {own[name]:.5g}" for name in better)
+    said = ["", f"the linear model is better than the network on the test part: {figures}"] if better else []
+    return [
+        "",
+        *note,
+        *results_table(metrics, baseline),
+        *said,
+        "",
+        f"run     {name}",
+        f"curves  {os.path.join(name, 'curves.svg')}",
+        "",
+    ]
 
 
 # ----- training -----------------------------------------------------------------------------------------
@@ -207,6 +233,7 @@ def test_json_prints_one_object(trained):
         "step": 9,
         "metrics": read_json(folder / "json" / "metrics.json"),
         "stopped": None,
+        "baseline": read_json(folder / "json" / "baseline.json"),
     }
 
 
@@ -532,7 +559,7 @@ def test_mistakes_leave_nothing_behind(mistakes):
     folder, _ = mistakes
     left = {path.name for path in folder.iterdir() if path.is_dir()}
     assert left - {"diverges", "overflows", "overflows-json"} == {"finished", "half", "other", "folder.json"}
-    assert files(folder / "diverges") == FILES
+    assert files(folder / "diverges") == [name for name in FILES if name != "baseline.json"]  # of runs that ended
 
 
 def test_a_diverging_run_keeps_finite_weights(mistakes):

@@ -9,7 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.cli import main
-from funcnet.metrics import ExpectedCalibrationError
+from funcnet.metrics import CalibrationError
 from funcnet.views.reliability import LEFT, SIDE, reliability_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,7 +53,7 @@ def test_bars_points_and_figures_stand_where_the_rows_say():
 
 def test_evaluate_draws_the_answers_of_a_classifier(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    metric = ExpectedCalibrationError(5)
+    metric = CalibrationError(5)
     split = fn.data.Split(test=0.5)
     rest = {"optimizer": fn.optim.Adam(0.02), "training": fn.Training(epochs=2)}
     moons = fn.Experiment(
