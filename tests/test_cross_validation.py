@@ -206,7 +206,7 @@ def test_several_inputs_are_divided_alike() -> None:
 
 @pytest.mark.parametrize("target", ["kind", "size"])
 def test_each_row_is_predicted_by_the_run_of_its_fold(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the bit, in the order of the table, labels by name and values in their units."""
+    """To the bit, in the order of the table: labels by name, calibrated probabilities, and values in their units."""
     import funcnet.experiments.cross_validation as module
 
     table: dict[str, Any] = {
@@ -218,18 +218,19 @@ def test_each_row_is_predicted_by_the_run_of_its_fold(target: str, monkeypatch: 
     labels = target == "kind"
     experiment = fn.Experiment(
         data=data.Columns(target, inputs=("x", "city"), categorical=("city",), scale="standard",
-                          target_scale=None if labels else "standard"),
+                          target_scale=None if labels else "standard", split=data.Split(validation=0.3)),
         model=fn.serial(fn.Dense(4), fn.Tanh(), fn.Dense(2 if labels else 1)),
         loss=CE if labels else MSE,
         optimizer=optim.Adam(0.05),
-        training=fn.Training(epochs=2),
+        training=fn.Training(epochs=2, calibrate=labels),
     )  # fmt: skip
     runs: list[fn.Run] = []
     given = module.held_out_scores
 
     def kept(*args: Any) -> Any:
-        result, preprocess = args[4], args[6]
-        runs.append(fn.Run(result.train_state, [], {}, experiment, preprocess, result.train_state.params))
+        end, preprocess, heat = args[4].train_state, args[6], getattr(args[1], "temperature", None)
+        assert (heat is not None) == labels
+        runs.append(fn.Run(end, [], {}, experiment, preprocess, end.params, temperature=heat))
         return given(*args)
 
     monkeypatch.setattr(module, "held_out_scores", kept)

@@ -116,6 +116,12 @@ def test_the_sign_of_an_error_and_the_rows_of_a_part(mixed: fn.Run) -> None:
     assert fn.importance(mixed, TABLE, part="validation", repeats=1).score == mixed.metrics["validation"]["r2"]
 
 
+def saved(path: Path, **arrays: Any) -> Path:
+    """The folder of an archive with these arrays."""
+    np.savez(path, **arrays)
+    return path.parent
+
+
 def test_arrays_by_the_name_or_the_number_of_a_feature(tmp_path: Path) -> None:
     """Rows of a file that are read by blocks give the bits of those in memory, and so do the raw arrays."""
     x, y = KEY.normal((60, 3)).astype(np.float32), KEY.fold("labels").integers(2, (60,))
@@ -144,6 +150,14 @@ def test_arrays_by_the_name_or_the_number_of_a_feature(tmp_path: Path) -> None:
     raw = iris.table(Path(), KEY)
     names = np.array(flowers.classes, object)[raw.y]
     assert flowers.evaluate((raw.x, names)) == flowers.evaluate((raw.x, raw.y)) == flowers.metrics["train"]
+
+    named = fn.run(
+        evolve(one, data=data.Npz("named.npz")), base=saved(tmp_path / "named.npz", x=x, y=(y + 1).astype(str))
+    )
+    score = named.evaluate((x, (y + 1).astype(str)))  # classes "1" and "2"
+    assert score == named.metrics["train"] == named.evaluate((x, (y + 1).tolist()))
+    with pytest.raises(fn.DataError, match="has the class '3', which the training data lacks"):
+        named.evaluate((x, y + 2))
 
     images = KEY.normal((20, 2, 3, 4)).astype(np.float32)
     np.savez(tmp_path / "images.npz", x=images, y=y[:20])

@@ -36,10 +36,10 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
     check(table, name, missing=source.impute is not None)
     y = table.y
     if y.dtype.kind == "U":
-        labels, classes = y.tolist(), list(preprocess["classes"] or ())
-        y = positions(labels, classes)
+        labels, classes = y.reshape(-1).tolist(), list(preprocess["classes"] or ())
+        y = positions(labels, classes).reshape(y.shape)
         if y.min() < 0:
-            unknown = min(label for label, at in zip(labels, y.tolist(), strict=True) if at < 0)
+            unknown = min(label for label, at in zip(labels, y.reshape(-1).tolist(), strict=True) if at < 0)
             near = did_you_mean(unknown, classes)
             raise DataError(
                 f"{where}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"

@@ -160,7 +160,8 @@ class Run:
     def evaluate(self, data: Any) -> dict[str, float]:
         """``{"loss": …, <metric>: …}`` on other rows with targets: a table, the name of a file, or a ``Dataset``.
 
-        A run on arrays takes the raw arrays ``(x, y)`` or ``(x, y, weight)``, labels by name or number.
+        A run on arrays takes the raw arrays ``(x, y)`` or ``(x, y, weight)``, labels by name, as ``predict_label`` has
+        them, or by number if no name is one.
         Raises   DataError for rows in another form, or a class that the training data lacks
 
         >>> table = {"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 5.0, 7.0]}
@@ -187,14 +188,21 @@ class Run:
             rows = Path(data)
         elif isinstance(data, tuple) and self.preprocess.get("columns") is None:
             x, y, weight = unpack(data)
-            labels = np.asarray(y)
-            y = labels.astype(str) if labels.dtype.kind in "UO" else numeric(y)
             x = self._inputs(x)
             x = x if isinstance(x, Stream) else numeric(x)
-            rows = RawTable(x, y, weight=None if weight is None else numeric(weight))
+            rows = RawTable(x, self._targets(y), weight=None if weight is None else numeric(weight))
         else:
             rows = as_table(data)
         return dataset(self.experiment.data, self.preprocess, rows, self.experiment.dtype)
+
+    def _targets(self, y: Any) -> Array:
+        """Targets given as an array: numbers, or names of classes as texts, also those that are numbers, such as 2."""
+        texts = np.asarray(y)
+        if self.classes is None or texts.dtype.kind not in "UO":
+            numbers = numeric(y)
+            if self.classes is None or not np.isin(numbers.astype(str), self.classes).any():
+                return numbers
+        return texts.astype(str)
 
     def predict_proba(self, x: Any, batch_size: int | None = 1024) -> Array:
         """The probability of each class for raw inputs, (rows, classes).

@@ -70,7 +70,7 @@ class Importance:
         return bars_svg(rows, title or "permutation importance", unit)
 
     def __repr__(self) -> str:
-        return str(self.table())
+        return str(self.table().visible())
 
     def _repr_html_(self) -> str:
         return self.table().html()

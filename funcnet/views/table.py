@@ -46,7 +46,7 @@ class Table(NamedTuple):
         """The table as text, wrapped to lines of ``width`` characters where possible."""
         table = self if width is None else self.fitted(width)
         widths, right = table.widths(), self.figures
-        rule = (" " * GAP).join("-" * w for w in widths)
+        rule = (" " * GAP).join("-" * w for w in widths).rstrip()
 
         def lines(row: Sequence[str]) -> Iterator[str]:
             cells = [cell.split("\n") for cell in row]
