@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,16 @@ from sklearn.callback import ScoringMonitor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import funcnet as fn
 from funcnet.networks.tabular import BATCH, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
+from tests.pages import blocks
 
+GUIDE = Path(fn.__file__).parent / "guide" / "sklearn.md"
 X, Y = load_iris(return_X_y=True)
 V = X[:, 3]
 ADAM = fn.optim.Adam(0.02)
@@ -373,6 +377,31 @@ def test_a_search_in_processes():
 
 
 # ----- what is kept --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_search_on_a_dask_cluster_of_two_workers():
+    """The code of the guide; the scores are those of one process."""
+    pytest.importorskip("distributed", reason="needs distributed, which the extra dask installs")
+    (code,) = blocks(GUIDE, "text")
+    grid = {"optimizer": [fn.optim.Adam(0.1), fn.optim.Adam(0.001)]}
+    search = GridSearchCV(FuncnetClassifier(epochs=2, random_state=0), grid, cv=2)
+    alone = clone(search).fit(X, Y)
+    exec(code.code, {"search": search, "train": X, "y_train": Y})
+    assert np.array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert search.best_params_ == alone.best_params_
+
+
+def test_several_columns_of_classes_are_several_networks():
+    both = np.c_[Y, np.arange(len(Y)) % 3]
+    with pytest.raises(
+        ValueError, match=r"^FuncnetClassifier learns one column of classes, got 2; write sklearn\.mult"
+    ):
+        FuncnetClassifier(**SHORT).fit(X, both)
+    several = MultiOutputClassifier(FuncnetClassifier(**SHORT)).fit(X, both)
+    assert several.predict(X).shape == both.shape
+    assert [p.shape for p in several.predict_proba(X)] == [(150, 3), (150, 3)]
+    assert np.array_equal(several.predict(X)[:, 0], FuncnetClassifier(**SHORT).fit(X, Y).predict(X))
 
 
 def test_pickled_it_predicts_the_same():
