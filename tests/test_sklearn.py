@@ -355,6 +355,40 @@ def test_frames_that_cannot_be_used(change, how, message):
     assert str(caught.value).startswith(message), caught.value
 
 
+STOP = {"early_stopping": True}
+WORDS = "expected numbers as targets, got the text 'a'; use FuncnetClassifier for labels, or convert texts of numbers"
+HELD = "early_stopping holds out validation_fraction=0.1 of the rows"
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "how", "message"),
+    [
+        (FuncnetRegressor, ["a", "b"] * 75, {}, f"FuncnetRegressor: {WORDS}"),
+        (FuncnetRegressor, [1.0, "a", None] * 50, {}, f"FuncnetRegressor: {WORDS}"),
+        (FuncnetRegressor, pd.date_range("2024-01-01", periods=150), {},
+         "FuncnetRegressor: expected numbers as targets, got datetime64[us]; turn times into numbers, such as days"),
+        (FuncnetRegressor, pd.date_range("2024-01-01", periods=150, tz="UTC").astype(object), {},
+         "FuncnetRegressor: expected numbers as targets, got Timestamp('2024-01-01 00:00:00+0000', tz='UTC'); turn"),
+        (FuncnetRegressor, [1.0, None, 2.0] * 50, {}, "Input y contains NaN"),
+        (FuncnetClassifier, ["a", None] * 75, {}, "Input y contains NaN: the label of row 1 is None; leave"),
+        (FuncnetClassifier, pd.array(["a", None] * 75, "string"), {}, "Input y contains NaN: the label of row 1 is "),
+        (FuncnetClassifier, np.array(["a", 1] * 75, object), {},
+         "expected labels of one type, got 'a' in row 0 and 1 in row 1; turn them all into texts, such as by y"),
+        (FuncnetClassifier, V + 0.01, {}, "Unknown label type: continuous"),
+        (FuncnetClassifier, ["c", *"ab" * 74, "a"], STOP,
+         f"{HELD} and needs two of each class or more, got one of 'c'; merge it, or leave it out"),
+        (FuncnetClassifier, [*range(75)] * 2, STOP,
+         f"{HELD}, 15 of 150, and needs one of each of the 75 classes on both sides; give another fraction, or more"),
+        (FuncnetRegressor, V, STOP | {"validation_fraction": 0.999},
+         "early_stopping holds out validation_fraction=0.999 of the rows, 150 of 150, which leaves none to train on;"),
+    ],
+)  # fmt: skip
+def test_targets_that_cannot_be_used(kind, y, how, message):
+    with pytest.raises(ValueError) as caught:
+        kind(**SHORT, **how).fit(X, y)
+    assert str(caught.value).startswith(message), caught.value
+
+
 def test_in_pipelines_and_searches():
     steps = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), ["kind", "side"]), (StandardScaler(), ["width"])

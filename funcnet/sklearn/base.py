@@ -348,7 +348,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             return
         found, counts = np.unique(labels, return_counts=True)
         if counts.min() < 2:
-            name = self.classes_.tolist()[found[counts.argmin()]]  # type: ignore[attr-defined]
+            name = self.classes_.tolist()[found[counts.argmin()]]
             raise ValueError(
                 f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
             )
