@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,16 @@ from sklearn.callback import ScoringMonitor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import funcnet as fn
 from funcnet.networks.tabular import BATCH, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
+from tests.pages import blocks
 
+GUIDE = Path(fn.__file__).parent / "guide" / "sklearn.md"
 X, Y = load_iris(return_X_y=True)
 V = X[:, 3]
 ADAM = fn.optim.Adam(0.02)
@@ -351,6 +355,40 @@ def test_frames_that_cannot_be_used(change, how, message):
     assert str(caught.value).startswith(message), caught.value
 
 
+STOP = {"early_stopping": True}
+WORDS = "expected numbers as targets, got the text 'a'; use FuncnetClassifier for labels, or convert texts of numbers"
+HELD = "early_stopping holds out validation_fraction=0.1 of the rows"
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "how", "message"),
+    [
+        (FuncnetRegressor, ["a", "b"] * 75, {}, f"FuncnetRegressor: {WORDS}"),
+        (FuncnetRegressor, [1.0, "a", None] * 50, {}, f"FuncnetRegressor: {WORDS}"),
+        (FuncnetRegressor, pd.date_range("2024-01-01", periods=150), {},
+         "FuncnetRegressor: expected numbers as targets, got datetime64[us]; turn times into numbers, such as days"),
+        (FuncnetRegressor, pd.date_range("2024-01-01", periods=150, tz="UTC").astype(object), {},
+         "FuncnetRegressor: expected numbers as targets, got Timestamp('2024-01-01 00:00:00+0000', tz='UTC'); turn"),
+        (FuncnetRegressor, [1.0, None, 2.0] * 50, {}, "Input y contains NaN"),
+        (FuncnetClassifier, ["a", None] * 75, {}, "Input y contains NaN: the label of row 1 is None; leave"),
+        (FuncnetClassifier, pd.array(["a", None] * 75, "string"), {}, "Input y contains NaN: the label of row 1 is "),
+        (FuncnetClassifier, np.array(["a", 1] * 75, object), {},
+         "expected labels of one type, got 'a' in row 0 and 1 in row 1; turn them all into texts, such as by y"),
+        (FuncnetClassifier, V + 0.01, {}, "Unknown label type: continuous"),
+        (FuncnetClassifier, ["c", *"ab" * 74, "a"], STOP,
+         f"{HELD} and needs two of each class or more, got one of 'c'; merge it, or leave it out"),
+        (FuncnetClassifier, [*range(75)] * 2, STOP,
+         f"{HELD}, 15 of 150, and needs one of each of the 75 classes on both sides; give another fraction, or more"),
+        (FuncnetRegressor, V, STOP | {"validation_fraction": 0.999},
+         "early_stopping holds out validation_fraction=0.999 of the rows, 150 of 150, which leaves none to train on;"),
+    ],
+)  # fmt: skip
+def test_targets_that_cannot_be_used(kind, y, how, message):
+    with pytest.raises(ValueError) as caught:
+        kind(**SHORT, **how).fit(X, y)
+    assert str(caught.value).startswith(message), caught.value
+
+
 def test_in_pipelines_and_searches():
     steps = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), ["kind", "side"]), (StandardScaler(), ["width"])
@@ -373,6 +411,31 @@ def test_a_search_in_processes():
 
 
 # ----- what is kept --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_search_on_a_dask_cluster_of_two_workers():
+    """The code of the guide; the scores are those of one process."""
+    pytest.importorskip("distributed", reason="needs distributed, which the extra dask installs")
+    (code,) = blocks(GUIDE, "text")
+    grid = {"optimizer": [fn.optim.Adam(0.1), fn.optim.Adam(0.001)]}
+    search = GridSearchCV(FuncnetClassifier(epochs=2, random_state=0), grid, cv=2)
+    alone = clone(search).fit(X, Y)
+    exec(code.code, {"search": search, "train": X, "y_train": Y})
+    assert np.array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert search.best_params_ == alone.best_params_
+
+
+def test_several_columns_of_classes_are_several_networks():
+    both = np.c_[Y, np.arange(len(Y)) % 3]
+    with pytest.raises(
+        ValueError, match=r"^FuncnetClassifier learns one column of classes, got 2; write sklearn\.mult"
+    ):
+        FuncnetClassifier(**SHORT).fit(X, both)
+    several = MultiOutputClassifier(FuncnetClassifier(**SHORT)).fit(X, both)
+    assert several.predict(X).shape == both.shape
+    assert [p.shape for p in several.predict_proba(X)] == [(150, 3), (150, 3)]
+    assert np.array_equal(several.predict(X)[:, 0], FuncnetClassifier(**SHORT).fit(X, Y).predict(X))
 
 
 def test_pickled_it_predicts_the_same():

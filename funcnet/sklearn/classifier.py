@@ -61,6 +61,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     ``scale``           the scale of the inputs: "standard", "minmax", "robust", or None. Sparse inputs are not scaled
     ``categorical``     "from_dtype": columns of a data frame with categories or texts are categories; or their names;
                         or None. A missing category is a category, if the training rows have any
+                        A missing number becomes the median of its column in the training rows
     ``dtype``           "float32", "float64", or None for that of X; a frame with categories has float32
     ``random_state``    an integer is the seed of the spec
     ``warm_start``      whether ``fit`` goes on from the last one, for ``epochs`` more

@@ -8,7 +8,6 @@ from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from funcnet.data.lazy_array import Piece
@@ -48,7 +47,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     frame = table(X)
     if not columns:
         plain_columns(frame)
-        finite: Any = "allow-nan" if gaps and not issparse(X) else True
+        finite: Any = "allow-nan" if gaps and not hasattr(X, "toarray") else True
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
     if frame is None:
         raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")

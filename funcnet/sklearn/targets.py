@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
@@ -20,10 +19,11 @@ def labels(y: Any, name: str) -> tuple[Array, bool]:
              classes
     """
     _given(y, name)
-    if not issparse(y) and np.asarray(y).dtype == object:
+    if not hasattr(y, "toarray") and np.asarray(y).dtype == object:
         _one_type(np.asarray(y))
-    check_classification_targets(y)
-    kind = type_of_target(y)
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        check_classification_targets(y)  # refuses numbers that are no classes
     if kind == "multiclass-multioutput":
         raise ValueError(
             f"{name} learns one column of classes, got {np.shape(y)[1]}; write "
@@ -42,9 +42,8 @@ def values(y: Any, estimator: Any) -> Array:
     """
     name = type(estimator).__name__
     _given(y, name)
-    wrong = "" if issparse(y) else _no_number(np.asarray(y))
-    if wrong:
-        raise ValueError(f"{name}: expected numbers as targets, got {wrong}")
+    if not hasattr(y, "toarray"):
+        y = _floats(np.asarray(y), name)
     target = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
     if target.ndim == 2 and target.shape[1] == 1:
         target = column_or_1d(target, warn=True)
@@ -56,21 +55,27 @@ def _given(y: Any, name: str) -> None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
 
 
-def _no_number(y: Array) -> str:
-    """The first target that is not a number, and what to do; of missing ones scikit-learn speaks."""
+def _floats(y: Array, name: str) -> Array:
+    """Objects as floats, NaN if missing, of which scikit-learn speaks; other numbers as they are.
+
+    Raises   ValueError for texts and times
+    """
     times = "turn times into numbers, such as days since a date"
     if y.dtype.kind in "mM":
-        return f"{y.dtype}; {times}"
-    for value in y.astype(object).flat if y.dtype.kind in "OUS" else ():
+        raise ValueError(f"{name}: expected numbers as targets, got {y.dtype}; {times}")
+    if y.dtype.kind not in "OUS":
+        return y
+    found = np.full(y.shape, np.nan)
+    for at, value in np.ndenumerate(y.astype(object)):
         if isinstance(value, str | bytes):
             how = "use FuncnetClassifier for labels, or convert texts of numbers with astype(float)"
-            return f"the text {value!r:.60}; {how}"
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            if not _is_missing(value):
-                return f"{value!r:.60}; {times}"
-    return ""
+            raise ValueError(f"{name}: expected numbers as targets, got the text {value!r:.60}; {how}")
+        if not _is_missing(value):
+            try:
+                found[at] = float(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"{name}: expected numbers as targets, got {value!r:.60}; {times}") from None
+    return found
 
 
 def _is_missing(value: Any) -> bool:

@@ -168,20 +168,25 @@ def compiled_gradients(net: Layer, loss: Loss) -> Compiled:
 
 def compiled_step(net: Layer, loss: Loss, opt: Optimizer, shards: int) -> Compiled:
     """``training_step``, compiled; optimizers that differ in their numbers alone share plans."""
-    program = training_step(net, loss, opt, shards)
-    if Hidden(net, loss, opt).foreign:
-        return Compiled(program, plans=_plans(_step_plans, net, loss, opt, shards))
     blank, numbers = opened(opt)
-    return Compiled(program, plans=_plans(_step_plans, net, loss, blank, shards), given=numbers)
+    shared = _shared(_step_plans, net, loss, blank, shards)
+    if shared is None:
+        return Compiled(training_step(net, loss, opt, shards), plans=_step_plans.__wrapped__(net, loss, opt, shards))
+    return Compiled(training_step(net, loss, opt, shards), plans=shared, given=numbers)
 
 
 def _plans(make: Any, *parts: Any) -> Plans:
-    """The plans of a program: equal specs of library classes share plans, user code does not.
+    """The plans of a program: equal specs of library classes share plans, user code does not."""
+    plans: Plans = _shared(make, *parts) or make.__wrapped__(*parts)
+    return plans
+
+
+def _shared(make: Any, *parts: Any) -> Plans | None:
+    """The plans that equal specs share; None for user code.
 
     Specs with equal values are equal, and 1 == 1.0 == True; their texts tell them apart.
     """
-    plans: Plans = make.__wrapped__(*parts) if Hidden(*parts).foreign else make(*parts, text=repr(parts))
-    return plans
+    return None if Hidden(*parts).foreign else make(*parts, text=repr(parts))
 
 
 @lru_cache(MOST_PROGRAMS)
