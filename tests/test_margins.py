@@ -329,14 +329,15 @@ def test_a_regressor_of_quantiles() -> None:
 
     x = np.stack([A, B_], axis=1)
     loss = losses.Quantile((0.1, 0.5, 0.9))
-    est = sklearn.FuncnetRegressor(loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
+    net = fn.serial(fn.Dense(8), fn.Relu())
+    est = sklearn.FuncnetRegressor(net, loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
     answer = est.predict(x)
     assert answer.shape == (ROWS, 3)
     assert (np.diff(answer, axis=1) >= 0.0).all()
     assert np.ptp(answer[:, 1]) > 20.0  # in the units of the targets
     each = [d2_pinball_score(100.0 * A, answer[:, i], alpha=level) for i, level in enumerate(loss.levels)]
     assert est.score(x, 100.0 * A) == pytest.approx(np.mean(each), rel=1e-12)
-    two = sklearn.FuncnetRegressor(loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
+    two = sklearn.FuncnetRegressor(net, loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
     assert two.predict(x).shape == (ROWS, 6)
     assert two.predict(x)[:, 3:].mean() > two.predict(x)[:, :3].mean() + 3.0
 

@@ -15,10 +15,10 @@ from funcnet.layers.activations import Relu
 from funcnet.layers.base import Layer
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss
-from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.losses.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.metrics.base import Metric
-from funcnet.metrics.decisions import Accuracy, BalancedAccuracy
+from funcnet.metrics.decisions import F1, Accuracy, BalancedAccuracy
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
 from funcnet.optim.adam import AdamW
@@ -39,11 +39,11 @@ def source(found: Findings, path: str) -> Csv:
         return read_number(label, found.decimal, found.thousands) is not None
 
     categorical = [column.name for column in found.inputs if column.kind == "category"]
-    if found.target.kind == "labels" and any(map(number, found.counts)):
+    if found.target.kind == "labels" and not found.more and any(map(number, found.counts)):
         categorical.append(found.target.name)  # numeric labels
     return Csv(
         path=path,
-        target=found.target.name,
+        target=tuple(column.name for column in found.targets) if found.more else found.target.name,
         inputs=tuple(column.name for column in found.inputs) if found.left_out else None,
         categorical=tuple(categorical),
         missing=(*MISSING, *found.missing),
@@ -53,7 +53,7 @@ def source(found: Findings, path: str) -> Csv:
         thousands=found.thousands,
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
-        split=split(len(found.grid.rows), found.counts),
+        split=split(len(found.grid.rows), {} if found.more else found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",
         target_scale="standard" if found.target.kind == "values" else None,
@@ -102,16 +102,18 @@ def experiment(found: Findings, data: Csv, rows: int, features: int) -> Experime
     of = size(rows, features)
     hidden: list[Layer] = [layer for units in of.hidden for layer in (Dense(units), Relu())]
     loss: Loss = SoftmaxCrossEntropy() if labels else MeanSquaredError()
+    if labels and found.more:
+        loss = SigmoidCrossEntropy()
     return Experiment(
         data=data,
-        model=serial(*hidden, head=Dense(len(found.counts) or 1)),
+        model=serial(*hidden, head=Dense(len(found.counts) or len(found.targets))),
         loss=loss,
         metrics=_metrics(found),
         optimizer=AdamW(Cosine(peak=0.01), weight_decay=of.weight_decay),
         training=Training(
             epochs=min(300, max(5, round(of.steps / -(-rows // of.batch_size)))),
             batch_size=of.batch_size,
-            class_weight="balanced" if labels and unequal(found.counts) else None,
+            class_weight="balanced" if labels and not found.more and unequal(found.counts) else None,
         ),
     )
 
@@ -124,5 +126,7 @@ def unequal(counts: dict[str, int]) -> bool:
 def _metrics(found: Findings) -> tuple[Metric, ...]:
     if found.target.kind == "values":
         return RMSE(), MAE(), R2()
+    if found.more:
+        return F1(), Accuracy()
     balanced = (BalancedAccuracy(),) if unequal(found.counts) else ()
     return Accuracy(), *balanced, *((RocAuc(),) if len(found.counts) == 2 else ())
