@@ -349,7 +349,7 @@ def test_a_classifier_of_margins(loss: str, classes: int) -> None:
     x, y = np.stack([A, B_], axis=1), np.array(["ant", "bee", "cow"])[(A > 0.0) + (classes - 2) * (B_ > 0.5)]
     est = sklearn.FuncnetClassifier(loss=loss, epochs=30, random_state=0)
     if (loss, classes) == ("hinge", 3):
-        with pytest.raises(fn.ShapeError, match="expected a target of the prediction's shape"):
+        with pytest.raises(ValueError, match="Hinge decides between two classes, and y has 3; use CategoricalHinge"):
             est.fit(x, y)
         return
     est.fit(x, y)
@@ -363,10 +363,21 @@ def test_a_classifier_of_margins(loss: str, classes: int) -> None:
         est.predict_proba(x)
 
 
+def test_two_labels_are_two_outputs_for_any_loss() -> None:
+    sklearn = pytest.importorskip("funcnet.sklearn")
+    x, y = np.stack([A, B_], axis=1), np.stack([A > 0.0, B_ > 0.0], axis=1) * 1
+    for loss in ("sigmoid_cross_entropy", "hinge"):
+        est = sklearn.FuncnetClassifier(fn.Dense(2), loss=loss, epochs=40, batch_size=8, random_state=0).fit(x, y)
+        assert est.predict(x).shape == est.decision_function(x).shape == (ROWS, 2)
+        assert est.score(x, y) > 0.5
+
+
 def test_estimators_refuse_a_loss_of_the_other_kind() -> None:
     sklearn = pytest.importorskip("funcnet.sklearn")
     x = np.stack([A, B_], axis=1)
     with pytest.raises(ValueError, match="MeanSquaredError compares numbers, and FuncnetClassifier has labels"):
         sklearn.FuncnetClassifier(loss="mean_squared_error").fit(x, A > 0.0)
+    with pytest.raises(ValueError, match="CategoricalHinge gives each row one class, and y has several labels"):
+        sklearn.FuncnetClassifier(loss="categorical_hinge").fit(x, np.stack([A > 0.0, B_ > 0.0], axis=1) * 1)
     with pytest.raises(ValueError, match="Hinge decides between labels, and the targets are numbers; use Func"):
         sklearn.FuncnetRegressor(loss="hinge").fit(x, A)
