@@ -293,6 +293,55 @@ def test_a_run_on_a_table_is_the_program_printed_from_it(name: str, tmp_path: Pa
         assert first["label"] == max(first["scores"], key=first["scores"].get)
 
 
+MAPS = KEY.fold("maps").normal((12, 6, 5)).astype(np.float32)
+PIXELS, LENGTHS = KEY.fold("pixels").integers(3, (12, 6)), np.arange(6) < 1 + np.arange(12)[:, None] % 6
+OF_MAPS: dict[str, tuple[losses.Loss, Any, Any]] = {
+    "dice": (losses.Dice(), MAPS, PIXELS),
+    "dice of one": (losses.Dice(smooth=0.1), MAPS, PIXELS[..., None] > 0),
+    "dice, padded": (losses.Dice(ignore_label=2), (MAPS, LENGTHS), PIXELS),
+    "quantile, padded": (losses.Quantile((0.2, 0.5, 0.8)), (MAPS, LENGTHS), MAPS[..., 0]),
+    "triplet": (losses.Triplet(), MAPS[:, :3], PIXELS[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", OF_MAPS)
+def test_compiled_steps_have_the_bits_of_plain_ones(name: str) -> None:
+    loss, x, y = OF_MAPS[name]
+    net, opt = fn.Dense(1 if name == "dice of one" else 3), optim.SGD(0.1)
+    weight = np.abs(KEY.fold("w").normal((12,))).astype(np.float32) * (np.arange(12) != 3)
+    start = fn.train_state(net, opt, KEY, (6, 5))
+    ends = []
+    for options in ({}, {"shards": 3}):
+        for compiled in (False, True):
+            step, ts = fn.train_step(net, loss, opt, compile=compiled, **options), start
+            for w in (None, weight, None, weight):
+                ts, _ = step(ts, (x, y) if w is None else (x, y, w))
+            ends.append(fn.tree.ravel(ts.params)[0])
+    plain, compiled_, sharded, both = ends
+    assert plain.tobytes() == compiled_.tobytes()
+    assert sharded.tobytes() == both.tobytes()
+    np.testing.assert_allclose(sharded, plain, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dice", "dice of one", "triplet"])
+def test_a_run_on_arrays_is_the_program_printed_from_it(name: str, tmp_path: Path, capsys: Any) -> None:
+    loss, x, y = OF_MAPS[name]
+    np.savez(tmp_path / "own.npz", x=x, y=np.asarray(y, int))
+    fn.run(
+        fn.Experiment(data=fn.data.Npz("own.npz"), model=fn.Dense(1 if name == "dice of one" else 3), loss=loss,
+                      optimizer=optim.Adam(0.05), training=fn.Training(steps=4)),
+        out=tmp_path / "run", base=tmp_path,
+    )  # fmt: skip
+    run = fn.load_run(tmp_path / "run")
+    program = deployed(tmp_path, capsys)
+    names: dict[str, Any] = {"__name__": "program", "__file__": str(program)}
+    exec(compile(program.read_text(encoding="utf-8"), str(program), "exec"), names)
+    assert identical(names["predict"](x), run.predict(x))
+    assert ("labels" in names) == (name != "triplet")
+    if name != "triplet":
+        assert identical(names["labels"](x), run.predict_label(x))
+
+
 @pytest.mark.parametrize(
     ("target", "units", "loss", "text"),
     [

@@ -137,7 +137,7 @@ def look(path: Path, target: str | Sequence[str] | None = None, task: Task | Non
     which = "" if target is not None else "the last column "
     targets = {one: _target(grid, one, task, which, forms[one]) for one in names}
     found, *more = targets.values()
-    labels = grid.texts(name) if found.kind == "labels" and not more else []
+    labels = [grid.texts(one) for one in names] if found.kind == "labels" else []
     columns = [
         targets[other]
         if other in targets
@@ -149,8 +149,8 @@ def look(path: Path, target: str | Sequence[str] | None = None, task: Task | Non
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{path}: has no column to learn from besides the target {name!r} ({reasons})")
-    counts = dict(Counter(labels).most_common())
-    if more and found.kind == "labels":
+    counts = dict(Counter(labels[0]).most_common()) if labels else {}
+    if labels and more:
         counts = {one: sum(presence(text) == 1.0 for text in grid.texts(one)) for one in names}
     read = {column.name: forms[column.name] for column in columns if column.kind in ("number", "values")}
     used = [text for other in read if other not in plain for text in grid.texts(other) if to_number(text) is None]
@@ -392,15 +392,14 @@ def _odd_gaps(texts: list[str], form: Form) -> set[str]:
     return others if others and all(map(_says_missing, others)) and known * 2 >= len(texts) else set()
 
 
-def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form, plain: bool) -> Column:
+def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[list[str]], form: Form, plain: bool) -> Column:
     """Classify a column as an input; ``plain``: all its texts are numbers."""
     texts = grid.texts(name)
     there = [text for text in texts if text not in missing] if missing else texts
     distinct, gaps = len(set(there)), len(texts) - len(there)
     kind, reason = _judge(grid, name, texts, there, form, plain)
-    if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
-        pairs = len(set(zip(texts, labels, strict=True)))
-        if pairs == distinct:
+    for of_target in labels if kind != "left out" and len(texts) >= 20 and not gaps else ():
+        if distinct == len(set(of_target)) == len(set(zip(texts, of_target, strict=True))):
             kind, reason = "left out", "is equivalent to the target"
     return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
 
