@@ -293,6 +293,55 @@ def test_a_run_on_a_table_is_the_program_printed_from_it(name: str, tmp_path: Pa
         assert first["label"] == max(first["scores"], key=first["scores"].get)
 
 
+MAPS = KEY.fold("maps").normal((12, 6, 5)).astype(np.float32)
+PIXELS, LENGTHS = KEY.fold("pixels").integers(3, (12, 6)), np.arange(6) < 1 + np.arange(12)[:, None] % 6
+OF_MAPS: dict[str, tuple[losses.Loss, Any, Any]] = {
+    "dice": (losses.Dice(), MAPS, PIXELS),
+    "dice of one": (losses.Dice(smooth=0.1), MAPS, PIXELS[..., None] > 0),
+    "dice, padded": (losses.Dice(ignore_label=2), (MAPS, LENGTHS), PIXELS),
+    "quantile, padded": (losses.Quantile((0.2, 0.5, 0.8)), (MAPS, LENGTHS), MAPS[..., 0]),
+    "triplet": (losses.Triplet(), MAPS[:, :3], PIXELS[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", OF_MAPS)
+def test_compiled_steps_have_the_bits_of_plain_ones(name: str) -> None:
+    loss, x, y = OF_MAPS[name]
+    net, opt = fn.Dense(1 if name == "dice of one" else 3), optim.SGD(0.1)
+    weight = np.abs(KEY.fold("w").normal((12,))).astype(np.float32) * (np.arange(12) != 3)
+    start = fn.train_state(net, opt, KEY, (6, 5))
+    ends = []
+    for options in ({}, {"shards": 3}):
+        for compiled in (False, True):
+            step, ts = fn.train_step(net, loss, opt, compile=compiled, **options), start
+            for w in (None, weight, None, weight):
+                ts, _ = step(ts, (x, y) if w is None else (x, y, w))
+            ends.append(fn.tree.ravel(ts.params)[0])
+    plain, compiled_, sharded, both = ends
+    assert plain.tobytes() == compiled_.tobytes()
+    assert sharded.tobytes() == both.tobytes()
+    np.testing.assert_allclose(sharded, plain, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dice", "dice of one", "triplet"])
+def test_a_run_on_arrays_is_the_program_printed_from_it(name: str, tmp_path: Path, capsys: Any) -> None:
+    loss, x, y = OF_MAPS[name]
+    np.savez(tmp_path / "own.npz", x=x, y=np.asarray(y, int))
+    fn.run(
+        fn.Experiment(data=fn.data.Npz("own.npz"), model=fn.Dense(1 if name == "dice of one" else 3), loss=loss,
+                      optimizer=optim.Adam(0.05), training=fn.Training(steps=4)),
+        out=tmp_path / "run", base=tmp_path,
+    )  # fmt: skip
+    run = fn.load_run(tmp_path / "run")
+    program = deployed(tmp_path, capsys)
+    names: dict[str, Any] = {"__name__": "program", "__file__": str(program)}
+    exec(compile(program.read_text(encoding="utf-8"), str(program), "exec"), names)
+    assert identical(names["predict"](x), run.predict(x))
+    assert ("labels" in names) == (name != "triplet")
+    if name != "triplet":
+        assert identical(names["labels"](x), run.predict_label(x))
+
+
 @pytest.mark.parametrize(
     ("target", "units", "loss", "text"),
     [
@@ -329,14 +378,15 @@ def test_a_regressor_of_quantiles() -> None:
 
     x = np.stack([A, B_], axis=1)
     loss = losses.Quantile((0.1, 0.5, 0.9))
-    est = sklearn.FuncnetRegressor(loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
+    net = fn.serial(fn.Dense(8), fn.Relu())
+    est = sklearn.FuncnetRegressor(net, loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
     answer = est.predict(x)
     assert answer.shape == (ROWS, 3)
     assert (np.diff(answer, axis=1) >= 0.0).all()
     assert np.ptp(answer[:, 1]) > 20.0  # in the units of the targets
     each = [d2_pinball_score(100.0 * A, answer[:, i], alpha=level) for i, level in enumerate(loss.levels)]
     assert est.score(x, 100.0 * A) == pytest.approx(np.mean(each), rel=1e-12)
-    two = sklearn.FuncnetRegressor(loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
+    two = sklearn.FuncnetRegressor(net, loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
     assert two.predict(x).shape == (ROWS, 6)
     assert two.predict(x)[:, 3:].mean() > two.predict(x)[:, :3].mean() + 3.0
 
@@ -348,7 +398,7 @@ def test_a_classifier_of_margins(loss: str, classes: int) -> None:
     x, y = np.stack([A, B_], axis=1), np.array(["ant", "bee", "cow"])[(A > 0.0) + (classes - 2) * (B_ > 0.5)]
     est = sklearn.FuncnetClassifier(loss=loss, epochs=30, random_state=0)
     if (loss, classes) == ("hinge", 3):
-        with pytest.raises(fn.ShapeError, match="expected a target of the prediction's shape"):
+        with pytest.raises(ValueError, match="Hinge decides between two classes, and y has 3; use CategoricalHinge"):
             est.fit(x, y)
         return
     est.fit(x, y)
@@ -362,10 +412,21 @@ def test_a_classifier_of_margins(loss: str, classes: int) -> None:
         est.predict_proba(x)
 
 
+def test_two_labels_are_two_outputs_for_any_loss() -> None:
+    sklearn = pytest.importorskip("funcnet.sklearn")
+    x, y = np.stack([A, B_], axis=1), np.stack([A > 0.0, B_ > 0.0], axis=1) * 1
+    for loss in ("sigmoid_cross_entropy", "hinge"):
+        est = sklearn.FuncnetClassifier(fn.Dense(2), loss=loss, epochs=40, batch_size=8, random_state=0).fit(x, y)
+        assert est.predict(x).shape == est.decision_function(x).shape == (ROWS, 2)
+        assert est.score(x, y) > 0.5
+
+
 def test_estimators_refuse_a_loss_of_the_other_kind() -> None:
     sklearn = pytest.importorskip("funcnet.sklearn")
     x = np.stack([A, B_], axis=1)
     with pytest.raises(ValueError, match="MeanSquaredError compares numbers, and FuncnetClassifier has labels"):
         sklearn.FuncnetClassifier(loss="mean_squared_error").fit(x, A > 0.0)
+    with pytest.raises(ValueError, match="CategoricalHinge gives each row one class, and y has several labels"):
+        sklearn.FuncnetClassifier(loss="categorical_hinge").fit(x, np.stack([A > 0.0, B_ > 0.0], axis=1) * 1)
     with pytest.raises(ValueError, match="Hinge decides between labels, and the targets are numbers; use Func"):
         sklearn.FuncnetRegressor(loss="hinge").fit(x, A)

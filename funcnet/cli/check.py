@@ -99,6 +99,10 @@ def report(experiment: Experiment, data: Prepared) -> None:
         print(f"missing {missing:,}")
     if "targets" in found:
         print(f"targets {listed(found['targets'], 100)}")
+    if "labels" in found:
+        total = sum(found["rows"].values())
+        print()
+        table(["label", "present", "%"], [[k, f"{n:,}", f"{100 * n / total:.1f}"] for k, n in found["labels"].items()])
     if "classes" in found:
         print()
         total = sum(found["classes"].values())

@@ -15,6 +15,7 @@ from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.preparation import Dataset
+from funcnet.data.preprocess import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows
 from funcnet.experiments.folder import Run, data_digest, finite_json
@@ -22,7 +23,7 @@ from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
 from funcnet.key import Array
-from funcnet.losses.base import at_half
+from funcnet.losses.base import at_half, classifies
 from funcnet.metrics import PerClass, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     scores = {name: run.evaluate(part) for name, part in parts.items()}
     last, part = list(parts.items())[-1]
     scored = _scored(run, last, part)
-    matrix, labels = scored.matrix(), _labels(run, part)
+    matrix, labels, targets = scored.matrix(), _labels(run, part), _targets(run, part)
     drawn = _pictures(folder, scored) if options.pictures else None
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
@@ -70,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
         if labels is not None:
             facts |= {"part": last, "labels": _label_names(run, labels)}
             facts["per_label"] = {name: values.tolist() for name, values in labels._asdict().items()}
+        if targets:
+            facts |= {"part": last, "per_target": targets}
         print(json.dumps(finite_json(facts)))
         return 0
     names = list(next(iter(scores.values())))
@@ -80,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
     if labels is not None:
         print()
         _print_each("label", _label_names(run, labels), labels, last)
+    if targets:
+        print()
+        names = list(next(iter(targets.values())))
+        table(["target", *names], [[k, *map(number, of.values())] for k, of in targets.items()], f"targets of {last}")
     if drawn is not None:
         print()
         for path in drawn:
@@ -130,6 +137,23 @@ def _labels(run: Run, part: Dataset) -> PerClass | None:
         more = label_counts(at_half(run.experiment.loss, answer), y, weight)
         counts = more if counts is None else Counts(*map(np.add, counts, more))
     return None if counts is None else scores_of(counts)
+
+
+def _targets(run: Run, part: Dataset) -> dict[str, dict[str, float]]:
+    """The metrics of each of several targets that are numbers, in their units; empty for any other network."""
+    outputs, loss, metrics = run.preprocess.get("outputs", ()), run.experiment.loss, run.experiment.metrics
+    if len(outputs) < 2 or classifies(loss) or not metrics:
+        return {}
+    found = [
+        (restore_targets(run.preprocess, p), restore_targets(run.preprocess, y), w) for p, y, w in _answers(run, part)
+    ]
+    p, y = (np.concatenate([block[i] for block in found]) for i in (0, 1))
+    weight = None if found[0][2] is None else np.concatenate([block[2] for block in found])
+    each = p.shape[-1] // len(outputs)  # numbers for each target
+    return {
+        name: {one.name: one(p[:, i * each : (i + 1) * each], y[:, i], weight) for one in metrics}
+        for i, name in enumerate(outputs)
+    }
 
 
 def _answers(run: Run, part: Dataset) -> Iterator[tuple[Any, Any, Array | None]]:

@@ -32,7 +32,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", help="a table as text, or the name of a shipped experiment to copy here"
     )
-    parser.add_argument("--target", metavar="NAME", help="the column to predict, by name or number (default: the last)")
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        action="append",
+        help="the column to predict, by name or number (default: the last); repeated, several columns",
+    )
     parser.add_argument(
         "--task", choices=("labels", "values"), help="what the target is (default: by its values, which is printed)"
     )
@@ -105,7 +110,7 @@ def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: l
     rows, header = len(found.grid.lines), "a header" if found.header else "no header"
     columns = len(found.columns)
     print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
-    shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column is found.target]
+    shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column in found.targets]
     table(["column", "kind", "distinct", "missing", "example"], [_row(column) for column in shown])
     if columns > len(shown):
         print(f"and {columns - len(shown):,} more columns; --json prints all")
@@ -132,6 +137,12 @@ def _short(text: str) -> str:
 
 def _target(found: Findings, last: bool, guessed: bool) -> str:
     target = found.target
+    if found.more:
+        names = ", ".join(repr(column.name) for column in found.targets)
+        if target.kind == "values":
+            return f"{names}: values"
+        present = ", ".join(f"{_short(name)} ({count:,})" for name, count in found.counts.items())
+        return f"labels, each present or absent: {present}"
     which = f"{target.name!r}" + (", the last column; --target NAME takes another" if last else "")
     if target.kind == "values":
         return f"{which}: values"
@@ -186,7 +197,9 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
 
 def _per_part(prepared: Prepared) -> dict[str, list[bool]]:
     """Whether each class is in each part."""
-    classes = prepared.preprocess["classes"] or []
+    classes = prepared.preprocess["classes"]
+    if classes is None:
+        return {}
     parts = [set(part.y.tolist()) for part in prepared.parts_by_name().values()]
     return {label: [i in part for part in parts] for i, label in enumerate(classes)}
 
@@ -197,8 +210,8 @@ def _facts(found: Findings, prepared: Prepared, out: Path) -> dict[str, Any]:
         "rows": prepared.found["rows"],
         "delimiter": found.delimiter,
         "header": found.header,
-        "target": found.target.name,
-        "classes": found.counts or None,
+        "target": [column.name for column in found.targets] if found.more else found.target.name,
+        "classes": None if found.more else found.counts or None,
         "columns": [column._asdict() for column in found.columns],
         "features": prepared.train.x.shape[1],
     }

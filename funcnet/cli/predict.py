@@ -111,6 +111,7 @@ def _csv(head: list[str], rows: list[list[Any]]) -> str:
 
 def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
     lines = []
+    what = "probabilities" if run.experiment.loss.probabilities else "scores"
     for row in rows:
         cells = [cell if isinstance(cell, str) else float(str(cell)) for cell in row]
         several = sum(isinstance(cell, str) for cell in row)
@@ -118,10 +119,9 @@ def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
             labels = [label if run.classes else int(label) for label in cells[:several]]
             node: dict[str, Any] = {
                 "labels": dict(zip(head[several:], labels, strict=True)),
-                "probabilities": dict(zip(head[several:], cells[several:], strict=True)),
+                what: dict(zip(head[several:], cells[several:], strict=True)),
             }
         elif head[0] == "label" and len(head) > 2:
-            what = "probabilities" if run.experiment.loss.probabilities else "scores"
             node = {"label": cells[0], what: dict(zip(head[1:], cells[1:], strict=True))}
         else:
             node = dict(zip(head, cells, strict=True))

@@ -10,6 +10,17 @@ from typing import Any
 
 import numpy as np
 
+PRESENT = {
+    "1": 1.0, "yes": 1.0, "y": 1.0, "true": 1.0, "t": 1.0, "present": 1.0,
+    "0": 0.0, "no": 0.0, "n": 0.0, "false": 0.0, "f": 0.0, "absent": 0.0,
+}  # fmt: skip
+"""The texts, in any case, that say whether a label is present"""
+
+
+def presence(text: str) -> float | None:
+    """1 for a text that says that a label is present, 0 for absent; None for any other."""
+    return PRESENT.get(shortest(text.strip().lower()))
+
 
 def shortest(text: str) -> str:
     """The shortest form of a plain number, such as 1 for 1.0; any other text, such as 007 or 1e3, as it is."""

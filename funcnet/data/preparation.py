@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
     block: int | None = None
     """Rows of a block, if rows are read and shuffled in blocks"""
     texts: bool = False
-    """Whether the targets are texts, rather than numbers"""
+    """Whether the targets are texts, rather than numbers: names of classes, or yes and no for several labels"""
 
     def __repr__(self) -> str:
         parts = [f"{name} {len(part.y):,} rows" for name, part in self.parts_by_name().items()]
@@ -151,7 +151,7 @@ def prepared(
         for chosen in parts
     ]
     assert sets[0] is not None
-    texts = classes is not None and table.classes is None
+    texts = table.present or (classes is not None and table.classes is None)
     return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block, texts)
 
 
@@ -211,7 +211,8 @@ def read(source: Source, base: Path, key: Key) -> Table:
     if any(one.classes not in (None, classes) for one in tables):
         raise DataError("expected the same classes in all files, got different ones", layer=type(source).__name__)
     weight = np.concatenate(weights) if len(weights) == len(tables) else None
-    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs)
+    present = any(one.present for one in tables)
+    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs, present)
 
 
 def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
@@ -347,4 +348,6 @@ def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str,
         found["classes"] = {label: int(count) for label, count in zip(classes, counts, strict=False)}
     elif table.outputs:
         found["targets"] = list(table.outputs)
+        if len(table.outputs) > 1 and np.isin(table.y, (0.0, 1.0)).all():
+            found["labels"] = {name: int(count) for name, count in zip(table.outputs, table.y.sum(axis=0), strict=True)}
     return found

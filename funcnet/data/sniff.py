@@ -6,9 +6,11 @@ import csv
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
+from funcnet.data.categories import presence
 from funcnet.data.dates import FORM, day_of
 from funcnet.data.number_texts import Form, read_number, to_number
 from funcnet.data.sources.arrays import opened
@@ -78,13 +80,20 @@ class Findings(NamedTuple):
     columns: tuple[Column, ...]
     target: Column
     counts: dict[str, int]
-    """The rows of each label; empty for values"""
+    """The rows of each label, or those in which each of several labels is present; empty for values"""
     decimal: Any = "."
     thousands: Any = ""
     marks: dict[str, str] = {}
     """The mark beside each number of a column, such as "%" """
     delimiter: str = ","
     header: bool = True
+    more: tuple[Column, ...] = ()
+    """Further targets; all of them are values, or labels that are present or absent"""
+
+    @property
+    def targets(self) -> tuple[Column, ...]:
+        """All targets."""
+        return (self.target, *self.more)
 
     @property
     def inputs(self) -> list[Column]:
@@ -97,7 +106,7 @@ class Findings(NamedTuple):
         return [column for column in self.columns if column.kind == "left out"]
 
 
-def look(path: Path, target: str | None = None, task: Task | None = None) -> Findings:
+def look(path: Path, target: str | Sequence[str] | None = None, task: Task | None = None) -> Findings:
     """Describe the table in a file as ``describe`` does, after finding its delimiter and its header.
 
     Raises   DataError for a file that cannot be read, and as ``describe`` does
@@ -107,8 +116,8 @@ def look(path: Path, target: str | None = None, task: Task | None = None) -> Fin
     return found._replace(delimiter=delimiter, header=header)
 
 
-def describe(grid: Grid, target: str | None = None, task: Task | None = None) -> Findings:
-    """Describe a table; the last column is the target unless another is named.
+def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task | None = None) -> Findings:
+    """Describe a table; the last column is the target unless another is named, or several.
 
     Raises   DataError for a target that is absent or unsuitable, and a table without a column to learn from
     """
@@ -118,21 +127,28 @@ def describe(grid: Grid, target: str | None = None, task: Task | None = None) ->
             f"{grid.path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to "
             f"predict{separated}"
         )
-    name = _target_name(grid, target)
+    asked = [target] if target is None or isinstance(target, str) else list(target)
+    names = list(dict.fromkeys(_target_name(grid, one) for one in asked))
+    name = names[0]
     plain = {other for other in grid.names if grid.plain(other) is not None}
     decimal, thousands = separators(grid, plain)
     forms = {
         other: Form(decimal, thousands, "" if other in plain else mark_of(grid.texts(other))) for other in grid.names
     }
     plain = plain if decimal == "." else set()  # else 1.234 may be 1234
-    others = [other for other in grid.names if other != name and other not in plain]
+    others = [other for other in grid.names if other not in names and other not in plain]
     odd = {text for other in others for text in _odd_gaps(grid.texts(other), forms[other])}
-    missing = tuple(sorted(odd - set(grid.texts(name)), key=lambda text: (OTHER_MISSING.index(text.lower()), text)))
-    found = _target(grid, name, task, "" if target is not None else "the last column ", forms[name])
-    labels = grid.texts(name) if found.kind == "labels" else []
+    odd -= {text for one in names for text in grid.texts(one)}
+    missing = tuple(sorted(odd, key=lambda text: (OTHER_MISSING.index(text.lower()), text)))
+    if len(names) > 1:
+        task = _several(grid, names, task)
+    which = "" if target is not None else "the last column "
+    targets = {one: _target(grid, one, task, which, forms[one]) for one in names}
+    found, *more = targets.values()
+    labels = [grid.texts(one) for one in names] if found.kind == "labels" else []
     columns = [
-        found
-        if other == name
+        targets[other]
+        if other in targets
         else _input(grid, other, () if other in plain else (*MISSING, *missing), labels, forms[other], other in plain)
         for other in grid.names
     ]
@@ -141,7 +157,9 @@ def describe(grid: Grid, target: str | None = None, task: Task | None = None) ->
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{grid.path}: has no column to learn from besides the target {name!r} ({reasons})")
-    counts = Counter(labels)
+    counts = dict(Counter(labels[0]).most_common()) if labels else {}
+    if labels and more:
+        counts = {one: sum(presence(text) == 1.0 for text in grid.texts(one)) for one in names}
     read = {column.name: forms[column.name] for column in columns if column.kind in ("number", "values")}
     used = [text for other in read if other not in plain for text in grid.texts(other) if to_number(text) is None]
     marks = {other: form.mark for other, form in read.items() if form.mark}
@@ -150,10 +168,11 @@ def describe(grid: Grid, target: str | None = None, task: Task | None = None) ->
         missing,
         tuple(columns),
         found,
-        dict(counts.most_common()),
+        counts,
         decimal if any(decimal in text for text in used) else ".",
         thousands if thousands and any(thousands in _spaced(text) for text in used) else "",
         marks,
+        more=tuple(more),
     )
 
 
@@ -307,6 +326,27 @@ def _target_name(grid: Grid, target: str | None) -> str:
     return grid.column(target, "target")
 
 
+def _several(grid: Grid, names: list[str], task: Task | None) -> Task:
+    """Whether several targets are values, or labels that are present or absent.
+
+    Raises   DataError for a target that is neither
+    """
+    if task == "values":
+        return task
+    for name in names:
+        texts = grid.texts(name)
+        wrong = next((i for i, text in enumerate(texts) if presence(text) is None and text not in MISSING), None)
+        if wrong is None:
+            continue
+        if task is None and all(map(_like_number, set(texts) - set(MISSING))):
+            return "values"
+        raise DataError(
+            f"{grid.place(wrong, name)}: expected several targets to be numbers, or labels that are present or absent "
+            f"(yes or no, true or false, 1 or 0), got {texts[wrong]!r:.60}; choose others with --target"
+        )
+    return "labels"
+
+
 def _target(grid: Grid, name: str, task: Task | None, which: str, form: Form) -> Column:
     """Classify the target as labels or values.
 
@@ -363,15 +403,14 @@ def _odd_gaps(texts: list[str], form: Form) -> set[str]:
     return others if others and all(map(_says_missing, others)) and known * 2 >= len(texts) else set()
 
 
-def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[str], form: Form, plain: bool) -> Column:
+def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[list[str]], form: Form, plain: bool) -> Column:
     """Classify a column as an input; ``plain``: all its texts are numbers."""
     texts = grid.texts(name)
     there = [text for text in texts if text not in missing] if missing else texts
     distinct, gaps = len(set(there)), len(texts) - len(there)
     kind, reason = _judge(grid, name, texts, there, form, plain)
-    if kind != "left out" and labels and len(texts) >= 20 and distinct == len(set(labels)) and not gaps:
-        pairs = len(set(zip(texts, labels, strict=True)))
-        if pairs == distinct:
+    for of_target in labels if kind != "left out" and len(texts) >= 20 and not gaps else ():
+        if distinct == len(set(of_target)) == len(set(zip(texts, of_target, strict=True))):
             kind, reason = "left out", "is equivalent to the target"
     return Column(name, kind, distinct, gaps, there[0] if there else "", reason)
 

@@ -41,6 +41,7 @@ from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
 from funcnet.losses.base import Loss, classifies
+from funcnet.losses.rows import check_distributions
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
@@ -281,7 +282,10 @@ def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric
     out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
     check_units(experiment.loss, out_shape, data.preprocess["classes"])
     if data.texts:
-        check_kind(experiment.model, experiment.loss, data.preprocess["classes"])
+        check_kind(experiment.model, experiment.loss, data.preprocess)
+    if len(data.preprocess.get("outputs", ())) > 1 and classifies(experiment.loss) and not experiment.loss.independent:
+        for part in data.parts_by_name().values():
+            check_distributions(part.y, experiment.loss)
     if classifies(experiment.loss) and not experiment.data.integers:  # integers are classes, with or without names
         targets = {name: known(experiment.loss, part.y) for name, part in data.parts_by_name().items()}
         check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,10 @@ from funcnet.layers.activations import Relu
 from funcnet.layers.base import Layer
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss
-from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.losses.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.metrics.base import Metric
-from funcnet.metrics.decisions import Accuracy, BalancedAccuracy
+from funcnet.metrics.decisions import F1, Accuracy, BalancedAccuracy
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
 from funcnet.optim.adam import AdamW
@@ -38,19 +39,22 @@ FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
 """Fractions of the validation and the test part; the second is for classes of three to five rows"""
 
 
-def suggest(data: Any, target: str | None = None, task: Task | None = None) -> Experiment:
+def suggest(data: Any, target: str | int | Sequence[str] | None = None, task: Task | None = None) -> Experiment:
     """A first experiment for a table in memory, as ``funcnet init`` writes one for a file.
 
-    ``data`` is a dict of columns, a list of dicts, or a data frame. ``target`` is the column to predict, by default
-    the last. ``task``, "labels" or "values", says what it has; by default its values say so.
+    ``data`` is a dict of columns, a list of dicts, or a data frame. ``target`` is the column to predict, by name or
+    number, or a list of several; by default the last. ``task``, "labels" or "values", says what it has; by default its
+    values say so.
     ``fn.run(suggest(data), data=data)`` trains.
     Raises   DataError for anything but a table, a target that is absent, incomplete or unsuitable, and a table without
              a column to learn from
     """
     if task not in (None, "labels", "values"):
         raise FuncnetError(f"task: expected 'labels' or 'values', got {task!r}")
+    if target is not None and not isinstance(target, int) and not target:
+        raise FuncnetError(f"target: expected the name of a column, or several, got {target!r}")
     table = as_table(data)
-    found = describe(table, target, task)
+    found = describe(table, str(target) if isinstance(target, int) else target, task)
     source = treatment(found)
     rows, features = prepare(source, Key(0), data=table).train.x.shape
     return experiment(found, source, rows, features)
@@ -69,10 +73,10 @@ def treatment(found: Findings) -> Columns:
         return read_number(label, found.decimal, found.thousands) is not None
 
     categorical = [column.name for column in found.inputs if column.kind == "category"]
-    if found.target.kind == "labels" and any(map(number, found.counts)):
+    if found.target.kind == "labels" and not found.more and any(map(number, found.counts)):
         categorical.append(found.target.name)  # numeric labels
     return Columns(
-        target=found.target.name,
+        target=tuple(column.name for column in found.targets) if found.more else found.target.name,
         inputs=tuple(column.name for column in found.inputs) if found.left_out else None,
         categorical=tuple(categorical),
         missing=(*MISSING, *found.missing),
@@ -80,7 +84,7 @@ def treatment(found: Findings) -> Columns:
         thousands=found.thousands,
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
-        split=split(len(found.grid.lines), found.counts),
+        split=split(len(found.grid.lines), {} if found.more else found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",
         target_scale="standard" if found.target.kind == "values" else None,
@@ -129,16 +133,18 @@ def experiment(found: Findings, data: Columns, rows: int, features: int) -> Expe
     of = size(rows, features)
     hidden: list[Layer] = [layer for units in of.hidden for layer in (Dense(units), Relu())]
     loss: Loss = SoftmaxCrossEntropy() if labels else MeanSquaredError()
+    if labels and found.more:
+        loss = SigmoidCrossEntropy()
     return Experiment(
         data=data,
-        model=serial(*hidden, head=Dense(len(found.counts) or 1)),
+        model=serial(*hidden, head=Dense(len(found.counts) or len(found.targets))),
         loss=loss,
         metrics=_metrics(found),
         optimizer=AdamW(Cosine(peak=0.01), weight_decay=of.weight_decay),
         training=Training(
             epochs=min(300, max(5, round(of.steps / -(-rows // of.batch_size)))),
             batch_size=of.batch_size,
-            class_weight="balanced" if labels and unequal(found.counts) else None,
+            class_weight="balanced" if labels and not found.more and unequal(found.counts) else None,
         ),
     )
 
@@ -151,5 +157,7 @@ def unequal(counts: dict[str, int]) -> bool:
 def _metrics(found: Findings) -> tuple[Metric, ...]:
     if found.target.kind == "values":
         return RMSE(), MAE(), R2()
+    if found.more:
+        return F1(), Accuracy()
     balanced = (BalancedAccuracy(),) if unequal(found.counts) else ()
     return Accuracy(), *balanced, *((RocAuc(),) if len(found.counts) == 2 else ())

@@ -27,7 +27,7 @@ from funcnet.inputs import as_loss, as_optimizer
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
-from funcnet.losses.base import Loss, expected
+from funcnet.losses.base import Loss, classifies, expected
 from funcnet.losses.combined import EachMember
 from funcnet.networks.tabular import auto
 from funcnet.optim.adam import AdamW
@@ -280,10 +280,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
         loss = None if self.loss is None else as_loss(self.loss)
-        if self.task == "classification" and outputs == 2 and self._one_unit(loss, in_shape):
+        if self.task == "classification" and outputs == 2 and not several and self._one_unit(loss, in_shape):
             outputs = 1
         loss = loss or self._own_loss(outputs, several)
-        self._check_loss(loss)
+        self._check_loss(loss, outputs, several)
         outputs = len(loss.outputs([""] * outputs))
         recipe = auto(rows, in_shape, outputs, self.task, int(seed))
         model = recipe.model if isinstance(self.model, str) else with_head(self.model, in_shape, outputs)
@@ -322,14 +322,22 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _own_loss(self, outputs: int, several: bool) -> Loss:
         """The loss of the task if none is given."""
 
-    def _check_loss(self, loss: Loss) -> None:
-        """Raise ValueError for a loss of labels in a regression, and for one of numbers in a classification."""
+    def _check_loss(self, loss: Loss, outputs: int, several: bool) -> None:
+        """Raise ValueError for a loss of labels in a regression, and in a classification for one of numbers.
+
+        And for one of classes where each row has several labels, or of labels where it has one of three classes.
+        """
         name, labels = type(getattr(loss, "loss", loss)).__name__, self.task == "classification"
         if labels and expected(loss) in ("values", "log mean"):
             raise ValueError(
                 f"{name} compares numbers, and {type(self).__name__} has labels; use SoftmaxCrossEntropy, or "
                 "FuncnetRegressor for numbers"
             )
+        if labels and several and classifies(loss) and not loss.independent:
+            raise ValueError(f"{name} gives each row one class, and y has several labels; use SigmoidCrossEntropy")
+        if labels and not several and outputs > 2 and loss.independent:
+            other = "CategoricalHinge" if loss.scores else "SoftmaxCrossEntropy"
+            raise ValueError(f"{name} decides between two classes, and y has {outputs}; use {other}")
         if not labels and loss.scores:
             raise ValueError(f"{name} decides between labels, and the targets are numbers; use FuncnetClassifier")
 

@@ -51,7 +51,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     ``model``           "auto", or a network; one whose outputs are not one for each class gets a Dense layer as its
                         head. One unit is enough for two classes
     ``loss``            a loss, or its tag; by default the cross-entropy: of a softmax, and of a sigmoid for several
-                        labels, and for one unit
+                        labels, and for one unit. With Hinge or CategoricalHinge there is no ``predict_proba``
     ``optimizer``       an optimizer, or its tag; by default AdamW with a cosine schedule
     ``epochs``, ``batch_size``   by default chosen for the number of rows
     ``members``         the number of networks of an ensemble, trained at once; their probabilities are averaged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,20 +75,26 @@ def check_units(loss: Loss, out_shape: Shape, classes: Sequence[str] | None) -> 
         )
 
 
-def check_kind(net: Layer, loss: Loss, classes: Sequence[str]) -> None:
+def check_kind(net: Layer, loss: Loss, preprocess: Mapping[str, Any]) -> None:
     """Refuse a loss that compares numbers for a target of texts, unless the output is a probability.
+
+    The texts are the names of classes, or say for several targets whether a label is present.
 
     Raises   DataError
     """
+    classes, targets = preprocess["classes"], preprocess.get("outputs", ())
     for span, form, name in _pairs(range_of(net) or Range(), expected(loss), loss):
-        if form not in ("values", "log mean") or (len(classes) == 2 and span.within(0.0, 1.0)):
+        probability = span.within(0.0, 1.0) and (classes is None or len(classes) == 2)
+        if form not in ("values", "log mean") or probability:
             continue
-        one = ", or SigmoidCrossEntropy and one unit" if len(classes) == 2 else ""
-        raise DataError(
-            f"compares numbers, and the target is texts, {len(classes)} classes, "
-            f"{listed([repr(name) for name in classes])}; use SoftmaxCrossEntropy and {len(classes)} units{one}",
-            layer=name,
-        )
+        if classes is None:
+            what = f"targets {listed(targets)} are labels, each present or absent"
+            advice = f"SigmoidCrossEntropy and {len(targets)} units"
+        else:
+            what = f"target is texts, {len(classes)} classes, {listed([repr(name) for name in classes])}"
+            one = ", or SigmoidCrossEntropy and one unit" if len(classes) == 2 else ""
+            advice = f"SoftmaxCrossEntropy and {len(classes)} units{one}"
+        raise DataError(f"compares numbers, and the {what}; use {advice}", layer=name)
 
 
 def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:

@@ -377,7 +377,8 @@ BAD = {
     "label-targets": (
         "a,u,v\n1,p,q\n",
         {"target": ["u", "v"]},
-        "expected numbers for several targets, got labels in ['u', 'v']; give one target",
+        "line 2, column 'u': expected several targets to be numbers, or labels that are present or absent (yes or no, "
+        "true or false, 1 or 0), got 'p'; give one target, or a column of 1 and 0 for each label",
     ),
     "inputs": ("ab,y\n1,0\n", {"inputs": ["abc"]}, "has no column 'abc' (inputs), did you mean 'ab'?; it has ab, y"),
     "categorical": ("a,y\n1,0\n", {"categorical": "b"}, "has no column 'b' (categorical); it has a, y"),

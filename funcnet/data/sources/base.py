@@ -63,6 +63,8 @@ class Table(NamedTuple):
     """The part of each row if the files define it: 0 for training, 1 for validation, 2 for testing"""
     outputs: tuple[str, ...] = ()
     """The names of the targets"""
+    present: bool = False
+    """Whether several targets are labels, some of them written as yes and no: 1 for present, 0 for absent"""
 
 
 @frozen

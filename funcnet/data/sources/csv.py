@@ -30,7 +30,8 @@ class Csv(Columns):
     """A table in a text file: a header, then one row per line.
 
     ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. Texts, and the
-    columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. ``inputs`` are the
+    columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. Several targets are
+    all numbers, or all labels that are present or absent: yes or no, true or false, 1 or 0. ``inputs`` are the
     columns to learn from, by default all others except ``weight`` and those that the split names. Inputs are numbers,
     except those in ``categorical``, which become a column of 0 and 1 for each category of the training part (all 0
     for an unknown one), those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one), and

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import field
 
-from funcnet.data.categories import distinct, positions
+from funcnet.data.categories import distinct, positions, presence
 from funcnet.data.columns import column_names
 from funcnet.data.dates import FORM, day_of
 from funcnet.data.in_time import not_a_time
@@ -174,12 +174,28 @@ class Columns(Source):
             name = grid.column(self.weight, "weight")
             weight = grid.numbers(name, (), "weights must not be missing", self.form(name))
         ys = [self._target(grid, name) for name in targets]
-        if len(ys) > 1 and any(y.dtype.kind == "U" for y in ys):
-            raise DataError(
-                f"{grid.path}: expected numbers for several targets, got labels in {targets}; give one target"
-            )
+        present = len(ys) > 1 and any(y.dtype.kind == "U" for y in ys)
+        if present:
+            ys = [self._presence(grid, name) for name in targets]
         y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        return Table(self.frame(grid, inputs), y, weight=weight, columns=columns, outputs=tuple(targets))
+        frame = self.frame(grid, inputs)
+        return Table(frame, y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+
+    def _presence(self, grid: Grid, name: str) -> Array:
+        """1 where one of several labels is present, 0 where it is absent.
+
+        Raises   DataError for a value that is neither
+        """
+        texts = grid.texts(name)
+        known = {text: presence(text) for text in set(texts)}
+        wrong = next((i for i, text in enumerate(texts) if known[text] is None), None)
+        if wrong is not None:
+            raise DataError(
+                f"{grid.place(wrong, name)}: expected several targets to be numbers, or labels that are present or "
+                f"absent (yes or no, true or false, 1 or 0), got {texts[wrong]!r:.60}; give one target, or a column of "
+                "1 and 0 for each label"
+            )
+        return np.array([known[text] for text in texts], np.float64)
 
     def _order(self, grid: Grid, name: str) -> Array:
         """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
