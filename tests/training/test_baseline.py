@@ -49,9 +49,8 @@ def test_values_are_those_of_ridge_regression_in_any_unit():
     weight, bias = fit_linear(x, y, None, losses.Poisson(), 1)
     poisson = PoissonRegressor(alpha=1.0 / len(y), tol=1e-12, max_iter=1000).fit(scaled(x), y).predict(scaled(x))
     np.testing.assert_allclose(np.exp(x @ weight + bias)[:, 0], poisson, rtol=1e-4)
-    for factor in (1.0, 1e6):
-        weight, bias = fit_linear(x, factor * y, None, losses.MeanAbsoluteError(), 1)
-        assert np.abs((x @ weight + bias)[:, 0] / factor - y).mean() < 43.1  # least squares has 43.27
+    weight, bias = fit_linear(x, 1e6 * y, None, losses.MeanAbsoluteError(), 1)
+    assert np.abs((x @ weight + bias)[:, 0] / 1e6 - y).mean() < 43.1  # least squares has 43.27
 
 
 def test_constants_are_shares_means_and_medians():
