@@ -69,7 +69,7 @@ def baseline(experiment: Experiment, data: Prepared) -> Baseline | None:
     if not has_baseline(experiment.loss, data.train, out_shape):
         return None
     try:
-        with limited(experiment.training.threads), ops.quiet():
+        with limited(experiment.training.threads, small=True), ops.quiet():
             return _baseline(experiment, data, out_shape)
     except Exception as error:
         log.warning("the baseline is left out (%s: %s); the run is whole", type(error).__name__, error)

@@ -19,8 +19,8 @@ class Tempered(Loss):
     """A loss of probabilities whose answers are ``softmax(z / T)`` or ``σ(z / T)``, where T is the temperature.
 
     z are the logits of the network, or of its answer p, as for the mean of an ensemble: ``log p``, or
-    ``log p - log(1 - p)`` for independent probabilities. So the order of the classes stays. The value of the loss and
-    its gradient, which are those of the outputs, have no temperature.
+    ``log p - log(1 - p)`` for independent probabilities. So the order of the classes stays, but for probabilities that
+    rounding makes equal. The value of the loss and its gradient, which are those of the outputs, have no temperature.
     Source   Guo et al. (2017)
     """
 

@@ -25,8 +25,8 @@ def fit_linear(
 
     v are the weights of the standardised inputs. c is 1 / d, d the divisor of the loss: a cross-entropy gives the
     logistic regression of scikit-learn with ``C=1``. For a loss that compares values as they are, c is its value for
-    the mean target, divided by the rows and by the variance of the targets: a squared error gives ridge regression
-    with the penalty ½, and other losses one in their units.
+    the mean target, divided by the weight of all rows and by the variance of the targets: a squared error gives ridge
+    regression with the penalty ½, and other losses one in their units.
     The outputs are those of ``head`` behind the linear map. The method is L-BFGS in the metric of the inputs'
     covariance; it draws no random numbers.
     Source   Nocedal and Wright (2006), algorithm 7.4; the steps as in Lewis and Overton (2013), algorithm 2.6
@@ -42,10 +42,11 @@ def fit_linear(
     start = np.zeros((features + 1, units))
     share = 1.0 / max(divisor, 1.0)
     if type(loss).link is Loss.link and head is None:
-        start[-1] = np.average(y.reshape(rows, -1), axis=0, weights=weight)
-        variance = float(np.mean((y.reshape(rows, -1) - start[-1]) ** 2))
+        targets, total = y.reshape(rows, -1), rows * (1.0 if weight is None else float(weight.mean()))
+        start[-1] = np.average(targets, axis=0, weights=weight)
+        variance = float(np.mean(np.average((targets - start[-1]) ** 2, axis=0, weights=weight)))
         constant = float(loss.apply(np.broadcast_to(start[-1], (rows, units)), y, weight, divisor)[0])
-        share = constant / (rows * variance) if variance > 0.0 else share
+        share = constant / (total * variance) if variance > 0.0 and constant > 0.0 else share
     penalty = np.append(np.full(features, share), 0.0)[:, None]
 
     def objective(v: Array) -> tuple[float, Array]:

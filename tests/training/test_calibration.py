@@ -74,6 +74,13 @@ def test_the_temperature_of_three_right_in_four_is_known():
     assert fit_temperature(fn.Identity(), ignoring, {}, {}, more) == pytest.approx(2.0 / math.log(3), rel=1e-12)
 
 
+def test_padded_steps_of_sequences_do_not_count():
+    z, y, mask = LOGITS.reshape(20, 4, 3), LABELS.reshape(20, 4), np.arange(4) < 1 + np.arange(20)[:, None] % 4
+    padded = np.where(mask[..., None], z, 50.0)
+    found = fit_temperature(fn.Identity(), SOFTMAX, {}, {}, ((padded, mask), y, None))
+    assert found == fit_temperature(fn.Identity(), SOFTMAX, {}, {}, (z[mask], y[mask], None))
+
+
 @pytest.mark.parametrize(
     ("z", "y", "why"),
     [
@@ -143,6 +150,9 @@ def test_every_answer_of_a_run_has_its_temperature(run, tmp_path):
     assert estimator.predict_proba(frame).tobytes() == p.tobytes()
     copy = estimator.to_run(tmp_path / "copy")
     assert fn.load_run(tmp_path / "copy").temperature == copy.temperature == found.temperature
+    estimator.partial_fit(frame, TABLE["outcome"])  # the network is another one then
+    assert estimator.run_.temperature is None
+    assert not estimator.spec_.training.calibrate
 
 
 def test_the_printed_program_has_the_temperature(run, tmp_path):
