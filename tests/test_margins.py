@@ -17,6 +17,7 @@ from funcnet import losses, metrics, optim
 from funcnet.cli import main
 from tests.compiler.test_inference import called, deployed, identical
 from tests.golden import assert_agrees, cast, load_golden
+from tests.table import of_those
 
 GOLDEN = load_golden("margins")
 SPECS: dict[str, losses.Loss] = {
@@ -259,7 +260,7 @@ RUNS: dict[str, tuple[Any, int, losses.Loss, Any, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", of_those(RUNS, ("quantile of two", "hinge", "categorical hinge", "poisson")))
 def test_a_run_on_a_table_is_the_program_printed_from_it(name: str, tmp_path: Path, capsys: Any) -> None:
     target, units, loss, scale, head = RUNS[name]
     write_table(tmp_path)

@@ -171,16 +171,15 @@ class Triplet(Loss):
 
         Raises   ShapeError for other parts, or another number of targets
         """
-        shapes = shape_of(prediction)
-        three = prediction if isinstance(prediction, tuple) else ()
-        if isinstance(prediction, np.ndarray) or hasattr(prediction, "shape"):
-            three = (
-                tuple(prediction[:, i] for i in range(3)) if prediction.ndim > 1 and prediction.shape[1] == 3 else ()
-            )
-        if len(three) != 3 or len({part.shape for part in three}) > 1 or three[0].shape[:1] != target.shape[:1]:
+        parts = prediction if isinstance(prediction, tuple) else ()
+        if hasattr(prediction, "shape") and prediction.shape[1:2] == (3,):
+            parts = tuple(prediction[:, i] for i in range(3))
+        arrays = len(parts) == 3 and all(hasattr(part, "shape") for part in parts)
+        if not arrays or {part.shape for part in parts} != {target.shape[:1] + parts[0].shape[1:]}:
             raise ShapeError(
-                f"expected the embeddings of an anchor, a positive and a negative for each of "
-                f"{target.shape[0]} targets: an output (batch, 3, …), or three outputs of one shape; got {shapes}",
+                "expected the embeddings of an anchor, a positive and a negative for each of "
+                f"{target.shape[0]} targets: an output (batch, 3, …), or three outputs of one shape; "
+                f"got {shape_of(prediction)}",
                 layer=type(self).__name__,
             )
-        return three
+        return parts
