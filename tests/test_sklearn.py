@@ -154,6 +154,11 @@ def test_labels_of_any_kind():
         assert np.mean(estimator.predict(X) == names[Y]) > 0.9
 
 
+def test_whole_numbers_among_objects_are_labels():
+    """As in a column of a frame that once had gaps."""
+    assert FuncnetClassifier(**SHORT).fit(X, Y.astype(object)).classes_.tolist() == [0, 1, 2]
+
+
 def test_one_class():
     with pytest.raises(ValueError) as caught:
         FuncnetClassifier().fit(X, np.full(len(X), "a"))
@@ -370,6 +375,7 @@ HELD = "early_stopping holds out validation_fraction=0.1 of the rows"
         (FuncnetRegressor, pd.date_range("2024-01-01", periods=150, tz="UTC").astype(object), {},
          "FuncnetRegressor: expected numbers as targets, got Timestamp('2024-01-01 00:00:00+0000', tz='UTC'); turn"),
         (FuncnetRegressor, [1.0, None, 2.0] * 50, {}, "Input y contains NaN"),
+        (FuncnetRegressor, [10**400] * 150, {}, "FuncnetRegressor: expected targets below 1.8e308, got a larger integer"),
         (FuncnetClassifier, ["a", None] * 75, {}, "Input y contains NaN: the label of row 1 is None; leave"),
         (FuncnetClassifier, pd.array(["a", None] * 75, "string"), {}, "Input y contains NaN: the label of row 1 is "),
         (FuncnetClassifier, np.array(["a", 1] * 75, object), {},
@@ -589,7 +595,7 @@ def test_a_missing_number_is_the_median_of_the_training_rows(dtype, tmp_path):
     assert np.array_equal(fn.load_run(tmp_path / "run").predict(table).reshape(-1), answers)
     with pytest.raises(ValueError, match=r"^feature 2: all values of the training part are missing; leave it out"):
         FuncnetClassifier(**SHORT).fit(np.where([0, 0, 1, 0], np.nan, X), Y)
-    with pytest.raises(ValueError, match=r"^Input X contains NaN"):
+    with pytest.raises(ValueError, match=r"^Input X contains NaN: sparse rows have no missing numbers; fill them in"):
         FuncnetClassifier(**SHORT).fit(sp.csr_array(gaps), Y)
 
 

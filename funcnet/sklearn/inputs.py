@@ -47,7 +47,12 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     frame = table(X)
     if not columns:
         plain_columns(frame)
-        finite: Any = "allow-nan" if gaps and not hasattr(X, "toarray") else True
+        sparse = X.tocoo().data if hasattr(X, "tocoo") else None
+        if sparse is not None and sparse.dtype.kind == "f" and np.isnan(sparse).any():
+            raise ValueError(
+                "Input X contains NaN: sparse rows have no missing numbers; fill them in, or give an array"
+            )
+        finite: Any = "allow-nan" if gaps and sparse is None else True
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
     if frame is None:
         raise ValueError(f"expected a data frame, as in fit, with the columns {', '.join(estimator.feature_names_in_)}")

@@ -21,6 +21,8 @@ def labels(y: Any, name: str) -> tuple[Array, bool]:
     _given(y, name)
     if not hasattr(y, "toarray") and np.asarray(y).dtype == object:
         _one_type(np.asarray(y))
+        if all(isinstance(label, int | np.integer | np.bool_) for label in np.asarray(y).flat):
+            y = np.asarray(np.asarray(y).tolist())  # scikit-learn knows texts alone as objects
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
         check_classification_targets(y)  # refuses numbers that are no classes
@@ -73,6 +75,8 @@ def _floats(y: Array, name: str) -> Array:
         if not _is_missing(value):
             try:
                 found[at] = float(value)
+            except OverflowError:
+                raise ValueError(f"{name}: expected targets below 1.8e308, got a larger integer") from None
             except (TypeError, ValueError):
                 raise ValueError(f"{name}: expected numbers as targets, got {value!r:.60}; {times}") from None
     return found
