@@ -102,7 +102,7 @@ def _relative(path: Path, out: Path) -> str:
 
 
 def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: list[tuple[str, str]]) -> None:
-    rows, header = len(found.grid.rows), "a header" if found.header else "no header"
+    rows, header = len(found.grid.lines), "a header" if found.header else "no header"
     columns = len(found.columns)
     print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
     shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column is found.target]

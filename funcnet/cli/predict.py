@@ -8,65 +8,96 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from funcnet.cli.door import raw_output
+from funcnet.data.columns import title
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError, listed
 from funcnet.experiments.folder import Run
 from funcnet.experiments.stored import load_run
-from funcnet.files import write_bytes
+from funcnet.files import replacing
+from funcnet.key import Array
 from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
+
+
+STANDARD_INPUT = "standard input"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet predict``."""
     parser.add_argument("spec", metavar="RUN", help="the folder of a run")
-    parser.add_argument("input", metavar="FILE", help="rows in the form of the training data, targets not needed")
+    parser.add_argument(
+        "input",
+        metavar="FILE",
+        help="rows in the form of the training data, targets not needed; - reads CSV or JSON lines from a pipe",
+    )
     parser.add_argument("-o", "--out", metavar="OUT", help="write the predictions to a file instead of printing them")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of CSV")
     parser.add_argument("--check-range", action="store_true", help="count rows outside the range of the training data")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict for raw rows, as CSV or JSON lines.
+    """Predict for raw rows, as CSV or JSON lines, a block at a time; rows of a pipe are answered as they come.
 
     Labels are written as they are, since programs read them: a spreadsheet may take one that begins with = for a
     formula. On a terminal their control characters are escaped.
     """
     run = load_run(options.spec)
-    raw = run.experiment.data.new_inputs(Path(options.input), run.preprocess)
-    answer = run.predict(raw)
-    head, rows = answers(run, answer)
-    text = _json_lines(run, head, rows) if options.json else _csv(head, rows)
+    path, file = _rows(options.input)
+    blocks = run.experiment.data.input_blocks(path, run.preprocess, file)
+    ranges = Ranges(run.preprocess)
     if options.check_range:
-        print(range_report(run, raw), file=sys.stderr)
+        blocks = map(ranges.counted, blocks)
+    texts = _texts(run, run.predict_blocks(blocks, as_they_come=file is not None), options.json)
     if options.out is None:
-        encoding = sys.stdout.encoding or "utf-8"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError as error:  # a question mark in a label would be a wrong answer
-            raise DataError(
-                f"the console's encoding {encoding} has no {text[error.start]!r}; write a file with -o OUT, "
-                "or set PYTHONIOENCODING=utf-8"
-            ) from None
-        with contextlib.nullcontext() if sys.stdout.isatty() else raw_output():  # elsewhere it is data for a program
-            sys.stdout.write(text)
+        _print(texts)
     else:
-        write_bytes(Path(options.out), text.encode())
+        with replacing(Path(options.out)) as file:
+            for text in texts:
+                file.write(text.encode())
         print(f"written to {options.out}", file=sys.stderr)
+    if options.check_range:
+        print(ranges, file=sys.stderr)
     return 0
 
 
-def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows of the predictions: the label and the class probabilities, or values in their units.
+def _print(texts: Iterator[str]) -> None:
+    """Print texts as they come, until nobody reads them."""
+    encoding = sys.stdout.encoding or "utf-8"
+    with contextlib.nullcontext() if sys.stdout.isatty() else raw_output():  # elsewhere it is data for a program
+        for text in texts:
+            try:
+                text.encode(encoding)
+            except UnicodeEncodeError as error:  # a question mark in a label would be a wrong answer
+                raise DataError(
+                    f"the console's encoding {encoding} has no {text[error.start]!r}; write a file with -o OUT, "
+                    "or set PYTHONIOENCODING=utf-8"
+                ) from None
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            if getattr(sys.stdout, "error", None) is not None:
+                return
 
-    Several labels come first, ``label_<name>`` each, and then their probabilities, ``<name>``.
+
+def _texts(run: Run, predictions: Iterator[Any], as_json: bool) -> Iterator[str]:
+    """The predictions as text, block by block."""
+    for i, answer in enumerate(predictions):
+        head, labels, numbers = answers(run, answer)
+        yield _json_lines(run, head, labels, numbers) if as_json else _csv([] if i else head, labels + numbers)
+
+
+def answers(run: Run, answer: Any) -> tuple[list[str], list[list[str]], list[list[str]]]:
+    """The columns of predictions: their names, those of labels, and those of numbers, all as texts.
+
+    A label comes before the class probabilities, several of them, ``label_<name>`` each, before their probabilities,
+    ``<name>``. Other predictions are values in their units.
     """
     if not isinstance(answer, np.ndarray):
         raise DataError("expected a network of one output, got several; use Run.predict in Python")
@@ -74,21 +105,25 @@ def answers(run: Run, answer: Any) -> tuple[list[str], list[list[Any]]]:
     if is_multilabel(loss, answer):
         values = answer.reshape(len(answer), -1)
         names = output_names(run.preprocess, values.shape[1])
-        labels = label_of(loss, values).astype(int).tolist()
-        known = [[classes[i] for i in row] for row in labels] if classes else [[str(i) for i in row] for row in labels]
-        head = [f"label_{name}" for name in names]
-        return [*head, *names], [[*row, *p] for row, p in zip(known, values, strict=True)]
+        labels = label_of(loss, values).astype(int)
+        known = [[str(i) if classes is None else classes[i] for i in column] for column in labels.T.tolist()]
+        return [*(f"label_{name}" for name in names), *names], known, _columns(values)
     if loss.probabilities and (is_one(answer) or answer.ndim == 2):
         probabilities = proba_of(loss, answer)
         names = classes or [str(i) for i in range(probabilities.shape[-1])]
-        labels = [names[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [[label, *row] for label, row in zip(labels, probabilities, strict=True)]
+        labelled = [names[i] for i in label_of(loss, answer).tolist()]
+        return ["label", *names], [labelled], _columns(probabilities)
     values = column(answer).reshape(len(answer), -1)
     names = output_names(run.preprocess, values.shape[1])
     if classes is not None and is_one(answer):  # a score of the second class, as squared errors train it
-        labels = [classes[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [[label, *row] for label, row in zip(labels, values, strict=True)]
-    return list(names), [list(row) for row in values]
+        labelled = [classes[i] for i in label_of(loss, answer).tolist()]
+        return ["label", *names], [labelled], _columns(values)
+    return list(names), [], _columns(values)
+
+
+def _columns(values: Array) -> list[list[str]]:
+    """The columns of an array of numbers as texts, in the shortest digits of the dtype."""
+    return [list(map(str, column)) for column in values.T]
 
 
 def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
@@ -97,41 +132,75 @@ def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
     return list(named) if len(named) == count else [f"prediction_{i}" for i in range(count)]
 
 
-def _csv(head: list[str], rows: list[list[Any]]) -> str:
+def _csv(head: list[str], columns: list[list[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([[str(cell) for cell in row] for row in rows])  # the shortest digits of the dtype
+    writer.writerows([head] if head else [])
+    writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 
-def _json_lines(run: Run, head: list[str], rows: list[list[Any]]) -> str:
-    lines = []
-    for row in rows:
-        cells = [cell if isinstance(cell, str) else float(str(cell)) for cell in row]
-        several = sum(isinstance(cell, str) for cell in row)
-        if head[0].startswith("label_") and several:
-            labels = [label if run.classes else int(label) for label in cells[:several]]
-            node: dict[str, Any] = {
-                "labels": dict(zip(head[several:], labels, strict=True)),
-                "probabilities": dict(zip(head[several:], cells[several:], strict=True)),
-            }
-        elif head[0] == "label" and run.experiment.loss.probabilities:
-            node = {"label": cells[0], "probabilities": dict(zip(head[1:], cells[1:], strict=True))}
-        else:
-            node = dict(zip(head, cells, strict=True))
-        lines.append(json.dumps(node, ensure_ascii=False) + "\n")
-    return "".join(lines)
+def _json_lines(run: Run, head: list[str], labels: list[list[str]], numbers: list[list[str]]) -> str:
+    """Each row as an object."""
+    count = len(labels)
+    if count and head[0] != "label":  # several labels
+        template = f'{{"labels": {_object(head[count:])}, "probabilities": {_object(head[count:])}}}'
+    elif count and run.experiment.loss.probabilities:
+        template = f'{{"label": %s, "probabilities": {_object(head[1:])}}}'
+    else:
+        template = _object(head)
+    plain = count and head[0] != "label" and not run.classes  # labels are 0 and 1
+    texts = {text: text if plain else json.dumps(text, ensure_ascii=False) for text in set().union(*labels)}
+    cells = [[texts[text] for text in column] for column in labels] + [list(map(_json_number, c)) for c in numbers]
+    return "".join(map((template + "\n").__mod__, zip(*cells, strict=True)))
 
 
-def range_report(run: Run, raw: Any) -> str:
+def _object(names: Sequence[str]) -> str:
+    """The template of a JSON object with these names."""
+    pairs = (json.dumps(name, ensure_ascii=False).replace("%", "%%") + ": %s" for name in names)
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _json_number(text: str) -> str:
+    """The text of a number as JSON has it, 0.0001 for 1e-04."""
+    return json.dumps(float(text)) if "e" in text or "n" in text else text
+
+
+def _rows(name: str) -> tuple[Path | str, Any]:
+    """The path of a file of rows, or for ``-`` the name of the standard input in messages, and the input itself.
+
+    Raises   DataError for a standard input that is closed
+    """
+    if name != "-":
+        return Path(name), None
+    if sys.stdin is None or sys.stdin.closed:
+        raise DataError("the standard input is closed; give the rows by a pipe, or name a file")
+    return STANDARD_INPUT, sys.stdin.buffer
+
+
+class Ranges:
     """How many rows lie outside the range of the training data, and in which columns."""
-    pieces = [raw] if not isinstance(raw, Stream) else (raw[i : i + 1024] for i in range(0, len(raw), 1024))
-    found = [outside_range(run.preprocess, piece) for piece in pieces]
-    flags = np.concatenate([rows for rows, _ in found])
-    count = int(flags.sum())
-    columns = listed((f"{name} {n}" for name, n in found[0][1].items()), 100) if found[0][1] else ""
-    where = f"; the first is row {int(np.flatnonzero(flags)[0])}, counted from 0" if count else ""
-    return f"{count} of {len(flags)} rows are outside the range of the training data{where}" + (
-        f" ({columns})" if columns else ""
-    )
+
+    def __init__(self, preprocess: Mapping[str, Any]) -> None:
+        self.preprocess = dict(preprocess)
+        self.rows = self.outside = 0
+        self.first: int | None = None
+        self.columns: Counter[str] = Counter()
+
+    def counted(self, raw: Any) -> Any:
+        """Raw inputs, whose rows are now counted."""
+        for begin in range(0, len(raw), 1024) if isinstance(raw, Stream) else (0,):
+            piece = raw[begin : begin + 1024] if isinstance(raw, Stream) else raw
+            flags, columns = outside_range(self.preprocess, piece)
+            if self.first is None and flags.any():
+                self.first = self.rows + int(np.argmax(flags))
+            self.rows, self.outside = self.rows + len(flags), self.outside + int(flags.sum())
+            self.columns.update(columns)
+        return raw
+
+    def __str__(self) -> str:
+        where = "" if self.first is None else f"; the first is row {self.first}, counted from 0"
+        order = {title(column): i for i, column in enumerate(self.preprocess.get("columns") or ())}
+        found = sorted(self.columns.items(), key=lambda item: order[item[0]])
+        columns = f" ({listed((f'{name} {n}' for name, n in found), 100)})" if found else ""
+        return f"{self.outside} of {self.rows} rows are outside the range of the training data{where}{columns}"

@@ -53,7 +53,7 @@ def source(found: Findings, path: str) -> Csv:
         thousands=found.thousands,
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
-        split=split(len(found.grid.rows), found.counts),
+        split=split(len(found.grid.lines), found.counts),
         impute="median" if any(column.missing for column in found.inputs) else None,
         scale="standard",
         target_scale="standard" if found.target.kind == "values" else None,
