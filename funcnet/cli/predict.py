@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
-import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from funcnet.cli.door import raw_output
+from funcnet.data.answer_texts import csv_text, json_text, number_columns
 from funcnet.data.columns import title
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import outside_range
@@ -23,7 +21,6 @@ from funcnet.errors import DataError, listed
 from funcnet.experiments.folder import Run
 from funcnet.experiments.stored import load_run
 from funcnet.files import replacing
-from funcnet.key import Array
 from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
 
 
@@ -90,7 +87,12 @@ def _texts(run: Run, predictions: Iterator[Any], as_json: bool) -> Iterator[str]
     """The predictions as text, block by block."""
     for i, answer in enumerate(predictions):
         head, labels, numbers = answers(run, answer)
-        yield _json_lines(run, head, labels, numbers) if as_json else _csv([] if i else head, labels + numbers)
+        if as_json:
+            several, probable = head[: len(labels)] not in ([], ["label"]), run.experiment.loss.probabilities
+            form = "labels" if several else "label" if labels and probable else "values"
+            yield json_text(head[len(labels) :], labels, numbers, form, not several or bool(run.classes))
+        else:
+            yield csv_text([] if i else head, labels + numbers)
 
 
 def answers(run: Run, answer: Any) -> tuple[list[str], list[list[str]], list[list[str]]]:
@@ -101,69 +103,30 @@ def answers(run: Run, answer: Any) -> tuple[list[str], list[list[str]], list[lis
     """
     if not isinstance(answer, np.ndarray):
         raise DataError("expected a network of one output, got several; use Run.predict in Python")
-    loss, classes = run.experiment.loss, run.classes
+    loss, classes = run.experiment.loss, None if run.classes is None else list(run.classes)
     if is_multilabel(loss, answer):
         values = answer.reshape(len(answer), -1)
         names = output_names(run.preprocess, values.shape[1])
         labels = label_of(loss, values).astype(int)
         known = [[str(i) if classes is None else classes[i] for i in column] for column in labels.T.tolist()]
-        return [*(f"label_{name}" for name in names), *names], known, _columns(values)
+        return [*(f"label_{name}" for name in names), *names], known, number_columns(values)
     if loss.probabilities and (is_one(answer) or answer.ndim == 2):
         probabilities = proba_of(loss, answer)
         names = classes or [str(i) for i in range(probabilities.shape[-1])]
         labelled = [names[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [labelled], _columns(probabilities)
+        return ["label", *names], [labelled], number_columns(probabilities)
     values = column(answer).reshape(len(answer), -1)
     names = output_names(run.preprocess, values.shape[1])
     if classes is not None and is_one(answer):  # a score of the second class, as squared errors train it
         labelled = [classes[i] for i in label_of(loss, answer).tolist()]
-        return ["label", *names], [labelled], _columns(values)
-    return list(names), [], _columns(values)
-
-
-def _columns(values: Array) -> list[list[str]]:
-    """The columns of an array of numbers as texts, in the shortest digits of the dtype."""
-    return [list(map(str, column)) for column in values.T]
+        return ["label", *names], [labelled], number_columns(values)
+    return list(names), [], number_columns(values)
 
 
 def output_names(preprocess: Mapping[str, Any], count: int) -> list[str]:
     """The names of the outputs: the target columns, or else numbers."""
     named = preprocess.get("outputs") or ["prediction"]
     return list(named) if len(named) == count else [f"prediction_{i}" for i in range(count)]
-
-
-def _csv(head: list[str], columns: list[list[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([head] if head else [])
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue()
-
-
-def _json_lines(run: Run, head: list[str], labels: list[list[str]], numbers: list[list[str]]) -> str:
-    """Each row as an object."""
-    count = len(labels)
-    if count and head[0] != "label":  # several labels
-        template = f'{{"labels": {_object(head[count:])}, "probabilities": {_object(head[count:])}}}'
-    elif count and run.experiment.loss.probabilities:
-        template = f'{{"label": %s, "probabilities": {_object(head[1:])}}}'
-    else:
-        template = _object(head)
-    plain = count and head[0] != "label" and not run.classes  # labels are 0 and 1
-    texts = {text: text if plain else json.dumps(text, ensure_ascii=False) for text in set().union(*labels)}
-    cells = [[texts[text] for text in column] for column in labels] + [list(map(_json_number, c)) for c in numbers]
-    return "".join(map((template + "\n").__mod__, zip(*cells, strict=True)))
-
-
-def _object(names: Sequence[str]) -> str:
-    """The template of a JSON object with these names."""
-    pairs = (json.dumps(name, ensure_ascii=False).replace("%", "%%") + ": %s" for name in names)
-    return f"{{{', '.join(pairs)}}}"
-
-
-def _json_number(text: str) -> str:
-    """The text of a number as JSON has it, 0.0001 for 1e-04."""
-    return json.dumps(float(text)) if "e" in text or "n" in text else text
 
 
 def _rows(name: str) -> tuple[Path | str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.categories import distinct, positions
-from funcnet.data.dates import DATE_PARTS, FORM, date_part
+from funcnet.data.dates import DATE_PARTS, FORM, date_part, days_of, part_of_days
 from funcnet.data.sources.base import Frame, Source
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
@@ -115,6 +115,10 @@ def _values(column: Column, frame: Frame) -> Array:
     values = frame.columns[column["name"]]
     if "part" not in column:
         return values
+    days = days_of(values)
+    if days is not None:
+        parts_: Array = part_of_days(days, column["part"])
+        return parts_
     texts = values.tolist()
     empty: Any = math.nan if column["part"] == "year" else ""
     parts = {text: date_part(text, column["part"]) if text else empty for text in set(texts)}

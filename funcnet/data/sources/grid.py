@@ -66,12 +66,13 @@ def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]]
     text = "".join(lines)
     if count < 2 or '"' in text or max(map(len, lines)) > 2**17:  # the longest value that the csv module takes
         return None
-    if {line.count(delimiter) for line in lines} != {count - 1}:
-        return None
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    cells = text.removesuffix("\n").replace("\n", delimiter).split(delimiter)
-    return [list(map(str.strip, cells[i::count])) for i in range(count)]
+    ends = f"{delimiter}\n{delimiter}"  # the end of a line is a value, so those of a ragged line are out of step
+    cells = (text.removesuffix("\n") + "\n").replace("\n", ends).split(delimiter)[:-1]
+    if len(cells) != len(lines) * (count + 1) or cells[count :: count + 1] != ["\n"] * len(lines):
+        return None
+    return [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
 
 
 def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
@@ -189,19 +190,20 @@ class Grid:
         """The first text of a column that is not missing; none if all are."""
         return next((text for text in self.texts(name) if text not in missing), "")
 
-    def words(self, name: str) -> Array:
-        """The texts of a column as an array, in which each takes as much room as the longest.
+    def words(self, name: str, missing: Collection[str] = ()) -> Array:
+        """The texts of a column as an array, in which each takes as much room as the longest; empty if ``missing``.
 
         Raises   DataError for a text that is too long for a label or a category
         """
         texts = self.texts(name)
-        long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
-        if long is not None:
+        if max(map(len, texts)) > LONGEST_WORD:
+            long = next(i for i, text in enumerate(texts) if len(text) > LONGEST_WORD)
             raise DataError(
                 f"{self.place(long, name)}: expected a label of at most {LONGEST_WORD} characters, "
                 f"got one of {len(texts[long])}; leave the column out"
             )
-        return np.array(texts)
+        known = frozenset(missing)
+        return np.array(texts if known.isdisjoint(texts) else ["" if text in known else text for text in texts])
 
     def place(self, row: int, name: str) -> str:
         """The file, line and column of a value."""

@@ -12,7 +12,7 @@ from attrs import field
 
 from funcnet.data.categories import distinct, positions
 from funcnet.data.columns import column_names
-from funcnet.data.dates import FORM, day_of
+from funcnet.data.dates import FORM, day_of, days_of
 from funcnet.data.in_time import not_a_time
 from funcnet.data.number_texts import Form, read_number
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending, joined
@@ -234,9 +234,8 @@ class Columns(Source):
         texts = {*self.categorical, *self.ordinal}
         for name in names:
             if name in texts:
-                words = grid.words(name)
-                absent = np.array([text in missing for text in words.tolist()])
-                columns[name] = np.where(absent, "", words)
+                columns[name] = grid.words(name, missing)
+                absent = np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(columns[name]))
             elif name in self.dates:
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
@@ -253,7 +252,8 @@ class Columns(Source):
                 advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
                 advice = "the training data had none missing here; fill it in" if trained else advice
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
-            gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if absent.any() else {}
+            counted = not trained and absent.any()
+            gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
         return Frame(columns, np.array(grid.lines), gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
@@ -261,7 +261,10 @@ class Columns(Source):
 
         Raises   DataError for a text that is not a date, with its line and column
         """
-        texts, missing = grid.texts(name), self._missing(grid)
+        words, missing = grid.words(name, self._missing(grid)), self._missing(grid)
+        if days_of(words) is not None:
+            return words
+        texts = grid.texts(name)
         days = {text: "" if text in missing else day_of(text) for text in set(texts)}
         wrong = next((i for i, text in enumerate(texts) if days[text] is None), None)
         if wrong is not None:
