@@ -23,7 +23,6 @@ from funcnet.experiments.stored import load_run
 from funcnet.files import replacing
 from funcnet.training.probabilities import column, is_multilabel, is_one, label_of, proba_of
 
-
 STANDARD_INPUT = "standard input"
 
 

@@ -519,7 +519,7 @@ class _Writer:
             readers += [deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed)]
             says = "a CSV file with the columns of the training data, in any order"
         else:
-            by_name, cell = bool(self.features), "number(value, known[i], row)"
+            by_name, cell, gaps = bool(self.features), "number(value, name, row)", bool(self.preprocess.get("fill"))
             gap = "np.nan if value is None or value in MISSING else "
             readers += [
                 deployed.READ_ARRAY.substitute(
@@ -528,19 +528,27 @@ class _Writer:
                     needed="FEATURES" if by_name else "()",
                     order="order_of(names)" if by_name else "range(len(names))",
                     count=math.prod(self.raw_shape),
-                    cell=gap + cell if self.preprocess.get("fill") else cell,
+                    cell=gap + cell if gaps else cell,
+                    gaps="NaN for missing ones" if gaps else "from numbers or texts",
+                    missing="MISSING" if gaps else "()",
                 ),
                 *([deployed.ORDER] if by_name else []),
-                library_text(is_number, to_number),
+                library_text(is_number, to_number, plain_numbers),
                 deployed.NUMBER,
             ]
             says = "an .npy file, or a CSV file of numbers"
         table, form = self.answers()
         texts = form != "labels" or self.classes is not None
-        counted = ", counted" * self.has_categories
-        begin, end = ("    counted = {}\n", "    warn(counted)\n") if self.has_categories else ("", "")
+        warned = self.has_categories
         main = deployed.MAIN.substitute(
-            table=table, help=says, form=form, texts=texts, more=counted, counts=begin, warned=end
+            table=table,
+            help=says,
+            form=form,
+            texts=texts,
+            more=", counted" * warned,
+            begin="    counted = {}\n" * warned,
+            warned="            warn(counted)\n" * warned,
+            end="    warn(counted)\n" * warned,
         )
         return [*readers, library_text(in_batches, number_columns, csv_text, json_text), main]
 
@@ -566,10 +574,10 @@ class _Writer:
                 lines.append(f"    return {code(head)}, labels, number_columns({values})")
                 return "\n".join(lines), "labels"
             labels = "classes_of(p)" if self.labelled and len(self.out_shape) <= 1 else ""
-        head = "*CLASSES" if names == self.classes else code(names)[1:-1]
-        head = f'["label", {head}]' if labels else f"[{head}]"
+        named = "*CLASSES" if names == self.classes else code(names)[1:-1]
+        head_text = f'["label", {named}]' if labels else f"[{named}]"
         labels = f"[{labels}.astype(str).tolist()]" if labels else "[]"
-        lines.append(f"    return {head}, {labels}, number_columns({values})")
+        lines.append(f"    return {head_text}, {labels}, number_columns({values})")
         return "\n".join(lines), form
 
 

@@ -76,21 +76,21 @@ $days    if fill is None and gaps.any():
         return None
     return np.where(gaps, fill, found) if gaps.any() else found
 ''')
-PLAIN_NUMBERS = '''    if $test:
+PLAIN_NUMBERS = """    if $test:
         found = plain_numbers(texts, MISSING)
         if found is None or (fill is None and np.isnan(found).any()):
             return None
         return found if fill is None else np.where(np.isnan(found), fill, found)
-'''
-NO_PLAIN_NUMBERS = '''    if $test:
+"""
+NO_PLAIN_NUMBERS = """    if $test:
         return None  # numbers in a form of their own
-'''
-DAYS = '''    if part is not None:
+"""
+DAYS = """    if part is not None:
         days = days_of(found)
         if days is None:
             return None
         found = part_of_days(days, part)
-'''
+"""
 FILLED = Template('''
 def filled(value, fill, name, row$part):
     """The value, or the replacement of a missing value."""
@@ -203,9 +203,18 @@ def read(path, file):
             known = names
             if len(order) != $count:
                 raise ValueError(f"expected $count columns of inputs, got {len(order)}")
-        values = [[$cell for row, value in enumerate(columns[i])] for i in order]
+        try:
+            values = [numbers(columns[i], known[i]) for i in order]
+        except BadValue as error:
+            raise ValueError(f"line {lines[error.row]}: {error.message}") from None
         if lines:
             yield np.array(values).T.reshape(-1, *SHAPE), lines
+
+
+def numbers(values, name):
+    """A column of finite numbers, $gaps."""
+    quick = plain_numbers(values, $missing) if set(map(type, values)) == {str} else None
+    return [$cell for row, value in enumerate(values)] if quick is None else quick
 ''')
 ORDER = '''
 def order_of(names):
@@ -222,31 +231,31 @@ def answers(p):
 $table
 
 
-def prepared(path, file$more):
+def prepared(path, file):
     """The network's inputs for the rows of a file, in blocks."""
-    for raw, lines in read(path, file):
+$begin    for raw, lines in read(path, file):
         try:
             yield prepare(raw$more)
         except BadValue as error:
             place = f"line {lines[error.row]}" if lines else f"row {error.row}"
-            raise ValueError(f"{place}: {error.message}") from None
-
+$warned            raise ValueError(f"{place}: {error.message}") from None
+$end
 
 def predictions(path, file, as_json):
     """The predictions for the rows of a file as texts: those of a pipe, whose path is None, as they come."""
-$counts    blocks = prepared(path, file$more)
+    blocks = prepared(path, file)
     for i, x in enumerate(blocks if path is None else in_batches(blocks, CHUNK)):
         names, labels, numbers = answers(answer(x))
         if as_json:
             yield json_text(names[len(labels) :], labels, numbers, "$form", $texts)
         else:
             yield csv_text([] if i else names, labels + numbers)
-$warned
+
 
 def main():
     """Predict for the raw rows of a file."""
     parser = argparse.ArgumentParser(description="Predict for raw rows with a trained network; the output is CSV.")
-    parser.add_argument("rows", help="$help, or JSON lines; - reads a pipe")
+    parser.add_argument("rows", help="$help, or JSON lines; - for a pipe")
     parser.add_argument("--out", help="the file to write (default: print the predictions)")
     parser.add_argument("--json", action="store_true", help="write JSON lines instead of CSV")
     options = parser.parse_args()

@@ -112,9 +112,7 @@ class Run:
         """
         return self._predicted(lambda answer: answer, x, batch_size)
 
-    def predict_blocks(
-        self, x: Any, batch_size: int = 1024, *, as_they_come: bool = False
-    ) -> Iterator[Output]:
+    def predict_blocks(self, x: Any, batch_size: int = 1024, *, as_they_come: bool = False) -> Iterator[Output]:
         """The predictions of ``predict``, a batch at a time, for a file that may be larger than memory.
 
         ``x`` is the name of a file, or an iterable of raw inputs. Batches are full, so that the numbers are those of
@@ -136,16 +134,16 @@ class Run:
         """
         return self._answered(lambda answer: answer, x, batch_size, as_they_come)
 
-    def _answered(
-        self, f: Callable[[Any], Any], x: Any, batch_size: int, as_they_come: bool = False
-    ) -> Iterator[Any]:
+    def _answered(self, f: Callable[[Any], Any], x: Any, batch_size: int, as_they_come: bool = False) -> Iterator[Any]:
         """A function of the predictions for the rows of a file, or of an iterable of raw inputs, by batches."""
         named, unknown = isinstance(x, str | os.PathLike), Unknown()
         blocks = self.experiment.data.input_blocks(Path(x), self.preprocess) if named else x
         prepared = (self._prepared(raw, unknown) for raw in blocks)
-        for inputs in prepared if as_they_come else in_batches(prepared, batch_size):
-            yield self._answer(f, inputs, batch_size)
-        log_unknown(unknown)
+        try:
+            for inputs in prepared if as_they_come else in_batches(prepared, batch_size):
+                yield self._answer(f, inputs, batch_size)
+        finally:
+            log_unknown(unknown)
 
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""

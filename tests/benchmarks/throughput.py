@@ -80,7 +80,11 @@ def measured(command: list[str], folder: Path, stdin: Path | None) -> tuple[floa
     """The seconds of a process, and its most resident megabytes."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     env = os.environ | threads | {"PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
-    with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as errors, open(stdin or os.devnull) as given:
+    with (
+        open(folder / "stdout", "wb") as out,
+        open(folder / "stderr", "wb") as errors,
+        open(stdin or os.devnull) as given,
+    ):
         streams = [(os.POSIX_SPAWN_DUP2, file.fileno(), i) for i, file in enumerate((given, out, errors))]
         began = time.perf_counter()
         process = os.posix_spawn(command[0], command, env, file_actions=streams)

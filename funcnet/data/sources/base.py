@@ -152,7 +152,7 @@ class Source(Spec):
         Raises   DataError as ``new_inputs`` does
         """
         text: Any = by_ending()[".csv"]
-        if file is None and by_ending().get(Path(path).suffix.lower()) is not text or self.integers:
+        if (file is None and by_ending().get(Path(path).suffix.lower()) is not text) or self.integers:
             yield self.new_inputs(Path(path), preprocess)
         else:
             yield from text.blocks_in(path, self, preprocess, file)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import field
 
-from funcnet.data.number_texts import is_number, read_number as read_number
+from funcnet.data.number_texts import read_number as read_number
 from funcnet.data.paths import inside
 from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.data.sources.grid import Grid, delimiter_of

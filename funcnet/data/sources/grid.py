@@ -42,8 +42,8 @@ def encoding_of(file: Any) -> str:
 
 def line_blocks(file: Any) -> Iterator[list[str]]:
     """The lines of a text in a binary file, in blocks: those that can be read at once, so a pipe waits for no more."""
-    decoder = codecs.getincrementaldecoder(encoding_of(file))()
-    decoder = io.IncrementalNewlineDecoder(decoder, translate=False)  # which does not part \r from \n
+    encoding = codecs.getincrementaldecoder(encoding_of(file))()
+    decoder = io.IncrementalNewlineDecoder(encoding, translate=False)  # which does not part \r from \n
     count, begun, piece = 0, [], b" "
     while piece:
         piece = file.read1(AT_ONCE)
@@ -79,7 +79,16 @@ def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[s
     """The rows of a CSV file in blocks: the column names, the texts of each column, and the line of each row."""
     names: list[str] = []
     line, known, empty = 1, 0, True
+    last = 0
     blocks = line_blocks(file)
+
+    def further() -> Iterator[str]:
+        """The lines of further blocks, for a quoted value that goes on."""
+        nonlocal last
+        for more in blocks:
+            last += len(more)
+            yield from more
+
     for block in blocks:
         columns = split_lines(block, delimiter, len(names))
         if columns is not None:
@@ -88,8 +97,7 @@ def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[s
             line = known + 1
         else:
             rows, begins, last = [], [], known + len(block)
-            further = (one for more in blocks for one in more)  # a quoted value may hold several lines
-            reader = csv.reader(itertools.chain(block, further), delimiter=delimiter, strict=True)
+            reader = csv.reader(itertools.chain(block, further()), delimiter=delimiter, strict=True)
             try:
                 for row in reader:
                     begin, line = line, known + reader.line_num + 1

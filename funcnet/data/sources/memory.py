@@ -142,7 +142,9 @@ class Cells(Grid):
         if isinstance(value, date | time):
             return value.isoformat()
         if value is ABSENT:
-            raise DataError(f"{self.place(row, name)}: this row has no such value; write {self.none} where one is missing")
+            raise DataError(
+                f"{self.place(row, name)}: this row has no such value; write {self.none} where one is missing"
+            )
         raise DataError(f"{self.place(row, name)}: expected a number, a text, a date or {self.none}, got a {kind}")
 
     def texts(self, name: str) -> list[str]:

@@ -18,7 +18,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 def is_json(path: Any, file: Any) -> bool:
-    """Whether an open file holds JSON lines: by the ending of its name, or without one, as a pipe, its first character."""
+    """Whether an open file holds JSON lines: by the ending of its name, or, as a pipe has none, its first character."""
     if path is not None:
         return str(path).lower().endswith((".jsonl", ".ndjson"))
     start: bytes = file.peek(4)
@@ -45,9 +45,10 @@ def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
             if not text.strip():
                 continue
             try:
-                value = json.loads(text, object_pairs_hook=json_object)
+                value = json.loads(text.strip(), object_pairs_hook=json_object)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"line {line}: expected a row as JSON; {error}") from None
+                why = f"{error.msg} at character {error.pos + 1}" if hasattr(error, "pos") else error
+                raise ValueError(f"line {line}: expected a row as JSON; {why}") from None
             first = value if first is None else first
             if not isinstance(first, dict | list) or type(value) is not type(first):
                 expected = "a list" if isinstance(first, list) else 'an object, such as {"age": 33}'
@@ -85,7 +86,9 @@ def row_blocks(
             if lost:
                 raise ValueError(f"line {line}: has no value for {lost[0]!r}; write null where one is missing")
             if odd:
-                raise ValueError(f"line {line}: column {odd[0]!r}: expected a number, a text or null, got {value[odd[0]]!r:.60}")
+                raise ValueError(
+                    f"line {line}: column {odd[0]!r}: expected a number, a text or null, got {value[odd[0]]!r:.60}"
+                )
         yield names, [[value.get(name) for value in values] for name in names], lines
 
 
