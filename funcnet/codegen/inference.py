@@ -33,7 +33,7 @@ from funcnet.data.lazy_array import in_batches
 from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
 from funcnet.data.sources.csv import GAPS, MISSING
-from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, line_blocks, split_lines
+from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, line_blocks, split_lines
 from funcnet.data.sources.rows import is_json, json_blocks, json_object, row_blocks
 from funcnet.data.sources.table import Columns
 from funcnet.errors import FuncnetError, ShapeError, TraceError
@@ -510,7 +510,7 @@ class _Writer:
         """The functions of the command line."""
         data = self.experiment.data
         readers = [
-            library_text(encoding_of, line_blocks, split_lines, csv_blocks),
+            library_text(encoding_of, line_blocks, split_lines, further_lines, csv_blocks),
             library_text(is_json, json_object, json_blocks, row_blocks),
         ]
         if self.columns:

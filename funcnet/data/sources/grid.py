@@ -75,20 +75,19 @@ def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]]
     return [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
 
 
+def further_lines(blocks: Iterator[list[str]], last: list[int]) -> Iterator[str]:
+    """The lines of further blocks, for a quoted value that goes on; ``last`` holds the number of the last one."""
+    for block in blocks:
+        last[0] += len(block)
+        yield from block
+
+
 def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
     """The rows of a CSV file in blocks: the column names, the texts of each column, and the line of each row."""
     names: list[str] = []
     line, known, empty = 1, 0, True
-    last = 0
+    last = [0]
     blocks = line_blocks(file)
-
-    def further() -> Iterator[str]:
-        """The lines of further blocks, for a quoted value that goes on."""
-        nonlocal last
-        for more in blocks:
-            last += len(more)
-            yield from more
-
     for block in blocks:
         columns = split_lines(block, delimiter, len(names))
         if columns is not None:
@@ -96,8 +95,8 @@ def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[s
             begins = list(range(line, known + 1))
             line = known + 1
         else:
-            rows, begins, last = [], [], known + len(block)
-            reader = csv.reader(itertools.chain(block, further()), delimiter=delimiter, strict=True)
+            rows, begins, last[0] = [], [], known + len(block)
+            reader = csv.reader(itertools.chain(block, further_lines(blocks, last)), delimiter=delimiter, strict=True)
             try:
                 for row in reader:
                     begin, line = line, known + reader.line_num + 1
@@ -116,7 +115,7 @@ def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[s
                             raise ValueError(f"line {begin}: expected {len(names)} values, got {len(cells)}{hint}")
                         rows.append(cells)
                         begins.append(begin)
-                    if line > last:
+                    if line > last[0]:
                         break
             except csv.Error as error:
                 raise ValueError(f"line {line}: cannot be read: {error}") from None

@@ -46,9 +46,11 @@ def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
                 continue
             try:
                 value = json.loads(text.strip(), object_pairs_hook=json_object)
-            except (ValueError, RecursionError) as error:
-                why = f"{error.msg} at character {error.pos + 1}" if hasattr(error, "pos") else error
+            except json.JSONDecodeError as error:
+                why = f"{error.msg} at character {error.pos + 1}"
                 raise ValueError(f"line {line}: expected a row as JSON; {why}") from None
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {line}: expected a row as JSON; {error}") from None
             first = value if first is None else first
             if not isinstance(first, dict | list) or type(value) is not type(first):
                 expected = "a list" if isinstance(first, list) else 'an object, such as {"age": 33}'
