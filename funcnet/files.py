@@ -93,10 +93,21 @@ def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file in one step: temporary file beside it, flush, fsync, rename, fsync the folder.
+    """Replace a file in one step, as ``replacing`` does.
 
+    Raises   CheckpointError
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of another in one step once all is written.
+
+    It is a temporary file beside it: flush, fsync, rename, fsync the folder.
     Raises   CheckpointError if the folder cannot be written, and for a pipe, a device or a folder, which would be
-             lost; what is there is then unchanged
+             lost; what is there is then unchanged, as it is after any other error
     """
     with contextlib.suppress(OSError, ValueError):  # nothing is there, or the reason is told below
         other = other_file(os.stat(path))
@@ -106,7 +117,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         try:
             with open(temporary, "xb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -120,6 +131,8 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+    except FuncnetError:  # of what is written
+        raise
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: cannot be written ({reason(error)}); choose a writable folder, or free some space"

@@ -24,14 +24,17 @@ from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT, dtype_text
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
+from funcnet.data.answer_texts import csv_text, json_text, number_columns
 from funcnet.data.categories import positions, shortest
 from funcnet.data.columns import title
-from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of
+from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of, days_of, part_of_days
 from funcnet.data.in_time import ISO
-from funcnet.data.number_texts import is_number, read_number, to_number
+from funcnet.data.lazy_array import in_batches
+from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
 from funcnet.data.sources.csv import GAPS, MISSING
-from funcnet.data.sources.grid import encoding_of, lines_of, read_csv
+from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, line_blocks, split_lines
+from funcnet.data.sources.rows import is_json, json_blocks, json_object, row_blocks
 from funcnet.data.sources.table import Columns
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
@@ -134,6 +137,11 @@ class _Writer:
         return names or (given if len(given) == math.prod(self.raw_shape) else [])
 
     @property
+    def has_categories(self) -> bool:
+        """Whether a column of a table has categories."""
+        return any(column["kind"] != "number" for column in self.columns)
+
+    @property
     def one(self) -> bool:
         """Whether the network gives one number per row, rather than one per class."""
         return self.out_shape == () or self.out_shape[-1] == 1
@@ -164,7 +172,9 @@ class _Writer:
         command = [] if self.integers else self.command()
         identity = self.identity()
         self.members["program"] = np.array(identity)
-        modules = ["argparse", "csv", "io", "sys"] if command else []
+        modules = ["argparse", "codecs", "csv", "io", "itertools", "json", "sys"] if command else []
+        if command:
+            self.constants.append(f"AT_ONCE = {AT_ONCE}  # bytes of a file that are read at once")
         if any(column["kind"] != "number" for column in self.columns):
             modules = sorted([*modules, "logging", *(["re"] if self.dates else [])])
         imported = [f"import {module}" for module in modules]
@@ -300,25 +310,42 @@ class _Writer:
         if not self.columns:
             return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
         part, dated = (", part", deployed.DATED.substitute(form=FORM)) if self.dates else ("", "")
-        category, given = ("%s", 'part or "category", ') if self.dates else ("category", "")
-        has_categories = any(column["kind"] != "number" for column in self.columns)
-        categories = deployed.CATEGORIES.substitute(category=category, given=given) if has_categories else ""
-        table = deployed.TABLE.substitute(what=what, part=part, categories=categories, steps=body)
-        helpers = [deployed.FILLED.substitute(part=part, dated=dated)]
+        kind, own = ('part or "category"', " and part is None") if self.dates else ('"category"', "")
+        categories = deployed.CATEGORIES.substitute(kind=kind) if self.has_categories else ""
+        table = deployed.TABLE.substitute(
+            what=what,
+            part=part,
+            counted=", unknown_texts=None" * self.has_categories,
+            begin=deployed.UNKNOWN_BEGIN * self.has_categories,
+            end=deployed.UNKNOWN_END * self.has_categories,
+            categories=categories,
+            steps=body,
+        )
+        data = self.experiment.data
+        in_form = isinstance(data, Columns) and (data.marks or data.decimal != "." or data.thousands)
+        numbers = deployed.NO_PLAIN_NUMBERS if in_form else deployed.PLAIN_NUMBERS
+        at_once = deployed.AT_ONCE.substitute(
+            part=part,
+            numbers=numbers.replace("$test", f'kind == "number"{own}'),
+            days=deployed.DAYS * self.dates,
+        )
+        helpers = [at_once, deployed.FILLED.substitute(part=part, dated=dated)]
+        helpers += [deployed.WARN] * self.has_categories
         if self.dates:
             self.constants.append(f"WEEKDAYS = {code(list(WEEKDAYS))}")
             pieces = "\n".join(f'    r"{piece}"' for piece in re.split(r"(?<=.)(?=\(\?P<)", ISO.pattern))
             self.constants.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
-            helpers.append(library_text(day_of, date_part))
+            helpers.append(library_text(day_of, date_part, days_of, part_of_days))
         helpers += [library_text(shortest, positions)] if categories else []
-        if isinstance(data := self.experiment.data, Columns) and (data.marks or data.decimal != "." or data.thousands):
+        if in_form:
+            assert isinstance(data, Columns)
             marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
             self.constants.append(
                 f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
             )
             helpers.append(library_text(to_number, read_number))
             return [table, *helpers, deployed.NUMBER_IN_FORM]
-        return [table, *helpers, library_text(to_number), deployed.NUMBER]
+        return [table, *helpers, library_text(to_number, plain_numbers), deployed.NUMBER]
 
     def columns_text(self) -> str:
         more = ", part of a date" if self.dates else ""
@@ -489,63 +516,80 @@ class _Writer:
     def command(self) -> list[str]:
         """The functions of the command line."""
         data = self.experiment.data
+        readers = [
+            library_text(encoding_of, line_blocks, split_lines, further_lines, csv_blocks),
+            library_text(is_json, json_object, json_blocks, row_blocks),
+        ]
         if self.columns:
             header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
             unnamed = "" if header else deployed.UNNAMED
-            readers = [
-                library_text(encoding_of, lines_of, read_csv),
-                deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed),
-            ]
+            readers += [deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed)]
             says = "a CSV file with the columns of the training data, in any order"
         else:
-            by_name, cell = bool(self.features), "number(cells[i], names[i], row)"
-            readers = [
-                library_text(encoding_of, lines_of, read_csv),
+            by_name, cell, gaps = bool(self.features), "number(value, name, row)", bool(self.preprocess.get("fill"))
+            gap = "np.nan if value is None or value in MISSING else "
+            readers += [
                 deployed.READ_ARRAY.substitute(
                     columns="of numbers with the columns FEATURES" if by_name else "of numbers",
+                    header="not all(map(is_number, first))",
+                    needed="FEATURES" if by_name else "()",
                     order="order_of(names)" if by_name else "range(len(names))",
                     count=math.prod(self.raw_shape),
-                    cell=f"np.nan if cells[i] in MISSING else {cell}" if self.preprocess.get("fill") else cell,
+                    cell=gap + cell if gaps else cell,
+                    gaps="NaN for missing ones" if gaps else "from numbers or texts",
+                    missing="MISSING" if gaps else "()",
                 ),
                 *([deployed.ORDER] if by_name else []),
-                library_text(is_number, to_number),
+                library_text(is_number, to_number, plain_numbers),
                 deployed.NUMBER,
             ]
             says = "an .npy file, or a CSV file of numbers"
-        return [*readers, deployed.MAIN.substitute(table=self.answers(), help=says)]
+        table, form = self.answers()
+        texts = form != "labels" or self.classes is not None
+        warned = self.has_categories
+        main = deployed.MAIN.substitute(
+            table=table,
+            help=says,
+            form=form,
+            what="probabilities" if self.loss.probabilities else "scores",
+            texts=texts,
+            more=", counted" * warned,
+            begin="    counted = {}\n" * warned,
+            warned="            warn(counted)\n" * warned,
+            end="    warn(counted)\n" * warned,
+        )
+        return [*readers, library_text(in_batches, number_columns, csv_text, json_text), main]
 
-    def answers(self) -> str:
-        """The body of the function that makes the table of predictions."""
+    def answers(self) -> tuple[str, str]:
+        """The body of the function that makes the columns of predictions, and the form of their JSON."""
         outputs = math.prod(self.out_shape)
-        lines, columns = ["    p = predict(raw)"], "p"
+        values = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
+        labels, form, lines = "", "values", []
         targets = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
         if self.exclusive and len(self.out_shape) <= 1 and (self.loss.probabilities or not self.one):
             count = 2 if self.one else outputs
             known = self.classes or targets
             names = known if len(known) == count else [str(i) for i in range(count)]
-            labelled = True
+            labels, form, values = "classes_of(p)", "label", "p"
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
                 lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")
-                columns = "both"
+                values = "both"
         else:
             given = self.loss.outputs(targets)
             names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
             if self.multilabel:
                 flat = "" if len(self.out_shape) == 1 else f".reshape(len(p), {outputs})"
-                lines.append(f"    rows = zip(classes_of(p){flat}.astype(str), p{flat}.astype(str))")
-                both = [*(f"label_{name}" for name in names), *names]
-                lines.append(f"    return [{code(both)}, *([*labels, *cells] for labels, cells in rows)]")
-                return "\n".join(lines)
-            labelled = self.labelled and len(self.out_shape) <= 1
-            columns = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
-        if labelled:
-            head = "*CLASSES" if names == self.classes else code(names)[1:-1]
-            lines.append(f"    rows = zip(classes_of(p), {columns}.astype(str))")
-            lines.append(f'    return [["label", {head}], *([str(label), *cells] for label, cells in rows)]')
-        else:
-            lines.append(f"    return [{code(names)}, *{columns}.astype(str)]")
-        return "\n".join(lines)
+                head = [*(f"label_{name}" for name in names), *names]
+                lines.append(f"    labels = classes_of(p){flat}.T.astype(str).tolist()")
+                lines.append(f"    return {code(head)}, labels, number_columns({values})")
+                return "\n".join(lines), "labels"
+            labels = "classes_of(p)" if self.labelled and len(self.out_shape) <= 1 else ""
+        named = "*CLASSES" if names == self.classes else code(names)[1:-1]
+        head_text = f'["label", {named}]' if labels else f"[{named}]"
+        labels = f"[{labels}.astype(str).tolist()]" if labels else "[]"
+        lines.append(f"    return {head_text}, {labels}, number_columns({values})")
+        return "\n".join(lines), form
 
 
 def rule(title: str) -> str:

@@ -15,7 +15,7 @@ $steps
 ''')
 
 TABLE = Template('''
-def prepare(table):
+def prepare(table$counted):
     """The network's inputs for a table, {column: values} or a list of rows, {column: value}: $what.
 
     Values are numbers or texts, as in the data; None, NaN and the texts in MISSING are missing values.
@@ -31,27 +31,66 @@ def prepare(table):
     if len({len(table[name]) for name, *_ in COLUMNS}) > 1:
         raise ValueError("expected columns of equal length")
     features = []
-    for name, kind, categories, fill$part in COLUMNS:
-        values = [filled(value, fill, name, row$part) for row, value in enumerate(table[name])]
+$begin    for name, kind, categories, fill$part in COLUMNS:
+        values = at_once(table[name], kind, fill$part)
+        quick = values is not None
+        if not quick:
+            values = [filled(value, fill, name, row$part) for row, value in enumerate(table[name])]
         if kind == "number":
-            numbers = [number(value, name, row) for row, value in enumerate(values)]
+            numbers = values if quick else [number(value, name, row) for row, value in enumerate(values)]
             features.append(np.array(numbers, np.float64)[:, None])
-$categories    x = np.concatenate(features, axis=1)
+$categories$end    x = np.concatenate(features, axis=1)
 $steps
 ''')
 CATEGORIES = Template("""            continue
-        texts = [str(value).strip() for value in values]
+        texts = values.tolist() if quick else [str(value).strip() for value in values]
         at = positions(texts, categories)
         unknown = np.flatnonzero(at < 0)
         if len(unknown):
-            first = texts[unknown[0]]
-            log = logging.getLogger(__name__)
-            log.warning("column %r: %d rows of an unknown $category, such as %r", name, len(unknown), ${given}first)
+            count, first = counted.get((name, $kind), (0, texts[unknown[0]]))
+            counted[name, $kind] = count + len(unknown), first
         if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
             features.append((at[:, None] == np.arange(len(categories))).astype(np.float64))
         else:  # "ordinal": the index of its category; -1 for an unknown category
             features.append(at[:, None].astype(np.float64))
 """)
+UNKNOWN_BEGIN = "    counted = {} if unknown_texts is None else unknown_texts\n"
+UNKNOWN_END = "    if unknown_texts is None:\n        warn(counted)\n"
+WARN = '''
+def warn(counted):
+    """Log the categories that the training data lacks, {(column, what it is): (rows, first text)}."""
+    log = logging.getLogger(__name__)
+    for (name, what), (count, first) in counted.items():
+        log.warning("column %r: %d rows of an unknown %s, such as %r", name, count, what, first)
+'''
+AT_ONCE = Template('''
+def at_once(values, kind, fill$part):
+    """A column of texts in plain forms, all at once, the missing ones replaced; None for any other column."""
+    if set(map(type, values)) != {str}:
+        return None
+    texts = list(map(str.strip, values))
+$numbers    known = frozenset(MISSING)
+    gaps = np.fromiter(map(known.__contains__, texts), bool, len(texts))
+    found = np.array(["" if text in known else text for text in texts] if gaps.any() else texts)
+$days    if fill is None and gaps.any():
+        return None
+    return np.where(gaps, fill, found) if gaps.any() else found
+''')
+PLAIN_NUMBERS = """    if $test:
+        found = plain_numbers(texts, MISSING)
+        if found is None or (fill is None and np.isnan(found).any()):
+            return None
+        return found if fill is None else np.where(np.isnan(found), fill, found)
+"""
+NO_PLAIN_NUMBERS = """    if $test:
+        return None  # numbers in a form of their own
+"""
+DAYS = """    if part is not None:
+        days = days_of(found)
+        if days is None:
+            return None
+        found = part_of_days(days, part)
+"""
 FILLED = Template('''
 def filled(value, fill, name, row$part):
     """The value, or the replacement of a missing value."""
@@ -111,7 +150,11 @@ def load():
 PREDICT = Template('''
 def predict(raw):
     """$what."""
-    x = prepare(raw)
+    return answer(prepare(raw))
+
+
+def answer(x):
+    """The predictions for prepared rows."""
     parts = [forward(WEIGHTS, x[start : start + CHUNK]) for start in range(0, max(len(x), 1), CHUNK)]
     y = np.concatenate(parts)
     return $result
@@ -128,33 +171,50 @@ def classes_of(p):
 ''')
 
 READ_TABLE = Template('''
-def read(path):
-    """The raw rows of a CSV file as {column: texts}, and the line on which each begins."""
-    names, rows, lines = read_csv(path, $delimiter, $header)
-$unnamed    return {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
+def read(path, file):
+    """The raw rows of a text file in blocks, {column: values}, and the line of each."""
+    inputs = list(dict.fromkeys(name for name, *_ in COLUMNS))
+    for names, columns, lines in row_blocks(path, file, $delimiter, $header, inputs):
+$unnamed        yield dict(zip(names, columns)), lines
 ''')
-UNNAMED = """    inputs = list(dict.fromkeys(name for name, *_ in COLUMNS))
-    if len(names) == len(inputs) and any(name not in names for name in inputs):  # no targets either
-        names = inputs
+UNNAMED = """        if len(names) == len(inputs) and any(name not in names for name in inputs):  # no targets either
+            names = inputs
 """
 READ_ARRAY = Template('''
-def read(path):
-    """The raw rows of an .npy file, or of a CSV file $columns, and the line of each."""
-    if path.endswith(".npy"):
-        return np.load(path, allow_pickle=False), None
-    delimiter = "\\t" if path.endswith(".tsv") else ","
-    names, rows, lines = read_csv(path, delimiter, header=False)
-    order = range(len(names))
-    if not all(map(is_number, rows[0])):  # the first row is a header
-        names, rows, lines = read_csv(path, delimiter, header=True)
-        order = $order
-    if len(order) != $count:
-        raise ValueError(f"expected $count columns of inputs, got {len(order)}")
-    try:
-        values = [[$cell for i in order] for row, cells in enumerate(rows)]
-    except BadValue as error:
-        raise ValueError(f"line {lines[error.row]}: {error.message}") from None
-    return np.array(values).reshape(-1, *SHAPE), lines
+def read(path, file):
+    """The raw rows of an .npy file, or of a text file $columns in blocks, and the line of each."""
+    if path is not None and path.endswith(".npy"):
+        yield np.load(path, allow_pickle=False), None
+        return
+    delimiter = "\\t" if path is not None and path.endswith(".tsv") else ","
+    order = None
+    for names, columns, lines in row_blocks(path, file, delimiter, False, $needed):
+        if order is None:
+            first = [column[0] for column in columns]
+            order = range(len(names))
+            if $header:  # the first row has the names
+                names, columns, lines = first, [column[1:] for column in columns], lines[1:]
+                twice = [name for i, name in enumerate(names) if name in names[:i]]
+                if twice:
+                    raise ValueError(f"two columns are called {twice[0]!r}; rename one")
+                order = $order
+            elif names[:1] != ["column_0"]:  # those of JSON objects
+                order = $order
+            known = names
+            if len(order) != $count:
+                raise ValueError(f"expected $count columns of inputs, got {len(order)}")
+        try:
+            values = [numbers(columns[i], known[i]) for i in order]
+        except BadValue as error:
+            raise ValueError(f"line {lines[error.row]}: {error.message}") from None
+        if lines:
+            yield np.array(values).T.reshape(-1, *SHAPE), lines
+
+
+def numbers(values, name):
+    """A column of finite numbers, $gaps."""
+    quick = plain_numbers(values, $missing) if set(map(type, values)) == {str} else None
+    return [$cell for row, value in enumerate(values)] if quick is None else quick
 ''')
 ORDER = '''
 def order_of(names):
@@ -166,30 +226,54 @@ def order_of(names):
 '''
 
 MAIN = Template('''
-def answers(raw):
-    """The predictions as rows of a table; the first row has the column names."""
+def answers(p):
+    """The columns of predictions: their names, those of labels, and those of numbers, all as texts."""
 $table
+
+
+def prepared(path, file):
+    """The network's inputs for the rows of a file, in blocks."""
+$begin    for raw, lines in read(path, file):
+        try:
+            yield prepare(raw$more)
+        except BadValue as error:
+            place = f"line {lines[error.row]}" if lines else f"row {error.row}"
+$warned            raise ValueError(f"{place}: {error.message}") from None
+$end
+
+def predictions(path, file, as_json):
+    """The predictions for the rows of a file as texts: those of a pipe, whose path is None, as they come."""
+    blocks = prepared(path, file)
+    for i, x in enumerate(blocks if path is None else in_batches(blocks, CHUNK)):
+        names, labels, numbers = answers(answer(x))
+        if as_json:
+            names = names[len(labels) :]
+            yield json_text(names, labels, numbers, "$form", "$what", $texts)
+        else:
+            yield csv_text([] if i else names, labels + numbers)
 
 
 def main():
     """Predict for the raw rows of a file."""
     parser = argparse.ArgumentParser(description="Predict for raw rows with a trained network; the output is CSV.")
-    parser.add_argument("rows", help="$help")
+    parser.add_argument("rows", help="$help, or JSON lines; - for a pipe")
     parser.add_argument("--out", help="the file to write (default: print the predictions)")
+    parser.add_argument("--json", action="store_true", help="write JSON lines instead of CSV")
     options = parser.parse_args()
-    lines = None
+    path = None if options.rows == "-" else options.rows
     try:
-        raw, lines = read(options.rows)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\\n").writerows(answers(raw))
-        if options.out:
-            Path(options.out).write_bytes(text.getvalue().encode())
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")
-            sys.stdout.write(text.getvalue())
-    except BadValue as error:
-        place = f"line {lines[error.row]}" if lines else f"row {error.row}"
-        return f"{options.rows}: {place}: {error.message}"
+        with sys.stdin.buffer if path is None else open(path, "rb") as file:
+            texts = predictions(path, file, options.json)
+            if options.out:
+                first = next(texts)  # what cannot be read replaces no file
+                with open(options.out, "w", encoding="utf-8", newline="") as out:
+                    out.write(first)
+                    out.writelines(texts)
+            else:
+                sys.stdout.reconfigure(encoding="utf-8", newline="")
+                for text in texts:
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
     except UnicodeDecodeError:
         return f"{options.rows}: is not UTF-8 text"
     except (ValueError, csv.Error) as error:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.categories import distinct, positions
-from funcnet.data.dates import DATE_PARTS, FORM, date_part
+from funcnet.data.dates import DATE_PARTS, FORM, date_part, days_of, part_of_days
 from funcnet.data.sources.base import Frame, Source
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
@@ -125,6 +125,10 @@ def _values(column: Column, frame: Frame) -> Array:
     values = frame.columns[column["name"]]
     if "part" not in column:
         return values
+    days = days_of(values)
+    if days is not None:
+        parts_: Array = part_of_days(days, column["part"])
+        return parts_
     texts = values.tolist()
     empty: Any = math.nan if column["part"] == "year" else ""
     parts = {text: date_part(text, column["part"]) if text else empty for text in set(texts)}
@@ -168,14 +172,44 @@ def _most_frequent(values: list[Any]) -> Any:
 # ----- applying it ---------------------------------------------------------------------------------------------------
 
 
-def encode(columns: Sequence[Column], frame: Frame) -> Array:
-    """A table's columns as one array of numbers, (rows, features).
+class Unknown:
+    """The categories of some rows that the training part lacks, counted by column; its sentences say so once."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.found: dict[str, tuple[Column, int, str, str]] = {}
+        """By the title of a column: itself, the number of its unknown texts, the first of them and where that is"""
+
+    def add(self, column: Column, unknown: Array, texts: Array, frame: Frame) -> None:
+        """Count the texts of a column that are ``unknown``."""
+        first = int(np.argmax(unknown))
+        known = self.found.get(title(column), (column, 0, str(texts[first]), frame.place(first)))
+        self.found[title(column)] = (column, known[1] + int(unknown.sum()), *known[2:])
+
+    def sentences(self) -> Iterator[str]:
+        """A sentence for each column with such categories."""
+        for column, count, first, place in self.found.values():
+            as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
+            what = column.get("part", "category")
+            near = did_you_mean(first, column["categories"]) if what == "category" else ""
+            yield (
+                f"column {column['name']!r}: {count} of {self.rows} rows have a {what} that the training part "
+                f"lacks, such as {first!r} in {place}{near}; it counts as {as_what}"
+            )
+
+
+def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = None) -> Array:
+    """A table's columns as one array of numbers, (rows, features); categories that training lacks are counted.
 
     Raises   DataError for a missing value in a column without ``impute``, and a text that is not a date
     """
-    parts = []
+    x = np.zeros((frame.rows, len(one_hot(columns))))
+    rows, end = np.arange(frame.rows), 0
+    if unknown is not None:
+        unknown.rows += frame.rows
     for column in columns:
-        name, fill = column["name"], column["fill"]
+        name, fill, begin = column["name"], column["fill"], end
+        end = begin + width(column)
         values = _values(column, frame)
         absent = _absent(values)
         if absent.any():
@@ -184,30 +218,17 @@ def encode(columns: Sequence[Column], frame: Frame) -> Array:
                 raise DataError(f"{where}, column {name!r}: the value is missing, and nothing replaces it; fill it in")
             values = np.where(absent, fill, values)
         if column["kind"] == "number":
-            parts.append(values[:, None].astype(np.float64))
+            x[:, begin] = values
             continue
-        at = positions(values.tolist(), column["categories"])[:, None]
-        hot = column["kind"] == "one_hot"
-        parts.append((at == np.arange(len(column["categories"])) if hot else at).astype(np.float64))
-    return np.concatenate(parts, axis=1)
-
-
-def unknown_categories(columns: Sequence[Column], frame: Frame) -> Iterator[str]:
-    """A sentence for each column with categories that the training part lacks."""
-    for column in columns:
-        if column["kind"] == "number":
-            continue
-        texts = _values(column, frame)
-        unknown = np.flatnonzero(_unknown(column, texts))
-        if len(unknown):
-            first = str(texts[unknown[0]])
-            as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
-            what = column.get("part", "category")
-            near = did_you_mean(first, column["categories"]) if what == "category" else ""
-            yield (
-                f"column {column['name']!r}: {len(unknown)} of {len(texts)} rows have a {what} that the training part "
-                f"lacks, such as {first!r} in {frame.place(int(unknown[0]))}{near}; it counts as {as_what}"
-            )
+        at = positions(values.tolist(), column["categories"])
+        known = at >= 0
+        if unknown is not None and not known.all():
+            unknown.add(column, ~known, values, frame)
+        if column["kind"] == "one_hot":
+            x[rows[known], begin + at[known]] = 1.0
+        else:
+            x[:, begin] = at
+    return x
 
 
 def _unknown(column: Column, texts: Array) -> Array:

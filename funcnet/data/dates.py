@@ -6,6 +6,9 @@ Printed into deployed programs, so it uses only NumPy and the standard library.
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
+
+import numpy as np
 
 from funcnet.data.in_time import ISO
 
@@ -33,3 +36,27 @@ def date_part(text: str, part: str) -> float | str | None:
     if part == "year":
         return float(day.year)
     return str(day.month) if part == "month" else WEEKDAYS[day.weekday()]
+
+
+def days_of(texts: Any) -> Any:
+    """The days of an array of ISO dates alone, all at once, NaT for empty texts; None if it has any other text."""
+    if texts.dtype != "U10":
+        return None
+    codes = np.ascontiguousarray(texts).view(np.uint32).reshape(-1, 10).astype(np.int64) - 48
+    empty, digits = codes[:, 0] == -48, codes[:, [0, 1, 2, 3, 5, 6, 8, 9]]
+    plain = np.all((digits >= 0) & (digits <= 9), axis=1) & np.all(codes[:, [4, 7]] == ord("-") - 48, axis=1)
+    digits = np.where(empty[:, None], (2, 0, 0, 0, 0, 1, 0, 1), digits)
+    year, month, day = digits[:, :4] @ (1000, 100, 10, 1), digits[:, 4:6] @ (10, 1), digits[:, 6:] @ (10, 1)
+    months = (12 * (year - 1970) + month - 1).astype("M8[M]")
+    days = months.astype("M8[D]") + (day - 1)
+    plain &= (year > 0) & (month > 0) & (month < 13) & (day > 0) & (days.astype("M8[M]") == months)
+    return np.where(empty, np.datetime64("NaT", "D"), days) if (plain | empty).all() else None
+
+
+def part_of_days(days: Any, part: str) -> Any:
+    """What ``date_part`` says of each day, NaN or an empty text for NaT."""
+    if part == "year":
+        return np.where(np.isnat(days), np.nan, days.astype("M8[Y]").astype(np.int64) + 1970)
+    numbers = days.astype("M8[M]").astype(np.int64) % 12 if part == "month" else (days.astype(np.int64) + 3) % 7
+    names = np.array([str(i + 1) for i in range(12)] if part == "month" else WEEKDAYS)
+    return np.where(np.isnat(days), "", names[numbers])

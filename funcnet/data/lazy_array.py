@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,6 +143,23 @@ def pieces_of(x: Any, rows: Array | None = None) -> Iterator[Array]:
     for begin in range(0, count, size):
         piece = x[begin : begin + size] if rows is None else x[rows[begin : begin + size]]
         yield np.ascontiguousarray(piece)  # sums depend on the order in memory, in their last bits
+
+
+def in_batches(arrays: Iterable[Any], size: int) -> Iterator[Array]:
+    """The rows of several arrays or streams, ``size`` at a time, fewer only at the end."""
+    held: list[Array] = []
+    room = size
+    for array in arrays:
+        begin, rows = 0, len(array)
+        while begin < rows:
+            piece = array[begin : begin + room]
+            begin, room = begin + len(piece), room - len(piece)
+            held.append(piece)
+            if room == 0:
+                yield held[0] if len(held) == 1 else np.concatenate(held)
+                held, room = [], size
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
 
 
 def look_through(x: Stream, rows: Array) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 
 class Form(NamedTuple):
@@ -45,6 +48,23 @@ def to_number(value: Any) -> float | None:
         return None
     finite = number - number == 0.0
     return number if finite and "_" not in str(value) else None  # data files do not write 1_000
+
+
+def plain_numbers(texts: Sequence[str], missing: Collection[str]) -> Any:
+    """Texts as finite numbers, all at once, NaN for those in ``missing``; None if any other is not a plain number."""
+    known = frozenset(missing)
+    gaps = np.zeros(0, bool)
+    if not known.isdisjoint(texts):
+        gaps = np.fromiter(map(known.__contains__, texts), bool, len(texts))
+        texts = ["0" if text in known else text for text in texts]
+    try:
+        numbers = np.array(texts, np.float64)
+    except (TypeError, ValueError):
+        return None
+    if not np.isfinite(numbers).all() or "_" in "".join(texts):  # data files do not write 1_000
+        return None
+    numbers[np.flatnonzero(gaps)] = np.nan
+    return numbers
 
 
 def read_number(value: Any, decimal: str = ".", thousands: str = "", mark: str = "") -> float | None:

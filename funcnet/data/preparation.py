@@ -23,7 +23,7 @@ from funcnet.data.preprocess import (
     scale_targets,
     transform,
 )
-from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.data.sources.base import Frame, Source, Table, joined
 from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
 from funcnet.data.sources.table import in_memory
@@ -228,9 +228,7 @@ def _joined(xs: list[Any], name: str) -> Any:
     """The inputs of several files, concatenated."""
     first = xs[0]
     if isinstance(first, Frame):
-        columns = {column: np.concatenate([x.columns[column] for x in xs]) for column in first.columns}
-        gaps = {column: sum((Counter(x.gaps.get(column)) for x in xs), Counter()) for column in columns}
-        return Frame(columns, np.concatenate([x.lines for x in xs]), gaps, first.unit)
+        return joined(xs)
     if any(isinstance(x, Stream) for x in xs):
         if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
             raise DataError(

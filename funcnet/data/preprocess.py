@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet.data.columns import (
+    Unknown,
     column_names,
     encode,
     fill_of,
     fit_columns,
     one_hot,
     outside_by_column,
-    unknown_categories,
 )
 from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
@@ -184,17 +184,20 @@ def _shaped(preprocess: Preprocess, x: Array) -> Array:
     return x / preprocess["divide"] if preprocess.get("divide") is not None else x
 
 
-def unscaled(preprocess: Preprocess, x: Inputs) -> Array:
-    """Inputs before scaling, in the units of ``range``."""
+def unscaled(preprocess: Preprocess, x: Inputs, unknown: Unknown | None = None) -> Array:
+    """Inputs before scaling, in the units of ``range``; categories that training lacks are counted."""
     assert not isinstance(x, Stream)
     if isinstance(x, Frame):
-        return _shaped(preprocess, encode(preprocess["columns"], x))
+        return _shaped(preprocess, encode(preprocess["columns"], x, unknown))
     return _shaped(preprocess, _filled(preprocess, x))
 
 
-def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = "transform") -> Any:
+def transform(
+    preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = "transform", unknown: Unknown | None = None
+) -> Any:
     """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
+    Categories that the training part lacks are counted in ``unknown``, or else logged.
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     if isinstance(x, Stream):
@@ -206,16 +209,22 @@ def transform(preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = 
     inputs = preprocess["inputs"]
     if not isinstance(x, Frame):
         _check_shape(preprocess, x, name)
-    else:
-        for sentence in unknown_categories(preprocess["columns"], x):
-            log.warning("%s", sentence)
-    x = unscaled(preprocess, x)
+    counted = Unknown() if unknown is None else unknown
+    x = unscaled(preprocess, x, counted)
+    if unknown is None:
+        log_unknown(counted)
     if inputs is None:
         return narrow(x, dtype, name)
     shift, factor = shift_and_factor(inputs)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
         x = (x - shift) / factor
     return narrow(x, dtype, name)
+
+
+def log_unknown(unknown: Unknown) -> None:
+    """Log a warning for each column with categories that the training part lacks."""
+    for sentence in unknown.sentences():
+        log.warning("%s", sentence)
 
 
 def restore_inputs(preprocess: Preprocess, x: Array) -> Array:

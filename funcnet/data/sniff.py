@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import unicodedata
 from collections import Counter
@@ -193,7 +194,7 @@ def form(path: Path) -> tuple[str, bool]:
         if start.read(4) == b"PK\x03\x04":
             raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
     try:
-        with open(path, encoding=encoding_of(path), newline="") as file:
+        with opened(path) as binary, io.TextIOWrapper(binary, encoding_of(binary), newline="") as file:
             lines = _sample(file)
     except (ValueError, UnicodeError):
         return ",", True  # reading the whole file reports the error

@@ -16,7 +16,7 @@ import logging
 import math
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +26,13 @@ import attrs
 import numpy as np
 
 from funcnet import tree
-from funcnet.data.columns import column_names
-from funcnet.data.lazy_array import Stream, pieces_of
+from funcnet.data.columns import Unknown, column_names
+from funcnet.data.lazy_array import Stream, in_batches, pieces_of
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset, Prepared
 from funcnet.data.preprocess import (
     check_finite,
+    log_unknown,
     restore_inputs,
     restore_targets,
     transform,
@@ -128,22 +129,63 @@ class Run:
         """
         return self._predicted(lambda answer: answer, x, batch_size)
 
+    def predict_blocks(self, x: Any, batch_size: int = 1024, *, as_they_come: bool = False) -> Iterator[Output]:
+        """The predictions of ``predict``, a batch at a time, for a file that may be larger than memory.
+
+        ``x`` is the name of a file, or an iterable of raw inputs. Batches are full, so that the numbers are those of
+        all rows at once, to the last bit. With ``as_they_come`` each of the raw inputs is answered before the next one
+        is asked for. Unknown categories are logged once, at the end.
+
+        >>> run = fn.run(
+        ...     fn.Experiment(
+        ...         data=fn.data.Columns("y"),
+        ...         model=fn.Dense(1),
+        ...         loss=fn.losses.MeanSquaredError(),
+        ...         optimizer=fn.optim.Adam(0.1),
+        ...         training=fn.Training(epochs=1),
+        ...     ),
+        ...     data={"x": [0.0, 1.0], "y": [1.0, 3.0]},
+        ... )
+        >>> [len(answer) for answer in run.predict_blocks([{"x": [4.0]}, {"x": [5.0, 6.0]}], batch_size=2)]
+        [2, 1]
+        """
+        return self._answered(lambda answer: answer, x, batch_size, as_they_come)
+
+    def _answered(self, f: Callable[[Any], Any], x: Any, batch_size: int, as_they_come: bool = False) -> Iterator[Any]:
+        """A function of the predictions for the rows of a file, or of an iterable of raw inputs, by batches."""
+        named, unknown = isinstance(x, str | os.PathLike), Unknown()
+        blocks = self.experiment.data.input_blocks(Path(x), self.preprocess) if named else x
+        prepared = (self._prepared(raw, unknown) for raw in blocks)
+        try:
+            for inputs in prepared if as_they_come else in_batches(prepared, batch_size):
+                yield self._answer(f, inputs, batch_size)
+        finally:
+            log_unknown(unknown)
+
     def _predicted(self, f: Callable[[Any], Any], x: Any, batch_size: int | None) -> Any:
         """A function of the predictions for raw inputs, which is called for each batch."""
-        experiment, loss = self.experiment, self.loss
+        if isinstance(x, str | os.PathLike) and batch_size is not None:
+            return tree.map(lambda *parts: np.concatenate(parts), *self._answered(f, x, batch_size))
+        return self._answer(f, self._prepared(x), batch_size)
+
+    def _prepared(self, x: Any, unknown: Unknown | None = None) -> Any:
+        """Raw inputs as the network takes them."""
         x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
             if not self.preprocess.get("fill"):
                 check_finite(x, "inputs", "predict")
-        inputs = transform(self.preprocess, x, experiment.dtype, "predict")
+        return transform(self.preprocess, x, self.experiment.dtype, "predict", unknown)
+
+    def _answer(self, f: Callable[[Any], Any], inputs: Any, batch_size: int | None) -> Any:
+        """A function of the predictions for prepared inputs."""
         if batch_size is not None:
-            batch_size = min(batch_size, rows_of_answer(experiment.model, shape_of(inputs)))
+            batch_size = min(batch_size, rows_of_answer(self.experiment.model, shape_of(inputs)))
 
         def answer(y: Any) -> Any:
-            return f(restore_targets(self.preprocess, loss.answer(y)))
+            return f(restore_targets(self.preprocess, self.loss.answer(y)))
 
-        return predicted(answer, experiment.model, self.params, self.train_state.state, inputs, batch_size)
+        return predicted(answer, self.experiment.model, self.params, self.train_state.state, inputs, batch_size)
 
     def _inputs(self, x: Any) -> Any:
         """The raw inputs in a table or a file; anything else as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import struct
 import tracemalloc
 import zipfile
@@ -76,6 +77,9 @@ def cats() -> bytes:
 
 
 def write_csv(path: Path, x: Any, names: tuple[str, ...]) -> None:
+    if path.suffix in (".jsonl", ".ndjson"):
+        path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in x.tolist()))
+        return
     """A table with its columns in another order."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")

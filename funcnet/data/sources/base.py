@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -43,6 +44,14 @@ class Frame(NamedTuple):
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
         return f"{self.unit} {int(self.lines[row])}"
+
+
+def joined(frames: Sequence[Frame]) -> Frame:
+    """The rows of several frames with the same columns."""
+    first = frames[0]
+    columns = {name: np.concatenate([frame.columns[name] for frame in frames]) for name in first.columns}
+    gaps = {name: sum((Counter(frame.gaps.get(name)) for frame in frames), Counter()) for name in columns}
+    return Frame(columns, np.concatenate([frame.lines for frame in frames]), gaps, first.unit)
 
 
 Inputs = Array | Frame | Stream
@@ -137,6 +146,18 @@ class Source(Spec):
         if ending not in formats:
             raise DataError(f"{path}: expected a file called {', '.join(filter(None, formats))}, got {ending!r}")
         return formats[ending].inputs_in(path, self, preprocess)
+
+    def input_blocks(self, path: Path | str, preprocess: Mapping[str, Any], file: Any = None) -> Iterator[Inputs]:
+        """The raw inputs in a file, some rows at a time if it is text.
+
+        An open binary ``file`` of CSV or JSON lines, such as a pipe, takes its place; messages call it ``path``.
+        Raises   DataError as ``new_inputs`` does
+        """
+        text: Any = by_ending()[".csv"]
+        if (file is None and by_ending().get(Path(path).suffix.lower()) is not text) or self.integers:
+            yield self.new_inputs(Path(path), preprocess)
+        else:
+            yield from text.blocks_in(path, self, preprocess, file)
 
     def inputs_of(self, grid: Grid, preprocess: Mapping[str, Any]) -> Inputs | None:
         """The raw inputs in a table in memory, by the names of the features; None if they have none.

@@ -10,13 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from attrs import field
 
-from funcnet.data.number_texts import is_number, read_number as read_number
+from funcnet.data.number_texts import read_number as read_number
 from funcnet.data.paths import inside
 from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.data.sources.grid import Grid, delimiter_of
+from funcnet.data.sources.memory import Cells
+from funcnet.data.sources.rows import JSON_LINES, blocks_of
 from funcnet.data.sources.table import MISSING as MISSING, Columns
 from funcnet.errors import DataError, Problem
-from funcnet.key import Key
+from funcnet.key import Array, Key
 from funcnet.spec.base import evolve, register
 from funcnet.spec.fields import Words, frozen
 
@@ -45,7 +47,7 @@ class Csv(Columns):
     Raises   DataError with the line and the column
     """
 
-    endings = (".csv", ".tsv", ".txt")
+    endings = (".csv", ".tsv", ".txt", *JSON_LINES)
 
     path: str  # type: ignore[misc]  # a default of the base may come before it, but all fields are declared again here
     target: str | int | tuple[str, ...] | tuple[int, ...]
@@ -69,20 +71,33 @@ class Csv(Columns):
     @classmethod
     def inputs_in(cls, path: Path, source: Source, preprocess: Mapping[str, Any]) -> Inputs:
         """A table of numbers, one row per input, in the shape that inputs had in training."""
-        delimiter = delimiter_of(path)
-        grid = Grid(path, delimiter, header=False)
-        names = grid.names
-        if not all(map(is_number, grid.rows[0])):
-            grid = Grid(path, delimiter)
-            names = list(source.feature_names or grid.names)
-            grid.require(names)
-        shape = tuple(preprocess["shape"])
-        if len(names) != math.prod(shape):
-            raise DataError(f"{path}: expected {math.prod(shape)} columns of inputs, as in training, got {len(names)}")
+        return np.concatenate(list(cls.blocks_in(path, source, preprocess)))
+
+    @classmethod
+    def blocks_in(
+        cls, path: Path | str, source: Source, preprocess: Mapping[str, Any], file: Any = None
+    ) -> Iterator[Array]:
+        """The same some rows at a time; an open binary ``file``, such as a pipe, is called ``path`` in messages."""
+        shape, names, order = tuple(preprocess["shape"]), None, None
         hint = "all inputs must be numbers"
-        missing = GAPS if preprocess.get("fill") else ()
-        columns = [grid.numbers(name, missing, hint) for name in names]
-        return np.stack(columns, axis=1).reshape(-1, *shape)
+        for block in blocks_of(path, delimiter_of(Path(path)), False, file):
+            grid = block
+            if names is None:
+                grid = block if isinstance(block, Cells) else block.headed()
+                names = grid.names
+                order = list(source.feature_names or names) if grid.named else names
+            elif not isinstance(block, Cells):
+                grid.rename(names)
+            assert order is not None
+            grid.require(order)
+            if len(order) != math.prod(shape):
+                raise DataError(
+                    f"{path}: expected {math.prod(shape)} columns of inputs, as in training, got {len(order)}"
+                )
+            missing = (*GAPS, *grid.gaps) if preprocess.get("fill") else ()
+            if len(grid.lines):
+                columns = [grid.numbers(name, missing, hint) for name in order]
+                yield np.stack(columns, axis=1).reshape(-1, *shape)
 
     def table(self, base: Path, key: Key) -> Table:
         return self.treated(Grid(inside(base, self.path), self.delimiter, self.header))
@@ -90,10 +105,10 @@ class Csv(Columns):
     def in_file(self, path: Path) -> Columns:
         return evolve(self, path=str(path.resolve()))
 
-    def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
-        grid = Grid(path, self.delimiter, self.header)
-        if not self.header and any(name not in grid.places for name in names):
-            if len(grid.names) != len(names):
-                raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
-            grid.rename(names)  # the file without its targets
-        return grid
+    def grids_of(self, path: Path | str, names: Sequence[str], file: Any = None) -> Iterator[Grid]:
+        for grid in blocks_of(path, self.delimiter, self.header, file):
+            if not self.header and any(name not in grid.places for name in names):
+                if len(grid.names) != len(names):
+                    raise DataError(f"{path}: expected {len(names)} columns, as in training, got {len(grid.names)}")
+                grid.rename(names)  # the file without its targets
+            yield grid

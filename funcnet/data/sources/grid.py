@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import copy
 import csv
+import io
+import itertools
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar
 
 import numpy as np
 
-from funcnet.data.number_texts import PLAIN, Form, read_number
+from funcnet.data.number_texts import PLAIN, Form, is_number, plain_numbers, read_number
 from funcnet.data.sources.arrays import opened
 from funcnet.errors import DataError, listed
 from funcnet.hints import did_you_mean
@@ -17,6 +23,8 @@ from funcnet.key import Array
 
 LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
+AT_ONCE = 2**16
+"""Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
 DELIMITERS = ",;\t|"
 """What separates columns in most files"""
 
@@ -24,58 +32,100 @@ DELIMITERS = ",;\t|"
 # ----- printed into deployed programs, so it uses only the standard library ---------------------------------
 
 
-def encoding_of(path: str | Path) -> str:
-    """The encoding of a text file: UTF-16 if it begins with its mark, else UTF-8."""
-    with open(path, "rb") as file:
-        start = file.read(2)
+def encoding_of(file: Any) -> str:
+    """The encoding of a text in a binary file: UTF-16 if it begins with its mark, else UTF-8."""
+    start = file.peek(2)[:2]
     if start == b"\x1f\x8b":
         raise ValueError("is compressed with gzip; unpack it first, as with gunzip")
     return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def lines_of(file: TextIO) -> Iterator[str]:
-    """The lines of a text file, which must not be longer than 2^24 characters."""
-    count = 0
-    while text := file.readline(2**24):
-        count += 1
-        if len(text) == 2**24:
-            raise ValueError(f"line {count}: is longer than {2**24} characters; is the file text?")
-        yield text
+def line_blocks(file: Any) -> Iterator[list[str]]:
+    """The lines of a text in a binary file, in blocks: those that can be read at once, so a pipe waits for no more."""
+    encoding = codecs.getincrementaldecoder(encoding_of(file))()
+    decoder = io.IncrementalNewlineDecoder(encoding, translate=False)  # which does not part \r from \n
+    count, begun, piece = 0, [], b" "
+    while piece:
+        piece = file.read1(AT_ONCE)
+        begun.append(decoder.decode(piece, final=not piece))
+        lines = []
+        if not piece or "\n" in begun[-1] or "\r" in begun[-1]:
+            lines = io.StringIO("".join(begun), newline="").readlines()
+            begun = [lines.pop()] if piece and not lines[-1].endswith(("\r", "\n")) else []
+        sizes = [*map(len, lines), sum(map(len, begun))]
+        if max(sizes) >= 2**24:
+            line = count + sizes.index(max(sizes)) + 1
+            raise ValueError(f"line {line}: is longer than {2**24} characters; is the file text?")
+        count += len(lines)
+        if lines:
+            yield lines
 
 
-def read_csv(path: str | Path, delimiter: str, header: bool) -> tuple[list[str], list[list[str]], list[int]]:
-    """The column names of a CSV file, its rows as texts, and the line number of each row."""
+def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]] | None:
+    """The columns of lines with ``count`` values each and without quotes; None for other lines."""
+    text = "".join(lines)
+    if count < 2 or '"' in text or max(map(len, lines)) > 2**17:  # the longest value that the csv module takes
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    ends = f"{delimiter}\n{delimiter}"  # the end of a line is a value, so those of a ragged line are out of step
+    cells = (text.removesuffix("\n") + "\n").replace("\n", ends).split(delimiter)[:-1]
+    if len(cells) != len(lines) * (count + 1) or cells[count :: count + 1] != ["\n"] * len(lines):
+        return None
+    return [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
+
+
+def further_lines(blocks: Iterator[list[str]], last: list[int]) -> Iterator[str]:
+    """The lines of further blocks, for a quoted value that goes on; ``last`` holds the number of the last one."""
+    for block in blocks:
+        last[0] += len(block)
+        yield from block
+
+
+def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
+    """The rows of a CSV file in blocks: the column names, the texts of each column, and the line of each row."""
     names: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    line = 1
-    with open(path, encoding=encoding_of(path), newline="") as file:
-        reader = csv.reader(lines_of(file), delimiter=delimiter, strict=True)
-        try:
-            for row in reader:
-                begins, line = line, reader.line_num + 1  # a quoted value may hold several lines
-                cells = [cell.strip() for cell in row]
-                if cells in ([], [""]):
-                    continue  # an empty line
-                if not names:
-                    names = cells if header else [f"column_{i}" for i in range(len(cells))]
-                    if header:
-                        continue
-                if len(cells) != len(names):
-                    hint = "; is the delimiter right?" if len(cells) == 1 else ""
-                    raise ValueError(f"line {begins}: expected {len(names)} values, got {len(cells)}{hint}")
-                rows.append(cells)
-                lines.append(begins)
-        except csv.Error as error:
-            raise ValueError(f"line {line}: cannot be read: {error}") from None
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"two columns are called {name!r}; rename one")
-        seen.add(name)
-    if not rows:
+    line, known, empty = 1, 0, True
+    last = [0]
+    blocks = line_blocks(file)
+    for block in blocks:
+        columns = split_lines(block, delimiter, len(names))
+        if columns is not None:
+            known += len(block)
+            begins = list(range(line, known + 1))
+            line = known + 1
+        else:
+            rows, begins, last[0] = [], [], known + len(block)
+            reader = csv.reader(itertools.chain(block, further_lines(blocks, last)), delimiter=delimiter, strict=True)
+            try:
+                for row in reader:
+                    begin, line = line, known + reader.line_num + 1
+                    cells = list(map(str.strip, row))
+                    if cells in ([], [""]):
+                        pass  # an empty line
+                    elif not names and header:
+                        names = cells
+                        if len(set(names)) < len(names):
+                            twice = next(name for name in names if names.count(name) > 1)
+                            raise ValueError(f"two columns are called {twice!r}; rename one")
+                    else:
+                        names = names or [f"column_{i}" for i in range(len(cells))]
+                        if len(cells) != len(names):
+                            hint = "; is the delimiter right?" if len(cells) == 1 else ""
+                            raise ValueError(f"line {begin}: expected {len(names)} values, got {len(cells)}{hint}")
+                        rows.append(cells)
+                        begins.append(begin)
+                    if line > last[0]:
+                        break
+            except csv.Error as error:
+                raise ValueError(f"line {line}: cannot be read: {error}") from None
+            known = line - 1
+            columns = [list(column) for column in zip(*rows, strict=True)]
+        if begins:
+            empty = False
+            yield names, columns, begins
+    if empty:
         raise ValueError("has no rows" + (" below its header" if names else ""))
-    return names, rows, lines
 
 
 # ----- a table of texts ----------------------------------------------------------------------------------------------
@@ -92,19 +142,47 @@ class Grid:
     """What rows are counted in"""
     gaps: ClassVar[tuple[str, ...]] = ()
     """Texts that are missing values, whatever a spec says"""
+    named: bool = True
+    """Whether the rows give the names of the columns"""
     path: Path | str
     lines: Sequence[int]
 
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
         self.path = path
-        opened(path).close()
-        try:
-            names, self.rows, self.lines = read_csv(path, delimiter, header)
-        except UnicodeError:
-            raise DataError(f"{path}: {_not_text(path)}; save the file as UTF-8") from None
-        except ValueError as error:
-            raise DataError(f"{path}: {error}") from None
-        self.rename(names)
+        self.columns: list[list[str]] = []
+        self.lines: list[int] = []
+        for block in self.blocks(path, delimiter, header):
+            self.rename(block.names)
+            self.columns = self.columns or [[] for _ in block.names]
+            for column, more in zip(self.columns, block.columns, strict=True):
+                column += more
+            self.lines += block.lines
+
+    @classmethod
+    def blocks(cls, path: Path | str, delimiter: str, header: bool, file: Any = None) -> Iterator[Grid]:
+        """The rows of a file some at a time, or of an open binary file, which messages call ``path``."""
+        with reading(path, file) as opened_file:
+            for names, columns, lines in csv_blocks(opened_file, delimiter, header):
+                grid = cls.__new__(cls)
+                grid.path, grid.columns, grid.lines = path, columns, lines
+                grid.rename(names)
+                yield grid
+
+    def headed(self) -> Grid:
+        """These rows with the first one as the names of the columns, unless it is one of numbers.
+
+        Raises   DataError for two equal names
+        """
+        first = [column[0] for column in self.columns]
+        grid = copy.copy(self)
+        grid.named = not all(map(is_number, first))
+        if grid.named:
+            twice = next((name for name, count in Counter(first).items() if count > 1), None)
+            if twice is not None:
+                raise DataError(f"{self.path}: two columns are called {twice!r}; rename one")
+            grid.columns, grid.lines = [column[1:] for column in self.columns], self.lines[1:]
+            grid.rename(first)
+        return grid
 
     def rename(self, names: Sequence[str]) -> None:
         """Give the columns other names, in their order."""
@@ -113,26 +191,26 @@ class Grid:
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
-        at = self.places[name]
-        return [row[at] for row in self.rows]
+        return self.columns[self.places[name]]
 
     def first(self, name: str, missing: Collection[str]) -> str:
         """The first text of a column that is not missing; none if all are."""
         return next((text for text in self.texts(name) if text not in missing), "")
 
-    def words(self, name: str) -> Array:
-        """The texts of a column as an array, in which each takes as much room as the longest.
+    def words(self, name: str, missing: Collection[str] = ()) -> Array:
+        """The texts of a column as an array, in which each takes as much room as the longest; empty if ``missing``.
 
         Raises   DataError for a text that is too long for a label or a category
         """
         texts = self.texts(name)
-        long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
-        if long is not None:
+        if max(map(len, texts)) > LONGEST_WORD:
+            long = next(i for i, text in enumerate(texts) if len(text) > LONGEST_WORD)
             raise DataError(
                 f"{self.place(long, name)}: expected a label of at most {LONGEST_WORD} characters, "
                 f"got one of {len(texts[long])}; leave the column out"
             )
-        return np.array(texts)
+        known = frozenset(missing)
+        return np.array(texts if known.isdisjoint(texts) else ["" if text in known else text for text in texts])
 
     def place(self, row: int, name: str) -> str:
         """The file, line and column of a value."""
@@ -166,12 +244,7 @@ class Grid:
 
     def plain(self, name: str) -> Array | None:
         """A column of plain numbers, as most are; None if a text is not one."""
-        texts = self.texts(name)
-        try:
-            values = np.array(list(map(float, texts)))
-        except ValueError:
-            return None
-        return values if np.isfinite(values).all() and "_" not in "".join(texts) else None
+        return plain_numbers(self.texts(name), ())
 
     def numbers(self, name: str, missing: Collection[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
@@ -179,11 +252,10 @@ class Grid:
         Raises   DataError for a text that is not a number, with its line and column
         """
         texts = self.texts(name)
-        if form == PLAIN and frozenset(missing).isdisjoint(texts):
-            plain = self.plain(name)
-            if plain is not None:
-                return plain
-        values = np.empty(len(self.rows))
+        plain = plain_numbers(texts, missing) if form == PLAIN else None
+        if plain is not None:
+            return plain
+        values = np.empty(len(self.lines))
         for i, text in enumerate(texts):
             number = np.nan if text in missing else read_number(text, *form)
             if number is None:
@@ -191,6 +263,26 @@ class Grid:
                 raise DataError(f"{self.place(i, name)}: expected a number, got {text!r:.60}; {hint}")
             values[i] = number
         return values
+
+
+@contextlib.contextmanager
+def reading(path: Path | str, file: Any = None) -> Iterator[Any]:
+    """A text file, opened if none is given, whose errors become a DataError.
+
+    Raises   DataError for a file that is missing, empty or no text, and for what its reader cannot read
+    """
+    try:
+        with contextlib.nullcontext(file) if file is not None else opened(Path(path)) as opened_file:
+            yield opened_file
+    except UnicodeError:
+        where = "is not UTF-8 text" if file is not None else _not_text(Path(path))
+        raise DataError(f"{path}: {where}; save the file as UTF-8") from None
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def delimiter_of(path: Path) -> str:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,9 +41,17 @@ class Cells(Grid):
     what = "table"
     unit = "row"
     gaps = ("",)
+    none: ClassVar[str] = "None"
+    """How a missing value is written"""
 
-    def __init__(self, names: Sequence[Any], columns: Sequence[Any]) -> None:
-        self.path = "the table"
+    def __init__(
+        self,
+        names: Sequence[Any],
+        columns: Sequence[Any],
+        path: Path | str = "the table",
+        lines: Sequence[int] | None = None,
+    ) -> None:
+        self.path = path
         self.rename([self._name(name) for name in names])
         twice = next((name for name, count in Counter(self.names).items() if count > 1), None)
         if twice is not None:
@@ -58,7 +67,7 @@ class Cells(Grid):
             raise DataError(f"{self.path}: expected columns of one length, got {values}")
         if rows == 0:
             raise DataError(f"{self.path}: has no rows; give at least one")
-        self.lines = range(rows)
+        self.lines = range(rows) if lines is None else lines
         self._columns: dict[str, Any] = {}
         self._cells: dict[str, list[Cell]] = {}
 
@@ -144,9 +153,13 @@ class Cells(Grid):
         if isinstance(value, date | time):
             return value.isoformat()
         if value is ABSENT:
-            raise DataError(f"{self.place(row, name)}: this row has no such value; write None where one is missing")
+            raise DataError(
+                f"{self.place(row, name)}: this row has no such value; write {self.none} where one is missing"
+            )
         how = CURES.get(kind.lower().removesuffix("64"), "turn it into one of them, or leave the column out")
-        raise DataError(f"{self.place(row, name)}: expected a number, a text, a date or None, got a {kind}; {how}")
+        raise DataError(
+            f"{self.place(row, name)}: expected a number, a text, a date or {self.none}, got a {kind}; {how}"
+        )
 
     def texts(self, name: str) -> list[str]:
         return list(map(_text, self.cells(name)))

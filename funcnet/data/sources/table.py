@@ -12,11 +12,12 @@ from attrs import field
 
 from funcnet.data.categories import distinct, positions, presence
 from funcnet.data.columns import column_names
-from funcnet.data.dates import FORM, day_of
+from funcnet.data.dates import FORM, day_of, days_of
 from funcnet.data.in_time import not_a_time
 from funcnet.data.number_texts import Form, read_number
-from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending
+from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending, joined
 from funcnet.data.sources.grid import Grid, delimiter_of
+from funcnet.data.sources.rows import blocks_of
 from funcnet.errors import DataError, Problem, listed
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape
@@ -85,6 +86,12 @@ class Columns(Source):
         self._require_text(path)
         return self.read(path, column_names(preprocess["columns"]))
 
+    def input_blocks(self, path: Path | str, preprocess: Mapping[str, Any], file: Any = None) -> Iterator[Inputs]:
+        names = column_names(preprocess["columns"])
+        if file is None:
+            self._require_text(Path(path))
+        return (self._matched(grid, names) for grid in self.grids_of(path, names, file))
+
     def inputs_of(self, grid: Grid, preprocess: Mapping[str, Any]) -> Inputs:
         return self._matched(grid, column_names(preprocess["columns"]))
 
@@ -106,13 +113,13 @@ class Columns(Source):
         """How the columns are used, by field."""
         return {field.name: getattr(self, field.name) for field in fields(Columns)}
 
-    def grid_of(self, path: Path, names: Sequence[str]) -> Grid:
-        """The texts of another file, with columns of these names."""
-        return Grid(path, delimiter_of(path))
+    def grids_of(self, path: Path | str, names: Sequence[str], file: Any = None) -> Iterator[Grid]:
+        """The texts of another file some rows at a time, with columns of these names."""
+        return blocks_of(path, delimiter_of(Path(path)), True, file)
 
     def read(self, path: Path, names: Sequence[str]) -> Frame:
         """The inputs of another file of this form, matched by name; other columns are ignored."""
-        return self._matched(self.grid_of(path, names), names)
+        return joined([self._matched(grid, names) for grid in self.grids_of(path, names)])
 
     def _matched(self, grid: Grid, names: Sequence[str]) -> Frame:
         grid.require(names)
@@ -243,9 +250,8 @@ class Columns(Source):
         texts = {*self.categorical, *self.ordinal}
         for name in names:
             if name in texts:
-                words = grid.words(name)
-                absent = np.array([text in missing for text in words.tolist()])
-                columns[name] = np.where(absent, "", words)
+                columns[name] = grid.words(name, missing)
+                absent = np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(columns[name]))
             elif name in self.dates:
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
@@ -262,7 +268,8 @@ class Columns(Source):
                 advice = 'choose a replacement, such as "impute": "median"' + _token(grid.texts(name)[at])
                 advice = "the training data had none missing here; fill it in" if trained else advice
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
-            gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if absent.any() else {}
+            counted = not trained and absent.any()
+            gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
         return Frame(columns, np.array(grid.lines), gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
@@ -270,7 +277,10 @@ class Columns(Source):
 
         Raises   DataError for a text that is not a date, with its line and column
         """
-        texts, missing = grid.texts(name), self._missing(grid)
+        words, missing = grid.words(name, self._missing(grid)), self._missing(grid)
+        if days_of(words) is not None:
+            return words
+        texts = grid.texts(name)
         days = {text: "" if text in missing else day_of(text) for text in set(texts)}
         wrong = next((i for i, text in enumerate(texts) if days[text] is None), None)
         if wrong is not None:
