@@ -347,11 +347,11 @@ def test_a_run_on_arrays_is_the_program_printed_from_it(name: str, tmp_path: Pat
     ("target", "units", "loss", "text"),
     [
         ("two", 1, losses.MeanSquaredError(),
-         "MeanSquaredError: compares numbers, and the target is texts, 2 classes, 'no', 'yes'; use SoftmaxCrossEntropy "
-         "and 2 units, or SigmoidCrossEntropy and one unit"),
+         "MeanSquaredError: compares numbers, and the target is texts, 2 classes, 'no', 'yes'; for labels of classes "
+         "use SoftmaxCrossEntropy and 2 units, or SigmoidCrossEntropy and one unit"),
         ("kind", 3, losses.Poisson(),
-         "Poisson: compares numbers, and the target is texts, 3 classes, 'high', 'low', 'mid'; use SoftmaxCrossEntropy "
-         "and 3 units"),
+         "Poisson: compares numbers, and the target is texts, 3 classes, 'high', 'low', 'mid'; for labels of "
+         "classes use SoftmaxCrossEntropy and 3 units"),
         ("amount", 2, losses.CategoricalHinge(),
          "CategoricalHinge: expected integer labels, got float32; give whole numbers of an integer type, or for values "
          "use another loss, such as MeanSquaredError (in the training part)"),

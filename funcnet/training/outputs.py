@@ -89,12 +89,12 @@ def check_kind(net: Layer, loss: Loss, preprocess: Mapping[str, Any]) -> None:
             continue
         if classes is None:
             what = f"targets {listed(targets)} are labels, each present or absent"
-            advice = f"SigmoidCrossEntropy and {len(targets)} units"
+            advice = f"use SigmoidCrossEntropy and {len(targets)} units"
         else:
             what = f"target is texts, {len(classes)} classes, {listed([repr(name) for name in classes])}"
             one = ", or SigmoidCrossEntropy and one unit" if len(classes) == 2 else ""
-            advice = f"SoftmaxCrossEntropy and {len(classes)} units{one}"
-        raise DataError(f"compares numbers, and the {what}; use {advice}", layer=name)
+            advice = f"for labels of classes use SoftmaxCrossEntropy and {len(classes)} units{one}"
+        raise DataError(f"compares numbers, and the {what}; {advice}", layer=name)
 
 
 def doubts(net: Layer, loss: Loss, x: Value, y: Value) -> Iterator[str]:

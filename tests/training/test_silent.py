@@ -227,9 +227,9 @@ def test_the_best_checkpoint_of_the_training_loss_is_the_one_that_has_it(tmp_pat
 
 BETTER = {
     "accuracy": True, "average_precision": True, "balanced_accuracy": True, "brier": False,
-    "calibration_error": False, "deviance": False, "explained_variance": True, "f1": True, "log_loss": False,
-    "mae": False, "perplexity": False, "precision": True, "r2": True, "recall": True, "rmse": False, "roc_auc": True,
-    "top_k_accuracy": True,
+    "calibration_error": False, "coverage": True, "deviance": False, "explained_variance": True, "f1": True,
+    "log_loss": False, "mae": False, "perplexity": False, "pinball": False, "precision": True, "r2": True,
+    "recall": True, "rmse": False, "roc_auc": True, "top_k_accuracy": True,
 }  # fmt: skip
 
 
