@@ -256,7 +256,9 @@ def predictions(path, file, as_json):
 def main():
     """Predict for the raw rows of a file."""
     parser = argparse.ArgumentParser(description="Predict for raw rows with a trained network; the output is CSV.")
-    parser.add_argument("rows", help="$help, or JSON lines; - for a pipe")
+    parser.add_argument(
+        "rows", help="$help, or JSON lines; - for a pipe"
+    )
     parser.add_argument("--out", help="the file to write (default: print the predictions)")
     parser.add_argument("--json", action="store_true", help="write JSON lines instead of CSV")
     options = parser.parse_args()
