@@ -21,7 +21,7 @@ from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.layers.base import Params, State, reach
 from funcnet.layers.misfit import mismatches
-from funcnet.shapes import Shape
+from funcnet.shapes import Shape, batched, shape_of, zeros_of
 from funcnet.spec.base import quote
 from funcnet.spec.codec import from_json, parse_json
 from funcnet.spec.records import problems_of
@@ -200,6 +200,7 @@ def check_outputs(experiment: Experiment, in_shape: Shape, preprocess: dict[str,
     check_units(experiment.loss, out_shape, preprocess["classes"])
     if "targets" in preprocess:
         shape = shift_and_factor(preprocess["targets"])[0].shape
+        out_shape = shape_of(experiment.loss.answer(zeros_of(batched(out_shape, 1), experiment.dtype)))
         if shape not in ((), (1,), out_shape):
             raise DataError(f"targets: expected numbers of shape {out_shape}, got {shape}")
 

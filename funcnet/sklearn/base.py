@@ -29,8 +29,7 @@ from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss
 from funcnet.losses.combined import EachMember
-from funcnet.networks.tabular import auto
-from funcnet.optim.adam import AdamW
+from funcnet.networks.tabular import MEMBERS, STEADY, auto
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import bind
 from funcnet.shapes import Shape
@@ -44,8 +43,8 @@ from funcnet.training.callbacks import Callback, EarlyStopping, Row, Watcher
 from funcnet.training.fit import fit
 from funcnet.training.state import TrainState, swap, train_state
 
-STEADY = AdamW(0.003, weight_decay=0.3)
-"""The optimizer of ``partial_fit`` by default: a training without an end has no schedule"""
+HELD_OUT = 0.15
+"""The part of the rows by which the number of epochs is found"""
 
 
 class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -209,7 +208,15 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             scaled = self.scale if self.scaled_targets and _is_plain(self.loss) else None
             data = source_of(rows.x, self.scale, scaled)
             preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
-            experiment = self._experiment(data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial)
+            seed = self.random_state
+            if not isinstance(seed, int | np.integer):
+                seed = check_random_state(seed).randint(2**31 - 1)
+            epochs = self.epochs
+            if epochs is None and apart is None and not partial:
+                epochs = self._found_epochs(rows, given, int(seed), outputs=outputs, classes=classes, several=several)
+            experiment = self._experiment(
+                data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial, int(seed), epochs
+            )
         else:
             preprocess, experiment = before.preprocess, before.experiment
             experiment = evolve(experiment, training=evolve(experiment.training, epochs=self.epochs or self.n_iter_))
@@ -271,21 +278,43 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             context.call_on_fit_task_end(**task, reconstruction_attributes={"run_": self.run_})
         return self
 
+    def _found_epochs(self, rows: Rows, given: tuple[Any, Any], seed: int, **form: Any) -> int | None:
+        """The epochs after which a part of the rows, held out from a first training, has its least loss.
+
+        None where the recipe's own number is right: few rows, many rows, or a model or an optimizer by the user
+        """
+        recipe = auto(len(rows), form["outputs"])
+        if recipe.early_stopping is None or not isinstance(self.model, str) or self.optimizer is not None:
+            return None
+        changed = {"epochs": recipe.epochs, "early_stopping": recipe.early_stopping, "validation_fraction": HELD_OUT}
+        others = {"random_state": seed, "callbacks": (), "verbose": False}
+        trial = type(self)(**self.get_params(deep=False) | changed | others)._train(rows, given, again=False, **form)
+        losses = [row["validation/loss"] for row in trial.run_.history]
+        return 1 + int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
+
     def _experiment(
-        self, data: Any, rows: int, in_shape: Any, outputs: int, several: bool, dtype: Any, partial: bool
+        self,
+        data: Any,
+        rows: int,
+        in_shape: Any,
+        outputs: int,
+        several: bool,
+        dtype: Any,
+        partial: bool,
+        seed: int,
+        epochs: int | None,
     ) -> Experiment:
         """The training as a spec: the recipe for tables, with what the parameters say instead."""
-        seed = self.random_state
-        if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(2**31 - 1)
         loss = None if self.loss is None else as_loss(self.loss)
         if self.task == "classification" and outputs == 2 and self._one_unit(loss, in_shape):
             outputs = 1
         loss = loss or self._own_loss(outputs, several)
-        recipe = auto(rows, in_shape, outputs, self.task, int(seed))
-        model = recipe.model if isinstance(self.model, str) else with_head(self.model, in_shape, outputs)
-        if self.members is not None:
-            model = Ensemble(model, int(self.members))
+        members = self.members or (MEMBERS if loss.additive else None)
+        recipe = auto(rows, outputs, members)
+        model = recipe.model
+        if not isinstance(self.model, str):
+            model = with_head(self.model, in_shape, outputs)
+            model = model if self.members is None else Ensemble(model, int(self.members))
         if reach("", model, "out_shape", in_shape)[1:] == (outputs,) and not isinstance(loss, EachMember):
             loss = EachMember(loss)
         optimizer = as_optimizer(self.optimizer) if self.optimizer is not None else recipe.optimizer
@@ -295,14 +324,14 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         if isinstance(stop, bool | int | np.integer):
             stop = EarlyStopping() if stop is True else EarlyStopping(patience=int(stop)) if stop else None
         return Experiment(
-            seed=int(seed),
+            seed=seed,
             dtype=dtype,
             data=data,
             model=model,
             loss=loss,
             optimizer=optimizer,
             training=Training(
-                epochs=int(self.epochs or recipe.epochs),
+                epochs=int(epochs or recipe.epochs),
                 batch_size=int(self.batch_size or recipe.batch_size),
                 early_stopping=stop,
                 callbacks=tuple(one for one in self.callbacks if isinstance(one, Callback)),

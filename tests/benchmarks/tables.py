@@ -174,10 +174,14 @@ def one(name, learner, repeat, fold):
 
 
 def page(results):
-    """All results as Markdown: the mean of each set, and mean ranks of both halves."""
+    """All results as Markdown: the means of each set over the folds that everybody has, and the mean ranks."""
+    learners = defaultdict(set)
+    for result in results:
+        learners[result["set"], result["repeat"], result["fold"]].add(result["learner"])
     by = defaultdict(list)
     for result in results:
-        by[result["set"], result["learner"]].append(result)
+        if len(learners[result["set"], result["repeat"], result["fold"]]) == len(LEARNERS):
+            by[result["set"], result["learner"]].append(result)
     for half, chosen in (("Sets for choosing", True), ("Sets for reporting", False)):
         print(f"# {half}\n")
         for score, sets in (("log loss", CLASSIFICATION), ("accuracy", CLASSIFICATION), ("r2", REGRESSION)):
@@ -196,10 +200,7 @@ def page(results):
 
 def scores(score, names, by):
     """A table of one score: mean and deviation of the folds, the best in bold, and the mean ranks."""
-    rows = max(len(by[name, learner]) for name in names for learner in LEARNERS)
-    print(
-        f"{score}, up to {rows} folds\n\n| set | rows | {' | '.join(LEARNERS)} |\n|---|---:{'|---:' * len(LEARNERS)}|"
-    )
+    print(f"{score}\n\n| set | rows | folds | {' | '.join(LEARNERS)} |\n|---|---:|---:{'|---:' * len(LEARNERS)}|")
     ranks, below = [], []
     for name in names:
         values = {learner: [one[score] for one in by[name, learner]] for learner in LEARNERS}
@@ -211,9 +212,9 @@ def scores(score, names, by):
             below.append(name)
         cells = [f"{mean:.4f} ± {np.std(values[learner]):.3f}" for learner, mean in zip(LEARNERS, means, strict=True)]
         cells[order.argmin()] = f"**{cells[order.argmin()]}**"
-        print(f"| {name} | {len(table(name)[1])} | {' | '.join(cells)} |")
+        print(f"| {name} | {len(table(name)[1])} | {len(values['linear'])} | {' | '.join(cells)} |")
     mean = np.mean(ranks, axis=0)
-    print(f"| **mean rank** | | {' | '.join(f'{one:.2f}' for one in mean)} |\n")
+    print(f"| **mean rank** | | | {' | '.join(f'{one:.2f}' for one in mean)} |\n")
     print(f"funcnet is more than a deviation below the linear model in: {', '.join(below) or 'none'}\n")
 
 
@@ -232,9 +233,9 @@ def main():
     wanted = [
         (name, learner, repeat, fold)
         for repeat in range(options.repeats)
+        for fold in range(5)
         for name in names
         for learner in options.learners
-        for fold in range(5)
     ]
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # of new processes
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool, options.results.open("a") as file:
