@@ -297,12 +297,19 @@ def test_the_recipe_for_small_tables_depends_on_nothing_but_their_form():
 def test_the_length_of_a_training_is_found_by_rows_held_out():
     """Labels without a pattern are not learnt by heart. In the end all rows are trained on."""
     x, y = fn.Key(0).normal((300, 5), np.float32), np.arange(300) // 7 % 2
-    estimator = FuncnetClassifier(random_state=0).fit(x, y)
+    estimator = FuncnetClassifier(members=2, random_state=0).fit(x, y)
     training = estimator.spec_.training
     assert training.early_stopping is None
     assert training.epochs == estimator.n_iter_ < auto(300, 2).epochs / 4
-    given = FuncnetClassifier(random_state=0, epochs=estimator.n_iter_).fit(x, y, np.ones(300))
+    given = FuncnetClassifier(members=2, random_state=0, epochs=estimator.n_iter_).fit(x, y, np.ones(300))
     assert np.array_equal(given.predict_proba(x), estimator.predict_proba(x))
+
+
+def test_the_length_is_found_with_a_class_of_one_row():
+    y = np.arange(300) % 2
+    y[7] = 2
+    estimator = FuncnetClassifier(members=1, random_state=0).fit(fn.Key(1).normal((300, 3), np.float32), y)
+    assert estimator.classes_.tolist() == [0, 1, 2]
 
 
 def test_a_loss_that_is_no_sum_has_one_network():

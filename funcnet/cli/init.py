@@ -180,7 +180,8 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
     members, outputs = spec.model.out_shape((features,))
     arrows = " -> ".join([f"{features} feature" + "s" * (features > 1), *map(str, [*widths, outputs])])
     training = spec.training
-    length = f"{training.epochs} epochs in batches of {training.batch_size}"
+    size = "all rows" if training.batch_size == "full" else training.batch_size
+    length = f"{training.epochs} epochs in batches of {size}"
     if training.early_stopping is not None:
         length += ", or fewer by the loss of the validation part"
     lines.append(("model", f"{arrows} units, {members} members that share the hidden layers; {length}"))

@@ -79,7 +79,7 @@ def experiment(found: Findings, data: Csv, rows: int) -> Experiment:
         optimizer=recipe.optimizer,
         training=Training(
             epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
+            batch_size="full" if rows <= recipe.batch_size else recipe.batch_size,
             early_stopping=recipe.early_stopping,
             class_weight="balanced" if labels and unequal(found.counts) else None,
         ),

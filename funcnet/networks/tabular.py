@@ -60,6 +60,12 @@ def auto(rows: int, outputs: int, members: int | None = MEMBERS) -> Recipe:
     return Recipe(network(128, outputs, members), AdamW(Cosine(0.01), weight_decay=0.3), epochs, BATCH)
 
 
+def plain(rows: int, model: Layer) -> Recipe:
+    """The training of another network on ``rows`` of standardised numbers."""
+    epochs = min(200, max(20, round(2000 / -(-rows // 256))))
+    return Recipe(model, AdamW(Cosine(0.01), weight_decay=1.0 if rows < MANY else 0.1), epochs, 256)
+
+
 def network(units: int, outputs: int, members: int | None) -> Layer:
     """Two hidden layers of ``units``, shared by the members."""
     hidden: list[Layer] = [Dense(units), Relu()] * 2

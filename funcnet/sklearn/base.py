@@ -29,7 +29,7 @@ from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss
 from funcnet.losses.combined import EachMember
-from funcnet.networks.tabular import MEMBERS, STEADY, auto
+from funcnet.networks.tabular import MEMBERS, STEADY, auto, plain
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import bind
 from funcnet.shapes import Shape
@@ -281,10 +281,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _found_epochs(self, rows: Rows, given: tuple[Any, Any], seed: int, **form: Any) -> int | None:
         """The epochs after which a part of the rows, held out from a first training, has its least loss.
 
-        None where the recipe's own number is right: few rows, many rows, or a model or an optimizer by the user
+        None where the recipe has a number: that of few rows, of many rows, and of a model by the user
         """
         recipe = auto(len(rows), form["outputs"])
-        if recipe.early_stopping is None or not isinstance(self.model, str) or self.optimizer is not None:
+        if recipe.early_stopping is None or not isinstance(self.model, str):
             return None
         changed = {"epochs": recipe.epochs, "early_stopping": recipe.early_stopping, "validation_fraction": HELD_OUT}
         others = {"random_state": seed, "callbacks": (), "verbose": False}
@@ -310,11 +310,12 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             outputs = 1
         loss = loss or self._own_loss(outputs, several)
         members = self.members or (MEMBERS if loss.additive else None)
-        recipe = auto(rows, outputs, members)
-        model = recipe.model
-        if not isinstance(self.model, str):
+        if isinstance(self.model, str):
+            recipe = auto(rows, outputs, members)
+        else:
             model = with_head(self.model, in_shape, outputs)
-            model = model if self.members is None else Ensemble(model, int(self.members))
+            recipe = plain(rows, model if self.members is None else Ensemble(model, int(self.members)))
+        model = recipe.model
         if reach("", model, "out_shape", in_shape)[1:] == (outputs,) and not isinstance(loss, EachMember):
             loss = EachMember(loss)
         optimizer = as_optimizer(self.optimizer) if self.optimizer is not None else recipe.optimizer
@@ -353,8 +354,11 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         """The score of some rows."""
 
     def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
-        """The rows to train on and those of the validation part, stratified by single labels."""
+        """The rows to train on and those of the validation part, stratified by single labels that are in both."""
         labels = rows.y if self.task == "classification" and not several else None
+        if labels is not None:
+            counts = np.unique(labels, return_counts=True)[1]
+            labels = labels if counts.min() > 1 and len(rows) * self.validation_fraction >= len(counts) else None
         first, second = train_test_split(
             np.arange(len(rows)),
             test_size=self.validation_fraction,
