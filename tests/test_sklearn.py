@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import funcnet as fn
-from funcnet.networks.tabular import BATCH, auto
+from funcnet.networks.tabular import FEW, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
 from tests.pages import blocks
 
@@ -299,8 +299,33 @@ def test_members_are_averaged():
 
 
 def test_the_recipe_for_small_tables_depends_on_nothing_but_their_form():
-    assert auto(10, (4,), 3, "classification") == auto(BATCH, (4,), 3, "classification")
-    assert auto(500_000, (4,), 3, "classification").epochs == 20
+    assert auto(10, 3) == auto(FEW, 3)
+    assert auto(500_000, 3).epochs == 10
+
+
+def test_the_length_of_a_training_is_found_by_rows_held_out():
+    """Labels without a pattern are not learnt by heart. In the end all rows are trained on."""
+    x, y = fn.Key(0).normal((300, 5), np.float32), np.arange(300) // 7 % 2
+    estimator = FuncnetClassifier(members=2, random_state=0).fit(x, y)
+    training = estimator.spec_.training
+    assert training.early_stopping is None
+    assert training.epochs == estimator.n_iter_ < auto(300, 2).epochs / 4
+    given = FuncnetClassifier(members=2, random_state=0, epochs=estimator.n_iter_).fit(x, y, np.ones(300))
+    assert np.array_equal(given.predict_proba(x), estimator.predict_proba(x))
+
+
+def test_the_length_is_found_with_a_class_of_one_row():
+    y = np.arange(300) % 2
+    y[7] = 2
+    estimator = FuncnetClassifier(members=1, random_state=0).fit(fn.Key(1).normal((300, 3), np.float32), y)
+    assert estimator.classes_.tolist() == [0, 1, 2]
+
+
+def test_a_loss_that_is_no_sum_has_one_network():
+    estimator = FuncnetRegressor(loss="root_mean_squared_error", random_state=0).fit(X, V)
+    assert estimator.spec_.model.out_shape((4,)) == (1,)
+    assert estimator.score(X, V) > 0.9
+    assert FuncnetRegressor(members=3, epochs=2, random_state=0).fit(X, V).spec_.model.out_shape((4,)) == (3, 1)
 
 
 # ----- data frames ---------------------------------------------------------------------------------------------------
@@ -445,7 +470,7 @@ def test_several_columns_of_classes_are_several_networks():
 
 
 def test_pickled_it_predicts_the_same():
-    estimator = FuncnetRegressor(**SHORT).fit(X, V)
+    estimator = FuncnetRegressor(fn.serial(fn.Dense(32), fn.Relu()), **SHORT).fit(X, V)
     written = pickle.dumps(estimator)
     assert np.array_equal(pickle.loads(written).predict(X), estimator.predict(X))
     assert len(written) < 60_000  # nothing compiled
@@ -469,9 +494,9 @@ def test_between_a_run_folder_and_an_estimator(tmp_path):
         assert read.spec_ == fn.load_run(tmp_path / name).experiment == estimator.spec_
         y = V if name == "values" else np.c_[V, V] if name == "two" else estimator.predict(rows)
         assert read.set_params(warm_start=True).fit(rows, y).n_iter_ == 12
-    with pytest.raises(ValueError, match=r"^the run has a loss of probabilities, SoftmaxCrossEntropy; use FuncnetC"):
+    with pytest.raises(ValueError, match=r"^the run has a loss of probabilities, EachMember; use FuncnetC"):
         FuncnetRegressor.from_run(tmp_path / "numbers")
-    with pytest.raises(ValueError, match=r"^the run has a loss of numbers, MeanSquaredError; use FuncnetRegressor"):
+    with pytest.raises(ValueError, match=r"^the run has a loss of numbers, EachMember; use FuncnetRegressor"):
         FuncnetClassifier.from_run(tmp_path / "values")
     with pytest.raises(fn.CheckpointError, match="holds a finished run already"):
         estimator.to_run(tmp_path / "two")

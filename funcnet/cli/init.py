@@ -63,8 +63,7 @@ def run(options: argparse.Namespace) -> int:
     found = look(path, options.target, options.task)
     data = source(found, inside)
     prepared = prepare(data, Key(0), out.parent)  # the same data as in training, or the same error
-    rows, features = prepared.train.x.shape
-    spec = experiment(found, data, rows, features)
+    spec = experiment(found, data, len(prepared.train.x))
     write_bytes(out, to_json(spec).encode())  # short, to be read and changed
     follow = f'funcnet train "{out}"' if " " in str(out) else f"funcnet train {out}"
     if options.json:
@@ -187,11 +186,16 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
             lines.append(("", f"{', '.join(map(_short, rare[:8]))}: too few rows to be in every part"))
     if spec.training.class_weight is not None:
         lines.append(("classes", "very unequal; training weighs them as if they were equal (class_weight)"))
-    widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
     features = prepared.train.x.shape[1]
-    arrows = " -> ".join([f"{features} feature" + "s" * (features > 1), *map(str, widths)])
+    widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
+    members, outputs = spec.model.out_shape((features,))
+    arrows = " -> ".join([f"{features} feature" + "s" * (features > 1), *map(str, [*widths, outputs])])
     training = spec.training
-    lines.append(("model", f"{arrows} units; {training.epochs} epochs in batches of {training.batch_size}"))
+    size = "all rows" if training.batch_size == "full" else training.batch_size
+    length = f"{training.epochs} epochs in batches of {size}"
+    if training.early_stopping is not None:
+        length += ", or fewer by the loss of the validation part"
+    lines.append(("model", f"{arrows} units, {members} members that share the hidden layers; {length}"))
     return lines
 
 

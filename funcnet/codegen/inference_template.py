@@ -156,7 +156,7 @@ def predict(raw):
 def answer(x):
     """The predictions for prepared rows."""
     parts = [forward(WEIGHTS, x[start : start + CHUNK]) for start in range(0, max(len(x), 1), CHUNK)]
-    y = np.concatenate(parts)
+    y = np.ascontiguousarray(np.concatenate(parts))  # sums round by the order in memory
     return $result
 ''')
 LABELS = Template('''

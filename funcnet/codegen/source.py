@@ -31,6 +31,7 @@ from funcnet.key import Key
 from funcnet.layers.base import Context, Layer, apply_child, check_size, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.losses.combined import EachMember
 from funcnet.networks.surgery import walk
 from funcnet.optim.base import Optimizer
 from funcnet.padding import compared_shape
@@ -68,6 +69,18 @@ def source(
     return recorded.planned() if planned else recorded.readable()
 
 
+def _target(loss: Loss, y: Any) -> Any:
+    """An example of the targets, for zeros in the form of the output."""
+    if isinstance(loss, EachMember):
+        return _target(loss.loss, tree.map(lambda leaf: np.take(leaf, 0, loss.axis), y))
+    return np.zeros(y.shape[:-1], np.int64) if isinstance(loss, SoftmaxCrossEntropy) else y
+
+
+def _of_one(loss: Loss | None) -> Loss | None:
+    """The loss of one member."""
+    return _of_one(loss.loss) if isinstance(loss, EachMember) else loss
+
+
 class _Program:
     """A recorded program and the texts of its file."""
 
@@ -94,10 +107,7 @@ class _Program:
             args: tuple[Any, ...] = (params, state, x, y, key)
             self.results = ("y", "state", "d_params", "dx")
         else:
-            if target is not None:
-                y = target
-            elif isinstance(loss, SoftmaxCrossEntropy):
-                y = np.zeros(y.shape[:-1], np.int64)
+            y = target if target is not None else _target(loss, y)
             if optimizer is None:
                 names, args = ("params", "state", "key", "x", "y"), (params, state, key, x, y)
                 self.results = ("loss", "state", "d_params")
@@ -186,7 +196,7 @@ class _Program:
         """The docstring of the file: the network in one line, and its use."""
         layers = [type(layer).__name__ for _, layer in walk(self.net) if not layer.children]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
-        extra = [type(spec).__name__ for spec in (self.loss, self.optimizer) if spec is not None]
+        extra = [type(spec).__name__ for spec in (_of_one(self.loss), self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
         returns = ", ".join(name for name in self.results if name != "state" or len(back) == len(self.results))
         rows = f"{self.batch} row{'s' * (self.batch != 1)}"
@@ -226,11 +236,11 @@ class _Program:
             leaf = lambda x: Quoted(_integers(x) if x.dtype.kind != "f" else _normal(x))  # noqa: E731
         elif name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
             leaf = lambda x: Quoted(f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
-            if name == "y" and type(self.loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
+            if name == "y" and type(_of_one(self.loss)).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
                 leaf = lambda x: Quoted(f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
         elif name == "y":
             classes = 2
-            if isinstance(self.loss, SoftmaxCrossEntropy):
+            if self.loss is not None and isinstance(_of_one(self.loss), SoftmaxCrossEntropy):
                 classes = compared_shape(self.loss, self.net.out_shape(self.in_shape))[-1]
             leaf = lambda x: Quoted(f"rng.integers({classes}, size={x.shape})")  # noqa: E731
         elif name == "key":

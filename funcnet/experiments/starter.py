@@ -1,13 +1,12 @@
-"""A first experiment for a new table: reasonable, not the best."""
+"""A first experiment for a new table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from funcnet.combinators.serial import serial
 from funcnet.data.number_texts import read_number
 from funcnet.data.preparation import prepare
 from funcnet.data.sniff import Findings, Task, describe
@@ -18,18 +17,15 @@ from funcnet.data.split import Split
 from funcnet.errors import FuncnetError
 from funcnet.experiments.experiment import Experiment, Training
 from funcnet.key import Key
-from funcnet.layers.activations import Relu
-from funcnet.layers.base import Layer
-from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
+from funcnet.losses.combined import EachMember
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.metrics.base import Metric
 from funcnet.metrics.decisions import F1, Accuracy, BalancedAccuracy
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
-from funcnet.optim.adam import AdamW
-from funcnet.optim.schedules import Cosine
+from funcnet.networks.tabular import FEW, auto
 
 UNEQUAL = 5
 """Ratio of the largest to the smallest class from which class weights are balanced"""
@@ -56,8 +52,7 @@ def suggest(data: Any, target: str | int | Sequence[str] | None = None, task: Ta
     table = as_table(data)
     found = describe(table, str(target) if isinstance(target, int) else target, task)
     source = treatment(found)
-    rows, features = prepare(source, Key(0), data=table).train.x.shape
-    return experiment(found, source, rows, features)
+    return experiment(found, source, len(prepare(source, Key(0), data=table).train.x))
 
 
 def source(found: Findings, path: str) -> Csv:
@@ -105,45 +100,24 @@ def split(rows: int, counts: dict[str, int]) -> Split | None:
     return None
 
 
-class Size(NamedTuple):
-    """The size of a network and of its training."""
-
-    hidden: tuple[int, ...]
-    weight_decay: float
-    batch_size: int
-    steps: int
-
-
-def size(rows: int, features: int) -> Size:
-    """The size for a number of training rows, also by their ratio to the features.
-
-    Few rows call for a small network, regularised by a weight decay far stronger than usual.
-    """
-    if rows >= 10_000:
-        return Size((128, 128), 0.1, 128, 6000)
-    few = rows < 70 * features
-    if rows >= 1000:
-        return Size((64, 64), 1.0 if few else 0.3, 64, 2500)
-    return Size((32,), 1.0, 32, 1000) if rows < 35 * features else Size((64, 64), 1.0 if few else 0.3, 32, 1500)
-
-
-def experiment(found: Findings, data: Columns, rows: int, features: int) -> Experiment:
-    """The experiment for a table, given its training rows and its features after preprocessing."""
+def experiment(found: Findings, data: Columns, rows: int) -> Experiment:
+    """The experiment for a table, given its training rows. Without a validation part it is that of few rows."""
     labels = found.target.kind == "labels"
-    of = size(rows, features)
-    hidden: list[Layer] = [layer for units in of.hidden for layer in (Dense(units), Relu())]
+    outputs = len(found.counts) or len(found.targets)
+    recipe = auto(rows if data.split is not None else min(rows, FEW), outputs)
     loss: Loss = SoftmaxCrossEntropy() if labels else MeanSquaredError()
     if labels and found.more:
         loss = SigmoidCrossEntropy()
     return Experiment(
         data=data,
-        model=serial(*hidden, head=Dense(len(found.counts) or len(found.targets))),
-        loss=loss,
+        model=recipe.model,
+        loss=EachMember(loss),
         metrics=_metrics(found),
-        optimizer=AdamW(Cosine(peak=0.01), weight_decay=of.weight_decay),
+        optimizer=recipe.optimizer,
         training=Training(
-            epochs=min(300, max(5, round(of.steps / -(-rows // of.batch_size)))),
-            batch_size=of.batch_size,
+            epochs=recipe.epochs,
+            batch_size="full" if rows <= recipe.batch_size else recipe.batch_size,
+            early_stopping=recipe.early_stopping,
             class_weight="balanced" if labels and not found.more and unequal(found.counts) else None,
         ),
     )

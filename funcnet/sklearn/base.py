@@ -29,8 +29,7 @@ from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss, classifies, expected
 from funcnet.losses.combined import EachMember
-from funcnet.networks.tabular import auto
-from funcnet.optim.adam import AdamW
+from funcnet.networks.tabular import MEMBERS, STEADY, auto, plain
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import bind
 from funcnet.shapes import Shape
@@ -44,8 +43,8 @@ from funcnet.training.callbacks import Callback, EarlyStopping, Row, Watcher
 from funcnet.training.fit import fit
 from funcnet.training.state import TrainState, swap, train_state
 
-STEADY = AdamW(0.003, weight_decay=0.3)
-"""The optimizer of ``partial_fit`` by default: a training without an end has no schedule"""
+HELD_OUT = 0.15
+"""The part of the rows by which the number of epochs is found"""
 
 
 class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -209,7 +208,15 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             scaled = self.scale if self.scaled_targets and _is_plain(self.loss) else None
             data = source_of(rows.x, self.scale, scaled)
             preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
-            experiment = self._experiment(data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial)
+            seed = self.random_state
+            if not isinstance(seed, int | np.integer):
+                seed = check_random_state(seed).randint(2**31 - 1)
+            epochs = self.epochs
+            if epochs is None and apart is None and not partial:
+                epochs = self._found_epochs(rows, given, int(seed), outputs=outputs, classes=classes, several=several)
+            experiment = self._experiment(
+                data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial, int(seed), epochs
+            )
         else:
             preprocess, experiment = before.preprocess, before.experiment
             training = evolve(experiment.training, epochs=self.epochs or self.n_iter_, calibrate=False)
@@ -272,23 +279,49 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             context.call_on_fit_task_end(**task, reconstruction_attributes={"run_": self.run_})
         return self
 
+    def _found_epochs(self, rows: Rows, given: tuple[Any, Any], seed: int, **form: Any) -> int | None:
+        """The epochs after which a part of the rows, held out from a first training, has its least loss.
+
+        None where the recipe has a number: that of few rows, of many rows, and of a model by the user; and where no
+        part can have rows of every class
+        """
+        recipe = auto(len(rows), form["outputs"])
+        if recipe.early_stopping is None or not isinstance(self.model, str):
+            return None
+        if self._undivided(len(rows), self._strata(rows, form["several"]), HELD_OUT) is not None:
+            return None
+        changed = {"epochs": recipe.epochs, "early_stopping": recipe.early_stopping, "validation_fraction": HELD_OUT}
+        others = {"random_state": seed, "callbacks": (), "verbose": False}
+        trial = type(self)(**self.get_params(deep=False) | changed | others)._train(rows, given, again=False, **form)
+        losses = [row["validation/loss"] for row in trial.run_.history]
+        return 1 + int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
+
     def _experiment(
-        self, data: Any, rows: int, in_shape: Any, outputs: int, several: bool, dtype: Any, partial: bool
+        self,
+        data: Any,
+        rows: int,
+        in_shape: Any,
+        outputs: int,
+        several: bool,
+        dtype: Any,
+        partial: bool,
+        seed: int,
+        epochs: int | None,
     ) -> Experiment:
         """The training as a spec: the recipe for tables, with what the parameters say instead."""
-        seed = self.random_state
-        if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(2**31 - 1)
         loss = None if self.loss is None else as_loss(self.loss)
         if self.task == "classification" and outputs == 2 and not several and self._one_unit(loss, in_shape):
             outputs = 1
         loss = loss or self._own_loss(outputs, several)
         self._check_loss(loss, outputs, several)
         outputs = len(loss.outputs([""] * outputs))
-        recipe = auto(rows, in_shape, outputs, self.task, int(seed))
-        model = recipe.model if isinstance(self.model, str) else with_head(self.model, in_shape, outputs)
-        if self.members is not None:
-            model = Ensemble(model, int(self.members))
+        members = self.members or (MEMBERS if loss.additive else None)
+        if isinstance(self.model, str):
+            recipe = auto(rows, outputs, members)
+        else:
+            model = with_head(self.model, in_shape, outputs)
+            recipe = plain(rows, model if self.members is None else Ensemble(model, int(self.members)))
+        model = recipe.model
         if reach("", model, "out_shape", in_shape)[1:] == (outputs,) and not isinstance(loss, EachMember):
             loss = EachMember(loss)
         optimizer = as_optimizer(self.optimizer) if self.optimizer is not None else recipe.optimizer
@@ -298,14 +331,14 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         if isinstance(stop, bool | int | np.integer):
             stop = EarlyStopping() if stop is True else EarlyStopping(patience=int(stop)) if stop else None
         return Experiment(
-            seed=int(seed),
+            seed=seed,
             dtype=dtype,
             data=data,
             model=model,
             loss=loss,
             optimizer=optimizer,
             training=Training(
-                epochs=int(self.epochs or recipe.epochs),
+                epochs=int(epochs or recipe.epochs),
                 batch_size=int(self.batch_size or recipe.batch_size),
                 early_stopping=stop,
                 callbacks=tuple(one for one in self.callbacks if isinstance(one, Callback)),
@@ -346,9 +379,14 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         """The score of some rows."""
 
     def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
-        """The rows to train on and those of the validation part, stratified by single labels."""
-        labels = rows.y if self.task == "classification" and not several else None
-        self._check_held_out(len(rows), labels)
+        """The rows to train on and those of the validation part, stratified by single labels.
+
+        Raises   ValueError for rows that cannot be divided so
+        """
+        labels = self._strata(rows, several)
+        reason = self._undivided(len(rows), labels, self.validation_fraction)
+        if reason is not None:
+            raise ValueError(reason)
         first, second = train_test_split(
             np.arange(len(rows)),
             test_size=self.validation_fraction,
@@ -357,28 +395,28 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         )
         return first, second
 
-    def _check_held_out(self, rows: int, labels: Array | None) -> None:
-        """Refuse a validation part without a row, or without rows of every class.
+    def _strata(self, rows: Rows, several: bool) -> Array | None:
+        """What a division of the rows is stratified by."""
+        return rows.y if self.task == "classification" and not several else None
 
-        Raises   ValueError
-        """
-        held = int(np.ceil(self.validation_fraction * rows))
-        share = f"early_stopping holds out validation_fraction={self.validation_fraction} of the rows"
+    def _undivided(self, rows: int, labels: Array | None, fraction: float) -> str | None:
+        """Why a fraction of the rows, with rows of every class, cannot be held out; None where it can."""
+        held = int(np.ceil(fraction * rows))
+        share = f"early_stopping holds out validation_fraction={fraction} of the rows"
         if held >= rows:
-            raise ValueError(f"{share}, {held} of {rows}, which leaves none to train on; give more rows")
+            return f"{share}, {held} of {rows}, which leaves none to train on; give more rows"
         if labels is None:
-            return
+            return None
         found, counts = np.unique(labels, return_counts=True)
         if counts.min() < 2:
             name = self.classes_.tolist()[found[counts.argmin()]]
-            raise ValueError(
-                f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
-            )
+            return f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
         if min(held, rows - held) < len(found):
-            raise ValueError(
+            return (
                 f"{share}, {held} of {rows}, and needs one of each of the {len(found)} classes on both sides; "
                 "give another fraction, or more rows"
             )
+        return None
 
     def _context(self, epochs: int) -> Any:
         """The context of scikit-learn's callbacks, if there are any."""

@@ -48,13 +48,16 @@ def _gives_probabilities(estimator: Any) -> bool:
 class FuncnetClassifier(ClassifierMixin, Estimator):
     """A network for labels: two or more classes, or several labels for each row, each 0 or 1.
 
-    ``model``           "auto", or a network; one whose outputs are not one for each class gets a Dense layer as its
-                        head. One unit is enough for two classes
+    ``model``           "auto", TabM-mini as large as suits the number of rows; or a network; one whose outputs are not
+                        one for each class gets a Dense layer as its head. One unit is enough for two classes
     ``loss``            a loss, or its tag; by default the cross-entropy: of a softmax, and of a sigmoid for several
                         labels, and for one unit. With Hinge or CategoricalHinge there is no ``predict_proba``
-    ``optimizer``       an optimizer, or its tag; by default AdamW with a cosine schedule
-    ``epochs``, ``batch_size``   by default chosen for the number of rows
-    ``members``         the number of networks of an ensemble, trained at once; their probabilities are averaged
+    ``optimizer``       an optimizer, or its tag; by default AdamW, with a schedule or an average of the weights
+    ``epochs``          by default chosen for the number of rows; between 257 and 9 999 rows, "auto" first holds out
+                        15 % of them to find it, then trains on all of them
+    ``batch_size``      by default chosen for the number of rows
+    ``members``         the number of networks of an ensemble, trained at once; their probabilities are averaged. "auto"
+                        has 8, or one network for a loss that is not a sum over rows
     ``early_stopping``  True, a patience in epochs, or an ``fn.EarlyStopping``: hold out ``validation_fraction`` of the
                         rows, stratified, and keep the weights of the epoch with the least validation loss
     ``class_weight``    "balanced", or a weight for each class

@@ -56,7 +56,7 @@ def test_labels_from_a_file_to_its_answers(place: Path, capsys: Any) -> None:
     assert f"target    labels, each present or absent: {counts}\n" in found
     assert "left out  'left' is equivalent to the target\n" in found
     spec = fn.load_spec("t.json")
-    assert (spec.data.target, spec.loss) == (LABELS, fn.losses.SigmoidCrossEntropy())
+    assert (spec.data.target, spec.loss) == (LABELS, fn.losses.EachMember(fn.losses.SigmoidCrossEntropy()))
     assert "label  present     %\n" in said(capsys, "check", "t.json")
     said(capsys, "train", "t.json", "--out", "run", "--set", "training.epochs=60", "--progress", "none")
     run = fn.load_run("run")

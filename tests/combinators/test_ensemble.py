@@ -32,7 +32,8 @@ def separately(row, params, state, x, ctx, dy):
     for m in range(net.members):
         own = fn.Context(ctx.train, ctx.key.fold("member", m))
         pick = lambda part, m=m: tree.map(lambda leaf: leaf[m], part)  # noqa: E731
-        y, new, residuals = net.layer.apply(pick(params), pick(state), x, own)
+        given = tree.map(lambda leaf, m=m: leaf[:, m], x) if net.own_inputs else x
+        y, new, residuals = net.layer.apply(pick(params), pick(state), given, own)
         member_dy = tree.map(lambda leaf, m=m: leaf[:, m], dy)
         outs.append((y, new, *net.layer.vjp(pick(params), residuals, member_dy)))
     return outs
@@ -52,7 +53,10 @@ def test_members_are_separate_networks(name, train):
         tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[:, m], b, rtol=1e-12, atol=1e-14), y, own_y)
         tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-12, atol=1e-14), new, own_new)
         tree.map(lambda a, b, m=m: np.testing.assert_allclose(a[m], b, rtol=1e-11, atol=1e-13), dparams, own_dparams)
-    if dx is not None and not isinstance(dx, tuple):
+    if row.layer.own_inputs:
+        dxs = [out[3] for out in outs]
+        tree.map(lambda dx, *own: dx is None or np.testing.assert_allclose(dx, np.stack(own, 1), 1e-11), dx, *dxs)
+    elif dx is not None and not isinstance(dx, tuple):
         np.testing.assert_allclose(dx, sum(out[3] for out in outs), rtol=1e-11, atol=1e-13)
 
 
@@ -193,3 +197,92 @@ def test_the_axis_of_members_is_checked():
 def test_each_member_obeys_the_laws_with_members_after_steps():
     prediction = fn.Key(5).normal((4, 3, 2, 3))
     fn.check_loss(losses.EachMember(losses.SoftmaxCrossEntropy(), axis=2), prediction, np.arange(12).reshape(4, 3) % 3)
+
+
+def test_members_with_own_inputs_run_one_by_one_too():
+    fn.check_layer(fn.Ensemble(DECIDES, 3, own_inputs=True), (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "wrong"), [((4, 2), (4, 2)), ((), ()), ({"a": (3, 2), "b": (2,)}, (2,)), (((3, 1), (3,), (4,)), (4,))]
+)
+def test_own_inputs_need_the_axis_of_members(shape, wrong):
+    with pytest.raises(fn.ShapeError) as caught:
+        fn.Ensemble(fn.Identity(), 3, own_inputs=True).out_shape(shape)
+    assert str(caught.value) == (
+        f"Ensemble: expected an input for each member, (3, …), got shape {wrong}; put an Ensemble of 3 members "
+        "before it, or leave own_inputs out"
+    )
+
+
+VALUE = 1.4189906636130565
+GRADIENTS = {
+    "views/scale": [
+        -0.02457743369178808,
+        0.07491033625656082,
+        -0.08517820917346632,
+        0.04076764245388159,
+        0.012871657969783403,
+        -0.05021641261982872,
+    ],
+    "dense/weight": [
+        -0.020446793920822093,
+        -0.0009215095814752489,
+        0.0,
+        0.0,
+        -0.06352867894341482,
+        -0.004429650841593186,
+        0.0,
+        0.0,
+        0.021556011340580584,
+        -0.03248957091690833,
+        0.0,
+        0.0,
+    ],
+    "dense/bias": [0.11089389679491944, -0.04360339866309475, 0.0, 0.0],
+    "head/weight": [
+        -0.014894147001484531,
+        0.014894147001484524,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.14296186935564364,
+        -0.14296186935564364,
+        0.01460907521434393,
+        -0.014609075214343934,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    ],
+    "head/bias": [0.009004016482844324, -0.009004016482844365, -0.005893101264314665, 0.00589310126431454],
+}
+
+
+def test_tabm_mini_has_the_gradients_of_pytorch():
+    """Values of PyTorch 2.13 in float64: ``h = relu((x[:, None] * r) @ W + c)``, ``y = einsum("bkh,kho->bko", h, V) + d``,
+    and the mean cross-entropy over rows, summed over members.
+    """  # noqa: E501
+    k, n, h, o = 2, 3, 4, 2
+
+    def wave(*shape, phase):
+        return np.sin(np.arange(np.prod(shape)) * 0.7 + phase).reshape(shape)
+
+    net = fn.serial(
+        views=fn.Ensemble(fn.Scale(), k), dense=fn.Dense(h), relu=fn.Relu(),
+        head=fn.Ensemble(fn.Dense(o), k, own_inputs=True),
+    )  # fmt: skip
+    params = {
+        "views": {"scale": wave(k, n, phase=1.0)},
+        "dense": {"weight": wave(n, h, phase=2.0), "bias": wave(h, phase=3.0)},
+        "head": {"weight": wave(k, h, o, phase=4.0), "bias": wave(k, o, phase=5.0)},
+    }
+    x, y = wave(5, n, phase=0.5), np.array([0, 1, 1, 0, 1])
+    loss = losses.EachMember(losses.SoftmaxCrossEntropy())
+    value, _, grads = fn.value_and_grad(net, loss)(params, {}, x, y, fn.EVAL)
+    assert value == pytest.approx(VALUE, rel=1e-13)
+    for path, leaf in tree.flatten(grads).items():
+        np.testing.assert_allclose(leaf.ravel(), GRADIENTS[path], rtol=1e-11, atol=1e-15, err_msg=path)

@@ -19,5 +19,14 @@ ROWS: dict[str, Row] = {
     "ensemble_indices": Row(fn.Ensemble(fn.serial(fn.Embedding(4, 2), fn.LayerNorm()), 2), (3,), x=indices(4, 3)),
     "ensemble_masked": Row(fn.Ensemble(fn.serial(fn.GRU(2), fn.SequencePool()), 2), PADDED, x=masked(3, 2)),
     "ensemble_attention": Row(fn.Ensemble(fn.Residual(fn.MultiHeadAttention(1, causal=True)), 2), (3, 2)),
+    "ensemble_own_inputs": Row(
+        fn.Ensemble(fn.serial(fn.Dense(3), fn.Dropout(0.4)), 2, own_inputs=True), (2, 4), coupled=True
+    ),
+    "ensemble_own_tuple": Row(fn.Ensemble(fn.serial(fn.Concat(), fn.Tanh()), 2, own_inputs=True), ((2, 3), (2, 1))),
+    "ensemble_own_indices": Row(fn.Ensemble(fn.Embedding(4, 2), 3, own_inputs=True), (3,), x=indices(4, 3)),
+    "tabm_mini": Row(
+        fn.serial(fn.Ensemble(fn.Scale(), 3), fn.Dense(4), fn.Tanh(), fn.Ensemble(fn.Dense(2), 3, own_inputs=True)),
+        (2,),
+    ),
     "ensemble_inside": Row(fn.serial(fn.Dense(3), fn.Ensemble(fn.serial(fn.Dense(2), fn.Glu()), 2), fn.Tanh()), (2,)),
 }

@@ -1,11 +1,16 @@
-"""The experiment that a table begins with: how its rows are divided, how large its network is."""
+"""The experiment that a table begins with: how its rows are divided, and its recipe."""
 
+import runpy
+
+import attrs
 import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.cli import main
 from funcnet.data.sniff import look
-from funcnet.experiments.starter import Size, experiment, size, source, split
+from funcnet.experiments.starter import experiment, source, split
+from funcnet.networks.tabular import auto
 
 SPLITS = {  # rows and the rows of each class, to fractions of the validation and the test part
     "values": (40, {}, (0.1, 0.2)),
@@ -36,22 +41,6 @@ def test_every_class_is_in_every_part(counts):
         assert set(y[part]) == set(range(len(counts)))
 
 
-@pytest.mark.parametrize(
-    ("rows", "features", "expected"),
-    [
-        (105, 4, Size((32,), 1.0, 32, 1000)),
-        (350, 10, Size((64, 64), 1.0, 32, 1500)),
-        (349, 10, Size((32,), 1.0, 32, 1000)),
-        (700, 10, Size((64, 64), 0.3, 32, 1500)),
-        (1000, 60, Size((64, 64), 1.0, 64, 2500)),
-        (9999, 10, Size((64, 64), 0.3, 64, 2500)),
-        (10000, 500, Size((128, 128), 0.1, 128, 6000)),
-    ],
-)
-def test_size(rows, features, expected):
-    assert size(rows, features) == expected
-
-
 def table(folder, count, target, odd=""):
     lines = [f"{i / 2},{'north' if i % 3 else 'south'},{odd if i % 5 == 0 else i},{target(i)}" for i in range(count)]
     path = folder / "mine.csv"
@@ -71,13 +60,13 @@ def test_an_experiment_of_labels(tmp_path):
         impute="median",
         scale="standard",
     )
-    assert experiment(found, data, 42, 4) == fn.Experiment(
+    assert experiment(found, data, 42) == fn.Experiment(
         data=data,
-        model=fn.serial(fn.Dense(32), fn.Relu(), head=fn.Dense(2)),
-        loss=fn.losses.SoftmaxCrossEntropy(),
+        model=auto(42, 2).model,
+        loss=fn.losses.EachMember(fn.losses.SoftmaxCrossEntropy()),
         metrics=(fn.metrics.Accuracy(), fn.metrics.BalancedAccuracy(), fn.metrics.RocAuc()),
         optimizer=fn.optim.AdamW(fn.optim.Cosine(peak=0.01), weight_decay=1.0),
-        training=fn.Training(epochs=300, batch_size=32, class_weight="balanced"),
+        training=fn.Training(epochs=150, batch_size="full", class_weight="balanced"),
     )
 
 
@@ -92,25 +81,49 @@ def test_an_experiment_of_values(tmp_path):
         scale="standard",
         target_scale="standard",
     )
-    assert experiment(found, data, 20_000, 4) == fn.Experiment(
+    assert experiment(found, data, 20_000) == fn.Experiment(
         data=data,
-        model=fn.serial(fn.Dense(128), fn.Relu(), fn.Dense(128), fn.Relu(), head=fn.Dense(1)),
-        loss=fn.losses.MeanSquaredError(),
+        model=fn.serial(
+            views=fn.Ensemble(fn.Scale(fn.initializers.Normal()), 8),
+            dense_0=fn.Dense(128),
+            relu_0=fn.Relu(),
+            dense_1=fn.Dense(128),
+            relu_1=fn.Relu(),
+            head=fn.Ensemble(fn.Dense(1), 8, own_inputs=True),
+        ),
+        loss=fn.losses.EachMember(fn.losses.MeanSquaredError()),
         metrics=(fn.metrics.RMSE(), fn.metrics.MAE(), fn.metrics.R2()),
-        optimizer=fn.optim.AdamW(fn.optim.Cosine(peak=0.01), weight_decay=0.1),
-        training=fn.Training(epochs=38, batch_size=128),
+        optimizer=fn.optim.AdamW(fn.optim.Cosine(peak=0.01), weight_decay=0.3),
+        training=fn.Training(epochs=25, batch_size=128),
     )
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(30, 300), (200, 143), (100_000, 8), (10_000_000, 5)])
-def test_epochs(tmp_path, rows, epochs):
+def test_rows_without_a_validation_part_have_the_recipe_of_few(tmp_path):
     found = table(tmp_path, 60, lambda i: i * i % 59 / 4)
-    assert experiment(found, source(found, "mine.csv"), rows, 6).training.epochs == epochs
+    data = source(found, "mine.csv")
+    assert experiment(found, data, 3000).training.early_stopping is not None
+    whole = attrs.evolve(data, split=None)
+    expected = experiment(found, data, 250)
+    training = attrs.evolve(expected.training, batch_size=256)
+    assert experiment(found, whole, 3000) == attrs.evolve(expected, data=whole, training=training)
 
 
 def test_equal_classes_are_not_weighed(tmp_path):
     found = table(tmp_path, 60, lambda i: "abc"[i % 3])
-    made = experiment(found, source(found, "mine.csv"), 42, 4)
+    made = experiment(found, source(found, "mine.csv"), 42)
     assert made.training.class_weight is None
     assert made.metrics == (fn.metrics.Accuracy(),)
-    assert made.model.children["head"] == fn.Dense(3)
+    assert made.model.out_shape((4,)) == (8, 3)
+
+
+@pytest.mark.parametrize("target", [lambda i: i * i % 59 / 4, lambda i: "abc"[i % 3]], ids=["values", "labels"])
+def test_the_printed_program_answers_as_the_run(tmp_path, target):
+    """To the bit: a mean over members rounds by its order, which is that in memory."""
+    found = table(tmp_path, 60, target, odd="-")
+    whole = experiment(found, source(found, "mine.csv"), 42)
+    short = attrs.evolve(whole, training=attrs.evolve(whole.training, epochs=2))
+    run = fn.run(short, out=tmp_path / "run", base=tmp_path)
+    assert main(["source", str(tmp_path / "run"), "--inference"]) == 0
+    program = runpy.run_path(str(tmp_path / "run" / "inference.py"))
+    rows = [dict(zip(found.grid.names, row, strict=True)) for row in found.grid.rows]
+    assert program["predict"](rows).tobytes() == run.predict(rows).tobytes()
