@@ -26,6 +26,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import funcnet as fn
 from funcnet.networks.tabular import FEW, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
+from funcnet.sklearn.base import HELD_OUT
+from funcnet.sklearn.rows import Rows
 from tests.pages import blocks
 
 GUIDE = Path(fn.__file__).parent / "guide" / "sklearn.md"
@@ -314,11 +316,17 @@ def test_the_length_of_a_training_is_found_by_rows_held_out():
     assert np.array_equal(given.predict_proba(x), estimator.predict_proba(x))
 
 
-def test_the_length_is_found_with_a_class_of_one_row():
-    y = np.arange(300) % 2
-    y[7] = 2
-    estimator = FuncnetClassifier(members=1, random_state=0).fit(fn.Key(1).normal((300, 3), np.float32), y)
+@pytest.mark.parametrize("value", [None, "once"])
+def test_the_length_is_found_with_what_only_the_rows_held_out_have(value, caplog):
+    """A class of one row; and for some row, whichever is held out, a category or a gap that no other row has."""
+    y, kinds = np.arange(300) % 2, np.array(["u", "v"], object)[np.arange(300) // 2 % 2]
+    y[7], (train, held) = 2, FuncnetClassifier()._held_out(Rows(y[:, None], y), False, HELD_OUT, 0)
+    assert len(held) == 45
+    assert sorted([*train, *held]) == list(range(300))
+    kinds[held[0]] = value
+    estimator = FuncnetClassifier(members=1, random_state=0).fit(pd.DataFrame({"kind": kinds}), y)
     assert estimator.classes_.tolist() == [0, 1, 2]
+    assert not caplog.records
 
 
 def test_a_loss_that_is_no_sum_has_one_network():

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from funcnet.codegen.source import source
 from funcnet.combinators.ensemble import Ensemble
 from funcnet.combinators.serial import serial
-from funcnet.data.preprocess import prepared_shape
+from funcnet.data.preprocess import Preprocess, prepared_shape
 from funcnet.experiments.experiment import Experiment, Training
 from funcnet.experiments.folder import Run
 from funcnet.experiments.stored import load_run
@@ -201,7 +201,12 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         With ``again`` the last training goes on, with ``partial`` for one epoch. Callbacks see X and y as ``given``.
         """
         before: Run | None = self.run_ if again else None
-        apart = None if partial or self.early_stopping is False else self._held_out(rows, several)
+        apart = None
+        if self.early_stopping is not False and not partial:
+            reason = self._undivided(len(rows), self._strata(rows, several), self.validation_fraction)
+            if reason is not None:
+                raise ValueError(reason)
+            apart = self._held_out(rows, several, self.validation_fraction)
         rows, held = (rows, None) if apart is None else (rows.take(apart[0]), rows.take(apart[1]))
         if before is None:
             dtype: Any = self.dtype or str(getattr(rows.x, "dtype", "float32"))
@@ -211,12 +216,12 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             seed = self.random_state
             if not isinstance(seed, int | np.integer):
                 seed = check_random_state(seed).randint(2**31 - 1)
-            epochs = self.epochs
-            if epochs is None and apart is None and not partial:
-                epochs = self._found_epochs(rows, given, int(seed), outputs=outputs, classes=classes, several=several)
             experiment = self._experiment(
-                data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial, int(seed), epochs
+                data, len(rows), prepared_shape(preprocess), outputs, several, dtype, partial, int(seed)
             )
+            if self.epochs is None and apart is None and not partial:
+                epochs = self._found_epochs(rows, several, experiment, preprocess)
+                experiment = evolve(experiment, training=evolve(experiment.training, epochs=epochs))
         else:
             preprocess, experiment = before.preprocess, before.experiment
             training = evolve(experiment.training, epochs=self.epochs or self.n_iter_, calibrate=False)
@@ -279,21 +284,32 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             context.call_on_fit_task_end(**task, reconstruction_attributes={"run_": self.run_})
         return self
 
-    def _found_epochs(self, rows: Rows, given: tuple[Any, Any], seed: int, **form: Any) -> int | None:
+    def _found_epochs(self, rows: Rows, several: bool, experiment: Experiment, preprocess: Preprocess) -> int:
         """The epochs after which a part of the rows, held out from a first training, has its least loss.
 
-        None where the recipe has a number: that of few rows, of many rows, and of a model by the user; and where no
-        part can have rows of every class
+        Few rows, many rows, and a model by the user need no search: the recipe has a number.
         """
-        recipe = auto(len(rows), form["outputs"])
-        if recipe.early_stopping is None or not isinstance(self.model, str):
-            return None
-        if self._undivided(len(rows), self._strata(rows, form["several"]), HELD_OUT) is not None:
-            return None
-        changed = {"epochs": recipe.epochs, "early_stopping": recipe.early_stopping, "validation_fraction": HELD_OUT}
-        others = {"random_state": seed, "callbacks": (), "verbose": False}
-        trial = type(self)(**self.get_params(deep=False) | changed | others)._train(rows, given, again=False, **form)
-        losses = [row["validation/loss"] for row in trial.run_.history]
+        training = experiment.training
+        stop = auto(len(rows), 1).early_stopping
+        if stop is None or not isinstance(self.model, str):
+            return int(training.epochs or 1)
+        split = self._held_out(rows, several, HELD_OUT, experiment.seed)
+        train, held = (
+            rows.take(part).prepared(preprocess, experiment.dtype, type(self).__name__, training=part is split[0])
+            for part in split
+        )
+        found = fit(
+            experiment.model,
+            train,
+            loss=experiment.loss,
+            optimizer=experiment.optimizer,
+            epochs=training.epochs,
+            batch_size=min(int(training.batch_size), len(split[0])),
+            key=Key(experiment.seed).fold("search"),
+            validation=held,
+            early_stopping=stop,
+        )
+        losses = [row["validation/loss"] for row in found.history]
         return 1 + int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
 
     def _experiment(
@@ -306,7 +322,6 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         dtype: Any,
         partial: bool,
         seed: int,
-        epochs: int | None,
     ) -> Experiment:
         """The training as a spec: the recipe for tables, with what the parameters say instead."""
         loss = None if self.loss is None else as_loss(self.loss)
@@ -338,7 +353,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
             loss=loss,
             optimizer=optimizer,
             training=Training(
-                epochs=int(epochs or recipe.epochs),
+                epochs=int(self.epochs or recipe.epochs),
                 batch_size=int(self.batch_size or recipe.batch_size),
                 early_stopping=stop,
                 callbacks=tuple(one for one in self.callbacks if isinstance(one, Callback)),
@@ -378,20 +393,16 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _score(self, run: Run, rows: Rows) -> float:
         """The score of some rows."""
 
-    def _held_out(self, rows: Rows, several: bool) -> tuple[Array, Array]:
-        """The rows to train on and those of the validation part, stratified by single labels.
-
-        Raises   ValueError for rows that cannot be divided so
-        """
+    def _held_out(self, rows: Rows, several: bool, fraction: float, seed: Any = None) -> tuple[Array, Array]:
+        """The rows to train on and those of the validation part, stratified by single labels where both can have all."""
         labels = self._strata(rows, several)
-        reason = self._undivided(len(rows), labels, self.validation_fraction)
-        if reason is not None:
-            raise ValueError(reason)
+        if self._undivided(len(rows), labels, fraction) is not None:
+            labels = None
         first, second = train_test_split(
             np.arange(len(rows)),
-            test_size=self.validation_fraction,
+            test_size=fraction,
             stratify=labels,
-            random_state=check_random_state(self.random_state),
+            random_state=check_random_state(self.random_state if seed is None else seed),
         )
         return first, second
 
