@@ -225,7 +225,8 @@ def train_step(net: Layer, loss: Loss | str, opt: Optimizer | str, *, shards: in
     The batch is cut into ``shards`` contiguous parts, each with the whole batch's divisor and the key
     ``key.fold("step", step, "shard", s)``; gradients are added in shard order, states are averaged.
     ``compile`` records the step at its first call, and again for each new batch shape, and runs it as
-    a straight line of NumPy calls: the same numbers, faster. ``divisor`` overrides the loss's own, which is the sum of
+    a straight line of NumPy calls: the same numbers, faster. Optimizers of the library that differ in their numbers
+    and schedules alone share the recording. ``divisor`` overrides the loss's own, which is the sum of
     the weights, and allows weights below 0, such as the advantages of policy gradients.
     Raises   NonFiniteError for a loss or gradient that is not finite, naming the layer where it arose;
              SpecError for an optimizer that is only a transform, without a rule
