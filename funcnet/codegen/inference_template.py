@@ -182,7 +182,7 @@ UNNAMED = """        if len(names) == len(inputs) and any(name not in names for 
 """
 READ_ARRAY = Template('''
 def read(path, file):
-    """Blocks of the raw rows of an .npy file, or of a text file $columns, with the line of each."""
+    """The raw rows of an .npy file, or of a text file $columns, and their lines."""
     if path is not None and path.endswith(".npy"):
         yield np.load(path, allow_pickle=False), None
         return

@@ -31,7 +31,7 @@ from funcnet.data.columns import (
     one_hot,
     outside_by_column,
 )
-from funcnet.data.lazy_array import Stream, pieces_of
+from funcnet.data.lazy_array import BLOCK, Piece, Stream, pieces_of
 from funcnet.data.sources.base import Frame, Inputs, Source
 from funcnet.errors import DataError, place
 from funcnet.key import Array
@@ -66,22 +66,18 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
     else:
         preprocess["shape"] = list(x.shape[1:])
         if source.impute is not None and isinstance(x, np.ndarray) and x.dtype.kind == "f":
-            features = x[rows].reshape(len(rows), -1)
-            filled = [fill_of(source.impute, features[:, i], f"feature {i}", name) for i in range(features.shape[1])]
+            raw = x[rows].reshape(len(rows), -1)
+            filled = [fill_of(source.impute, raw[:, i], f"feature {i}", name) for i in range(raw.shape[1])]
             preprocess["fill"] = filled
     if source.flatten and not isinstance(x, Frame):
         preprocess["flatten"] = True
     if source.divide is not None:
         preprocess["divide"] = source.divide
     hot = np.array(one_hot(preprocess.get("columns", ())), bool)
-    if isinstance(x, Frame):
-        change: Any = encode(preprocess["columns"], x)[rows]
-        given: Any = _shaped(preprocess, change)
-        low, high, shift, factor = _statistics(given, None, source.scale, name)
-    else:
-        low, high, shift, factor = _statistics(
-            x, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
-        )
+    features: Any = _encoded(preprocess, x) if isinstance(x, Frame) else x
+    low, high, shift, factor = _statistics(
+        features, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
+    )
     preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
     if source.scale is not None:
         if len(hot):
@@ -177,6 +173,14 @@ def _filled(preprocess: Preprocess, x: Array) -> Array:
     return np.where(np.isnan(x), np.array(fill).reshape(x.shape[1:]), x)
 
 
+def _encoded(preprocess: Preprocess, x: Frame) -> Stream:
+    """The features of a table, some rows at a time: as an array they take much more room than its columns."""
+    columns = preprocess["columns"]
+    width = len(one_hot(columns))
+    piece = Piece(x.rows, (width,), np.dtype(np.float64), lambda begin, end: encode(columns, x.take(slice(begin, end))))
+    return Stream([piece])
+
+
 def _shaped(preprocess: Preprocess, x: Array) -> Array:
     """Flattened and divided."""
     if preprocess.get("flatten"):
@@ -210,15 +214,24 @@ def transform(
     if not isinstance(x, Frame):
         _check_shape(preprocess, x, name)
     counted = Unknown() if unknown is None else unknown
-    x = unscaled(preprocess, x, counted)
+    y = None
+    rows = x.rows if isinstance(x, Frame) else len(x)
+    size = BLOCK if isinstance(x, Frame) else max(1, rows)
+    for begin in range(0, max(1, rows), size):
+        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if size < rows else x, counted)
+        if inputs is not None:
+            shift, factor = shift_and_factor(inputs)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
+                part = (part - shift) / factor
+        part = narrow(part, dtype, name, first=begin)
+        if rows <= size:
+            y = part
+        else:
+            y = np.empty((rows, *part.shape[1:]), dtype) if y is None else y
+            y[begin : begin + size] = part
     if unknown is None:
         log_unknown(counted)
-    if inputs is None:
-        return narrow(x, dtype, name)
-    shift, factor = shift_and_factor(inputs)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
-        x = (x - shift) / factor
-    return narrow(x, dtype, name)
+    return y
 
 
 def log_unknown(unknown: Unknown) -> None:
@@ -342,8 +355,8 @@ def check_weights(weight: Array, name: str = "", batch: bool = False) -> None:
         )
 
 
-def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> Array:
-    """Inputs or targets in another float type.
+def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs", first: int = 0) -> Array:
+    """Inputs or targets in another float type; ``first`` is the number of the first row, for messages.
 
     Raises   DataError for a number that it cannot hold
     """
@@ -351,7 +364,8 @@ def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs") -> A
         y = x.astype(dtype)
     if not np.isfinite(y).all():
         at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
+        where = place((at[0] + first, *at[1:]))
         raise DataError(
-            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {place(at)}; scale them", layer=name
+            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {where}; scale them", layer=name
         )
     return y

@@ -394,7 +394,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         """The score of some rows."""
 
     def _held_out(self, rows: Rows, several: bool, fraction: float, seed: Any = None) -> tuple[Array, Array]:
-        """The rows to train on and those of the validation part, stratified by single labels where both can have all."""
+        """The rows to train on and those of the validation part, stratified by single labels if both can have all."""
         labels = self._strata(rows, several)
         if self._undivided(len(rows), labels, fraction) is not None:
             labels = None

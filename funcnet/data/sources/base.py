@@ -41,6 +41,12 @@ class Frame(NamedTuple):
         """The number of rows."""
         return len(self.lines)
 
+    def take(self, rows: Array | slice) -> Frame:
+        """Some of the rows."""
+        return self._replace(
+            columns={name: values[rows] for name, values in self.columns.items()}, lines=self.lines[rows]
+        )
+
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
         return f"{self.unit} {int(self.lines[row])}"
@@ -48,8 +54,8 @@ class Frame(NamedTuple):
 
 def joined(frames: Sequence[Frame]) -> Frame:
     """The rows of several frames with the same columns."""
-    first = frames[0]
-    columns = {name: np.concatenate([frame.columns[name] for frame in frames]) for name in first.columns}
+    first, parts = frames[0], [dict(frame.columns) for frame in frames]
+    columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in first.columns}
     gaps = {name: sum((Counter(frame.gaps.get(name)) for frame in frames), Counter()) for name in columns}
     return Frame(columns, np.concatenate([frame.lines for frame in frames]), gaps, first.unit)
 

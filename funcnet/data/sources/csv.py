@@ -100,7 +100,7 @@ class Csv(Columns):
                 yield np.stack(columns, axis=1).reshape(-1, *shape)
 
     def table(self, base: Path, key: Key) -> Table:
-        return self.treated(Grid(inside(base, self.path), self.delimiter, self.header))
+        return self.treated(blocks_of(inside(base, self.path), self.delimiter, self.header))
 
     def in_file(self, path: Path) -> Columns:
         return evolve(self, path=str(path.resolve()))

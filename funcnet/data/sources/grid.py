@@ -41,7 +41,7 @@ def encoding_of(file: Any) -> str:
 
 
 def line_blocks(file: Any) -> Iterator[list[str]]:
-    """The lines of a text in a binary file, in blocks: those that can be read at once, so a pipe waits for no more."""
+    """The lines of a binary file in blocks: those that can be read at once, so that a pipe waits for no more."""
     encoding = codecs.getincrementaldecoder(encoding_of(file))()
     decoder = io.IncrementalNewlineDecoder(encoding, translate=False)  # which does not part \r from \n
     count, begun, piece = 0, [], b" "
@@ -68,7 +68,7 @@ def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]]
         return None
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    ends = f"{delimiter}\n{delimiter}"  # the end of a line is a value, so those of a ragged line are out of step
+    ends = f"{delimiter}\n{delimiter}"  # as a value, which ragged lines have out of step
     cells = (text.removesuffix("\n") + "\n").replace("\n", ends).split(delimiter)[:-1]
     if len(cells) != len(lines) * (count + 1) or cells[count :: count + 1] != ["\n"] * len(lines):
         return None
@@ -76,14 +76,14 @@ def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]]
 
 
 def further_lines(blocks: Iterator[list[str]], last: list[int]) -> Iterator[str]:
-    """The lines of further blocks, for a quoted value that goes on; ``last`` holds the number of the last one."""
+    """The lines of further blocks, for a quoted value that goes on; ``last`` holds the last one's number."""
     for block in blocks:
         last[0] += len(block)
         yield from block
 
 
 def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
-    """The rows of a CSV file in blocks: the column names, the texts of each column, and the line of each row."""
+    """The rows of a CSV file in blocks: the names of columns, their texts, and the line of each row."""
     names: list[str] = []
     line, known, empty = 1, 0, True
     last = [0]
@@ -145,18 +145,12 @@ class Grid:
     named: bool = True
     """Whether the rows give the names of the columns"""
     path: Path | str
+    columns: list[list[str]]
     lines: Sequence[int]
 
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
-        self.path = path
-        self.columns: list[list[str]] = []
-        self.lines: list[int] = []
-        for block in self.blocks(path, delimiter, header):
-            self.rename(block.names)
-            self.columns = self.columns or [[] for _ in block.names]
-            for column, more in zip(self.columns, block.columns, strict=True):
-                column += more
-            self.lines += block.lines
+        first, *more = self.blocks(path, delimiter, header)
+        self.__dict__ |= first.joined(more, first.names).__dict__
 
     @classmethod
     def blocks(cls, path: Path | str, delimiter: str, header: bool, file: Any = None) -> Iterator[Grid]:
@@ -167,6 +161,14 @@ class Grid:
                 grid.path, grid.columns, grid.lines = path, columns, lines
                 grid.rename(names)
                 yield grid
+
+    def joined(self, others: Sequence[Grid], names: Sequence[str]) -> Grid:
+        """Some columns of these rows, and then of other rows of the table."""
+        whole = copy.copy(self)
+        whole.columns = [[text for grid in (self, *others) for text in grid.texts(name)] for name in names]
+        whole.lines = [line for grid in (self, *others) for line in grid.lines]
+        whole.rename(names)
+        return whole
 
     def headed(self) -> Grid:
         """These rows with the first one as the names of the columns, unless it is one of numbers.

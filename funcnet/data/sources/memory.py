@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time
@@ -95,6 +96,15 @@ class Cells(Grid):
             code = f"{ord(text[error.start]):#x}"
             raise DataError(f"{where}: expected Unicode text, got the code {code}; write the text again") from None
         return text.strip()
+
+    def joined(self, others: Sequence[Grid], names: Sequence[str]) -> Grid:
+        whole = copy.copy(self)
+        grids = [self, *(grid for grid in others if isinstance(grid, Cells))]
+        whole._given = {name: [value for grid in grids for value in grid._given[name]] for name in names}
+        whole.lines = [line for grid in grids for line in grid.lines]
+        whole._columns, whole._cells = {}, {}
+        whole.rename(names)
+        return whole
 
     def column_of(self, name: str) -> Any:
         """The values of a column: an array of numbers, or a list of anything."""

@@ -18,7 +18,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 def is_json(path: Any, file: Any) -> bool:
-    """Whether an open file holds JSON lines: by the ending of its name, or, as a pipe has none, its first character."""
+    """Whether an open file holds JSON lines: by the ending of its name, or a pipe's first character."""
     if path is not None:
         return str(path).lower().endswith((".jsonl", ".ndjson"))
     start: bytes = file.peek(4)
@@ -35,7 +35,7 @@ def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
-    """The values of a file of JSON lines in blocks, and the line of each: objects, or lists of equal length."""
+    """The values of JSON lines in blocks, and the line of each: objects, or lists of equal length."""
     line, first = 0, None
     for block in line_blocks(file):
         values: list[Any] = []
@@ -68,7 +68,7 @@ def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
 def row_blocks(
     path: Any, file: Any, delimiter: str, header: bool, needed: Sequence[str]
 ) -> Iterator[tuple[list[str], list[list[Any]], list[int]]]:
-    """The rows of a text file in blocks: the column names, the values of each column, and the line of each row.
+    """The rows of a text file in blocks: the names of columns, their values, and the line of each row.
 
     JSON lines have ``needed`` names in each object, if in the first one.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,8 +163,32 @@ class Columns(Source):
             "for rows in a file, give a source that names it, such as csv"
         )
 
-    def treated(self, grid: Grid) -> Table:
-        """The inputs, targets and weights of a table."""
+    def treated(self, rows: Grid | Iterable[Grid]) -> Table:
+        """The inputs, targets and weights of a table, which may come in blocks: their inputs become arrays first."""
+        frames: list[Frame] = []
+        others: list[Grid] = []
+        first: dict[str, str] = {}
+        for grid in (rows,) if isinstance(rows, Grid) else rows:
+            if not frames:
+                targets, inputs = self._columns(grid)
+                kept = list(dict.fromkeys([*targets, *self.split_columns(), *([self.weight] if self.weight else [])]))
+                kept = [grid.column(name, "weight" if name == self.weight else "split") for name in kept]
+            frames.append(self.frame(grid, inputs, first=first))
+            others.append(grid if grid is rows else grid.joined((), kept))
+        grid = others[0] if len(others) == 1 else others[0].joined(others[1:], kept)
+        columns = {name: self._order(grid, name) for name in self.split_columns()}
+        weight = None
+        if self.weight is not None:
+            weight = grid.numbers(self.weight, (), "weights must not be missing", self.form(self.weight))
+        ys = [self._target(grid, name) for name in targets]
+        present = len(ys) > 1 and any(y.dtype.kind == "U" for y in ys)
+        if present:
+            ys = [self._presence(grid, name) for name in targets]
+        y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
+        return Table(joined(frames), y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+
+    def _columns(self, grid: Grid) -> tuple[list[str], list[str]]:
+        """The targets and the inputs, and whether the table has all columns that the fields name."""
         targets = self._targets(grid)
         inputs = self._inputs(grid, targets)
         for field_name in ("categorical", "ordinal", "marks", "dates"):
@@ -175,18 +199,7 @@ class Columns(Source):
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in ordinal; list it in categorical")
             if name in self.dates:
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
-        columns = {grid.column(name, "split"): self._order(grid, name) for name in self.split_columns()}
-        weight = None
-        if self.weight is not None:
-            name = grid.column(self.weight, "weight")
-            weight = grid.numbers(name, (), "weights must not be missing", self.form(name))
-        ys = [self._target(grid, name) for name in targets]
-        present = len(ys) > 1 and any(y.dtype.kind == "U" for y in ys)
-        if present:
-            ys = [self._presence(grid, name) for name in targets]
-        y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        frame = self.frame(grid, inputs)
-        return Table(frame, y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+        return targets, inputs
 
     def _presence(self, grid: Grid, name: str) -> Array:
         """1 where one of several labels is present, 0 where it is absent.
@@ -242,8 +255,12 @@ class Columns(Source):
         whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
         return values.astype(np.int64) if whole else values
 
-    def frame(self, grid: Grid, names: list[str], trained: bool = False) -> Frame:
-        """The inputs of a table, in the order of the names; ``trained``: for a network that has learned from others."""
+    def frame(self, grid: Grid, names: list[str], trained: bool = False, first: dict[str, str] | None = None) -> Frame:
+        """The inputs of a table, in the order of the names; ``trained``: for a network that has learned from others.
+
+        ``first`` has the first text of each column that is not missing, of the blocks before.
+        """
+        first = {} if first is None else first
         missing = self._missing(grid)
         columns: dict[str, Array] = {}
         gaps: dict[str, Mapping[str, int]] = {}
@@ -257,9 +274,10 @@ class Columns(Source):
                 absent = columns[name] == ""
             else:
                 hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                first[name] = first.get(name) or grid.first(name, missing)
                 if trained:
                     hint = f"the training data had numbers here; correct the {grid.what}"
-                elif day_of(grid.first(name, missing)) is not None:
+                elif day_of(first[name]) is not None:
                     hint = f"list {name!r} in dates, which become year, month and weekday"
                 columns[name] = grid.numbers(name, missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
