@@ -23,7 +23,7 @@ from funcnet.key import Array
 
 LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
-AT_ONCE = 2**16
+AT_ONCE = 2**17
 """Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
 DELIMITERS = ",;\t|"
 """What separates columns in most files"""
