@@ -23,6 +23,7 @@ from funcnet.losses.combined import EachMember
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.metrics.base import Metric
 from funcnet.metrics.decisions import F1, Accuracy, BalancedAccuracy
+from funcnet.metrics.probability import LogLoss
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
 from funcnet.networks.tabular import FEW, auto
@@ -134,4 +135,5 @@ def _metrics(found: Findings) -> tuple[Metric, ...]:
     if found.more:
         return F1(), Accuracy()
     balanced = (BalancedAccuracy(),) if unequal(found.counts) else ()
-    return Accuracy(), *balanced, *((RocAuc(),) if len(found.counts) == 2 else ())
+    ranking = (RocAuc(),) if len(found.counts) == 2 else ()
+    return Accuracy(), LogLoss(), *balanced, *ranking  # the log loss, since the loss is a sum over members

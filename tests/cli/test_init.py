@@ -120,7 +120,7 @@ SPEC = """\
     ]
   },
   "loss": {"type": "each_member", "loss": {"type": "softmax_cross_entropy"}},
-  "metrics": [{"type": "accuracy"}, {"type": "roc_auc"}],
+  "metrics": [{"type": "accuracy"}, {"type": "log_loss"}, {"type": "roc_auc"}],
   "optimizer": {
     "type": "chain",
     "steps": [{"type": "adamw", "learning_rate": 0.005, "weight_decay": 0.1}, {"type": "ema", "decay": 0.99}]
