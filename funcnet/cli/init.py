@@ -21,6 +21,7 @@ from funcnet.experiments.starter import LEAST, experiment, source
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layers.dense import Dense
+from funcnet.metrics.decisions import BalancedAccuracy
 from funcnet.spec.codec import to_json
 
 SHOWN = 40
@@ -184,8 +185,10 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
         rare = [label for label, counts in _per_part(prepared).items() if not all(counts)]
         if rare:
             lines.append(("", f"{', '.join(map(_short, rare[:8]))}: too few rows to be in every part"))
-    if spec.training.class_weight is not None:
-        lines.append(("classes", "very unequal; training weighs them as if they were equal (class_weight)"))
+    if any(isinstance(metric, BalancedAccuracy) for metric in spec.metrics):
+        lines.append(
+            ("classes", 'very unequal; for a better balanced_accuracy and worse probabilities: class_weight "balanced"')
+        )
     features = prepared.train.x.shape[1]
     widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
     members, outputs = spec.model.out_shape((features,))

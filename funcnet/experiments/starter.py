@@ -29,7 +29,7 @@ from funcnet.metrics.regression import MAE, R2, RMSE
 from funcnet.networks.tabular import FEW, auto
 
 UNEQUAL = 5
-"""Ratio of the largest to the smallest class from which class weights are balanced"""
+"""Ratio of the largest to the smallest class from which recall is measured by class too"""
 LEAST = 10
 """Minimum rows for held-out parts"""
 FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
@@ -119,7 +119,6 @@ def experiment(found: Findings, data: Columns, rows: int) -> Experiment:
             epochs=recipe.epochs,
             batch_size="full" if rows <= recipe.batch_size else recipe.batch_size,
             early_stopping=recipe.early_stopping,
-            class_weight="balanced" if labels and not found.more and unequal(found.counts) else None,
         ),
     )
 
