@@ -274,11 +274,15 @@ def test_a_row_of_another_part_has_no_prediction(tmp_path: Any) -> None:
     assert np.isnan(found.predictions).all(axis=1).tolist() == [False] * 12 + [True] * 8
     assert found.labels[12:].tolist() == [""] * 8
     assert set(found.labels[:12]) <= {"no", "yes"}
-    plain = fn.cross_validate(
-        fn.Dense(2), (X, np.arange(23) % 2), folds=3, predictions=True, **{**RECIPE, "loss": "softmax_cross_entropy"}
+
+
+@pytest.mark.parametrize("loss", [CE, losses.CategoricalHinge()])
+def test_arrays_have_the_labels_of_the_likeliest_class_or_the_highest_score(loss: Any) -> None:
+    found = fn.cross_validate(
+        fn.Dense(2), (X, np.arange(23) % 2), folds=3, predictions=True, **{**RECIPE, "loss": loss}
     )
-    assert plain.labels is not None
-    assert plain.labels.tolist() == np.argmax(plain.predictions, axis=1).tolist()  # type: ignore[arg-type]
+    assert found.labels is not None
+    assert found.labels.tolist() == np.argmax(found.predictions, axis=1).tolist()  # type: ignore[arg-type]
 
 
 # ----- what comes back
