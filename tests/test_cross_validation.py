@@ -285,6 +285,14 @@ def test_arrays_have_the_labels_of_the_likeliest_class_or_the_highest_score(loss
     assert found.labels.tolist() == np.argmax(found.predictions, axis=1).tolist()  # type: ignore[arg-type]
 
 
+def test_members_ignore_the_label_that_their_loss_ignores() -> None:
+    """Two rows of it are fewer than the folds, but it is not a class of which each fold needs a row."""
+    labels = np.where(np.arange(23) < 2, -1, np.arange(23) % 2)
+    loss = losses.EachMember(losses.SoftmaxCrossEntropy(ignore_label=-1))
+    net = fn.Ensemble(fn.Dense(2), members=2)
+    assert len(fn.cross_validate(net, (X, labels), folds=5, **{**RECIPE, "loss": loss}).scores) == 5
+
+
 # ----- what comes back
 
 
