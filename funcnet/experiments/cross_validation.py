@@ -20,8 +20,9 @@ from funcnet.data.preprocess import restore_targets
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
+from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, fit_model, starting_state, temperature_of, train, watchers
+from funcnet.experiments.run import starting_state, temperature_of, train, watchers
 from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
