@@ -12,9 +12,10 @@ from funcnet.cli.console import table
 from funcnet.cli.shipped import copy, shipped
 from funcnet.data.number_texts import to_number
 from funcnet.data.preparation import Prepared, prepare
-from funcnet.data.sniff import DELIMITERS, Column, Findings, look
+from funcnet.data.sniff import Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv
+from funcnet.data.sources.grid import DELIMITERS
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source

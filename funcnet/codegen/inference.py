@@ -571,6 +571,8 @@ class _Writer:
             known = self.classes or targets
             names = known if len(known) == count else [str(i) for i in range(count)]
             labels, form, values = "classes_of(p)", "label", "p"
+            if self.classes is None and names == targets:  # each output is the probability of a target
+                labels = f"np.array({code(names)})[{labels}]"
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
                 lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")

@@ -29,6 +29,7 @@ from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss, classifies, expected
 from funcnet.losses.combined import EachMember
+from funcnet.losses.wrapped import unwrapped
 from funcnet.networks.tabular import MEMBERS, STEADY, auto, plain
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import bind
@@ -375,7 +376,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         And for one of classes where each row has several labels, or of labels where it has one of three classes.
         """
-        name, labels = type(getattr(loss, "loss", loss)).__name__, self.task == "classification"
+        name, labels = type(unwrapped(loss)).__name__, self.task == "classification"
         if labels and expected(loss) in ("values", "log mean"):
             raise ValueError(
                 f"{name} compares numbers, and {type(self).__name__} has labels; use SoftmaxCrossEntropy, or "

@@ -16,6 +16,7 @@ from funcnet.key import Array
 from funcnet.losses.base import Loss, classifies
 from funcnet.losses.quantile import Quantile
 from funcnet.losses.regression import MeanSquaredError
+from funcnet.losses.wrapped import unwrapped
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
@@ -24,7 +25,7 @@ from funcnet.sklearn.targets import values
 
 def explained(loss: Loss, y: Any, answer: Any, weight: Any) -> float:
     """R², or the mean over several quantiles of the part of the pinball loss that they explain."""
-    loss = getattr(loss, "loss", loss)  # of EachMember: that of a member
+    loss = unwrapped(loss)
     if not isinstance(loss, Quantile) or len(loss.levels) == 1:
         return float(r2_score(y, answer.reshape(y.shape), sample_weight=weight))
     columns = answer.reshape(len(y), -1, len(loss.levels))

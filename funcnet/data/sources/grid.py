@@ -25,8 +25,8 @@ LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
 AT_ONCE = 2**17
 """Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
-DELIMITERS = ",;\t|"
-"""What separates columns in most files"""
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+"""What separates columns in most files, and how messages say it"""
 
 
 # ----- printed into deployed programs, so it uses only the standard library ---------------------------------
@@ -185,6 +185,11 @@ class Grid:
             grid.columns, grid.lines = [column[1:] for column in self.columns], self.lines[1:]
             grid.rename(first)
         return grid
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the rows are in memory, not in a file."""
+        return self.unit == "row"
 
     def rename(self, names: Sequence[str]) -> None:
         """Give the columns other names, in their order."""
