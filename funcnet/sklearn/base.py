@@ -43,7 +43,7 @@ from funcnet.training.fit import fit
 from funcnet.training.state import TrainState, swap, train_state
 
 HELD_OUT = 0.15
-"""The part of the rows by which the number of epochs is found"""
+"""The fraction of the rows by which the number of epochs is found"""
 
 
 class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -327,7 +327,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         loss = None if self.loss is None else as_loss(self.loss)
         if self.task == "classification" and outputs == 2 and not several and self._one_unit(loss, in_shape):
             outputs = 1
-        loss = loss or self._own_loss(outputs, several)
+        loss = loss or self._default_loss(outputs, several)
         check_loss(loss, self, outputs, several)
         outputs = len(loss.outputs([""] * outputs))
         members = self.members or (MEMBERS if loss.additive else None)
@@ -367,7 +367,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         return isinstance(self.model, Layer) and reach("", self.model, "out_shape", in_shape) == (1,)
 
     @abstractmethod
-    def _own_loss(self, outputs: int, several: bool) -> Loss:
+    def _default_loss(self, outputs: int, several: bool) -> Loss:
         """The loss of the task if none is given."""
 
     @abstractmethod
