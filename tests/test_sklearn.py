@@ -27,7 +27,7 @@ import funcnet as fn
 from funcnet.networks.tabular import FEW, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
 from funcnet.sklearn.base import HELD_OUT
-from funcnet.sklearn.rows import Rows
+from funcnet.sklearn.division import divided
 from tests.pages import blocks
 
 GUIDE = Path(fn.__file__).parent / "guide" / "sklearn.md"
@@ -320,7 +320,7 @@ def test_the_length_of_a_training_is_found_by_rows_held_out():
 def test_the_length_is_found_with_what_only_the_rows_held_out_have(value, caplog):
     """A class of one row; and for some row, whichever is held out, a category or a gap that no other row has."""
     y, kinds = np.arange(300) % 2, np.array(["u", "v"], object)[np.arange(300) // 2 % 2]
-    y[7], (train, held) = 2, FuncnetClassifier()._held_out(Rows(y[:, None], y), False, HELD_OUT, 0)
+    y[7], (train, held) = 2, divided(300, y, HELD_OUT, 0)
     assert len(held) == 45
     assert sorted([*train, *held]) == list(range(300))
     kinds[held[0]] = value

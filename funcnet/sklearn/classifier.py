@@ -199,7 +199,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
             return self.run_.experiment.loss
         return SoftmaxCrossEntropy() if self.loss is None else as_loss(self.loss)
 
-    def _own_loss(self, outputs: int, several: bool) -> Loss:
+    def _default_loss(self, outputs: int, several: bool) -> Loss:
         return SigmoidCrossEntropy() if several or outputs == 1 else SoftmaxCrossEntropy()
 
     def _score(self, run: Run, rows: Rows) -> float:

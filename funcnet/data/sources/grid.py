@@ -276,7 +276,7 @@ class Grid:
 def reading(path: Path | str, file: Any = None) -> Iterator[Any]:
     """A text file, opened if none is given, whose errors become a DataError.
 
-    Raises   DataError for a file that is missing, empty or no text, and for what its reader cannot read
+    Raises   DataError for a file that is missing, empty or not text, and for what its reader cannot read
     """
     try:
         with contextlib.nullcontext(file) if file is not None else opened(Path(path)) as opened_file:
