@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
@@ -17,7 +17,7 @@ from funcnet.data.paths import base_folder
 from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.sources.table import in_memory
-from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError, one_line
+from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
 from funcnet.experiments.baseline import baseline as baseline_of
 from funcnet.experiments.claim import (
     begin,
@@ -34,9 +34,8 @@ from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
-from funcnet.experiments.units import in_units
+from funcnet.experiments.units import class_weights, in_units
 from funcnet.files import read_bytes, read_npz
-from funcnet.hints import did_you_mean
 from funcnet.inputs import instance
 from funcnet.key import Array, Key
 from funcnet.layers.base import Params, State, check_size, reach
@@ -387,26 +386,6 @@ def fit_model(experiment: Experiment, in_shape: Shape) -> None:
     """
     reach("", experiment.model, "out_shape", in_shape)
     check_size(experiment.model, in_shape)
-
-
-def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
-    """The class weights of a spec by label.
-
-    Raises   DataError for an unknown class name
-    """
-    given = experiment.training.class_weight
-    if given is None or given == "balanced":
-        return given
-    classes = preprocess["classes"]
-    found = {}
-    for name, weight in given.items():
-        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
-        if label is None:
-            known = ", ".join(map(one_line, classes)) if classes else "labels such as '0'"
-            near = did_you_mean(name, classes or ())
-            raise DataError(f"training.class_weight: there is no class {name!r}{near}; there are {known}")
-        found[label] = weight
-    return found
 
 
 def starting_state(
