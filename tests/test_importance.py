@@ -211,3 +211,11 @@ def test_mistakes(linear: fn.Run, call: Any, message: str) -> None:
     with pytest.raises(fn.FuncnetError) as caught:
         call(linear)
     assert str(caught.value) == message
+
+
+def test_a_mean_of_drops_that_cancel_is_zero() -> None:
+    """In binary, 0.1 + 0.2 - 0.3 is not 0."""
+    drops = np.array([0.1, 0.2, -0.3])
+    assert 0.0 < np.mean(drops) < 1e-16
+    mean = Importance("accuracy", 0.98, {"a": drops, "b": drops + 1e-12}).mean
+    assert mean["a"] == 0.0 < mean["b"]

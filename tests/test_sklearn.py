@@ -439,6 +439,12 @@ def test_in_pipelines_and_searches():
     search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(frame(), Y)
     assert search.best_params_["funcnetclassifier__optimizer"] == ADAM
     assert CalibratedClassifierCV(FuncnetClassifier(**SHORT), cv=2).fit(X, Y).predict_proba(X).shape == (150, 3)
+    with pytest.raises(ValueError) as caught:
+        pipe.set_params(funcnetclassifier__optimizer__learning_rate=0.1)
+    assert str(caught.value) == (
+        "'optimizer__learning_rate': a field of a spec is not a parameter of FuncnetClassifier; set or search whole "
+        "specs, such as {'optimizer': [fn.optim.Adam(0.01), fn.optim.Adam(0.003)]}"
+    )
 
 
 @pytest.mark.slow

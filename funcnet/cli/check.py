@@ -18,11 +18,11 @@ from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.baseline import baseline, baseline_rows, remarks
-from funcnet.experiments.checks import check_parts, class_weights, fit_model
+from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import finite_json
 from funcnet.experiments.run import starting_state
-from funcnet.experiments.units import in_units
+from funcnet.experiments.units import class_weights, in_units
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer
 from funcnet.layers.base import Context, count_parameters
@@ -88,7 +88,8 @@ def report(experiment: Experiment, data: Prepared) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in found["rows"].items())
     print(f"data    {experiment.data.tag}: {sum(found['rows'].values()):,} rows ({rows})")
     if "columns" in found:
-        print(f"inputs  {len(found['columns'])} columns: {listed(found['columns'], 100)}")
+        names = found["columns"]
+        print(f"inputs  {len(names)} column{'s' * (len(names) > 1)}: {listed(names, 100)}")
     else:
         print(f"inputs  {shape_text(tuple(found['input']))}")
     missing = found.get("missing")

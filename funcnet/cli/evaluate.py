@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         for path in drawn:
             print(f"picture {path}")
         if not drawn:
-            print("picture none: there are pictures of a network that tells classes apart")
+            print("picture none: they are drawn for a network that predicts classes")
     return 0
 
 

@@ -199,7 +199,9 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
     length = f"{training.epochs} epochs in batches of {size}"
     if training.early_stopping is not None:
         length += ", or fewer by the loss of the validation part"
-    lines.append(("model", f"{arrows} units, {members} members that share the hidden layers; {length}"))
+    lines.append(
+        ("model", f"{arrows} unit{'s' * (outputs > 1)}, {members} members that share the hidden layers; {length}")
+    )
     return lines
 
 

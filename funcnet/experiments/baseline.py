@@ -14,7 +14,7 @@ from funcnet.combinators.serial import serial
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preparation import Dataset, Prepared
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.units import in_units
+from funcnet.experiments.units import class_weights, in_units
 from funcnet.key import Array
 from funcnet.layers.activations import LogSoftmax, Sigmoid
 from funcnet.layers.base import Layer
@@ -23,6 +23,7 @@ from funcnet.layers.shape import Reshape
 from funcnet.losses.base import Loss, expected
 from funcnet.losses.combined import EachMember
 from funcnet.shapes import is_shape
+from funcnet.training.batches import class_weights as weights_of
 from funcnet.training.evaluate import evaluate
 from funcnet.training.linear import fit_linear
 from funcnet.training.progress import number
@@ -61,7 +62,8 @@ def baseline(experiment: Experiment, data: Prepared) -> Baseline | None:
     """The baselines of prepared data, on its validation and test part, or on the training part if there is no other.
 
     Both minimise the experiment's own loss, as ``fit_linear`` does: so the constant answer is the share of each class,
-    whose likeliest is the majority class, the mean of the targets, or their median. None where a row is not a vector of
+    whose likeliest is the majority class, the mean of the targets, or their median. The linear model has the class
+    weights of the network. None where a row is not a vector of
     at most 2048 numbers with one label or with numbers to predict. A baseline that fails is logged, and costs nothing
     but itself.
     """
@@ -91,13 +93,15 @@ def _baseline(experiment: Experiment, data: Prepared, out_shape: tuple[int, ...]
     units, head = math.prod(out_shape) // members, HEADS[expected(loss)]
     rows = some_rows(len(data.train.y), data.train.x.shape[1], units)
     x, y, weight = data.train
-    x, y, weight = x[rows], y[rows], None if weight is None else weight[rows]
+    given = class_weights(experiment, data.preprocess)
+    trained = weight if given is None else weights_of(y, weight, given, loss)
+    x, y, weight, trained = x[rows], y[rows], *(None if one is None else one[rows] for one in (weight, trained))
     shown = {name: part for name, part in data.parts_by_name().items() if name != "train"} or {"train": data.train}
     layers = [Dense(units * members), *([Reshape(out_shape)] if len(out_shape) > 1 else []), *([head] if head else [])]
     metrics = in_units(experiment.metrics, data.preprocess)
 
     def scores(features: int) -> dict[str, dict[str, float | None]]:
-        found, bias = fit_linear(x[:, :features], y, weight, loss, units, head)
+        found, bias = fit_linear(x[:, :features], y, trained if features else weight, loss, units, head)
         whole = np.concatenate([found, np.zeros((x.shape[1] - features, units))])
         params = {"dense_0": {"weight": np.tile(whole, members), "bias": np.tile(bias, members)}}
         net = serial(*layers)
@@ -144,12 +148,14 @@ def remarks(found: Baseline | None, experiment: Experiment, metrics: Mapping[str
     assert metrics is not None
     linear, network = found["linear"][part], metrics[part]
     higher = {metric.name: metric.higher_is_better for metric in experiment.metrics}
-    better = []
+    better, compared = [], 0
     for name, score in linear.items():
         own = network.get(name)
         if score is None or own is None or (name == "loss" and isinstance(experiment.loss, EachMember)):
             continue
+        compared += 1
         if score > own if higher.get(name, False) else score < own:
             better.append(f"{name} {number(score)} against {number(own)}")
     if better:
-        yield f"the linear model is better than the network on the {part} part: {', '.join(better)}"
+        scores = f"{len(better)} of {compared} scores" if compared > 1 else "the score"
+        yield f"the linear model is better than the network in {scores} of the {part} part: {', '.join(better)}"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 from funcnet.data.preparation import Prepared, check_classes, input_shape
-from funcnet.errors import DataError, one_line
+from funcnet.errors import DataError
 from funcnet.experiments.experiment import Experiment
-from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.layers.base import check_size, reach
 from funcnet.losses.base import Loss, classifies
@@ -74,23 +72,3 @@ def check_monitors(experiment: Experiment, validation: bool) -> None:
     policy = experiment.training.checkpoint
     if policy is not None and policy.keep_best:
         check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
-
-
-def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[int, float] | Literal["balanced"] | None:
-    """The class weights of a spec by label.
-
-    Raises   DataError for an unknown class name
-    """
-    given = experiment.training.class_weight
-    if given is None or given == "balanced":
-        return given
-    classes = preprocess["classes"]
-    found = {}
-    for name, weight in given.items():
-        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
-        if label is None:
-            known = ", ".join(map(one_line, classes)) if classes else "labels such as '0'"
-            near = did_you_mean(name, classes or ())
-            raise DataError(f"training.class_weight: there is no class {name!r}{near}; there are {known}")
-        found[label] = weight
-    return found

@@ -40,8 +40,10 @@ class Importance:
 
     @property
     def mean(self) -> dict[str, float]:
-        """The importance of each input: its mean drop over the repeats."""
-        return {name: float(np.mean(drops)) for name, drops in self.drops.items()}
+        """The importance of each input: its mean drop over the repeats, 0 where it is no more than a rounding error."""
+        rounding = 8.0 * float(np.finfo(np.float64).eps) * abs(self.score)
+        means = {name: float(np.mean(drops)) for name, drops in self.drops.items()}
+        return {name: 0.0 if abs(mean) < rounding else mean for name, mean in means.items()}
 
     @property
     def deviation(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.sources.table import in_memory
 from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.experiments.baseline import baseline as baseline_of
-from funcnet.experiments.checks import check_monitors, check_parts, check_shapes, class_weights
+from funcnet.experiments.checks import check_monitors, check_parts, check_shapes
 from funcnet.experiments.claim import (
     begin,
     begun,
@@ -35,7 +35,7 @@ from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
-from funcnet.experiments.units import in_units
+from funcnet.experiments.units import class_weights, in_units
 from funcnet.files import read_bytes, read_npz
 from funcnet.inputs import instance
 from funcnet.key import Key

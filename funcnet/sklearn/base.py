@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -106,6 +106,19 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.verbose = verbose
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, as in scikit-learn; specs are set as a whole, since they are immutable.
+
+        Raises   ValueError for a parameter that there is not, such as a field of a spec
+        """
+        for name in params:
+            if name.startswith(("model__", "loss__", "optimizer__")):
+                raise ValueError(
+                    f"{name!r}: a field of a spec is not a parameter of {type(self).__name__}; set or search whole "
+                    "specs, such as {'optimizer': [fn.optim.Adam(0.01), fn.optim.Adam(0.003)]}"
+                )
+        return cast(Self, super().set_params(**params))
 
     # ----- the fitted network -----------------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ def ending(folder, name, stopped=None):
     linear, own = baseline["linear"]["test"], metrics["test"]
     better = [name for name in own if (own[name] < linear[name] if name == "accuracy" else own[name] > linear[name])]
     figures = ", ".join(f"{name} {linear[name]:.5g} against {own[name]:.5g}" for name in better)
-    said = ["", f"the linear model is better than the network on the test part: {figures}"] if better else []
+    lost = f"the linear model is better than the network in {len(better)} of {len(own)} scores of the test part"
+    said = ["", f"{lost}: {figures}"] if better else []
     return [
         "",
         *note,

@@ -195,7 +195,7 @@ def test_train_says_where_the_linear_model_is_better(trained, capsys):
     figures = ", ".join(
         f"{name} {linear[name]:.5g} against {own[name]:.5g}" for name in ("loss", "accuracy", "log_loss")
     )
-    said = f"the linear model is better than the network on the test part: {figures}"
+    said = f"the linear model is better than the network in 3 of 3 scores of the test part: {figures}"
     assert list(remarks(run.baseline, IRIS, run.metrics)) == [said]
     assert main(["train", str(folder / "iris.json"), "--out", str(folder / "again"), "--progress", "none"]) == 0
     assert said in capsys.readouterr().out.splitlines()
@@ -216,3 +216,25 @@ def test_a_forged_baseline_is_refused(trained, tmp_path, forged):
     sign(tmp_path / "run")
     with pytest.raises(fn.CheckpointError, match=r"baseline\.json: cannot be read"):
         fn.load_run(tmp_path / "run")
+
+
+def test_the_linear_model_has_the_class_weights_of_the_network():
+    x, y = CANCER
+    table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "y": np.where(y == 0, "ill", "well")}
+    experiment = attrs.evolve(
+        IRIS,
+        data=fn.data.Columns("y", scale="standard"),
+        model=fn.Dense(2),
+        training=fn.Training(epochs=1, class_weight={"ill": 5.0, "well": 1.0}),
+    )
+    data = prepare(experiment.data, fn.Key(0), None, experiment.dtype, data=table)
+    scores = baseline(experiment, data)
+    halves = EXACT | {"C": 2.0}  # the softmax has half of each weight in either class, so half of the penalty
+    exact = LogisticRegression(class_weight={0: 5.0, 1: 1.0}, **halves).fit(scaled(x), y).predict_proba(scaled(x))
+    share = np.mean(y == 0)  # the constant answer has none: it is the best for the loss that is shown
+    expected = {
+        "linear": -np.log(exact[np.arange(len(y)), y]).mean(),
+        "constant": -share * np.log(share) - (1.0 - share) * np.log(1.0 - share),
+    }
+    for kind, loss in expected.items():
+        assert scores[kind]["train"]["loss"] == pytest.approx(loss, rel=1e-4)
