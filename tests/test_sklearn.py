@@ -329,7 +329,15 @@ def test_the_length_is_found_with_what_only_the_rows_held_out_have(value, caplog
     assert not caplog.records
 
 
-def test_a_loss_that_is_no_sum_has_one_network():
+def test_a_category_that_only_the_validation_part_has_is_named_with_its_row(caplog):
+    y, kinds = np.arange(60) % 2, np.array(["u", "v"], object)[np.arange(60) // 2 % 2]
+    row = divided(60, y, 0.1, 0)[1][0]
+    kinds[row] = "once"
+    FuncnetClassifier(early_stopping=True, epochs=1, random_state=0).fit(pd.DataFrame({"kind": kinds}), y)
+    assert f"such as 'once' in row {row}" in caplog.text
+
+
+def test_a_loss_that_is_not_a_sum_has_one_network():
     estimator = FuncnetRegressor(loss="root_mean_squared_error", random_state=0).fit(X, V)
     assert estimator.spec_.model.out_shape((4,)) == (1,)
     assert estimator.score(X, V) > 0.9

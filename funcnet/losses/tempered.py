@@ -73,5 +73,5 @@ def logits(loss: Loss, prediction: Array) -> Array:
 
 
 def is_logit(loss: Loss, values: Array) -> bool:
-    """Whether each logit is of a probability by itself, rather than one of a row over the classes."""
+    """Whether each logit alone gives a probability, rather than a row of them over the classes."""
     return loss.independent or values.ndim < 2 or values.shape[-1] == 1

@@ -52,5 +52,7 @@ class Wrapped(Loss):
 
 
 def unwrapped(loss: Loss) -> Loss:
-    """The loss that another one computes, such as that of each member of an ensemble; else the loss itself."""
-    return loss.loss if isinstance(loss, Wrapped) else loss
+    """The loss that others compute, such as that of each member of an ensemble; else the loss itself."""
+    while isinstance(loss, Wrapped):
+        loss = loss.loss
+    return loss

@@ -14,7 +14,7 @@ from funcnet.shapes import Shape
 
 
 def with_head(model: Layer, in_shape: Shape, outputs: int) -> Layer:
-    """The model itself if it has the outputs, or those of each member; else with a Dense layer as its head."""
+    """The model itself if it, or each member of it, has the outputs; else the model with a Dense layer as its head."""
     shape = reach("", model, "out_shape", in_shape)
     ready = shape == (outputs,) or (len(shape) == 2 and shape[1] == outputs)
     return model if ready else serial(model, head=Dense(outputs))
