@@ -25,7 +25,7 @@ def prepare(table$counted):
         if short:
             raise BadValue(short[0][0], f"has no value for {short[0][1]!r}; write None where one is missing")
         table = {name: [values[name] for values in table] for name, *_ in COLUMNS}
-    lost = [name for name, *_ in COLUMNS if name not in table]
+    lost = [name for name in dict.fromkeys(name for name, *_ in COLUMNS) if name not in table]
     if lost:
         raise ValueError(f"has no column {', '.join(map(repr, lost))}; it has {', '.join(table)}")
     if len({len(table[name]) for name, *_ in COLUMNS}) > 1:
@@ -104,14 +104,14 @@ DATED = Template("""    if part is not None and not missing:
         text = str(value).strip()
         value = date_part(text, part)
         if value is None:
-            raise BadValue(row, f"column {name!r}: expected $form, got {text!r}")
+            raise BadValue(row, f"column {name!r}: expected $form, got {text!r:.60}")
 """)
 NUMBER = '''
 def number(value, name, row):
     """A finite number, from a number or a text."""
     found = to_number(value)
     if found is None:
-        raise BadValue(row, f"column {name!r}: expected a number, got {value!r}")
+        raise BadValue(row, f"column {name!r}: expected a number, got {value!r:.60}")
     return found
 '''
 NUMBER_IN_FORM = NUMBER.replace("to_number(value)", "read_number(value, DECIMAL, THOUSANDS, MARKS.get(name, ''))")

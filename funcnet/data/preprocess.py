@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from funcnet.data.columns import (
     Unknown,
     column_names,
     encode,
+    feature_places,
     fill_of,
     fit_columns,
     one_hot,
@@ -197,11 +200,17 @@ def unscaled(preprocess: Preprocess, x: Inputs, unknown: Unknown | None = None) 
 
 
 def transform(
-    preprocess: Preprocess, x: Any, dtype: npt.DTypeLike, name: str = "transform", unknown: Unknown | None = None
+    preprocess: Preprocess,
+    x: Any,
+    dtype: npt.DTypeLike,
+    name: str = "transform",
+    unknown: Unknown | None = None,
+    first: int = 0,
 ) -> Any:
     """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
-    Categories that the training part lacks are counted in ``unknown``, or else logged.
+    Categories that the training part lacks are counted in ``unknown``, or else logged. ``first`` is the number of the
+    first row, for messages.
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     if isinstance(x, Stream):
@@ -223,7 +232,7 @@ def transform(
             shift, factor = shift_and_factor(inputs)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
                 part = (part - shift) / factor
-        part = narrow(part, dtype, name, first=begin)
+        part = narrow(part, dtype, name, where=partial(_place_of, preprocess, x, begin, first))
         if rows <= size:
             y = part
         else:
@@ -232,6 +241,15 @@ def transform(
     if unknown is None:
         log_unknown(counted)
     return y
+
+
+def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int, at: tuple[int, ...]) -> str:
+    """Where the entry ``at`` of prepared rows is in the inputs, of which they begin at row ``begin``."""
+    if not isinstance(x, Frame):
+        return place((begin + first + at[0], *at[1:]))
+    places = feature_places(preprocess["columns"])
+    column = next(name for name, place in places.items() if place.start <= at[1] < place.stop)
+    return f"{x.place(begin + at[0])}, column {column!r}"
 
 
 def log_unknown(unknown: Unknown) -> None:
@@ -355,8 +373,10 @@ def check_weights(weight: Array, name: str = "", batch: bool = False) -> None:
         )
 
 
-def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs", first: int = 0) -> Array:
-    """Inputs or targets in another float type; ``first`` is the number of the first row, for messages.
+def narrow(
+    x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs", where: Callable[[tuple[int, ...]], str] = place
+) -> Array:
+    """Inputs or targets in another float type; ``where`` says in messages where an entry is.
 
     Raises   DataError for a number that it cannot hold
     """
@@ -364,8 +384,7 @@ def narrow(x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs", firs
         y = x.astype(dtype)
     if not np.isfinite(y).all():
         at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
-        where = place((at[0] + first, *at[1:]))
         raise DataError(
-            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {where}; scale them", layer=name
+            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {where(at)}; scale them", layer=name
         )
     return y

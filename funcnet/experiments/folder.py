@@ -16,7 +16,7 @@ import logging
 import math
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -155,7 +155,7 @@ class Run:
         """A function of the predictions for the rows of a file, or of an iterable of raw inputs, by batches."""
         named, unknown = isinstance(x, str | os.PathLike), Unknown()
         blocks = self.experiment.data.input_blocks(Path(x), self.preprocess) if named else x
-        prepared = (self._prepared(raw, unknown) for raw in blocks)
+        prepared = self._prepared_blocks(blocks, unknown)
         try:
             for inputs in prepared if as_they_come else in_batches(prepared, batch_size):
                 yield self._answer(f, inputs, batch_size)
@@ -168,14 +168,22 @@ class Run:
             return tree.map(lambda *parts: np.concatenate(parts), *self._answered(f, x, batch_size))
         return self._answer(f, self._prepared(x), batch_size)
 
-    def _prepared(self, x: Any, unknown: Unknown | None = None) -> Any:
-        """Raw inputs as the network takes them."""
+    def _prepared_blocks(self, blocks: Iterable[Any], unknown: Unknown) -> Iterator[Any]:
+        """Blocks of raw inputs as the network takes them."""
+        first = 0
+        for raw in blocks:
+            inputs = self._prepared(raw, unknown, first)
+            first += len(inputs)
+            yield inputs
+
+    def _prepared(self, x: Any, unknown: Unknown | None = None, first: int = 0) -> Any:
+        """Raw inputs as the network takes them; ``first`` is the number of the first row, for messages."""
         x = self._inputs(x)
         if not isinstance(x, Frame | Stream):
             x = numeric(x)
             if not self.preprocess.get("fill"):
                 check_finite(x, "inputs", "predict")
-        return transform(self.preprocess, x, self.experiment.dtype, "predict", unknown)
+        return transform(self.preprocess, x, self.experiment.dtype, "predict", unknown, first)
 
     def _answer(self, f: Callable[[Any], Any], inputs: Any, batch_size: int | None) -> Any:
         """A function of the predictions for prepared inputs."""

@@ -34,7 +34,7 @@ def class_weights(experiment: Experiment, preprocess: dict[str, Any]) -> dict[in
     classes = preprocess["classes"]
     found = {}
     for name, weight in given.items():
-        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdigit() else None
+        label = classes.index(name) if name in (classes or ()) else int(name) if name.isdecimal() else None
         if label is None:
             known = ", ".join(map(one_line, classes)) if classes else "labels such as '0'"
             near = did_you_mean(name, classes or ())

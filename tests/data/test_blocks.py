@@ -328,6 +328,29 @@ def test_mistakes_in_json_lines_name_their_line(place: Path, capsys: Any) -> Non
         assert said(place, ["program.py", "bad.ndjson"]) == (1, "", f"bad.ndjson: line 3: {program}\n")
 
 
+def test_a_number_too_large_is_told_by_its_line_or_row_in_any_block(place: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(grid, "AT_ONCE", 64)
+    rows = rows_of(40)
+    rows[30] |= {"size": 1e300}
+    write_table(place / "large.csv", rows)
+    run = fn.load_run(place / "run")
+    for given, where in ((place / "large.csv", "line 32"), (rows, "row 30")):
+        with pytest.raises(fn.DataError, match=f"float32 can hold, got .* in {where}, column 'size'; scale them"):
+            run.predict(given)
+    data = fn.data.Arrays(x=((0.0, 1.0), (1.0, 2.0)), y=(0.0, 1.0))
+    loss, optimizer, training = fn.losses.MeanSquaredError(), fn.optim.SGD(0.1), fn.Training(epochs=1)
+    arrays = fn.run(fn.Experiment(model=fn.Dense(1), loss=loss, optimizer=optimizer, data=data, training=training))
+    blocks = [np.ones((3, 2)), np.array([[1.0, 1.0], [1.0, 1e300]])]
+    with pytest.raises(fn.DataError, match=r"got 1e[+]300 in row 4, column 1; scale them"):
+        list(arrays.predict_blocks(blocks))
+
+
+def test_a_program_names_a_missing_column_of_dates_once(place: Path) -> None:
+    (place / "lost.csv").write_text("size,color\n1,red\n", encoding="utf-8")
+    message = "lost.csv: has no column 'day'; it has size, color\n"
+    assert said(place, ["program.py", "lost.csv"]) == (1, "", message)
+
+
 def test_a_file_to_write_is_whole_or_untouched(place: Path, capsys: Any) -> None:
     rows = (place / "new.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (place / "end.csv").write_text("".join(rows) * 2 + "x\n", encoding="utf-8")

@@ -308,6 +308,10 @@ def test_class_weights_by_name_and_by_label_are_the_same():
             "training.class_weight: there is no class 'versicolour', did you mean 'versicolor'?; "
             "there are setosa, versicolor, virginica",
         ),
+        (
+            {"setosa": 1.0, "versicolor": 2.0, "²": 3.0},  # isdigit, and no number
+            "training.class_weight: there is no class '²'; there are setosa, versicolor, virginica",
+        ),
         ({"setosa": 1.0, "virginica": 3.0}, "expected a class_weight for every label, got none for [1]"),
         (
             {"setosa": 1.0, "versicolor": -2.0, "virginica": 3.0},
