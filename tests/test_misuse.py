@@ -770,7 +770,7 @@ COMMANDS = [
     ("check absolute.json", 1, "/etc/passwd: lies outside the spec's folder"),
     ("check bad.json", 1, "bad.csv: line 5, column 'size': expected a number, got 'x4'; list 'size' in categorical if"),
     ("check values.json", 1, "expected integer labels, got float32; give whole numbers of an integer type, or for val"),
-    ("check squared.json", 1, "the target is texts, 2 classes, 'no', 'yes'; use SoftmaxCrossEntropy and 2 units"),
+    ("check squared.json", 1, "2 classes, 'no', 'yes'; for labels of classes use SoftmaxCrossEntropy and 2 units"),
     ("check units.json", 1, "expected 2 units, one for each class, got 3; the data has 2 classes, 'no', 'yes': change"),
     ("check images.json", 1, "conv_2d_0 (Conv2D): expected inputs of shape (height, width, channels), got (2,)"),
     ("check indices.json", 1, "embedding_0 (Embedding): expected integer input, got float32; give whole numbers"),
