@@ -358,20 +358,20 @@ RAGGED = "expected rows of one length, got different ones; pad or cut them, or g
 
 
 @pytest.mark.parametrize(
-    ("net", "data"),
+    ("net", "data", "name"),
     [
-        (fn.serial(fn.Flatten(), fn.Dense(3)), (SEQUENCES, LABELS[:, 0])),
-        (fn.serial(fn.Conv1D(3, 2)), (SEQUENCES, LABELS)),
-        (fn.Dense(3), ([[1.0, 2.0], [3.0]], LABELS[:2, 0])),
-        (fn.serial(fn.GRU(2), fn.SequencePool(), fn.Dense(3)), (X, STEPS)),
-        (NET, ([np.ones((2, 3)), np.ones((3, 2))], LABELS[:2])),
+        (fn.serial(fn.Flatten(), fn.Dense(3)), (SEQUENCES, LABELS[:, 0]), "x"),
+        (fn.serial(fn.Conv1D(3, 2)), (SEQUENCES, LABELS), "x"),
+        (fn.Dense(3), ([[1.0, 2.0], [3.0]], LABELS[:2, 0]), "x"),
+        (fn.serial(fn.GRU(2), fn.SequencePool(), fn.Dense(3)), (X, STEPS), "y"),
+        (NET, ([np.ones((2, 3)), np.ones((3, 2))], LABELS[:2]), "x"),
     ],
     ids=["no mask", "a convolution", "a table", "targets of samples", "features that differ"],
 )
-def test_other_rows_of_different_lengths_are_refused(net: fn.Layer, data: Any) -> None:
+def test_other_rows_of_different_lengths_are_refused(net: fn.Layer, data: Any, name: str) -> None:
     with pytest.raises(fn.DataError) as caught:
         fitted(data, net)
-    assert str(caught.value) == RAGGED
+    assert str(caught.value) == f"{name}: {RAGGED}"
 
 
 def test_targets_have_the_lengths_of_their_sequences() -> None:

@@ -64,9 +64,9 @@ def test_an_experiment_of_labels(tmp_path):
         data=data,
         model=auto(42, 2).model,
         loss=fn.losses.EachMember(fn.losses.SoftmaxCrossEntropy()),
-        metrics=(fn.metrics.Accuracy(), fn.metrics.BalancedAccuracy(), fn.metrics.RocAuc()),
+        metrics=(fn.metrics.Accuracy(), fn.metrics.LogLoss(), fn.metrics.BalancedAccuracy(), fn.metrics.RocAuc()),
         optimizer=fn.optim.AdamW(fn.optim.Cosine(peak=0.01), weight_decay=1.0),
-        training=fn.Training(epochs=150, batch_size="full", class_weight="balanced"),
+        training=fn.Training(epochs=150, batch_size="full"),
     )
 
 
@@ -108,11 +108,10 @@ def test_rows_without_a_validation_part_have_the_recipe_of_few(tmp_path):
     assert experiment(found, whole, 3000) == attrs.evolve(expected, data=whole, training=training)
 
 
-def test_equal_classes_are_not_weighed(tmp_path):
+def test_equal_classes_need_no_metric_of_each(tmp_path):
     found = table(tmp_path, 60, lambda i: "abc"[i % 3])
     made = experiment(found, source(found, "mine.csv"), 42)
-    assert made.training.class_weight is None
-    assert made.metrics == (fn.metrics.Accuracy(),)
+    assert made.metrics == (fn.metrics.Accuracy(), fn.metrics.LogLoss())
     assert made.model.out_shape((4,)) == (8, 3)
 
 

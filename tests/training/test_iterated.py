@@ -347,7 +347,7 @@ def test_a_generator_takes_no_targets_beside_it() -> None:
     with pytest.raises(fn.DataError) as caught:
         fn.fit(NET, endless(), LABELS, loss=SOFTMAX, optimizer="adam", steps=3, key=KEY)
     assert str(caught.value) == BEFORE + "more arguments than the data: each batch is (x, y) or (x, y, weight)"
-    with pytest.raises(fn.DataError, match=r"^expected an array, got a generator; give the rows themselves"):
+    with pytest.raises(fn.DataError, match=r"^x: expected an array, got a generator; give the rows themselves"):
         fit((endless(), LABELS), steps=3)
 
 
