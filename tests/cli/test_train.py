@@ -461,12 +461,12 @@ DEEP = "seed=" + "[" * 100_000
 REAL = ("brackets", "several", "diverges", "overflows", "too-many-rows")
 """Specs that are tried in processes of their own"""
 FOLDERS = {  # --out to the whole message
-    "small.json": "small.json: expected a folder, got a file; choose another folder",
-    "finished": "finished: holds a finished run already; choose another folder, or delete it first",
-    "half": "half: holds an unfinished run; continue with --resume, or choose another folder",
-    "other": "other: is not empty; choose a new folder",
-    "small.json/inside": "small.json/inside: cannot be created (Not a directory); choose another folder",
-    "a" * 300: f"{'a' * 300}: cannot be created (File name too long); choose another folder",
+    "small.json": "small.json: expected a folder, got a file; choose another --out",
+    "finished": "finished: holds a finished run already; choose another --out, or delete it first",
+    "half": "half: holds an unfinished run; continue with --resume, or choose another --out",
+    "other": "other: is not empty; choose a new folder for --out",
+    "small.json/inside": "small.json/inside: cannot be created (Not a directory); choose another --out",
+    "a" * 300: f"{'a' * 300}: cannot be created (File name too long); choose another --out",
 }
 
 

@@ -328,7 +328,7 @@ def test_another_spec_is_refused_with_its_differences(tmp_path):
         fn.run(experiment(epochs=13), folder, resume=True)
     assert str(error.value) == (
         f"{folder}: holds a run of another spec, with these differences:\n~ .training.epochs: 6 -> 13\n"
-        "continue with that spec, or choose another folder"
+        "continue with that spec, or choose another --out"
     )
 
 
@@ -362,7 +362,7 @@ def test_two_runs_into_one_folder(tmp_path):
     with locked(folder), pytest.raises(fn.CheckpointError) as error:
         fn.run(experiment(), folder, resume=True)
     assert str(error.value) == (
-        f"{folder}: another process is writing a run into it; wait for it, or choose another folder"
+        f"{folder}: another process is writing a run into it; wait for it, or choose another --out"
     )
     fn.run(experiment(), folder, resume=True)
 
