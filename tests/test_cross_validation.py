@@ -274,11 +274,23 @@ def test_a_row_of_another_part_has_no_prediction(tmp_path: Any) -> None:
     assert np.isnan(found.predictions).all(axis=1).tolist() == [False] * 12 + [True] * 8
     assert found.labels[12:].tolist() == [""] * 8
     assert set(found.labels[:12]) <= {"no", "yes"}
-    plain = fn.cross_validate(
-        fn.Dense(2), (X, np.arange(23) % 2), folds=3, predictions=True, **{**RECIPE, "loss": "softmax_cross_entropy"}
+
+
+@pytest.mark.parametrize("loss", [CE, losses.CategoricalHinge()])
+def test_arrays_have_the_labels_of_the_likeliest_class_or_the_highest_score(loss: Any) -> None:
+    found = fn.cross_validate(
+        fn.Dense(2), (X, np.arange(23) % 2), folds=3, predictions=True, **{**RECIPE, "loss": loss}
     )
-    assert plain.labels is not None
-    assert plain.labels.tolist() == np.argmax(plain.predictions, axis=1).tolist()  # type: ignore[arg-type]
+    assert found.labels is not None
+    assert found.labels.tolist() == np.argmax(found.predictions, axis=1).tolist()  # type: ignore[arg-type]
+
+
+def test_members_ignore_the_label_that_their_loss_ignores() -> None:
+    """Two rows of it are fewer than the folds, but it is not a class of which each fold needs a row."""
+    labels = np.where(np.arange(23) < 2, -1, np.arange(23) % 2)
+    loss = losses.EachMember(losses.SoftmaxCrossEntropy(ignore_label=-1))
+    net = fn.Ensemble(fn.Dense(2), members=2)
+    assert len(fn.cross_validate(net, (X, labels), folds=5, **{**RECIPE, "loss": loss}).scores) == 5
 
 
 # ----- what comes back

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import d2_pinball_score
 
 import funcnet as fn
 from funcnet import losses, metrics, optim
 from funcnet.cli import main
+from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
 from tests.compiler.test_inference import called, deployed, identical
 from tests.golden import assert_agrees, cast, load_golden
 from tests.table import of_those
@@ -374,20 +376,17 @@ def test_a_loss_of_another_kind_than_the_target(target: str, units: int, loss: A
 
 
 def test_a_regressor_of_quantiles() -> None:
-    sklearn = pytest.importorskip("funcnet.sklearn")
-    from sklearn.metrics import d2_pinball_score
-
     x = np.stack([A, B_], axis=1)
     loss = losses.Quantile((0.1, 0.5, 0.9))
     net = fn.serial(fn.Dense(8), fn.Relu())
-    est = sklearn.FuncnetRegressor(net, loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
+    est = FuncnetRegressor(net, loss=loss, epochs=5, random_state=0).fit(x, 100.0 * A)
     answer = est.predict(x)
     assert answer.shape == (ROWS, 3)
     assert (np.diff(answer, axis=1) >= 0.0).all()
     assert np.ptp(answer[:, 1]) > 20.0  # in the units of the targets
     each = [d2_pinball_score(100.0 * A, answer[:, i], alpha=level) for i, level in enumerate(loss.levels)]
     assert est.score(x, 100.0 * A) == pytest.approx(np.mean(each), rel=1e-12)
-    two = sklearn.FuncnetRegressor(net, loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
+    two = FuncnetRegressor(net, loss=loss, epochs=1, random_state=0).fit(x, np.stack([A, 5.0 + B_], axis=1))
     assert two.predict(x).shape == (ROWS, 6)
     assert two.predict(x)[:, 3:].mean() > two.predict(x)[:, :3].mean() + 3.0
 
@@ -395,9 +394,8 @@ def test_a_regressor_of_quantiles() -> None:
 @pytest.mark.parametrize("loss", ["hinge", "categorical_hinge"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_classifier_of_margins(loss: str, classes: int) -> None:
-    sklearn = pytest.importorskip("funcnet.sklearn")
     x, y = np.stack([A, B_], axis=1), np.array(["ant", "bee", "cow"])[(A > 0.0) + (classes - 2) * (B_ > 0.5)]
-    est = sklearn.FuncnetClassifier(loss=loss, epochs=30, random_state=0)
+    est = FuncnetClassifier(loss=loss, epochs=30, random_state=0)
     if (loss, classes) == ("hinge", 3):
         with pytest.raises(ValueError, match="Hinge decides between two classes, and y has 3; use CategoricalHinge"):
             est.fit(x, y)
@@ -414,20 +412,18 @@ def test_a_classifier_of_margins(loss: str, classes: int) -> None:
 
 
 def test_two_labels_are_two_outputs_for_any_loss() -> None:
-    sklearn = pytest.importorskip("funcnet.sklearn")
     x, y = np.stack([A, B_], axis=1), np.stack([A > 0.0, B_ > 0.0], axis=1) * 1
     for loss in ("sigmoid_cross_entropy", "hinge"):
-        est = sklearn.FuncnetClassifier(fn.Dense(2), loss=loss, epochs=40, batch_size=8, random_state=0).fit(x, y)
+        est = FuncnetClassifier(fn.Dense(2), loss=loss, epochs=40, batch_size=8, random_state=0).fit(x, y)
         assert est.predict(x).shape == est.decision_function(x).shape == (ROWS, 2)
         assert est.score(x, y) > 0.5
 
 
 def test_estimators_refuse_a_loss_of_the_other_kind() -> None:
-    sklearn = pytest.importorskip("funcnet.sklearn")
     x = np.stack([A, B_], axis=1)
     with pytest.raises(ValueError, match="MeanSquaredError compares numbers, and FuncnetClassifier has labels"):
-        sklearn.FuncnetClassifier(loss="mean_squared_error").fit(x, A > 0.0)
+        FuncnetClassifier(loss="mean_squared_error").fit(x, A > 0.0)
     with pytest.raises(ValueError, match="CategoricalHinge gives each row one class, and y has several labels"):
-        sklearn.FuncnetClassifier(loss="categorical_hinge").fit(x, np.stack([A > 0.0, B_ > 0.0], axis=1) * 1)
+        FuncnetClassifier(loss="categorical_hinge").fit(x, np.stack([A > 0.0, B_ > 0.0], axis=1) * 1)
     with pytest.raises(ValueError, match="Hinge decides between labels, and the targets are numbers; use Func"):
-        sklearn.FuncnetRegressor(loss="hinge").fit(x, A)
+        FuncnetRegressor(loss="hinge").fit(x, A)

@@ -27,7 +27,7 @@ import funcnet as fn
 from funcnet.networks.tabular import FEW, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
 from funcnet.sklearn.base import HELD_OUT
-from funcnet.sklearn.rows import Rows
+from funcnet.sklearn.division import divided
 from tests.pages import blocks
 
 GUIDE = Path(fn.__file__).parent / "guide" / "sklearn.md"
@@ -320,7 +320,7 @@ def test_the_length_of_a_training_is_found_by_rows_held_out():
 def test_the_length_is_found_with_what_only_the_rows_held_out_have(value, caplog):
     """A class of one row; and for some row, whichever is held out, a category or a gap that no other row has."""
     y, kinds = np.arange(300) % 2, np.array(["u", "v"], object)[np.arange(300) // 2 % 2]
-    y[7], (train, held) = 2, FuncnetClassifier()._held_out(Rows(y[:, None], y), False, HELD_OUT, 0)
+    y[7], (train, held) = 2, divided(300, y, HELD_OUT, 0)
     assert len(held) == 45
     assert sorted([*train, *held]) == list(range(300))
     kinds[held[0]] = value
@@ -329,7 +329,15 @@ def test_the_length_is_found_with_what_only_the_rows_held_out_have(value, caplog
     assert not caplog.records
 
 
-def test_a_loss_that_is_no_sum_has_one_network():
+def test_a_category_that_only_the_validation_part_has_is_named_with_its_row(caplog):
+    y, kinds = np.arange(60) % 2, np.array(["u", "v"], object)[np.arange(60) // 2 % 2]
+    row = divided(60, y, 0.1, 0)[1][0]
+    kinds[row] = "once"
+    FuncnetClassifier(early_stopping=True, epochs=1, random_state=0).fit(pd.DataFrame({"kind": kinds}), y)
+    assert f"such as 'once' in row {row}" in caplog.text
+
+
+def test_a_loss_that_is_not_a_sum_has_one_network():
     estimator = FuncnetRegressor(loss="root_mean_squared_error", random_state=0).fit(X, V)
     assert estimator.spec_.model.out_shape((4,)) == (1,)
     assert estimator.score(X, V) > 0.9

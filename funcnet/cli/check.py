@@ -18,9 +18,10 @@ from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.baseline import baseline, baseline_rows, remarks
+from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import finite_json
-from funcnet.experiments.run import check_parts, fit_model, starting_state
+from funcnet.experiments.run import starting_state
 from funcnet.experiments.units import class_weights, in_units
 from funcnet.key import Key
 from funcnet.laws.layers import check_layer

@@ -12,15 +12,17 @@ from funcnet.cli.console import table
 from funcnet.cli.shipped import copy, shipped
 from funcnet.data.number_texts import to_number
 from funcnet.data.preparation import Prepared, prepare
-from funcnet.data.sniff import DELIMITERS, Column, Findings, look
+from funcnet.data.sniff import Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv
+from funcnet.data.sources.grid import DELIMITERS
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source
 from funcnet.files import write_bytes
 from funcnet.key import Key
 from funcnet.layers.dense import Dense
+from funcnet.metrics.decisions import BalancedAccuracy
 from funcnet.spec.codec import to_json
 
 SHOWN = 40
@@ -184,8 +186,10 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
         rare = [label for label, counts in _per_part(prepared).items() if not all(counts)]
         if rare:
             lines.append(("", f"{', '.join(map(_short, rare[:8]))}: too few rows to be in every part"))
-    if spec.training.class_weight is not None:
-        lines.append(("classes", "very unequal; training weighs them as if they were equal (class_weight)"))
+    if any(isinstance(metric, BalancedAccuracy) for metric in spec.metrics):
+        lines.append(
+            ("classes", 'very unequal; for a better balanced_accuracy and worse probabilities: class_weight "balanced"')
+        )
     features = prepared.train.x.shape[1]
     widths = [layer.units for layer in spec.model.children.values() if isinstance(layer, Dense)]
     members, outputs = spec.model.out_shape((features,))

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(texts: Iterator[str]) -> None:
-    """Print texts as they come, until nobody reads them."""
+    """Print texts as they come, until the reader of a pipe closes it."""
     encoding = sys.stdout.encoding or "utf-8"
     with contextlib.nullcontext() if sys.stdout.isatty() else raw_output():  # elsewhere it is data for a program
         for text in texts:

@@ -18,24 +18,19 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
+from funcnet.codegen.constants import Constants, assigned, code, rows_text
 from funcnet.codegen.lines import margins, variables
 from funcnet.codegen.printer import Printer, ascii_text, helper_text, library_text
+from funcnet.codegen.raw_rows import RawRows
 from funcnet.compiler.graph import Node, NodeGraph, with_args
-from funcnet.compiler.kinds import CONST, INPUT, dtype_text
+from funcnet.compiler.kinds import CONST, INPUT
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.data.answer_texts import csv_text, json_text, number_columns
-from funcnet.data.categories import positions, shortest
-from funcnet.data.columns import title
-from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of, days_of, part_of_days
-from funcnet.data.in_time import ISO
 from funcnet.data.lazy_array import in_batches
-from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.csv import GAPS, MISSING
 from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, line_blocks, split_lines
 from funcnet.data.sources.rows import is_json, json_blocks, json_object, row_blocks
-from funcnet.data.sources.table import Columns
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
@@ -48,8 +43,6 @@ from funcnet.training.evaluate import rows_of_answer
 
 SHORT = 16
 """Constants with more entries go into the archive"""
-LISTED = 32
-"""Scales of more features go into the archive"""
 
 
 class Program(NamedTuple):
@@ -90,17 +83,16 @@ class _Writer:
         origin: str,
         temperature: float | None,
     ) -> None:
-        self.experiment, self.preprocess, self.raw_shape = experiment, preprocess, in_shape
+        self.experiment, self.preprocess = experiment, preprocess
         self.params, self.state = params, state
         self.name, self.origin = (re.sub(r"[^\w. '-]", "_", ascii_text(text)) for text in (name, origin))
         self.net, self.loss, self.temperature = experiment.model, tempered(experiment.loss, temperature), temperature
         self.dtype: Any = np.dtype(experiment.dtype)
-        self.integers = bool(preprocess.get("integers"))
-        self.columns: list[dict[str, Any]] = preprocess.get("columns") or []
-        self.dates = any("part" in column for column in self.columns)
+        self.constants = Constants()
+        self.members = self.constants.members
+        self.raw = RawRows(experiment.data, preprocess, in_shape, self.dtype, self.constants)
         self.classes: list[str] | None = preprocess["classes"]
-        self.features = self.feature_names()
-        self.in_shape = self.prepared_shape()
+        self.in_shape = self.raw.in_shape
         self.net_shape = self.net.out_shape(self.in_shape)
         if not is_shape(self.net_shape):
             raise ShapeError(
@@ -108,8 +100,6 @@ class _Writer:
             )
         self.out_shape = shape_of(self.loss.answer(zeros_of(batched(self.net_shape, 1), self.dtype)))
         self.helpers: dict[str, None] = {}
-        self.members: dict[str, Any] = {}
-        self.constants: list[str] = []
         self.keys: dict[str, str] = {}
         for root, part in (("params", params), ("state", state)):
             for path, leaf in tree.flatten(part).items():
@@ -117,29 +107,6 @@ class _Writer:
                 self.keys[f"{root}/{path}"], self.members[key] = key, np.asarray(leaf)
 
     # ----- shapes and names --------------------------------------------------------------------------------------
-
-    def prepared_shape(self) -> tuple[int, ...]:
-        """The shape of one input of the network."""
-        if self.columns:
-            return (len(self.features),)
-        shape = tuple(int(n) for n in self.raw_shape)
-        return (math.prod(shape),) if self.preprocess.get("flatten") else shape
-
-    def feature_names(self) -> list[str]:
-        """The names of the numbers of an input, if known."""
-        names: list[str] = []
-        for column in self.columns:
-            if column["kind"] == "one_hot":
-                names += [f"{title(column)} = {category}" for category in column["categories"]]
-            else:
-                names.append(title(column))
-        given = list(self.experiment.data.feature_names)
-        return names or (given if len(given) == math.prod(self.raw_shape) else [])
-
-    @property
-    def has_categories(self) -> bool:
-        """Whether a column of a table has categories."""
-        return any(column["kind"] != "number" for column in self.columns)
 
     @property
     def one(self) -> bool:
@@ -165,26 +132,28 @@ class _Writer:
 
     def program(self) -> Program:
         """The whole program."""
-        prepare = self.prepare()
+        if self.classes is not None:
+            self.constants.lines.append(assigned("CLASSES", [str(name) for name in self.classes]))
+        prepare = self.raw.prepare()
         forward = self.forward()
         link = self.link()
         answer = [self.predict(bool(link)), *([self.labels()] if self.labelled else [])]
-        command = [] if self.integers else self.command()
+        command = [] if self.raw.integers else self.command()
         identity = self.identity()
         self.members["program"] = np.array(identity)
         modules = ["argparse", "codecs", "csv", "io", "itertools", "json", "sys"] if command else []
         if command:
-            self.constants.append(f"AT_ONCE = {AT_ONCE}  # bytes of a file that are read at once")
-        if any(column["kind"] != "number" for column in self.columns):
-            modules = sorted([*modules, "logging", *(["re"] if self.dates else [])])
+            self.constants.lines.append(f"AT_ONCE = {AT_ONCE}  # bytes of a file that are read at once")
+        if self.raw.has_categories:
+            modules = sorted([*modules, "logging", *(["re"] if self.raw.dates else [])])
         imported = [f"import {module}" for module in modules]
-        imported += ["from datetime import date"] if self.dates else []
+        imported += ["from datetime import date"] if self.raw.dates else []
         chunk = rows_of_answer(self.net, self.in_shape)
         head = [
             self.docstring(),
             "\n".join([*imported, "from pathlib import Path"]),
             "import numpy as np",
-            "\n".join([f'PROGRAM = "{identity}"', *self.constants, f"CHUNK = {chunk}  # rows per forward pass"]),
+            "\n".join([f'PROGRAM = "{identity}"', *self.constants.lines, f"CHUNK = {chunk}  # rows per forward pass"]),
         ]
         blocks = [
             rule("raw rows"),
@@ -217,7 +186,8 @@ class _Writer:
 
     def docstring(self) -> str:
         """The docstring of the file: its contents and its use."""
-        layers = " -> ".join([str(self.raw_shape if not self.columns else self.in_shape), *map(kind_of, self.layers())])
+        shape = self.in_shape if self.raw.columns else self.raw.shape
+        layers = " -> ".join([str(shape), *map(kind_of, self.layers())])
         count = sum(leaf.size for leaf in tree.leaves(self.params))
         by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
@@ -225,8 +195,8 @@ class _Writer:
         if self.labelled:
             what_labels = "each label of each row" if self.multilabel else "the likeliest class of each row"
             uses.append((f"labels({self.argument})", what_labels))
-        if not self.integers:
-            file = "rows.csv" if self.columns else "rows.csv or rows.npy"
+        if not self.raw.integers:
+            file = "rows.csv" if self.raw.columns else "rows.csv or rows.npy"
             uses.append((f"python {self.name}.py {file.split()[0]}", f"predicts for a file of rows{self.file_text()}"))
         width = max(len(use) for use, _ in uses)
         lines = [f"    {use.ljust(width)}   {meaning}" for use, meaning in uses]
@@ -243,7 +213,7 @@ class _Writer:
 
     @property
     def argument(self) -> str:
-        return "table" if self.columns else "raw"
+        return "table" if self.raw.columns else "raw"
 
     def layers(self) -> list[Any]:
         """The plain layers of the network, in order, without those that are the identity in evaluation."""
@@ -252,14 +222,14 @@ class _Writer:
         ]
 
     def raw_text(self) -> str:
-        if self.columns:
+        if self.raw.columns:
             return "A table is a dict {name: values} of the columns in COLUMNS."
-        shape = f"(rows, {', '.join(map(str, self.raw_shape))})" if self.raw_shape else "(rows,)"
-        what = "indices from 0, as integers" if self.integers else "the values of the data, not scaled"
+        shape = f"(rows, {', '.join(map(str, self.raw.shape))})" if self.raw.shape else "(rows,)"
+        what = "indices from 0, as integers" if self.raw.integers else "the values of the data, not scaled"
         return f"Raw rows are an array {shape}: {what}."
 
     def file_text(self) -> str:
-        return ": CSV, columns found by name" if self.columns or self.features else ": CSV, or .npy"
+        return ": CSV, columns found by name" if self.raw.columns or self.raw.features else ": CSV, or .npy"
 
     def answer_text(self) -> str:
         """The shape and meaning of predict's result."""
@@ -274,118 +244,6 @@ class _Writer:
         if self.multilabel:
             return f"{shape}: the {what} of each label"
         return f"{shape}: the {what} of each class{', in the order of CLASSES' if self.classes else ''}"
-
-    # ----- raw rows ----------------------------------------------------------------------------------------------
-
-    def prepare(self) -> list[str]:
-        """The functions that turn raw rows into inputs; their constants are added."""
-        pre, what = self.preprocess, f"{rows_text(self.in_shape)} {self.dtype.name}"
-        if self.classes is not None:
-            self.constants.append(assigned("CLASSES", [str(name) for name in self.classes]))
-        if self.integers:
-            self.constants.append(f"SHAPE = {self.raw_shape}")
-            steps = "    return x.astype(np.int64)"
-            what = f"{rows_text(self.in_shape)} int64"
-            return [deployed.ARRAY.substitute(what=what, kinds="iu", numbers="indices as integers", steps=steps)]
-        lines = [] if self.columns or pre.get("fill") else [deployed.FINITE]
-        if self.columns:
-            self.constants.append(self.columns_text())
-            self.constants.append(assigned("MISSING", list(getattr(self.experiment.data, "missing", MISSING))))
-        else:
-            self.constants.append(f"SHAPE = {self.raw_shape}")
-            if self.features:
-                self.constants.append(assigned("FEATURES", self.features))
-        if pre.get("fill") is not None:
-            fill = self.array("FILL", np.array(pre["fill"], np.float64).reshape(self.raw_shape))
-            self.constants.append(assigned("MISSING", list(GAPS)))
-            lines.append(f'    if x.dtype.kind == "f":\n        x = np.where(np.isnan(x), {fill}, x)  # missing values')
-        if pre.get("flatten"):
-            lines.append(f"    x = x.reshape(len(x), {math.prod(self.raw_shape)})")
-        if pre.get("divide") is not None:
-            lines.append(f"    x = x / {float(pre['divide'])!r}")
-        if pre["inputs"] is not None:
-            lines.append(self.scale(pre["inputs"]))
-        lines.append(deployed.NARROW.substitute(dtype=dtype_text(self.dtype), name=self.dtype.name))
-        body = "\n".join(lines)
-        if not self.columns:
-            return [deployed.ARRAY.substitute(what=what, kinds="fiub", numbers="numbers", steps=body)]
-        part, dated = (", part", deployed.DATED.substitute(form=FORM)) if self.dates else ("", "")
-        kind, own = ('part or "category"', " and part is None") if self.dates else ('"category"', "")
-        categories = deployed.CATEGORIES.substitute(kind=kind) if self.has_categories else ""
-        table = deployed.TABLE.substitute(
-            what=what,
-            part=part,
-            counted=", unknown_texts=None" * self.has_categories,
-            begin=deployed.UNKNOWN_BEGIN * self.has_categories,
-            end=deployed.UNKNOWN_END * self.has_categories,
-            categories=categories,
-            steps=body,
-        )
-        data = self.experiment.data
-        in_form = isinstance(data, Columns) and (data.marks or data.decimal != "." or data.thousands)
-        numbers = deployed.NO_PLAIN_NUMBERS if in_form else deployed.PLAIN_NUMBERS
-        at_once = deployed.AT_ONCE.substitute(
-            part=part,
-            numbers=numbers.replace("$test", f'kind == "number"{own}'),
-            days=deployed.DAYS * self.dates,
-        )
-        helpers = [at_once, deployed.FILLED.substitute(part=part, dated=dated)]
-        helpers += [deployed.WARN] * self.has_categories
-        if self.dates:
-            self.constants.append(f"WEEKDAYS = {code(list(WEEKDAYS))}")
-            pieces = "\n".join(f'    r"{piece}"' for piece in re.split(r"(?<=.)(?=\(\?P<)", ISO.pattern))
-            self.constants.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
-            helpers.append(library_text(day_of, date_part, days_of, part_of_days))
-        helpers += [library_text(shortest, positions)] if categories else []
-        if in_form:
-            assert isinstance(data, Columns)
-            marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
-            self.constants.append(
-                f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
-            )
-            helpers.append(library_text(to_number, read_number))
-            return [table, *helpers, deployed.NUMBER_IN_FORM]
-        return [table, *helpers, library_text(to_number, plain_numbers), deployed.NUMBER]
-
-    def columns_text(self) -> str:
-        more = ", part of a date" if self.dates else ""
-        lines = [f"COLUMNS = [  # name, kind, categories, replacement of a missing value (None: an error){more}"]
-        for column in self.columns:
-            categories = [str(category) for category in column["categories"]] if column["kind"] != "number" else None
-            fill = column["fill"]
-            fill = fill if fill is None or isinstance(fill, str) else float(fill)
-            data = self.experiment.data
-            if isinstance(data, Columns) and data.marks.get(column["name"]) == "%" and fill is not None:
-                fill = f"{fill!r}%".replace(".", data.decimal)  # as a value of the column is written
-            cells = [str(column["name"]), str(column["kind"]), categories, fill]
-            cells += [column.get("part")] if self.dates else []
-            lines.append(f"    ({', '.join(map(code, cells))}),")
-        return "\n".join([*lines, "]"])
-
-    def scale(self, scaler: dict[str, Any]) -> str:
-        """The line that scales; its constants are added, one row per feature if there are few."""
-        shift, factor = shift_and_factor(scaler)
-        names = tuple(name.upper() for name in SCALES[scaler["scale"]])
-        if shift.size == len(self.features) <= LISTED:
-            rows = [f"({a!r}, {b!r})," for a, b in zip(shift.tolist(), factor.tolist(), strict=True)]
-            width = max(map(len, rows))
-            lines = [f"    {row.ljust(width)}  # {one_line(of)}" for row, of in zip(rows, self.features, strict=True)]
-            text = "\n".join([f"{names[0]}, {names[1]} = np.array([", *lines, "]).T"])
-            self.constants.append(text)
-        else:
-            names = self.array(names[0], shift), self.array(names[1], factor)
-        return f"    x = (x - {names[0]}) / {names[1]}"
-
-    def array(self, name: str, value: Any) -> str:
-        """The expression of an array of the preprocessing, a constant of the program or a member of the archive."""
-        if value.size > LISTED:
-            self.members[f"prepare/{name.lower()}"] = value
-            return f'WEIGHTS["prepare/{name.lower()}"]'
-        texts = f"np.array({value.tolist()!r})" if value.ndim else f"np.float64({value.item()!r})"
-        if len(texts) > 100:
-            texts = "np.array(\n" + textwrap.indent(filled_list(value.tolist()), "    ") + "\n)"
-        self.constants.append(f"{name} = {texts}")
-        return name
 
     # ----- the network -------------------------------------------------------------------------------------------
 
@@ -490,7 +348,7 @@ class _Writer:
         shift, factor = shift_and_factor(scaler)
         shift, factor = (for_outputs(part, self.out_shape) for part in (shift, factor))
         parts = zip(SCALES[scaler["scale"]], (shift, factor), strict=True)
-        names = [self.array(f"TARGET_{name.upper()}", np.asarray(part)) for name, part in parts]
+        names = [self.constants.array(f"TARGET_{name.upper()}", np.asarray(part)) for name, part in parts]
         start = f"y = {result}\n    return " if linked else "return "
         restored = f"{start}(y * {names[1]} + {names[0]}).astype(y.dtype)"
         return template.substitute(what=text, result="").replace("    return \n", f"    {restored}\n")
@@ -515,38 +373,17 @@ class _Writer:
 
     def command(self) -> list[str]:
         """The functions of the command line."""
-        data = self.experiment.data
         readers = [
             library_text(encoding_of, line_blocks, split_lines, further_lines, csv_blocks),
             library_text(is_json, json_object, json_blocks, row_blocks),
+            *self.raw.readers(),
         ]
-        if self.columns:
-            header, delimiter = getattr(data, "header", True), getattr(data, "delimiter", ",")
-            unnamed = "" if header else deployed.UNNAMED
-            readers += [deployed.READ_TABLE.substitute(delimiter=code(delimiter), header=header, unnamed=unnamed)]
-            says = "a CSV file with the columns of the training data, in any order"
-        else:
-            by_name, cell, gaps = bool(self.features), "number(value, name, row)", bool(self.preprocess.get("fill"))
-            gap = "np.nan if value is None or value in MISSING else "
-            readers += [
-                deployed.READ_ARRAY.substitute(
-                    columns="of numbers with the columns FEATURES" if by_name else "of numbers",
-                    header="not all(map(is_number, first))",
-                    needed="FEATURES" if by_name else "()",
-                    order="order_of(names)" if by_name else "range(len(names))",
-                    count=math.prod(self.raw_shape),
-                    cell=gap + cell if gaps else cell,
-                    gaps="NaN for missing ones" if gaps else "from numbers or texts",
-                    missing="MISSING" if gaps else "()",
-                ),
-                *([deployed.ORDER] if by_name else []),
-                library_text(is_number, to_number, plain_numbers),
-                deployed.NUMBER,
-            ]
+        says = "a CSV file with the columns of the training data, in any order"
+        if not self.raw.columns:
             says = "an .npy file, or a CSV file of numbers"
         table, form = self.answers()
         texts = form != "labels" or self.classes is not None
-        warned = self.has_categories
+        warned = self.raw.has_categories
         main = deployed.MAIN.substitute(
             table=table,
             help=says,
@@ -571,6 +408,8 @@ class _Writer:
             known = self.classes or targets
             names = known if len(known) == count else [str(i) for i in range(count)]
             labels, form, values = "classes_of(p)", "label", "p"
+            if self.classes is None and names == targets:  # each output is the probability of a target
+                labels = f"np.array({code(names)})[{labels}]"
             if self.one:
                 column = "p[:, None]" if self.out_shape == () else "p"
                 lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")
@@ -600,38 +439,3 @@ def rule(title: str) -> str:
 def kind_of(layer: Any) -> str:
     """The name of a layer's class."""
     return type(layer).__name__
-
-
-def rows_text(shape: tuple[int, ...]) -> str:
-    """The shape of an array with one row per raw row."""
-    return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
-
-
-def one_line(text: str) -> str:
-    """A text on one line, for a comment."""
-    return repr(text)[1:-1] if not text.isprintable() else text
-
-
-def code(value: Any) -> str:
-    """A plain value as code, with double quotes where possible."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(code, value))}]"
-    text = repr(value)
-    return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text and "\\'" not in text else text
-
-
-def assigned(name: str, values: list[Any]) -> str:
-    """The assignment of a list to a constant, wrapped."""
-    whole = f"{name} = {code(values)}"
-    return whole if len(whole) <= 112 else f"{name} = {filled_list(values)}"
-
-
-def filled_list(values: list[Any]) -> str:
-    """A list as code, wrapped."""
-    lines, line = ["["], "   "
-    for value in values:
-        if len(line) + len(code(value)) > 108:
-            lines.append(line)
-            line = "   "
-        line += f" {code(value)},"
-    return "\n".join([*lines, line, "]"])

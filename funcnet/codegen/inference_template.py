@@ -83,7 +83,7 @@ PLAIN_NUMBERS = """    if $test:
         return found if fill is None else np.where(np.isnan(found), fill, found)
 """
 NO_PLAIN_NUMBERS = """    if $test:
-        return None  # numbers in a form of their own
+        return None  # numbers in the form that DECIMAL, THOUSANDS and MARKS say
 """
 DAYS = """    if part is not None:
         days = days_of(found)
@@ -267,7 +267,7 @@ def main():
         with sys.stdin.buffer if path is None else open(path, "rb") as file:
             texts = predictions(path, file, options.json)
             if options.out:
-                first = next(texts)  # what cannot be read replaces no file
+                first = next(texts)  # an error in the first rows leaves the file as it is
                 with open(options.out, "w", encoding="utf-8", newline="") as out:
                     out.write(first)
                     out.writelines(texts)

@@ -32,6 +32,7 @@ from funcnet.layers.base import Context, Layer, apply_child, check_size, vjp_chi
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.losses.combined import EachMember
+from funcnet.losses.wrapped import unwrapped
 from funcnet.networks.surgery import walk
 from funcnet.optim.base import Optimizer
 from funcnet.padding import compared_shape
@@ -76,11 +77,6 @@ def _target(loss: Loss, y: Any) -> Any:
     return np.zeros(y.shape[:-1], np.int64) if isinstance(loss, SoftmaxCrossEntropy) else y
 
 
-def _of_one(loss: Loss | None) -> Loss | None:
-    """The loss of one member."""
-    return _of_one(loss.loss) if isinstance(loss, EachMember) else loss
-
-
 class _Program:
     """A recorded program and the texts of its file."""
 
@@ -96,7 +92,7 @@ class _Program:
         target: Any,
     ) -> None:
         self.net, self.in_shape, self.batch, self.loss, self.optimizer = net, in_shape, batch, loss, optimizer
-        self.dtype = dtype
+        self.plain_loss, self.dtype = None if loss is None else unwrapped(loss), dtype
         params, state = _zeros(net, in_shape, dtype)
         out_shape = net.out_shape(in_shape) if loss is None else compared_shape(loss, net.out_shape(in_shape))
         x, y = zeros_for(net, in_shape, batch, dtype), zeros_of(batched(out_shape, batch), dtype)
@@ -196,7 +192,7 @@ class _Program:
         """The docstring of the file: the network in one line, and its use."""
         layers = [type(layer).__name__ for _, layer in walk(self.net) if not layer.children]
         said = f"{_shape(self.in_shape)} -> " + " -> ".join(layers)
-        extra = [type(spec).__name__ for spec in (_of_one(self.loss), self.optimizer) if spec is not None]
+        extra = [type(spec).__name__ for spec in (self.plain_loss, self.optimizer) if spec is not None]
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), 100)
         returns = ", ".join(name for name in self.results if name != "state" or len(back) == len(self.results))
         rows = f"{self.batch} row{'s' * (self.batch != 1)}"
@@ -236,11 +232,11 @@ class _Program:
             leaf = lambda x: Quoted(_integers(x) if x.dtype.kind != "f" else _normal(x))  # noqa: E731
         elif name in ("x", "y", "dy") and tree.leaves(value)[0].dtype.kind == "f":
             leaf = lambda x: Quoted(f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
-            if name == "y" and type(_of_one(self.loss)).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
+            if name == "y" and type(self.plain_loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
                 leaf = lambda x: Quoted(f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})")  # noqa: E731
         elif name == "y":
             classes = 2
-            if self.loss is not None and isinstance(_of_one(self.loss), SoftmaxCrossEntropy):
+            if self.loss is not None and isinstance(self.plain_loss, SoftmaxCrossEntropy):
                 classes = compared_shape(self.loss, self.net.out_shape(self.in_shape))[-1]
             leaf = lambda x: Quoted(f"rng.integers({classes}, size={x.shape})")  # noqa: E731
         elif name == "key":

@@ -23,6 +23,7 @@ from funcnet.compiler.plan import Plan
 from funcnet.compiler.program import Program, Recycler
 from funcnet.compiler.record import Recording, record
 from funcnet.compiler.steady import Unlike
+from funcnet.compiler.tracer import as_float
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.layers.calls import listening
 
@@ -229,7 +230,7 @@ class Compiled:
         given: Sequence[Callable[..., float]] = (),
     ) -> None:
         self.plans = plans or Plans(f, strict=strict, without=without)
-        self.f, self.given = f, given
+        self.f, self.given = f, tuple(map(as_float, given))
         self.last: Recorded | None = None
         self.idle: list[Space] = []  # a call takes a space for as long as it runs, so threads never share one
         self.recyclers: dict[Any, Recycler] = {}

@@ -217,8 +217,7 @@ class Tracer:
         """A function of Python numbers."""
         if isinstance(f, ops.Blank) and f.steady:
             numbers = ()
-        f = Float(f) if is_foreign(f) else f
-        return self.add(NUMBER.node(f, tuple(map(self.node, numbers)), float, self.place))
+        return self.add(NUMBER.node(as_float(f), tuple(map(self.node, numbers)), float, self.place))
 
     def fold(self, key: Any, words: tuple[Any, ...]) -> Any:
         """``ops.fold``"""
@@ -296,6 +295,11 @@ class Float:
     def __call__(self, *numbers: Any) -> float:
         """The function's result as a float."""
         return float(self.function(*numbers))
+
+
+def as_float(function: Callable[..., Any]) -> Callable[..., float]:
+    """A function of numbers whose result is a Python float, as those of the library are."""
+    return Float(function) if is_foreign(function) else function
 
 
 def may_be_constant(value: Any) -> bool:

@@ -117,15 +117,18 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     return {"kind": "one_hot", "categories": categories, "fill": fill}
 
 
-def _values(column: Column, frame: Frame) -> Array:
-    """The values of a column, or a part of each of its dates.
+def _values(column: Column, frame: Frame, known: dict[str, Any] | None = None) -> Array:
+    """The values of a column, or a part of each of its dates; ``known`` keeps the days of a column for its other parts.
 
     Raises   DataError for a text that is not a date
     """
     values = frame.columns[column["name"]]
     if "part" not in column:
         return values
-    days = days_of(values)
+    known = {} if known is None else known
+    if column["name"] not in known:
+        known[column["name"]] = days_of(values)
+    days = known[column["name"]]
     if days is not None:
         parts_: Array = part_of_days(days, column["part"])
         return parts_
@@ -204,13 +207,13 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
     Raises   DataError for a missing value in a column without ``impute``, and a text that is not a date
     """
     x = np.zeros((frame.rows, len(one_hot(columns))))
-    rows, end = np.arange(frame.rows), 0
+    rows, end, days = np.arange(frame.rows), 0, dict[str, Any]()
     if unknown is not None:
         unknown.rows += frame.rows
     for column in columns:
         name, fill, begin = column["name"], column["fill"], end
         end = begin + width(column)
-        values = _values(column, frame)
+        values = _values(column, frame, days)
         absent = _absent(values)
         if absent.any():
             if fill is None:

@@ -1,59 +1,40 @@
-"""Infer the delimiter, the header, and the type and role of each column of a table."""
+"""Infer the type and the role of each column of a table."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, Literal, NamedTuple
 
 from funcnet.data.categories import presence
 from funcnet.data.dates import FORM, day_of
+from funcnet.data.number_forms import (
+    COMMA,
+    OTHER_MISSING,
+    like_number,
+    mark_of,
+    says_missing,
+    separators,
+    spaced,
+    split_mark,
+)
 from funcnet.data.number_texts import Form, read_number, to_number
-from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import MISSING
-from funcnet.data.sources.grid import Grid, encoding_of
+from funcnet.data.sources.grid import Grid
+from funcnet.data.text_form import form
 from funcnet.errors import DataError
 
 Kind = Literal["number", "category", "date", "left out", "labels", "values"]
 Task = Literal["labels", "values"]
 
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
-SAMPLE = 1000
-"""Lines from which the delimiter and the header are inferred"""
-ENOUGH = 2**22
-"""Characters after which a few of these lines are enough"""
 FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
-OTHER_MISSING = (
-    "-", "--", ".", "..", "n/a", "n.a.", "#n/a", "na", "nan", "nil", "none", "null", "missing", "unknown", "0000-00-00",
-)  # fmt: skip
-"""Further texts for a missing value, in a column of numbers or dates, in any case"""
-
-CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY")
-"""Currencies in letters, beside those with a sign"""
-COMMA = re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-BARE = re.compile(r"[+-]?([0-9.,]+)")
-"""A number without a mark or a space, as most are"""
-CORE = re.compile(r"\d{1,3}([ .,']\d{3})+([.,]\d+)?|\d*[.,]\d+|\d+[.,]?")
-"""An unsigned number with any separators"""
-EVIDENCE = {
-    "decimal .": re.compile(r"\d*\.(\d{1,2}|\d{4,})|(0?|\d{4,})\.\d{3}|.*,\d{3}\.\d+"),
-    "decimal ,": re.compile(r"\d*,(\d{1,2}|\d{4,})|(0?|\d{4,}),\d{3}|.*\.\d{3},\d+"),
-    "thousands .": re.compile(r"\d{1,3}(\.\d{3}){2,}|\d{1,3}(\.\d{3})+,\d+"),
-    "thousands ,": re.compile(r"\d{1,3}(,\d{3}){2,}|\d{1,3}(,\d{3})+\.\d+"),
-    "thousands  ": re.compile(r"\d{1,3}( \d{3})+([.,]\d+)?"),
-    "thousands '": re.compile(r"\d{1,3}('\d{3})+([.,]\d+)?"),
-}
-"""Numbers that can be read in only one way; 1,234 and 1.234 are none"""
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ].*)?")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 ID = re.compile(r"(.*[_ -])?(id|ID|Id)|.*[a-z](ID|Id)")
@@ -123,7 +104,7 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
     Raises   DataError for a target that is absent or unsuitable, and a table without a column to learn from
     """
     if len(grid.names) == 1:
-        separated = "" if in_memory(grid) else ", separated by a comma, semicolon, tab or bar"
+        separated = "" if grid.in_memory else ", separated by a comma, semicolon, tab or bar"
         raise DataError(
             f"{grid.path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to "
             f"predict{separated}"
@@ -171,148 +152,10 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
         found,
         counts,
         decimal if any(decimal in text for text in used) else ".",
-        thousands if thousands and any(thousands in _spaced(text) for text in used) else "",
+        thousands if thousands and any(thousands in spaced(text) for text in used) else "",
         marks,
         more=tuple(more),
     )
-
-
-def in_memory(grid: Grid) -> bool:
-    """Whether the rows of a table are in memory, not in a file."""
-    return grid.unit == "row"
-
-
-# ----- how to read it ------------------------------------------------------------------------------------------------
-
-
-def form(path: Path) -> tuple[str, bool]:
-    """The delimiter of a file, and whether its first line is a header, inferred from its first lines.
-
-    Raises   DataError for a file that is missing, empty, or not text
-    """
-    with opened(path) as start:
-        if start.read(4) == b"PK\x03\x04":
-            raise DataError(f"{path}: is a workbook or an archive, not text; save the sheet as CSV")
-    try:
-        with opened(path) as binary, io.TextIOWrapper(binary, encoding_of(binary), newline="") as file:
-            lines = _sample(file)
-    except (ValueError, UnicodeError):
-        return ",", True  # reading the whole file reports the error
-    best: tuple[tuple[float, float, int], str, list[list[str]]] | None = None
-    for delimiter in DELIMITERS:
-        try:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if any(row)]
-        except csv.Error:
-            continue
-        width, same = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
-        if width < 2:
-            continue
-        cells = [cell for row in rows for cell in row]
-        score = (round(same / len(rows), 2), sum(map(_like_number, cells)) / len(cells), width)
-        if best is None or score > best[0]:
-            best = score, delimiter, rows
-    if best is None:
-        rows = [[line.strip()] for line in lines if line.strip()]
-        return ",", not rows or _has_header(rows)
-    return best[1], _has_header(best[2])
-
-
-def _sample(file: TextIO) -> list[str]:
-    """The first lines of a file, fewer of long ones."""
-    lines: list[str] = []
-    characters = 0
-    while len(lines) < SAMPLE and (characters < ENOUGH or len(lines) < 20) and (line := file.readline(2**24)):
-        lines.append(line)
-        characters += len(line)
-    return lines
-
-
-def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row is a header: whether it differs in kind from the rows below."""
-    first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
-    if not body:
-        return not any(map(_like_number, first))
-    typed = False
-    for i, cell in enumerate(first):
-        below = [row[i] for row in body if row[i] not in MISSING]
-        for like in (_like_number, _like_date):
-            if below and all(map(like, below)):
-                typed = True
-                if cell not in MISSING and not like(cell):
-                    return True
-    if typed:
-        return False
-    unlike = all(not _like_number(cell) and cell not in [row[i] for row in body] for i, cell in enumerate(first))
-    return unlike and len(set(first)) == len(first)
-
-
-def _like_number(text: str) -> bool:
-    """Whether a text is a number, with a decimal comma or thousands separators too."""
-    return to_number(text) is not None or split_mark(text) is not None
-
-
-def _like_date(text: str) -> bool:
-    """Whether a text is a date."""
-    return day_of(text) is not None
-
-
-# ----- how numbers are written ---------------------------------------------------------------------------------------
-
-
-def _spaced(text: str) -> str:
-    """A text with plain single spaces."""
-    return " ".join(text.split())
-
-
-def split_mark(text: str) -> tuple[str, str] | None:
-    """The mark of a number, "%" or a currency or none, and the number without its sign; None for any other text."""
-    bare = BARE.fullmatch(text)
-    body = bare[1] if bare else _spaced(text)
-    body = body[1:].strip() if body[:1] in ("+", "-") else body
-    for mark in () if bare else (*CURRENCIES, "%", body[:1], body[-1:]):
-        if mark and (mark in CURRENCIES or mark == "%" or unicodedata.category(mark) == "Sc"):
-            inner = body.removeprefix(mark) if mark != "%" and body.startswith(mark) else body.removesuffix(mark)
-            if inner != body:
-                core = inner.strip().lstrip("+-")
-                return (mark, core) if CORE.fullmatch(core) else None
-    return ("", body) if CORE.fullmatch(body) or to_number(text) is not None else None
-
-
-def separators(grid: Grid, plain: set[str]) -> tuple[str, str]:
-    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these.
-
-    All texts of the ``plain`` columns are numbers with a decimal point, if with any.
-    """
-    seen: set[str] = set()
-    for name in grid.names:
-        texts = set(grid.texts(name))
-        if name in plain:
-            cores = [text.lstrip("+-") for text in texts]
-        else:
-            found = [split_mark(text) for text in texts if not _says_missing(text)]
-            cores = [one[1] for one in found if one is not None]
-            cores = cores if len(cores) == len(found) else []
-        if cores:
-            characters = set("".join(cores))  # whose last one is in every number that a form matches
-            forms = {what: form for what, form in EVIDENCE.items() if what not in seen and what[-1] in characters}
-            seen |= {what for what, form in forms.items() if any(map(form.fullmatch, cores))}
-    comma, point = seen & {"decimal ,", "thousands ."}, seen & {"decimal .", "thousands ,"}
-    decimal = "," if comma and not point else "."
-    groups = [c for c in ".,' " if f"thousands {c}" in seen and c != decimal]
-    groups = [c for c in groups if f"decimal {c}" not in seen]
-    return decimal, groups[0] if len(groups) == 1 else ""
-
-
-def mark_of(texts: list[str]) -> str:
-    """The one mark beside the numbers of a column; none if there are several, or texts."""
-    found = [split_mark(text) for text in set(texts) if not _says_missing(text)]
-    marks = {one[0] for one in found if one is not None} - {""}
-    whole = all(one is not None and (one[0] or marks != {"%"}) for one in found)
-    return next(iter(marks)) if len(marks) == 1 and whole else ""
-
-
-def _says_missing(text: str) -> bool:
-    return text in MISSING or text.lower() in OTHER_MISSING
 
 
 # ----- the target ----------------------------------------------------------------------------------------------------
@@ -339,7 +182,7 @@ def _several(grid: Grid, names: list[str], task: Task | None) -> Task:
         wrong = next((i for i, text in enumerate(texts) if presence(text) is None and text not in MISSING), None)
         if wrong is None:
             continue
-        if task is None and all(map(_like_number, set(texts) - set(MISSING))):
+        if task is None and all(map(like_number, set(texts) - set(MISSING))):
             return "values"
         raise DataError(
             f"{grid.place(wrong, name)}: expected several targets to be numbers, or labels that are present or absent "
@@ -355,7 +198,7 @@ def _target(grid: Grid, name: str, task: Task | None, which: str, form: Form) ->
     """
     texts = grid.texts(name)
     where = f"{grid.path}: {which}{name!r}"
-    other = "choose another target" if in_memory(grid) else "choose another with --target"
+    other = "choose another target" if grid.in_memory else "choose another with --target"
     gaps = [i for i, text in enumerate(texts) if text in MISSING]
     if gaps:
         more = f" and in {len(gaps) - 1} more rows" if len(gaps) > 1 else ""
@@ -401,7 +244,7 @@ def _odd_gaps(texts: list[str], form: Form) -> set[str]:
     read = {text: read_number(text, *form) is not None or day_of(text) is not None for text in set(texts)}
     others = {text for text, known in read.items() if not known and text not in MISSING}
     known = sum(read[text] for text in texts)
-    return others if others and all(map(_says_missing, others)) and known * 2 >= len(texts) else set()
+    return others if others and all(map(says_missing, others)) and known * 2 >= len(texts) else set()
 
 
 def _input(grid: Grid, name: str, missing: tuple[str, ...], labels: list[list[str]], form: Form, plain: bool) -> Column:
@@ -481,7 +324,7 @@ def _unread(grid: Grid, texts: list[str], there: list[str], strays: list[str]) -
         several = " and ".join(_at(grid, texts, text) for text in list(marks.values())[:2])
         return f"has numbers of several units, such as {several}; give them one unit"
     where = f"such as {_at(grid, texts, strays[0])}"
-    separator = next((c for c in ",' ." if c in _spaced(strays[0])), ",")
+    separator = next((c for c in ",' ." if c in spaced(strays[0])), ",")
     what = {",": "a comma", "'": "an apostrophe", " ": "a space", ".": "a point"}[separator]
     return (
         f"has numbers with {what}, {where}, and whether it is decimal is not clear in this {grid.what}; "

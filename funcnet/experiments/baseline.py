@@ -116,7 +116,7 @@ def some_rows(count: int, features: int, units: int) -> Array:
     return np.arange(min(count, most)) * count // min(count, most)
 
 
-# ----- what is said of them ------------------------------------------------------------------------------------------
+# ----- in words ------------------------------------------------------------------------------------------------------
 
 
 def baseline_rows(found: Baseline | None, names: Sequence[str], parts: Sequence[str] | None = None) -> list[list[str]]:

@@ -20,13 +20,14 @@ from funcnet.data.preprocess import restore_targets
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
+from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.run import check_parts, fit_model, starting_state, temperature_of, train, watchers
+from funcnet.experiments.run import starting_state, temperature_of, train, watchers
 from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer
-from funcnet.losses.base import Loss, on_values
+from funcnet.losses.base import Loss, classifies, on_values
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
@@ -172,8 +173,8 @@ def _by_row(answers: list[Any], held_out: list[Array], folds: int, rows: int) ->
 
 
 def _labels(predictions: Output, held_out: list[Array], run: _Experiment | _Arrays) -> Array | None:
-    """The labels of the predictions, and none for a network that is no classifier."""
-    if not (run.loss.probabilities or run.classes):
+    """The labels of the predictions; None for a network that is not a classifier."""
+    if not (classifies(run.loss) or run.classes):
         return None
     known = np.zeros(run.count, bool)
     known[np.concatenate(held_out)] = True

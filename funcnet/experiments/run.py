@@ -14,11 +14,12 @@ from typing import Any
 import attrs
 
 from funcnet.data.paths import base_folder
-from funcnet.data.preparation import Prepared, check_classes, input_shape, prepare
+from funcnet.data.preparation import Prepared, prepare
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.sources.table import in_memory
-from funcnet.errors import CheckpointError, DataError, FuncnetError, NonFiniteError
+from funcnet.errors import CheckpointError, FuncnetError, NonFiniteError
 from funcnet.experiments.baseline import baseline as baseline_of
+from funcnet.experiments.checks import check_monitors, check_parts, check_shapes
 from funcnet.experiments.claim import (
     begin,
     begun,
@@ -37,22 +38,18 @@ from funcnet.experiments.stored import check_weights
 from funcnet.experiments.units import class_weights, in_units
 from funcnet.files import read_bytes, read_npz
 from funcnet.inputs import instance
-from funcnet.key import Array, Key
-from funcnet.layers.base import Params, State, check_size, reach
-from funcnet.losses.base import Loss, classifies
-from funcnet.losses.rows import check_distributions
+from funcnet.key import Key
+from funcnet.layers.base import Params, State
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.networks.profile import Profile, profile
-from funcnet.shapes import Shape
 from funcnet.spec.base import evolve
 from funcnet.spec.codec import spec_hash
 from funcnet.training.calibration import fit_temperature
-from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher, check_monitor, monitors
+from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher
 from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
-from funcnet.training.evaluate import check_targets, evaluate
+from funcnet.training.evaluate import evaluate
 from funcnet.training.fit import Fit, fit
-from funcnet.training.outputs import check_kind, check_units
 from funcnet.training.step import TrainState, train_state
 from funcnet.training.threads import limited
 from funcnet.training.weights import split_members
@@ -266,39 +263,6 @@ def _advice(checkpoints: Path, start: TrainState | Snapshot, reached: Fit | None
     return f"The checkpoints are in {checkpoints}; continue with --resume"
 
 
-def check_parts(experiment: Experiment, data: Prepared, metrics: Sequence[Metric]) -> None:
-    """Refuse targets of any part that the loss or a metric cannot take, and classes that the training part lacks.
-
-    There must be a unit for each named class, and a validation part to calibrate on.
-
-    Raises   ShapeError, DataError
-    """
-    if experiment.training.calibrate and data.validation is None:
-        raise DataError(
-            "training.calibrate: expected a validation part, on which the temperature is fitted; give one with "
-            "data.split.validation=0.2, or leave calibrate out"
-        )
-    out_shape = reach("", experiment.model, "out_shape", data.train.x.shape[1:])
-    check_units(experiment.loss, out_shape, data.preprocess["classes"])
-    if data.texts:
-        check_kind(experiment.model, experiment.loss, data.preprocess)
-    if len(data.preprocess.get("outputs", ())) > 1 and classifies(experiment.loss) and not experiment.loss.independent:
-        for part in data.parts_by_name().values():
-            check_distributions(part.y, experiment.loss)
-    if classifies(experiment.loss) and not experiment.data.integers:  # integers are classes, with or without names
-        targets = {name: known(experiment.loss, part.y) for name, part in data.parts_by_name().items()}
-        check_classes(targets, data.preprocess["classes"], type(experiment.data).__name__)
-    for name, part in data.parts_by_name().items():
-        named = f"the {'training' if name == 'train' else name} part"
-        check_targets(experiment.model, experiment.loss, metrics, part, named)
-
-
-def known(loss: Loss, y: Array) -> Array:
-    """Targets without the rows of a label that the loss ignores."""
-    counts = loss.counted(y) if y.ndim == 1 else None
-    return y if counts is None else y[counts]
-
-
 def watchers(experiment: Experiment, folder: Path | None = None) -> list[Callback]:
     """The callbacks of a spec; those that write files only if there is a folder."""
     early = experiment.training.early_stopping
@@ -357,13 +321,6 @@ def terminable(saver: Saver) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def check_monitors(experiment: Experiment, validation: bool) -> None:
-    """Refuse, before training, a checkpoint's monitor that no row of the history will have."""
-    policy = experiment.training.checkpoint
-    if policy is not None and policy.keep_best:
-        check_monitor(policy, policy.monitor, monitors(experiment.metrics, validation))
-
-
 def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow_outside: bool = False) -> Profile:
     """Profile the training step with some steps beyond the end of a run, which they do not change."""
     experiment, ts = finished.experiment, finished.train_state
@@ -371,21 +328,6 @@ def profiled(finished: Run, base: str | os.PathLike[str] | None = None, *, allow
         data = prepare(experiment.data, Key(experiment.seed), base_folder(base, allow_outside), experiment.dtype)
         parts = experiment.model, experiment.loss, experiment.optimizer
         return profile(*parts, ts, data.train, experiment.training.batch_size)
-
-
-def check_shapes(experiment: Experiment, base: Path) -> None:
-    """Refuse a model that does not fit its data, or is too large, before any data is read."""
-    if experiment.data.in_shape(base) is not None:
-        fit_model(experiment, input_shape(experiment.data, Key(experiment.seed), base))
-
-
-def fit_model(experiment: Experiment, in_shape: Shape) -> None:
-    """Refuse a model that does not fit its inputs, or is too large.
-
-    Raises   ShapeError
-    """
-    reach("", experiment.model, "out_shape", in_shape)
-    check_size(experiment.model, in_shape)
 
 
 def starting_state(

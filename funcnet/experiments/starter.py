@@ -23,12 +23,13 @@ from funcnet.losses.combined import EachMember
 from funcnet.losses.regression import MeanSquaredError
 from funcnet.metrics.base import Metric
 from funcnet.metrics.decisions import F1, Accuracy, BalancedAccuracy
+from funcnet.metrics.probability import LogLoss
 from funcnet.metrics.ranking import RocAuc
 from funcnet.metrics.regression import MAE, R2, RMSE
 from funcnet.networks.tabular import FEW, auto
 
 UNEQUAL = 5
-"""Ratio of the largest to the smallest class from which class weights are balanced"""
+"""Ratio of the largest to the smallest class from which recall is measured by class too"""
 LEAST = 10
 """Minimum rows for held-out parts"""
 FRACTIONS = ((0.1, 0.2), (0.2, 0.2))
@@ -118,7 +119,6 @@ def experiment(found: Findings, data: Columns, rows: int) -> Experiment:
             epochs=recipe.epochs,
             batch_size="full" if rows <= recipe.batch_size else recipe.batch_size,
             early_stopping=recipe.early_stopping,
-            class_weight="balanced" if labels and not found.more and unequal(found.counts) else None,
         ),
     )
 
@@ -134,4 +134,5 @@ def _metrics(found: Findings) -> tuple[Metric, ...]:
     if found.more:
         return F1(), Accuracy()
     balanced = (BalancedAccuracy(),) if unequal(found.counts) else ()
-    return Accuracy(), *balanced, *((RocAuc(),) if len(found.counts) == 2 else ())
+    ranking = (RocAuc(),) if len(found.counts) == 2 else ()
+    return Accuracy(), LogLoss(), *balanced, *ranking  # the log loss, since the loss is a sum over members

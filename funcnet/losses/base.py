@@ -41,11 +41,10 @@ class Loss(Spec):
     probabilities: ClassVar[bool] = False
     """Whether ``link`` gives probabilities: of each class, or of the positive class"""
     independent: ClassVar[bool] = False
-    """Whether each number of ``link`` is a probability by itself, so that several outputs are several labels, each
-    present or absent, rather than classes of which one is right"""
-
+    """Whether each number of ``link`` is a probability or score by itself, so that several outputs are several labels,
+    each present or absent, rather than classes of which one is right"""
     scores: ClassVar[bool] = False
-    """Whether ``link`` gives scores of the classes that are no probabilities; the class of the highest is decided"""
+    """Whether ``link`` gives scores of the classes, not probabilities; the highest decides"""
     threshold: ClassVar[float] = 0.5
     """The least score, or probability, with which one number is the positive class, or a label is present"""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from attrs import field
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import Loss, cotangent, expected, on_values, one_array, real_terms
+from funcnet.losses.wrapped import Wrapped
 from funcnet.shapes import shape_of
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen, positive
@@ -95,7 +96,7 @@ class Multi(Loss):
 
 @register("each_member")
 @frozen
-class EachMember(Loss):
+class EachMember(Wrapped):
     """The sum of the losses of all members of an ensemble for one target: ``Σ_m loss(prediction[:, m], target)``.
 
     So the gradient of each member is exactly that of training it alone.
@@ -108,33 +109,12 @@ class EachMember(Loss):
 
     additive: ClassVar[bool] = True
 
-    loss: Loss
     axis: int = field(default=1, validator=positive)
 
     @property
     def expects(self) -> Any:
         """What the loss of one member expects."""
         return expected(self.loss)
-
-    @property
-    def probabilities(self) -> bool:  # type: ignore[override]
-        """Whether the link of a member gives probabilities."""
-        return self.loss.probabilities
-
-    @property
-    def independent(self) -> bool:  # type: ignore[override]
-        """Whether the outputs of a member are several labels."""
-        return self.loss.independent
-
-    @property
-    def scores(self) -> bool:  # type: ignore[override]
-        """Whether the link of a member gives scores of classes."""
-        return self.loss.scores
-
-    @property
-    def threshold(self) -> float:  # type: ignore[override]
-        """The least score with which the answer is the positive class."""
-        return self.loss.threshold
 
     def validate(self) -> Iterator[Problem]:
         if not self.loss.additive:
@@ -158,12 +138,6 @@ class EachMember(Loss):
         rest = shape[1 : self.axis] + shape[self.axis + 1 :]
         turned = flat.reshape(shape[0], shape[self.axis], *rest)
         return np.moveaxis(turned, 1, self.axis) if self.axis > 1 else turned
-
-    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
-        return self.loss.counted(target, weight)
-
-    def divisor(self, target: Any, weight: Array | None = None) -> float:
-        return self.loss.divisor(target, weight)
 
     def apply(
         self, prediction: Any, target: Any, weight: Array | None = None, divisor: float | None = None
@@ -189,9 +163,6 @@ class EachMember(Loss):
             return self.turned_back(self.loss.link(self.flat(values)[0]), values.shape)
 
         return on_values(of_members, prediction)
-
-    def outputs(self, targets: Sequence[str]) -> list[str]:
-        return self.loss.outputs(targets)
 
     def answer(self, prediction: Any) -> Any:
         """The mean of the members' answers."""

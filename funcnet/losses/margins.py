@@ -34,7 +34,7 @@ from funcnet.spec.fields import frozen, positive
 class Hinge(ElementwiseLoss):
     """On scores z of two classes: the mean of ``max(0, 1 - s z)``, with s = 1 for the target 1 and -1 for 0.
 
-    The second class is decided from a score of 0 up. Scores are no probabilities, so ``link`` leaves them as they are.
+    Scores from 0 up mean the second class. Scores are not probabilities, so ``link`` returns them unchanged.
     With ``squared`` a term is ``max(0, 1 - s z)²``.
     Several outputs are several labels, each 0 or 1. Elements whose target is ``ignore_label`` have weight 0.
     The derivative is -s where s z < 1, else 0; squared ``-2 s max(0, 1 - s z)``.
@@ -77,7 +77,7 @@ class Hinge(ElementwiseLoss):
 class CategoricalHinge(ClassLoss):
     """On scores z of classes: the mean over rows of ``max(0, 1 + max_{k ≠ y} z_k - z_y)``, with y the target's label.
 
-    The class with the highest score is decided. Scores are no probabilities, so ``link`` leaves them as they are.
+    The highest score decides. Scores are not probabilities, so ``link`` returns them unchanged.
     With ``squared`` a term is the square of that. For a target of probabilities q a term is
     ``max_k (z_k + 1 - q_k) - Σ_k q_k z_k``. Rows with the label ``ignore_label`` have weight 0.
 

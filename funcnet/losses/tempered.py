@@ -10,12 +10,13 @@ from attrs import field
 from funcnet import ops
 from funcnet.key import Array
 from funcnet.losses.base import Loss, expected, on_values
+from funcnet.losses.wrapped import Wrapped
 from funcnet.spec.fields import frozen, positive
 from funcnet.spec.rules import declares
 
 
 @frozen
-class Tempered(Loss):
+class Tempered(Wrapped):
     """A loss of probabilities whose answers are ``softmax(z / T)`` or ``σ(z / T)``, where T is the temperature.
 
     z are the logits of the network, or of its answer p, as for the mean of an ensemble: ``log p``, or
@@ -24,7 +25,6 @@ class Tempered(Loss):
     Source   Guo et al. (2017)
     """
 
-    loss: Loss
     temperature: float = field(validator=positive)
 
     @property
@@ -41,22 +41,6 @@ class Tempered(Loss):
     def weighted(self) -> bool:  # type: ignore[override]
         """Whether the loss takes weights."""
         return self.loss.weighted
-
-    @property
-    def probabilities(self) -> bool:  # type: ignore[override]
-        """Whether its answers are probabilities."""
-        return self.loss.probabilities
-
-    @property
-    def independent(self) -> bool:  # type: ignore[override]
-        """Whether the outputs are several labels."""
-        return self.loss.independent
-
-    def counted(self, target: Any, weight: Array | None = None) -> Array | None:
-        return self.loss.counted(target, weight)
-
-    def divisor(self, target: Any, weight: Array | None = None) -> Any:
-        return self.loss.divisor(target, weight)
 
     def apply(self, prediction: Any, target: Any, weight: Array | None = None, divisor: Any = None) -> tuple[Any, Any]:
         return self.loss.apply(prediction, target, weight, divisor)
@@ -89,5 +73,5 @@ def logits(loss: Loss, prediction: Array) -> Array:
 
 
 def is_logit(loss: Loss, values: Array) -> bool:
-    """Whether each logit is of a probability by itself, rather than one of a row over the classes."""
+    """Whether each logit alone gives a probability, rather than a row of them over the classes."""
     return loss.independent or values.ndim < 2 or values.shape[-1] == 1

@@ -1,4 +1,4 @@
-"""The network and the training for a table that nobody has described: that of ``model="auto"`` and ``funcnet init``."""
+"""The default network for a table, and its training: the recipe of ``model="auto"`` and ``funcnet init``."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def _rising(path: str, steps: Sequence[int], least: int) -> Iterator[Problem]:
 
 
 def _at(number: Number, step: int) -> float:
-    return number(step) if isinstance(number, Schedule) else number
+    return float(number(step)) if isinstance(number, Schedule) else number
 
 
 @register("piecewise_constant")

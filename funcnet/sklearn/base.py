@@ -11,14 +11,12 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from funcnet.codegen.source import source
 from funcnet.combinators.ensemble import Ensemble
-from funcnet.combinators.serial import serial
 from funcnet.data.preprocess import Preprocess, prepared_shape
 from funcnet.experiments.experiment import Experiment, Training
 from funcnet.experiments.folder import Run
@@ -26,17 +24,18 @@ from funcnet.experiments.stored import load_run
 from funcnet.inputs import as_loss, as_optimizer
 from funcnet.key import Array, Key
 from funcnet.layers.base import Layer, reach
-from funcnet.layers.dense import Dense
-from funcnet.losses.base import Loss, classifies, expected
+from funcnet.losses.base import Loss
 from funcnet.losses.combined import EachMember
 from funcnet.networks.tabular import MEMBERS, STEADY, auto, plain
 from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import bind
 from funcnet.shapes import Shape
+from funcnet.sklearn.division import divided, undivided
 from funcnet.sklearn.folder import write_run
 from funcnet.sklearn.inputs import checked, readable
 from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.scaling import fitted, source_of
+from funcnet.sklearn.suits import check_loss, is_plain, with_head
 from funcnet.sklearn.watching import Hooks, Scores
 from funcnet.spec.base import evolve
 from funcnet.training.callbacks import Callback, EarlyStopping, Row, Watcher
@@ -44,7 +43,7 @@ from funcnet.training.fit import fit
 from funcnet.training.state import TrainState, swap, train_state
 
 HELD_OUT = 0.15
-"""The part of the rows by which the number of epochs is found"""
+"""The fraction of the rows by which the number of epochs is found"""
 
 
 class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -216,14 +215,15 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         before: Run | None = self.run_ if again else None
         apart = None
         if self.early_stopping is not False and not partial:
-            reason = self._undivided(len(rows), self._strata(rows, several), self.validation_fraction)
+            labels, fraction = self._strata(rows, several), self.validation_fraction
+            reason = undivided(len(rows), labels, fraction, () if labels is None else self.classes_.tolist())
             if reason is not None:
                 raise ValueError(reason)
-            apart = self._held_out(rows, several, self.validation_fraction)
+            apart = divided(len(rows), labels, fraction, self.random_state)
         rows, held = (rows, None) if apart is None else (rows.take(apart[0]), rows.take(apart[1]))
         if before is None:
             dtype: Any = self.dtype or str(getattr(rows.x, "dtype", "float32"))
-            scaled = self.scale if self.scaled_targets and _is_plain(self.loss) else None
+            scaled = self.scale if self.scaled_targets and is_plain(self.loss) else None
             data = source_of(rows.x, self.scale, scaled)
             preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
             seed = self.random_state
@@ -306,7 +306,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         stop = auto(len(rows), 1).early_stopping
         if stop is None or not isinstance(self.model, str):
             return int(training.epochs or 1)
-        split = self._held_out(rows, several, HELD_OUT, experiment.seed)
+        split = divided(len(rows), self._strata(rows, several), HELD_OUT, experiment.seed)
         train, held = (
             rows.take(part).prepared(preprocess, experiment.dtype, type(self).__name__, training=part is split[0])
             for part in split
@@ -340,8 +340,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         loss = None if self.loss is None else as_loss(self.loss)
         if self.task == "classification" and outputs == 2 and not several and self._one_unit(loss, in_shape):
             outputs = 1
-        loss = loss or self._own_loss(outputs, several)
-        self._check_loss(loss, outputs, several)
+        loss = loss or self._default_loss(outputs, several)
+        check_loss(loss, self, outputs, several)
         outputs = len(loss.outputs([""] * outputs))
         members = self.members or (MEMBERS if loss.additive else None)
         if isinstance(self.model, str):
@@ -380,88 +380,22 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         return isinstance(self.model, Layer) and reach("", self.model, "out_shape", in_shape) == (1,)
 
     @abstractmethod
-    def _own_loss(self, outputs: int, several: bool) -> Loss:
+    def _default_loss(self, outputs: int, several: bool) -> Loss:
         """The loss of the task if none is given."""
-
-    def _check_loss(self, loss: Loss, outputs: int, several: bool) -> None:
-        """Raise ValueError for a loss of labels in a regression, and in a classification for one of numbers.
-
-        And for one of classes where each row has several labels, or of labels where it has one of three classes.
-        """
-        name, labels = type(getattr(loss, "loss", loss)).__name__, self.task == "classification"
-        if labels and expected(loss) in ("values", "log mean"):
-            raise ValueError(
-                f"{name} compares numbers, and {type(self).__name__} has labels; use SoftmaxCrossEntropy, or "
-                "FuncnetRegressor for numbers"
-            )
-        if labels and several and classifies(loss) and not loss.independent:
-            raise ValueError(f"{name} gives each row one class, and y has several labels; use SigmoidCrossEntropy")
-        if labels and not several and outputs > 2 and loss.independent:
-            other = "CategoricalHinge" if loss.scores else "SoftmaxCrossEntropy"
-            raise ValueError(f"{name} decides between two classes, and y has {outputs}; use {other}")
-        if not labels and loss.scores:
-            raise ValueError(f"{name} decides between labels, and the targets are numbers; use FuncnetClassifier")
 
     @abstractmethod
     def _score(self, run: Run, rows: Rows) -> float:
         """The score of some rows."""
 
-    def _held_out(self, rows: Rows, several: bool, fraction: float, seed: Any = None) -> tuple[Array, Array]:
-        """The rows to train on and those of the validation part, stratified by single labels if both can have all."""
-        labels = self._strata(rows, several)
-        if self._undivided(len(rows), labels, fraction) is not None:
-            labels = None
-        first, second = train_test_split(
-            np.arange(len(rows)),
-            test_size=fraction,
-            stratify=labels,
-            random_state=check_random_state(self.random_state if seed is None else seed),
-        )
-        return first, second
-
     def _strata(self, rows: Rows, several: bool) -> Array | None:
         """What a division of the rows is stratified by."""
         return rows.y if self.task == "classification" and not several else None
-
-    def _undivided(self, rows: int, labels: Array | None, fraction: float) -> str | None:
-        """Why a fraction of the rows, with rows of every class, cannot be held out; None where it can."""
-        held = int(np.ceil(fraction * rows))
-        share = f"early_stopping holds out validation_fraction={fraction} of the rows"
-        if held >= rows:
-            return f"{share}, {held} of {rows}, which leaves none to train on; give more rows"
-        if labels is None:
-            return None
-        found, counts = np.unique(labels, return_counts=True)
-        if counts.min() < 2:
-            name = self.classes_.tolist()[found[counts.argmin()]]
-            return f"{share} and needs two of each class or more, got one of {name!r}; merge it, or leave it out"
-        if min(held, rows - held) < len(found):
-            return (
-                f"{share}, {held} of {rows}, and needs one of each of the {len(found)} classes on both sides; "
-                "give another fraction, or more rows"
-            )
-        return None
 
     def _context(self, epochs: int) -> Any:
         """The context of scikit-learn's callbacks, if there are any."""
         if not getattr(self, "_skl_callbacks", None) and not hasattr(self, "_parent_callback_ctx"):
             return None
         return self._init_callback_context(max_subtasks=epochs)
-
-
-def with_head(model: Layer, in_shape: Shape, outputs: int) -> Layer:
-    """The model itself if it has the outputs, or those of each member; else with a Dense layer as its head."""
-    shape = reach("", model, "out_shape", in_shape)
-    ready = shape == (outputs,) or (len(shape) == 2 and shape[1] == outputs)
-    return model if ready else serial(model, head=Dense(outputs))
-
-
-def _is_plain(loss: Any) -> bool:
-    """Whether a loss compares numbers as they are, so that they may be shifted and scaled."""
-    if loss is None:
-        return True
-    form = expected(as_loss(loss))
-    return form == "values" or (form is None and type(as_loss(loss)).link is Loss.link)
 
 
 def _in_shape(run: Run) -> Shape:

@@ -22,6 +22,7 @@ from funcnet.key import Array
 from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss, classifies
 from funcnet.losses.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
+from funcnet.losses.wrapped import unwrapped
 from funcnet.optim.base import Optimizer
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
@@ -38,7 +39,7 @@ def _gives_probabilities(estimator: Any) -> bool:
     """
     loss = estimator._loss()
     if not loss.probabilities:
-        name = type(getattr(loss, "loss", loss)).__name__
+        name = type(unwrapped(loss)).__name__
         raise AttributeError(
             f"{name} gives scores and no probabilities; use decision_function, or a loss such as SoftmaxCrossEntropy"
         )
@@ -198,7 +199,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
             return self.run_.experiment.loss
         return SoftmaxCrossEntropy() if self.loss is None else as_loss(self.loss)
 
-    def _own_loss(self, outputs: int, several: bool) -> Loss:
+    def _default_loss(self, outputs: int, several: bool) -> Loss:
         return SigmoidCrossEntropy() if several or outputs == 1 else SoftmaxCrossEntropy()
 
     def _score(self, run: Run, rows: Rows) -> float:

@@ -220,9 +220,7 @@ def rows_of(X: Any) -> int:
 
 def take(X: Any, rows: Array) -> Any:
     """Some of the rows."""
-    if isinstance(X, Frame):
-        return Frame({name: values[rows] for name, values in X.columns.items()}, X.lines[rows])
-    return X[rows]
+    return X.take(rows) if isinstance(X, Frame) else X[rows]
 
 
 def readable(X: Any) -> Any:

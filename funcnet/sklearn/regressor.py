@@ -16,15 +16,16 @@ from funcnet.key import Array
 from funcnet.losses.base import Loss, classifies
 from funcnet.losses.quantile import Quantile
 from funcnet.losses.regression import MeanSquaredError
+from funcnet.losses.wrapped import unwrapped
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.targets import values
 
 
-def explained(loss: Loss, y: Any, answer: Any, weight: Any) -> float:
+def explained_share(loss: Loss, y: Any, answer: Any, weight: Any) -> float:
     """R², or the mean over several quantiles of the part of the pinball loss that they explain."""
-    loss = getattr(loss, "loss", loss)  # of EachMember: that of a member
+    loss = unwrapped(loss)
     if not isinstance(loss, Quantile) or len(loss.levels) == 1:
         return float(r2_score(y, answer.reshape(y.shape), sample_weight=weight))
     columns = answer.reshape(len(y), -1, len(loss.levels))
@@ -83,11 +84,11 @@ class FuncnetRegressor(RegressorMixin, Estimator):
         check_consistent_length(X, target)
         return Rows(x, target, weights(sample_weight, X, x)).weighing(), target.ndim == 1
 
-    def _own_loss(self, outputs: int, several: bool) -> Loss:
+    def _default_loss(self, outputs: int, several: bool) -> Loss:
         return MeanSquaredError()
 
     def _score(self, run: Run, rows: Rows) -> float:
-        return explained(run.experiment.loss, rows.y, run.predict(readable(rows.x)), rows.weight)
+        return explained_share(run.experiment.loss, rows.y, run.predict(readable(rows.x)), rows.weight)
 
     def _take_over(self, run: Run) -> None:
         loss = run.experiment.loss
@@ -106,7 +107,7 @@ class FuncnetRegressor(RegressorMixin, Estimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of the predictions; of several quantiles the mean over them of d2_pinball_score, which is 1 at best."""
-        return explained(self.spec_.loss, np.asarray(y), self.predict(X), sample_weight)
+        return explained_share(self.spec_.loss, np.asarray(y), self.predict(X), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

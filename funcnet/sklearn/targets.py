@@ -15,7 +15,7 @@ from funcnet.key import Array
 def labels(y: Any, name: str) -> tuple[Array, bool]:
     """Labels, (rows,), or several for each row, 0 or 1, (rows, labels); and which of them.
 
-    Raises   ValueError for missing labels, those of several types, numbers that are no classes, and several columns of
+    Raises   ValueError for missing labels, those of several types, numbers that are not classes, and several columns of
              classes
     """
     _given(y, name)
@@ -25,7 +25,7 @@ def labels(y: Any, name: str) -> tuple[Array, bool]:
             y = np.asarray(np.asarray(y).tolist())  # scikit-learn knows texts alone as objects
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
-        check_classification_targets(y)  # refuses numbers that are no classes
+        check_classification_targets(y)  # refuses numbers that are not classes
     if kind == "multiclass-multioutput":
         raise ValueError(
             f"{name} learns one column of classes, got {np.shape(y)[1]}; write "

@@ -53,9 +53,9 @@ def fit_temperature(net: Layer, loss: Loss, params: Params, state: State, data: 
 def outputs(
     net: Layer, loss: Loss, params: Params, state: State, data: tuple[Any, ...]
 ) -> tuple[Array, Array, Array, bool]:
-    """The logits of all rows that count, their targets, their weights, and whether each logit stands by itself.
+    """The logits of all rows that count, their targets, their weights, and whether each logit is alone.
 
-    A logit by itself, ``(terms,)``, has a probability as its target, and a row of logits, ``(terms, classes)``, a row
+    A logit alone, ``(terms,)``, has a probability as its target, and a row of logits, ``(terms, classes)``, a row
     of probabilities.
     """
     x, y, weight = data

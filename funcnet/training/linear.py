@@ -10,7 +10,7 @@ import numpy as np
 
 from funcnet.key import Array
 from funcnet.layers.base import EVAL, Layer
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, expected
 
 STEPS, PAIRS, TRIES = 200, 10, 30
 """The most steps, the pairs that L-BFGS keeps, and the most lengths of a step that are tried"""
@@ -23,10 +23,11 @@ def fit_linear(
 ) -> tuple[Array, Array]:
     """The weight ``(features, units)`` and bias ``(units,)`` that minimise ``loss + ½ c ‖v‖²``, in float64.
 
-    v are the weights of the standardised inputs. c is 1 / d, d the divisor of the loss: a cross-entropy gives the
-    logistic regression of scikit-learn with ``C=1``. For a loss that compares values as they are, c is its value for
-    the mean target, divided by the weight of all rows and by the variance of the targets: a squared error gives ridge
-    regression with the penalty ½, and other losses one in their units.
+    v are the weights of the standardised inputs. c is 1 / d, d the divisor of the loss, at least 1, or 2 / d for two
+    classes with a unit each: a cross-entropy gives the logistic regression of scikit-learn with ``C=1``. For a loss
+    that compares values as they are, c is its value for the mean target, divided by the weight of all rows and by the
+    variance of the targets, the sum of those of several: a squared error gives ridge regression with the penalty ½,
+    and other losses one in their units.
     The outputs are those of ``head`` behind the linear map. The method is L-BFGS in the metric of the inputs'
     covariance; it draws no random numbers.
     Source   Nocedal and Wright (2006), algorithm 7.4; the steps as in Lewis and Overton (2013), algorithm 2.6
@@ -40,11 +41,12 @@ def fit_linear(
     weight = None if weight is None else weight.astype(np.float64)
     divisor = loss.divisor(y, weight)
     start = np.zeros((features + 1, units))
-    share = 1.0 / max(divisor, 1.0)
+    two = units == 2 and expected(loss) in ("class logits", "class log-probabilities")
+    share = (2.0 if two else 1.0) / max(divisor, 1.0)
     if type(loss).link is Loss.link and head is None:
         targets, total = y.reshape(rows, -1), rows * (1.0 if weight is None else float(weight.mean()))
         start[-1] = np.average(targets, axis=0, weights=weight)
-        variance = float(np.mean(np.average((targets - start[-1]) ** 2, axis=0, weights=weight)))
+        variance = float(np.sum(np.average((targets - start[-1]) ** 2, axis=0, weights=weight)))
         constant = float(loss.apply(np.broadcast_to(start[-1], (rows, units)), y, weight, divisor)[0])
         share = constant / (total * variance) if variance > 0.0 and constant > 0.0 else share
     penalty = np.append(np.full(features, share), 0.0)[:, None]

@@ -12,6 +12,7 @@ from funcnet.layers.base import Layer, range_of, reach
 from funcnet.layers.convolution import Conv2D
 from funcnet.losses.base import Loss, expected
 from funcnet.losses.combined import Multi
+from funcnet.losses.wrapped import unwrapped
 from funcnet.padding import compared_shape
 from funcnet.ranges import Range, Ranges
 from funcnet.shapes import Shape, Value, is_shape, shape_of
@@ -132,7 +133,7 @@ def ignored_classes(loss: Loss, out_shape: Shape) -> Iterator[str]:
         for one, shape in zip(loss.losses, out_shape, strict=True):
             yield from ignored_classes(one, shape)
         return
-    loss = getattr(loss, "loss", loss)  # of EachMember: that of a member
+    loss = unwrapped(loss)
     classes = 2 if loss.independent else out_shape[-1] if is_shape(out_shape) and out_shape else 0
     if loss.ignore_label is not None and 0 <= loss.ignore_label < classes:
         yield (
@@ -175,4 +176,4 @@ def _pairs(ranges: Ranges, forms: Any, loss: Loss) -> Iterator[tuple[Range, str,
             for span, form, one in zip(ranges, forms, inner, strict=True):
                 yield from _pairs(span, form, one)
     elif isinstance(ranges, Range) and isinstance(forms, str):
-        yield ranges, forms, type(getattr(loss, "loss", loss)).__name__  # of EachMember: that of a member
+        yield ranges, forms, type(unwrapped(loss)).__name__

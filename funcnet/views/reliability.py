@@ -33,7 +33,7 @@ def reliability_svg(weight: Array, confidence: Array, right: Array, title: str =
     width, height = LEFT + SIDE + RIGHT, low + HISTOGRAM + FOOT
     x, y = Axis(0.0, 1.0, LEFT, LEFT + SIDE), Axis(0.0, 1.0, top + SIDE, top)
     error = float(np.abs(right - confidence).sum()) / total
-    parts = [svg.text(16, 26, svg.cut(title, width // 9), size=15, weight="bold")] if title else []
+    parts = [svg.text(16, 26, svg.fitted(title, width - 32, 15), size=15, weight="bold")] if title else []
     lines = [
         (ACCURACY, f"accuracy {svg.short(right.sum() / total)}"),
         (GAP, f"mean confidence {svg.short(confidence.sum() / total)}"),
@@ -42,12 +42,7 @@ def reliability_svg(weight: Array, confidence: Array, right: Array, title: str =
     for i, (colour, text) in enumerate(lines):
         line = top - HEAD + 18 + 16 * i
         parts += [svg.line(16, line - 4, 34, line - 4, colour, 2.5), svg.text(40, line, text)]
-    for value, label in svg.ticks(x, 6):
-        at = x(value)
-        parts += [svg.line(at, top, at, top + SIDE), svg.text(at, low + HISTOGRAM + 14, label, 10, "middle", QUIET)]
-    for value, label in svg.ticks(y, 6):
-        at = y(value)
-        parts += [svg.line(LEFT, at, LEFT + SIDE, at), svg.text(LEFT - 6, at + 3.5, label, 10, "end", QUIET)]
+    parts += svg.grid(x, y, low + HISTOGRAM)
     wide = SIDE / len(weight)
     for i in np.flatnonzero(weight > 0.0).tolist():
         accuracy, mean = right[i] / weight[i], confidence[i] / weight[i]
@@ -66,8 +61,7 @@ def reliability_svg(weight: Array, confidence: Array, right: Array, title: str =
     for above, tall in ((top, SIDE), (low, HISTOGRAM)):
         parts.append(svg.rect(LEFT, above, SIDE, tall, f'class="frame" fill="none" stroke="{INK}" stroke-width="0.7"'))
     parts.append(svg.text(LEFT + SIDE / 2, low + HISTOGRAM + 30, "confidence", anchor="middle", fill=QUIET))
-    name = svg.text(0, 0, "accuracy", anchor="middle", fill=QUIET)
-    parts.append(f'<g transform="translate(18 {top + SIDE / 2}) rotate(-90)">{name}</g>')
+    parts.append(svg.turned(18, top + SIDE / 2, "accuracy", anchor="middle", fill=QUIET))
     return svg.document(width, height, title or "reliability diagram", parts)
 
 

@@ -48,12 +48,7 @@ def roc_svg(curves: Sequence[Curve], title: str = "") -> str:
     width, height = LEFT + SIDE + LEGEND, TOP + SIDE + FOOT
     parts = [svg.text(PAD, 26, svg.fitted(title or "ROC curve", width - 2 * PAD, 15), 15, weight="bold")]
     parts.append(svg.text(PAD, 45, _area(known)))
-    for value, label in svg.ticks(x, 6):
-        at = x(value)
-        parts += [svg.line(at, TOP, at, TOP + SIDE), svg.text(at, TOP + SIDE + 14, label, 10, "middle", QUIET)]
-    for value, label in svg.ticks(y, 6):
-        at = y(value)
-        parts += [svg.line(LEFT, at, LEFT + SIDE, at), svg.text(LEFT - 6, at + 3.5, label, 10, "end", QUIET)]
+    parts += svg.grid(x, y, TOP + SIDE)
     parts.append(svg.line(x(0.0), y(0.0), x(1.0), y(1.0), QUIET))
     for i, curve in enumerate(shown):
         style = f'stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.6"{DASHES[i // len(COLOURS)]}'

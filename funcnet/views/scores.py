@@ -19,7 +19,7 @@ from funcnet.views.reliability import reliability_svg
 from funcnet.views.roc import Curve, roc_svg
 
 MOST_NUMBERS = 2**26
-"""The most answers whose order a ROC curve is drawn of: those of all rows are held at once"""
+"""The most answers that a ROC curve is drawn of, since it needs all of them at once"""
 
 
 @frozen(eq=False)

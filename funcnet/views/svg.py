@@ -86,6 +86,18 @@ def turned(x: float, y: float, words: str, anchor: str = "start", fill: str = IN
     return f'<g transform="translate({x:.1f} {y:.1f}) rotate(-90)">{text(0, 0, words, anchor=anchor, fill=fill)}</g>'
 
 
+def grid(x: Axis, y: Axis, below: float) -> list[str]:
+    """Lines at round values of both axes; the labels are on the left of the plot, and under the height ``below``."""
+    parts = []
+    for value, label in ticks(x, 6):
+        at = x(value)
+        parts += [line(at, y.end, at, y.start), text(at, below + 14, label, 10, "middle", QUIET)]
+    for value, label in ticks(y, 6):
+        at = y(value)
+        parts += [line(x.start, at, x.end, at), text(x.start - 6, at + 3.5, label, 10, "end", QUIET)]
+    return parts
+
+
 def short(value: float, digits: int = 4) -> str:
     """A number as people write it: ``1e-5``, not ``1e-05``."""
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")

@@ -120,7 +120,7 @@ SPEC = """\
     ]
   },
   "loss": {"type": "each_member", "loss": {"type": "softmax_cross_entropy"}},
-  "metrics": [{"type": "accuracy"}, {"type": "roc_auc"}],
+  "metrics": [{"type": "accuracy"}, {"type": "log_loss"}, {"type": "roc_auc"}],
   "optimizer": {
     "type": "chain",
     "steps": [{"type": "adamw", "learning_rate": 0.005, "weight_decay": 0.1}, {"type": "ema", "decay": 0.99}]
@@ -315,7 +315,7 @@ def test_a_class_that_cannot_be_in_every_part_is_named(asked):
     at = lines.index("split     train 44, validation 6, test 12 rows, all classes in proportion")
     assert lines[at + 1 : at + 3] == [
         "          a: too few rows to be in every part",
-        "classes   very unequal; training weighs them as if they were equal (class_weight)",
+        'classes   very unequal; for a better balanced_accuracy and worse probabilities: class_weight "balanced"',
     ]
 
 

@@ -91,6 +91,23 @@ def test_numbers_from_a_file_to_its_answers(place: Path, capsys: Any) -> None:
     assert said(capsys, "predict", "run", "t.csv").splitlines()[0] == ",".join(NUMBERS)
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_parts_of_a_whole_are_classes_with_the_names_of_their_columns(
+    options: list[str], place: Path, capsys: Any
+) -> None:
+    table = {"age": AGE / 80.0, "young": 1.0 - AGE / 80.0, "old": AGE / 80.0}
+    data = fn.data.Columns(("young", "old"), inputs=("age",))
+    training = fn.Training(epochs=2)
+    parts: dict[str, Any] = {"model": fn.Dense(2), "optimizer": fn.optim.Adam(0.1), "training": training}
+    fn.run(fn.Experiment(data=data, loss=fn.losses.KullbackLeibler(), **parts), "run", data=table)
+    (place / "new.csv").write_text("age\n0.25\n0.9\n")
+    printed = said(capsys, "predict", "run", "new.csv", *options)
+    labels = [json.loads(line)["label"] for line in printed.splitlines()] if options else printed.split()[1:]
+    assert {label.split(",")[0] for label in labels} <= {"young", "old"}
+    said(capsys, "source", "run", "--inference", "--out", "program.py")
+    assert called(place / "program.py", str(place / "new.csv"), *options) == (0, printed, "")
+
+
 def labelled(target: tuple[str, ...], loss: Any) -> fn.Experiment:
     data = fn.data.Columns(target, inputs=("age", "calls"), categorical=("vip",))
     training = fn.Training(epochs=1)

@@ -140,6 +140,23 @@ def test_rules_and_schedules_of_users_may_branch_on_their_numbers(made: Any) -> 
         assert agrees(made(number)), number
 
 
+@attrs.frozen
+class Single(optim.Schedule):
+    """A schedule whose values are NumPy's numbers in single precision."""
+
+    peak: float
+
+    def __call__(self, step: int) -> Any:
+        return np.float32(self.peak / (1 + step))
+
+
+@pytest.mark.parametrize("rate", [Single(0.1), optim.Joined((Single(0.1), 0.2), (2,)), optim.Warmup(Single(0.1), 1)])
+def test_what_a_schedule_of_users_returns_becomes_a_float(rate: Any) -> None:
+    for rule in (optim.AdamW(rate, weight_decay=rate), optim.partition({"dense_0/*": optim.SGD(rate), "*": Choosy()})):
+        assert agrees(rule)
+        assert agrees(rule, np.float64)
+
+
 def test_steps_of_one_program_are_apart() -> None:
     """Each optimizer keeps its numbers, whatever ran before it and in which order."""
     rates = 0.5, 0.25, 0.125

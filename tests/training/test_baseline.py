@@ -37,6 +37,10 @@ def test_classes_are_those_of_logistic_regression():
     for loss, head in ((losses.SigmoidCrossEntropy(), None), (losses.BinaryCrossEntropy(), fn.Sigmoid())):
         weight, bias = fit_linear(x, y.astype(float), rows, loss, 1, head)
         np.testing.assert_allclose(losses.SigmoidCrossEntropy().link(x @ weight + bias)[:, 0], expected, atol=2e-5)
+    for head in (None, fn.LogSoftmax()):  # a unit for each of the two classes
+        loss = losses.SoftmaxCrossEntropy() if head is None else losses.NegativeLogLikelihood()
+        weight, bias = fit_linear(x, y, rows, loss, 2, head)
+        np.testing.assert_allclose(losses.SoftmaxCrossEntropy().link(x @ weight + bias)[:, 1], expected, atol=2e-5)
 
 
 def test_values_are_those_of_ridge_regression_in_any_unit():
@@ -50,6 +54,10 @@ def test_values_are_those_of_ridge_regression_in_any_unit():
     expected = Ridge(alpha=0.5).fit(scaled(x), y, rows).predict(scaled(x))
     weight, bias = fit_linear(x, y, rows, losses.MeanSquaredError(), 1)
     np.testing.assert_allclose((x @ weight + bias)[:, 0], expected, rtol=1e-5)
+    several = np.stack([y, 1e3 * x[:, 2], -y], axis=1)
+    expected = Ridge(alpha=0.5).fit(scaled(x)[:, 3:], several, rows).predict(scaled(x)[:, 3:])
+    weight, bias = fit_linear(x[:, 3:], several, rows, losses.MeanSquaredError(), 3)
+    np.testing.assert_allclose(x[:, 3:] @ weight + bias, expected, atol=1e-3)
     weight, bias = fit_linear(x, y, None, losses.Poisson(), 1)
     poisson = PoissonRegressor(alpha=1.0 / len(y), tol=1e-12, max_iter=1000).fit(scaled(x), y).predict(scaled(x))
     np.testing.assert_allclose(np.exp(x @ weight + bias)[:, 0], poisson, rtol=1e-4)

@@ -125,5 +125,5 @@ def test_the_printed_program_answers_as_the_run(tmp_path, target):
     run = fn.run(short, out=tmp_path / "run", base=tmp_path)
     assert main(["source", str(tmp_path / "run"), "--inference"]) == 0
     program = runpy.run_path(str(tmp_path / "run" / "inference.py"))
-    rows = [dict(zip(found.grid.names, row, strict=True)) for row in found.grid.rows]
+    rows = [dict(zip(found.grid.names, row, strict=True)) for row in zip(*found.grid.columns, strict=True)]
     assert program["predict"](rows).tobytes() == run.predict(rows).tobytes()

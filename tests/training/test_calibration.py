@@ -6,6 +6,7 @@ import math
 
 import attrs
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
 
@@ -146,7 +147,7 @@ def test_every_answer_of_a_run_has_its_temperature(run, tmp_path):
         assert one.evaluate(TABLE) == found.evaluate(TABLE)
     estimator = FuncnetClassifier.from_run(folder)
     rows = {name: TABLE[name] for name in ("size", "colour")}
-    frame = pytest.importorskip("pandas").DataFrame(rows)
+    frame = pd.DataFrame(rows)
     assert estimator.predict_proba(frame).tobytes() == p.tobytes()
     copy = estimator.to_run(tmp_path / "copy")
     assert fn.load_run(tmp_path / "copy").temperature == copy.temperature == found.temperature

@@ -29,7 +29,7 @@ GAPS = ("", "nan", "NaN", "NA")
 @register("csv")
 @frozen
 class Csv(Columns):
-    """A table in a text file: a header, then one row per line.
+    """A table in a text file: a header, then one row per line; in .jsonl and .ndjson a JSON object per line.
 
     ``target`` is the column to predict, by name or number (-1 is the last), or a list of several. Texts, and the
     columns in ``categorical``, are labels; whole numbers may be labels, other numbers are values. Several targets are

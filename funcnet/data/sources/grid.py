@@ -23,10 +23,10 @@ from funcnet.key import Array
 
 LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
-AT_ONCE = 2**16
+AT_ONCE = 2**17
 """Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
-DELIMITERS = ",;\t|"
-"""What separates columns in most files"""
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+"""What separates columns in most files, and how messages say it"""
 
 
 # ----- printed into deployed programs, so it uses only the standard library ---------------------------------
@@ -186,6 +186,11 @@ class Grid:
             grid.rename(first)
         return grid
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the rows are in memory, not in a file."""
+        return self.unit == "row"
+
     def rename(self, names: Sequence[str]) -> None:
         """Give the columns other names, in their order."""
         self.names = list(names)
@@ -271,7 +276,7 @@ class Grid:
 def reading(path: Path | str, file: Any = None) -> Iterator[Any]:
     """A text file, opened if none is given, whose errors become a DataError.
 
-    Raises   DataError for a file that is missing, empty or no text, and for what its reader cannot read
+    Raises   DataError for a file that is missing, empty or not text, and for what its reader cannot read
     """
     try:
         with contextlib.nullcontext(file) if file is not None else opened(Path(path)) as opened_file:

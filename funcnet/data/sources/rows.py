@@ -119,7 +119,7 @@ class JsonRows(Cells):
 def blocks_of(path: Path | str, delimiter: str, header: bool, file: Any = None) -> Iterator[Grid]:
     """The rows of a file some at a time, or of an open binary file, which messages call ``path``.
 
-    Raises   DataError for a file that is missing, empty or no text, and for rows that cannot be read
+    Raises   DataError for a file that is missing, empty or not text, and for rows that cannot be read
     """
     if not is_json(path if file is None else None, file):
         yield from Grid.blocks(path, delimiter, header, file)
