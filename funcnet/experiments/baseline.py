@@ -63,9 +63,8 @@ def baseline(experiment: Experiment, data: Prepared) -> Baseline | None:
 
     Both minimise the experiment's own loss, as ``fit_linear`` does: so the constant answer is the share of each class,
     whose likeliest is the majority class, the mean of the targets, or their median. The linear model has the class
-    weights of the network. None where a row is not a vector of
-    at most 2048 numbers with one label or with numbers to predict. A baseline that fails is logged, and costs nothing
-    but itself.
+    weights of the network. None where a row is not a vector of at most 2048 numbers with one label or with numbers to
+    predict. A baseline that fails is logged, and costs nothing but itself.
     """
     out_shape = experiment.model.out_shape(data.train.x.shape[1:])
     if not has_baseline(experiment.loss, data.train, out_shape):
