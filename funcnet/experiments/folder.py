@@ -39,6 +39,7 @@ from funcnet.data.preprocess import (
 )
 from funcnet.data.sources.base import Frame, Table as RawTable
 from funcnet.data.sources.memory import as_table, table_of
+from funcnet.errors import DataError
 from funcnet.experiments.baseline import Baseline, baseline_rows
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.origin import FACTS, SPEC, origin
@@ -262,7 +263,15 @@ class Run:
         return self._predicted(partial(proba_of, self.experiment.loss), x, batch_size)
 
     def predict_label(self, x: Any, batch_size: int | None = 1024) -> Array:
-        """The likeliest class of each raw input, by name if the data has names; of several labels each, 0 or 1."""
+        """The likeliest class of each raw input, by name if the data has names; of several labels each, 0 or 1.
+
+        Raises   DataError for a run on scaled targets, or with several quantiles, which have no classes
+        """
+        loss = self.experiment.loss
+        if "targets" in self.preprocess or len(loss.outputs([""])) > 1:
+            raise DataError(
+                f"expected a run that tells classes apart; {type(loss).__name__} predicts values: use predict"
+            )
         labels = self._predicted(partial(label_of, self.experiment.loss), x, batch_size)
         return labels if self.classes is None else np.array(self.classes)[labels]
 

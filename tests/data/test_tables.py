@@ -614,3 +614,22 @@ def test_a_source_that_does_not_go_with_a_table(source: data.Source, message: st
 def test_a_table_without_rows_in_python() -> None:
     with pytest.raises(fn.DataError, match=r"^the rows of this table are in no file: give them in Python, as in "):
         fn.run(experiment(TABLE))
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "scale"),
+    [(fn.losses.MeanSquaredError(), 1, "standard"), (fn.losses.Quantile((0.1, 0.9)), 2, None)],
+)
+def test_a_run_of_values_has_no_labels(loss: fn.losses.Loss, units: int, scale: Any) -> None:
+    experiment = fn.Experiment(
+        data=data.Columns("visits", inputs=("code",), target_scale=scale),
+        model=fn.Dense(units),
+        loss=loss,
+        optimizer=fn.optim.Adam(0.1),
+        training=fn.Training(epochs=1),
+    )
+    run = fn.run(experiment, data=COLUMNS)
+    assert run.predict(COLUMNS).shape == (60, units)
+    message = f"expected a run that tells classes apart; {type(loss).__name__} predicts values: use predict"
+    with pytest.raises(fn.DataError, match=f"^{message}$"):
+        run.predict_label(COLUMNS)
