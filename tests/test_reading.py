@@ -103,7 +103,7 @@ def test_a_line_without_end(tmp_path: Path) -> None:
 
 
 def wide(path: Path, columns: int) -> float:
-    """The seconds that reading a table of so many columns takes."""
+    """The seconds that reading a table with this number of columns takes."""
     names = ",".join(f"c{i}" for i in range(columns))
     rows = "\n".join(f"{i},{'1.5,' * (columns - 2)}{'ab'[i % 2]}" for i in range(4))
     path.write_text(f"{names}\n{rows}\n")

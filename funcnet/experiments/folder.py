@@ -50,6 +50,7 @@ from funcnet.key import Array
 from funcnet.layers.base import Params
 from funcnet.losses.base import Loss
 from funcnet.losses.tempered import tempered
+from funcnet.losses.wrapped import unwrapped
 from funcnet.read_only import read_only
 from funcnet.shapes import Output, numeric, shape_of
 from funcnet.training.callbacks import Row
@@ -269,9 +270,8 @@ class Run:
         """
         loss = self.experiment.loss
         if "targets" in self.preprocess or len(loss.outputs([""])) > 1:
-            raise DataError(
-                f"expected a run that tells classes apart; {type(loss).__name__} predicts values: use predict"
-            )
+            name = type(unwrapped(loss)).__name__
+            raise DataError(f"expected a run that tells classes apart; {name} predicts values: use predict")
         labels = self._predicted(partial(label_of, self.experiment.loss), x, batch_size)
         return labels if self.classes is None else np.array(self.classes)[labels]
 

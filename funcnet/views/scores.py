@@ -43,7 +43,7 @@ class Scored:
         return self.loss.probabilities and labels
 
     def names(self, count: int, several: bool = False) -> list[str]:
-        """The names of so many classes, or of several labels of each row; numbers without names."""
+        """The names of ``count`` classes, or of the labels if a row has several; their numbers by default."""
         names = self.outputs if several else self.classes
         return list(names) if names is not None and len(names) == count else [str(i) for i in range(count)]
 

@@ -115,7 +115,7 @@ def width_of(text: str, size: float) -> float:
 
 
 def fitted(text: str, width: float, size: float) -> str:
-    """A text, or the start of one that is wider than so many pixels, with an ellipsis."""
+    """A text, cut to a width in pixels and ended with an ellipsis if it is wider."""
     if width_of(text, size) <= width:
         return text
     length = len(text)

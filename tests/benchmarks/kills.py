@@ -51,7 +51,7 @@ def outcome(folder):
 
 
 def rounds(folder, count, seed):
-    """Kill so many times; how many runs came to their end meanwhile, the last one of them undisturbed."""
+    """Kill a run ``rounds`` times; return how many runs ended in the meantime, the last of them undisturbed."""
     draw = random.Random(seed)
     fn.save_spec(folder / "spec.json", spec())
     began = time.monotonic()

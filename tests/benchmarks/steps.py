@@ -38,7 +38,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class Task(NamedTuple):
-    """What is repeated: a training step, or, where ``rows`` is not 0, the prediction for so many rows."""
+    """The repeated call: a training step, or the prediction of ``rows`` rows if that is not 0."""
 
     workload: Workload
     rows: int = 0
@@ -73,7 +73,7 @@ def serve(library: str, pipe: Any) -> None:
 
 
 def timed(call: Callable[[], Any], amount: float) -> list[float]:
-    """The seconds of each of so many calls (an integer), or of as many as fit into so many seconds (a float)."""
+    """The seconds of each call: of a number of calls (an integer), or of those that fit into a time (a float)."""
     clock, times = time.perf_counter, []
     end = clock() + amount
     while len(times) < amount if isinstance(amount, int) else clock() < end:

@@ -1,6 +1,6 @@
 """Train on more than fits into memory: ``python tests/benchmarks/streaming.py [--gigabytes 4.1] [--kind npy|hdf5]``.
 
-Writes a data set of so many gigabytes (784 float32 features a row, 10 classes whose means differ), trains one epoch of
+Writes a data set of this size (784 float32 features a row, 10 classes whose means differ), trains one epoch of
 784-64-10 on it by ``funcnet train`` in a process of its own, and prints the time, the rows a second, the accuracy, and
 the most memory that the process held. The set is removed again.
 """

@@ -396,7 +396,7 @@ def without_refusals(p: Program) -> tuple[Program, list[str]]:
     """The program without the lines that cannot be recorded, and the kinds of these."""
     refused: list[str] = []
     while p.lines and is_refused(p):
-        low, high = 0, len(p.lines)  # the first so many lines can be recorded, and cannot
+        low, high = 0, len(p.lines)  # the number of first lines that can be recorded, and that cannot
         while high - low > 1:
             middle = (low + high) // 2
             names = ", ".join(line.name for line in p.lines[:middle])

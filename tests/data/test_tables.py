@@ -620,11 +620,12 @@ def test_a_table_without_rows_in_python() -> None:
     ("loss", "units", "scale"),
     [(fn.losses.MeanSquaredError(), 1, "standard"), (fn.losses.Quantile((0.1, 0.9)), 2, None)],
 )
-def test_a_run_of_values_has_no_labels(loss: fn.losses.Loss, units: int, scale: Any) -> None:
+@pytest.mark.parametrize("members", [None, 2])
+def test_a_run_of_values_has_no_labels(loss: fn.losses.Loss, units: int, scale: Any, members: int | None) -> None:
     experiment = fn.Experiment(
         data=data.Columns("visits", inputs=("code",), target_scale=scale),
-        model=fn.Dense(units),
-        loss=loss,
+        model=fn.Dense(units) if members is None else fn.Ensemble(fn.Dense(units), members),
+        loss=loss if members is None else fn.losses.EachMember(loss),
         optimizer=fn.optim.Adam(0.1),
         training=fn.Training(epochs=1),
     )
@@ -633,3 +634,16 @@ def test_a_run_of_values_has_no_labels(loss: fn.losses.Loss, units: int, scale: 
     message = f"expected a run that tells classes apart; {type(loss).__name__} predicts values: use predict"
     with pytest.raises(fn.DataError, match=f"^{message}$"):
         run.predict_label(COLUMNS)
+
+
+def test_infinity_is_no_category() -> None:
+    """Nor a label, unless it is listed as missing."""
+    table = {"a": [1.0, np.inf, *[2.0, 3.0] * 10], "y": [1.1 * i for i in range(22)]}
+    message = "^row 1, column 'a': expected a finite number, got inf; replace it, or leave the row out$"
+    with pytest.raises(fn.DataError, match=message):
+        fn.suggest(table)
+    source = data.Columns("y", categorical=("a",))
+    with pytest.raises(fn.DataError, match=message):
+        data.prepare(source, fn.Key(0), data=table)
+    parts = data.prepare(evolve(source, missing=("inf",), impute="most_frequent"), fn.Key(0), data=table)
+    assert parts.preprocess["columns"][0]["categories"] == ["1.0", "2.0", "3.0", ""]

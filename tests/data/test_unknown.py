@@ -10,7 +10,7 @@ from funcnet.data.sniff import form, look
 
 
 def rows(count, *columns, header=None, delimiter=","):
-    """A text of so many lines; each column is a function of the line's number."""
+    """A text of ``count`` lines; each column is a function of the line's number."""
     lines = [] if header is None else [delimiter.join(header)]
     lines += [delimiter.join(str(column(i)) for column in columns) for i in range(count)]
     return "\n".join(lines) + "\n"

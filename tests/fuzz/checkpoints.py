@@ -101,7 +101,7 @@ def forge(path: Path, draw: random.Random) -> str:
 
 
 def attempts(folder: Path, count: int, seed: int) -> Counter[str]:
-    """Forge so many times; how each resumed run ended. A foreign error passes through; that is what is looked for."""
+    """Forge ``count`` checkpoints; return how each resumed run ended. An error that is not ours passes through."""
     draw, counts = random.Random(seed), Counter[str]()
     whole = crashed(folder / "whole")
     for _ in range(count):

@@ -257,7 +257,7 @@ CHANGES: dict[str, Callable[[Path, random.Random], str]] = {
 
 
 def attempts(made: list[Case], place: Path, count: int, seed: int) -> Counter[tuple[str, str]]:
-    """Change so many folders; how often each kind of change was refused, harmless, or another run.
+    """Change ``count`` folders; return how often each kind of change was refused, harmless, or another run.
 
     Raises   AssertionError for another answer after a flipped bit, and whatever a command lets through
     """

@@ -85,7 +85,7 @@ def test_a_later_checkpoint_adds_only_new_rows(monkeypatch, tmp_path):
 
 
 def deep(kind, levels):
-    """A value in so many others, as a checkpoint holds it."""
+    """A value nested in lists, as a checkpoint holds it."""
     node = {"list": []}
     for _ in range(levels):
         node = {kind: {"a": node} if kind == "dict" else [node]}

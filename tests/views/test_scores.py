@@ -147,7 +147,7 @@ def test_only_classifiers_have_pictures_and_several_labels_have_curves() -> None
 
 
 def evolve_targets(one: Scored, rows: int) -> Scored:
-    """As if the part had so many rows."""
+    """A part that claims a number of rows."""
     return Scored(one.part, one.loss, (), None, np.broadcast_to(one.targets[:1], (rows,)), one.answers)
 
 

@@ -192,12 +192,22 @@ class Cells(Grid):
         for row, cell in enumerate(self.cells(name)):
             number = np.nan if _text(cell) in missing else read_number(cell, *form)
             if number is None:
-                where, infinite = self.place(row, name), isinstance(cell, float | np.floating) and np.isinf(cell)
-                if infinite:
-                    raise DataError(f"{where}: expected a finite number, got {cell}; replace it, or leave the row out")
-                raise DataError(f"{where}: expected a number, got {cell!r:.60}; {form.hint or hint}")
+                self._check_finite(row, name)
+                raise DataError(f"{self.place(row, name)}: expected a number, got {cell!r:.60}; {form.hint or hint}")
             values[row] = number
         return values
+
+    def words(self, name: str, missing: Collection[str] = ()) -> Array:
+        for row, cell in enumerate(self.cells(name)):
+            if isinstance(cell, float | np.floating) and _text(cell) not in missing:
+                self._check_finite(row, name)
+        return super().words(name, missing)
+
+    def _check_finite(self, row: int, name: str) -> None:
+        cell = self.cells(name)[row]
+        if isinstance(cell, float | np.floating) and np.isinf(cell):
+            where = self.place(row, name)
+            raise DataError(f"{where}: expected a finite number, got {cell}; replace it, or leave the row out")
 
 
 def _text(cell: Cell) -> str:
