@@ -48,10 +48,13 @@ def suggest(data: Any, target: str | int | Sequence[str] | None = None, task: Ta
     """
     if task not in (None, "labels", "values"):
         raise FuncnetError(f"task: expected 'labels' or 'values', got {task!r}")
-    if target is not None and not isinstance(target, int) and not target:
-        raise FuncnetError(f"target: expected the name of a column, or several, got {target!r}")
+    asked = [target] if isinstance(target, str | int) else target
+    if asked is not None:
+        if not isinstance(asked, list | tuple) or not asked or not all(isinstance(one, str | int) for one in asked):
+            raise FuncnetError(f"target: expected the name of a column, or a list of several, got {target!r:.60}")
+        asked = [str(one) for one in asked]
     table = as_table(data)
-    found = describe(table, str(target) if isinstance(target, int) else target, task)
+    found = describe(table, asked, task)
     source = treatment(found)
     return experiment(found, source, len(prepare(source, Key(0), data=table).train.x))
 

@@ -61,6 +61,10 @@ def test_the_suggestion_trains_on_the_table_with_the_bits_of_the_file(tmp_path):
          "remove these rows, or choose another target"),
         (TABLE, {"target": "same"},
          "the table: 'same' is always 'True', which leaves nothing to predict; choose another target"),
+        (TABLE, {"target": []}, "target: expected the name of a column, or a list of several, got []"),
+        (TABLE, {"target": 1.5}, "target: expected the name of a column, or a list of several, got 1.5"),
+        (TABLE, {"target": ["sold", None]},
+         "target: expected the name of a column, or a list of several, got ['sold', None]"),
         (TABLE, {"task": "class"}, "task: expected 'labels' or 'values', got 'class'"),
         ({"sold": [1, 2]}, {},
          "the table: has only one column, 'sold'; expected at least one to learn from and one to predict"),
@@ -71,3 +75,7 @@ def test_what_cannot_be_used(table, how, message):
     with pytest.raises(fn.FuncnetError) as caught:
         fn.suggest(table, **how)
     assert str(caught.value) == message
+
+
+def test_a_target_by_its_number():
+    assert fn.suggest(TABLE, -1) == fn.suggest(TABLE, "sold") == fn.suggest(TABLE, ["sold"]) == fn.suggest(TABLE)
