@@ -70,16 +70,16 @@ class Session:
 
         Raises   FuncnetError for a request that cannot be met
         """
-        if not isinstance(request, dict) or request.get("do") not in self.requests:
+        known = isinstance(request, dict) and isinstance(request.get("do"), str) and request["do"] in self.requests
+        if not known:
             raise FuncnetError(f"expected a request to do one of {', '.join(self.requests)}, got {request!r:.60}")
-        do = request.pop("do")
+        do, given = request["do"], {name: value for name, value in request.items() if name != "do"}
         call, names = self.requests[do]
-        if set(request) != set(names):
-            raise FuncnetError(
-                f"{do}: expected {', '.join(names) or 'nothing else'}, got {', '.join(request) or 'nothing'}"[:200]
-            )
+        if set(given) != set(names):
+            got = ", ".join(given) or "nothing"
+            raise FuncnetError(f"{do}: expected {', '.join(names) or 'nothing else'}, got {got:.100}")
         with self.lock:
-            return call(self, **request)
+            return call(self, **given)
 
     def about(self) -> dict[str, Any]:
         """All that does not change from step to step, and step 0."""
