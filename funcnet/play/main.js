@@ -1,6 +1,6 @@
 // The state of the page, the walk through a step, and the keys.
 
-const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, losses: [], seen: new Map(), run: 0 };
+const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, losses: [], seen: new Map(), run: 0 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const GROUPS = 8; // a column lights up in at most this many parts
 let ask = null;
@@ -177,8 +177,10 @@ async function change(name, value) {
 
 /** Ask for another experiment; the controls show the present one again if it is refused. */
 async function restart(body) {
+  S.waiting += 1;
   while (S.busy) await rest(10);
   const found = await request(body);
+  S.waiting -= 1;
   if (found) begin(found);
   else showControls(S.about, change);
 }
@@ -283,6 +285,7 @@ function connect() {
   $("row").addEventListener("input", () => ((S.row = Number($("row").value)), draw()));
   $("data").addEventListener("click", (event) => ((S.row = nearestRow(S.about, S.frame, event)), draw()));
   for (const name of ["pick-layer", "pick-from", "pick-to"]) $(name).addEventListener("change", () => pick(name));
+  $("again").addEventListener("click", () => (pause(), restart({ do: "reset" })));
   connectControls(change, (text) => (pause(), restart({ do: "table", text })));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog, pre, summary")) return;
