@@ -34,9 +34,9 @@ def text(name):
 
 def test_pages_in_reading_order():
     assert list(PAGES) == [
-        *("concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers", "layer"),
-        *("loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
-        *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh"),
+        *("concept", "loops", "play", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+        *("layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *("README.zh", "concept.zh", "loops.zh", "play.zh", "algebra.zh", "tables.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
 

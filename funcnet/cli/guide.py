@@ -14,7 +14,19 @@ from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *("README", "concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+    *(
+        "README",
+        "concept",
+        "loops",
+        "play",
+        "algebra",
+        "tables",
+        "data",
+        "networks",
+        "training",
+        "sklearn",
+        "optimizers",
+    ),
     *("layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
@@ -74,7 +86,7 @@ def _page(topic: str, language: str | None) -> str:
     name = topic if language in (None, "en") or "." in topic else f"{topic}.{language}"
     known = pages()
     if name not in known:
-        near = did_you_mean(name, known)
+        near = did_you_mean(topic if topic in known else name, known)  # the same page in another language
         raise SpecError([Problem("", f"unknown page {name!r}{near}; there are {', '.join(known)}")], root="guide")
     return name
 

@@ -103,7 +103,7 @@ function moveBetween(event, about, on) {
   else if (event.key === "ArrowRight") s += 1;
   else if (event.key === "ArrowUp") k -= 1;
   else if (event.key === "ArrowDown") k += 1;
-  else if (event.key !== "Enter") return;
+  else if (event.key !== "Enter" && event.key !== " ") return;
   event.preventDefault();
   event.stopPropagation();
   s = Math.max(0, Math.min(about.stages.length - 1, s));

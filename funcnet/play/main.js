@@ -1,6 +1,6 @@
 // The state of the page, the walk through a step, and the keys.
 
-const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, losses: [], seen: new Map(), run: 0 };
+const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, walk: null, walking: false, losses: [], seen: new Map(), run: 0 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const GROUPS = 8; // a column lights up in at most this many parts
 let ask = null;
@@ -114,8 +114,7 @@ function begin(raw) {
   take(frame);
   if (S.frame.picture.kind === "values") S.about.values = [S.frame.picture.low, S.frame.picture.high];
   S.ticks = ticksOf(S.about);
-  S.tick = S.ticks.length - 1;
-  S.walking = false;
+  settle();
   document.title = about.name ? `${about.name} – funcnet play` : "funcnet play";
   showControls(S.about, change);
   if (given.mode === "recorded") disableControls();
@@ -128,10 +127,10 @@ function begin(raw) {
   draw();
 }
 
-/** Choose a weight or a unit. */
+/** Choose a weight or a unit; a walk goes on. */
 function choose(chosen) {
   S.chosen = chosen;
-  S.walking = false;
+  if (!S.walk) settle();
   showPicks();
   draw();
 }
@@ -198,8 +197,7 @@ async function go(to) {
   if (!found || run !== S.run) return false;
   const moved = found.step !== S.frame.step;
   take(found);
-  S.tick = S.ticks.length - 1;
-  S.walking = false;
+  if (!S.walk) settle();
   return moved;
 }
 
@@ -208,26 +206,32 @@ const picture = () => new Promise((done) => requestAnimationFrame(done));
 
 /** One step, walked through: the update, then each unit forward and backward on the next batch. */
 async function walk() {
-  if (S.walking || S.busy) return;
-  const run = S.run;
+  if (S.walk || S.busy) return;
+  const own = (S.walk = {}), mine = () => S.walk === own;
   S.tick = S.ticks.length;
   S.walking = true;
   draw();
   await rest(calm.matches ? 0 : 350);
-  if (!S.walking || run !== S.run) return;
-  if (!(await go(target(1)))) {
-    pause();
-    return draw();
-  }
-  S.walking = true;
-  for (let tick = calm.matches ? S.ticks.length - 1 : 1; tick < S.ticks.length; tick++) {
+  if (!mine()) return;
+  const moved = await go(target(1));
+  if (!mine()) return;
+  if (!moved) pause();
+  for (let tick = moved && !calm.matches ? 1 : S.ticks.length - 1; tick < S.ticks.length; tick++) {
     S.tick = tick;
+    S.walking = true;
     draw();
     await rest(calm.matches ? 0 : Math.max(30, Math.min(130, 3200 / S.ticks.length)));
-    if (!S.walking || run !== S.run || S.tick !== tick) return;
+    if (!mine()) return;
   }
-  S.walking = false;
+  settle();
   draw();
+}
+
+/** End a walk: all of the step is shown. */
+function settle() {
+  S.walk = null;
+  S.walking = false;
+  S.tick = S.ticks.length - 1;
 }
 
 function pause() {
@@ -242,9 +246,10 @@ async function play() {
   while (S.playing && run === S.run) {
     if (S.frame.step >= S.about.total) break;
     if ($("pace").value === "slow") {
-      if (S.walking) await rest(20);
+      if (S.walk) await rest(20);
       else await walk();
     } else {
+      settle();
       if (!(await go(target(Number($("pace").value)))) && !S.busy) break;
       if (!S.playing) return;
       draw();
@@ -258,15 +263,14 @@ async function play() {
 async function single(by) {
   S.playing = false;
   if (by > 0 && $("pace").value === "slow") return walk();
-  if (S.walking) S.tick = S.ticks.length - 1;
-  S.walking = false;
+  settle();
   await go(target(by));
   draw();
 }
 
 async function home() {
   S.playing = false;
-  S.walking = false;
+  settle();
   await go(0);
   draw();
 }
@@ -278,6 +282,7 @@ function connect() {
   $("reset").addEventListener("click", home);
   $("tick").addEventListener("input", () => {
     S.playing = false;
+    S.walk = null;
     S.walking = true;
     S.tick = Number($("tick").value);
     draw();

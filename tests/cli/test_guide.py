@@ -14,6 +14,7 @@ from tests.cli import ROOT, called, command, environment, funcnet, together
 ENGLISH = {
     "concept": "Why three functions make a layer, and two layers make one",
     "loops": "Your loop here, the same in funcnet there",
+    "play": "Play: watch one step at a time",
     "algebra": "The algebra: networks as values, training as functions",
     "tables": "Tables: from a data frame to probabilities that can be trusted",
     "data": "Your own data",
@@ -35,6 +36,7 @@ CHINESE = {
     "README.zh": "funcnet 中文说明",
     "concept.zh": "一个层为什么只需三个函数，两个层又怎样合成一个层",
     "loops.zh": "你手写的循环，用 funcnet 怎么写",
+    "play.zh": "Play：一步一步地看训练",
     "algebra.zh": "代数：网络是值，训练是函数",
     "tables.zh": "表格：从数据框到可信的概率",
 }

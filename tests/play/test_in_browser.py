@@ -307,6 +307,12 @@ def test_a_step_is_walked_through_unit_by_unit(opened):
     assert backward[:3] == ["backward: upper", "backward: lower", "backward: dense_1[0]"]
     assert backward[-1] == "backward: gradients of dense_0"
     assert phases[-1] == "forward and backward done"
+    page.fill("#tick", "3")
+    page.click("#step")  # from within a step as well
+    until(page, "S.frame.step === 2 && S.tick > 4")
+    page.click(".unit[data-stage='1'][data-unit='0']")
+    until(page, "!S.walking")
+    assert page.inner_text("#detail-title") == "Unit dense_0[0]"
 
 
 def test_within_a_step_values_appear_in_order(opened):
