@@ -36,11 +36,12 @@ function askLibrary() {
   const dialog = $("start"), begin = element("button", "Load and begin"), said = element("p", "");
   const title = element("h2", `funcnet ${given.version} in this browser`);
   title.id = "start-title";
+  begin.className = "primary";
   dialog.append(
     title,
-    element("p", "This page has the library in it. Python and NumPy are Pyodide's, and are not: they are loaded from"),
+    element("p", "The library is in this page. Python and NumPy are not: they are Pyodide, about 10 MB, loaded from"),
     element("p", given.pyodide),
-    element("p", "about 10 MB, once. Nothing else is loaded, and nothing is sent."),
+    element("p", "Nothing else is loaded, and nothing is sent."),
     begin,
     said,
   );

@@ -121,7 +121,7 @@ def in_browser(spec: str | None, table: str | None, base: str = PYODIDE) -> byte
         "library": base64.b64encode(library()).decode(),
     }
     origin = "/".join(base.split("/")[:3])
-    return page(given, _policy(origin, f" {origin} 'wasm-unsafe-eval' 'unsafe-eval'"))
+    return page(given, _policy(origin, f" {origin} 'wasm-unsafe-eval'"))
 
 
 def library() -> bytes:
