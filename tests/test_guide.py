@@ -74,8 +74,8 @@ def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_translations_have_the_same_code(name):
     original = name.partition(".")[0]
-    assert [b.code for b in python_blocks(PAGES[name])] == [b.code for b in python_blocks(PAGES[original])]
-    assert [b.code for b in blocks(PAGES[name], "text")] == [b.code for b in blocks(PAGES[original], "text")]
+    for kind in ("python", "text", "bash"):
+        assert [b.code for b in blocks(PAGES[name], kind)] == [b.code for b in blocks(PAGES[original], kind)], kind
     for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
         assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
 
@@ -91,7 +91,7 @@ def test_pages_fit_a_console(name):
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_name_only_what_there_is(name):
     for page, _, language in re.findall(r"funcnet guide\s+([a-z]+)( --lang ([a-z]+))?", text(name)):
-        assert (f"{page}.{language}" if language else page) in PAGES
+        assert (f"{page}.{language}" if language not in ("", "en") else page) in PAGES
     root = GUIDE.parents[1]
     for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
         assert (root / path).is_file(), path

@@ -41,6 +41,7 @@ CHINESE = {
 NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
 PAGES = [*ENGLISH, *CHINESE]
 KNOWN = ", ".join(PAGES)
+CHINA = {"LANGUAGE": "", "LC_ALL": "", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}
 ENCODINGS = ("ascii", "cp1252", "gbk")
 
 
@@ -73,6 +74,17 @@ def guide(tmp_path_factory):
         "json": partial(funcnet, empty, "guide", "--json"),
         "page json": partial(funcnet, empty, "guide", "loops.zh", "--json", encoding="ascii"),
     }
+    for name, args in {
+        "": (),
+        "concept": ("concept",),
+        "README": ("README",),
+        "en": ("concept", "--lang", "en"),
+    }.items():
+        calls[f"in China {name}"] = partial(funcnet, empty, "guide", *args, **CHINA)
+    calls["in China narrow"] = partial(funcnet, empty, "guide", encoding="cp1252", **CHINA)
+    calls["in China concept narrow"] = partial(funcnet, empty, "guide", "concept", encoding="cp1252", **CHINA)
+    calls["in China json"] = partial(funcnet, empty, "guide", "--json", **CHINA)
+    calls["in China page json"] = partial(funcnet, empty, "guide", "concept", "--json", **CHINA)
     for encoding in ENCODINGS:
         calls[encoding] = partial(funcnet, empty, "guide", encoding=encoding)
         calls[f"errors {encoding}"] = partial(funcnet, empty, "guide", "errors", encoding=encoding)
@@ -95,6 +107,20 @@ def test_language(guide):
     assert guide["concept zh"] == guide["concept.zh zh"] == guide["concept.zh"]
     assert guide["concept en"] == guide["concept"]
     assert json.loads(guide["page json"].out) == {"page": "loops.zh", "text": page("loops.zh")}
+
+
+def test_locale_chooses_the_language(guide):
+    """Where the page is translated and the console can show it; ``--lang`` goes before it."""
+    assert guide["in China concept"] == guide["concept.zh"]
+    assert guide["in China README"] == guide["README.zh"]
+    assert guide["in China en"] == guide["concept"]
+    assert guide["in China concept narrow"].out == guide["concept"].out.encode("cp1252", "replace").decode("cp1252")
+    translated = {name: f"{name}.zh" if f"{name}.zh" in CHINESE else name for name in ("README", *ENGLISH)}
+    titles = ENGLISH | CHINESE
+    assert guide["in China "] == (0, lines({name: titles[name] for name in translated.values()}), "")
+    assert guide["in China narrow"] == guide["cp1252"]
+    assert guide["in China json"] == guide["json"]
+    assert json.loads(guide["in China page json"].out)["page"] == "concept.zh"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
