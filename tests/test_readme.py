@@ -63,9 +63,8 @@ def test_blocks_of_a_page_are_run_as_asked(tmp_path):
     failed = run("a.md", "3-", "b.md")
     assert (failed.returncode, made()) == (1, {"two", "three"})
     assert failed.stderr == "exit status 3 from this block of a.md:\nexit 3\n\n"
-    assert run("a.md", "1-", "b.zh.md").returncode == 3
-    assert (run("b.zh.md", "1-").returncode, run("b.zh.md", "2-", "b.zh.md").returncode) == (5, 5)
-    assert (run("b.md", "1-", "b.zh.md", "b.md").returncode, made()) == (0, {"one", "two", "three", "four"})
+    assert run("b.zh.md", "1-").stderr.startswith("exit status 5 from this block of b.zh.md:")
+    assert (run("b.md", "1-", "b.zh.md", "b.md").returncode, made()) == (0, {"two", "three", "four"})
 
 
 def test_chinese_readme_has_the_same_commands():
