@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from funcnet.cli.console import has_rich
 from funcnet.cli.door import raw_output
+from funcnet.cli.formulas import plain
 from funcnet.cli.language import DEFAULT, preferred
 from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.hints import did_you_mean
@@ -112,10 +113,12 @@ def _print_page(name: str, as_json: bool) -> None:
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
         )
-    if has_rich() and sys.stdout.isatty():
-        _render(text)
-    else:
-        print(text, end="")
+    if sys.stdout.isatty():
+        text = plain(text)
+        if has_rich():
+            _render(text)
+            return
+    print(text, end="")
 
 
 def _render(text: str) -> None:
