@@ -11,14 +11,14 @@ from funcnet.cli.shipped import ABOUT
 from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS
 from tests.pages import blocks, python_blocks, tags_end
-from tests.table import of_those
 
 GUIDE = Path(fn.__file__).parent / "guide"
 PAGES = {name: GUIDE / f"{name}.md" for name in pages()}
-TRANSLATIONS = [name for name in PAGES if name.partition(".")[0] in PAGES and "." in name]
 README = GUIDE.parents[1] / "README.md"
-ENGLISH = [name for name in PAGES if name not in TRANSLATIONS]
-"""Pages whose blocks every run of the tests executes; those of translations are the same"""
+ENGLISH = [name for name in PAGES if "." not in name]
+"""Pages whose blocks run; those of translations are the same"""
+TRANSLATIONS = {name: PAGES.get(name.partition(".")[0], README) for name in PAGES if "." in name}
+"""The translated pages, each with its original"""
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +36,14 @@ def test_pages_in_reading_order():
     assert list(PAGES) == [
         *("concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers", "layer"),
         *("loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
-        *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh"),
+        *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh", "data.zh", "networks.zh", "training.zh"),
+        *("sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh", "speed.zh", "trust.zh"),
+        *("experiments.zh", "reference.zh", "errors.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
 
 
-@pytest.mark.parametrize("name", of_those([name for name in PAGES if name not in ("errors", "reference")], ENGLISH))
+@pytest.mark.parametrize("name", [name for name in ENGLISH if name not in ("errors", "reference")])
 def test_blocks_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = python_blocks(PAGES[name])
@@ -73,11 +75,27 @@ def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_translations_have_the_same_code(name):
-    original = name.partition(".")[0]
-    for kind in ("python", "text", "bash"):
-        assert [b.code for b in blocks(PAGES[name], kind)] == [b.code for b in blocks(PAGES[original], kind)], kind
-    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
-        assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
+    """And as many headings, table rows and items, and every name, command and path that the original mentions."""
+    original, page = TRANSLATIONS[name], PAGES[name]
+    for kind in ("python", "py", "text", "bash"):
+        assert [b.code for b in blocks(page, kind)] == [b.code for b in blocks(original, kind)], kind
+    texts = [path.read_text(encoding="utf-8") for path in (page, original)]
+    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. ", r"^\$\$"):
+        found, expected = (len(re.findall(form, text, re.M)) for text in texts)
+        assert found == expected, form
+    found, expected = map(mentioned, texts)
+    assert not expected - found
+
+
+def mentioned(text):
+    """What a page sets between backticks outside its blocks, such as names and commands."""
+    parts = re.split(r"\n\n|\n(?=[|-])", prose(text).replace(" --lang zh", ""))
+    return {re.sub(r"\s+", " ", code) for part in parts for code in re.findall(r"`([^`]+)`", part)}
+
+
+def prose(text):
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -122,8 +140,17 @@ def test_experiments_has_every_shipped_spec():
 
 
 def test_readme_links_every_page():
+    """Each README those of its language, and the English one the Chinese one."""
     linked = set(re.findall(r"\]\((funcnet/guide/[\w.]+)\)", README.read_text(encoding="utf-8")))
-    assert sorted(linked) == sorted(f"funcnet/guide/{name}.md" for name in PAGES)
+    assert linked >= {f"funcnet/guide/{name}.md" for name in (*ENGLISH, "README.zh")}
+    linked = set(re.findall(r"\]\(([\w.]+)\)", text("README.zh")))
+    assert linked >= {f"{name}.md" for name in TRANSLATIONS if name != "README.zh"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_link_only_what_there_is(name):
+    for path in re.findall(r"(?:\]\(|src=\")([^)\"]+)[)\"]", re.sub("`[^`]+`", "", prose(text(name)))):
+        assert (GUIDE / path).is_file(), path
 
 
 def test_no_tags_are_left():

@@ -67,12 +67,6 @@ def test_blocks_of_a_page_are_run_as_asked(tmp_path):
     assert (run("b.md", "1-", "b.zh.md", "b.md").returncode, made()) == (0, {"two", "three", "four"})
 
 
-def test_chinese_readme_has_the_same_commands():
-    chinese = (README.parent / "funcnet" / "guide" / "README.zh.md").read_text(encoding="utf-8")
-    for command in re.findall(r"^python3 -m venv .*$", TEXT, re.M):
-        assert command in chinese
-
-
 def test_pictures_are_drawn_by_their_command(tmp_path):
     """The committed ones may differ in their last digits: those depend on the machine's BLAS."""
     pictures.draw(tmp_path)

@@ -37,6 +37,20 @@ CHINESE = {
     "loops.zh": "你手写的循环，用 funcnet 怎么写",
     "algebra.zh": "代数：网络是值，训练是函数",
     "tables.zh": "表格：从数据框到可信的概率",
+    "data.zh": "使用自己的数据",
+    "networks.zh": "网络：图、模块、改造、逐步运行",
+    "training.zh": "训练：纯函数的一步，以及它周围的一切",
+    "sklearn.zh": "估计器：在 scikit-learn 的流水线和搜索中使用网络",
+    "optimizers.zh": "优化器：选择、组合、自己写",
+    "layer.zh": "自己写层",
+    "loss.zh": "自己写损失",
+    "spec.zh": "spec 的格式",
+    "deploy.zh": "把训练好的网络带到别处",
+    "speed.zh": "速度，以及编译承诺了什么",
+    "trust.zh": "承诺了什么，怎样检验",
+    "experiments.zh": "自带的实验",
+    "reference.zh": "参考：按种类列出所有的名字",
+    "errors.zh": "按原文查错误",
 }
 NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
 PAGES = [*ENGLISH, *CHINESE]
@@ -65,7 +79,7 @@ def guide(tmp_path_factory):
         "concept zh": guide("concept", "--lang", "zh"),
         "concept en": guide("concept", "--lang", "en"),
         "concept.zh zh": guide("concept.zh", "--lang", "zh"),
-        "layer zh": guide("layer", "--lang", "zh"),
+        "lops zh": guide("lops", "--lang", "zh"),
         "unknown": guide("lops"),
         "unknown json": guide("../data/ORIGIN", "--json"),
     }
@@ -141,7 +155,7 @@ def test_narrow_console(guide, encoding):
     ("call", "message"),
     [
         ("unknown", f"unknown page 'lops', did you mean 'loops'?; there are {KNOWN}"),
-        ("layer zh", f"unknown page 'layer.zh', did you mean 'layer'?; there are {KNOWN}"),
+        ("lops zh", f"unknown page 'lops.zh', did you mean 'loops.zh'?; there are {KNOWN}"),
         ("fr", "no page is written in 'fr'; there are en, zh"),
     ],
 )
@@ -156,26 +170,44 @@ def test_unknown_page_as_json(guide):
     assert json.loads(result.err) == {"error": "SpecError", "message": message}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
-def test_terminal_gets_the_page_set_in_type(tmp_path):
-    pytest.importorskip("rich")  # an extra; without it a terminal shows the Markdown
+PSEUDO_TERMINALS = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library"
+)
+
+
+def on_a_terminal(cwd, *args):
+    """The text that the command writes to a terminal of 200 columns, without colours."""
     import pty
 
     outside, inside = pty.openpty()
     env = environment(PYTHONIOENCODING="utf-8", TERM="xterm", NO_COLOR="1", COLUMNS="200")
-    process = subprocess.Popen(command("guide", "deploy"), cwd=tmp_path, env=env, stdout=inside)
+    process = subprocess.Popen(command("guide", *args), cwd=cwd, env=env, stdout=inside)
     os.close(inside)
     text = b""
     while part := _read(outside):
         text += part
     os.close(outside)
     assert process.wait(timeout=60) == 0
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+
+
+@PSEUDO_TERMINALS
+def test_terminal_gets_the_page_set_in_type(tmp_path):
+    pytest.importorskip("rich")  # an extra; without it a terminal shows the Markdown
+    shown = on_a_terminal(tmp_path, "deploy")
     assert "A trained network elsewhere" in shown
     assert "fn.save" in shown
     assert "`" not in shown
     assert "## " not in shown
     assert max(len(line.rstrip()) for line in shown.split("\n")) <= 100
+
+
+@PSEUDO_TERMINALS
+def test_terminal_gets_formulas_as_text(tmp_path):
+    """With and without ``rich``; what is not a terminal gets the Markdown."""
+    shown = on_a_terminal(tmp_path, "optimizers", "--lang", "zh")
+    assert re.search(r"^ *p = p - rate / sqrt\(t \+ 1\) \* g / \(\|g\| \+ eps\) *$", shown, re.M)
+    assert "$$" not in shown
 
 
 def _read(terminal):
