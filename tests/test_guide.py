@@ -34,8 +34,9 @@ def text(name):
 
 def test_pages_in_reading_order():
     assert list(PAGES) == [
-        *("concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers", "layer"),
-        *("loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *("concept", "course", *(f"course_{i}" for i in range(1, 9)), "loops", "algebra", "tables", "data", "networks"),
+        *("training", "sklearn", "optimizers", "layer", "loss", "spec", "deploy", "speed", "trust", "experiments"),
+        *("reference", "errors"),
         *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
@@ -48,7 +49,7 @@ def test_blocks_run(name, tmp_path, monkeypatch):
     assert found
     space = {"__name__": f"guide_{name}"}
     for block in found:
-        block.run(space)
+        block.prints(space)
 
 
 def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
@@ -74,9 +75,11 @@ def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_translations_have_the_same_code(name):
     original = name.partition(".")[0]
-    assert [b.code for b in python_blocks(PAGES[name])] == [b.code for b in python_blocks(PAGES[original])]
+    for mine, theirs in zip(python_blocks(PAGES[name]), python_blocks(PAGES[original]), strict=True):
+        assert (mine.code, mine.output) == (theirs.code, theirs.output)
     assert [b.code for b in blocks(PAGES[name], "text")] == [b.code for b in blocks(PAGES[original], "text")]
-    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
+    assert re.findall(r"^\$\$.*", text(name), re.M) == re.findall(r"^\$\$.*", text(original), re.M)
+    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. ", "<img "):  # as many headings, table rows, items, pictures
         assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
 
 
@@ -90,7 +93,7 @@ def test_pages_fit_a_console(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_name_only_what_there_is(name):
-    for page, _, language in re.findall(r"funcnet guide\s+([a-z]+)( --lang ([a-z]+))?", text(name)):
+    for page, _, language in re.findall(r"funcnet guide\s+([a-z_0-9]+)( --lang ([a-z]+))?", text(name)):
         assert (f"{page}.{language}" if language else page) in PAGES
     root = GUIDE.parents[1]
     for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
@@ -121,9 +124,24 @@ def test_experiments_has_every_shipped_spec():
     assert sorted([*run, "digits_mlp", "python_text_transformer"]) == sorted(ABOUT)
 
 
-def test_readme_links_every_page():
-    linked = set(re.findall(r"\]\((funcnet/guide/[\w.]+)\)", README.read_text(encoding="utf-8")))
-    assert sorted(linked) == sorted(f"funcnet/guide/{name}.md" for name in PAGES)
+def links(path):
+    """The files that a Markdown file links or shows, outside of code."""
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    found = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)\"#]+)[)\"]", prose)
+    return {(path.parent / file).resolve() for file in found}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_to_files(name):
+    assert [file for file in links(PAGES[name]) if not file.is_file()] == []
+
+
+def test_links_lead_from_the_readme_to_every_page():
+    reached, new = set(), {README}
+    while new:
+        reached |= new
+        new = {file for page in new if page.suffix == ".md" for file in links(page)} - reached
+    assert [name for name, path in PAGES.items() if path.resolve() not in reached] == []
 
 
 def test_no_tags_are_left():

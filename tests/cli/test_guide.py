@@ -13,6 +13,15 @@ from tests.cli import ROOT, called, command, environment, funcnet, together
 
 ENGLISH = {
     "concept": "Why three functions make a layer, and two layers make one",
+    "course": "From scratch: one neuron to attention in eight pages",
+    "course_1": "Course 1: One neuron by hand",
+    "course_2": "Course 2: A layer and its vjp",
+    "course_3": "Course 3: Activations, losses, and their edges",
+    "course_4": "Course 4: A network is a composition",
+    "course_5": "Course 5: Training as a pure step",
+    "course_6": "Course 6: Batch norm and dropout",
+    "course_7": "Course 7: A convolution by windows",
+    "course_8": "Course 8: Attention",
     "loops": "Your loop here, the same in funcnet there",
     "algebra": "The algebra: networks as values, training as functions",
     "tables": "Tables: from a data frame to probabilities that can be trusted",
