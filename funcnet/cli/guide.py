@@ -16,7 +16,8 @@ from funcnet.hints import did_you_mean
 FOLDER = files("funcnet") / "guide"
 ORDER = (
     *("README", "concept", "course", *(f"course_{i}" for i in range(1, 9))),
-    *("loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+    *("loops", "loops_half_plane", "loops_relu", "loops_cat"),
+    *("algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
     *("layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
