@@ -33,12 +33,14 @@ def text(name):
 
 
 def test_pages_in_reading_order():
+    course = ["course", *(f"course_{i}" for i in range(1, 9))]
+    loops = ["loops", "loops_half_plane", "loops_relu", "loops_cat"]
     assert list(PAGES) == [
-        *("concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers", "layer"),
-        *("loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
-        *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh", "data.zh", "networks.zh", "training.zh"),
-        *("sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh", "speed.zh", "trust.zh"),
-        *("experiments.zh", "reference.zh", "errors.zh"),
+        *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+        *("layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *("README.zh", "concept.zh", *(f"{name}.zh" for name in loops), "algebra.zh", "tables.zh", "data.zh"),
+        *("networks.zh", "training.zh", "sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh"),
+        *("speed.zh", "trust.zh", "experiments.zh", "reference.zh", "errors.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
 
@@ -50,7 +52,7 @@ def test_blocks_run(name, tmp_path, monkeypatch):
     assert found
     space = {"__name__": f"guide_{name}"}
     for block in found:
-        block.run(space)
+        block.prints(space)
 
 
 def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
@@ -78,9 +80,12 @@ def test_translations_have_the_same_code(name):
     """And as many headings, table rows and items, and every name, command and path that the original mentions."""
     original, page = TRANSLATIONS[name], PAGES[name]
     for kind in ("python", "py", "text", "bash"):
-        assert [b.code for b in blocks(page, kind)] == [b.code for b in blocks(original, kind)], kind
+        found, expected = ([(b.code, b.output) for b in blocks(path, kind)] for path in (page, original))
+        assert found == expected
     texts = [path.read_text(encoding="utf-8") for path in (page, original)]
-    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. ", r"^\$\$"):
+    found, expected = (re.findall(r"^\$\$.*", text, re.M) for text in texts)
+    assert found == expected
+    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. ", "<img "):
         found, expected = (len(re.findall(form, text, re.M)) for text in texts)
         assert found == expected, form
     found, expected = map(mentioned, texts)
@@ -108,7 +113,7 @@ def test_pages_fit_a_console(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_name_only_what_there_is(name):
-    for page, _, language in re.findall(r"funcnet guide\s+([a-z]+)( --lang ([a-z]+))?", text(name)):
+    for page, _, language in re.findall(r"funcnet guide\s+([a-z_0-9]+)( --lang ([a-z]+))?", text(name)):
         assert (f"{page}.{language}" if language not in ("", "en") else page) in PAGES
     root = GUIDE.parents[1]
     for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
@@ -139,18 +144,24 @@ def test_experiments_has_every_shipped_spec():
     assert sorted([*run, "digits_mlp", "python_text_transformer"]) == sorted(ABOUT)
 
 
-def test_readme_links_every_page():
-    """Each README those of its language, and the English one the Chinese one."""
-    linked = set(re.findall(r"\]\((funcnet/guide/[\w.]+)\)", README.read_text(encoding="utf-8")))
-    assert linked >= {f"funcnet/guide/{name}.md" for name in (*ENGLISH, "README.zh")}
-    linked = set(re.findall(r"\]\(([\w.]+)\)", text("README.zh")))
-    assert linked >= {f"{name}.md" for name in TRANSLATIONS if name != "README.zh"}
+def links(path):
+    """The files that a Markdown file links or shows, outside of code."""
+    words = re.sub(r"`[^`\n]*`", "", prose(path.read_text(encoding="utf-8")))
+    found = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)\"#]+)[)\"]", words)
+    return {(path.parent / file).resolve() for file in found}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_pages_link_only_what_there_is(name):
-    for path in re.findall(r"(?:\]\(|src=\")([^)\"]+)[)\"]", re.sub("`[^`]+`", "", prose(text(name)))):
-        assert (GUIDE / path).is_file(), path
+def test_links_lead_to_files(name):
+    assert [file for file in links(PAGES[name]) if not file.is_file()] == []
+
+
+def test_links_lead_from_the_readme_to_every_page():
+    reached, new = set(), {README}
+    while new:
+        reached |= new
+        new = {file for page in new if page.suffix == ".md" for file in links(page)} - reached
+    assert [name for name, path in PAGES.items() if path.resolve() not in reached] == []
 
 
 def test_no_tags_are_left():

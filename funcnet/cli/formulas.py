@@ -7,26 +7,26 @@ from collections.abc import Iterator
 
 SIGNS = {
     **dict.fromkeys(("cdot", "odot", "times"), "*"),
-    **{"partial": "d", "le": "<=", "ge": ">=", "to": "->"},
-    **{"left": "", "right": "", "quad": "  ", "qquad": "    "},
+    **{"partial": "d", "le": "<=", "ge": ">=", "to": "->", "leftarrow": "<-"},
+    **{"left": "", "right": "", ",": "", "quad": " ", "qquad": "   "},
 }
 """Commands that are not shown by their names"""
 
 
-def plain(text: str) -> str:
+def formulas_as_text(page: str) -> str:
     """The Markdown with each formula between ``$$`` as an indented line; blocks of code stay as they are."""
-    return re.sub(r"^(```.*?^```|\$\$.+?\$\$(\n\n\$\$.+?\$\$)*)$", _shown, text, flags=re.M | re.S)
+    return re.sub(r"^(```.*?^```|\$\$.+?\$\$(\n\n\$\$.+?\$\$)*)$", _shown, page, flags=re.M | re.S)
 
 
 def _shown(match: re.Match[str]) -> str:
     """A block of code, or formulas one below the other."""
     formulas = [] if match[0].startswith("```") else re.findall(r"\$\$(.+?)\$\$", match[0], re.S)
-    return "\n".join(f"    {line(formula)}" for formula in formulas) or match[0]
+    return "\n".join(f"    {plain(formula)}" for formula in formulas) or match[0]
 
 
-def line(formula: str) -> str:
+def plain(tex: str) -> str:
     """A formula in LaTeX as a line of text."""
-    return _all(iter(re.findall(r"\\[a-zA-Z]+|\\.|\s+|.", formula.strip()))).strip()
+    return _all(iter(re.findall(r"\\[a-zA-Z]+|\\.|\s+|.", tex.strip()))).strip()
 
 
 def _all(tokens: Iterator[str]) -> str:
@@ -52,10 +52,13 @@ def _one(token: str, tokens: Iterator[str]) -> str:
             return f"{over}/{under}" if re.fullmatch(r"\w+", over + under) else f"{_factor(over)} / {_factor(under)}"
         case r"\sqrt":
             return f"sqrt({_next(tokens)})"
+        case r"\hat":
+            return f"{_next(tokens)}_hat"
         case r"\text" | r"\mathrm":
             return _next(tokens)
-    name = token.removeprefix("\\")
-    return " " if token.isspace() else SIGNS.get(name, name)
+    if token.startswith("\\"):
+        return SIGNS.get(token[1:], token[1:])
+    return " " if token.isspace() else token
 
 
 def _next(tokens: Iterator[str]) -> str:

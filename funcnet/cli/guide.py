@@ -9,14 +9,16 @@ from importlib.resources import files
 
 from funcnet.cli.console import has_rich
 from funcnet.cli.door import raw_output
-from funcnet.cli.formulas import plain
+from funcnet.cli.formulas import formulas_as_text
 from funcnet.cli.language import DEFAULT, preferred
 from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *("README", "concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
+    *("README", "concept", "course", *(f"course_{i}" for i in range(1, 9))),
+    *("loops", "loops_half_plane", "loops_relu", "loops_cat"),
+    *("algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
     *("layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
@@ -113,12 +115,12 @@ def _print_page(name: str, as_json: bool) -> None:
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
         )
-    if sys.stdout.isatty():
-        text = plain(text)
-        if has_rich():
-            _render(text)
-            return
-    print(text, end="")
+    if not sys.stdout.isatty():
+        print(text, end="")
+    elif has_rich():
+        _render(formulas_as_text(text))
+    else:
+        print(formulas_as_text(text), end="")
 
 
 def _render(text: str) -> None:
