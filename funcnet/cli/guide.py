@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from importlib.resources import files
+from typing import Any, ClassVar
 
 from funcnet.cli.console import has_rich
 from funcnet.cli.door import raw_output
@@ -126,11 +127,19 @@ def _print_page(name: str, as_json: bool) -> None:
 def _render(text: str) -> None:
     """Render Markdown for a terminal, at most 100 columns wide."""
     from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.markdown import Markdown, TableDataElement
+
+    class Cell(TableDataElement):
+        def __init__(self, justify: Any) -> None:
+            super().__init__(justify)
+            self.content.overflow = "fold"  # Chinese has no spaces, and rich would cut a cell at its first line
+
+    class Page(Markdown):
+        elements: ClassVar = Markdown.elements | {"th_open": Cell, "td_open": Cell}
 
     with raw_output() as out:
         console = Console(file=out)
-        console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
+        console.print(Page(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
 
 
 def _shows(text: str) -> bool:

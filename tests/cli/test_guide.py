@@ -225,6 +225,14 @@ def test_terminal_gets_formulas_as_text(tmp_path):
     assert "$$" not in shown
 
 
+@PSEUDO_TERMINALS
+def test_terminal_gets_whole_cells_of_a_table(tmp_path):
+    """Also where a line has no spaces to break it at, as in Chinese."""
+    shown = on_a_terminal(tmp_path, "training.zh")
+    row = re.search(r"^\| `preprocess.json` \| (.*) \|$", page("training.zh"), re.M)
+    assert re.sub(r"[\s`]", "", row[1]) in re.sub(r"[\s`]", "", shown)
+
+
 def _read(terminal):
     try:
         return os.read(terminal, 4096)
