@@ -36,8 +36,8 @@ def test_pages_in_reading_order():
     course = ["course", *(f"course_{i}" for i in range(1, 9))]
     loops = ["loops", "loops_half_plane", "loops_relu", "loops_cat"]
     assert list(PAGES) == [
-        *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
-        *("layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "recipes", "sklearn"),
+        *("optimizers", "layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
         *("README.zh", "concept.zh", *(f"{name}.zh" for name in loops), "algebra.zh", "tables.zh", "data.zh"),
         *("networks.zh", "training.zh", "sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh"),
         *("speed.zh", "trust.zh", "experiments.zh", "reference.zh", "errors.zh"),

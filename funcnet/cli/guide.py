@@ -19,8 +19,7 @@ FOLDER = files("funcnet") / "guide"
 ORDER = (
     *("README", "concept", "course", *(f"course_{i}" for i in range(1, 9))),
     *("loops", "loops_half_plane", "loops_relu", "loops_cat"),
-    *("algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
-    *("layer", "loss"),
+    *("algebra", "tables", "data", "networks", "training", "recipes", "sklearn", "optimizers", "layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
 

@@ -31,6 +31,7 @@ ENGLISH = {
     "data": "Your own data",
     "networks": "Networks: graphs, blocks, surgery, steps",
     "training": "Training: a pure step, and what goes around it",
+    "recipes": "Recipes: eight small programs to build on",
     "sklearn": "Estimators: networks in scikit-learn's pipelines and searches",
     "optimizers": "Optimizers: choosing, combining, writing one",
     "layer": "Writing a layer",
