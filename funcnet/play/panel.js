@@ -113,7 +113,7 @@ function markProgram(about, at) {
     if (up < box.scrollTop + 20 || up > box.scrollTop + box.clientHeight - 60) box.scrollTop = up - box.clientHeight / 3;
   }
   const known = about.equations[at.section] ?? {};
-  const said = (at.paths ?? []).filter((path) => known[path]).map((path) => `${path}: ${known[path]}`);
+  const said = (at.paths ?? [""]).filter((path) => known[path]).map((path) => (path ? `${path}: ${known[path]}` : known[path]));
   const whole = { loss: `loss: ${about.loss}`, backward: `from the loss: ${about.loss}`, update: `update: ${about.optimizer}` };
   $("equation").textContent = said.length ? said.join("\n") : (whole[at.section] ?? "");
 }

@@ -41,22 +41,27 @@ def program(
 
 
 def read(text: str, paths: Collection[str], leaves: Collection[str]) -> Program:
-    """The function of the step in a printed program, by its comments.
+    """The functions of the step in a printed program, by its comments.
 
-    A comment that begins with a path starts the lines of that layer; one that is the name of a section, alone between
-    dashes, starts the section. What is not found is left empty.
+    A comment that begins with a path starts the lines of that layer, one that is the name of a section, alone between
+    dashes, starts the section, and any other with an equation, before those of a layer, is the section's equation,
+    under the path "". Functions after that of the gradients are the update, with the equation in a docstring. What is
+    not found is left empty.
     """
-    begin = text.find("\ndef step(") + 1
-    end = text.find("\nif __name__", begin)
+    apart = "\ndef gradients(" in text
     lines: list[Line] = []
     equations: dict[str, dict[str, str]] = {}
     section = path = ""
-    for line in text[begin : end if end > 0 else None].rstrip().splitlines():
-        comment = re.match(r"\s*#\s*(.*?)\s*$", line)
+    for line in _functions(text).splitlines():
+        code, comment = line.strip(), re.match(r"\s*#\s*(.*?)\s*$", line)
         if comment is None:
-            code = line.strip()
-            section, path = ("", "") if code.startswith("return") else (section, path)
-            lines.append(Line(line, section, path, _assigned(code, section, leaves)))
+            if code.startswith("def "):
+                section, path = ("update" if apart and section else "before"), ""
+            elif code.startswith("return") and not (apart and section == "update"):
+                section, path = "after", ""
+            elif apart and section == "update" and code.startswith('"""') and " = " in code:
+                equations.setdefault(section, {}).setdefault("", code.strip('".'))
+            lines.append(Line(line, section if section in SECTIONS else "", path, _assigned(code, section, leaves)))
             continue
         named = re.fullmatch(r"\W*(\w+)\W*", comment[1])
         about = re.match(r"([A-Za-z_][\w/]*)\b[^:]*(?::\s*(.*))?", comment[1])
@@ -66,8 +71,18 @@ def read(text: str, paths: Collection[str], leaves: Collection[str]) -> Program:
             path = about[1]
             if about[2]:
                 equations.setdefault(section, {})[path] = about[2]
-        lines.append(Line(line, section, path))
+        elif not path and section in SECTIONS and " = " in comment[1]:
+            equations.setdefault(section, {}).setdefault("", comment[1])
+        lines.append(Line(line, section if section in SECTIONS else "", path))
     return Program(lines, equations)
+
+
+def _functions(text: str) -> str:
+    """The part of a program that is a step: from its first function, without helpers and demonstration."""
+    begins = [found for name in ("gradients", "step") if (found := text.find(f"\ndef {name}(")) >= 0]
+    begin = min(begins, default=-1) + 1
+    ends = [found for mark in ("\n# ----- helpers", "\nif __name__") if (found := text.find(mark, begin)) >= 0]
+    return text[begin : min(ends, default=len(text))].rstrip()
 
 
 def _assigned(code: str, section: str, leaves: Collection[str]) -> str:
