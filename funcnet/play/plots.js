@@ -32,12 +32,12 @@ function drawPoints(about, pen, at, part, radius, hollow) {
     pen.beginPath();
     pen.arc(x, y, radius, 0, 7);
     if (hollow) {
-      pen.strokeStyle = colour;
+      pen.strokeStyle = about.classes ? colour : css(palette.ink, 0.8);
       pen.lineWidth = 1.2;
       pen.stroke();
     } else {
       pen.fillStyle = colour;
-      pen.strokeStyle = css(palette.card);
+      pen.strokeStyle = about.classes ? css(palette.card) : css(palette.ink, 0.6);
       pen.lineWidth = 0.8;
       pen.fill();
       pen.stroke();
@@ -133,7 +133,7 @@ function drawLosses(total, losses, seen, step) {
   const batch = [];
   for (let i = 0; i < losses.length; i += every) if (Number.isFinite(losses[i])) batch.push([i, losses[i]]);
   if (batch.length > 1) make("path", { class: "batch", d: line(batch) }, svg);
-  for (const [part, name] of [["train", "train"], ["test", "held"], ["validation", "held"]]) {
+  for (const [part, name] of [["train", "train"], ["validation", "validation"], ["test", "test"]]) {
     const points = shown.filter(([, scores]) => Number.isFinite(scores[part]?.loss)).map(([at, scores]) => [at, scores[part].loss]);
     if (points.length > 1) make("path", { class: name, d: line(points) }, svg);
   }
@@ -153,7 +153,7 @@ function drawScores(scores) {
   const body = table.createTBody();
   for (const [part, found] of Object.entries(scores)) {
     const line = body.insertRow(), first = line.insertCell(), dot = document.createElement("i");
-    dot.className = `swatch ${part === "train" ? "plus" : "minus"}`;
+    dot.className = `swatch ${{ train: "plus", validation: "steep" }[part] ?? "minus"}`;
     first.append(dot, part === "train" ? "training" : part);
     for (const name of names) line.insertCell().textContent = brief(found[name], 4);
   }
