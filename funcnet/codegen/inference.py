@@ -29,7 +29,7 @@ from funcnet.compiler.simplify import share, simplify
 from funcnet.data.answer_texts import csv_text, json_text, number_columns
 from funcnet.data.lazy_array import in_batches
 from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, line_blocks, split_lines
+from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, lines_of, text_blocks
 from funcnet.data.sources.rows import is_json, json_blocks, json_object, row_blocks
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
@@ -374,7 +374,7 @@ class _Writer:
     def command(self) -> list[str]:
         """The functions of the command line."""
         readers = [
-            library_text(encoding_of, line_blocks, split_lines, further_lines, csv_blocks),
+            library_text(encoding_of, lines_of, text_blocks, further_lines, csv_blocks),
             library_text(is_json, json_object, json_blocks, row_blocks),
             *self.raw.readers(),
         ]

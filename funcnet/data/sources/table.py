@@ -268,7 +268,7 @@ class Columns(Source):
         for name in names:
             if name in texts:
                 columns[name] = grid.words(name, missing)
-                absent = np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(columns[name]))
+                absent = grid.gaps_in(name, missing)
             elif name in self.dates:
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
@@ -288,7 +288,9 @@ class Columns(Source):
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
             counted = not trained and absent.any()
             gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
-        return Frame(columns, np.array(grid.lines), gaps, grid.unit)
+        lines = grid.lines
+        at = np.arange(lines.start, lines.stop) if isinstance(lines, range) else np.array(lines)
+        return Frame(columns, at, gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
         """A column of dates as days, empty if missing.
