@@ -15,9 +15,6 @@ import numpy as np
 
 from funcnet.data.number_texts import plain_numbers, to_number
 
-LONGEST_WORD = 1000
-"""Maximum characters of a label or category"""
-
 
 class TextColumn(Sequence):  # type: ignore[type-arg]
     """The values of a column as places in the UTF-8 text of a block, which has 24 bytes before them and 1000 behind.
@@ -58,11 +55,12 @@ def columns_of(text: str, delimiter: str, count: int) -> Sequence[Sequence[str]]
     text += "" if text.endswith("\n") else "\n"
     lines = text.count("\n")
     if lines < 500 or not delimiter.isascii():
-        ends = f"{delimiter}\n{delimiter}"  # as a value, which ragged lines have out of step
-        cells = text.replace("\n", ends).split(delimiter)[:-1]
-        if len(cells) != lines * (count + 1) or cells[count :: count + 1] != ["\n"] * lines:
+        text = text.replace("\n", f"{delimiter}\n{delimiter}")  # an end of line as a value, which is in step
+        cells = text.split(delimiter)[:-1]
+        even = len(cells) == lines * (count + 1) and cells[count :: count + 1] == ["\n"] * lines
+        if not even or max(map(len, cells)) > 2**17:  # the longest value that the csv module takes
             return None
-        return None if max(map(len, cells)) > 2**17 else [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
+        return [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
     block = bytes(24) + text.encode() + bytes(1000)
     codes = np.frombuffer(block, np.uint8)
     mark, point = ord(delimiter), ord(".")
@@ -72,7 +70,7 @@ def columns_of(text: str, delimiter: str, count: int) -> Sequence[Sequence[str]]
     starts = np.concatenate([[24], ends[:-1] + 1])
     last = codes[ends] == ord("\n")
     if len(ends) != lines * count or not last[count - 1 :: count].all() or (ends - starts).max() > 2**17:
-        return None  # ragged, or longer than the values that the csv module takes
+        return None
     between = np.diff(at, prepend=-1)  # 1 more than the points of a value
     points = np.where(between == 1, len(block), np.where(between == 2, marks[at - 1], -1))
     places = [np.ascontiguousarray(each.reshape(lines, count).T) for each in (starts, ends, points)]
@@ -182,7 +180,7 @@ def words_of(values: Sequence[str], missing: Collection[str] = ()) -> Any:
         gaps, (starts, ends) = gaps_of(values, missing), without_spaces(values)
         lengths = np.where(gaps, 0, ends - starts)
         size = max(1, int(lengths.max()))
-        if size <= LONGEST_WORD:
+        if size <= 1000:  # as many bytes are behind the text of a block
             codes = bytes_at(values.block, starts, size) * first_ones(size, lengths)
             if codes.max() < 128:
                 return codes.astype(np.uint32).view(f"U{size}").reshape(-1)

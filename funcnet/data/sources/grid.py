@@ -17,11 +17,13 @@ import numpy as np
 
 from funcnet.data.number_texts import PLAIN, Form, is_number, read_number
 from funcnet.data.sources.arrays import opened
-from funcnet.data.text_columns import LONGEST_WORD, columns_of, gaps_of, longest, numbers_of, words_of
+from funcnet.data.text_columns import columns_of, gaps_of, longest, numbers_of, words_of
 from funcnet.errors import DataError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
+LONGEST_WORD = 1000
+"""Maximum characters of a label or category"""
 AT_ONCE = 2**18
 """Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}

@@ -288,9 +288,9 @@ class Columns(Source):
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
             counted = not trained and absent.any()
             gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
-        lines = grid.lines
-        at = np.arange(lines.start, lines.stop) if isinstance(lines, range) else np.array(lines)
-        return Frame(columns, at, gaps, grid.unit)
+        rows = grid.lines
+        lines = np.arange(rows.start, rows.stop) if isinstance(rows, range) else np.array(rows)
+        return Frame(columns, lines, gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
         """A column of dates as days, empty if missing.
