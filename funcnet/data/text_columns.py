@@ -143,7 +143,7 @@ def numbers_of(values: Sequence[str], missing: Collection[str]) -> Any:
     if not isinstance(values, TextColumn):
         return plain_numbers(values, missing)
     numbers, plain = digits_of(values)
-    for number in filter(None.__ne__, map(to_number, missing)):  # such as -999, whose text is looked at
+    for number in set(map(to_number, missing)) - {None}:  # such as -999, whose text is looked at
         plain &= numbers != number
     rest = np.flatnonzero(~plain)
     if len(rest):
@@ -161,16 +161,19 @@ def longest(values: Sequence[str]) -> int:
 
 def gaps_of(values: Sequence[str], missing: Collection[str]) -> Any:
     """Which texts are in ``missing``."""
+    known = frozenset(missing)
     if not isinstance(values, TextColumn):
-        return np.fromiter(map(frozenset(missing).__contains__, values), bool, len(values))
+        return np.fromiter(map(known.__contains__, values), bool, len(values))
     starts, ends = without_spaces(values)
-    found = np.zeros(len(values), bool)
-    for text in missing:
-        code = text.encode()
+    found = (starts == ends) & ("" in known)
+    for text in known - {""}:
+        code = text.encode("utf-8", "surrogatepass")
         alike = np.flatnonzero(ends - starts == len(code))
         if len(alike):
-            same = bytes_at(values.block, starts[alike], len(code)) == np.frombuffer(code, np.uint8) if code else True
-            found[alike] |= np.all(same, axis=1) if code else True
+            same = bytes_at(values.block, starts[alike], len(code)) == np.frombuffer(code, np.uint8)
+            found[alike] |= np.all(same, axis=1)
+    other = np.flatnonzero((values.codes[starts] > 127) | (values.codes[ends - 1] > 127))  # perhaps spaces
+    found[other] = [text in known for text in values.texts(other)]
     return found
 
 
