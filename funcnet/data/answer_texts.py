@@ -91,10 +91,9 @@ def csv_text(head: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([head] if head else [])
-    if plain:  # as the writer does, and faster
-        text.writelines(",".join(row) + "\n" for row in zip(*columns, strict=True))
-    else:
-        writer.writerows(zip(*columns, strict=True))
+    if plain and columns[0]:  # as the writer does, and faster
+        return text.getvalue() + "\n".join(map(",".join, zip(*columns, strict=True))) + "\n"
+    writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 

@@ -64,7 +64,8 @@ def text_blocks(file: Any) -> Iterator[str]:
         if end or not piece:
             rest = begun[-1][end:] if piece else ""
             text = "".join(begun).removesuffix(rest)
-            count, size, begun = count + text.count("\n") + text.count("\r") - text.count("\r\n"), len(rest), [rest]
+            count += text.count("\n") + ("\r" in text and text.count("\r") - text.count("\r\n"))
+            size, begun = len(rest), [rest]
             if text:
                 yield text
 

@@ -273,12 +273,12 @@ class Columns(Source):
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
             else:
-                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                first[name] = first.get(name) or grid.first(name, missing)
-                if trained:
-                    hint = f"the training data had numbers here; correct the {grid.what}"
-                elif day_of(first[name]) is not None:
-                    hint = f"list {name!r} in dates, which become year, month and weekday"
+                hint = f"the training data had numbers here; correct the {grid.what}"
+                if not trained:
+                    hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                    first[name] = first.get(name) or grid.first(name, missing)
+                    if day_of(first[name]) is not None:
+                        hint = f"list {name!r} in dates, which become year, month and weekday"
                 columns[name] = grid.numbers(name, missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
