@@ -44,17 +44,19 @@ class TextColumn(Sequence):  # type: ignore[type-arg]
 
 
 def columns_of(text: str, delimiter: str, count: int) -> Sequence[Sequence[str]] | None:
-    """The columns of whole lines with ``count`` values each and without quotes; None for other lines.
+    """The columns of whole lines with ``count`` values each, quoted as a whole or not at all; None for other lines.
 
     Those of a few lines are lists of texts: below 500 values, arrays cost more than they save.
     """
-    if count < 2 or '"' in text:
+    if count < 2:
         return None
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text += "" if text.endswith("\n") else "\n"
     lines = text.count("\n")
     if lines < 500 or not delimiter.isascii():
+        if '"' in text:
+            return None
         text = text.replace("\n", f"{delimiter}\n{delimiter}")  # an end of line as a value, which is in step
         cells = text.split(delimiter)[:-1]
         even = len(cells) == lines * (count + 1) and cells[count :: count + 1] == ["\n"] * lines
@@ -71,6 +73,13 @@ def columns_of(text: str, delimiter: str, count: int) -> Sequence[Sequence[str]]
     last = codes[ends] == ord("\n")
     if len(ends) != lines * count or not last[count - 1 :: count].all() or (ends - starts).max() > 2**17:
         return None
+    if '"' in text:
+        quote = ord('"')
+        begun = codes[starts] == quote
+        quoted = begun & (codes[ends - 1] == quote) & (ends - starts > 1)
+        if (begun & ~quoted).any() or np.count_nonzero(codes == quote) != 2 * np.count_nonzero(quoted):
+            return None
+        starts, ends = starts + quoted, ends - quoted
     between = np.diff(at, prepend=-1)  # 1 more than the points of a value
     points = np.where(between == 1, len(block), np.where(between == 2, marks[at - 1], -1))
     places = [np.ascontiguousarray(each.reshape(lines, count).T) for each in (starts, ends, points)]

@@ -1,5 +1,7 @@
 """Columns as places in a block: the numbers, words and gaps that each text alone has."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,18 @@ def test_words_and_gaps_are_those_of_the_texts(texts: list[str]) -> None:
     assert words_of(column).tolist() == stripped
 
 
+P = [0.15, 0.15, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05]
 LINES = {
     "too short": "1,2\n3\n",
     "too long": "1,2\n3,4,5\n",
     "make up for each other": "1\n2,3,4\n",
     "an empty line": "1,2\n\n",
-    "a quote": '1,"2"\n3,4\n',
+    "a quote amid": '1,2"3\n3,4\n',
+    "quoted in part": '1,"2"3\n3,4\n',
+    "spaces around quotes": '1, "2"\n3,4\n',
+    "a quote in quotes": '1,"2""3"\n3,4\n',
+    "a delimiter in quotes": '"1,2",3\n3,4\n',
+    "a line break in quotes": '1,"2\n"\n3,4\n',
     "a long value": f"1,{'2' * (2**17 + 1)}\n",
 }
 
@@ -102,6 +110,22 @@ def test_other_lines_are_left_to_the_csv_module(name: str) -> None:
     for count in (1, ROWS):
         assert columns_of("1,2\n" * count + LINES[name], ",", 2) is None
         assert columns_of(LINES[name] + "1,2\n" * count, ",", 2) is None
+
+
+def test_values_in_quotes_are_those_of_the_csv_module() -> None:
+    rng, read = np.random.default_rng(0), 0
+    for _ in range(300):
+        cells = rng.choice(['"a"', "b", '""', '" c "', '"1.5"', "", " ", 'd"', '"e', '"f,g"', "\n"], size=(2, 2), p=P)
+        text = "\n".join(",".join(row) for row in cells.tolist()) + "\n"
+        columns = columns_of(text + "1,2\n" * ROWS, ",", 2)
+        if columns is not None:
+            read += 1
+            rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
+            expected = [list(column) for column in zip(*rows, strict=True)]
+            assert [list(column[: len(rows)]) for column in columns] == expected
+            assert [words_of(column)[: len(rows)].tolist() for column in columns] == expected
+            assert len(columns[0]) == len(rows) + ROWS
+    assert read > 50
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ".", "-", "5", " ", "é"])
