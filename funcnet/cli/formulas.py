@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SIGNS = {"leftarrow": "<-", "to": "->", "cdot": "*", "quad": "  ", ",": ""}
+SIGNS = {"leftarrow": "<-", "to": "->", "cdot": "*", "odot": "*", "quad": " "}
 """Commands that a sign stands for; the others, such as ``\\sum`` and ``\\beta``, are shown by their name"""
 GROUP = r"\{([^{}]*)\}"  # without groups inside: the innermost are replaced first
 
@@ -19,7 +19,7 @@ def plain(tex: str) -> str:
 
     >>> from funcnet.cli.formulas import plain
     >>> plain(r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \quad L = -\log p_c")
-    'p_k = e^z_k / (sum_j e^z_j),  L = -log p_c'
+    'p_k = e^z_k / (sum_j e^z_j),   L = -log p_c'
     """
     before = ""
     while before != tex:
@@ -29,8 +29,7 @@ def plain(tex: str) -> str:
         tex = re.sub(rf"\\sqrt{GROUP}", r"sqrt(\1)", tex)
         tex = re.sub(rf"([_^]){GROUP}", lambda found: found[1] + _joined(found[2]), tex)
         tex = re.sub(rf"\\frac{GROUP}{GROUP}", lambda found: f"{_joined(found[1])} / {_joined(found[2])}", tex)
-    tex = re.sub(r"\\([A-Za-z]+|,)", lambda found: SIGNS.get(found[1], found[1]), tex)
-    return re.sub(" +", lambda found: "  " if len(found[0]) > 2 else " ", tex)  # three and more around a quad
+    return re.sub(r"\\([A-Za-z]+)", lambda found: SIGNS.get(found[1], found[1]), tex)
 
 
 def _joined(part: str) -> str:

@@ -13,10 +13,10 @@ from funcnet.cli.guide import pages, read
     [
         (r"dW_{ij} = \sum_n X_{ni} dY_{nj}", "dW_ij = sum_n X_ni dY_nj"),
         (r"y_{ij} = \sum_{a,b} x_{i+a, j+b}", "y_ij = sum_(a,b) x_(i+a, j+b)"),
-        (r"p = \frac{e^z}{\sum_j e^{z_j}}, \quad L = -\log p", "p = e^z / (sum_j e^z_j),  L = -log p"),
+        (r"p = \frac{e^z}{\sum_j e^{z_j}}, \quad L = -\log p", "p = e^z / (sum_j e^z_j),   L = -log p"),
         (r"x \to h \leftarrow y", "x -> h <- y"),
         (r"\hat{x} = \frac{x - \text{mean}(x)}{\sqrt{v + \epsilon}}", "x_hat = (x - mean(x)) / sqrt(v + epsilon)"),
-        (r"P \, dP \cdot 2", "P dP * 2"),
+        (r"P \cdot dP", "P * dP"),
     ],
 )
 def test_plain(tex, text):

@@ -62,6 +62,7 @@ CHINESE = {
     "loops_cat.zh": "为什么那里用平方误差，这里用交叉熵？是不是猫",
     "algebra.zh": "代数：网络是值，训练是函数",
     "tables.zh": "表格：从数据框到可信的概率",
+    "recipes.zh": "配方：八个可以接着改的小程序",
 }
 NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
 PAGES = [*ENGLISH, *CHINESE]
