@@ -1,38 +1,74 @@
-r"""The formulas of pages, ``$$…$$``, as text for a terminal: ``\frac{a}{b}`` is shown as ``a / b``."""
+r"""Formulas of a page as a terminal shows them: ``$$\frac{dL}{dx_{ij}}$$`` becomes ``dL/dx_ij``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-SIGNS = {"leftarrow": "<-", "to": "->", "cdot": "*", "odot": "*", "quad": " "}
-"""Commands that a sign stands for; the others, such as ``\\sum`` and ``\\beta``, are shown by their name"""
-GROUP = r"\{([^{}]*)\}"  # without groups inside: the innermost are replaced first
+SIGNS = {
+    **dict.fromkeys(("cdot", "odot", "times"), "*"),
+    **{"partial": "d", "le": "<=", "ge": ">=", "to": "->", "leftarrow": "<-"},
+    **{"left": "", "right": "", ",": "", "quad": " ", "qquad": "   "},
+}
+"""Commands that are not shown by their names"""
 
 
 def formulas_as_text(page: str) -> str:
-    """A page in Markdown with each formula, a line of its own, as an indented line of text."""
-    return re.sub(r"^\$\$(.*)\$\$$", lambda found: "    " + plain(found[1]), page, flags=re.M)
+    """The Markdown with each formula between ``$$`` as an indented line; blocks of code stay as they are."""
+    return re.sub(r"^(```.*?^```|\$\$.+?\$\$(\n\n\$\$.+?\$\$)*)$", _shown, page, flags=re.M | re.S)
+
+
+def _shown(match: re.Match[str]) -> str:
+    """A block of code, or formulas one below the other."""
+    formulas = [] if match[0].startswith("```") else re.findall(r"\$\$(.+?)\$\$", match[0], re.S)
+    return "\n".join(f"    {plain(formula)}" for formula in formulas) or match[0]
 
 
 def plain(tex: str) -> str:
-    r"""A formula as text.
-
-    >>> from funcnet.cli.formulas import plain
-    >>> plain(r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \quad L = -\log p_c")
-    'p_k = e^z_k / (sum_j e^z_j),   L = -log p_c'
-    """
-    before = ""
-    while before != tex:
-        before = tex
-        tex = re.sub(rf"\\text{GROUP}", r"\1", tex)
-        tex = re.sub(rf"\\hat{GROUP}", r"\1_hat", tex)
-        tex = re.sub(rf"\\sqrt{GROUP}", r"sqrt(\1)", tex)
-        tex = re.sub(rf"([_^]){GROUP}", lambda found: found[1] + _joined(found[2]), tex)
-        tex = re.sub(rf"\\frac{GROUP}{GROUP}", lambda found: f"{_joined(found[1])} / {_joined(found[2])}", tex)
-    return re.sub(r"\\([A-Za-z]+)", lambda found: SIGNS.get(found[1], found[1]), tex)
+    """A formula in LaTeX as a line of text."""
+    return _all(iter(re.findall(r"\\[a-zA-Z]+|\\.|\s+|.", tex.strip()))).strip()
 
 
-def _joined(part: str) -> str:
-    """A part of a formula, in parentheses if it has a space or a comma outside of parentheses."""
-    part = part.strip()
-    return f"({part})" if re.search(r"[\s,]", re.sub(r"\([^()]*\)", "", part)) else part
+def _all(tokens: Iterator[str]) -> str:
+    """The text up to the end of the group that the tokens are in."""
+    shown = ""
+    for token in tokens:
+        if token == "}":
+            break
+        shown += _one(token, tokens)
+    return shown
+
+
+def _one(token: str, tokens: Iterator[str]) -> str:
+    """The text of a token, with those that belong to it."""
+    match token:
+        case "{":
+            return _all(tokens)
+        case "_" | "^":
+            index = _next(tokens)
+            return token + (index if index.replace("'", "").isalnum() else f"({index})")
+        case r"\frac":
+            over, under = _next(tokens), _next(tokens)
+            return f"{over}/{under}" if re.fullmatch(r"\w+", over + under) else f"{_factor(over)} / {_factor(under)}"
+        case r"\sqrt":
+            return f"sqrt({_next(tokens)})"
+        case r"\hat":
+            return f"{_next(tokens)}_hat"
+        case r"\text" | r"\mathrm":
+            return _next(tokens)
+    if token.startswith("\\"):
+        return SIGNS.get(token[1:], token[1:])
+    return " " if token.isspace() else token
+
+
+def _next(tokens: Iterator[str]) -> str:
+    """The text of the next token or group."""
+    return next((_one(token, tokens) for token in tokens if not token.isspace()), "")
+
+
+def _factor(text: str) -> str:
+    """The text as a factor: in parentheses if an operator or a space is outside those that it has."""
+    outside = text
+    while (inner := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = inner
+    return f"({text})" if re.search(r"[ +*/-]", outside) else text
