@@ -45,7 +45,7 @@ class Stream:
         self,
         pieces: Sequence[Piece],
         chosen: Array | None = None,
-        changes: tuple[Callable[[Array], Array], ...] = (),
+        changes: tuple[Callable[[Array, Array], Array], ...] = (),
         form: tuple[tuple[int, ...], np.dtype[Any]] | None = None,
     ) -> None:
         self.pieces, self.chosen, self.changes = tuple(pieces), chosen, changes
@@ -77,7 +77,11 @@ class Stream:
 
     def map(self, change: Callable[[Array], Array]) -> Stream:
         """A stream with ``change`` applied; it takes several rows and treats each independently."""
-        sample = change(self[:1])
+        return self.map_numbered(lambda rows, numbers: change(rows))
+
+    def map_numbered(self, change: Callable[[Array, Array], Array]) -> Stream:
+        """A stream with ``change`` applied, which takes the numbers of the rows as well, for messages."""
+        sample = change(self[:1], np.arange(1) if self.chosen is None else self.chosen[:1])
         return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
 
     def __getitem__(self, key: Any) -> Array:
@@ -92,16 +96,16 @@ class Stream:
             at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
             where = place((int(rows[at[0]]), *at[1:]))
             raise DataError(f"expected finite inputs, got {x[at]} in {where}; remove or fill it")
-        return self._changed(x) if self.changes else x
+        return self._changed(x, rows) if self.changes else x
 
-    def _changed(self, x: Array) -> Array:
+    def _changed(self, x: Array, rows: Array) -> Array:
         """Apply the changes to some rows at a time, since intermediate rows may be wider than the final ones."""
         y = np.empty((len(x), *self.form[0]), self.form[1])
         size = rows_at_once(x)
         for begin in range(0, len(x), size):
             some = x[begin : begin + size]
             for change in self.changes:
-                some = change(some)
+                some = change(some, rows[begin : begin + size])
             y[begin : begin + size] = some
         return y
 

@@ -205,16 +205,16 @@ def transform(
     dtype: npt.DTypeLike,
     name: str = "transform",
     unknown: Unknown | None = None,
-    first: int = 0,
+    first: int | Array = 0,
 ) -> Any:
     """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
     Categories that the training part lacks are counted in ``unknown``, or else logged. ``first`` is the number of the
-    first row, for messages.
+    first row, or has those of all rows, for messages.
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     if isinstance(x, Stream):
-        return x.map(lambda rows: transform(preprocess, rows, dtype, name))
+        return x.map_numbered(lambda rows, numbers: transform(preprocess, rows, dtype, name, first=numbers))
     if preprocess.get("integers"):
         if x.dtype.kind not in "iu":
             raise DataError(f"expected indices as integers, got {x.dtype}; encode them as the source does", layer=name)
@@ -243,10 +243,11 @@ def transform(
     return y
 
 
-def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int, at: tuple[int, ...]) -> str:
+def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int | Array, at: tuple[int, ...]) -> str:
     """Where the entry ``at`` of prepared rows is in the inputs, of which they begin at row ``begin``."""
     if not isinstance(x, Frame):
-        return place((begin + first + at[0], *at[1:]))
+        row = begin + at[0]
+        return place((int(first[row]) if isinstance(first, np.ndarray) else first + row, *at[1:]))
     places = feature_places(preprocess["columns"])
     column = next(name for name, place in places.items() if place.start <= at[1] < place.stop)
     return f"{x.place(begin + at[0])}, column {column!r}"

@@ -171,6 +171,9 @@ class Cells(Grid):
             f"{self.place(row, name)}: expected a number, a text, a date or {self.none}, got a {kind}; {how}"
         )
 
+    def values(self, name: str) -> list[str]:
+        return self.texts(name)
+
     def texts(self, name: str) -> list[str]:
         return list(map(_text, self.cells(name)))
 

@@ -268,17 +268,17 @@ class Columns(Source):
         for name in names:
             if name in texts:
                 columns[name] = grid.words(name, missing)
-                absent = np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(columns[name]))
+                absent = grid.gaps_in(name, missing)
             elif name in self.dates:
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
             else:
-                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                first[name] = first.get(name) or grid.first(name, missing)
-                if trained:
-                    hint = f"the training data had numbers here; correct the {grid.what}"
-                elif day_of(first[name]) is not None:
-                    hint = f"list {name!r} in dates, which become year, month and weekday"
+                hint = f"the training data had numbers here; correct the {grid.what}"
+                if not trained:
+                    hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                    first[name] = first.get(name) or grid.first(name, missing)
+                    if day_of(first[name]) is not None:
+                        hint = f"list {name!r} in dates, which become year, month and weekday"
                 columns[name] = grid.numbers(name, missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
@@ -288,7 +288,9 @@ class Columns(Source):
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
             counted = not trained and absent.any()
             gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
-        return Frame(columns, np.array(grid.lines), gaps, grid.unit)
+        rows = grid.lines
+        lines = np.arange(rows.start, rows.stop) if isinstance(rows, range) else np.array(rows)
+        return Frame(columns, lines, gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
         """A column of dates as days, empty if missing.
