@@ -82,8 +82,8 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     layer, name = type(source).__name__, column["name"]
     values, at = _values(column, x)
     absent = _absent(values)
-    if source.impute is None and (absent.any() if at is None else absent[at[:]].any()):
-        where = x.place(int(np.flatnonzero(absent if at is None else absent[at[:]])[0]))
+    if source.impute is None and absent.any():
+        where = x.place(int(np.argmax(absent if at is None else absent[at[:]])))
         raise DataError(
             f'{where}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
             layer=layer,
@@ -91,10 +91,10 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     places = rows if at is None else at[:][rows]
     fill: Any = None
     if values.dtype.kind != "U":
-        known = values[places][~absent[places]]
-        if len(known) == 0:
+        values = values[places]  # of many rows two copies are as large as all else
+        if np.isnan(values).all():
             raise _all_missing(name, layer)
-        fill = None if source.impute is None else fill_of(source.impute, known, f"column {name!r}", layer)
+        fill = None if source.impute is None else fill_of(source.impute, values, f"column {name!r}", layer)
         return {"kind": "number", "fill": fill}
     counts = _counted(values, at, places)
     gaps = counts.pop("", 0)
@@ -191,7 +191,7 @@ def fill_of(impute: str | float, values: Array, where: str, layer: str) -> float
     if impute == "most_frequent":
         return float(_most_frequent(Counter(known.tolist())))
     if impute == "median":
-        return float(np.median(known))
+        return float(np.median(known, overwrite_input=True))  # a copy of the values
     mean = np.mean(known / len(known)) * len(known) if float(np.abs(known).max()) > HUGE else np.mean(known)
     return float(np.clip(mean, known.min(), known.max()))  # rounding may lead out of a narrow range
 

@@ -20,7 +20,7 @@ BLOCK_BYTES = 2**22
 """Maximum bytes of a block, unless the spec says otherwise or a single row is larger"""
 WINDOW = 8
 """Blocks whose rows are shuffled together"""
-AHEAD = 2**24
+AHEAD = 2**23
 """Bytes of rows that are read together, for several batches, if these are not shuffled in blocks"""
 GAP = 2**18
 """Maximum bytes of a gap between rows that is read rather than skipped"""

@@ -234,7 +234,7 @@ def transform(
     rows = x.rows if isinstance(x, Frame) else len(x)
     size = BLOCK if isinstance(x, Frame) else max(1, rows)
     for begin in range(0, max(1, rows), size):
-        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if size < rows else x, counted)
+        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if isinstance(x, Frame) else x, counted)
         if inputs is not None:
             shift, factor = shift_and_factor(inputs)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused

@@ -22,7 +22,7 @@ from funcnet.key import Array
 
 ROOM = 2**26
 """Bytes of a table's columns, or of its prepared rows, above which they are kept in a temporary file"""
-MAPPED = 2**25
+MAPPED = 2**24
 """Bytes of a file that are mapped into memory at a time"""
 
 
@@ -75,7 +75,10 @@ class Shelf:
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _no_room(self, error: OSError) -> DataError:
-        folder = tempfile.gettempdir() if self._end else "the folder of temporary files"
+        try:
+            folder = tempfile.gettempdir()
+        except OSError:  # there is none that can be written to
+            folder = "the folder of temporary files"
         return DataError(
             f"{folder}: has no room for this table, {self._end / 1e6:,.0f} MB so far ({error.strerror}); "
             "set the environment variable TMPDIR to a folder on a larger disk"
