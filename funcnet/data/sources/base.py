@@ -81,6 +81,8 @@ class Table(NamedTuple):
     """The names of the targets"""
     present: bool = False
     """Whether several targets are labels, some of them written as yes and no: 1 for present, 0 for absent"""
+    left_out: Array | None = None
+    """For each row of the data, of which the table has the others, whether it is left out; None if all are used"""
 
 
 @frozen

@@ -56,6 +56,7 @@ class Columns(Source):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
+    missing_target: Literal["error", "drop"] = "error"
 
     def validate(self) -> Iterator[Problem]:
         if self.thousands == self.decimal:
@@ -168,14 +169,21 @@ class Columns(Source):
     def treated(self, rows: Grid | Iterable[Grid]) -> Table:
         """The inputs, targets and weights of a table, which may come in blocks: their inputs become arrays first."""
         whole = Gathering(math.inf if isinstance(rows, Grid) else None)
-        targets: list[str] = []
         first: dict[str, str] = {}
+        left_out: list[Array] = []
         for grid in (rows,) if isinstance(rows, Grid) else rows:
-            if not targets:
+            if not left_out:
                 targets, inputs = self._columns(grid)
                 kept = list(dict.fromkeys([*targets, *self.split_columns(), *([self.weight] if self.weight else [])]))
                 kept = [grid.column(name, "weight" if name == self.weight else "split") for name in kept]
-            whole.add(self.frame(grid, inputs, first=first), grid if grid is rows else grid.joined((), kept))
+            left_out.append(self._without_target(grid, targets))
+            if left_out[-1].any():
+                grid = grid.taken(np.flatnonzero(~left_out[-1]).tolist(), list(dict.fromkeys([*inputs, *kept])))
+            if len(grid.lines):
+                whole.add(self.frame(grid, inputs, first=first), grid if grid is rows else grid.joined((), kept))
+        gone = np.concatenate(left_out)
+        if gone.all():
+            raise DataError(f"{grid.path}: the target {listed(targets)} is missing in all rows, which leaves none")
         columns = {name: self._order(whole, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
@@ -185,7 +193,8 @@ class Columns(Source):
         if present:
             ys = [np.concatenate([self._presence(grid, name) for grid in whole]) for name in targets]
         y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        return Table(whole.frame(), y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+        gaps = gone if gone.any() else None
+        return Table(whole.frame(), y, None, weight, columns, None, tuple(targets), present, gaps)
 
     def _numbers(self, grids: Iterable[Grid], name: str, hint: str) -> Array:
         """A column of numbers, of which none is missing."""
@@ -204,6 +213,15 @@ class Columns(Source):
             if name in self.dates:
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
         return targets, inputs
+
+    def _without_target(self, grid: Grid, targets: list[str]) -> Array:
+        """Whether each row is left out, since one of its targets is missing."""
+        gone = np.zeros(len(grid.lines), bool)
+        if self.missing_target == "drop":
+            missing = self._missing(grid)
+            for name in targets:
+                gone |= np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(gone))
+        return gone
 
     def _presence(self, grid: Grid, name: str) -> Array:
         """1 where one of several labels is present, 0 where it is absent.
