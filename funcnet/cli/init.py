@@ -116,7 +116,7 @@ def _report(
     gone: list[tuple[str, str]],
     decisions: list[tuple[str, str]],
 ) -> None:
-    rows, header = len(found.grid.lines) + sum(found.gaps.values()), "a header" if found.header else "no header"
+    rows, header = found.rows + sum(found.gaps.values()), "a header" if found.header else "no header"
     columns = len(found.columns)
     print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
     shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column in found.targets]
@@ -177,8 +177,7 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
     if written:
         lines.append(("numbers", f"written with {', '.join(written)}"))
     for name in data.dates[:SHOWN]:
-        timed = any(len(text) > len("2024-05-31") for text in found.grid.texts(name) if text not in data.missing)
-        ignored = "; its time of the day is not read" if timed else ""
+        ignored = "; its time of the day is not read" if name in found.timed else ""
         lines.append(("dates", f"{name!r} becomes its year, month and weekday{ignored}"))
     missing = prepared.found.get("missing", {})
     if data.impute is not None and not missing:
