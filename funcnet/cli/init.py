@@ -16,6 +16,7 @@ from funcnet.data.sniff import Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv
 from funcnet.data.sources.grid import DELIMITERS
+from funcnet.data.sources.rows import is_json
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source
@@ -118,7 +119,8 @@ def _report(
 ) -> None:
     rows, header = found.rows + sum(found.gaps.values()), "a header" if found.header else "no header"
     columns = len(found.columns)
-    print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
+    how = "in JSON lines" if is_json(path, None) else f"separated by {DELIMITERS[found.delimiter]}, with {header}"
+    print(f"{path}: {rows:,} rows, {columns:,} columns, {how}\n")
     shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column in found.targets]
     table(["column", "kind", "distinct", "missing", "example"], [_row(column) for column in shown])
     if columns > len(shown):

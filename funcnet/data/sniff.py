@@ -16,6 +16,7 @@ from funcnet.data.number_texts import Form, read_number
 from funcnet.data.seen import Seen, Some, first_of, rows_of
 from funcnet.data.sources.csv import MISSING
 from funcnet.data.sources.grid import Grid
+from funcnet.data.sources.memory import Cells
 from funcnet.data.sources.rows import blocks_of, is_json
 from funcnet.data.text_form import form
 from funcnet.errors import DataError
@@ -114,7 +115,7 @@ def describe(
     table = Blocks((lambda: (rows,)) if isinstance(rows, Grid) else rows)
     grid, looks = first_look(table)
     if len(grid.names) == 1:
-        separated = "" if grid.in_memory else ", separated by a comma, semicolon, tab or bar"
+        separated = "" if isinstance(grid, Cells) else ", separated by a comma, semicolon, tab or bar"
         raise DataError(
             f"{grid.path}: has only one column, {grid.names[0]!r}; expected at least one to learn from and one to "
             f"predict{separated}"
