@@ -21,7 +21,7 @@ from funcnet.errors import DataError
 from funcnet.key import Array
 
 ROOM = 2**26
-"""Bytes of a table's columns, or of its prepared rows, above which they are kept in a temporary file"""
+"""Bytes of a table's prepared rows above which they are kept in a temporary file"""
 MAPPED = 2**24
 """Bytes of a file that are mapped into memory at a time"""
 

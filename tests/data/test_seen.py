@@ -66,8 +66,7 @@ def test_findings_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: Any) -> N
     described = 0
     for seed in range(70):
         path.write_text(table(seed))
-        target = (None, None, 0, ["0", "1"])[seed % 4]
-        target = str(target) if target == 0 else target
+        target: Any = (None, None, "0", ["0", "1"])[seed % 4]
         expected = found(path, True, target)
         with monkeypatch.context() as patch:
             patch.setattr(grid, "AT_ONCE", 300)

@@ -4,7 +4,7 @@ import errno
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,12 @@ def experiment(changes: dict[str, Any], **training: Any) -> fn.Experiment:
 
 
 @pytest.fixture
-def small(monkeypatch: Any) -> Iterator[Any]:
+def small(monkeypatch: Any) -> Callable[[], None]:
     """Lower the sizes, so that a table of some hundred rows is a large one, and its blocks are of some rows."""
 
     def lower() -> None:
         monkeypatch.setattr(shelf, "ROOM", 3000)
+        monkeypatch.setattr(gathering, "HELD", 3000)
         monkeypatch.setattr(gathering, "WRITTEN", 2000)
         monkeypatch.setattr(grid, "AT_ONCE", 1500)
         monkeypatch.setattr(shelf, "MAPPED", 4096)
@@ -163,7 +164,7 @@ def test_errors_are_those_of_a_table_in_memory(tmp_path: Path, small: Any) -> No
         with pytest.raises(fn.DataError, match=f"line 501, column '{column}': ") as error:
             prepare(experiment(changes).data, fn.Key(0), tmp_path)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(shelf, "ROOM", 3000)
+            patch.setattr(gathering, "HELD", 3000)
             patch.setattr(grid, "AT_ONCE", 1500)
             with pytest.raises(fn.DataError) as shelved:
                 prepare(experiment(changes).data, fn.Key(0), tmp_path)
@@ -231,7 +232,7 @@ def test_rows_are_read_in_any_order(monkeypatch: Any) -> None:
     rows = Rows((50, 3), np.float32)
     rows[0:20], rows[20:50] = x[:20], x[20:]
     stream = rows.stream()
-    assert (stream.shape, stream.dtype, len(stream)) == ((50, 3), np.float32, 50)
+    assert (stream.shape, stream.dtype.name, len(stream)) == ((50, 3), "float32", 50)
     for at in (slice(None), slice(7, 31), np.array([49, 0, 7, 7, 3]), np.random.default_rng(1).permutation(50)):
         np.testing.assert_array_equal(stream[at], x[at])
     chosen = np.random.default_rng(2).permutation(50)[:20]

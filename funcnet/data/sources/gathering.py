@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from funcnet.data import shelf
 from funcnet.data.shelf import Column, Shelf, Texts
 from funcnet.data.sources.base import Frame, joined
 from funcnet.data.sources.grid import Grid
 
+HELD = 2**25
+"""Bytes of blocks above which they are kept in a temporary file"""
 WRITTEN = 2**22
 """Bytes of blocks that are written at a time, and rows that are taken from a table at a time"""
 TEXT = 64
@@ -23,7 +24,7 @@ class Gathering:
     """The inputs of a table that is added by blocks, and its other columns, ``for grid in gathering``."""
 
     def __init__(self, room: float | None = None) -> None:
-        self._room = shelf.ROOM if room is None else room
+        self._room = HELD if room is None else room
         self._frames: list[Frame] = []
         self._grids: list[Grid] = []
         self._size = 0
