@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from funcnet.data.number_forms import Written
 from funcnet.data.sources.csv import MISSING
@@ -60,6 +60,17 @@ def without_target(table: Blocks, names: Sequence[str]) -> Counter[str]:
         gaps.update(next(column[row] for column in texts if column[row] in MISSING) for row in gone)
         count += len(grid.lines)
     return gaps if gaps.total() * 2 < count else Counter()
+
+
+def incomplete(table: Blocks, names: Sequence[str], missing: Collection[str]) -> bool:
+    """Whether a row that lacks a target lacks a value of one of these columns too."""
+    for grid in table.blocks():
+        gone = set(range(len(grid.lines))).difference(complete(grid, table.targets))
+        for name in names if gone else ():
+            texts = grid.texts(name)
+            if any(texts[row] in missing for row in gone):
+                return True
+    return False
 
 
 class FirstLook:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from funcnet.data.blocks import Blocks, FirstLook, complete, first_look, without_target
+from funcnet.data.blocks import Blocks, FirstLook, first_look, incomplete, without_target
 from funcnet.data.categories import presence
 from funcnet.data.dates import FORM
 from funcnet.data.number_forms import OTHER_MISSING, separators, spaced
@@ -182,7 +182,7 @@ def describe(
         {other: forms[other].mark for other in read if forms[other].mark},
         more=tuple(more),
         gaps=gaps,
-        incomplete=bool(gaps) and _incomplete(table, inputs, missing),
+        incomplete=bool(gaps) and incomplete(table, [c.name for c in inputs], {*MISSING, *missing}),
         timed=frozenset(
             c.name for c in inputs if c.kind == "date" and any(s.nature.timed for s in seen[c.name].natures)
         ),
@@ -347,18 +347,6 @@ def _equivalent(table: Blocks, columns: Sequence[Column], seen: dict[str, Seen],
             if any(known.setdefault(text, label) != label for text, label in found):
                 del pairs[one, name]
     return {one for one, _ in pairs}
-
-
-def _incomplete(table: Blocks, inputs: Sequence[Column], missing: tuple[str, ...]) -> bool:
-    """Whether a row that is left out lacks a value of an input."""
-    known = {*MISSING, *missing}
-    for grid in table.blocks():
-        gone = set(range(len(grid.lines))).difference(complete(grid, table.targets))
-        for column in inputs if gone else ():
-            texts = grid.texts(column.name)
-            if any(texts[row] in known for row in gone):
-                return True
-    return False
 
 
 # ----- messages ------------------------------------------------------------------------------------------------------
