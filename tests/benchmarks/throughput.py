@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("predict", "predict --json", "program", "predict -", "evaluate", "check", "train")
+COMMANDS = ("predict", "predict --json", "program", "predict -", "evaluate", "check", "train", "init")
 CHUNK = 50_000
 
 
@@ -123,6 +123,7 @@ def main() -> None:
             "evaluate": [*funcnet, "evaluate", str(run), "--data", str(table)],
             "check": [*funcnet, "check", str(folder / "all.json")],
             "train": [*funcnet, "train", str(folder / "all.json"), "--out", str(folder / "large")],
+            "init": [*funcnet, "init", str(table), "--out", str(folder / "init.json"), "--force"],
         }
         print(f"{options.rows:,} rows, {table.stat().st_size / 1e6:.0f} MB; best of {options.runs}")
         for command in options.only or COMMANDS:
