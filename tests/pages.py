@@ -39,8 +39,9 @@ class Block(NamedTuple):
 
 
 def same_output(printed: str, shown: str, where: str) -> None:
-    """Compare a program's output with a page's; numbers with a point may differ by rounding."""
-    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", shown).split(), f"{where} prints:\n{printed}"
+    """Compare a program's output with a page's, without spaces; numbers with a point may differ by rounding."""
+    words, expected = ("".join(NUMBER.sub("#", text).split()) for text in (printed, shown))  # -0. and 0. are equal
+    assert words == expected, f"{where} prints:\n{printed}"
     numbers = [[float(found) for found in NUMBER.findall(text)] for text in (printed, shown)]
     np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-12, err_msg=f"{where} prints:\n{printed}")
 

@@ -38,8 +38,8 @@ def test_pages_in_reading_order():
     assert list(PAGES) == [
         *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "recipes", "sklearn"),
         *("optimizers", "layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
-        *("README.zh", "concept.zh", *(f"{name}.zh" for name in loops), "algebra.zh", "tables.zh", "data.zh"),
-        *("networks.zh", "training.zh", "sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh"),
+        *(f"{name}.zh" for name in ["README", "concept", *course, *loops, "algebra", "tables", "data", "networks"]),
+        *("training.zh", "recipes.zh", "sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh"),
         *("speed.zh", "trust.zh", "experiments.zh", "reference.zh", "errors.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
@@ -53,6 +53,27 @@ def test_blocks_run(name, tmp_path, monkeypatch):
     space = {"__name__": f"guide_{name}"}
     for block in found:
         block.prints(space)
+
+
+@pytest.mark.parametrize(
+    ("printed", "same"),
+    [
+        ("[[ 0. 1.5]]\nwrong at (0, 1): 2.0000000001\n", True),
+        ("[[-0. 1.5]]\nwrong at (0, 1): 1.9999999999\n", True),
+        ("[[ 0. 1.5]]\nwrong at (0, 1): 2.001\n", False),
+        ("[[ 0. 1.5]]\nwrong at (1, 1): 2.0\n", False),
+        ("", False),
+    ],
+)
+def test_outputs_that_a_page_shows_are_compared(tmp_path, printed, same):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(text)\n```\n\n```\n[[0. 1.5]]\nwrong at (0, 1): 2.0\n```\n")
+    (block,) = python_blocks(page)
+    if same:
+        block.prints({"text": printed})
+    else:
+        with pytest.raises(AssertionError, match=r"page\.md:1 prints:"):
+            block.prints({"text": printed})
 
 
 def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from funcnet.cli.arguments import add_base, base_of, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
+from funcnet.data.preparation import left_out
 from funcnet.errors import Problem, SpecError
 from funcnet.experiments.baseline import remarks
 from funcnet.experiments.claim import ended, next_folder
@@ -21,6 +22,7 @@ from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import CHECKPOINTS, Run, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
+from funcnet.experiments.stored import read_facts
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
 from funcnet.training.checkpoint import listed
@@ -203,7 +205,8 @@ def report(result: Run, folder: Path) -> None:
         print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
     found = result.table()
     table(found.columns, found.rows)
-    said = list(remarks(result.baseline, result.experiment, result.metrics))
+    said = left_out(read_facts(folder)["found"])
+    said += remarks(result.baseline, result.experiment, result.metrics)
     if result.temperature is not None:
         said.append(f"probabilities have the temperature {number(result.temperature)}, fitted on the validation part")
     if said:

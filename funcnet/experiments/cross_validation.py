@@ -55,7 +55,8 @@ class CrossValidation:
     predictions: Output | None = None
     """If asked for, for each row the answer of a network that was not trained on it, as ``Run.predict`` gives it
 
-    It is NaN for a row that no fold held out, and the mean over the repeats, of which each has another network.
+    It is NaN for a row that no fold held out, such as one without its target, and the mean over the repeats, of which
+    each has another network.
     """
     labels: Array | None = None
     """With the predictions of a classifier the likeliest class of each row, by name if it has one
@@ -147,7 +148,7 @@ def cross_validate(
                 score, answer = run.score(run.rows[test], own.fold("fold", fold))
                 scores.append(score)
                 answers.append(answer)
-                held_out.append(run.rows[test])
+                held_out.append(run.places[run.rows[test]])
     if not predictions:
         return CrossValidation(scores, held_out, folds)
     whole = _by_row(answers, held_out, folds, run.count)
@@ -243,8 +244,10 @@ class _Experiment:
             if split is not None and getattr(split, name):
                 raise DataError(f"split.{name}: cannot be used with folds, which are drawn row by row; leave it out")
         self.table, self.classes = labelled(experiment.data, key, base, rows)
-        part, self.count = self.table.part, len(self.table.y)
-        self.rows = np.arange(self.count) if part is None else np.flatnonzero(part == 0)
+        part, used, gone = self.table.part, len(self.table.y), self.table.left_out
+        self.places = np.arange(used) if gone is None else np.flatnonzero(~gone)
+        self.count = used if gone is None else len(gone)
+        self.rows = np.arange(used) if part is None else np.flatnonzero(part == 0)
         self.targets = self.table.y[self.rows]
 
     def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
@@ -290,7 +293,7 @@ class _Arrays:
         self.classes: list[str] | None = None
         self.targets = self.data[1]
         self.count = len(tree.leaves(self.targets)[0])
-        self.rows = np.arange(self.count)
+        self.rows = self.places = np.arange(self.count)
 
     def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
         """The scores of some rows, and their predictions if asked for, after training on the others."""

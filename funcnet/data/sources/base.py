@@ -28,8 +28,9 @@ Scale = Literal["standard", "minmax", "robust"]
 class Frame(NamedTuple):
     """Inputs in columns of different kinds: numbers, NaN if missing, or texts and ISO dates, empty if missing."""
 
-    columns: dict[str, Array]
-    lines: Array
+    columns: dict[str, Any]
+    """Arrays, or columns on a shelf, which read like them"""
+    lines: Any
     """The line number of each row in its file, or its number in a table in memory"""
     gaps: Mapping[str, Mapping[str, int]] = {}
     """By column the texts that were read as missing, and how often"""
@@ -80,6 +81,8 @@ class Table(NamedTuple):
     """The names of the targets"""
     present: bool = False
     """Whether several targets are labels, some of them written as yes and no: 1 for present, 0 for absent"""
+    left_out: Array | None = None
+    """For each row of the data, of which the table has the others, whether it is left out; None if all are used"""
 
 
 @frozen
