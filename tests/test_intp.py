@@ -52,7 +52,8 @@ def test_every_module_that_counts_is_covered_below():
         )
     ]
     metrics = [f"metrics/{name}.py" for name in ("calibration", "confusion", "ranking")]
-    assert found == ["data/preparation.py", *metrics, "training/batches.py"]
+    codes = ["data/columns.py"]  # which are int32, and become intp on any platform
+    assert found == [*codes, "data/preparation.py", *metrics, "training/batches.py"]
 
 
 def test_a_classification_trains_and_is_scored():

@@ -62,6 +62,7 @@ function showControls(about, change) {
   $("seed").value = settings.seed;
   showLayers(settings.layers, choices, change);
   $("spec").textContent = about.spec;
+  drawTiles();
 }
 
 function showLayers(widths, choices, change) {

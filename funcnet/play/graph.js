@@ -37,6 +37,7 @@ function layOut(about, on) {
   const size = Math.max(9, Math.min(narrow ? 30 : 46, room * 0.42, 640 / most - gap));
   const height = Math.max(240, most * (size + gap)) + 44;
   svg.replaceChildren();
+  svg.classList.toggle("tight", room < 62);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.height = $("graph").style.height = `${height}px`;
   const places = about.stages.map((stage, s) => {
@@ -87,7 +88,7 @@ function layOut(about, on) {
     }
   });
   units[0].group.setAttribute("tabindex", 0);
-  const x = width - room * 0.16, y = 30 + (height - 44) / 2, goal = make("g", {}, svg);
+  const x = width - Math.max(13, room * 0.16), y = 30 + (height - 44) / 2, goal = make("g", {}, svg);
   const ends = places[places.length - 1].map((place) => make("path", { class: "link", d: `M${place.x + size} ${place.y + size / 2}L${x} ${y}`, stroke: "currentColor", "stroke-opacity": 0.25 }, lines));
   drawn = { links, units, places, ends, size, room, height, halo: make("path", { class: "halo" }, lines) };
   drawn.goal = make("circle", { class: "goal", cx: x, cy: y, r: 11 }, goal);
@@ -132,8 +133,8 @@ function drawNet(about, frame, row, chosen, seen) {
   for (const each of drawn.units) {
     const stage = about.stages[each.stage], value = valueOf(frame, stage, each.unit, row), back = cotangentOf(frame, stage, each.unit, row);
     const forward = seen.forward(each.stage, each.unit), backward = back !== undefined && seen.backward(each.stage, each.unit);
-    each.value.textContent = forward && each.roomy ? brief(value) : "";
-    each.back.textContent = backward && each.roomy ? brief(back) : "";
+    each.value.textContent = forward && each.roomy ? label(value) : "";
+    each.back.textContent = backward && each.roomy ? label(back) : "";
     const name = nameOf(about, each.stage, each.unit);
     const said = `${name}: value ${forward ? brief(value, 4) : "not yet"}${back === undefined ? "" : `, cotangent ${backward ? brief(back, 4) : "not yet"}`}`;
     each.group.setAttribute("aria-label", said);
@@ -147,6 +148,12 @@ function drawNet(about, frame, row, chosen, seen) {
   }
   drawn.goal.classList.toggle("active", seen.at?.phase === "loss");
   drawPictures(about, frame, seen);
+}
+
+/** A number beside a unit, in the room that a column has. */
+function label(x) {
+  const text = brief(x, drawn.room < 62 ? 2 : 3);
+  return drawn.room < 62 && text.length > 6 ? x.toExponential(0) : text;
 }
 
 const join = (path, leaf) => (path ? `${path}/${leaf}` : leaf);

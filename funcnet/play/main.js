@@ -122,7 +122,6 @@ function begin(raw) {
   drawLegend(S.about);
   $("surface-title").textContent = S.about.surface.rows === 1 ? "Curve" : S.about.classes ? "Boundary" : "Answers";
   layOut(S.about, { weight: (stage, from, to) => choose({ kind: "weight", stage, from, to }), unit: (stage, unit) => choose({ kind: "unit", stage, unit }) });
-  drawTiles();
   showPicks();
   draw();
 }

@@ -26,13 +26,13 @@ function opened(value) {
 
 /** The shortest text that is this number and no other of its type: all its digits. */
 function exact(x, single = false) {
-  if (typeof x === "string") return x;
-  if (!single || !Number.isFinite(x) || Number.isInteger(x)) return String(x);
-  for (let digits = 1; digits < 10; digits++) {
-    const text = x.toPrecision(digits);
-    if (Math.fround(Number(text)) === x) return String(Number(text));
+  if (typeof x !== "number" || !Number.isFinite(x)) return String(x);
+  let shortest = x;
+  for (let digits = 1; single && digits < 10; digits++) {
+    shortest = Number(x.toPrecision(digits));
+    if (Math.fround(shortest) === x) break;
   }
-  return String(x);
+  return x !== 0 && Math.abs(x) < 1e-4 ? shortest.toExponential() : String(shortest);
 }
 
 /** A number in little space. */

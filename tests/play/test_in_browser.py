@@ -360,18 +360,37 @@ def test_a_weight_and_a_row_are_touched(opened):
     assert page.inner_text("#row-shown").startswith("9: ")
 
 
+DRAWN = """[...$("tiles").querySelectorAll("canvas")].every(
+    (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)
+)"""
+
+
 def test_what_is_refused_is_said_and_the_controls_are_as_before(opened):
     page = opened.page
     enter(page, "#seed", "-3")
     until(page, "$('status').textContent")
     assert page.inner_text("#status") == "seed: expected a whole number from 0 to 4294967295, got -3"
     until(page, "$('seed').value === '0'")
+    assert page.evaluate(DRAWN)
     press(page, "ArrowRight")
     page.evaluate("document.activeElement.blur()")
     press(page, "ArrowRight")
     assert page.inner_text("#status") == ""
     assert [text for text in opened.errors if "400" not in text] == []
     opened.errors.clear()  # the browser itself logs an answer of 400
+
+
+NUMBERS = [0.0, 1.0, -2.5, 0.1, 1 / 3, 1e-4, 9.9e-5, 2.690212e-06, 1.4e-45, 16777216.0, 3.4e38, 123456.789, -1e-20]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_have_all_their_digits_and_no_more(opened, dtype):
+    for number in NUMBERS:
+        x = np.dtype(dtype).type(number)
+        text = opened.page.evaluate(f"exact({float(x)!r}, {str(dtype == 'float32').lower()})")
+        assert np.dtype(dtype).type(text) == x
+        assert float(text) == shown(x)
+    assert opened.page.evaluate("[exact(NaN), exact('inf'), exact(Infinity, true)]") == ["NaN", "inf", "Infinity"]
 
 
 def test_a_training_that_fails_says_so_and_stops(opened, server):
