@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.play.page import recorded
+from funcnet.play.page import in_browser, recorded
 from funcnet.play.server import Server
 from funcnet.play.session import Session
 from funcnet.play.settings import first
@@ -454,6 +454,23 @@ def test_a_recorded_page_needs_nobody(browser, recording, width):  # noqa: F811
         assert page.inner_text("#why").startswith("This page is a recording.")
         assert page.locator("#pace option").all_inner_texts() == ["unit by unit", "recorded steps"]
         assert (found.errors, found.requests, found.overflow()) == ([], [], 0.0)
+
+
+def test_the_page_for_pyodide_loads_nothing_before_it_is_told_to(browser, tmp_path):  # noqa: F811
+    nowhere = "http://127.0.0.1:9/pyodide/"
+    file = tmp_path / "live.html"
+    file.write_bytes(in_browser(None, None, nowhere))
+    with visit(browser, file, width=400) as found:
+        page = found.page
+        assert nowhere in page.inner_text("dialog")
+        assert f"funcnet {fn.__version__} in this browser" in page.inner_text("dialog")
+        page.keyboard.press("Escape")
+        assert page.is_visible("dialog")
+        assert (found.requests, found.errors, found.overflow()) == ([], [], 0.0)
+        page.click("dialog button")
+        until(page, "document.querySelector('dialog').textContent.includes('It could not be loaded')")
+        assert page.is_enabled("dialog button")
+        assert set(found.requests) == {f"{nowhere}pyodide.mjs"}
 
 
 def test_less_motion_is_respected(opened):
