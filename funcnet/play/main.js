@@ -194,6 +194,11 @@ async function go(to) {
   if (to === S.frame.step) return false;
   const run = S.run, found = await request({ do: "frame", to, since: Math.min(S.losses.length, to) });
   if (!found || run !== S.run) return false;
+  if (found.run !== S.about.run) {
+    await restart({ do: "about" });
+    say("another window has begun this experiment; this one shows it now");
+    return false;
+  }
   const moved = found.step !== S.frame.step;
   take(found);
   if (!S.walk) settle();

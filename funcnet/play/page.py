@@ -77,8 +77,9 @@ def recorded(session: Session, frames: int = FRAMES) -> bytes:
     """The page with up to ``frames`` recorded steps, more of them early; fewer if it would be too long."""
     about = session.about()
     first, total = about.pop("frame"), session.states.study.total
-    for each in ("since", "losses"):
+    for each in ("run", "since", "losses"):
         first.pop(each)
+    about.pop("run")
     room = MOST_BYTES - len(page({**about, "frames": []}, POLICY["recorded"])) - 12 * total - 10_000
     most = min(frames, room // len(encoded(first)))
     if most < 2:

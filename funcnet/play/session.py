@@ -16,7 +16,7 @@ from funcnet.spec.codec import to_json
 from funcnet.training.state import TrainState
 
 RECENT = 256
-"""Latest states that are kept; of earlier ones every ``EVERY``-th, from which the others are computed again"""
+"""How near a state is kept; of those further away every ``EVERY``-th is, from which the others are computed again"""
 EVERY = 64
 AHEAD = 2000
 """Steps that one request may compute"""
@@ -43,17 +43,18 @@ class States:
             if ts.step > len(self.losses):
                 self.losses.append(loss)
             self.kept[ts.step] = ts
-        for old in [known for known in self.kept if known % EVERY and known < step - RECENT]:
+        for old in [known for known in self.kept if known % EVERY and abs(known - step) > RECENT]:
             del self.kept[old]
         return ts
 
 
 class Session:
-    """What one page talks to. Requests are answered one at a time, and refused ones change nothing."""
+    """The other end of one page. Requests are answered one at a time, and refused ones change nothing."""
 
     def __init__(self, experiment: Experiment, base: Path = Path(), name: str = "") -> None:
-        self.lock, self.folder = threading.Lock(), None  # type: threading.Lock, tempfile.TemporaryDirectory[str] | None
-        self.opened: tuple[Experiment, Path, str] = (experiment, base, name)
+        self.lock = threading.Lock()
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self.opened, self.run = (experiment, base, name), 0
         self.begin(experiment, base, name)
 
     def begin(self, experiment: Experiment, base: Path, name: str) -> None:
@@ -64,6 +65,7 @@ class Session:
         states = States(study(experiment, base))
         states.study.frame(states.study.start)
         self.experiment, self.base, self.name, self.states = experiment, base, name, states
+        self.run += 1
 
     def answer(self, request: Any) -> dict[str, Any]:
         """The answer to a request, ``{"do": "about" | "frame" | "set" | "table" | "reset", …}``.
@@ -82,8 +84,9 @@ class Session:
             return call(self, **given)
 
     def about(self) -> dict[str, Any]:
-        """All that does not change from step to step, and step 0."""
+        """Everything that is the same at each step, and step 0."""
         return {
+            "run": self.run,
             "name": self.name,
             "spec": to_json(self.experiment),
             "settings": settings(self.experiment),
@@ -94,16 +97,19 @@ class Session:
         }
 
     def frame(self, to: Any, since: Any) -> dict[str, Any]:
-        """The frame of a step, and the losses of the steps from ``since`` on."""
+        """The frame of a step, and the losses of the steps from ``since`` on.
+
+        ``run`` counts the experiments: another window of the same page may have begun one.
+        """
         total, losses = self.states.study.total, self.states.losses
         most = min(total, len(losses) + AHEAD)
         for name, value, limit in (("to", to, most), ("since", since, total)):
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
                 raise FuncnetError(f"{name}: expected a step from 0 to {limit}, got {value!r:.40}")
         found = self.states.study.frame(self.states.at(to))
-        return {**found, "since": since, "losses": losses[since:]}
+        return {**found, "run": self.run, "since": since, "losses": losses[since:]}
 
-    def set(self, name: Any, value: Any) -> dict[str, Any]:
+    def change(self, name: Any, value: Any) -> dict[str, Any]:
         """Change one control, and begin again with step 0."""
         self.begin(changed(self.experiment, str(name), value, self.base), self.base, "")
         return self.about()
@@ -139,7 +145,7 @@ class Session:
     requests: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
         "about": (about, ()),
         "frame": (frame, ("to", "since")),
-        "set": (set, ("name", "value")),
+        "set": (change, ("name", "value")),
         "table": (table, ("text",)),
         "reset": (reset, ()),
     }

@@ -1,4 +1,4 @@
-"""The controls of the page: what they say of an experiment, and the experiment after a change of one."""
+"""The controls of the page: their values for an experiment, and the experiment after a change of one."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def of_file(file: Path) -> Experiment:
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
-    """What the controls show of an experiment; None for what they cannot."""
+    """The values of the controls for an experiment; None for a field that a control cannot show."""
     data, model = experiment.data, experiment.model
     assert isinstance(model, Serial)
     dense = [layer for layer in model.children.values() if isinstance(layer, Dense)]

@@ -43,7 +43,7 @@ PLAIN = {"augment": (), "class_weight": None, "shards": 1}
 
 @frozen(eq=False, slots=False)
 class Study:
-    """What a page shows of an experiment. It holds no state: a step goes from one TrainState to the next."""
+    """An experiment prepared for a page. It holds no state: a step goes from one TrainState to the next."""
 
     experiment: Experiment
     data: Prepared
@@ -162,7 +162,7 @@ class Study:
         }
 
     def about(self) -> dict[str, Any]:
-        """What does not change from step to step, as JSON."""
+        """Everything that is the same at each step, as JSON."""
         found, texts = self.data.preprocess, self.program
         held = self.data.test or self.data.validation
         return {

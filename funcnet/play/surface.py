@@ -1,4 +1,4 @@
-"""What the network says everywhere: on a plane of two inputs or along a line of one, and what each unit says there."""
+"""The answers of a network on a plane of two inputs or along a line of one, and the value of each unit there."""
 
 from __future__ import annotations
 

@@ -360,6 +360,17 @@ def test_a_weight_and_a_row_are_touched(opened):
     assert page.inner_text("#row-shown").startswith("9: ")
 
 
+def test_two_windows_show_the_same_experiment(opened, server):
+    page = opened.page
+    server.session.answer({"do": "set", "name": "data", "value": "sine"})
+    page.click("#step")
+    until(page, "S.about.settings.data === 'sine'")
+    ready(page)
+    assert page.inner_text("#status").startswith("another window has begun this experiment")
+    press(page, "ArrowRight", 2)
+    assert (count(page), page.inner_text("#status")) == ("2", "")
+
+
 DRAWN = """[...$("tiles").querySelectorAll("canvas")].every(
     (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)
 )"""
