@@ -175,6 +175,16 @@ def test_levels_are_ascending_probabilities() -> None:
             assert str(caught.value) == f"{cls.__name__}.levels: {text}"
 
 
+@pytest.mark.parametrize("cls", [losses.Quantile, metrics.Pinball])
+def test_one_level_may_be_given_alone(cls: Any) -> None:
+    for level in (0.9, np.float64(0.9), np.float32(0.9), np.array([0.9])):
+        assert cls(level).levels == pytest.approx((0.9,))
+    assert json.loads(fn.to_json(cls(0.9)))[cls.kind]["levels"] == [0.9]
+    with pytest.raises(fn.SpecError) as caught:
+        cls(True)
+    assert str(caught.value) == f"{cls.__name__}.levels: expected a list, each item a number, got true"
+
+
 # ----- metrics --------------------------------------------------------------------------------------------------------
 
 
