@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +28,7 @@ from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.experiments.stored import read_facts
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
+from funcnet.training.callbacks import EarlyStopping
 from funcnet.training.checkpoint import listed
 
 
@@ -250,7 +252,7 @@ def report(result: Run, folder: Path) -> None:
     """The table of results, and the files to look at."""
     print()
     if result.stopped:
-        print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
+        print(f"stopped at step {result.train_state.step}: {result.stopped}; {_kept(result)} are kept")
     found = result.table()
     table(found.columns, found.rows)
     said = left_out(read_facts(folder)["found"])
@@ -263,6 +265,17 @@ def report(result: Run, folder: Path) -> None:
     for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
         if (folder / name).is_file():
             print(f"{what:7} {folder / name}")
+
+
+def _kept(result: Run) -> str:
+    """Which params a run that was stopped has: the trained ones, or those of its best row, as its spec asks."""
+    training = result.experiment.training
+    for callback in (training.early_stopping, *training.callbacks):
+        if isinstance(callback, EarlyStopping) and callback.restore_best:
+            values = [row.get(callback.monitor) for row in result.history]
+            if any(value is not None and not math.isnan(value) for value in values):
+                return f"the params with the best {callback.monitor}"
+    return "the trained params"
 
 
 def profile_json(found: Profile) -> dict[str, Any]:
