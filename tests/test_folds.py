@@ -117,3 +117,16 @@ def test_an_experiment_in_time_trains_on_the_past(validation: float, monkeypatch
     assert isinstance(found.predictions, np.ndarray)
     first = np.argsort(days, kind="stable")[: ROWS // 4]
     assert np.flatnonzero(np.isnan(found.predictions[:, 0])).tolist() == sorted(first.tolist())
+
+
+def test_whole_numbers_that_are_values_are_not_classes() -> None:
+    """Each is there once, and a class needs a row for each fold."""
+    table = {"x": TABLE["x"], "y": [3 * i for i in range(ROWS)]}
+    experiment = fn.Experiment(
+        data=Columns("y"),
+        model=fn.Dense(1),
+        loss=fn.losses.MeanSquaredError(),
+        optimizer=fn.optim.Adam(0.05),
+        training=fn.Training(epochs=1),
+    )
+    assert [len(rows) for rows in fn.cross_validate(experiment, table, folds=5).held_out] == [10, 10, 10, 9, 9]

@@ -256,6 +256,7 @@ class _Experiment:
             return time_folds(np.searchsorted(self.rows, order), folds)
         if split is not None and split.group is not None:
             return _others(group_folds(split.groups(self.table.columns, used)[self.rows], folds, key), count)
+        stratify = stratify and (self.classes is not None or classifies(self.loss))  # whole numbers may be values
         return _others(folds_of(self.targets, folds, key, stratify, self.loss.ignore_label), count)
 
     def score(self, kept: Array, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
