@@ -4,7 +4,8 @@ Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
           category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown),
-          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category
+          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category; with
+          ``max_categories`` the most frequent ones have columns, and the others are all 0
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
           missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector

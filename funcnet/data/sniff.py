@@ -33,6 +33,8 @@ INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
 FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
+MANY, COVERED = 200, 4
+"""Rows from which on a column of more categories is taken, if the most frequent ones have a quarter of the rows"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ].*)?")
@@ -73,6 +75,8 @@ class Findings(NamedTuple):
     """Further targets; all of them are values, or labels that are present or absent"""
     gaps: Mapping[str, int] = {}
     """How many rows are left out since a target is missing, by its text; ``grid`` has the other rows"""
+    max_categories: int | None = None
+    """The categories to keep of each column, if one has more: its most frequent ones"""
     incomplete: bool = False
     """Whether a row that is left out lacks a value of an input"""
 
@@ -153,6 +157,7 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{grid.path}: has no column to learn from besides the target {name!r} ({reasons})")
+    most = _limit(len(grid.lines))
     counts = dict(Counter(labels[0]).most_common()) if labels else {}
     if labels and more:
         counts = {one: sum(presence(text) == 1.0 for text in grid.texts(one)) for one in names}
@@ -170,6 +175,7 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
         marks,
         more=tuple(more),
         gaps=gaps,
+        max_categories=most if any(c.kind == "category" and c.distinct > most for c in columns) else None,
         incomplete=bool(gaps) and any(_gaps(whole, column, missing) > column.missing for column in columns),
     )
 
@@ -325,7 +331,7 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
         return "left out", f"holds dates that are not read, such as {_place(grid, texts, odd)}; write {FORM}"
     if all(CLOCK.fullmatch(text) for text in there):
         return "left out", "holds times of the day, which are not read; convert them to numbers"
-    limit = min(FEW, max(2, rows // 4))
+    limit = _limit(rows)
     if distinct <= limit:
         return "category", ""
     for what, others, share in (("is numeric", strays, 10), ("holds dates", odd, 2)):
@@ -335,6 +341,8 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
             return "left out", f"{what} except for {place}{more}; correct it, or list it in missing"
     if distinct * 2 > len(there):
         return "left out", "holds texts that nearly all differ, such as names or ids"
+    if rows >= MANY and sum(count for _, count in Counter(there).most_common(limit)) * COVERED >= len(there):
+        return "category", ""
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
 
 
@@ -343,6 +351,11 @@ def _numbers_rows(texts: list[str], rows: Sequence[int]) -> bool:
     if not all(text.lstrip("+").isdigit() for text in texts):
         return False
     return [int(text) for text in texts] in (list(rows), [row + 1 for row in rows])
+
+
+def _limit(rows: int) -> int:
+    """The most categories of a column in a table of this many rows."""
+    return min(FEW, max(2, rows // 4))
 
 
 def _place(grid: Grid, texts: list[str], odd: list[str]) -> str:
