@@ -33,8 +33,8 @@ INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
 FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
-MANY, COVERED = 200, 4
-"""Rows from which on a column of more categories is taken, if the most frequent ones have a quarter of the rows"""
+MANY, MOST = 200, 200
+"""Rows from which on a column of more categories is taken, and how many are told apart at most"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
 DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ].*)?")
@@ -157,7 +157,7 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
     if not any(column.kind in INPUTS for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns if column.kind == "left out")
         raise DataError(f"{grid.path}: has no column to learn from besides the target {name!r} ({reasons})")
-    most = _limit(len(grid.lines))
+    most = _most(len(grid.lines))
     counts = dict(Counter(labels[0]).most_common()) if labels else {}
     if labels and more:
         counts = {one: sum(presence(text) == 1.0 for text in grid.texts(one)) for one in names}
@@ -331,7 +331,7 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
         return "left out", f"holds dates that are not read, such as {_place(grid, texts, odd)}; write {FORM}"
     if all(CLOCK.fullmatch(text) for text in there):
         return "left out", "holds times of the day, which are not read; convert them to numbers"
-    limit = _limit(rows)
+    limit = min(FEW, max(2, rows // 4))
     if distinct <= limit:
         return "category", ""
     for what, others, share in (("is numeric", strays, 10), ("holds dates", odd, 2)):
@@ -341,7 +341,7 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
             return "left out", f"{what} except for {place}{more}; correct it, or list it in missing"
     if distinct * 2 > len(there):
         return "left out", "holds texts that nearly all differ, such as names or ids"
-    if rows >= MANY and sum(count for _, count in Counter(there).most_common(limit)) * COVERED >= len(there):
+    if rows >= MANY and 2 * sum(count for _, count in Counter(there).most_common(_most(rows))) >= len(there):
         return "category", ""
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
 
@@ -353,9 +353,9 @@ def _numbers_rows(texts: list[str], rows: Sequence[int]) -> bool:
     return [int(text) for text in texts] in (list(rows), [row + 1 for row in rows])
 
 
-def _limit(rows: int) -> int:
-    """The most categories of a column in a table of this many rows."""
-    return min(FEW, max(2, rows // 4))
+def _most(rows: int) -> int:
+    """How many categories of a column are told apart in a table: each has about eight rows, on average."""
+    return max(min(FEW, max(2, rows // 4)), min(MOST, rows // 8))
 
 
 def _place(grid: Grid, texts: list[str], odd: list[str]) -> str:

@@ -115,10 +115,14 @@ def test_init_takes_such_a_column_and_says_so(tmp_path: Path, capsys: Any) -> No
     capsys.readouterr()
     written(table | {"city": [f"c{i // 3}" for i in range(400)]}, path)  # of which 50 have 150 rows
     assert main(["init", str(path), "--force"]) == 0
-    assert "'city': of 134 texts the 50 most frequent ones are told apart" in capsys.readouterr().out
-    written(table | {"city": [f"c{i // 2 if i < 380 else 0}" for i in range(400)]}, path)
-    assert main(["init", str(path), "--force"]) == 0
-    assert "'city': of 190 texts the 50" in capsys.readouterr().out
+    assert "'city' has 134 different texts; at most 50 are taken as categories" in capsys.readouterr().out
+
+
+def test_a_large_table_tells_more_categories_apart() -> None:
+    table = {"c": [f"c{i % 120}" for i in range(1200)], "y": [i * 37 % 83 * 1.5 for i in range(1200)]}
+    source = fn.suggest(table).data
+    assert isinstance(source, Columns)
+    assert (source.categorical, source.max_categories) == (("c",), None)
 
 
 def test_texts_of_which_none_is_frequent_are_left_out() -> None:
