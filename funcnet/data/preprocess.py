@@ -4,8 +4,8 @@ Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
           category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown),
-          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category; with
-          ``max_categories`` the most frequent ones have columns, and the others are all 0
+          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category;
+          ``max_categories`` keeps the most frequent ones, and the others are all 0
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
           missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector
@@ -146,8 +146,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             mean = own if count == 0 else mean + between * (n / (count + n))
             count += n
         elif scale == "mean":
-            count += len(values)
-            mean = mean + (np.abs(values) - mean).sum(axis=0) / count
+            mean, count = mean + (np.abs(values) - mean).sum(axis=0) / (count + len(values)), count + len(values)
         elif scale == "robust":
             everything.append(values)
     assert low is not None
@@ -157,8 +156,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     if scale == "standard":
         shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
     elif scale == "mean":
-        shift, factor = np.zeros_like(low), mean
-        return low, high, shift, np.where(factor > 0.0, factor, 1.0)
+        return low, high, np.zeros_like(low), np.where(mean > 0.0, mean, 1.0)
     elif scale == "robust":
         quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
         shift, factor = quarters[1], quarters[2] - quarters[0]
