@@ -255,9 +255,9 @@ RUNS: dict[str, tuple[Any, int, losses.Loss, Any, tuple[str, ...]]] = {
     "categorical hinge": ("kind", 3, losses.CategoricalHinge(), None, ("label", "high", "low", "mid")),
     "divergence": (("left", "right"), 2, losses.KullbackLeibler(), None, ("label", "left", "right")),
     "direction": (("amount", "other"), 2, losses.CosineDistance(), None, ("amount", "other")),
-    "poisson": ("amount", 1, losses.Poisson(), None, ("amount",)),
+    "poisson": ("amount", 1, losses.Poisson(), "mean", ("amount",)),
     "gamma": ("amount", 1, losses.Gamma(), None, ("amount",)),
-    "tweedie": ("amount", 1, losses.Tweedie(), None, ("amount",)),
+    "tweedie": ("amount", 1, losses.Tweedie(), "mean", ("amount",)),
     "focal": ("two", 1, losses.Focal(), None, ("label", "no", "yes")),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
-from funcnet.data.preparation import Dataset
+from funcnet.data.preparation import Dataset, left_out
 from funcnet.data.preprocess import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows
@@ -105,6 +105,8 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
         return {options.data: run.dataset(options.data)}
     data = data_of(folder / SPEC, experiment, base_of(folder / SPEC, options), run.preprocess)
     parts = data.parts_by_name()
+    for sentence in left_out(data.found):
+        print(f"funcnet: {folder}: {sentence}", file=sys.stderr)
     if data_digest(data) != read_facts(folder)["data"]:
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)
     if wanted is None:

@@ -11,7 +11,7 @@ from typing import Any
 from funcnet.cli.console import table
 from funcnet.cli.shipped import copy, shipped
 from funcnet.data.number_texts import to_number
-from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.preparation import Prepared, left_out, prepare
 from funcnet.data.sniff import Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv
@@ -71,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_facts(found, prepared, out) | {"next": follow}))
     else:
-        _report(path, found, options.target is None, options.task is None, _decisions(found, spec, data, prepared))
+        decisions = _decisions(found, spec, data, prepared)
+        _report(path, found, options.target is None, options.task is None, _without_target(found, prepared), decisions)
         print(f"\nwritten   {out}\nnext      {follow}")
     return 0
 
@@ -107,8 +108,15 @@ def _relative(path: Path, out: Path) -> str:
 # ----- what is printed -----------------------------------------------------------------------------------------------
 
 
-def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: list[tuple[str, str]]) -> None:
-    rows, header = len(found.grid.lines), "a header" if found.header else "no header"
+def _report(
+    path: Path,
+    found: Findings,
+    last: bool,
+    guessed: bool,
+    gone: list[tuple[str, str]],
+    decisions: list[tuple[str, str]],
+) -> None:
+    rows, header = len(found.grid.lines) + sum(found.gaps.values()), "a header" if found.header else "no header"
     columns = len(found.columns)
     print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
     shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column in found.targets]
@@ -116,7 +124,7 @@ def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: l
     if columns > len(shown):
         print(f"and {columns - len(shown):,} more columns; --json prints all")
     print()
-    lines = [("target", _target(found, last, guessed))]
+    lines = [("target", _target(found, last, guessed)), *gone]
     lines += [("left out", f"{column.name!r} {column.reason}") for column in found.left_out[:SHOWN]]
     if len(found.left_out) > SHOWN:
         lines.append(("left out", f"and {len(found.left_out) - SHOWN:,} more columns; --json prints all"))
@@ -153,6 +161,13 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
     return f"{which}: labels, {listed}" + ("; --task values takes them as numbers" if numeric else "")
 
 
+def _without_target(found: Findings, prepared: Prepared) -> list[tuple[str, str]]:
+    """The rows that are left out, and the texts that are read as missing targets."""
+    texts = ", ".join(repr(text) for text in found.gaps if text)
+    why = f" ({texts} counts as missing; if it is a label, write it in another way)" if texts else ""
+    return [("target", sentence + why) for sentence in left_out(prepared.found)]
+
+
 def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
     """The choices that the spec makes."""
     lines = []
@@ -166,7 +181,10 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
         ignored = "; its time of the day is not read" if timed else ""
         lines.append(("dates", f"{name!r} becomes its year, month and weekday{ignored}"))
     missing = prepared.found.get("missing", {})
-    if data.impute is not None:
+    if data.impute is not None and not missing:
+        how = "filled with the median or the most frequent value if they are predicted"
+        lines.append(("missing", f"only in rows that are left out: {how}"))
+    elif data.impute is not None:
         count = sum(missing.values())
         lines.append(
             ("missing", f"{count:,} values, which become the median of their column, or a category of their own")
@@ -224,4 +242,5 @@ def _facts(found: Findings, prepared: Prepared, out: Path) -> dict[str, Any]:
         "classes": None if found.more else found.counts or None,
         "columns": [column._asdict() for column in found.columns],
         "features": prepared.train.x.shape[1],
+        **({"left_out": prepared.found["left_out"]} if found.gaps else {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from funcnet.data.categories import positions
 from funcnet.data.paths import Trusted
-from funcnet.data.preparation import Dataset, check
+from funcnet.data.preparation import Dataset, check, left_out, without_target
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
@@ -18,6 +19,8 @@ from funcnet.data.sources.table import in_memory
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
 from funcnet.key import Key
+
+log = logging.getLogger("funcnet")
 
 
 def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, dtype: npt.DTypeLike) -> Dataset:
@@ -34,6 +37,8 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
         where, table = data, _in_file(source, preprocess, data)
     name = type(source).__name__
     check(table, name, missing=source.impute is not None)
+    for sentence in left_out(without_target(table)):
+        log.warning("%s: %s", where, sentence)
     y = table.y
     if y.dtype.kind == "U":
         labels, classes = y.reshape(-1).tolist(), list(preprocess["classes"] or ())

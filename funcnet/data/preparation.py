@@ -212,7 +212,9 @@ def read(source: Source, base: Path, key: Key) -> Table:
         raise DataError("expected the same classes in all files, got different ones", layer=type(source).__name__)
     weight = np.concatenate(weights) if len(weights) == len(tables) else None
     present = any(one.present for one in tables)
-    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs, present)
+    gone = [np.zeros(len(one.y), bool) if one.left_out is None else one.left_out for one in tables]
+    left_out = np.concatenate(gone) if any(one.left_out is not None for one in tables) else None
+    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs, present, left_out)
 
 
 def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
@@ -324,10 +326,23 @@ def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name:
             )
 
 
+def left_out(found: Mapping[str, Any]) -> list[str]:
+    """A sentence if rows are left out; none if all are used."""
+    gone = found.get("left_out")
+    return [f"{gone['rows']:,} of {gone['of']:,} rows are left out, since their target is missing"] if gone else []
+
+
+def without_target(table: Table) -> dict[str, Any]:
+    """How many rows are left out of a table, for its findings."""
+    gone = table.left_out
+    return {} if gone is None else {"left_out": {"rows": int(gone.sum()), "of": len(gone)}}
+
+
 def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str, Any]:
     """A summary of the data in plain JSON values."""
     x = table.x
     found: dict[str, Any] = {"rows": {name: len(part) for name, part in parts._asdict().items() if len(part)}}
+    found |= without_target(table)
     if isinstance(x, Frame):
         found["columns"] = list(x.columns)
         absent = {

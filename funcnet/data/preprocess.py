@@ -43,7 +43,12 @@ from funcnet.shapes import for_outputs
 log = logging.getLogger("funcnet")
 
 Preprocess = dict[str, Any]
-SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
+SCALES = {
+    "standard": ("mean", "deviation"),
+    "minmax": ("low", "width"),
+    "robust": ("median", "iqr"),
+    "mean": ("origin", "mean"),
+}
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
@@ -139,6 +144,9 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
             mean = own if count == 0 else mean + between * (n / (count + n))
             count += n
+        elif scale == "mean":
+            count += len(values)
+            mean = mean + (np.abs(values) - mean).sum(axis=0) / count
         elif scale == "robust":
             everything.append(values)
     assert low is not None
@@ -147,6 +155,9 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     shift, factor, near = low, high - low, size
     if scale == "standard":
         shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
+    elif scale == "mean":
+        shift, factor = np.zeros_like(low), mean
+        return low, high, shift, np.where(factor > 0.0, factor, 1.0)
     elif scale == "robust":
         quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
         shift, factor = quarters[1], quarters[2] - quarters[0]

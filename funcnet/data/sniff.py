@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -71,6 +71,10 @@ class Findings(NamedTuple):
     header: bool = True
     more: tuple[Column, ...] = ()
     """Further targets; all of them are values, or labels that are present or absent"""
+    gaps: Mapping[str, int] = {}
+    """How many rows are left out since a target is missing, by its text; ``grid`` has the other rows"""
+    incomplete: bool = False
+    """Whether a row that is left out lacks a value of an input"""
 
     @property
     def targets(self) -> tuple[Column, ...]:
@@ -112,6 +116,9 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
     asked = [target] if target is None or isinstance(target, str) else list(target)
     names = list(dict.fromkeys(_target_name(grid, one) for one in asked))
     name = names[0]
+    rows, gaps = _with_target(grid, names)
+    whole = grid
+    grid = grid if not gaps else grid.taken(rows, grid.names)
     plain = {other for other in grid.names if grid.plain(other) is not None}
     decimal, thousands = separators(grid, plain)
     forms = {
@@ -134,6 +141,13 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
         else _input(grid, other, () if other in plain else (*MISSING, *missing), labels, forms[other], other in plain)
         for other in grid.names
     ]
+    if gaps:  # the numbers of the rows that are left out are missing
+        columns = [
+            c._replace(kind="left out", reason=NUMBERING)
+            if c.kind == "number" and _numbers_rows(grid.texts(c.name), rows)
+            else c
+            for c in columns
+        ]
     if not any(column.kind in INPUTS for column in columns):  # a row number is better than nothing
         columns = [c._replace(kind="number", reason="") if c.reason == NUMBERING else c for c in columns]
     if not any(column.kind in INPUTS for column in columns):
@@ -155,6 +169,8 @@ def describe(grid: Grid, target: str | Sequence[str] | None = None, task: Task |
         thousands if thousands and any(thousands in spaced(text) for text in used) else "",
         marks,
         more=tuple(more),
+        gaps=gaps,
+        incomplete=bool(gaps) and any(_gaps(whole, column, missing) > column.missing for column in columns),
     )
 
 
@@ -168,6 +184,26 @@ def _target_name(grid: Grid, target: str | None) -> str:
     if target not in grid.places and re.fullmatch(r"-?\d+", target):
         return grid.column(int(target), "target")
     return grid.column(target, "target")
+
+
+def _with_target(grid: Grid, names: list[str]) -> tuple[Sequence[int], Counter[str]]:
+    """The rows that have all targets, and the texts of the others' first missing target.
+
+    All rows are there if half of them or more lack a target, which is refused.
+    """
+    texts, count = [grid.texts(name) for name in names], len(grid.lines)
+    gone = {i: next(text[i] for text in texts if text[i] in MISSING)
+            for text in texts if not set(MISSING).isdisjoint(text)
+            for i in range(count) if text[i] in MISSING}  # fmt: skip
+    if not gone or len(gone) * 2 >= count:
+        return range(count), Counter()
+    return [i for i in range(count) if i not in gone], Counter(gone.values())
+
+
+def _gaps(grid: Grid, column: Column, missing: tuple[str, ...]) -> int:
+    """The missing values of an input; none of another column."""
+    known = {*MISSING, *missing}
+    return sum(text in known for text in grid.texts(column.name)) if column.kind in INPUTS else 0
 
 
 def _several(grid: Grid, names: list[str], task: Task | None) -> Task:
@@ -272,7 +308,7 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
     strays = [] if plain else [text for text in there if numbers[text] is None]
     if not strays:
         whole = all(text.lstrip("+").isdigit() for text in there)
-        if whole and rows > 2 and [int(text) for text in there] in (list(range(rows)), list(range(1, rows + 1))):
+        if whole and rows > 2 and _numbers_rows(there, range(rows)):
             return "left out", NUMBERING
         if whole and distinct == len(there) and ID.fullmatch(name):
             return "left out", "is an id: whole numbers that all differ"
@@ -300,6 +336,13 @@ def _judge(grid: Grid, name: str, texts: list[str], there: list[str], form: Form
     if distinct * 2 > len(there):
         return "left out", "holds texts that nearly all differ, such as names or ids"
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
+
+
+def _numbers_rows(texts: list[str], rows: Sequence[int]) -> bool:
+    """Whether texts are the numbers of the rows, from 0 or from 1."""
+    if not all(text.lstrip("+").isdigit() for text in texts):
+        return False
+    return [int(text) for text in texts] in (list(rows), [row + 1 for row in rows])
 
 
 def _place(grid: Grid, texts: list[str], odd: list[str]) -> str:

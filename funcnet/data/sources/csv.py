@@ -41,7 +41,8 @@ class Csv(Columns):
     An unknown category is logged as a warning. Equal numbers, such as 1 and 1.0, are one category.
     Dates are written like 2024-05-31 or 2024-05-31T09:05+02:00; the day counts as it is written, and the time and its
     zone are ignored. Columns in ``dates`` are inputs even if the split names them.
-    ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
+    ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement. A missing
+    target is an error too; with ``missing_target`` "drop", rows without all their targets are left out everywhere.
     ``decimal`` and ``thousands`` are the separators inside numbers. ``marks`` gives for columns of numbers the mark
     beside each, such as {"price": "$", "share": "%"}: 51.8% is read as 51.8, and without its % refused.
     Raises   DataError with the line and the column
@@ -62,6 +63,7 @@ class Csv(Columns):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
+    missing_target: Literal["error", "drop"] = "error"
 
     def validate(self) -> Iterator[Problem]:
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':

@@ -170,6 +170,14 @@ class Grid:
         whole.rename(names)
         return whole
 
+    def taken(self, rows: Sequence[int], names: Sequence[str]) -> Grid:
+        """Some of the rows and columns."""
+        part = copy.copy(self)
+        part.columns = [[texts[row] for row in rows] for texts in map(self.texts, names)]
+        part.lines = [self.lines[row] for row in rows]
+        part.rename(names)
+        return part
+
     def headed(self) -> Grid:
         """These rows with the first one as the names of the columns, unless it is one of numbers.
 

@@ -106,6 +106,17 @@ class Cells(Grid):
         whole.rename(names)
         return whole
 
+    def taken(self, rows: Sequence[int], names: Sequence[str]) -> Grid:
+        part, at = copy.copy(self), np.array(rows, np.intp)
+        part._given = {
+            name: values[at] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+            for name, values in ((name, self.column_of(name)) for name in names)
+        }
+        part.lines = [self.lines[row] for row in rows]
+        part._columns, part._cells = {}, {}
+        part.rename(names)
+        return part
+
     def column_of(self, name: str) -> Any:
         """The values of a column: an array of numbers, or a list of anything."""
         if name not in self._columns:
@@ -179,7 +190,7 @@ class Cells(Grid):
 
     def place(self, row: int, name: str) -> str:
         """The row, counted from 0, and the column of a value."""
-        return f"row {row}, column {name!r}"
+        return f"row {self.lines[row]}, column {name!r}"
 
     def known(self) -> str:
         return listed(self.names)

@@ -54,6 +54,7 @@ class Columns(Source):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
+    missing_target: Literal["error", "drop"] = "error"
 
     def validate(self) -> Iterator[Problem]:
         if self.thousands == self.decimal:
@@ -168,13 +169,20 @@ class Columns(Source):
         frames: list[Frame] = []
         others: list[Grid] = []
         first: dict[str, str] = {}
+        left_out: list[Array] = []
         for grid in (rows,) if isinstance(rows, Grid) else rows:
-            if not frames:
+            if not left_out:
                 targets, inputs = self._columns(grid)
                 kept = list(dict.fromkeys([*targets, *self.split_columns(), *([self.weight] if self.weight else [])]))
                 kept = [grid.column(name, "weight" if name == self.weight else "split") for name in kept]
-            frames.append(self.frame(grid, inputs, first=first))
-            others.append(grid if grid is rows else grid.joined((), kept))
+            left_out.append(self._without_target(grid, targets))
+            if left_out[-1].any():
+                grid = grid.taken(np.flatnonzero(~left_out[-1]).tolist(), list(dict.fromkeys([*inputs, *kept])))
+            if len(grid.lines):
+                frames.append(self.frame(grid, inputs, first=first))
+                others.append(grid if grid is rows else grid.joined((), kept))
+        if not frames:
+            raise DataError(f"{grid.path}: the target {listed(targets)} is missing in all rows, which leaves none")
         grid = others[0] if len(others) == 1 else others[0].joined(others[1:], kept)
         columns = {name: self._order(grid, name) for name in self.split_columns()}
         weight = None
@@ -185,7 +193,9 @@ class Columns(Source):
         if present:
             ys = [self._presence(grid, name) for name in targets]
         y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        return Table(joined(frames), y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+        gone = np.concatenate(left_out)
+        gaps = gone if gone.any() else None
+        return Table(joined(frames), y, None, weight, columns, None, tuple(targets), present, gaps)
 
     def _columns(self, grid: Grid) -> tuple[list[str], list[str]]:
         """The targets and the inputs, and whether the table has all columns that the fields name."""
@@ -200,6 +210,15 @@ class Columns(Source):
             if name in self.dates:
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
         return targets, inputs
+
+    def _without_target(self, grid: Grid, targets: list[str]) -> Array:
+        """Whether each row is left out, since one of its targets is missing."""
+        gone = np.zeros(len(grid.lines), bool)
+        if self.missing_target == "drop":
+            missing = self._missing(grid)
+            for name in targets:
+                gone |= np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(gone))
+        return gone
 
     def _presence(self, grid: Grid, name: str) -> Array:
         """1 where one of several labels is present, 0 where it is absent.
