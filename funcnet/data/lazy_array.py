@@ -20,6 +20,8 @@ BLOCK_BYTES = 2**22
 """Maximum bytes of a block, unless the spec says otherwise or a single row is larger"""
 WINDOW = 8
 """Blocks whose rows are shuffled together"""
+AHEAD = 2**23
+"""Bytes of rows that are read together, for several batches, if these are not shuffled in blocks"""
 GAP = 2**18
 """Maximum bytes of a gap between rows that is read rather than skipped"""
 NUMBERS = 2**21
@@ -33,6 +35,8 @@ class Piece(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[int, int], Array]
+    take: Callable[[Array], Array] | None = None
+    """Some rows by their numbers, which increase, if that is faster than ``read``"""
 
 
 class Stream:
@@ -116,13 +120,16 @@ class Stream:
         for piece in self.pieces:
             here = slice(*np.searchsorted(ordered, [begin, begin + piece.rows]))
             own, to = ordered[here] - begin, order[here]
+            begin += piece.rows
+            if piece.take is not None:
+                x[to] = piece.take(own)
+                continue
             ends = np.flatnonzero(np.diff(own) * width > GAP) + 1
             for run, there in zip(np.split(own, ends), np.split(to, ends), strict=True):
                 for first in range(0, len(run), BLOCK):
                     some = run[first : first + BLOCK]
                     low, high = int(some[0]), int(some[-1]) + 1
                     x[there[first : first + BLOCK]] = piece.read(low, high)[some - low]
-            begin += piece.rows
         return x
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.data.categories import positions
 from funcnet.data.paths import Trusted
-from funcnet.data.preparation import Dataset, check, left_out, without_target
+from funcnet.data.preparation import Dataset, check, left_out, numbers_of, without_target
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
@@ -41,10 +40,10 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
         log.warning("%s: %s", where, sentence)
     y = table.y
     if y.dtype.kind == "U":
-        labels, classes = y.reshape(-1).tolist(), list(preprocess["classes"] or ())
-        y = positions(labels, classes).reshape(y.shape)
+        labels, classes = y.reshape(-1), list(preprocess["classes"] or ())
+        y = numbers_of(labels, classes).reshape(y.shape)
         if y.min() < 0:
-            unknown = min(label for label, at in zip(labels, y.reshape(-1).tolist(), strict=True) if at < 0)
+            unknown = min(labels[y.reshape(-1) < 0].tolist())
             near = did_you_mean(unknown, classes)
             raise DataError(
                 f"{where}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
@@ -52,7 +51,7 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
-    return Dataset(transform(preprocess, table.x, dtype, name), y, table.weight)
+    return Dataset(transform(preprocess, table.x, dtype, name, roomy=isinstance(data, Path)), y, table.weight)
 
 
 def _in_file(source: Source, preprocess: Preprocess, path: Path) -> Table:

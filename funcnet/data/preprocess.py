@@ -35,6 +35,7 @@ from funcnet.data.columns import (
     outside_by_column,
 )
 from funcnet.data.lazy_array import BLOCK, Piece, Stream, pieces_of
+from funcnet.data.shelf import Rows, Turned, empty
 from funcnet.data.sources.base import Frame, Inputs, Source
 from funcnet.errors import DataError, place
 from funcnet.key import Array
@@ -131,7 +132,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     count, low, high, eps = 0, None, None, 0.0
     mean: Any = 0.0
     squares: Any = 0.0
-    everything = []
+    everything = None
     for piece in pieces_of(x, rows):
         eps = float(np.finfo(np.float32 if piece.dtype == np.float32 else np.float64).eps)
         values = (piece if change is None else change(piece)).astype(np.float64)
@@ -148,7 +149,9 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             count += len(values)
             mean = mean + (np.abs(values) - mean).sum(axis=0) / count
         elif scale == "robust":
-            everything.append(values)
+            if everything is None:
+                everything = Turned((len(x) if rows is None else len(rows)) * values[:1].nbytes)
+            everything.add(values)
     assert low is not None
     assert high is not None
     size = np.maximum(np.abs(low), np.abs(high))
@@ -159,7 +162,9 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
         shift, factor = np.zeros_like(low), mean
         return low, high, shift, np.where(factor > 0.0, factor, 1.0)
     elif scale == "robust":
-        quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
+        assert everything is not None
+        found = [np.quantile(some, [0.25, 0.5, 0.75], axis=1) for some in everything.columns()]
+        quarters = np.concatenate(found, axis=1).reshape(3, *everything.shape)
         shift, factor = quarters[1], quarters[2] - quarters[0]
         near = np.maximum(np.abs(quarters[0]), np.abs(quarters[2]))
     varies = (high - low > NOISE * eps * size) & ~(factor <= NOISE * eps * near)
@@ -217,11 +222,13 @@ def transform(
     name: str = "transform",
     unknown: Unknown | None = None,
     first: int = 0,
+    *,
+    roomy: bool = False,
 ) -> Any:
     """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
     Categories that the training part lacks are counted in ``unknown``, or else logged. ``first`` is the number of the
-    first row, for messages.
+    first row, for messages. With ``roomy`` many rows of a table become a stream, whose file is temporary.
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     if isinstance(x, Stream):
@@ -238,7 +245,7 @@ def transform(
     rows = x.rows if isinstance(x, Frame) else len(x)
     size = BLOCK if isinstance(x, Frame) else max(1, rows)
     for begin in range(0, max(1, rows), size):
-        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if size < rows else x, counted)
+        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if isinstance(x, Frame) else x, counted)
         if inputs is not None:
             shift, factor = shift_and_factor(inputs)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
@@ -247,11 +254,11 @@ def transform(
         if rows <= size:
             y = part
         else:
-            y = np.empty((rows, *part.shape[1:]), dtype) if y is None else y
+            y = (empty if roomy else np.empty)((rows, *part.shape[1:]), dtype) if y is None else y
             y[begin : begin + size] = part
     if unknown is None:
         log_unknown(counted)
-    return y
+    return y.stream() if isinstance(y, Rows) else y
 
 
 def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int, at: tuple[int, ...]) -> str:

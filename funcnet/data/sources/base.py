@@ -29,8 +29,9 @@ TargetScale = Literal["standard", "minmax", "robust", "mean"]
 class Frame(NamedTuple):
     """Inputs in columns of different kinds: numbers, NaN if missing, or texts and ISO dates, empty if missing."""
 
-    columns: dict[str, Array]
-    lines: Array
+    columns: dict[str, Any]
+    """Arrays, or columns on a shelf, which read like them"""
+    lines: Any
     """The line number of each row in its file, or its number in a table in memory"""
     gaps: Mapping[str, Mapping[str, int]] = {}
     """By column the texts that were read as missing, and how often"""

@@ -20,7 +20,10 @@ from funcnet.key import Array
 Cell = str | float | np.floating[Any] | bool | None
 """A value of a table in memory, None if missing; dates and times are ISO texts"""
 FORMS = "a dict of columns, a list of dicts, or a data frame"
-ABSENT = object()
+
+
+class ABSENT:
+    """In place of a value that a row lacks; the class itself, which is the same after pickling too."""
 
 
 CURES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from funcnet.data.dates import FORM, day_of, days_of
 from funcnet.data.in_time import not_a_time
 from funcnet.data.number_texts import Form, read_number
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending, joined
+from funcnet.data.sources.gathering import Gathering
 from funcnet.data.sources.grid import Grid, delimiter_of
 from funcnet.data.sources.rows import blocks_of
 from funcnet.errors import DataError, Problem, listed
@@ -166,8 +168,7 @@ class Columns(Source):
 
     def treated(self, rows: Grid | Iterable[Grid]) -> Table:
         """The inputs, targets and weights of a table, which may come in blocks: their inputs become arrays first."""
-        frames: list[Frame] = []
-        others: list[Grid] = []
+        whole = Gathering(math.inf if isinstance(rows, Grid) else None)
         first: dict[str, str] = {}
         left_out: list[Array] = []
         for grid in (rows,) if isinstance(rows, Grid) else rows:
@@ -179,23 +180,25 @@ class Columns(Source):
             if left_out[-1].any():
                 grid = grid.taken(np.flatnonzero(~left_out[-1]).tolist(), list(dict.fromkeys([*inputs, *kept])))
             if len(grid.lines):
-                frames.append(self.frame(grid, inputs, first=first))
-                others.append(grid if grid is rows else grid.joined((), kept))
-        if not frames:
+                whole.add(self.frame(grid, inputs, first=first), grid if grid is rows else grid.joined((), kept))
+        gone = np.concatenate(left_out)
+        if gone.all():
             raise DataError(f"{grid.path}: the target {listed(targets)} is missing in all rows, which leaves none")
-        grid = others[0] if len(others) == 1 else others[0].joined(others[1:], kept)
-        columns = {name: self._order(grid, name) for name in self.split_columns()}
+        columns = {name: self._order(whole, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
-            weight = grid.numbers(self.weight, (), "weights must not be missing", self.form(self.weight))
-        ys = [self._target(grid, name) for name in targets]
+            weight = self._numbers(whole, self.weight, "weights must not be missing")
+        ys = [self._target(whole, name) for name in targets]
         present = len(ys) > 1 and any(y.dtype.kind == "U" for y in ys)
         if present:
-            ys = [self._presence(grid, name) for name in targets]
+            ys = [np.concatenate([self._presence(grid, name) for grid in whole]) for name in targets]
         y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        gone = np.concatenate(left_out)
         gaps = gone if gone.any() else None
-        return Table(joined(frames), y, None, weight, columns, None, tuple(targets), present, gaps)
+        return Table(whole.frame(), y, None, weight, columns, None, tuple(targets), present, gaps)
+
+    def _numbers(self, grids: Iterable[Grid], name: str, hint: str) -> Array:
+        """A column of numbers, of which none is missing."""
+        return np.concatenate([grid.numbers(name, (), hint, self.form(name)) for grid in grids])
 
     def _columns(self, grid: Grid) -> tuple[list[str], list[str]]:
         """The targets and the inputs, and whether the table has all columns that the fields name."""
@@ -236,22 +239,28 @@ class Columns(Source):
             )
         return np.array([known[text] for text in texts], np.float64)
 
-    def _order(self, grid: Grid, name: str) -> Array:
+    def _order(self, grids: Iterable[Grid], name: str) -> Array:
         """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
-        words, missing = grid.words(name), self._missing(grid)
-        gap = next((i for i, text in enumerate(words.tolist()) if text in missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
+        for grid in grids:
+            missing = self._missing(grid)
+            gap = next((i for i, text in enumerate(grid.words(name).tolist()) if text in missing), None)
+            if gap is not None:
+                raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
         if self.split is not None and name == self.split.group:
-            groups = distinct(words.tolist())
-            return np.array(groups)[positions(words.tolist(), groups)]
-        form = self.form(name)
-        if all(read_number(text, *form) is None for text in words.tolist()):
+            groups = distinct(text for grid in grids for text in grid.texts(name))
+            return np.concatenate([np.array(groups)[positions(grid.texts(name), groups)] for grid in grids])
+        if self._is_text(grids, name):
+            words = np.concatenate([grid.words(name) for grid in grids])
             wrong = not_a_time(words)
             if wrong is not None:
-                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
+                raise DataError(f"{_place(grids, wrong[0], name)}: {wrong[1]}")
             return words
-        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
+        return self._numbers(grids, name, "use only numbers to order rows, or only texts such as 2024-05-31")
+
+    def _is_text(self, grids: Iterable[Grid], name: str) -> bool:
+        """Whether no text of a column is a number."""
+        form = self.form(name)
+        return all(read_number(text, *form) is None for grid in grids for text in set(grid.texts(name)))
 
     def _missing(self, grid: Grid) -> frozenset[str]:
         """The texts for a missing value."""
@@ -261,18 +270,19 @@ class Columns(Source):
         """How the numbers of a column are written."""
         return Form(self.decimal, self.thousands, self.marks.get(name, ""))
 
-    def _target(self, grid: Grid, name: str) -> Array:
+    def _target(self, grids: Iterable[Grid], name: str) -> Array:
         """Labels as texts, whole numbers, or numbers."""
-        texts, missing = grid.texts(name), self._missing(grid)
-        gap = next((i for i, text in enumerate(texts) if text in missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
-        numbers = [read_number(text, *self.form(name)) for text in texts]
-        if name in self.categorical or all(number is None for number in numbers):
-            return grid.words(name)
-        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels", self.form(name))
-        whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
-        return values.astype(np.int64) if whole else values
+        for grid in grids:
+            texts, missing = grid.texts(name), self._missing(grid)
+            gap = next((i for i, text in enumerate(texts) if text in missing), None)
+            if gap is not None:
+                token = _token(texts[gap])
+                raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{token}")
+        if name in self.categorical or self._is_text(grids, name):
+            return np.concatenate([grid.words(name) for grid in grids])
+        values = self._numbers(grids, name, f"list {name!r} in categorical if it holds labels")
+        whole = all(text.lstrip("+-").isdigit() for grid in grids for text in grid.texts(name))
+        return values.astype(np.int64) if whole and np.abs(values).max() < MAX_INTEGER else values
 
     def frame(self, grid: Grid, names: list[str], trained: bool = False, first: dict[str, str] | None = None) -> Frame:
         """The inputs of a table, in the order of the names; ``trained``: for a network that has learned from others.
@@ -339,6 +349,15 @@ def in_memory(source: Source) -> Columns:
     if source.split is not None and source.split.given:
         raise DataError("split.given: names files, and the rows are given in Python; hold out fractions of them")
     return Columns(**source.treatment)
+
+
+def _place(grids: Iterable[Grid], row: int, name: str) -> str:
+    """The place of a value, by the number of its row among all blocks."""
+    for grid in grids:
+        if row < len(grid.lines):
+            break
+        row -= len(grid.lines)
+    return grid.place(row, name)
 
 
 def _token(text: str) -> str:
