@@ -181,6 +181,10 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
     for name in data.dates[:SHOWN]:
         ignored = "; its time of the day is not read" if name in found.timed else ""
         lines.append(("dates", f"{name!r} becomes its year, month and weekday{ignored}"))
+    for column in found.inputs:
+        if column.kind == "category" and column.distinct > (data.max_categories or column.distinct):
+            how = f"the {data.max_categories} most frequent ones are told apart"
+            lines.append(("category", f"{column.name!r}: of {column.distinct:,} texts {how}"))
     missing = prepared.found.get("missing", {})
     if data.impute is not None and not missing:
         how = "filled with the median or the most frequent value if they are predicted"

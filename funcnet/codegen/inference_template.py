@@ -46,10 +46,10 @@ CATEGORIES = Template("""            continue
         texts = values.tolist() if quick else [str(value).strip() for value in values]
         at = positions(texts, categories)
         unknown = np.flatnonzero(at < 0)
-        if len(unknown):
+        if len(unknown) and kind != "frequent":
             count, first = counted.get((name, $kind), (0, texts[unknown[0]]))
             counted[name, $kind] = count + len(unknown), first
-        if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
+        if kind != "ordinal":  # 1 in the column of its category; all 0 for an unknown category, or a rare one
             features.append((at[:, None] == np.arange(len(categories))).astype(np.float64))
         else:  # "ordinal": the index of its category; -1 for an unknown category
             features.append(at[:, None].astype(np.float64))

@@ -13,7 +13,7 @@ from funcnet.codegen.constants import LISTED, Constants, assigned, code, one_lin
 from funcnet.codegen.library_source import library_text
 from funcnet.compiler.kinds import dtype_text
 from funcnet.data.categories import positions, shortest
-from funcnet.data.columns import title
+from funcnet.data.columns import HOT, title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of, days_of, part_of_days
 from funcnet.data.in_time import ISO
 from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
@@ -61,7 +61,7 @@ class RawRows:
         """The names of the numbers of an input, if known."""
         names: list[str] = []
         for column in self.columns:
-            if column["kind"] == "one_hot":
+            if column["kind"] in HOT:
                 names += [f"{title(column)} = {category}" for category in column["categories"]]
             else:
                 names.append(title(column))

@@ -2,7 +2,8 @@
 
 A number stays as it is, a category becomes one column of 0 and 1 for each category of the training part (all 0 if
 unknown), and an ordered category its position (-1 if unknown). An encoding has the column's ``name``, its ``kind``
-"number", "one_hot" or "ordinal", the ``categories`` of the latter two, and ``fill``, which replaces missing values.
+"number", "one_hot", "frequent" or "ordinal", the ``categories`` of the latter three, and ``fill``, which replaces
+missing values. "frequent" is "one_hot" for the most frequent categories: all 0 stands for any other, known or not.
 A column of dates has three encodings: with the ``part`` "year" as a number, "month" and "weekday" as categories.
 """
 
@@ -25,6 +26,8 @@ from funcnet.key import Array
 
 Column = dict[str, Any]
 
+HOT = ("one_hot", "frequent")
+"""The kinds of columns that become columns of 0 and 1"""
 HUGE = 1e292
 """Numbers whose sum may overflow float64, though their mean does not"""
 MOST_HOT = 2**27
@@ -43,12 +46,12 @@ def title(column: Column) -> str:
 
 def width(column: Column) -> int:
     """The number of features of a column."""
-    return len(column["categories"]) if column["kind"] == "one_hot" else 1
+    return len(column["categories"]) if column["kind"] in HOT else 1
 
 
 def one_hot(columns: Sequence[Column]) -> list[bool]:
     """Whether each feature is a column of 0 and 1."""
-    return [column["kind"] == "one_hot" for column in columns for _ in range(width(column))]
+    return [column["kind"] in HOT for column in columns for _ in range(width(column))]
 
 
 def feature_places(columns: Sequence[Column]) -> dict[str, slice]:
@@ -111,7 +114,11 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
                 layer=layer,
             )
         return {"kind": "ordinal", "categories": list(order), "fill": fill}
-    categories = distinct(counts)
+    categories, kind = distinct(counts), "one_hot"
+    most = None if "part" in column else getattr(source, "max_categories", None)
+    if most is not None and len(categories) > most:
+        fill = None if fill is None else _frequent(counts, categories, 1)[0]
+        categories, kind = _frequent(counts, categories, most), "frequent"
     if gaps:  # in training too, so it may mean something
         categories, fill = [*categories, ""], ""
     if len(categories) * x.rows > MOST_HOT:
@@ -120,7 +127,13 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
             "leave it out, or merge the rare ones",
             layer=layer,
         )
-    return {"kind": "one_hot", "categories": categories, "fill": fill}
+    return {"kind": kind, "categories": categories, "fill": fill}
+
+
+def _frequent(counts: Counter[str], categories: list[str], most: int) -> list[str]:
+    """The most frequent categories, in their order; of those that are as frequent the first."""
+    kept = set(sorted(categories, key=lambda text: -counts[text])[:most])
+    return [text for text in categories if text in kept]
 
 
 def _all_missing(name: str, layer: str) -> DataError:
@@ -254,9 +267,9 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
             continue
         at = positions(values.tolist(), column["categories"])
         known = at >= 0
-        if unknown is not None and not known.all():
+        if unknown is not None and column["kind"] != "frequent" and not known.all():
             unknown.add(column, ~known, values, frame)
-        if column["kind"] == "one_hot":
+        if column["kind"] in HOT:
             x[rows[known], begin + at[known]] = 1.0
         else:
             x[:, begin] = at
@@ -264,7 +277,9 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
 
 
 def _unknown(column: Column, texts: Array) -> Array:
-    """The texts that are categories which the training part lacks."""
+    """The texts that are categories which the training part lacks; with the rare ones merged, none."""
+    if column["kind"] == "frequent":
+        return np.zeros(len(texts), bool)
     unknown: Array = (texts != "") & (positions(texts.tolist(), column["categories"]) < 0)
     return unknown
 

@@ -4,7 +4,8 @@ Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
           category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown),
-          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category
+          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category;
+          ``max_categories`` keeps the most frequent ones, and the others are all 0
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
           missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector
@@ -44,7 +45,12 @@ from funcnet.shapes import for_outputs
 log = logging.getLogger("funcnet")
 
 Preprocess = dict[str, Any]
-SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
+SCALES = {
+    "standard": ("mean", "deviation"),
+    "minmax": ("low", "width"),
+    "robust": ("median", "iqr"),
+    "mean": ("origin", "mean"),
+}
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
@@ -140,6 +146,8 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
             mean = own if count == 0 else mean + between * (n / (count + n))
             count += n
+        elif scale == "mean":
+            mean, count = mean + (np.abs(values) - mean).sum(axis=0) / (count + len(values)), count + len(values)
         elif scale == "robust":
             if everything is None:
                 everything = Turned((len(x) if rows is None else len(rows)) * values[:1].nbytes)
@@ -150,6 +158,8 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     shift, factor, near = low, high - low, size
     if scale == "standard":
         shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
+    elif scale == "mean":
+        return low, high, np.zeros_like(low), np.where(mean > 0.0, mean, 1.0)
     elif scale == "robust":
         assert everything is not None
         found = [np.quantile(some, [0.25, 0.5, 0.75], axis=1) for some in everything.columns()]

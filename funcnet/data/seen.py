@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +130,11 @@ class Seen:
     def distinct(self) -> int:
         """How many texts differ."""
         return self._hashes.distinct if self.counts is None else len(self.counts)
+
+    def common(self, missing: Collection[str], most: int) -> list[tuple[str, int]]:
+        """The most frequent texts that are not missing, with their rows; none if there are too many to count each."""
+        counts = Counter() if self.counts is None else self.counts
+        return [(text, n) for text, n in counts.most_common(most + len(missing)) if text not in missing][:most]
 
     def _add_natures(self, texts: Sequence[str], counts: Counter[str], lines: Sequence[int]) -> None:
         known = self._known

@@ -28,6 +28,8 @@ INPUTS = ("number", "category", "date")
 NUMBERING = "numbers the rows"
 FEW = 50
 """Maximum categories of a column; each becomes a column of 0 and 1"""
+MANY, MOST = 200, 200
+"""Rows from which on a column of more categories is taken, and how many are told apart at most"""
 LABELS = 10
 """Whole numbers with at most this many distinct values, each five times on average, are taken as labels"""
 ID = re.compile(r"(.*[_ -])?(id|ID|Id)|.*[a-z](ID|Id)")
@@ -68,6 +70,8 @@ class Findings(NamedTuple):
     """Further targets; all of them are values, or labels that are present or absent"""
     gaps: Mapping[str, int] = {}
     """How many rows are left out since a target is missing, by its text"""
+    max_categories: int | None = None
+    """The categories to keep of each column, if one has more: its most frequent ones"""
     incomplete: bool = False
     """Whether a row that is left out lacks a value of an input"""
     timed: frozenset[str] = frozenset()
@@ -170,6 +174,7 @@ def describe(
     read = [column.name for column in columns if column.kind in ("number", "values")]
     used = [some.nature for other in read if other not in plain for some in seen[other].natures]
     inputs = [column for column in columns if column.kind in INPUTS]
+    most = _most(seen[name].rows)
     return Findings(
         table,
         seen[name].rows,
@@ -182,6 +187,7 @@ def describe(
         {other: forms[other].mark for other in read if forms[other].mark},
         more=tuple(more),
         gaps=gaps,
+        max_categories=most if any(c.kind == "category" and c.distinct > most for c in columns) else None,
         incomplete=bool(gaps) and incomplete(table, [c.name for c in inputs], {*MISSING, *missing}),
         timed=frozenset(
             c.name for c in inputs if c.kind == "date" and any(s.nature.timed for s in seen[c.name].natures)
@@ -284,15 +290,16 @@ def _input(grid: Grid, name: str, missing: tuple[str, ...], seen: Seen, *, gaps:
     """Classify a column as an input; with ``gaps`` rows of the table are left out."""
     there = _there(seen, missing)
     distinct = seen.distinct - (len(seen.natures) - len(there))  # a text for a missing value is a nature
-    kind, reason = _judge(grid, name, seen, there, distinct)
+    kind, reason = _judge(grid, name, seen, missing, distinct)
     if gaps and kind == "number" and any(seen.numbers_rows[2:]):  # the numbers of the rows left out are missing
         kind, reason = "left out", NUMBERING
     example = first_of(there).text if there else ""
     return Column(name, kind, distinct, seen.rows - rows_of(there), example, reason)
 
 
-def _judge(grid: Grid, name: str, seen: Seen, there: list[Some], distinct: int) -> tuple[Kind, str]:
+def _judge(grid: Grid, name: str, seen: Seen, missing: tuple[str, ...], distinct: int) -> tuple[Kind, str]:
     """The kind of a column by its values, and the reason if it is left out."""
+    there = _there(seen, missing)
     rows, count = seen.rows, rows_of(there)
     if not there:
         return "left out", "is empty"
@@ -328,6 +335,8 @@ def _judge(grid: Grid, name: str, seen: Seen, there: list[Some], distinct: int) 
             return "left out", f"{what} except for {_place(grid, others)}{more}; correct it, or list it in missing"
     if distinct * 2 > count:
         return "left out", "holds texts that nearly all differ, such as names or ids"
+    if rows >= MANY and 2 * sum(n for _, n in seen.common(missing, _most(rows))) >= count:
+        return "category", ""
     return "left out", f"has {distinct:,} different texts; at most {limit} are taken as categories"
 
 
@@ -347,6 +356,11 @@ def _equivalent(table: Blocks, columns: Sequence[Column], seen: dict[str, Seen],
             if any(known.setdefault(text, label) != label for text, label in found):
                 del pairs[one, name]
     return {one for one, _ in pairs}
+
+
+def _most(rows: int) -> int:
+    """How many categories of a column are told apart in a table: each has about eight rows, on average."""
+    return max(min(FEW, max(2, rows // 4)), min(MOST, rows // 8))
 
 
 # ----- messages ------------------------------------------------------------------------------------------------------

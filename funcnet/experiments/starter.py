@@ -85,6 +85,7 @@ def treatment(found: Findings) -> Columns:
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
         split=split(found.rows, {} if found.more else found.counts),
+        max_categories=found.max_categories,
         missing_target="drop" if found.gaps else "error",
         impute="median" if found.incomplete or any(column.missing for column in found.inputs) else None,
         scale="standard",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from funcnet.data.sources.grid import Grid
 
 Scale = Literal["standard", "minmax", "robust"]
+TargetScale = Literal["standard", "minmax", "robust", "mean"]
 
 
 class Frame(NamedTuple):
@@ -97,7 +98,9 @@ class Source(Spec):
     ``divide``        a number that inputs are divided by, such as 255 for pixels
     ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,
                       "minmax" to 0 and 1, "robust" to median 0 and an interquartile range of 1
-    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units
+    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units. "mean"
+                      divides them by the mean of their sizes and keeps 0 and signs, for counts and amounts: a network
+                      that predicts the logarithm of a mean then starts at their mean
     ``block``         rows per block; rows are shuffled in blocks, so that data larger than memory can be read
     """
 
@@ -112,7 +115,7 @@ class Source(Spec):
     flatten: bool = attrs.field(default=False, kw_only=True)
     divide: float | None = attrs.field(default=None, kw_only=True, validator=positive)
     scale: Scale | None = attrs.field(default=None, kw_only=True)
-    target_scale: Scale | None = attrs.field(default=None, kw_only=True)
+    target_scale: TargetScale | None = attrs.field(default=None, kw_only=True)
     block: int | None = attrs.field(default=None, kw_only=True, validator=positive)
 
     def split_columns(self) -> list[str]:

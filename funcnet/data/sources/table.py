@@ -26,7 +26,7 @@ from funcnet.shapes import Shape
 from funcnet.spec.base import evolve, register
 from funcnet.spec.class_fields import fields
 from funcnet.spec.convert import MAX_INTEGER
-from funcnet.spec.fields import Words, frozen
+from funcnet.spec.fields import Words, frozen, positive
 from funcnet.spec.registry import tags
 
 MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
@@ -57,6 +57,7 @@ class Columns(Source):
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
     missing_target: Literal["error", "drop"] = "error"
+    max_categories: int | None = field(default=None, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
         if self.thousands == self.decimal:
