@@ -1,6 +1,6 @@
 // The state of the page, the walk through a step, and the keys.
 
-const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, walk: null, walking: false, losses: [], seen: new Map(), run: 0 };
+const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, walk: null, walking: false, beat: 130, losses: [], seen: new Map(), run: 0 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const GROUPS = 8; // a column lights up in at most this many parts
 let ask = null;
@@ -215,7 +215,7 @@ async function walk() {
   S.tick = S.ticks.length;
   S.walking = true;
   draw();
-  await rest(calm.matches ? 0 : 350);
+  await rest(calm.matches ? 0 : 2.5 * S.beat);
   if (!mine()) return;
   const moved = await go(target(1));
   if (!mine()) return;
@@ -224,7 +224,7 @@ async function walk() {
     S.tick = tick;
     S.walking = true;
     draw();
-    await rest(calm.matches ? 0 : Math.max(30, Math.min(130, 3200 / S.ticks.length)));
+    await rest(calm.matches ? 0 : Math.min(S.beat, 3200 / S.ticks.length));
     if (!mine()) return;
   }
   settle();
