@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "print a model's layers, shapes, parameters and FLOPs",
     "source": "print a network as one NumPy file: forward, backward, update",
     "diff": "compare two specs, field by field, and what becomes of the params",
+    "play": "watch each step of a training in a browser: values, gradients, program",
     "generate": "continue a text with a model trained on text",
     "list": "list the experiments, and every tag by kind with its fields",
     "guide": "read about backpropagation, layers, losses, specs and errors",
