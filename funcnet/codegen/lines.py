@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from itertools import pairwise
 from typing import Any
 
-from funcnet.codegen.printer import WIDTH
+from funcnet.codegen.printer import LONGEST
 
-LONGEST = 104
-"""Longer calls are broken into lines"""
+WIDTH = 72
+"""The rightmost column of the aligned shape comments"""
 
 
 def variables(paths: list[str]) -> dict[str, str]:
@@ -30,20 +29,12 @@ def variables(paths: list[str]) -> dict[str, str]:
     return names
 
 
-def lookup(path: str) -> str:
-    """The code that reads a leaf of the arguments: ``params["stem"]["weight"]``."""
-    root, *rest = path.split("/")
-    return root + "".join(
-        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
-    )
-
-
 def tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
     """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
         inside = [f'"{name}": {tree_text(inner, indent + 4, len(name) + 4)}' for name, inner in value.items()]
         whole = "{" + ", ".join(inside) + "}"
-        if len(whole) + indent + used <= 112 and "\n" not in whole:
+        if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
         margin = " " * (indent + 4)
         return "{\n" + "".join(f"{margin}{entry},\n" for entry in inside) + " " * indent + "}"
@@ -52,30 +43,46 @@ def tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
     return repr(value)
 
 
-def margins(body: list[tuple[str, str]]) -> list[str]:
+def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
     """Indented lines with their shape comments aligned."""
-    widths = [len(text) for text, shape in body if shape and len(text) <= WIDTH]
-    column = max(widths, default=0)
+    column = max((len(text) for text, shape in body if shape and len(text) <= WIDTH), default=0)
     lines = []
     for text, shape in body:
-        if len(text) > LONGEST:
-            text = broken(text)
-        line = f"    {text.ljust(column) if shape else text}{f'  # {shape}' if shape else ''}"
-        lines.append(line.rstrip())
+        comment = f"  # {shape}" if shape else ""
+        if indent + len(text) + len(comment) > LONGEST and "\n" not in text:
+            text = broken(text, indent)
+        aligned = f"{text.ljust(column) if shape else text}{comment}"
+        if indent + len(aligned) > LONGEST:
+            aligned = text + comment
+        lines.append(f"{' ' * indent}{aligned}".rstrip())
     return lines
 
 
-def broken(text: str) -> str:
-    """A long assignment of a call with its arguments on wrapped lines; any other text unchanged."""
+def broken(text: str, indent: int = 4) -> str:
+    """A long statement with the arguments of its outermost call on wrapped lines; any other text unchanged."""
+    start = re.search(r"[(\[{]", text)
+    if start is None or not text.endswith((")", "]", "}")):
+        return text
+    parts, depth, last = [], 0, start.end()
+    for i in range(start.start(), len(text)):
+        depth += (text[i] in "([{") - (text[i] in ")]}")
+        if depth == 0 and i + 1 < len(text):
+            return text  # it ends before the statement does
+        if depth == 1 and text[i] == "," or depth == 0:
+            parts.append(text[last:i].strip())
+            last = i + 1
+    parts = [part.replace(" ", "\0") for part in parts if part]
+    inner = textwrap.fill(
+        f"{', '.join(parts)},", LONGEST - indent - 4, break_long_words=False, break_on_hyphens=False
+    ).replace("\0", " ")
+    made = f"{text[: start.end()]}\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}{text[-1]}"
+    return made if _same(made, text) else text
+
+
+def _same(made: str, text: str) -> bool:
+    """Whether two statements are the same code."""
     try:
-        statements = ast.parse(text).body
-    except SyntaxError:  # part of a statement
-        return text
-    call = statements[0].value if statements and isinstance(statements[0], ast.Assign) else None
-    if not isinstance(call, ast.Call) or not call.args:
-        return text
-    starts = [*(arg.col_offset for arg in call.args), *(key.col_offset for key in call.keywords), len(text) - 1]
-    parts = [text[start:stop].rstrip(", ").replace(" ", "\0") for start, stop in pairwise(starts)]
-    inner = textwrap.fill(f"{', '.join(parts)},", 100, break_long_words=False, break_on_hyphens=False)
-    made = f"{text[: starts[0]]}\n{textwrap.indent(inner, ' ' * 8)}\n    )".replace("\0", " ")
-    return made if ast.unparse(ast.parse(made)) == ast.unparse(statements[0]) else text
+        trees = [ast.dump(ast.parse(f"def f():\n    {code}")) for code in (made, text)]
+    except SyntaxError:
+        return False
+    return trees[0] == trees[1]

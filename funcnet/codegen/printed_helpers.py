@@ -104,6 +104,39 @@ def bits(key, shape, dtype=np.uint64):
     return words.view(dtype)[:count].reshape(shape)
 ''',
 )
+HELPERS["kept"] = (
+    ("fold", "bits"),
+    '''
+def kept(key, shape, rate):
+    """True with probability 1 - rate, rounded to a multiple of 2**-16."""
+    return bits(key, shape, np.uint16) >= round(rate * 65536)
+''',
+)
+HELPERS["leaves"] = (
+    (),
+    '''
+def leaves(tree):
+    """The arrays of nested dicts, by name."""
+    return [leaf for name in sorted(tree) for leaf in leaves(tree[name])] if isinstance(tree, dict) else [tree]
+''',
+)
+HELPERS["each_leaf"] = (
+    (),
+    '''
+def each_leaf(f, tree, *others):
+    """f of every array of nested dicts with equal names, and of numbers; a dict for each result of f."""
+    if not isinstance(tree, dict):
+        return f(tree, *others)
+    found = {
+        name: each_leaf(f, tree[name], *(other[name] if isinstance(other, dict) else other for other in others))
+        for name in tree
+    }
+    results = next(iter(found.values()))
+    if not isinstance(results, tuple):
+        return found
+    return tuple({name: found[name][i] for name in found} for i in range(len(results)))
+''',
+)
 HELPERS["uniform"] = (
     ("bits",),
     '''

@@ -1,4 +1,4 @@
-"""A recorded graph as readable statements: names, expressions, comments, helpers."""
+"""A recorded graph as readable statements: names, expressions and comments."""
 
 from __future__ import annotations
 
@@ -6,108 +6,124 @@ import ast
 import inspect
 import keyword
 import operator
-import pprint
 import re
 import textwrap
-import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from funcnet import ops
-from funcnet.codegen.printed_helpers import HELPERS
+from funcnet.codegen.captions import layer_caption, loss_caption, title
+from funcnet.codegen.functions import ascii_text as ascii_text
+from funcnet.codegen.functions import helper_name, key_text, need
+from funcnet.codegen.functions import helper_text as helper_text
+from funcnet.codegen.functions import library_text as library_text
+from funcnet.codegen.kernels import simple_call
+from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
 from funcnet.codegen.schedules import schedule_text
-from funcnet.compiler.fallback import Opaque
 from funcnet.compiler.graph import Node, NodeGraph, fill, leaves, plain_text
-from funcnet.compiler.kind import ATOM, PLUS, UNARY, Text
+from funcnet.compiler.kind import ATOM, TIMES, Text
 from funcnet.compiler.kinds import (
     CALL,
     CONST,
     INPUT,
     NUMBER,
+    OPERATORS,
+    PART,
     PROBE,
     SETTLE,
     UFUNC,
     VIEW,
+    WHERE,
     dtype_text,
+    infix,
 )
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
-from funcnet.errors import FuncnetError
 from funcnet.key import Key
-from funcnet.layers.base import Layer
-from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
-from funcnet.optim.transforms.average import due, even, unbiased
-from funcnet.optim.transforms.clip import clip_factor
-from funcnet.optim.transforms.decay import deviation
+from funcnet.optim.schedules import Schedule
 
-WIDTH = 88
-"""The rightmost column of the shape comments"""
-REPEATED = 44
-"""The longest view that is repeated at every use instead of named"""
+LONGEST = 100
+"""The most columns of a line"""
+INLINED = 44
+"""The longest expression that is written inside another"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
-LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
-LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
-LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
-
-
-def ascii_text(text: str) -> str:
-    """The text in plain ASCII, with mathematical letters spelt out."""
-    for letter, plain in LETTERS.items():
-        text = text.replace(letter, plain)
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-
-
-def equations(layer: Layer) -> tuple[str, str]:
-    """The equations of the forward and backward pass in a layer's docstring."""
-    text = ascii_text(type(layer).__doc__ or "")
-    forward = next(iter(re.findall(r"``([^`]*=[^`]*)``", text)), "")
-    backward = re.search(r"VJP +((?:.|\n)*?)(?:\n\s*\n|\n *[A-Z][a-z]+ {2,}|\n *\"|\Z)", text)
-    parts = re.split(r",\s+from |;|\n", backward.group(1)) if backward else [""]
-    return " ".join(forward.split()), " ".join(parts[0].split()).rstrip(",.")
-
-
-def called_functions(graph: NodeGraph) -> set[str]:
-    """The names of the called functions, which variables must not have."""
-    functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
-    return {"flush", "settle", "float", "int", "bool", *(getattr(f, "__name__", "") for f in functions)}
+WHOLE = {np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.where, *OPERATORS} - {
+    operator.pow, operator.floordiv, operator.mod
+}  # fmt: skip
+"""Functions of floats that take 2 for 2.0"""
+SHORT_WORDS = frozenset({"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found"})
+"""Names of variables that say too little to be printed"""
 
 
 class Printer:
     """Writes one graph as the body of a function."""
 
-    def __init__(self, graph: NodeGraph, names: dict[str, str], finals: dict[Node, str]) -> None:
-        self.graph, self.finals = graph, finals
-        self.helpers: dict[str, None] = {}
+    def __init__(
+        self,
+        graph: NodeGraph,
+        names: dict[str, str],
+        finals: dict[Node, str],
+        *,
+        given: dict[Node, str] | None = None,
+        defined: Defined | None = None,
+        terms: dict[int, str] | None = None,
+        loss: Any = None,
+        train: bool = True,
+        indent: int = 4,
+    ) -> None:
+        """``names`` are those of the inputs, ``given`` the expressions of other nodes that are known already.
+
+        With ``defined``, params and states are read from their dicts and tables are named. ``terms`` are the
+        expressions of the number of terms that the loss is a mean over.
+        """
+        self.graph, self.finals, self.defined, self.loss = graph, finals, defined, loss
+        self.terms, self.train, self.indent = terms or {}, train, indent
+        self.helpers: dict[str, None] = {} if defined is None else defined.helpers
         self.lines: list[tuple[str, str]] = []
         self.texts: dict[Node, Text] = {}
-        self.taken: set[str] = {"np", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken: set[str] = {"np", "p", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
+        self.users: dict[Node, list[Node]] = {}
         self.uses: dict[Node, int] = {}
+        for node in graph.nodes:
+            for arg in node.args:
+                self.users.setdefault(arg, []).append(node)
         for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
             self.uses[used] = self.uses.get(used, 0) + 1
         for node in graph.inputs:
-            self.texts[node] = Text(names[node.static], ATOM)
+            if not self.by_layer(node):
+                self.texts[node] = Text(names[node.static], ATOM)
+        self.texts |= {node: Text(text, ATOM) for node, text in (given or {}).items()}
+        self.opened = ""  # the layer whose params are in the variable p
+        self.within: Node | None = None  # the call whose arguments are being written
+        self.here: tuple[str, str] = ("", "")
         self.flush_steps = {node.args[0] for node in graph.nodes if self.flushed(node) is not None}
-        self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST)]
+        self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST) and node not in self.texts]
 
     # names
 
+    def by_layer(self, node: Node) -> bool:
+        """Whether an input is read from the dict of its layer."""
+        return self.defined is not None and str(node.static).startswith(("params/", "state/"))
+
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        name = re.sub(r"\W", "_", wanted)
+        base = name = re.sub(r"\W", "_", wanted)
         n = 2
         while name in self.taken:
-            name = f"{re.sub(chr(92) + 'W', '_', wanted)}_{n}"
-            n += 1
+            name, n = f"{base}_{n}", n + 1
         self.taken.add(name)
         return name
 
     def called(self, node: Node) -> str:
-        """The variable name of a value: from its path, else a letter for its section and a number."""
-        if node.name:
-            return self.unique(node.name)
+        """The variable name of a value: from its path or its variable, else a letter for its section and a number."""
+        if node.name or (node.hint and node.hint not in SHORT_WORDS):
+            return self.unique(node.name or node.hint)
         letter = {"backward": "g", "update": "u"}.get(node.place.section, "t")
         if not node.is_array:
             letter = "key" if node.dtype is Key else "s"
@@ -118,31 +134,64 @@ class Printer:
 
     def text(self, node: Node) -> Text:
         """The expression for a value."""
-        if node not in self.texts:
-            if node.kind is CONST:
-                self.texts[node] = self.constant(node)
-            else:
-                return self.expression(node)
-        return self.texts[node]
+        if node in self.texts:
+            return self.texts[node]
+        if node.kind is CONST:
+            return self.constant(node)
+        return self.leaf(node) if node.kind is INPUT else self.expression(node)
+
+    def leaf(self, node: Node) -> Text:
+        """A param or state, from the dict of its layer."""
+        path, _, name = node.static.rpartition("/")
+        return Text(f'p["{name}"]' if path == self.opened else lookup(node.static), ATOM)
 
     def constant(self, node: Node) -> Text:
         """A constant as code."""
         value = node.static
         if not isinstance(value, np.ndarray):
-            text = plain_text(value)
-            return Text(text, UNARY if text.startswith("-") else PLUS if " " in text else ATOM)
-        kind = f"np.{value.dtype.name}" if value.dtype != np.bool_ else "bool"
+            return self.numeral(value)
+        kind = dtype_text(value.dtype)
         if value.shape == ():
             return Text(f"{kind}({value.item()!r})", ATOM)
         if value.ndim == 1 and value.dtype == np.int64 and np.array_equal(value, np.arange(len(value))):
             return Text(f"np.arange({len(value)})", ATOM)
         if value.size > 1 and np.all(value == value.flat[0]):
             return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
-        return Text(f"np.array({value.tolist()!r}, {kind})", ATOM)
+        text = f"np.array({value.tolist()!r}, {kind})"
+        if self.defined is None or len(text) <= INLINED:
+            return Text(text, ATOM)
+        return Text(self.defined.table(value, self.within), ATOM)
+
+    def numeral(self, value: Any) -> Text:
+        """A number as people write it inside the call that uses it."""
+        within = self.within
+        if within is None:
+            return number_text(value)
+        plain = integral(value)
+        if plain is not None and self.takes_whole(within):
+            return Text(plain, ATOM)
+        layer = within.place.layer
+        if self.terms and (layer is None or within.place.section == "loss"):
+            return number_text(value, names=self.terms)
+        counts = {
+            arg.static
+            for node in self.graph.nodes
+            if node.place.path == within.place.path
+            for arg in node.args
+            if arg.kind is CONST and type(arg.static) is int
+        }
+        return number_text(value, fields_of(layer), counts if layer is not None else ())
+
+    @staticmethod
+    def takes_whole(node: Node) -> bool:
+        """Whether a call of floats gives the same bits for integers in the place of whole constants."""
+        others = [arg for arg in node.args[node.kind is WHERE :] if arg.kind is not CONST]
+        floats = all(arg.dtype is float or (arg.is_array and arg.dtype.kind == "f") for arg in others)
+        return node.kind in (UFUNC, NUMBER, WHERE) and node.f in WHOLE and bool(others) and floats
 
     def need(self, name: str) -> str:
         """The name of a helper, which is added to the file."""
-        return _need(name, self.helpers)
+        return need(name, self.helpers)
 
     def flushed(self, node: Node) -> Node | None:
         """The argument of ``ops.flush`` if the node is its final subtraction, else None."""
@@ -152,22 +201,68 @@ class Printer:
                 return inner.args[0]
         return None
 
+    @contextmanager
+    def inside(self, node: Node) -> Iterator[None]:
+        """Write the arguments of a call."""
+        outer, self.within = self.within, node
+        try:
+            yield
+        finally:
+            self.within = outer
+
     def expression(self, node: Node) -> Text:
         """The expression that computes a node."""
-        inner = self.flushed(node)
-        if inner is not None:
-            return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
-        return node.kind.expression(node, self)
+        with self.inside(node):
+            inner = self.flushed(node)
+            if inner is not None:
+                return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
+            if node.kind is UFUNC and self.defined is not None:
+                found = self.drawn(node) or self.quotient(node)
+                if found is not None:
+                    return found
+            return node.kind.expression(node, self)
+
+    def drawn(self, node: Node) -> Text | None:
+        """The mask of dropout: random words, compared with a number."""
+        if self.defined is None or node.kind is not UFUNC or node.f is not np.greater_equal:
+            return None
+        words, least = node.args
+        if words.kind is not CALL or words.f is not Key.bits or words in self.texts or least.kind is not CONST:
+            return None
+        rates = [rate for rate in fields_of(node.place.layer) if round(rate * 65536) == least.static]
+        rate = repr(rates[0]) if rates else f"{least.static} / 65536"
+        shape = words.static.values[1]
+        if self.defined.teach:
+            return Text(f"rng.random({shape}) >= {rate}", 3)
+        return Text(f"{self.need('kept')}({self.text(words.args[0]).text}, {shape}, {rate})", ATOM)
+
+    def quotient(self, node: Node) -> Text | None:
+        """``x / 32`` for ``x * 0.03125``, the same number to the last bit."""
+        if node.f is not np.multiply or node.dtype.kind != "f":
+            return None
+        for number, other in (node.args, node.args[::-1]):
+            if number.kind is CONST and type(number.static) is float and other.kind is not CONST:
+                text = self.numeral(number.static).text
+                if text.startswith("1 / ") and power_of_two(number.static) and other.dtype.kind == "f":
+                    return infix("/", TIMES, self.text(other), Text(text[4:], ATOM))
+        return None
 
     def number(self, f: Any, args: tuple[Node, ...]) -> Text:
         """A function of Python numbers."""
+        if isinstance(f, ops.Blank):
+            assert self.defined is not None
+            f = self.defined.hyperparameters[f.index]
+            if isinstance(f, str):
+                return Text(f, ATOM)
+            if not isinstance(f, Schedule):
+                return number_text(f)
         plain = [self.text(arg) for arg in args]
         f = f.function if isinstance(f, Float) else f
         if isinstance(f, Schedule):
             text, needs = schedule_text(f, plain[0].within(ATOM))
             for helper in needs:
                 self.need(helper)
-            return Text(text, 0 if " if " in text else ATOM)
+            return Text(text, 0 if " if " in text else ATOM if text.endswith(")") and text[0].isalpha() else 0)
         return Text(f"{self.function(f)}({', '.join(x.text for x in plain)})", ATOM)
 
     def function(self, f: Any) -> str:
@@ -180,13 +275,23 @@ class Printer:
         args = fill(node.static.values, [Quoted(self.text(arg).text) for arg in node.args])
         if node.f is operator.getitem:
             return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
+        if self.defined is not None:
+            simple = simple_call(node, args, self.defined)
+            if simple is not None:
+                return Text(simple, ATOM)
         if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
             return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
         if isinstance(node.f, Keywords):
             texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
             return Text(f"{self.function(node.f.function)}({', '.join(texts)})", ATOM)
-        kinds = {np.dtype: dtype_text, Key: key_text}
+        kinds = {np.dtype: dtype_text, Key: key_text, str: lambda text: f'"{text}"'}
+        if node.f is Key.fold and isinstance(args[0], Quoted) and args[0].text.startswith("fold("):
+            args = (Quoted(args[0].text[5:-1]), *args[1:])
         texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]
+        if self.defined is not None and self.defined.teach and node.f in TAUGHT:
+            return Text(TAUGHT[node.f](*texts[1:]), ATOM)
+        if self.defined is not None:
+            texts = self.defined.in_order(texts, node)
         return Text(f"{self.function(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
@@ -197,46 +302,158 @@ class Printer:
             return False
         if node.kind is VIEW:
             often = self.uses.get(node, 0) > 1
-            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= REPEATED)
-        if node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT:
+            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= INLINED)
+        if node.kind is NUMBER and isinstance(node.f, ops.Blank):
+            return node.f.steady
+        if node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT and self.defined is None:
             return False
-        if self.uses.get(node, 0) != 1 or node.kind in (SETTLE, CALL):
+        if self.uses.get(node, 0) != 1 or node.kind is SETTLE:
             return False
-        if node in self.flush_steps:
+        if node in self.flush_steps or any(self.drawn(user) is not None for user in self.users.get(node, ())):
             return True
-        return len(self.expression(node).text) <= 44
+        if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
+            return False
+        return len(self.expression(node).text) <= INLINED
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
-        here: tuple[str, str] = ("", "")
-        for node in self.pending:
-            if node.kind is PROBE or (not self.uses.get(node) and not node.effect):
+        for i, node in enumerate(self.pending):
+            unused = not self.uses.get(node) and not node.effect and node not in self.finals
+            if node.kind is PROBE or unused or node in self.texts or self.inlined(node):
                 continue
-            if self.inlined(node):
-                self.texts[node] = self.expression(node)
-                continue
-            place = node.place
-            if (place.section, place.path) != here and place.section:
-                if place.section != here[0]:
-                    self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
-                if place.layer is not None and not place.layer.children:
-                    self.lines.append((self.comment(node), ""))
-                here = (place.section, place.path)
-            if node.kind is CALL and node.f is ops.check:
-                ok = self.text(node.args[0])
-                error = OUT_OF_RANGE.get(place.section, "a value is out of range: a label, or a probability")
-                self.lines.append((f'if not np.all({ok.text}):\n        raise ValueError("{error}")', ""))
-                continue
-            expression = self.expression(node).text
-            name = self.finals.get(node) or self.called(node)
-            self.texts[node] = Text(name, ATOM)
-            self.lines.append((f"{name} = {expression}", shape_text(node)))
+            self.header(node, i)
+            self.statement(node)
 
-    def comment(self, node: Node) -> str:
-        forward, backward = equations(node.place.layer)
-        layer, path = type(node.place.layer).__name__, node.place.path or "the layer"
-        equation = forward if node.place.section == "forward" else backward
-        return f"# {path} ({layer}){': ' + equation if equation else ''}"
+    def header(self, node: Node, position: int) -> None:
+        """The comments where a section or a layer begins, and its params."""
+        place = node.place
+        if (place.section, place.path) == self.here or not place.section:
+            return
+        if place.section != self.here[0]:
+            self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
+            if place.layer is None and self.loss is not None and place.section in ("loss", "backward"):
+                equation = loss_caption(self.loss)[place.section == "backward"]
+                self.remark("# loss = " if place.section == "loss" else "# ", equation)
+        self.here = (place.section, place.path)
+        layer = place.layer
+        if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
+            caption = layer_caption(layer, self.train)[place.section == "backward"]
+            self.remark("", title(layer, place.path, caption))
+        self.open(position)
+
+    def remark(self, begin: str, text: str) -> None:
+        """A comment, wrapped."""
+        if text and self.defined is not None or not begin:
+            wrapped = textwrap.wrap(begin + text, LONGEST - self.indent, subsequent_indent="#     ")
+            self.lines += [(line, "") for line in wrapped]
+
+    def open(self, position: int) -> None:
+        """Read the params of a layer into a variable if its statements use several."""
+        self.opened = ""
+        found: dict[str, dict[Node, None]] = {}
+        place = self.pending[position].place
+        while position and self.pending[position - 1].place == place:
+            position -= 1
+        for node in self.pending[position:]:
+            if node.place.section and (node.place.section, node.place.path) != (place.section, place.path):
+                break
+            for arg in node.args:
+                if arg.kind is INPUT and self.by_layer(arg):
+                    found.setdefault(arg.static.rpartition("/")[0], {})[arg] = None
+        many = [path for path, nodes in found.items() if len(nodes) > 1 and "/" in path]
+        if many:
+            self.opened = many[0]
+            self.lines.append((f"p = {lookup(self.opened)}", ""))
+
+    def fits(self, text: str, comment: str) -> bool:
+        """Whether a statement is short enough for its line."""
+        return self.indent + len(text) + (len(comment) + 4 if comment else 0) <= LONGEST
+
+    def statement(self, node: Node) -> None:
+        """Write a statement; expressions inside it that make it too long get their own."""
+        parts = self.parts(node)
+        name = "" if parts else self.finals.get(node) or self.called(node)
+        while True:
+            if node.kind is CALL and node.f is ops.check:
+                error = OUT_OF_RANGE.get(node.place.section, "a value is out of range: a label, or a probability")
+                with self.inside(node):
+                    text = f'if not np.all({self.text(node.args[0]).text}):\n        raise ValueError("{error}")'
+                comment = ""
+            else:
+                target = ", ".join(parts.values()) if parts else name
+                text, comment = f"{target} = {self.expression(node).text}", shape_text(node)
+            inner = self.longest_inside(node)
+            if self.fits(text.partition("\n")[0], comment) or inner is None:
+                break
+            self.statement(inner)
+        for part, given in parts.items():
+            if isinstance(part, Node):
+                self.texts[part] = Text(given, ATOM)
+        if name:
+            self.texts[node] = Text(name, ATOM)
+        self.lines.append((text, comment))
+
+    def parts(self, node: Node) -> dict[Any, str]:
+        """The names of the parts of a result of several values, ``_`` for unused ones; {} if it has one name."""
+        users = self.users.get(node, [])
+        count = results_of(node.f) if node.kind is CALL and self.defined is not None else 0
+        whole = any(user.kind is not PART or len(user.static) != 1 for user in users)
+        if not count or not users or whole or node in leaves(self.graph.outputs):
+            return {}
+        found = {user.static[0]: user for user in users}
+        return {found.get(i, i): self.called(found[i]) if i in found else "_" for i in range(count)}
+
+    def longest_inside(self, node: Node) -> Node | None:
+        """The longest expression inside a statement that can have its own."""
+        inner = [
+            arg
+            for arg in node.args
+            if arg not in self.texts and arg.kind not in (INPUT, CONST, PART) and arg not in self.flush_steps
+        ]
+        found = max(inner, key=lambda arg: len(self.text(arg).text), default=None)
+        if found is None and inner == [] and any(arg in self.flush_steps for arg in node.args):
+            return self.longest_inside(node.args[0])
+        return found if found is not None and len(self.text(found).text) > 12 else None
+
+
+TAUGHT: dict[Any, Any] = {
+    Key.bits: lambda shape, dtype="np.uint64": f"rng.integers(2 ** 16, size={shape}).astype({dtype})",
+    Key.normal: lambda shape, dtype="np.float64": f"rng.standard_normal({shape}, {dtype})",
+    Key.uniform: lambda shape, dtype="np.float64", low="0.0", high="1.0": (
+        f"rng.uniform({low}, {high}, {shape}).astype({dtype})"
+    ),
+}
+"""The draws of a program for learners, from NumPy's generator"""
+
+
+class Defined:
+    """What a printed file defines beside its main functions: helpers and tables."""
+
+    def __init__(self, teach: bool = False) -> None:
+        self.teach = teach
+        self.helpers: dict[str, None] = {}
+        self.tables: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self.kernels: dict[str, str] = {}
+        self.hyperparameters: list[Any] = []
+        self.trees: dict[tuple[str, ...], str] = {}
+
+    def table(self, value: Any, within: Node | None) -> str:
+        """The name of a constant array, which the file computes or writes down once."""
+        identity = value.shape, str(value.dtype), value.tobytes()
+        if identity not in self.tables:
+            from funcnet.codegen.tables import table_text
+
+            layer = None if within is None else within.place.layer
+            self.tables[identity] = f"TABLE_{len(self.tables) + 1}", table_text(value, layer)
+        return self.tables[identity][0]
+
+    def in_order(self, texts: list[str], node: Node) -> list[str]:
+        """The arguments of a call, those that are all leaves of a tree as ``*leaves(tree)``."""
+        tree = self.trees.get(tuple(texts))
+        if tree is None:
+            return texts
+        need("leaves", self.helpers)
+        return [f"*leaves({tree})"]
 
 
 class Quoted:
@@ -249,9 +466,31 @@ class Quoted:
         return self.text
 
 
-def key_text(key: Key) -> str:
-    """A known key as code: its digest."""
-    return repr(key.digest)
+def called_functions(graph: NodeGraph) -> set[str]:
+    """The names of the called functions, which variables must not have."""
+    functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
+    return {"flush", "settle", "kept", "float", "int", "bool", "len", "rng", "key"} | {
+        name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")
+    }
+
+
+def results_of(f: Any) -> int:
+    """The number of results of a function whose annotation says that it returns a tuple; else 0."""
+    f = inspect.unwrap(f) if callable(f) else f
+    said = getattr(f, "__annotations__", {}).get("return", "")
+    tree = ast.parse(said, mode="eval").body if isinstance(said, str) and said else None
+    if not isinstance(tree, ast.Subscript) or ast.unparse(tree.value) != "tuple" or not isinstance(tree.slice, ast.Tuple):
+        return 0
+    inside = tree.slice.elts
+    return 0 if any(isinstance(each, ast.Constant) and each.value is ... for each in inside) else len(inside)
+
+
+def lookup(path: str) -> str:
+    """The code that reads a leaf of the arguments: ``params["stem"]["weight"]``."""
+    root, *rest = path.split("/")
+    return root + "".join(
+        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
+    )
 
 
 def shape_text(node: Node) -> str:
@@ -259,142 +498,3 @@ def shape_text(node: Node) -> str:
     if not node.is_array:
         return ""
     return str(node.shape) if node.shape else "a number"
-
-
-def library_text(*functions: Any) -> str:
-    """The source of the library's functions, in ASCII, without annotations and decorators."""
-    return "\n\n\n".join(map(_plain, functions))
-
-
-def _plain(function: Any) -> str:
-    """The source of one function, without annotations and decorators."""
-    text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    (definition,) = ast.parse(text).body
-    assert isinstance(definition, ast.FunctionDef)
-    lines = [line.encode() for line in text.splitlines()]  # the parser counts columns in bytes
-    everything = [*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs]
-    everything += [argument for argument in (definition.args.vararg, definition.args.kwarg) if argument is not None]
-    cuts: list[tuple[int, int, int, int]] = []
-    for argument in everything:
-        if argument.annotation is not None:
-            column = argument.col_offset + len(argument.arg.encode())
-            cuts.append((argument.lineno, column, *_end(argument.annotation)))
-    if definition.returns is not None:
-        line, column = definition.returns.lineno, definition.returns.col_offset
-        arrow = lines[line - 1].rindex(b"->", 0, column)
-        cuts.append((line, arrow - 1, *_end(definition.returns)))
-    for part in ast.walk(definition):
-        if isinstance(part, ast.AnnAssign):
-            cuts.append((part.lineno, _end(part.target)[1], *_end(part.annotation)))
-    for line, column, last, stop in sorted(cuts, reverse=True):
-        lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][stop:]]
-    kept = b"\n".join(lines[definition.lineno - 1 :]).decode()
-    kept = re.sub(r"  # (type: ignore|noqa|fmt:).*", "", kept)
-    return ascii_text(re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept))  # the signature on one line
-
-
-def _end(node: ast.expr) -> tuple[int, int]:
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return node.end_lineno, node.end_col_offset
-
-
-def helper_text(name: str) -> str:
-    """The text of a helper."""
-    if name in HELPERS:
-        return HELPERS[name][1].strip()
-    if name in ops.PRIMITIVES:
-        return library_text(ops.PRIMITIVES[name].function)
-    return library_text(PLAIN[name][0]) if name in PLAIN else _NEEDED[name]
-
-
-_NEEDED: dict[str, str] = {}  # the texts of constants and functions that primitives need, by name
-
-
-def _need(name: str, helpers: dict[str, None]) -> str:
-    for other in HELPERS[name][0] if name in HELPERS else PLAIN[name][1] if name in PLAIN else ():
-        _need(other, helpers)
-    if name not in HELPERS and name in ops.PRIMITIVES:
-        function, needs = ops.PRIMITIVES[name][:2]
-        for needed in needs:
-            if isinstance(needed, str):
-                value = function.__globals__[needed]
-                _NEEDED[needed] = f"{needed} = {pprint.pformat(value, width=100, compact=True)}"
-                helpers[needed] = None
-            else:
-                inner = getattr(needed, "__wrapped__", needed)
-                _NEEDED.setdefault(inner.__name__, library_text(inner))
-                _need(inner.__name__, helpers)
-    helpers[name] = None
-    return name
-
-
-PLAIN: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "half_cosine": (half_cosine, ()),
-    "polynomial": (polynomial, ()),
-    "in_cycle": (in_cycle, ()),
-    "restarting": (restarting, ("half_cosine", "in_cycle")),
-    "clip_factor": (clip_factor, ()),
-    "deviation": (deviation, ()),
-    "unbiased": (unbiased, ()),
-    "even": (even, ()),
-    "due": (due, ()),
-}
-"""Functions of numbers whose source is printed unchanged, each with the helpers that it needs"""
-
-NAMED: dict[Any, str] = {
-    **{function: name for name, (function, _) in PLAIN.items()},
-    Key.fold: "fold",
-    Key.bits: "bits",
-    Key.uniform: "uniform",
-    Key.normal: "normal",
-    ops.check: "check",
-}
-"""The printed names of the library's functions"""
-
-
-def helper_name(f: Any) -> str:
-    """The name of a function in a printed file.
-
-    Raises   FuncnetError for a function that cannot be printed
-    """
-    name = getattr(f, "__name__", type(f).__name__)
-    if isinstance(f, np.ufunc) or getattr(np, name, None) is f:
-        return f"np.{name}"
-    if f in NAMED or name == "reciprocal" or (name in ops.PRIMITIVES and ops.PRIMITIVES[name].function is f):
-        return NAMED.get(f, name)
-    owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
-    if isinstance(owner, Layer):
-        raise FuncnetError(
-            f"cannot print {type(owner).__name__}: it cannot be recorded; "
-            "write it with NumPy functions, without branches on the values of arrays"
-        )
-    raise FuncnetError(f"cannot print a call of {name}: only NumPy's functions and the library's can be printed")
-
-
-def constant_text(value: Any, helpers: dict[str, None]) -> str:
-    """A constant of a planned program as code."""
-    if isinstance(value, np.ndarray):
-        dtype = dtype_text(value.dtype)
-        if value.size and np.all(value == value.flat[0]):
-            return f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {dtype})"
-        return f"np.array({value.tolist()!r}, {dtype})"
-    if isinstance(value, np.dtype):
-        return f"np.dtype({value.name!r})"
-    if isinstance(value, Key):
-        return key_text(value)
-    if isinstance(value, Schedule):
-        text, needs = schedule_text(value, "step")
-        for helper in needs:
-            _need(helper, helpers)
-        return f"lambda step: {text}"
-    if isinstance(value, tuple | range | str | int | float | None):
-        return plain_text(value)
-    if isinstance(value, Keywords):
-        return f"lambda args, keywords: {constant_text(value.function, helpers)}(*args, **keywords)"
-    if getattr(value, "__name__", "") == "take" and value is not np.take:
-        return "lambda table, indices: np.take(table, indices, axis=0)"
-    if getattr(value, "__qualname__", "").endswith("<locals>.error"):
-        return "None"  # the printed check has its own message
-    name = helper_name(value)
-    return name if name.startswith("np.") else _need(name, helpers)
