@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -59,7 +60,9 @@ def _expressions(value: float, given: Iterable[float], counts: Iterable[int]) ->
         yield text, TIMES if text.startswith("1 /") else POWER
     square = round(min(value**-2.0, 1e9))
     yield f"1 / {square} ** 0.5" if square else "0.0", TIMES
-    yield f"{round(value * value)} ** 0.5", POWER
+    root = Fraction(min(value * value, 1e9)).limit_denominator(1000)
+    top, bottom = root.numerator, root.denominator
+    yield f"{top} ** 0.5" if bottom == 1 else f"({top} / {bottom}) ** 0.5", POWER
     count = round(1.0 / value)
     for top in range(2, 10):
         yield f"{top} / {round(top / value)}" if value < 1.0 else "0.0", TIMES

@@ -127,11 +127,11 @@ def each_leaf(f, tree, *others):
     """f of every array of nested dicts with equal names, and of numbers; a dict for each result of f."""
     if not isinstance(tree, dict):
         return f(tree, *others)
-    found = {
-        name: each_leaf(f, tree[name], *(other[name] if isinstance(other, dict) else other for other in others))
-        for name in tree
-    }
-    results = next(iter(found.values()))
+    found = {}
+    for name in tree:
+        inner = [other[name] if isinstance(other, dict) else other for other in others]
+        found[name] = each_leaf(f, tree[name], *inner)
+    results = found[name]
     if not isinstance(results, tuple):
         return found
     return tuple({name: found[name][i] for name in found} for i in range(len(results)))

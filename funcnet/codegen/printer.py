@@ -124,6 +124,8 @@ class Printer:
         """The variable name of a value: from its path or its variable, else a letter for its section and a number."""
         if node.name or (node.hint and node.hint not in SHORT_WORDS):
             return self.unique(node.name or node.hint)
+        if node.kind is NUMBER and node.f is operator.add and node.args[1].kind is CONST and node.args[1].static == 1:
+            return self.unique("t")  # steps count from 0, and t from 1
         letter = {"backward": "g", "update": "u"}.get(node.place.section, "t")
         if not node.is_array:
             letter = "key" if node.dtype is Key else "s"

@@ -25,7 +25,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import Schedule
 from funcnet.optim.transforms.chain import Chain
 
-FIELDS = {"learning_rate": "rate", "b1": "beta1", "b2": "beta2"}
+FIELDS = {"learning_rate": "rate", "b1": "beta1", "b2": "beta2", "momentum": "mu"}
 """The printed names of hyperparameters, where they differ from those of the fields"""
 ROLES = {"params": "w", "grads": "g"}
 """The names of a param and its gradient in a rule"""
@@ -99,6 +99,11 @@ class Update:
             joint = len(homes) > 1
             self.home[node] = "" if joint or not homes else next(iter(homes))
             self.level[node] = level + joint
+        for node in reversed(self.graph.nodes):  # as late as its users, so that a rule has few results
+            users = self.users.get(node, [])
+            inner = users and all(self.home[user] == self.home[node] != "" for user in users)
+            if inner and node not in self.outputs and node not in self.owners:
+                self.level[node] = min(self.level[user] for user in users)
         self.levels = 1 + max(self.level.values(), default=0)
 
     def repeated(self, node: Node) -> bool:
@@ -162,10 +167,13 @@ class Update:
         last, position = last_uses(inner), {node: i for i, node in enumerate(nodes)}
         finals: dict[Node, str] = {}
         for node in results:
-            name = self.called(node)
-            old = next((arg for arg, given in names.items() if given == name), None)
-            free = old is None or last.get(old, -1) <= position[node]
-            finals[node] = name if name not in finals.values() and free else fresh(f"new_{name}", taken)
+            owner = self.owner(self.roles.get(node, ""))
+            old = next((arg for arg in args if owner is not None and self.owners.get(arg) == owner), None)
+            if old is None:
+                finals[node] = fresh(self.called(node), taken)
+            else:
+                free = last.get(old, -1) <= position[node]
+                finals[node] = names[old] if free else fresh(f"new_{names[old]}", taken)
         self.defined.hyperparameters = [
             value if isinstance(value, Schedule) else name
             for (name, _), (_, value) in zip(self.hyperparameters(), self.given, strict=True)
