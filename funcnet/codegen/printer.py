@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet import ops
+from funcnet import ops, tree
 from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.functions import ascii_text as ascii_text
 from funcnet.codegen.functions import helper_name, key_text, need
@@ -55,7 +55,7 @@ WHOLE = {np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np
     operator.pow, operator.floordiv, operator.mod
 }  # fmt: skip
 """Functions of floats that take 2 for 2.0"""
-SHORT_WORDS = frozenset({"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found"})
+SHORT_WORDS = frozenset({"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"})
 """Names of variables that say too little to be printed"""
 
 
@@ -99,6 +99,8 @@ class Printer:
             if not self.by_layer(node):
                 self.texts[node] = Text(names[node.static], ATOM)
         self.texts |= {node: Text(text, ATOM) for node, text in (given or {}).items()}
+        self.blocks: Any = None  # the parts of the graph that are functions
+        self.trees: list[tuple[str, dict[str, Node]]] = []  # variables that hold several results, by path
         self.opened = ""  # the layer whose params are in the variable p
         self.within: Node | None = None  # the call whose arguments are being written
         self.here: tuple[str, str] = ("", "")
@@ -320,24 +322,32 @@ class Printer:
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
         for i, node in enumerate(self.pending):
+            if self.blocks is not None and node in self.blocks.inside:
+                if node in self.blocks.last:
+                    self.header(node, i, self.blocks.last[node].path)
+                    self.blocks.call(self.blocks.last[node], self)
+                continue
             unused = not self.uses.get(node) and not node.effect and node not in self.finals
             if node.kind is PROBE or unused or node in self.texts or self.inlined(node):
                 continue
             self.header(node, i)
             self.statement(node)
 
-    def header(self, node: Node, position: int) -> None:
+    def header(self, node: Node, position: int, block: str | None = None) -> None:
         """The comments where a section or a layer begins, and its params."""
-        place = node.place
+        place = node.place if block is None else node.place._replace(path=block, layer=None)
         if (place.section, place.path) == self.here or not place.section:
             return
         if place.section != self.here[0]:
             self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
-            if place.layer is None and self.loss is not None and place.section in ("loss", "backward"):
+            if place.layer is None and block is None and self.loss is not None and place.section in ("loss", "backward"):
                 equation = loss_caption(self.loss)[place.section == "backward"]
                 self.remark("# loss = " if place.section == "loss" else "# ", equation)
         self.here = (place.section, place.path)
         layer = place.layer
+        if block is not None:
+            self.opened = ""
+            return
         if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
             self.remark("", title(layer, place.path, caption))
@@ -451,11 +461,22 @@ class Defined:
 
     def in_order(self, texts: list[str], node: Node) -> list[str]:
         """The arguments of a call, those that are all leaves of a tree as ``*leaves(tree)``."""
-        tree = self.trees.get(tuple(texts))
-        if tree is None:
+        name = self.trees.get(tuple(texts))
+        if name is None:
             return texts
         need("leaves", self.helpers)
-        return [f"*leaves({tree})"]
+        return [f"*leaves({name})"]
+
+
+def structured(part: Any, printer: Printer) -> Any:
+    """A structure of results as code; a dict that is one variable is that variable."""
+    if isinstance(part, dict):
+        flat = tree.flatten(part)
+        known = next((name for name, nodes in printer.trees if flat and flat == nodes), None)
+        return Quoted(known) if known else {name: structured(inner, printer) for name, inner in part.items()}
+    if isinstance(part, tuple):
+        return tuple(structured(inner, printer) for inner in part)
+    return Quoted(printer.text(part).text) if isinstance(part, Node) else part
 
 
 class Quoted:
@@ -480,10 +501,10 @@ def results_of(f: Any) -> int:
     """The number of results of a function whose annotation says that it returns a tuple; else 0."""
     f = inspect.unwrap(f) if callable(f) else f
     said = getattr(f, "__annotations__", {}).get("return", "")
-    tree = ast.parse(said, mode="eval").body if isinstance(said, str) and said else None
-    if not isinstance(tree, ast.Subscript) or ast.unparse(tree.value) != "tuple" or not isinstance(tree.slice, ast.Tuple):
+    kind = ast.parse(said, mode="eval").body if isinstance(said, str) and said else None
+    if not isinstance(kind, ast.Subscript) or ast.unparse(kind.value) != "tuple" or not isinstance(kind.slice, ast.Tuple):
         return 0
-    inside = tree.slice.elts
+    inside = kind.slice.elts
     return 0 if any(isinstance(each, ast.Constant) and each.value is ... for each in inside) else len(inside)
 
 

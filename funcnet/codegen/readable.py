@@ -7,14 +7,15 @@ import textwrap
 from typing import Any
 
 from funcnet import tree
+from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, helper_text
 from funcnet.codegen.lines import margins, tree_text
-from funcnet.codegen.printer import LONGEST, Defined, Printer, Quoted
+from funcnet.codegen.printer import LONGEST, Defined, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
 from funcnet.codegen.update import Update
-from funcnet.compiler.graph import Node, NodeGraph, leaves, map_nodes
+from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kinds import CONST, INPUT
 from funcnet.networks.surgery import walk
 
@@ -31,7 +32,7 @@ class Readable:
         """The whole file."""
         program = self.program
         main = self.gradients()
-        functions = [main]
+        functions = [*self.blocks, main]
         if program.optimizer is not None:
             functions += self.step()
         given, back = self.arguments(functions[-1]), self.kept
@@ -69,6 +70,12 @@ class Readable:
             loss=program.loss,
             train=program.train,
         )
+        self.blocks = []
+        if isinstance(graph.outputs, tuple) and not any(isinstance(part, tuple) for part in graph.outputs[:3]):
+            blocks = printer.blocks = Blocks(graph, program.net, self.defined, printer.finals, program.train)
+            self.blocks = blocks.texts
+            blocks.count(printer)
+            printer.taken |= set(blocks.functions.values())
         printer.run()
         used = {arg for node in graph.nodes for arg in node.args} | set(leaves(graph.outputs))
         roots = {str(node.static).split("/")[0] for node in graph.inputs if node in used}
@@ -77,7 +84,7 @@ class Readable:
         self.kept = []
         for name, part in zip(results, graph.outputs, strict=True):
             if name != "state" or part:
-                back.append(tree_text(map_nodes(lambda node: Quoted(printer.text(node).text), part)))
+                back.append(tree_text(structured(part, printer)))
                 self.kept.append(name)
         body = [*printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
         if any("rng." in text for text, _ in body):
