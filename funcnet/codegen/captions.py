@@ -24,15 +24,15 @@ LINEAR = {
 }
 """The other branches of activations that are ``y = x`` where x > 0"""
 
-NORMAL = "x_hat = (x - mean) / sqrt(var + eps), y = scale * x_hat + bias"
-NORMAL_VJP = "dx = r (g - mean(g) - x_hat mean(x_hat g)) with g = scale * dy, r = 1 / sqrt(var + eps)"
+NORMAL = "y = scale * (x - mean) / sqrt(var + eps) + bias"
+NORMAL_VJP = "dx = r (g - mean(g) - x_hat mean(x_hat g)), g = scale * dy"
 GATES = "h @ recurrent_weight"
 POOLS = {
     "last": ("y = x at the last real step", "dx = dy at the last real step, else 0"),
     "mean": ("y = sum x / steps, over the real steps", "dx = dy / steps at every real step"),
     "max": ("y = max x over the real steps", "dx = dy at the first maximum of each feature, else 0"),
 }
-DRAWN = ("y = mask * x / (1 - rate), mask = 1 with probability 1 - rate", "dx = mask * dy / (1 - rate)")
+DRAWN = ("y = mask * x / (1 - rate)", "dx = mask * dy / (1 - rate)")
 WORDS: dict[str, Caption] = {
     "Selu": ("y = s x where x > 0, else s alpha (exp(x) - 1)", "dx = s dy where x > 0, else s alpha exp(x) dy"),
     "Flatten": ("y = x as one vector", "dx = dy in the shape of x"),
@@ -109,7 +109,7 @@ def layer_caption(layer: Layer, train: bool = True) -> Caption:
         linear = getattr(layer, "mode") == "linear"  # noqa: B009
         return f"y = x, {'with values between neighbours' if linear else 'each entry repeated'}", "dx = M.T dy, for y = M x"
     if name in ("BatchNorm", "LayerNorm"):
-        found = NORMAL, NORMAL_VJP if train or name == "LayerNorm" else "dx = r g with g = scale * dy"
+        found = NORMAL, NORMAL_VJP if train or name == "LayerNorm" else "dx = r g, g = scale * dy"
     elif pool := re.match(r"(\w+)Pool\dD", name):
         found = WINDOWS[pool[1]]
     elif name in ("Conv3D", "ConvTranspose2D"):
@@ -126,7 +126,7 @@ def without(caption: Caption, layer: Layer) -> Caption:
         forward = re.sub(r" \+ b(ias|_[qkvo])\b", "", forward)
         backward = re.sub(r",? *dbias = sum dy", "", backward).strip(", ")
     if not getattr(layer, "use_scale", True):
-        forward, backward = forward.replace("scale * x_hat", "x_hat"), backward.replace("g = scale * dy", "g = dy")
+        forward, backward = forward.replace("scale * (x", "(x"), backward.replace("g = scale * dy", "g = dy")
         backward = re.sub(r",? *dscale = sum x_hat dy", "", backward)
     if not getattr(layer, "cross", True):
         forward = forward.replace("m W", "x W")

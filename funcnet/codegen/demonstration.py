@@ -66,13 +66,26 @@ class Demonstration:
         if name in self.start:
             return [f"{name} = {tree_text(_map(lambda _, x: Quoted(_written(x)), self.start[name]))}"]
         if name == "params":
-            return [f"params = {tree_text(_map(lambda path, x: Quoted(_weights(path, x)), value))}"]
+            return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
             ones = lambda path: "ones" if path.endswith("running_var") else "zeros"  # noqa: E731
             filled = _map(lambda path, x: Quoted(f"np.{ones(path)}({x.shape}, {dtype_text(x.dtype)})"), value)
             return [f"state = {tree_text(filled)}"]
         leaf = self.target if name == "y" else _drawn
         return [f"{name} = {tree_text(tree.map(lambda x: Quoted(leaf(x)), value))}"]
+
+    def params(self, value: Any) -> list[str]:
+        """The statements that give the params, those of equal parts from one function."""
+        found: dict[str, list[str]] = {}
+        for name, part in value.items():
+            found.setdefault(tree_text(part, 8), []).append(name)
+        lines = []
+        for text, names in found.items():
+            if len(names) > 1 and text.count("\n") > 3:
+                maker = "begin" if not lines else f"begin_{len(lines) + 1}"
+                lines += [f"def {maker}():\n        return {text}\n"]
+                value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
+        return [*lines, f"params = {tree_text(value)}"]
 
     def target(self, x: Any) -> str:
         """Targets of a loss."""

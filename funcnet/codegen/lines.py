@@ -29,10 +29,10 @@ def variables(paths: list[str]) -> dict[str, str]:
     return names
 
 
-def tree_text(value: Any, indent: int = 4, used: int = 20) -> str:
+def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
     """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
-        inside = [f'"{name}": {tree_text(inner, indent + 4, len(name) + 4)}' for name, inner in value.items()]
+        inside = [f'"{name}": {tree_text(inner, indent + 4, len(name) + 6)}' for name, inner in value.items()]
         whole = "{" + ", ".join(inside) + "}"
         if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
@@ -86,3 +86,23 @@ def _same(made: str, text: str) -> bool:
     except SyntaxError:
         return False
     return trees[0] == trees[1]
+
+
+def narrow(text: str) -> str:
+    """The source of functions with no line longer than a page: docstrings and comments wrapped, calls broken."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        indent = len(line) - len(line.lstrip())
+        words, margin = line.strip(), " " * indent
+        if len(line) <= LONGEST:
+            lines.append(line)
+        elif words.startswith('"""') or not re.search(r"[=\[(]", words):
+            ending = '"""' * (words.endswith('"""') and len(words) > 3)
+            inner = textwrap.wrap(words.removesuffix(ending), LONGEST - indent)
+            lines += [margin + part for part in inner] + [margin + ending] * bool(ending)
+        elif "  # " in words:
+            code, _, comment = words.rpartition("  # ")
+            lines += [f"{margin}# {comment}", margin + code]
+        else:
+            lines.append(margin + broken(words, indent))
+    return "\n".join(lines)

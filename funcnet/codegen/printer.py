@@ -20,11 +20,12 @@ from funcnet.codegen.functions import ascii_text as ascii_text
 from funcnet.codegen.functions import helper_name, key_text, need
 from funcnet.codegen.functions import helper_text as helper_text
 from funcnet.codegen.functions import library_text as library_text
-from funcnet.codegen.kernels import simple_call
+from funcnet.codegen.kernels import RESULTS, simple_call
 from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
 from funcnet.codegen.schedules import schedule_text
+from funcnet.codegen.tables import table
 from funcnet.compiler.graph import Node, NodeGraph, fill, leaves, plain_text
-from funcnet.compiler.kind import ATOM, TIMES, Text
+from funcnet.compiler.kind import ATOM, TIMES, UNARY, Text
 from funcnet.compiler.kinds import (
     CALL,
     CONST,
@@ -164,7 +165,7 @@ class Printer:
         text = f"np.array({value.tolist()!r}, {kind})"
         if self.defined is None or len(text) <= INLINED:
             return Text(text, ATOM)
-        return Text(self.defined.table(value, self.within), ATOM)
+        return self.defined.table(value, self.within)
 
     def numeral(self, value: Any) -> Text:
         """A number as people write it inside the call that uses it."""
@@ -409,6 +410,8 @@ class Printer:
         """The names of the parts of a result of several values, ``_`` for unused ones; {} if it has one name."""
         users = self.users.get(node, [])
         count = results_of(node.f) if node.kind is CALL and self.defined is not None else 0
+        if count and f"{node.f.__name__}(" != self.expression(node).text.partition("(")[0] + "(":
+            count = RESULTS.get(node.f.__name__, count)
         whole = any(user.kind is not PART or len(user.static) != 1 for user in users)
         if not count or not users or whole or node in leaves(self.graph.outputs):
             return {}
@@ -449,15 +452,17 @@ class Defined:
         self.hyperparameters: list[Any] = []
         self.trees: dict[tuple[str, ...], str] = {}
 
-    def table(self, value: Any, within: Node | None) -> str:
-        """The name of a constant array, which the file computes or writes down once."""
-        identity = value.shape, str(value.dtype), value.tobytes()
-        if identity not in self.tables:
-            from funcnet.codegen.tables import table_text
-
-            layer = None if within is None else within.place.layer
-            self.tables[identity] = f"TABLE_{len(self.tables) + 1}", table_text(value, layer)
-        return self.tables[identity][0]
+    def table(self, value: Any, within: Node | None) -> Text:
+        """The name of a constant array, which the file computes or writes down once; or minus one of those."""
+        for sign, array in (("", value), ("-", np.negative(value) if value.dtype.kind == "f" else value)):
+            identity = array.shape, str(array.dtype), array.tobytes()
+            if identity in self.tables:
+                return Text(sign + self.tables[identity][0], UNARY if sign else ATOM)
+        wanted, text = table(value, None if within is None else within.place.layer)
+        taken = [name for name, _ in self.tables.values()]
+        name = wanted if wanted not in taken else f"{wanted}_{len(taken) + 1}"
+        self.tables[value.shape, str(value.dtype), value.tobytes()] = name, text
+        return Text(name, ATOM)
 
     def in_order(self, texts: list[str], node: Node) -> list[str]:
         """The arguments of a call, those that are all leaves of a tree as ``*leaves(tree)``."""

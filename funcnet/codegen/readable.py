@@ -10,7 +10,7 @@ from funcnet import tree
 from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, helper_text
-from funcnet.codegen.lines import margins, tree_text
+from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.printer import LONGEST, Defined, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
@@ -40,7 +40,7 @@ class Readable:
         functions += demonstration.functions
         ends = demonstration.text()
         tables = [line for name, text in self.defined.tables.values() for line in margins([(f"{name} = {text}", "")], 0)]
-        helpers = [self.defined.kernels.get(name) or helper_text(name) for name in self.defined.helpers]
+        helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
         parts = [self.header(given, back) + "\nimport numpy as np" + ("\n\n" + "\n".join(tables) if tables else "")]
         parts += [*functions, *(["# ----- helpers " + "-" * 63] if helpers else []), *helpers, ends]
         return ascii_text("\n\n\n".join(parts)) + "\n"
