@@ -36,7 +36,6 @@ class Demonstration:
         self.start = {
             name: value for name, value in start.items() if sum(leaf.size for leaf in tree.leaves(value)) <= FEW
         }
-        self.functions: list[str] = []
 
     def text(self) -> str:
         """The script."""
@@ -49,12 +48,20 @@ class Demonstration:
         call = f"{', '.join(self.back)} = {self.title}({', '.join(self.given)})"
         if not loop:
             values += [call, f"print({self.back[0]})"]
+        if self.predicts:
+            given_there = [name for name in ("params", "state", "x") if name in self.given]
+            values.append(f"print(predict({', '.join(given_there)}))")
         lines = margins([(line, "") for line in values])
         if loop:
             args = ["number" if name == "step" else name for name in self.given]
             lines += ["    for number in range(20):"]
             lines += margins([(f"{', '.join(self.back)} = step({', '.join(args)})", ""), ("print(number, loss)", "")], 8)
         return "\n".join(['if __name__ == "__main__":', *lines])
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the file has a function that predicts: for a network with its own few params."""
+        return {"params", "x", "y"} <= self.start.keys()
 
     def value(self, name: str) -> list[str]:
         """The statement that gives an argument a value."""
@@ -76,14 +83,17 @@ class Demonstration:
 
     def params(self, value: Any) -> list[str]:
         """The statements that give the params, those of equal parts from one function."""
+        kind = dtype_text(self.program.dtype)
+        lines, whole = [], tree_text(value)
+        if "initial(" in whole:
+            lines.append(f"def initial(*shape):\n        return {_drawn_as('shape', kind)} / np.prod(shape[:-1]).item() ** 0.5\n")
         found: dict[str, list[str]] = {}
         for name, part in value.items():
             found.setdefault(tree_text(part, 8), []).append(name)
-        lines = []
         for text, names in found.items():
             if len(names) > 1 and text.count("\n") > 3:
-                maker = "begin" if not lines else f"begin_{len(lines) + 1}"
-                lines += [f"def {maker}():\n        return {text}\n"]
+                maker = f"begin_{names[0]}"
+                lines.append(f"def {maker}():\n        return {text}\n")
                 value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
         return [*lines, f"params = {tree_text(value)}"]
 
@@ -153,20 +163,23 @@ def _drawn(x: Any) -> str:
 
 
 def _normal(x: Any) -> str:
-    if x.dtype == np.float64:
-        return f"rng.standard_normal({x.shape})"
-    if x.dtype == np.float32:
-        return f"rng.standard_normal({x.shape}, np.float32)"
-    return f"rng.standard_normal({x.shape}).astype({dtype_text(x.dtype)})"
+    return _drawn_as(str(x.shape), dtype_text(x.dtype))
+
+
+def _drawn_as(shape: str, kind: str) -> str:
+    """Normal draws of a shape and dtype."""
+    if kind in ("np.float64", "np.float32"):
+        return f"rng.standard_normal({shape}{', np.float32' * (kind == 'np.float32')})"
+    return f"rng.standard_normal({shape}).astype({kind})"
 
 
 def _weights(path: str, x: Any) -> str:
     """Starting values of a param."""
-    if x.ndim < 2:
-        kind = "" if x.dtype == np.float64 else f", {dtype_text(x.dtype)}"
-        shape = x.shape[0] if x.ndim == 1 else x.shape
-        return f"np.{'ones' if path.endswith('scale') else 'zeros'}({shape}{kind})"
-    return f"{_normal(x)} / {math.isqrt(x.shape[-2] * math.prod(x.shape[:-2])) or 1}"
+    if x.ndim >= 2:
+        return f"initial({', '.join(map(str, x.shape))})"
+    kind = "" if x.dtype == np.float64 else f", {dtype_text(x.dtype)}"
+    shape = x.shape[0] if x.ndim == 1 else x.shape
+    return f"np.{'ones' if path.endswith('scale') else 'zeros'}({shape}{kind})"
 
 
 def _map(f: Any, value: Any, path: str = "") -> Any:

@@ -97,6 +97,12 @@ def conv_input(dy, weight, before, images):
     turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
     return conv(dy, turned, [n - 1 - m for n, m in zip(weight.shape, before)], images)
 '''
+NORM = '''
+def norm(*arrays):
+    """The Euclidean norm of all arrays together, summed in float64."""
+    squares = [float(np.sum(np.square(x, dtype=np.float64))) for x in arrays]
+    return float(np.sqrt(sum(squares)))
+'''
 MAX_POOL = '''
 def pool(x, size):
     """The largest of each square of entries, and the first position that has it."""
@@ -133,7 +139,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Any) -> str | None:
         if inner != "conv" or name == "conv_input":
             defined.kernels[inner] = other.strip()
             defined.helpers[inner] = None
-    return f"{name}({', '.join(found.args)})"
+    return f"{name}({', '.join(defined.in_order(found.args))})"
 
 
 def _attention(nodes: list[Any], first: int) -> tuple[str, bool] | None:
@@ -255,10 +261,16 @@ def _max_pool_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
     return None if size is None else Simple("pool_vjp", [*args[:2], str(size)], MAX_POOL_VJP)
 
 
+def _norm(nodes: list[Any], args: list[str]) -> Simple | None:
+    """The squares of float32 do not overflow in float64."""
+    return Simple("norm", args, NORM) if all(node.dtype == np.float32 for node in nodes) else None
+
+
 SHORT: dict[str, Callable[[list[Any], list[str]], Simple | None]] = {
     "attend": _attend,
     "attend_vjp": _attend_vjp,
     "erf": _erf,
+    "norm": _norm,
     "correlate": _conv,
     "correlate_weight": _conv_weight,
     "correlate_input": _conv_input,

@@ -37,10 +37,23 @@ def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
         if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
         margin = " " * (indent + 4)
+        if not any("\n" in entry for entry in inside) and len(inside) > 2:
+            inside = filled(inside, LONGEST - indent - 4)
         return "{\n" + "".join(f"{margin}{entry},\n" for entry in inside) + " " * indent + "}"
     if isinstance(value, tuple):
         return "(" + "".join(f"{tree_text(inner, indent)}, " for inner in value) + ")"
     return repr(value)
+
+
+def filled(entries: list[str], width: int) -> list[str]:
+    """Entries joined by commas into lines."""
+    lines = [entries[0]]
+    for entry in entries[1:]:
+        if len(lines[-1]) + len(entry) + 3 <= width:
+            lines[-1] += f", {entry}"
+        else:
+            lines.append(entry)
+    return lines
 
 
 def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
@@ -104,5 +117,40 @@ def narrow(text: str) -> str:
             code, _, comment = words.rpartition("  # ")
             lines += [f"{margin}# {comment}", margin + code]
         else:
-            lines.append(margin + broken(words, indent))
+            made = broken(words, indent)
+            lines += [margin + words] if made == words else (margin + made).split("\n")
+    return "\n".join(part for line in lines for part in divided(line))
+
+
+def divided(line: str) -> list[str]:
+    """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged."""
+    found: list[tuple[int, int]] = []
+    depth = 0
+    for i, letter in enumerate(line[:LONGEST]):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == " " and depth and i > 40 and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if "))):
+            found.append((-depth, i))
+    if len(line) <= LONGEST or not found or line.lstrip().startswith(("#", '"""')):
+        return [line]
+    place = max(found)[1]
+    indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
+    return [line[:place], *divided(" " * indent + line[place + 1 :])]
+
+
+def rows_apart(text: str) -> str:
+    """Code in which each row of an array that is too long for its line has its own lines."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        start = line.find("np.array([")
+        if len(line) <= LONGEST or start < 0:
+            lines.append(line)
+            continue
+        margin, stop = " " * (len(line) - len(line.lstrip())), line.rindex("]")
+        rows = line[start + 10 : stop].replace("], [", "],\n[").split("\n")
+        lines.append(line[: start + 10])
+        for row in rows:
+            inner = margin + " " * (4 + row.startswith("["))
+            lines += textwrap.wrap(row, LONGEST, initial_indent=margin + "    ", subsequent_indent=inner)
+        lines[-1] += ","
+        lines.append(margin + line[stop:])
     return "\n".join(lines)

@@ -46,30 +46,30 @@ HELPERS["fold"] = (
     '''
 def blake2b(message, key):
     """The first 24 bytes of BLAKE2b (RFC 7693) of a short message under a short key."""
-    words, full = "<u8", (1 << 64) - 1
-    start = [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
-             0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179]
+    start = np.array(
+        [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+         0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179], np.uint64)
     order = ("0123456789abcdef ea489fd61c02b753 b8c052fdae367194 7931dcbe265a40f8 905724afe1bc683d "
-             "2c6a0b834d75fe19 c51fed4a0763928b db7ec13950f4862a 6fe9b308c2d714a5 a2847615fb9e3cd0").split()
-    lanes = ["048c", "159d", "26ae", "37bf", "05af", "16bc", "278d", "349e"]
-    h = [start[0] ^ 0x01010000 ^ len(key) << 8 ^ 24, *start[1:]]
+             "2c6a0b834d75fe19 c51fed4a0763928b db7ec13950f4862a 6fe9b308c2d714a5 a2847615fb9e3cd0")
+    turned = lambda x, n: x >> np.uint64(n) | x << np.uint64(64 - n)
+    h = start ^ np.array([0x01010018 ^ len(key) << 8] + [0] * 7, np.uint64)
     data = key.ljust(128, b"\\0") + message
-    for at in range(0, len(data), 128):
-        m = np.frombuffer(data[at : at + 128].ljust(128, b"\\0"), words).tolist()
-        v = h + start
-        v[12] ^= min(at + 128, len(data))
-        v[14] ^= full * (at + 128 >= len(data))
+    for end in range(128, len(data) + 128, 128):
+        m = np.frombuffer(data[end - 128 : end].ljust(128, b"\\0"), "<u8")
+        a, b, c, d = np.concatenate([h, start]).reshape(4, 4)
+        d = d ^ np.array([min(end, len(data)), 0, -(end >= len(data)), 0]).astype(np.uint64)
         for turn in range(12):
-            picks = [m[int(letter, 16)] for letter in order[turn % 10]]
-            for i, lane in enumerate(lanes):
-                a, b, c, d = (int(letter, 16) for letter in lane)
-                for word, first, second in ((picks[2 * i], 32, 24), (picks[2 * i + 1], 16, 63)):
-                    v[a] = v[a] + v[b] + word & full
-                    v[d] = ((v[d] ^ v[a]) >> first | (v[d] ^ v[a]) << 64 - first) & full
-                    v[c] = v[c] + v[d] & full
-                    v[b] = ((v[b] ^ v[c]) >> second | (v[b] ^ v[c]) << 64 - second) & full
-        h = [a ^ b ^ c for a, b, c in zip(h, v[:8], v[8:])]
-    return np.array(h[:3], words).tobytes()
+            words = m[[int(letter, 16) for letter in order.split()[turn % 10]]]
+            for half in (0, 1):  # the columns of four words each, then their diagonals
+                b, c, d = np.roll(b, -half), np.roll(c, -2 * half), np.roll(d, -3 * half)
+                for word, first, second in ((8 * half, 32, 24), (8 * half + 1, 16, 63)):
+                    a = a + b + words[word : word + 8 : 2]
+                    d = turned(d ^ a, first)
+                    c = c + d
+                    b = turned(b ^ c, second)
+                b, c, d = np.roll(b, half), np.roll(c, 2 * half), np.roll(d, 3 * half)
+        h = h ^ np.concatenate([a ^ c, b ^ d])
+    return h[:3].astype("<u8").tobytes()
 
 
 def fold(key, *path):

@@ -104,7 +104,8 @@ class Printer:
         self.trees: list[tuple[str, dict[str, Node]]] = []  # variables that hold several results, by path
         self.opened = ""  # the layer whose params are in the variable p
         self.within: Node | None = None  # the call whose arguments are being written
-        self.here: tuple[str, str] = ("", "")
+        self.here: tuple[str, str] = ("", "")  # the section and the layer of the last comment
+        self.entered: tuple[str, str] = ("", "")
         self.flush_steps = {node.args[0] for node in graph.nodes if self.flushed(node) is not None}
         self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST) and node not in self.texts]
 
@@ -296,7 +297,7 @@ class Printer:
         if self.defined is not None and self.defined.teach and node.f in TAUGHT:
             return Text(TAUGHT[node.f](*texts[1:]), ATOM)
         if self.defined is not None:
-            texts = self.defined.in_order(texts, node)
+            texts = self.defined.in_order(texts)
         return Text(f"{self.function(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
@@ -325,16 +326,17 @@ class Printer:
         for i, node in enumerate(self.pending):
             if self.blocks is not None and node in self.blocks.inside:
                 if node in self.blocks.last:
-                    self.header(node, i, self.blocks.last[node].path)
+                    self.header(node, self.blocks.last[node].path)
                     self.blocks.call(self.blocks.last[node], self)
                 continue
+            self.enter(node, i)
             unused = not self.uses.get(node) and not node.effect and node not in self.finals
             if node.kind is PROBE or unused or node in self.texts or self.inlined(node):
                 continue
-            self.header(node, i)
+            self.header(node)
             self.statement(node)
 
-    def header(self, node: Node, position: int, block: str | None = None) -> None:
+    def header(self, node: Node, block: str | None = None) -> None:
         """The comments where a section or a layer begins, and its params."""
         place = node.place if block is None else node.place._replace(path=block, layer=None)
         if (place.section, place.path) == self.here or not place.section:
@@ -346,13 +348,11 @@ class Printer:
                 self.remark("# loss = " if place.section == "loss" else "# ", equation)
         self.here = (place.section, place.path)
         layer = place.layer
-        if block is not None:
-            self.opened = ""
-            return
         if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
             self.remark("", title(layer, place.path, caption))
-        self.open(position)
+        if self.opened and block is None:
+            self.lines.append((f"p = {lookup(self.opened)}", ""))
 
     def remark(self, begin: str, text: str) -> None:
         """A comment, wrapped."""
@@ -360,23 +360,20 @@ class Printer:
             wrapped = textwrap.wrap(begin + text, LONGEST - self.indent, subsequent_indent="#     ")
             self.lines += [(line, "") for line in wrapped]
 
-    def open(self, position: int) -> None:
-        """Read the params of a layer into a variable if its statements use several."""
-        self.opened = ""
+    def enter(self, node: Node, position: int) -> None:
+        """Find the params of a layer that its statements read from a variable, where they use several."""
+        place = node.place
+        if (place.section, place.path) in (self.here, self.entered) or not place.section:
+            return
+        self.opened, self.entered = "", (place.section, place.path)
         found: dict[str, dict[Node, None]] = {}
-        place = self.pending[position].place
-        while position and self.pending[position - 1].place == place:
-            position -= 1
-        for node in self.pending[position:]:
-            if node.place.section and (node.place.section, node.place.path) != (place.section, place.path):
+        for later in self.pending[position:]:
+            if later.place.section and (later.place.section, later.place.path) != self.entered:
                 break
-            for arg in node.args:
+            for arg in later.args:
                 if arg.kind is INPUT and self.by_layer(arg):
                     found.setdefault(arg.static.rpartition("/")[0], {})[arg] = None
-        many = [path for path, nodes in found.items() if len(nodes) > 1 and "/" in path]
-        if many:
-            self.opened = many[0]
-            self.lines.append((f"p = {lookup(self.opened)}", ""))
+        self.opened = next((path for path, nodes in found.items() if len(nodes) > 1 and "/" in path), "")
 
     def fits(self, text: str, comment: str) -> bool:
         """Whether a statement is short enough for its line."""
@@ -464,7 +461,7 @@ class Defined:
         self.tables[value.shape, str(value.dtype), value.tobytes()] = name, text
         return Text(name, ATOM)
 
-    def in_order(self, texts: list[str], node: Node) -> list[str]:
+    def in_order(self, texts: list[str]) -> list[str]:
         """The arguments of a call, those that are all leaves of a tree as ``*leaves(tree)``."""
         name = self.trees.get(tuple(texts))
         if name is None:

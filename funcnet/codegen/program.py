@@ -18,7 +18,7 @@ from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.compiler.standins import CLASSES
 from funcnet.key import Key
-from funcnet.layers.base import Context, Layer, apply_child, vjp_child, zeros_for
+from funcnet.layers.base import EVAL, Context, Layer, apply_child, vjp_child, zeros_for
 from funcnet.losses.base import Loss
 from funcnet.losses.classification import SoftmaxCrossEntropy
 from funcnet.losses.combined import EachMember
@@ -88,6 +88,15 @@ class Program:
             return value, self.held(given["state"], state), grads
 
         return _recorded(program, tuple(self.args[name] for name in names), tuple(names))
+
+    def prediction(self) -> NodeGraph:
+        """The output in evaluation mode."""
+        net = self.net
+
+        def program(params: Any, state: Any, x: Any) -> Any:
+            return apply_child("", net, params, state, x, EVAL)[0]
+
+        return _recorded(program, tuple(self.args[name] for name in ("params", "state", "x")), ("params", "state", "x"))
 
     def held(self, old: Any, new: Any) -> Any:
         """The new state, with the old values that the optimizer keeps."""

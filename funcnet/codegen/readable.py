@@ -10,7 +10,7 @@ from funcnet import tree
 from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, helper_text
-from funcnet.codegen.lines import margins, narrow, tree_text
+from funcnet.codegen.lines import margins, narrow, rows_apart, tree_text
 from funcnet.codegen.printer import LONGEST, Defined, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
@@ -37,8 +37,9 @@ class Readable:
             functions += self.step()
         given, back = self.arguments(functions[-1]), self.kept
         demonstration = Demonstration(program, self.title, given, back, self.defined, self.start)
-        functions += demonstration.functions
-        ends = demonstration.text()
+        if demonstration.predicts:
+            functions.append(self.prediction())
+        ends = rows_apart(demonstration.text())
         tables = [line for name, text in self.defined.tables.values() for line in margins([(f"{name} = {text}", "")], 0)]
         helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
         parts = [self.header(given, back) + "\nimport numpy as np" + ("\n\n" + "\n".join(tables) if tables else "")]
@@ -93,6 +94,17 @@ class Readable:
         title = "gradients" if program.loss is not None else "forward_backward"
         return self.function(title, self.given, self.purpose(title), body)
 
+    def prediction(self) -> str:
+        """The function that predicts."""
+        graph = self.program.prediction()
+        printer = Printer(graph, {"x": "x"}, {}, defined=self.defined, train=False)
+        printer.here = ("forward", "")
+        printer.run()
+        used = {str(node.static).split("/")[0] for node in graph.inputs if node in {a for n in graph.nodes for a in n.args}}
+        given = [name for name in ("params", "state", "x") if name in used | {"x"}]
+        body = [*printer.lines, (f"return {printer.text(graph.outputs).text}", "")]
+        return self.function("predict", given, "The output of the trained network.", body)
+
     def function(self, title: str, given: list[str], purpose: str, body: list[tuple[str, str]]) -> str:
         """A function as text."""
         while body and body[0] == ("", ""):
@@ -146,7 +158,7 @@ class Readable:
         layers = [type(layer).__name__ for _, layer in walk(program.net) if not layer.children]
         said = f"{_shape(program.in_shape)} -> " + " -> ".join(folded(layers))
         extra = [type(spec).__name__ for spec in (program.plain_loss, program.optimizer) if spec is not None]
-        wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), LONGEST)
+        wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), LONGEST - 3)
         rows = f"{program.batch} row{'s' * (program.batch != 1)}"
         trees = "params and opt_state" if program.optimizer else "params"
         about = f"{trees} are nested dicts of arrays, as in the library. A batch has {rows}.\n"

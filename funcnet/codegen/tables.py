@@ -22,14 +22,9 @@ def table(value: Array, layer: Any) -> tuple[str, str]:
         with np.errstate(all="ignore"):
             made = np.asarray(eval(text, {"np": np})).astype(value.dtype)  # noqa: S307 -- the texts are those below
         if made.shape == value.shape and made.tobytes() == value.tobytes():
-            return name, text if made.dtype == np.float64 else f"{wrapped(text)}.astype({kind})"
+            return name, text if made.dtype == np.float64 else f"{kind}({text})"
     name = re.sub(r"(?<=[a-z\d])(?=[A-Z])", "_", type(layer).__name__).upper() if layer is not None else "TABLE"
     return name, array_text(value, kind)
-
-
-def wrapped(text: str) -> str:
-    """An expression that a method can be called on."""
-    return text if text.endswith(")") and text.startswith("np.") and text.index("(") < 9 else f"({text})"
 
 
 def _formulas(shape: tuple[int, ...], layer: Any) -> Iterator[tuple[str, str]]:
@@ -40,8 +35,7 @@ def _formulas(shape: tuple[int, ...], layer: Any) -> Iterator[tuple[str, str]]:
     base = getattr(getattr(layer, "rotary", None) or layer, "base", 10000.0)
     for features in (2 * columns, 2 * columns + 1, columns):
         pairs = -(-features // 2) if features == columns else features // 2
-        speeds = f"np.exp(np.arange({pairs}) * (-2 * np.log({base:g}) / {features}))"
-        angles = f"np.arange({rows})[:, None] * {speeds}"
+        angles = f"np.arange({rows})[:, None] * np.exp(np.arange({pairs}) * (-2 * np.log({base:g}) / {features}))"
         if pairs == columns:
             yield "COS", f"np.cos({angles})"
             yield "SIN", f"np.sin({angles})"

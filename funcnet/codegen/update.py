@@ -8,6 +8,7 @@ share one function; if all do, one loop calls it.
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -361,8 +362,12 @@ def rule_name(optimizer: Optimizer) -> str:
 
 def equation_of(optimizer: Optimizer) -> str:
     """The first paragraph of an optimizer's docstring."""
-    paragraph = (type(rule_of(optimizer)).__doc__ or "").strip().partition("\n\n")[0]
-    return " ".join(ascii_text(paragraph).replace("``", "").split())
+    rule = rule_of(optimizer)
+    paragraph = (type(rule).__doc__ or "").strip().partition("\n\n")[0]
+    text = " ".join(ascii_text(paragraph).replace("``", "").split())
+    if getattr(rule, "momentum", None) == 0.0:
+        text = re.sub(r"; with momentum.*", ".", text)
+    return re.sub(r"\bp\b", ROLES["params"], text)
 
 
 def _atom(text: str) -> Any:
