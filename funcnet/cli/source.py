@@ -12,8 +12,8 @@ from funcnet.cli.arguments import Given, add_base, base_of, data_of, given, pars
 from funcnet.codegen.demonstration import FEW
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
-from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.data.paths import inside
+from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import starting_state
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
-    parser.add_argument("--teach", action="store_true", help="print it for learners: NumPy's own draws, nothing rounded")
+    parser.add_argument("--teach", action="store_true", help="print it for learners, with NumPy's own draws")
     parser.add_argument("--planned", action="store_true", help="print the program that really runs, with its memory")
     parser.add_argument(
         "--inference",
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 def start_of(found: Given, spec: Experiment, rows: int) -> dict[str, Any]:
     """The values that a small network's training begins with: ``params``, ``state``, ``x`` and ``y``.
 
-    The batch is the example in the archive of the initial values, its members ``x`` and ``y``, or the first of the data.
+    The batch is the first of the data, or the members ``x`` and ``y`` in the archive of the initial values.
     """
     shape = found.in_shape()
     sizes = [math.prod(leaf.shape) for leaf in tree.flatten(found.model.leaves(shape)).values()]

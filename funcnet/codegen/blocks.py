@@ -9,8 +9,9 @@ import textwrap
 from typing import Any, NamedTuple
 
 from funcnet import tree
+from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
-from funcnet.codegen.printer import LONGEST, Defined, Printer, Quoted, lookup
+from funcnet.codegen.printer import LONGEST, Printer
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -96,7 +97,9 @@ class Blocks:
 
     def part(self, path: str, section: str) -> Part | None:
         """One pass through one part; None if it is interleaved with others."""
-        inside = [n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(f"{path}/")]
+        inside = [
+            n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(f"{path}/")
+        ]
         inside = [node for node in inside if node.kind not in (INPUT, CONST, PROBE)]
         own = set(inside)
         outer = [node for node in inside if node in self.outputs or set(self.users.get(node, ())) - own]
@@ -110,18 +113,31 @@ class Blocks:
         if any(not str(arg.static).partition("/")[2].startswith(f"{path}/") for arg in fields):
             return None
         roots = tuple(dict.fromkeys(str(arg.static).split("/")[0] for arg in fields))
-        forward = {n for n in self.graph.nodes if n.place.section == "forward" and f"{n.place.path}/".startswith(f"{path}/")}
+        forward = {
+            n for n in self.graph.nodes if n.place.section == "forward" and f"{n.place.path}/".startswith(f"{path}/")
+        }
         rest = [arg for arg in needed if arg not in fields]
-        saved = tuple(sorted((a for a in rest if a in forward), key=self.position.__getitem__)) * (section == "backward")
+        saved = tuple(sorted((a for a in rest if a in forward), key=self.position.__getitem__)) * (
+            section == "backward"
+        )
         given = tuple(arg for arg in rest if arg not in saved)
         found = self.leaves(path, section, own)
         results = tuple(n for n in outer if n not in found.values() or set(self.users.get(n, ())) - own)
         if section == "forward":
-            backward = {n for n in self.graph.nodes if n.place.section == "backward" and f"{n.place.path}/".startswith(f"{path}/")}
+            backward = {
+                n
+                for n in self.graph.nodes
+                if n.place.section == "backward" and f"{n.place.path}/".startswith(f"{path}/")
+            }
             saved = tuple(n for n in results if set(self.users.get(n, ())) & backward)
             results = tuple(n for n in results if set(self.users.get(n, ())) - own - backward or n in self.outputs)
         part = Part(path, section, tuple(inside), roots, given, saved, results, found, ())
         return part._replace(text=self.text(part))
+
+    def nodes(self, path: str, section: str) -> list[Node]:
+        """The nodes of one pass through a part, in order."""
+        within = f"{path}/"
+        return [n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(within)]
 
     def leaves(self, path: str, section: str, own: set[Node]) -> dict[str, Node]:
         """The results of a pass that are leaves of the new state or of the gradients."""
@@ -138,7 +154,9 @@ class Blocks:
             if node not in moved:
                 args = tuple([moved.get(arg, arg) for arg in node.args])
                 place = node.place._replace(path=without(node.place.path, part.path))
-                made = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, place, node.strides, node.effect)
+                made = Node(
+                    node.kind, node.f, args, node.static, node.shape, node.dtype, place, node.strides, node.effect
+                )
                 made.name, made.hint = without(node.name, part.path), node.hint
                 if node.kind is INPUT:
                     root, _, rest = str(node.static).partition("/")
@@ -146,7 +164,9 @@ class Blocks:
                 moved[node] = made
             return moved[node]
 
-        outside = {arg for node in part.nodes for arg in node.args} - set(part.nodes) - set(part.given) - set(part.saved)
+        outside = (
+            {arg for node in part.nodes for arg in node.args} - set(part.nodes) - set(part.given) - set(part.saved)
+        )
         for node in outside:
             inner(node)
         given: dict[Node, str] = {}
@@ -159,7 +179,9 @@ class Blocks:
         results = [inner(node) for node in (*part.results, *part.leaves.values(), *part.saved)]
         finals = {inner(node): names.fresh("y" if part.section == "forward" else "dx") for node in part.results}
         finals |= {
-            inner(node): names.fresh(without(self.finals[node], part.path)) for node in part.nodes if node in self.finals and inner(node) not in finals
+            inner(node): names.fresh(without(self.finals[node], part.path))
+            for node in part.nodes
+            if node in self.finals and inner(node) not in finals
         }
         inputs = [node for node in moved.values() if node.kind is INPUT and node not in given]
         graph = NodeGraph(nodes, inputs, results)
@@ -171,7 +193,10 @@ class Blocks:
         if part.saved and part.section == "backward":
             lines.append((unpacked([given[inner(node)] for node in part.saved]), ""))
         lines += printer.lines
-        text = lambda node: Quoted(printer.text(inner(node)).text)  # noqa: E731
+
+        def text(node: Node) -> Quoted:
+            return Quoted(printer.text(inner(node)).text)
+
         back = [repr(text(node)) for node in part.results]
         if part.leaves:
             back.append(tree_text(tree.unflatten({at: text(node) for at, node in part.leaves.items()})))

@@ -107,7 +107,10 @@ def layer_caption(layer: Layer, train: bool = True) -> Caption:
         return POOLS[getattr(layer, "by")]  # noqa: B009
     if name == "Upsample":
         linear = getattr(layer, "mode") == "linear"  # noqa: B009
-        return f"y = x, {'with values between neighbours' if linear else 'each entry repeated'}", "dx = M.T dy, for y = M x"
+        return (
+            f"y = x, {'with values between neighbours' if linear else 'each entry repeated'}",
+            "dx = M.T dy, for y = M x",
+        )
     if name in ("BatchNorm", "LayerNorm"):
         found = NORMAL, NORMAL_VJP if train or name == "LayerNorm" else "dx = r g, g = scale * dy"
     elif pool := re.match(r"(\w+)Pool\dD", name):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
+from funcnet.codegen.defined import Defined, Quoted
 from funcnet.codegen.lines import margins, tree_text
-from funcnet.codegen.printer import Defined, Quoted
 from funcnet.codegen.program import Program
 from funcnet.compiler.kinds import dtype_text
 from funcnet.losses.classification import SoftmaxCrossEntropy
@@ -55,7 +55,9 @@ class Demonstration:
         if loop:
             args = ["number" if name == "step" else name for name in self.given]
             lines += ["    for number in range(20):"]
-            lines += margins([(f"{', '.join(self.back)} = step({', '.join(args)})", ""), ("print(number, loss)", "")], 8)
+            lines += margins(
+                [(f"{', '.join(self.back)} = step({', '.join(args)})", ""), ("print(number, loss)", "")], 8
+            )
         return "\n".join(['if __name__ == "__main__":', *lines])
 
     @property
@@ -75,9 +77,7 @@ class Demonstration:
         if name == "params":
             return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
-            ones = lambda path: "ones" if path.endswith("running_var") else "zeros"  # noqa: E731
-            filled = _map(lambda path, x: Quoted(f"np.{ones(path)}({x.shape}, {dtype_text(x.dtype)})"), value)
-            return [f"state = {tree_text(filled)}"]
+            return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
         leaf = self.target if name == "y" else _drawn
         return [f"{name} = {tree_text(tree.map(lambda x: Quoted(leaf(x)), value))}"]
 
@@ -86,7 +86,9 @@ class Demonstration:
         kind = dtype_text(self.program.dtype)
         lines, whole = [], tree_text(value)
         if "initial(" in whole:
-            lines.append(f"def initial(*shape):\n        return {_drawn_as('shape', kind)} / np.prod(shape[:-1]).item() ** 0.5\n")
+            lines.append(
+                f"def initial(*shape):\n        return {_drawn_as('shape', kind)} / np.prod(shape[:-1]).item() ** 0.5\n"
+            )
         found: dict[str, list[str]] = {}
         for name, part in value.items():
             found.setdefault(tree_text(part, 8), []).append(name)
@@ -171,6 +173,11 @@ def _drawn_as(shape: str, kind: str) -> str:
     if kind in ("np.float64", "np.float32"):
         return f"rng.standard_normal({shape}{', np.float32' * (kind == 'np.float32')})"
     return f"rng.standard_normal({shape}).astype({kind})"
+
+
+def _running(path: str, x: Any) -> str:
+    """The statistics of a layer before training."""
+    return f"np.{'ones' if path.endswith('running_var') else 'zeros'}({x.shape}, {dtype_text(x.dtype)})"
 
 
 def _weights(path: str, x: Any) -> str:

@@ -95,6 +95,7 @@ NEEDED: dict[str, str] = {}  # the texts of constants and functions that primiti
 
 
 def need(name: str, helpers: dict[str, None]) -> str:
+    """The name of a function, which is added to the helpers with those that it needs."""
     for other in HELPERS[name][0] if name in HELPERS else PLAIN[name][1] if name in PLAIN else ():
         need(other, helpers)
     if name not in HELPERS and name in ops.PRIMITIVES:

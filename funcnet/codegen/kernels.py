@@ -145,7 +145,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Any) -> str | None:
 def _attention(nodes: list[Any], first: int) -> tuple[str, bool] | None:
     """The factor of the scores of an attention, and whether it is causal; None for one with other options."""
     q, k = nodes[first : first + 2]
-    mask, bias, keep, scale, causal, kept = nodes[-6:]
+    mask, bias, _, scale, causal, _ = nodes[-6:]
     (_, time, heads, features), (_, keys, shared, _) = q.shape, k.shape
     whole = heads * time * keys <= BLOCK and not in_tiles(time, keys) and heads == shared
     if mask is not None or bias is not None or not whole or (causal and time != keys):
@@ -226,7 +226,7 @@ def _conv(nodes: list[Any], args: list[str]) -> Simple | None:
 
 
 def _conv_weight(nodes: list[Any], args: list[str]) -> Simple | None:
-    x, dy, sizes, axes, groups = nodes
+    x, _, sizes, axes, groups = nodes
     before = _plain(axes, groups, x.shape[1:-1])
     images = _images(x.shape, axes, int(np.prod(sizes[:-1])))
     if before is None or images is None:
@@ -247,7 +247,9 @@ def _conv_input(nodes: list[Any], args: list[str]) -> Simple | None:
 def _squares(axes: Any, lengths: Any) -> int | None:
     """The side of squares side by side that cover an image; None for other windows."""
     size = axes[0][0]
-    fits = len(axes) == 2 and all(a[:4] == (size, size, 1, 0) and a[4] * size == n for a, n in zip(axes, lengths))
+    fits = len(axes) == 2 and all(
+        a[:4] == (size, size, 1, 0) and a[4] * size == n for a, n in zip(axes, lengths, strict=True)
+    )
     return size if fits else None
 
 

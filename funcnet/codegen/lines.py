@@ -81,7 +81,7 @@ def broken(text: str, indent: int = 4) -> str:
         depth += (text[i] in "([{") - (text[i] in ")]}")
         if depth == 0 and i + 1 < len(text):
             return text  # it ends before the statement does
-        if depth == 1 and text[i] == "," or depth == 0:
+        if (depth == 1 and text[i] == ",") or depth == 0:
             parts.append(text[last:i].strip())
             last = i + 1
     parts = [part.replace(" ", "\0") for part in parts if part]

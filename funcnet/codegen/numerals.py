@@ -6,7 +6,7 @@ An expression replaces a number only if Python computes the number from it, to t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -26,8 +26,11 @@ def digits(value: float) -> int:
     return len(repr(abs(value)).partition("e")[0].replace(".", "").strip("0"))
 
 
-def number_text(value: Any, given: Iterable[float] = (), counts: Iterable[int] = (), names: dict[int, str] = {}) -> Text:  # noqa: B006
+def number_text(
+    value: Any, given: Iterable[float] = (), counts: Iterable[int] = (), names: Mapping[int, str] | None = None
+) -> Text:
     """A Python number as code; ``given`` are the fields of its layer, ``names`` those of some counts."""
+    names = names or {}
     if type(value) is not float or not math.isfinite(value):
         text = plain_text(value)
         return Text(text, UNARY if text.startswith("-") else ATOM)
@@ -35,12 +38,12 @@ def number_text(value: Any, given: Iterable[float] = (), counts: Iterable[int] =
         inner = number_text(-value, given, counts, names)
         return Text(f"-{inner.within(UNARY)}", UNARY)
     count = round(1.0 / value) if 1e-9 < value < 1.0 else 0
-    if count > 2 and value == 1.0 / count and (count in names or digits(value) > 2 and count != 8):
+    if count > 2 and value == 1.0 / count and (count in names or (digits(value) > 2 and count != 8)):
         return Text(f"1 / {names.get(count, count)}", TIMES)
     if digits(value) <= SHORT:
         return Text(repr(value), ATOM)
     for text, strength in _expressions(value, given, counts):
-        if eval(text, {"np": np}) == value:  # noqa: S307 -- the texts are those below
+        if eval(text, {"np": np}) == value:  # its own text
             return Text(text, strength)
     return Text(repr(value), ATOM)
 

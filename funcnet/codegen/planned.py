@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from funcnet.codegen.defined import Defined, lookup
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, constant_text, helper_text
-from funcnet.codegen.printer import Defined, lookup
 from funcnet.codegen.program import Program
 from funcnet.codegen.readable import Readable
 from funcnet.compiler.graph import leaves

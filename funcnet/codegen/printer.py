@@ -1,4 +1,4 @@
-"""A recorded graph as readable statements: names, expressions and comments."""
+"""A recorded graph as readable statements: names, comments, and expressions short enough for their lines."""
 
 from __future__ import annotations
 
@@ -8,59 +8,31 @@ import keyword
 import operator
 import re
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
 
 from funcnet import ops, tree
 from funcnet.codegen.captions import layer_caption, loss_caption, title
-from funcnet.codegen.functions import ascii_text as ascii_text
-from funcnet.codegen.functions import helper_name, key_text, need
-from funcnet.codegen.functions import helper_text as helper_text
-from funcnet.codegen.functions import library_text as library_text
-from funcnet.codegen.kernels import RESULTS, simple_call
-from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
-from funcnet.codegen.schedules import schedule_text
-from funcnet.codegen.tables import table
-from funcnet.compiler.graph import Node, NodeGraph, fill, leaves, plain_text
-from funcnet.compiler.kind import ATOM, TIMES, UNARY, Text
-from funcnet.compiler.kinds import (
-    CALL,
-    CONST,
-    INPUT,
-    NUMBER,
-    OPERATORS,
-    PART,
-    PROBE,
-    SETTLE,
-    UFUNC,
-    VIEW,
-    WHERE,
-    dtype_text,
-    infix,
-)
+from funcnet.codegen.defined import Defined, Quoted, lookup
+from funcnet.codegen.expressions import INLINED, Expressions
+from funcnet.codegen.functions import ascii_text as ascii_text, helper_text as helper_text, library_text as library_text
+from funcnet.codegen.kernels import RESULTS
+from funcnet.compiler.graph import Node, NodeGraph, leaves
+from funcnet.compiler.kind import ATOM, Text
+from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
-from funcnet.compiler.tracer import Float
 from funcnet.key import Key
-from funcnet.optim.schedules import Schedule
 
 LONGEST = 100
 """The most columns of a line"""
-INLINED = 44
-"""The longest expression that is written inside another"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
-WHOLE = {np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.where, *OPERATORS} - {
-    operator.pow, operator.floordiv, operator.mod
-}  # fmt: skip
-"""Functions of floats that take 2 for 2.0"""
-SHORT_WORDS = frozenset({"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"})
+SHORT_WORDS = frozenset(
+    {"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"}
+)
 """Names of variables that say too little to be printed"""
 
 
-class Printer:
+class Printer(Expressions):
     """Writes one graph as the body of a function."""
 
     def __init__(
@@ -81,11 +53,9 @@ class Printer:
         With ``defined``, params and states are read from their dicts and tables are named. ``terms`` are the
         expressions of the number of terms that the loss is a mean over.
         """
-        self.graph, self.finals, self.defined, self.loss = graph, finals, defined, loss
-        self.terms, self.train, self.indent = terms or {}, train, indent
-        self.helpers: dict[str, None] = {} if defined is None else defined.helpers
+        super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
+        self.finals, self.loss, self.train, self.indent = finals, loss, train, indent
         self.lines: list[tuple[str, str]] = []
-        self.texts: dict[Node, Text] = {}
         self.taken: set[str] = {"np", "p", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
         self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
@@ -102,8 +72,6 @@ class Printer:
         self.texts |= {node: Text(text, ATOM) for node, text in (given or {}).items()}
         self.blocks: Any = None  # the parts of the graph that are functions
         self.trees: list[tuple[str, dict[str, Node]]] = []  # variables that hold several results, by path
-        self.opened = ""  # the layer whose params are in the variable p
-        self.within: Node | None = None  # the call whose arguments are being written
         self.here: tuple[str, str] = ("", "")  # the section and the layer of the last comment
         self.entered: tuple[str, str] = ("", "")
         self.flush_steps = {node.args[0] for node in graph.nodes if self.flushed(node) is not None}
@@ -111,9 +79,7 @@ class Printer:
 
     # names
 
-    def by_layer(self, node: Node) -> bool:
-        """Whether an input is read from the dict of its layer."""
-        return self.defined is not None and str(node.static).startswith(("params/", "state/"))
+    # names
 
     def unique(self, wanted: str) -> str:
         """An unused name."""
@@ -135,170 +101,6 @@ class Printer:
             letter = "key" if node.dtype is Key else "s"
         self.counts[letter] = self.counts.get(letter, 0) + 1
         return self.unique(f"{letter}{self.counts[letter]}")
-
-    # expressions
-
-    def text(self, node: Node) -> Text:
-        """The expression for a value."""
-        if node in self.texts:
-            return self.texts[node]
-        if node.kind is CONST:
-            return self.constant(node)
-        return self.leaf(node) if node.kind is INPUT else self.expression(node)
-
-    def leaf(self, node: Node) -> Text:
-        """A param or state, from the dict of its layer."""
-        path, _, name = node.static.rpartition("/")
-        return Text(f'p["{name}"]' if path == self.opened else lookup(node.static), ATOM)
-
-    def constant(self, node: Node) -> Text:
-        """A constant as code."""
-        value = node.static
-        if not isinstance(value, np.ndarray):
-            return self.numeral(value)
-        kind = dtype_text(value.dtype)
-        if value.shape == ():
-            return Text(f"{kind}({value.item()!r})", ATOM)
-        if value.ndim == 1 and value.dtype == np.int64 and np.array_equal(value, np.arange(len(value))):
-            return Text(f"np.arange({len(value)})", ATOM)
-        if value.size > 1 and np.all(value == value.flat[0]):
-            return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
-        text = f"np.array({value.tolist()!r}, {kind})"
-        if self.defined is None or len(text) <= INLINED:
-            return Text(text, ATOM)
-        return self.defined.table(value, self.within)
-
-    def numeral(self, value: Any) -> Text:
-        """A number as people write it inside the call that uses it."""
-        within = self.within
-        if within is None:
-            return number_text(value)
-        plain = integral(value)
-        if plain is not None and self.takes_whole(within):
-            return Text(plain, ATOM)
-        layer = within.place.layer
-        if self.terms and (layer is None or within.place.section == "loss"):
-            return number_text(value, names=self.terms)
-        counts = {
-            arg.static
-            for node in self.graph.nodes
-            if node.place.path == within.place.path
-            for arg in node.args
-            if arg.kind is CONST and type(arg.static) is int
-        }
-        return number_text(value, fields_of(layer), counts if layer is not None else ())
-
-    @staticmethod
-    def takes_whole(node: Node) -> bool:
-        """Whether a call of floats gives the same bits for integers in the place of whole constants."""
-        others = [arg for arg in node.args[node.kind is WHERE :] if arg.kind is not CONST]
-        floats = all(arg.dtype is float or (arg.is_array and arg.dtype.kind == "f") for arg in others)
-        return node.kind in (UFUNC, NUMBER, WHERE) and node.f in WHOLE and bool(others) and floats
-
-    def need(self, name: str) -> str:
-        """The name of a helper, which is added to the file."""
-        return need(name, self.helpers)
-
-    def flushed(self, node: Node) -> Node | None:
-        """The argument of ``ops.flush`` if the node is its final subtraction, else None."""
-        if node.kind is UFUNC and node.f is np.subtract and node.args[0].kind is UFUNC and node.args[0].f is np.add:
-            inner, shift = node.args
-            if shift.kind is CONST and inner.args[1] is shift and shift.static == ops.flush_shift(node.dtype):
-                return inner.args[0]
-        return None
-
-    @contextmanager
-    def inside(self, node: Node) -> Iterator[None]:
-        """Write the arguments of a call."""
-        outer, self.within = self.within, node
-        try:
-            yield
-        finally:
-            self.within = outer
-
-    def expression(self, node: Node) -> Text:
-        """The expression that computes a node."""
-        with self.inside(node):
-            inner = self.flushed(node)
-            if inner is not None:
-                return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
-            if node.kind is UFUNC and self.defined is not None:
-                found = self.drawn(node) or self.quotient(node)
-                if found is not None:
-                    return found
-            return node.kind.expression(node, self)
-
-    def drawn(self, node: Node) -> Text | None:
-        """The mask of dropout: random words, compared with a number."""
-        if self.defined is None or node.kind is not UFUNC or node.f is not np.greater_equal:
-            return None
-        words, least = node.args
-        if words.kind is not CALL or words.f is not Key.bits or words in self.texts or least.kind is not CONST:
-            return None
-        rates = [rate for rate in fields_of(node.place.layer) if round(rate * 65536) == least.static]
-        rate = repr(rates[0]) if rates else f"{least.static} / 65536"
-        shape = words.static.values[1]
-        if self.defined.teach:
-            return Text(f"rng.random({shape}) >= {rate}", 3)
-        return Text(f"{self.need('kept')}({self.text(words.args[0]).text}, {shape}, {rate})", ATOM)
-
-    def quotient(self, node: Node) -> Text | None:
-        """``x / 32`` for ``x * 0.03125``, the same number to the last bit."""
-        if node.f is not np.multiply or node.dtype.kind != "f":
-            return None
-        for number, other in (node.args, node.args[::-1]):
-            if number.kind is CONST and type(number.static) is float and other.kind is not CONST:
-                text = self.numeral(number.static).text
-                if text.startswith("1 / ") and power_of_two(number.static) and other.dtype.kind == "f":
-                    return infix("/", TIMES, self.text(other), Text(text[4:], ATOM))
-        return None
-
-    def number(self, f: Any, args: tuple[Node, ...]) -> Text:
-        """A function of Python numbers."""
-        if isinstance(f, ops.Blank):
-            assert self.defined is not None
-            f = self.defined.hyperparameters[f.index]
-            if isinstance(f, str):
-                return Text(f, ATOM)
-            if not isinstance(f, Schedule):
-                return number_text(f)
-        plain = [self.text(arg) for arg in args]
-        f = f.function if isinstance(f, Float) else f
-        if isinstance(f, Schedule):
-            text, needs = schedule_text(f, plain[0].within(ATOM))
-            for helper in needs:
-                self.need(helper)
-            return Text(text, 0 if " if " in text else ATOM if text.endswith(")") and text[0].isalpha() else 0)
-        return Text(f"{self.function(f)}({', '.join(x.text for x in plain)})", ATOM)
-
-    def function(self, f: Any) -> str:
-        """The printed name of a function."""
-        name = helper_name(f)
-        return name if name.startswith("np.") else self.need(name)
-
-    def call(self, node: Node) -> Text:
-        """A call of any function."""
-        args = fill(node.static.values, [Quoted(self.text(arg).text) for arg in node.args])
-        if node.f is operator.getitem:
-            return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
-        if self.defined is not None:
-            simple = simple_call(node, args, self.defined)
-            if simple is not None:
-                return Text(simple, ATOM)
-        if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
-            return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
-        if isinstance(node.f, Keywords):
-            texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
-            return Text(f"{self.function(node.f.function)}({', '.join(texts)})", ATOM)
-        kinds = {np.dtype: dtype_text, Key: key_text, str: lambda text: f'"{text}"'}
-        if node.f is Key.fold and isinstance(args[0], Quoted) and args[0].text.startswith("fold("):
-            args = (Quoted(args[0].text[5:-1]), *args[1:])
-        texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]
-        if self.defined is not None and self.defined.teach and node.f in TAUGHT:
-            return Text(TAUGHT[node.f](*texts[1:]), ATOM)
-        if self.defined is not None:
-            texts = self.defined.in_order(texts)
-        return Text(f"{self.function(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
 
@@ -343,7 +145,12 @@ class Printer:
             return
         if place.section != self.here[0]:
             self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
-            if place.layer is None and block is None and self.loss is not None and place.section in ("loss", "backward"):
+            if (
+                place.layer is None
+                and block is None
+                and self.loss is not None
+                and place.section in ("loss", "backward")
+            ):
                 equation = loss_caption(self.loss)[place.section == "backward"]
                 self.remark("# loss = " if place.section == "loss" else "# ", equation)
         self.here = (place.section, place.path)
@@ -356,7 +163,7 @@ class Printer:
 
     def remark(self, begin: str, text: str) -> None:
         """A comment, wrapped."""
-        if text and self.defined is not None or not begin:
+        if (text and self.defined is not None) or not begin:
             wrapped = textwrap.wrap(begin + text, LONGEST - self.indent, subsequent_indent="#     ")
             self.lines += [(line, "") for line in wrapped]
 
@@ -428,48 +235,6 @@ class Printer:
         return found if found is not None and len(self.text(found).text) > 12 else None
 
 
-TAUGHT: dict[Any, Any] = {
-    Key.bits: lambda shape, dtype="np.uint64": f"rng.integers(2 ** 16, size={shape}).astype({dtype})",
-    Key.normal: lambda shape, dtype="np.float64": f"rng.standard_normal({shape}, {dtype})",
-    Key.uniform: lambda shape, dtype="np.float64", low="0.0", high="1.0": (
-        f"rng.uniform({low}, {high}, {shape}).astype({dtype})"
-    ),
-}
-"""The draws of a program for learners, from NumPy's generator"""
-
-
-class Defined:
-    """What a printed file defines beside its main functions: helpers and tables."""
-
-    def __init__(self, teach: bool = False) -> None:
-        self.teach = teach
-        self.helpers: dict[str, None] = {}
-        self.tables: dict[tuple[Any, ...], tuple[str, str]] = {}
-        self.kernels: dict[str, str] = {}
-        self.hyperparameters: list[Any] = []
-        self.trees: dict[tuple[str, ...], str] = {}
-
-    def table(self, value: Any, within: Node | None) -> Text:
-        """The name of a constant array, which the file computes or writes down once; or minus one of those."""
-        for sign, array in (("", value), ("-", np.negative(value) if value.dtype.kind == "f" else value)):
-            identity = array.shape, str(array.dtype), array.tobytes()
-            if identity in self.tables:
-                return Text(sign + self.tables[identity][0], UNARY if sign else ATOM)
-        wanted, text = table(value, None if within is None else within.place.layer)
-        taken = [name for name, _ in self.tables.values()]
-        name = wanted if wanted not in taken else f"{wanted}_{len(taken) + 1}"
-        self.tables[value.shape, str(value.dtype), value.tobytes()] = name, text
-        return Text(name, ATOM)
-
-    def in_order(self, texts: list[str]) -> list[str]:
-        """The arguments of a call, those that are all leaves of a tree as ``*leaves(tree)``."""
-        name = self.trees.get(tuple(texts))
-        if name is None:
-            return texts
-        need("leaves", self.helpers)
-        return [f"*leaves({name})"]
-
-
 def structured(part: Any, printer: Printer) -> Any:
     """A structure of results as code; a dict that is one variable is that variable."""
     if isinstance(part, dict):
@@ -479,16 +244,6 @@ def structured(part: Any, printer: Printer) -> Any:
     if isinstance(part, tuple):
         return tuple(structured(inner, printer) for inner in part)
     return Quoted(printer.text(part).text) if isinstance(part, Node) else part
-
-
-class Quoted:
-    """An expression inside a printed structure; its repr is its text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 def called_functions(graph: NodeGraph) -> set[str]:
@@ -504,18 +259,14 @@ def results_of(f: Any) -> int:
     f = inspect.unwrap(f) if callable(f) else f
     said = getattr(f, "__annotations__", {}).get("return", "")
     kind = ast.parse(said, mode="eval").body if isinstance(said, str) and said else None
-    if not isinstance(kind, ast.Subscript) or ast.unparse(kind.value) != "tuple" or not isinstance(kind.slice, ast.Tuple):
+    if (
+        not isinstance(kind, ast.Subscript)
+        or ast.unparse(kind.value) != "tuple"
+        or not isinstance(kind.slice, ast.Tuple)
+    ):
         return 0
     inside = kind.slice.elts
     return 0 if any(isinstance(each, ast.Constant) and each.value is ... for each in inside) else len(inside)
-
-
-def lookup(path: str) -> str:
-    """The code that reads a leaf of the arguments: ``params["stem"]["weight"]``."""
-    root, *rest = path.split("/")
-    return root + "".join(
-        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
-    )
 
 
 def shape_text(node: Node) -> str:

@@ -154,7 +154,7 @@ def _variables() -> Iterator[None]:
             return
         first = code.co_argcount + code.co_kwonlyargcount
         for name in code.co_varnames[first:]:
-            value = frame.f_locals.get(name)
+            value: Any = frame.f_locals.get(name)
             if type(value) in CLASSES and not value.node.hint and not name.startswith("_"):
                 value.node.hint = name
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.codegen.blocks import Blocks
+from funcnet.codegen.defined import Defined
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, helper_text
 from funcnet.codegen.lines import margins, narrow, rows_apart, tree_text
-from funcnet.codegen.printer import LONGEST, Defined, Printer, structured
+from funcnet.codegen.printer import LONGEST, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
 from funcnet.codegen.update import Update
@@ -40,7 +41,7 @@ class Readable:
         if demonstration.predicts:
             functions.append(self.prediction())
         ends = rows_apart(demonstration.text())
-        tables = [line for name, text in self.defined.tables.values() for line in margins([(f"{name} = {text}", "")], 0)]
+        tables = margins([(f"{name} = {text}", "") for name, text in self.defined.tables.values()], 0)
         helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
         parts = [self.header(given, back) + "\nimport numpy as np" + ("\n\n" + "\n".join(tables) if tables else "")]
         parts += [*functions, *(["# ----- helpers " + "-" * 63] if helpers else []), *helpers, ends]
@@ -100,8 +101,9 @@ class Readable:
         printer = Printer(graph, {"x": "x"}, {}, defined=self.defined, train=False)
         printer.here = ("forward", "")
         printer.run()
-        used = {str(node.static).split("/")[0] for node in graph.inputs if node in {a for n in graph.nodes for a in n.args}}
-        given = [name for name in ("params", "state", "x") if name in used | {"x"}]
+        used = {arg for node in graph.nodes for arg in node.args}
+        roots = {"x"} | {str(node.static).split("/")[0] for node in graph.inputs if node in used}
+        given = [str(name) for name in ("params", "state", "x") if name in roots]
         body = [*printer.lines, (f"return {printer.text(graph.outputs).text}", "")]
         return self.function("predict", given, "The output of the trained network.", body)
 

@@ -20,7 +20,7 @@ def table(value: Array, layer: Any) -> tuple[str, str]:
     kind = dtype_text(value.dtype)
     for name, text in _formulas(value.shape, layer):
         with np.errstate(all="ignore"):
-            made = np.asarray(eval(text, {"np": np})).astype(value.dtype)  # noqa: S307 -- the texts are those below
+            made = np.asarray(eval(text, {"np": np})).astype(value.dtype)  # its own text
         if made.shape == value.shape and made.tobytes() == value.tobytes():
             return name, text if made.dtype == np.float64 else f"{kind}({text})"
     name = re.sub(r"(?<=[a-z\d])(?=[A-Z])", "_", type(layer).__name__).upper() if layer is not None else "TABLE"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from funcnet import ops
-from funcnet.codegen.printer import TAUGHT
+from funcnet.codegen.defined import TAUGHT
 from funcnet.compiler.graph import Node, NodeGraph, Ref, map_nodes, with_args
 from funcnet.compiler.kinds import CALL, CONST, NUMBER, SETTLE, UFUNC, Arguments
 

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from funcnet import ops, tree
+from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.functions import ascii_text
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.names import last_uses
 from funcnet.codegen.numerals import number_text
-from funcnet.codegen.printer import LONGEST, Defined, Printer, Quoted, lookup
+from funcnet.codegen.printer import LONGEST, Printer
 from funcnet.codegen.program import Program
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kinds import CONST, INPUT, NUMBER, PROBE
@@ -318,8 +319,8 @@ class Update:
         if not isinstance(part, dict):
             return Quoted(self.printer.text(part).text if isinstance(part, Node) else repr(part))
         flat = tree.flatten(part)
-        if flat and all(isinstance(n, Node) and n.kind is INPUT and n.static == f"{path}/{at}" for at, n in flat.items()):
-            return Quoted(lookup(path))
+        if flat and all(isinstance(n, Node) and n.static == f"{path}/{at}" for at, n in flat.items()):
+            return Quoted(lookup(path))  # as it was
         for name, nodes in self.trees.items():
             if flat and flat == nodes:
                 return Quoted(name)

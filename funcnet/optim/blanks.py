@@ -22,8 +22,12 @@ def opened(optimizer: Optimizer) -> tuple[Optimizer, tuple[Callable[..., float],
     Blanks are in the fields that take a number or a schedule, of this optimizer and those inside it. Zeros stay: a rule
     without momentum is another program.
     """
-    blank, fields_given = blanks(optimizer)
-    return blank, tuple(value if isinstance(value, Schedule) else lambda value=value: value for _, value in fields_given)
+    blank, given = blanks(optimizer)
+    return blank, tuple(value if isinstance(value, Schedule) else _constant(value) for _, value in given)
+
+
+def _constant(value: float) -> Callable[..., float]:
+    return lambda: value
 
 
 def blanks(optimizer: Optimizer) -> tuple[Optimizer, tuple[tuple[str, Number], ...]]:
