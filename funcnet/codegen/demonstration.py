@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.codegen.defined import Defined, Quoted
+from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.program import Program
 from funcnet.compiler.kinds import dtype_text
@@ -120,10 +120,13 @@ class Demonstration:
         params = tree.map(lambda x: numbers.standard_normal(x.shape).astype(x.dtype), shapes)
         return tree_text(self.begun(optimizer.init(params), params))
 
-    def begun(self, part: Any, params: Any) -> Any:
+    def begun(self, part: Any, params: Any, path: str = "") -> Any:
         """A part of the optimizer's state as code."""
         if not isinstance(part, dict):
-            return Quoted(_filled(part))
+            copied = (at for at, leaf in tree.flatten(params).items() if f"/{path}".endswith(f"/{at}"))
+            same = (at for at in copied if np.array_equal(part, tree.flatten(params)[at]))
+            at = next(same, None)
+            return Quoted(_filled(part) if at is None else lookup(f"params/{at}"))
         flat, like = tree.flatten(part), tree.flatten(params)
         alike = flat.keys() == like.keys() and all(np.shape(flat[p]) == like[p].shape for p in like) and len(flat) > 0
         if alike and all(np.array_equal(flat[path], like[path]) for path in flat):
@@ -134,7 +137,7 @@ class Demonstration:
             self.defined.helpers["each_leaf"] = None
             made = "np.zeros_like" if number == 0.0 else f"lambda w: np.full_like(w, {number!r})"
             return Quoted(f"each_leaf({made}, params)")
-        return {name: self.begun(inner, params) for name, inner in part.items()}
+        return {name: self.begun(inner, params, f"{path}/{name}".lstrip("/")) for name, inner in part.items()}
 
 
 def _filled(x: Any) -> str:

@@ -39,6 +39,10 @@ class Expressions:
     ) -> None:
         self.graph, self.helpers, self.defined, self.terms = graph, helpers, defined, terms
         self.texts: dict[Node, Text] = {}
+        self.users: dict[Node, list[Node]] = {}
+        for node in graph.nodes:
+            for arg in node.args:
+                self.users.setdefault(arg, []).append(node)
         self.opened = ""  # the layer whose params are in the variable p
         self.within: Node | None = None  # the call whose arguments are being written
 
@@ -190,7 +194,7 @@ class Expressions:
         if node.f is operator.getitem:
             return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
         if self.defined is not None:
-            simple = simple_call(node, args, self.defined)
+            simple = simple_call(node, args, self.defined, self.users)
             if simple is not None:
                 return Text(simple, ATOM)
         if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:

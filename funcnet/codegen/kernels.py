@@ -7,13 +7,17 @@ prints as a few lines for that case. Every product has the same operands in the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from funcnet.compiler.graph import Node, Ref
+from funcnet.compiler.kinds import PART
 from funcnet.layers.attention_kernels import BLOCK, in_tiles
 from funcnet.layers.convolution_kernels import blocks
+
+if TYPE_CHECKING:
+    from funcnet.codegen.defined import Defined
 
 
 class Simple(NamedTuple):
@@ -121,8 +125,10 @@ def pool_vjp(dy, position, size):
 '''
 
 
-def simple_call(node: Node, args: tuple[Any, ...], defined: Any) -> str | None:
+def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict[Node, list[Node]]) -> str | None:
     """The call of a short form; None for a call that needs the library's own function."""
+    if not _own_weights(node, users):
+        return None
     make = SHORT.get(getattr(node.f, "__name__", ""))
     nodes = [node.args[arg.i] if type(arg) is Ref else arg for arg in getattr(node.static, "values", ())]
     found = make(nodes, [str(arg) if not isinstance(arg, str) else arg for arg in map(repr, args)]) if make else None
@@ -140,6 +146,15 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Any) -> str | None:
             defined.kernels[inner] = other.strip()
             defined.helpers[inner] = None
     return f"{name}({', '.join(defined.in_order(found.args))})"
+
+
+def _own_weights(node: Node, users: dict[Node, list[Node]]) -> bool:
+    """Whether only the backward pass of an attention reads its softmax, which has another shape in the short form."""
+    name = getattr(node.f, "__name__", "")
+    if name == "attend_vjp":
+        return node.args[5].kind is PART
+    weights = [user for user in users.get(node, ()) if user.kind is PART and user.static == (1,)] * (name == "attend")
+    return all(getattr(user.f, "__name__", "") == "attend_vjp" for each in weights for user in users.get(each, ()))
 
 
 def _attention(nodes: list[Any], first: int) -> tuple[str, bool] | None:

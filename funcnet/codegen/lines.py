@@ -102,23 +102,23 @@ def _same(made: str, text: str) -> bool:
 
 
 def narrow(text: str) -> str:
-    """The source of functions with no line longer than a page: docstrings and comments wrapped, calls broken."""
+    """The source of functions with no line longer than a page: docstrings and comments wrapped, code divided."""
     lines: list[str] = []
+    inside = False  # a docstring
     for line in text.split("\n"):
-        indent = len(line) - len(line.lstrip())
-        words, margin = line.strip(), " " * indent
+        margin, words = line[: len(line) - len(line.lstrip())], line.strip()
+        marks = words.count('"""')
         if len(line) <= LONGEST:
             lines.append(line)
-        elif words.startswith('"""') or not re.search(r"[=\[(]", words):
-            ending = '"""' * (words.endswith('"""') and len(words) > 3)
-            inner = textwrap.wrap(words.removesuffix(ending), LONGEST - indent)
-            lines += [margin + part for part in inner] + [margin + ending] * bool(ending)
-        elif "  # " in words:
-            code, _, comment = words.rpartition("  # ")
-            lines += [f"{margin}# {comment}", margin + code]
+        elif inside or marks:
+            lines += textwrap.wrap(words, LONGEST, initial_indent=margin, subsequent_indent=margin)
+        elif words.startswith("#"):
+            lines += textwrap.wrap(words[2:], LONGEST, initial_indent=f"{margin}# ", subsequent_indent=f"{margin}# ")
         else:
-            made = broken(words, indent)
-            lines += [margin + words] if made == words else (margin + made).split("\n")
+            code, mark, comment = words.rpartition("  # ")
+            lines += [f"{margin}# {comment}"] * bool(mark)
+            lines += (margin + broken(code or words, len(margin))).split("\n")
+        inside ^= marks % 2 == 1
     return "\n".join(part for line in lines for part in divided(line))
 
 

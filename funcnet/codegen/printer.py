@@ -59,11 +59,7 @@ class Printer(Expressions):
         self.taken: set[str] = {"np", "p", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
         self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
-        self.users: dict[Node, list[Node]] = {}
         self.uses: dict[Node, int] = {}
-        for node in graph.nodes:
-            for arg in node.args:
-                self.users.setdefault(arg, []).append(node)
         for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
             self.uses[used] = self.uses.get(used, 0) + 1
         for node in graph.inputs:
