@@ -5,6 +5,7 @@ Two parts are the same function if their statements are the same text, once the 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any, NamedTuple
 
@@ -39,6 +40,11 @@ class Part(NamedTuple):
     leaves: dict[str, Node]
     """The new state, or the gradients of the params, by path"""
     text: tuple[str, ...]
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The text without the comments about shapes."""
+        return tuple(re.sub(r" +# (\(.*\)|a number)$", "", line) for line in self.text)
 
 
 class Blocks:
@@ -83,14 +89,14 @@ class Blocks:
             for path in paths:
                 part = self.part(path, section)
                 if part is not None and len(part.text) >= SHORTEST:
-                    same.setdefault(part.text, []).append(part)
-            for text, parts in same.items():
+                    same.setdefault(part.code, []).append(part)
+            for code, parts in same.items():
                 if len(parts) > 1:
                     called = name if section == "forward" else f"{name}_vjp"
                     while called in self.functions.values():
                         called += "_2"
-                    self.functions[text] = called
-                    self.texts.append(self.function(called, parts[0]))
+                    self.functions[code] = called
+                    self.texts.append(self.function(called, parts))
                     for part in parts:
                         self.last[part.nodes[-1]] = part
                         self.inside |= set(part.nodes)
@@ -205,10 +211,12 @@ class Blocks:
         lines.append((f"return {', '.join(back)}", ""))
         return ("\n".join(margins(lines[:1], 0)), *margins(lines[1:]))
 
-    def function(self, name: str, part: Part) -> str:
-        """A part's function."""
+    def function(self, name: str, parts: list[Part]) -> str:
+        """The function of parts; a shape that differs between them is left out."""
+        part = parts[0]
+        lines = [part.text[i] if len({p.text[i] for p in parts}) == 1 else line for i, line in enumerate(part.code)]
         says = f"The {part.section} pass of {part.path}, and of the parts like it."
-        return "\n".join([f"def {name}({part.text[0]}):", f'    """{says}"""', *part.text[1:]])
+        return "\n".join([f"def {name}({lines[0]}):", f'    """{says}"""', *lines[1:]])
 
     # calls
 
@@ -252,7 +260,7 @@ class Blocks:
         elif part.saved:
             kept = self.kept.get(part.path) or f"({', '.join(printer.text(node).text for node in part.saved)},)"
             args.append(kept)
-        printer.lines.append((f"{', '.join(targets)} = {self.functions[part.text]}({', '.join(args)})", ""))
+        printer.lines.append((f"{', '.join(targets)} = {self.functions[part.code]}({', '.join(args)})", ""))
 
 
 def unpacked(names: list[str]) -> str:

@@ -65,8 +65,8 @@ WORDS: dict[str, Caption] = {
     ),
     "RNN": (f"h' = tanh(x @ weight + {GATES} + bias)", "dz = (1 - h'**2) dh'"),
     "MultiHeadAttention": (
-        "q, k, v = x W_q + b_q, m W_k + b_k, m W_v + b_v; y = softmax(q k.T / sqrt(d)) v W_o + b_o",
-        "with p the softmax: dv = p.T dy, ds = p (dy v.T - sum y dy), dq = ds k, dk = ds.T q",
+        "y = softmax(q k.T / sqrt(d)) v W_o + b_o",
+        "ds = p (dy v.T - sum y dy), p the softmax",
     ),
     "Residual": ("y = x + f(x)", "dx = dy + df(x)"),
 }

@@ -17,7 +17,7 @@ from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.graph import Node, NodeGraph, fill, plain_text
 from funcnet.compiler.kind import ATOM, COMPARE, TIMES, Text
-from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, UFUNC, WHERE, dtype_text, infix
+from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, REDUCE, UFUNC, WHERE, dtype_text, infix
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
 from funcnet.key import Key
@@ -43,7 +43,7 @@ class Expressions:
         for node in graph.nodes:
             for arg in node.args:
                 self.users.setdefault(arg, []).append(node)
-        self.opened = ""  # the layer whose params are in the variable p
+        self.opened = ""  # the layer whose params are in the variable w
         self.within: Node | None = None  # the call whose arguments are being written
 
     def by_layer(self, node: Node) -> bool:
@@ -61,7 +61,7 @@ class Expressions:
     def leaf(self, node: Node) -> Text:
         """A param or state, from the dict of its layer."""
         path, _, name = node.static.rpartition("/")
-        return Text(f'p["{name}"]' if path == self.opened else lookup(node.static), ATOM)
+        return Text(f'w["{name}"]' if path == self.opened else lookup(node.static), ATOM)
 
     def constant(self, node: Node) -> Text:
         """A constant as code."""
@@ -135,7 +135,7 @@ class Expressions:
             if inner is not None:
                 return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
             if node.kind is UFUNC and self.defined is not None:
-                found = self.drawn(node) or self.quotient(node)
+                found = self.drawn(node) or self.mean(node) or self.quotient(node)
                 if found is not None:
                     return found
             return node.kind.expression(node, self)
@@ -164,6 +164,25 @@ class Expressions:
                 if text.startswith("1 / ") and power_of_two(number.static) and other.dtype.kind == "f":
                     return infix("/", TIMES, self.text(other), Text(text[4:], ATOM))
         return None
+
+    def mean(self, node: Node) -> Text | None:
+        """``np.mean(x)`` for ``np.sum(x) / n``, which is how NumPy computes it."""
+        total = self.mean_total(node)
+        return None if total is None else Text(f"np.mean{self.expression(total).text.removeprefix('np.sum')}", ATOM)
+
+    def mean_total(self, node: Node) -> Node | None:
+        """The sum of a mean; None for anything else."""
+        if self.defined is None or node.kind is not UFUNC or node.f is not np.divide:
+            return None
+        total, count = node.args
+        if total.kind is not REDUCE or total in self.texts or count.kind is not CONST:
+            return None
+        values = total.args[0]
+        same = total.f is np.add and total.static[2] is None and total.dtype == values.dtype == node.dtype
+        if not same or type(count.static) is not int or node.dtype not in (np.float32, np.float64):
+            return None
+        whole = count.static * total.size == values.size and len(self.users.get(total, ())) == 1
+        return total if whole else None
 
     def number(self, f: Any, args: tuple[Node, ...]) -> Text:
         """A function of Python numbers."""

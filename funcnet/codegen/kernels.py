@@ -57,21 +57,19 @@ ERF = '''
 def erf_32(x):
     """The error function in float32: x times a ratio of polynomials in x**2; beyond 4 it is 1."""
     x = np.clip(x, -4, 4)
-    return x * polynomial_of(x * x, ABOVE) / polynomial_of(x * x, BELOW)
-
-
-def polynomial_of(x, coefficients):
-    """c_0 + c_1 x + c_2 x**2 + ..., by Horner's rule."""
-    total = np.full_like(x, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        total = total * x + np.float32(coefficient)
-    return total
+    return x * np.polyval(ABOVE, x * x) / np.polyval(BELOW, x * x)
 
 
 {above}
 {below}
 '''
 WINDOWS = '''
+def some_images(x, taps):
+    """Slices of the images whose windows, of so many taps, fit into the cache as one matrix."""
+    images = max(max(2**18, 256 * taps) // (x.shape[1] * x.shape[2] * taps), 1)
+    return [slice(i, i + images) for i in range(0, len(x), images)]
+
+
 def windows(x, size, before):
     """The windows of padded images as the rows of a matrix: (windows, entries)."""
     pads = [(n, m - 1 - n) for n, m in zip(before, size)]
@@ -80,32 +78,41 @@ def windows(x, size, before):
     return found.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size[0] * size[1] * x.shape[3])
 '''
 CONV = '''
-def conv(x, weight, before, images):
-    """y[i, j] = sum_kl x[i - p + k, j - p + l] @ weight[k, l], a number of images at once."""
+def conv(x, weight, before):
+    """y[i, j] = sum_kl x[i - p + k, j - p + l] @ weight[k, l]"""
     matrix = weight.reshape(-1, weight.shape[3])
-    parts = [windows(x[i : i + images], weight.shape[:2], before) for i in range(0, len(x), images)]
+    parts = [windows(x[some], weight.shape[:2], before) for some in some_images(x, len(matrix))]
     return np.concatenate([part @ matrix for part in parts]).reshape(*x.shape[:3], -1)
 '''
 CONV_WEIGHT = '''
-def conv_weight(x, dy, size, before, images):
+def conv_weight(x, dy, size, before):
     """dweight[k, l] = sum_ij x[i - p + k, j - p + l].T dy[i, j]"""
     total = 0
-    for i in range(0, len(x), images):
-        part = dy[i : i + images].reshape(-1, dy.shape[3])
-        total = total + windows(x[i : i + images], size, before).T @ part
+    for some in some_images(x, size[0] * size[1] * x.shape[3]):
+        total = total + windows(x[some], size, before).T @ dy[some].reshape(-1, dy.shape[3])
     return total.reshape(*size, x.shape[3], dy.shape[3])
 '''
 CONV_INPUT = '''
-def conv_input(dy, weight, before, images):
+def conv_input(dy, weight, before):
     """dx[i, j] = sum_kl dy[i + p - k, j + p - l] @ weight[k, l].T"""
     turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
-    return conv(dy, turned, [n - 1 - m for n, m in zip(weight.shape, before)], images)
+    return conv(dy, turned, [n - 1 - m for n, m in zip(weight.shape, before)])
 '''
 NORM = '''
 def norm(*arrays):
     """The Euclidean norm of all arrays together, summed in float64."""
     squares = [float(np.sum(np.square(x, dtype=np.float64))) for x in arrays]
     return float(np.sqrt(sum(squares)))
+'''
+SCATTER_ADD = '''
+def scatter_add(values, indices, size):
+    """The sums of the rows of values that have each index, the adjoint of a table's lookup."""
+    rows, order = values.reshape(indices.size, -1), np.argsort(indices, axis=None, kind="stable")
+    found = indices.reshape(-1)[order]
+    starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]]))
+    table = np.zeros((size, rows.shape[1]), values.dtype)
+    table[found[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return table
 '''
 MAX_POOL = '''
 def pool(x, size):
@@ -143,6 +150,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict
     for other in (CONV, WINDOWS) if name.startswith("conv") else ():
         inner = other.strip().partition("(")[0].removeprefix("def ")
         if inner != "conv" or name == "conv_input":
+            inner = "windows" if inner == "some_images" else inner
             defined.kernels[inner] = other.strip()
             defined.helpers[inner] = None
     return f"{name}({', '.join(defined.in_order(found.args))})"
@@ -211,17 +219,16 @@ def _erf(nodes: list[Any], args: list[str]) -> Simple | None:
 
 
 def _numbers(numbers: tuple[float, ...]) -> str:
-    lines = [", ".join(map(repr, numbers[i : i + 4])) for i in range(0, len(numbers), 4)]
-    return "(\n    " + ",\n    ".join(lines) + ",\n)"
+    texts = [repr(number) for number in reversed(numbers)]
+    lines = [", ".join(texts[i : i + 4]) for i in range(0, len(texts), 4)]
+    return "np.float32([\n    " + ",\n    ".join(lines) + ",\n])"
 
 
-def _images(shape: tuple[int, ...], axes: Any, entries: int) -> int | None:
-    """The images of a block of a convolution; None if a block is a part of an image."""
+def _images(shape: tuple[int, ...], axes: Any, entries: int) -> bool:
+    """Whether the blocks of a convolution are whole images."""
     counts = [axis[4] for axis in axes]
-    found = list(blocks(shape[0], counts[0], int(np.prod(counts[1:])), entries))
-    if any(rows != slice(0, counts[0]) for _, rows in found):
-        return None
-    return int(found[0][0].stop)
+    found = blocks(shape[0], counts[0], int(np.prod(counts[1:])), entries)
+    return all(rows == slice(0, counts[0]) for _, rows in found)
 
 
 def _plain(axes: Any, groups: int, lengths: Any) -> list[int] | None:
@@ -235,18 +242,18 @@ def _conv(nodes: list[Any], args: list[str]) -> Simple | None:
     x, weight, axes, groups = nodes
     before = _plain(axes, groups, x.shape[1:-1])
     images = _images(x.shape, axes, int(np.prod(weight.shape[:-1])))
-    if before is None or images is None:
+    if before is None or not images:
         return None
-    return Simple("conv", [*args[:2], str(tuple(before)), str(images)], CONV)
+    return Simple("conv", [*args[:2], str(tuple(before))], CONV)
 
 
 def _conv_weight(nodes: list[Any], args: list[str]) -> Simple | None:
     x, _, sizes, axes, groups = nodes
     before = _plain(axes, groups, x.shape[1:-1])
     images = _images(x.shape, axes, int(np.prod(sizes[:-1])))
-    if before is None or images is None:
+    if before is None or not images:
         return None
-    return Simple("conv_weight", [*args[:2], str(sizes[:2]), str(tuple(before)), str(images)], CONV_WEIGHT)
+    return Simple("conv_weight", [*args[:2], str(sizes[:2]), str(tuple(before))], CONV_WEIGHT)
 
 
 def _conv_input(nodes: list[Any], args: list[str]) -> Simple | None:
@@ -254,9 +261,9 @@ def _conv_input(nodes: list[Any], args: list[str]) -> Simple | None:
     before = _plain(axes, groups, lengths)
     back = [(a[0], 1, 1, a[0] - 1 - a[3], n) for a, n in zip(axes, lengths, strict=True)]
     images = _images(dy.shape, back, int(np.prod(weight.shape[:2])) * weight.shape[-1])
-    if before is None or images is None:
+    if before is None or not images:
         return None
-    return Simple("conv_input", [*args[:2], str(tuple(before)), str(images)], CONV_INPUT)
+    return Simple("conv_input", [*args[:2], str(tuple(before))], CONV_INPUT)
 
 
 def _squares(axes: Any, lengths: Any) -> int | None:
@@ -283,11 +290,16 @@ def _norm(nodes: list[Any], args: list[str]) -> Simple | None:
     return Simple("norm", args, NORM) if all(node.dtype == np.float32 for node in nodes) else None
 
 
+def _scatter_add(nodes: list[Any], args: list[str]) -> Simple | None:
+    return Simple("scatter_add", args, SCATTER_ADD) if nodes[1].size and nodes[0].size else None
+
+
 SHORT: dict[str, Callable[[list[Any], list[str]], Simple | None]] = {
     "attend": _attend,
     "attend_vjp": _attend_vjp,
     "erf": _erf,
     "norm": _norm,
+    "scatter_add": _scatter_add,
     "correlate": _conv,
     "correlate_weight": _conv_weight,
     "correlate_input": _conv_input,

@@ -37,7 +37,7 @@ def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
         if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
         margin = " " * (indent + 4)
-        if not any("\n" in entry for entry in inside) and len(inside) > 2:
+        if not any("\n" in entry for entry in inside):
             inside = filled(inside, LONGEST - indent - 4)
         return "{\n" + "".join(f"{margin}{entry},\n" for entry in inside) + " " * indent + "}"
     if isinstance(value, tuple):
@@ -64,6 +64,10 @@ def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
         comment = f"  # {shape}" if shape else ""
         if indent + len(text) + len(comment) > LONGEST and "\n" not in text:
             text = broken(text, indent)
+            targets, equals, rest = text.partition(" = ")
+            if len(text.partition("\n")[0]) + indent > LONGEST and equals and ", " in targets:
+                inner = textwrap.fill(f"{targets},", LONGEST - indent - 4)
+                text = f"(\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}) = {rest}"
         aligned = f"{text.ljust(column) if shape else text}{comment}"
         if indent + len(aligned) > LONGEST:
             aligned = text + comment

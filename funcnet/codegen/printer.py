@@ -18,7 +18,7 @@ from funcnet.codegen.functions import ascii_text as ascii_text, helper_text as h
 from funcnet.codegen.kernels import RESULTS
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
-from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, SETTLE, VIEW
+from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.key import Key
 
@@ -46,17 +46,17 @@ class Printer(Expressions):
         terms: dict[int, str] | None = None,
         loss: Any = None,
         train: bool = True,
-        indent: int = 4,
+        shapes: bool = True,
     ) -> None:
         """``names`` are those of the inputs, ``given`` the expressions of other nodes that are known already.
 
         With ``defined``, params and states are read from their dicts and tables are named. ``terms`` are the
-        expressions of the number of terms that the loss is a mean over.
+        expressions of the number of terms that the loss is a mean over. ``shapes`` adds them to the statements.
         """
         super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
-        self.finals, self.loss, self.train, self.indent = finals, loss, train, indent
+        self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
-        self.taken: set[str] = {"np", "p", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken: set[str] = {"np", "w", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
         self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
@@ -115,6 +115,8 @@ class Printer(Expressions):
             return False
         if node in self.flush_steps or any(self.drawn(user) is not None for user in self.users.get(node, ())):
             return True
+        if node.kind is REDUCE and any(self.mean_total(user) is node for user in self.users.get(node, ())):
+            return True
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
             return False
         return len(self.expression(node).text) <= INLINED
@@ -155,7 +157,7 @@ class Printer(Expressions):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
             self.remark("", title(layer, place.path, caption))
         if self.opened and block is None:
-            self.lines.append((f"p = {lookup(self.opened)}", ""))
+            self.lines.append((f"w = {lookup(self.opened)}", ""))
 
     def remark(self, begin: str, text: str) -> None:
         """A comment, wrapped."""
@@ -176,7 +178,8 @@ class Printer(Expressions):
             for arg in later.args:
                 if arg.kind is INPUT and self.by_layer(arg):
                     found.setdefault(arg.static.rpartition("/")[0], {})[arg] = None
-        self.opened = next((path for path, nodes in found.items() if len(nodes) > 1 and "/" in path), "")
+        several = [path for path, nodes in found.items() if len(nodes) > 1 and "/" in path]
+        self.opened = min(several, key=lambda path: (path.startswith("state/"), -len(found[path])), default="")
 
     def fits(self, text: str, comment: str) -> bool:
         """Whether a statement is short enough for its line."""
@@ -185,7 +188,7 @@ class Printer(Expressions):
     def statement(self, node: Node) -> None:
         """Write a statement; expressions inside it that make it too long get their own."""
         parts = self.parts(node)
-        name = "" if parts else self.finals.get(node) or self.called(node)
+        name = "" if parts else self.finals.get(node) or node.name or node.hint or "t10"
         while True:
             if node.kind is CALL and node.f is ops.check:
                 error = OUT_OF_RANGE.get(node.place.section, "a value is out of range: a label, or a probability")
@@ -194,11 +197,14 @@ class Printer(Expressions):
                 comment = ""
             else:
                 target = ", ".join(parts.values()) if parts else name
-                text, comment = f"{target} = {self.expression(node).text}", shape_text(node)
+                text, comment = f"{target} = {self.expression(node).text}", shape_text(node) * self.shapes
             inner = self.longest_inside(node)
             if self.fits(text.partition("\n")[0], comment) or inner is None:
                 break
             self.statement(inner)
+        if name and not text.startswith("if not"):
+            name = self.finals.get(node) or self.called(node)
+            text = f"{name} = {text.partition(' = ')[2]}"
         for part, given in parts.items():
             if isinstance(part, Node):
                 self.texts[part] = Text(given, ATOM)
@@ -220,9 +226,10 @@ class Printer(Expressions):
 
     def longest_inside(self, node: Node) -> Node | None:
         """The longest expression inside a statement that can have its own."""
+        total = self.mean_total(node)
         inner = [
             arg
-            for arg in node.args
+            for arg in (node.args if total is None else total.args)
             if arg not in self.texts and arg.kind not in (INPUT, CONST, PART) and arg not in self.flush_steps
         ]
         found = max(inner, key=lambda arg: len(self.text(arg).text), default=None)

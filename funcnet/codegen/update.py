@@ -183,7 +183,7 @@ class Update:
         for node in nodes:
             if node.kind is NUMBER and isinstance(node.f, ops.Blank):
                 node.hint = self.hyperparameters()[node.f.index][0]
-        printer = Printer(inner, {}, finals, given=names, defined=self.defined)
+        printer = Printer(inner, {}, finals, given=names, defined=self.defined, shapes=False)
         printer.taken |= taken
         printer.here = ("update", "")
         printer.run()
@@ -231,7 +231,7 @@ class Update:
         nodes = [node for node in self.graph.nodes if node in shared]
         outputs = [*(arg for rule in unlike(found) for arg in rule.args), *leaves(self.graph.outputs)]
         given = {node: lookup(str(node.static)) for node in self.graph.inputs}
-        self.printer = Printer(NodeGraph(nodes, [], outputs), {}, {}, given=given, defined=self.defined)
+        self.printer = Printer(NodeGraph(nodes, [], outputs), {}, {}, given=given, defined=self.defined, shapes=False)
         self.printer.taken |= {"params", "grads", "opt_state", "loss", "step", "state", "x", "y", self.base}
         for root in ("params", "grads"):
             self.know(root, {path: lookup(f"{root}/{path}") for path in self.paths})
