@@ -207,7 +207,7 @@ class Blocks:
         if part.leaves:
             back.append(tree_text(tree.unflatten({at: text(node) for at, node in part.leaves.items()})))
         if part.section == "forward" and part.saved:
-            back.append(f"({', '.join(repr(text(node)) for node in part.saved)},)")
+            back.append(tuple_text([repr(text(node)) for node in part.saved]))
         lines.append((f"return {', '.join(back)}", ""))
         return ("\n".join(margins(lines[:1], 0)), *margins(lines[1:]))
 
@@ -225,6 +225,7 @@ class Blocks:
         printer.uses = {}
         used = [arg for node in self.graph.nodes if node not in self.inside for arg in node.args]
         used += [node for part in self.last.values() for node in part.given] + leaves(self.graph.outputs)
+        used += [node for part in self.last.values() if part.section == "backward" for node in part.saved]
         for node in used:
             printer.uses[node] = printer.uses.get(node, 0) + 1
 
@@ -256,11 +257,15 @@ class Blocks:
             else:
                 names = [printer.called(node) for node in part.saved]
                 printer.texts |= {node: Text(name, ATOM) for node, name in zip(part.saved, names, strict=True)}
-                targets.append(f"({', '.join(names)},)")
+                targets.append(tuple_text(names))
         elif part.saved:
-            kept = self.kept.get(part.path) or f"({', '.join(printer.text(node).text for node in part.saved)},)"
-            args.append(kept)
+            args.append(self.kept.get(part.path) or tuple_text([printer.text(node).text for node in part.saved]))
         printer.lines.append((f"{', '.join(targets)} = {self.functions[part.code]}({', '.join(args)})", ""))
+
+
+def tuple_text(texts: list[str]) -> str:
+    """A tuple as code."""
+    return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
 
 
 def unpacked(names: list[str]) -> str:

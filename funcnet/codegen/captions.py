@@ -119,6 +119,10 @@ def layer_caption(layer: Layer, train: bool = True) -> Caption:
         found = ("y = the convolution of x with weight + bias", "dweight, dx = those of a convolution, dbias = sum dy")
     else:
         found = WORDS.get(name) or of_docstring(type(layer))
+    if getattr(layer, "strides", 0) in (1, (1, 1)):
+        found = re.sub(r"\b([ij]) s\b", r"\1", found[0]), re.sub(r"\b([ij]) s\b", r"\1", found[1])
+    if getattr(layer, "dilation", 0) in (1, (1, 1)):
+        found = re.sub(r"\b([kl]) d\b", r"\1", found[0]), re.sub(r"\b([kl]) d\b", r"\1", found[1])
     return without(found, layer)
 
 

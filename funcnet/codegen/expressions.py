@@ -71,8 +71,8 @@ class Expressions:
         kind = dtype_text(value.dtype)
         if value.shape == ():
             return Text(f"{kind}({value.item()!r})", ATOM)
-        if value.ndim == 1 and value.dtype == np.int64 and np.array_equal(value, np.arange(len(value))):
-            return Text(f"np.arange({len(value)})", ATOM)
+        if value.dtype == np.int64 and np.array_equal(value.reshape(-1), np.arange(value.size)):
+            return Text(f"np.arange({value.size})" + f".reshape{value.shape}" * (value.ndim > 1), ATOM)
         if value.size > 1 and np.all(value == value.flat[0]):
             return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
         text = f"np.array({value.tolist()!r}, {kind})"

@@ -209,7 +209,8 @@ class Update:
             if len(rule.body) == 1 and len(rule.returned) == 1 and rule.body[0].startswith(f"{rule.returned[0]} = "):
                 lines = [f"return {rule.body[0].partition(' = ')[2]}"]
             head = margins([(f"def {name}({', '.join(rule.parameters)}):", "")], 0)
-            said = textwrap.wrap(f'"""{self.equation}"""', LONGEST - 4) if self.equation and not self.functions else []
+            said = [] if self.functions or not self.equation else textwrap.wrap(f'"""{self.equation}', LONGEST - 7)
+            said = [f'{said[0]}"""'] if len(said) == 1 else [*said, '"""'] if said else []
             self.functions.append("\n".join([*head, *margins([(line, "") for line in [*said, *lines]])]))
         return self.names[identity]
 
@@ -368,6 +369,8 @@ def equation_of(optimizer: Optimizer) -> str:
     text = " ".join(ascii_text(paragraph).replace("``", "").split())
     if getattr(rule, "momentum", None) == 0.0:
         text = re.sub(r"; with momentum.*", ".", text)
+    for field in ("b1", "b2"):
+        text = re.sub(rf"\b{field}\b", FIELDS[field], text)
     return re.sub(r"\bp\b", ROLES["params"], text)
 
 
