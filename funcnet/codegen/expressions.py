@@ -16,7 +16,7 @@ from funcnet.codegen.kernels import simple_call
 from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.graph import Node, NodeGraph, fill, plain_text
-from funcnet.compiler.kind import ATOM, COMPARE, TIMES, Text
+from funcnet.compiler.kind import ATOM, COMPARE, PLUS, TIMES, UNARY, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, REDUCE, UFUNC, WHERE, dtype_text, infix
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
@@ -83,6 +83,9 @@ class Expressions:
     def numeral(self, value: Any) -> Text:
         """A number as people write it inside the call that uses it."""
         within = self.within
+        if self.defined is None:
+            text = plain_text(value)
+            return Text(text, UNARY if text.startswith("-") else PLUS if " " in text else ATOM)
         if within is None:
             return number_text(value)
         plain = integral(value)

@@ -15,6 +15,7 @@ from funcnet.compiler.graph import Node, Ref
 from funcnet.compiler.kinds import PART
 from funcnet.layers.attention_kernels import BLOCK, in_tiles
 from funcnet.layers.convolution_kernels import blocks
+from funcnet.ops import PRIMITIVES
 
 if TYPE_CHECKING:
     from funcnet.codegen.defined import Defined
@@ -209,12 +210,10 @@ def _attend_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
 
 
 def _erf(nodes: list[Any], args: list[str]) -> Simple | None:
-    from funcnet.ops import _ERF_SINGLE
-
     if nodes[0].dtype != np.float32 or not nodes[0].row_major or not nodes[0].shape:
         return None
-    names = ("ABOVE", "BELOW")
-    above, below = (f"{n} = {_numbers(c)}" for n, c in zip(names, _ERF_SINGLE, strict=True))
+    names, coefficients = ("ABOVE", "BELOW"), PRIMITIVES["erf"].function.__globals__["_ERF_SINGLE"]
+    above, below = (f"{n} = {_numbers(c)}" for n, c in zip(names, coefficients, strict=True))
     return Simple("erf_32", args, ERF.format(above=above, below=below))
 
 
