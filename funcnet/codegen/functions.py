@@ -43,7 +43,7 @@ def ascii_text(text: str) -> str:
 
 def key_text(key: Key) -> str:
     """A known key as code: its digest."""
-    return repr(key.digest)
+    return f'bytes.fromhex("{key.digest.hex()}")'
 
 
 def library_text(*functions: Any) -> str:

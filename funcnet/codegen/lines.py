@@ -63,11 +63,11 @@ def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
     for text, shape in body:
         comment = f"  # {shape}" if shape else ""
         if indent + len(text) + len(comment) > LONGEST and "\n" not in text:
-            text = broken(text, indent)
-            targets, equals, rest = text.partition(" = ")
-            if len(text.partition("\n")[0]) + indent > LONGEST and equals and ", " in targets:
-                inner = textwrap.fill(f"{targets},", LONGEST - indent - 4)
-                text = f"(\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}) = {rest}"
+            text = fitted(text, indent)
+        first, *more = text.split("\n")
+        apart = [row for line in (" " * indent + first, *more) for row in rows_apart(line)]
+        parts = [part for line in apart for part in divided(line)]
+        text = "\n".join(parts)[indent:]
         aligned = f"{text.ljust(column) if shape else text}{comment}"
         if indent + len(aligned) > LONGEST:
             aligned = text + comment
@@ -75,16 +75,32 @@ def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
     return lines
 
 
+def fitted(text: str, indent: int) -> str:
+    """A long statement on several lines: divided in its call, its targets, or in parentheses around its value."""
+    made = broken(text, indent)
+    if indent + len(made.partition("\n")[0]) <= LONGEST:
+        return made
+    targets, equals, rest = made.partition(" = ")
+    if equals and ", " in targets and not targets.startswith("def "):
+        inner = textwrap.fill(f"{targets},", LONGEST - indent - 4)
+        return f"(\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}) = {rest}"
+    head = "return " if text.startswith("return ") else f"{targets} = " if equals else ""
+    inside = f"{head}({text.removeprefix(head)})" if head and not text.startswith("def ") else text
+    made = broken(inside, indent)
+    return made if head == "return " and made != inside else inside
+
+
 def broken(text: str, indent: int = 4) -> str:
     """A long statement with the arguments of its outermost call on wrapped lines; any other text unchanged."""
-    start = re.search(r"[(\[{]", text)
+    start, end = re.search(r"[(\[{]", text), ":" * text.endswith("):")
+    text = text.removesuffix(":") if end else text
     if start is None or not text.endswith((")", "]", "}")):
-        return text
+        return text + end
     parts, depth, last = [], 0, start.end()
     for i in range(start.start(), len(text)):
         depth += (text[i] in "([{") - (text[i] in ")]}")
         if depth == 0 and i + 1 < len(text):
-            return text  # it ends before the statement does
+            return text + end  # it ends before the statement does
         if (depth == 1 and text[i] == ",") or depth == 0:
             parts.append(text[last:i].strip())
             last = i + 1
@@ -93,7 +109,8 @@ def broken(text: str, indent: int = 4) -> str:
         f"{', '.join(parts)},", LONGEST - indent - 4, break_long_words=False, break_on_hyphens=False
     ).replace("\0", " ")
     made = f"{text[: start.end()]}\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}{text[-1]}"
-    return made if _same(made, text) else text
+    body = " pass" if end else ""
+    return made + end if _same(made + end + body, text + end + body) else text + end
 
 
 def _same(made: str, text: str) -> bool:
@@ -132,7 +149,12 @@ def divided(line: str) -> list[str]:
     depth = 0
     for i, letter in enumerate(line[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
-        if letter == " " and depth and i > 40 and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if "))):
+        if (
+            letter == " "
+            and depth
+            and i > 40
+            and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if ", "else ")))
+        ):
             found.append((-depth, i))
     if len(line) <= LONGEST or not found or line.lstrip().startswith(("#", '"""')):
         return [line]
@@ -141,20 +163,15 @@ def divided(line: str) -> list[str]:
     return [line[:place], *divided(" " * indent + line[place + 1 :])]
 
 
-def rows_apart(text: str) -> str:
-    """Code in which each row of an array that is too long for its line has its own lines."""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        start = line.find("np.array([")
-        if len(line) <= LONGEST or start < 0:
-            lines.append(line)
-            continue
-        margin, stop = " " * (len(line) - len(line.lstrip())), line.rindex("]")
-        rows = line[start + 10 : stop].replace("], [", "],\n[").split("\n")
-        lines.append(line[: start + 10])
-        for row in rows:
-            inner = margin + " " * (4 + row.startswith("["))
-            lines += textwrap.wrap(row, LONGEST, initial_indent=margin + "    ", subsequent_indent=inner)
-        lines[-1] += ","
-        lines.append(margin + line[stop:])
-    return "\n".join(lines)
+def rows_apart(line: str) -> list[str]:
+    """A line of code, or if it is too long and has an array, the lines with each row of the array in its own."""
+    start = line.find("np.array([")
+    if len(line) <= LONGEST or start < 0:
+        return [line]
+    margin, stop = " " * (len(line) - len(line.lstrip())), line.rindex("]")
+    lines = [line[: start + 10]]
+    for row in line[start + 10 : stop].replace("], [", "],\n[").split("\n"):
+        inner = margin + " " * (4 + row.startswith("["))
+        lines += textwrap.wrap(row, LONGEST - 1, initial_indent=margin + "    ", subsequent_indent=inner)
+    lines[-1] += ","
+    return [*lines, margin + line[stop:]]

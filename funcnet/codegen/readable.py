@@ -11,7 +11,7 @@ from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.defined import Defined
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import ascii_text, helper_text
-from funcnet.codegen.lines import margins, narrow, rows_apart, tree_text
+from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.printer import LONGEST, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
@@ -40,7 +40,7 @@ class Readable:
         demonstration = Demonstration(program, self.title, given, back, self.defined, self.start)
         if demonstration.predicts:
             functions.append(self.prediction())
-        ends = rows_apart(demonstration.text())
+        ends = demonstration.text()
         tables = margins([(f"{name} = {text}", "") for name, text in self.defined.tables.values()], 0)
         helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
         parts = [self.header(given, back) + "\nimport numpy as np" + ("\n\n" + "\n".join(tables) if tables else "")]

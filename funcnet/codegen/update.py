@@ -367,6 +367,7 @@ def equation_of(optimizer: Optimizer) -> str:
     rule = rule_of(optimizer)
     paragraph = (type(rule).__doc__ or "").strip().partition("\n\n")[0]
     text = " ".join(ascii_text(paragraph).replace("``", "").split())
+    text = text.replace("in addition to Adam's update,", "Adam's update and")
     if getattr(rule, "momentum", None) == 0.0:
         text = re.sub(r"; with momentum.*", ".", text)
     for field in ("b1", "b2"):
