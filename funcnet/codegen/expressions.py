@@ -90,7 +90,7 @@ class Expressions:
             return number_text(value)
         plain = integral(value)
         if plain is not None and self.takes_whole(within):
-            return Text(plain, ATOM)
+            return Text(plain, UNARY if plain.startswith("-") else ATOM)
         layer = within.place.layer
         if self.terms and (layer is None or within.place.section == "loss"):
             return number_text(value, names=self.terms)

@@ -87,5 +87,10 @@ def power_of_two(value: Any) -> bool:
 
 def integral(value: Any) -> str | None:
     """A float without a fraction as an integer, which NumPy takes for the same number; else None."""
-    plain = type(value) is float and value.is_integer() and 0 <= value < 1000 and math.copysign(1.0, value) > 0
+    plain = (
+        type(value) is float
+        and value.is_integer()
+        and abs(value) < 1000
+        and (value != 0.0 or math.copysign(1.0, value) > 0)
+    )
     return str(int(value)) if plain else None

@@ -137,6 +137,15 @@ def each_leaf(f, tree, *others):
     return tuple({name: found[name][i] for name in found} for i in range(len(results)))
 ''',
 )
+EACH_LEAF = '''
+def each_leaf(f, tree, *others):
+    """f of every array of nested dicts."""
+    if not isinstance(tree, dict):
+        return f(tree, *others)
+    return {name: each_leaf(f, tree[name], *(other[name] for other in others)) for name in tree}
+'''
+"""The loop over arrays for functions with one result"""
+
 HELPERS["uniform"] = (
     ("bits",),
     '''

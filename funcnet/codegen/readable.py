@@ -19,6 +19,7 @@ from funcnet.codegen.update import Update
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kinds import CONST, INPUT
 from funcnet.networks.surgery import walk
+from funcnet.optim.transforms.chain import Chain
 
 
 class Readable:
@@ -129,7 +130,7 @@ class Readable:
 
     def purpose(self, title: str) -> str:
         if title == "step":
-            return f"One training step with {type(self.program.optimizer).__name__}: the loss and the new values."
+            return f"One training step with {named(self.program.optimizer)}: the loss and the new values."
         loss = "The loss, the new state and the gradients." if "state" in self.kept else "The loss and its gradients."
         return loss if self.program.loss else "The output, and the gradients of sum(output * dy)."
 
@@ -159,7 +160,8 @@ class Readable:
         program = self.program
         layers = [type(layer).__name__ for _, layer in walk(program.net) if not layer.children]
         said = f"{_shape(program.in_shape)} -> " + " -> ".join(folded(layers))
-        extra = [type(spec).__name__ for spec in (program.plain_loss, program.optimizer) if spec is not None]
+        extra = [type(program.plain_loss).__name__] if program.loss is not None else []
+        extra += [named(program.optimizer)] if program.optimizer is not None else []
         wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), LONGEST - 3)
         rows = f"{program.batch} row{'s' * (program.batch != 1)}"
         trees = "params and opt_state" if program.optimizer else "params"
@@ -189,6 +191,13 @@ def finals_of(graph: NodeGraph, results: tuple[str, ...]) -> dict[Node, str]:
             taken.add(wanted)
             finals[node] = wanted
     return finals
+
+
+def named(optimizer: Any) -> str:
+    """The name of an optimizer, or those of a chain."""
+    if isinstance(optimizer, Chain):
+        return " and ".join(named(step) for _, step in optimizer.steps)
+    return type(optimizer).__name__
 
 
 def folded(names: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from funcnet.codegen.functions import ascii_text
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.names import last_uses
 from funcnet.codegen.numerals import number_text
+from funcnet.codegen.printed_helpers import EACH_LEAF, HELPERS
 from funcnet.codegen.printer import LONGEST, Printer
 from funcnet.codegen.program import Program
 from funcnet.compiler.graph import Node, NodeGraph, leaves
@@ -254,7 +255,7 @@ class Update:
         trees = self.loop(rules)
         names = [self.name_of(rule) for rule in rules]
         if trees is not None:
-            self.need_loop()
+            self.need_loop(len(rules[0].results) > 1 or any(not self.home[arg] for arg in rules[0].args))
             results = [self.tree_name(node) for node in rules[0].results]
             for i, name in enumerate(results):
                 self.trees[name] = {rule.path: rule.results[i] for rule in rules}
@@ -269,8 +270,12 @@ class Update:
             self.printer.texts |= {node: _atom(text) for node, text in zip(rule.results, results, strict=True)}
             self.printer.lines.append((f"{', '.join(results)} = {name}({', '.join(args)})", ""))
 
-    def need_loop(self) -> None:
+    def need_loop(self, whole: bool) -> None:
+        """Define the loop, for several results and numbers if needed."""
         self.printer.need("each_leaf")
+        if whole:
+            self.defined.kernels["each_leaf"] = HELPERS["each_leaf"][1].strip()
+        self.defined.kernels.setdefault("each_leaf", EACH_LEAF.strip())
 
     def loop(self, rules: list[Rule]) -> list[str] | None:
         """The arguments of a loop over all params, trees and numbers; None if their rules differ."""

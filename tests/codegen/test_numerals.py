@@ -37,4 +37,6 @@ def test_a_count_has_its_name():
 
 
 def test_a_float_without_a_fraction():
-    assert [integral(value) for value in (2.0, 0.0, -0.0, 0.5, 1e9, 2)] == ["2", "0", None, None, None, None]
+    assert [integral(value) for value in (2.0, -3.0, 0.0, -0.0, 0.5, 1e9, 2)] == [
+        "2", "-3", "0", None, None, None, None
+    ]  # fmt: skip
