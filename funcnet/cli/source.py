@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     """Print a network as one NumPy file, or write it."""
     if options.inference:
         return write_inference(options)
+    if options.planned and options.teach:
+        raise FuncnetError("--teach: does not go with --planned, which prints the program as it runs; leave one out")
     found = given(options.spec, options)
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
     model, shape, spec = found.model, found.in_shape(), found.spec

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
-from funcnet.compiler.fallback import Opaque
 from funcnet.compiler.graph import NodeGraph
-from funcnet.compiler.kinds import CALL
+from funcnet.compiler.hidden import Hidden
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
 from funcnet.compiler.standins import CLASSES
@@ -107,11 +106,10 @@ class Program:
     def update(self) -> tuple[NodeGraph, list[tuple[str, Any]]]:
         """The new params and the next state of the optimizer, and the hyperparameters that are blanks in it."""
         assert self.optimizer is not None
+        if Hidden(self.optimizer).foreign:
+            return self._update(self.optimizer), []  # a user's rule, which may look at its numbers
         blank, given = blanks(self.optimizer)
-        graph = self._update(blank)
-        if any(node.kind is CALL and isinstance(node.f, Opaque) for node in graph.nodes):
-            return self._update(self.optimizer), []  # a user's rule, which looks at its numbers
-        return graph, list(given)
+        return self._update(blank), list(given)
 
     def _update(self, optimizer: Optimizer) -> NodeGraph:
         params = self.args["params"]

@@ -149,6 +149,9 @@ def code(text: str) -> list[ast.stmt]:
     ]
 
 
-def test_planned_and_for_learners_do_not_go_together():
+def test_planned_and_for_learners_do_not_go_together(capsys):
+    assert main(["source", "digits_mlp", "--planned", "--teach"]) == 1
+    said = "--teach: does not go with --planned, which prints the program as it runs; leave one out"
+    assert capsys.readouterr().err == f"funcnet: {said}\n"
     with pytest.raises(fn.FuncnetError, match="planned=True prints the program as it runs, which teach=True changes"):
         fn.source(fn.Dense(1), (2,), planned=True, teach=True)
