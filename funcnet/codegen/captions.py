@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from funcnet.codegen.functions import ascii_text
+from funcnet.codegen.library_source import ascii_text
 from funcnet.layers.base import Layer
 from funcnet.losses.base import Loss
 from funcnet.losses.wrapped import unwrapped

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from funcnet.codegen.defined import Defined, lookup
 from funcnet.codegen.demonstration import Demonstration
-from funcnet.codegen.functions import ascii_text, constant_text, helper_text
+from funcnet.codegen.functions import constant_text, helper_text
+from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.program import Program
 from funcnet.codegen.readable import Readable
 from funcnet.compiler.graph import leaves

@@ -14,7 +14,7 @@ from funcnet import ops, tree
 from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
-from funcnet.codegen.functions import ascii_text as ascii_text, helper_text as helper_text, library_text as library_text
+from funcnet.codegen.functions import helper_text as helper_text
 from funcnet.codegen.kernels import RESULTS
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text

@@ -10,7 +10,8 @@ from funcnet import tree
 from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.defined import Defined
 from funcnet.codegen.demonstration import Demonstration
-from funcnet.codegen.functions import ascii_text, helper_text
+from funcnet.codegen.functions import helper_text
+from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.printer import LONGEST, Printer, structured
 from funcnet.codegen.program import Program

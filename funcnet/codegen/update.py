@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from funcnet import ops, tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
-from funcnet.codegen.functions import ascii_text
+from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.names import last_uses
 from funcnet.codegen.numerals import number_text
