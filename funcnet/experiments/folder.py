@@ -71,7 +71,19 @@ log = logging.getLogger("funcnet")
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
 BASELINE = "baseline.json"
-RESULTS = ("weights.npz", "preprocess.json", "history.csv", BASELINE, "curves.svg", "boundary.svg", *PICTURES)
+DISTRIBUTIONS = "distributions.jsonl"
+REPORT = "report.html"
+RESULTS = (
+    "weights.npz",
+    "preprocess.json",
+    "history.csv",
+    BASELINE,
+    DISTRIBUTIONS,
+    REPORT,
+    "curves.svg",
+    "boundary.svg",
+    *PICTURES,
+)
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""

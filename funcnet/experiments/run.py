@@ -32,7 +32,17 @@ from funcnet.experiments.claim import (
     release,
 )
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
+from funcnet.experiments.folder import (
+    CHECKPOINTS,
+    DISTRIBUTIONS,
+    START,
+    Run,
+    data_digest,
+    draw,
+    environment,
+    text_digest,
+    write,
+)
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
 from funcnet.experiments.units import class_weights, in_units
@@ -48,6 +58,7 @@ from funcnet.spec.codec import spec_hash
 from funcnet.training.calibration import fit_temperature
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher
 from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
+from funcnet.training.distributions import Distributions
 from funcnet.training.evaluate import evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.step import TrainState, train_state
@@ -220,7 +231,10 @@ def _run(
         try:
             if saver is not None:
                 saver.running = True
-            last = [*callbacks, *([] if saver is None else [saver])]
+            last = list(callbacks)
+            if folder is not None and saver is not None:
+                where = folder / DISTRIBUTIONS
+                last += [Distributions(where, experiment.model, experiment.loss, data.train), saver]
             result = train(experiment, data, start, metrics, [*named, *last])
             if saver is not None:
                 saver.running = False
