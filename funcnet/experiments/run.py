@@ -159,8 +159,16 @@ def complete(folder: Path, finished: Run, base: Path, rows: Cells | None = None)
     try:
         data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, data=rows)
         draw(folder, finished, data)
+        report(folder, finished, data)
     except FuncnetError as error:
         log.warning("%s: its pictures are left out, the run is whole: %s", folder, error)
+
+
+def report(folder: Path, finished: Run, data: Prepared) -> None:
+    """Write the report of a run, with what is imported for it alone."""
+    from funcnet.experiments.report.report import write_report
+
+    write_report(folder, finished, data)
 
 
 def weights_of(start: Path) -> Path:
@@ -254,7 +262,9 @@ def _run(
                 raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
                 with contextlib.suppress(CheckpointError):  # on a full disk the first error is the one to tell
-                    write(folder, finish(experiment, data, reached, failed=True), data, base)
+                    kept = finish(experiment, data, reached, failed=True)
+                    write(folder, kept, data, base)
+                    report(folder, kept, data)
                     if isinstance(error, FuncnetError):
                         error.message += f". The last good state is in {folder}"
             elif folder is not None and not resume:
@@ -262,6 +272,7 @@ def _run(
             raise
         if folder is not None:
             write(folder, finished, data, base)
+            report(folder, finished, data)
             if saver is not None and saver.terminate:
                 raise Terminated(folder)
         return finished
