@@ -90,13 +90,14 @@ def figure(metric: str, value: float | None) -> str:
     return f"{short(100.0 * value, 3 if value < 0.9995 else 4)} %" if metric in SHARES else short(value)
 
 
-def answer(run: Run, rows: int | None) -> str:
+def answer(run: Run, rows: int | None, stepwise: bool) -> str:
     """How well it answers, as HTML: one large figure, and what it is."""
     judged = judged_by(run)
     if judged is None:
         return page.paragraph("The run has no scores.", "answer")
     part, metric = judged
     count = f"{rows:,} {part} rows" if rows is not None else f"the {part} rows"
+    count = f"the steps of {count}" if stepwise else count
     words = WORDS.get(metric, f"is the {metric} on {{rows}}").format(rows=count)
     value = figure(metric, run.metrics[part][metric])
     return f'<p class="answer"><span class="figure">{xml(value)}</span>{xml(words)}.</p>'
@@ -157,9 +158,11 @@ def header(run: Run, folder: str, data: Prepared | None) -> str:
     """The top of the page."""
     judged = judged_by(run)
     parts = {} if data is None else data.parts_by_name()
-    rows = len(parts[judged[0]].y) if judged is not None and judged[0] in parts else None
+    judged_part = parts.get(judged[0]) if judged is not None else None
+    rows = None if judged_part is None else len(judged_part.y)
+    stepwise = judged_part is not None and judged_part.y.ndim == 2 and bool(run.classes)
     said = "".join(page.paragraph(one_line(one), "note") for one in verdict(run))
     return (
         f'<p class="name">{page.name(folder)}</p><h1>{question(run, data)}</h1>'
-        f'<div class="lead"><div>{answer(run, rows)}{compared(run)}{said}</div>{scores(run)}</div>'
+        f'<div class="lead"><div>{answer(run, rows, stepwise)}{compared(run)}{said}</div>{scores(run)}</div>'
     )

@@ -20,8 +20,8 @@ from funcnet.views import page
 log = logging.getLogger("funcnet")
 T = TypeVar("T")
 
-LONGEST = 10.0
-"""Seconds after which no other section is begun"""
+LONGEST = 15.0
+"""Seconds after which no part is begun that may take long"""
 FOOT = "Written by funcnet {version}. Each file of the run lies beside this one."
 
 
@@ -42,10 +42,11 @@ def report_html(folder: Path, run: Run, data: Prepared | None) -> str:
     in_shape = None if data is None else data.train.x.shape[1:]
     layers = trials("the layers", lambda: None if in_shape is None else facts.layers_of(run, in_shape))
     flops = None if layers is None else facts.flops_of_row(run, layers)
-    answers = trials("the answers", lambda: None if data is None else answers_of(run, data, flops))
+    answers = trials.in_time("the answers", lambda: None if data is None else answers_of(run, data, flops))
+    plane = (folder / "boundary.svg").is_file()
     sections = [
-        trials("the answers", lambda: None if data is None else right.section(run, answers, data)),
-        trials("the worst rows", lambda: right.worst(run, answers)),
+        trials.in_time("the answers", lambda: None if data is None else right.section(run, answers, data, plane)),
+        trials.in_time("the worst rows", lambda: right.worst(run, answers)),
         trials("the curves", lambda: learning.curves(run)),
         trials("the distributions", lambda: learning.distributions(folder)),
         trials("the layers", lambda: None if layers is None else facts.network(layers, in_shape)),
@@ -63,7 +64,7 @@ def report_html(folder: Path, run: Run, data: Prepared | None) -> str:
 
 
 class Trials:
-    """Calls that may fail, each of which costs the page a part; none is begun after ``LONGEST`` seconds."""
+    """Calls that may fail, each of which costs the page a part."""
 
     def __init__(self) -> None:
         self.began = perf_counter()
@@ -71,12 +72,16 @@ class Trials:
 
     def __call__(self, name: str, make: Callable[[], T | None]) -> T | None:
         """The result, or None if it fails."""
-        if perf_counter() - self.began > LONGEST:
-            self.failed.append(f"{name}: left out, since others took {LONGEST:g} s")
-            return None
         try:
             return make()
         except Exception as error:
             said = str(error).partition("\n")[0]
             self.failed.append(f"{name}: left out ({type(error).__name__}: {said})")
             return None
+
+    def in_time(self, name: str, make: Callable[[], T | None]) -> T | None:
+        """The same for a call that may take long, which is not begun after ``LONGEST`` seconds."""
+        if perf_counter() - self.began > LONGEST:
+            self.failed.append(f"{name}: left out, since other parts took {LONGEST:g} s")
+            return None
+        return self(name, make)

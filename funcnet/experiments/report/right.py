@@ -54,14 +54,12 @@ def labels_of(run: Run, found: Answers) -> tuple[Array, Array, list[str]] | None
     return true[inside], predicted[inside], names[:count]
 
 
-def section(run: Run, found: Answers | None, data: Prepared) -> Section | None:
-    """The pictures of the answers."""
-    plane = boundary(run, data)
-    parts = (
-        []
-        if plane is None
-        else [page.picture(plane, "The plane of the two inputs, each place in the colour of its answer", wide=True)]
-    )
+def section(run: Run, found: Answers | None, data: Prepared, plane: bool) -> Section | None:
+    """The pictures of the answers; that of the plane only if the run could draw it."""
+    parts, of_plane = [], boundary(run, data) if plane else None
+    if of_plane is not None:
+        words = "The plane of the two inputs, each place in the colour of its answer"
+        parts.append(page.picture(of_plane, words, wide=True))
     about = ""
     if found is not None:
         labels = labels_of(run, found)
