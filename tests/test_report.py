@@ -343,6 +343,8 @@ def test_a_page_is_printed_on_white_and_read_by_the_keyboard(browser, runs):  # 
         assert printed[:5] == b"%PDF-"
         assert 2 <= len(re.findall(rb"/Type /Page\b", printed)) <= 12
         seen.page.emulate_media(media="print")
+        seen.page.set_viewport_size({"width": 688, "height": 971})  # A4 without its margins
+        assert seen.overflow() <= 0.0
         assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         seen.page.emulate_media(media="screen")
         seen.page.keyboard.press("Tab")

@@ -54,7 +54,16 @@ class Answers:
     @property
     def said(self) -> str:
         """The rows in words."""
-        return f"{self.of:,} rows" if self.rows == self.of else f"{self.rows:,} of {self.of:,} rows, evenly spaced"
+        return self.words(self.rows)
+
+    def words(self, count: int) -> str:
+        """A number of rows of the part, in words."""
+        return f"{self.of:,} rows" if count == self.of else f"{count:,} of {self.of:,} rows, evenly spaced"
+
+    @property
+    def looked_at(self) -> int:
+        """The rows whose losses are computed."""
+        return min(self.rows, MOST_LOSSES)
 
     @property
     def stepwise(self) -> bool:
@@ -63,7 +72,7 @@ class Answers:
 
     def worst(self, loss: Loss, most: int) -> list[tuple[int, float]]:
         """The rows of the largest losses, and these, the largest first; of many rows some are looked at."""
-        some = np.arange(min(self.rows, MOST_LOSSES)) * self.rows // min(self.rows, MOST_LOSSES)
+        some = np.arange(self.looked_at) * self.rows // self.looked_at
         found = [(i, row_loss(loss, self.outputs[i : i + 1], self.y[i : i + 1])) for i in some.tolist()]
         known = [pair for pair in found if not math.isnan(pair[1])]
         return sorted(known, key=lambda pair: -pair[1])[:most]
@@ -131,7 +140,7 @@ def columns_of(run: Run, x: Array) -> tuple[list[str], list[list[str]]]:
         flat = raw.reshape(len(raw), -1)
         names = list(run.experiment.data.feature_names)
         if len(names) != flat.shape[1]:
-            names = [str(i) for i in range(flat.shape[1])]
+            names = [f"input {i}" for i in range(flat.shape[1])]
         return names[:MOST_COLUMNS], [[short(value) for value in row[:MOST_COLUMNS]] for row in flat.tolist()]
     names, cells = [], [list[str]() for _ in raw]
     begin = 0

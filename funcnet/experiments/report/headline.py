@@ -48,7 +48,7 @@ def question(run: Run, data: Prepared | None) -> str:
         return f"Is {what} {several}{steps}?"
     if run.experiment.loss.independent and len(classes or names) > 1:
         labels = [page.name(one) for one in (classes or names)[:MOST_NAMES]]
-        return f"Which of these is it: {_listed(labels, len(classes or names))}?"
+        return f"Which of these hold: {_listed(labels, len(classes or names))}?"
     if classifies(run.experiment.loss):
         return f"Is {page.name(names[0])} so?" if len(names) == 1 else "Which class is it?"
     if names:

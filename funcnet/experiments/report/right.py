@@ -191,7 +191,8 @@ def worst(run: Run, found: Answers | None) -> Section | None:
         columns += names
         cells = [[*cell, *texts] for cell, texts in zip(cells, inputs, strict=True)]
     about = "The rows with the largest losses, the worst first. Mistakes in the data often show here."
-    caption = f"The worst {len(rows)} of the {found.part} part ({found.said}), numbered as in the data, from 0"
+    looked_at = found.words(found.looked_at)
+    caption = f"The worst {len(rows)} of the {found.part} part ({looked_at}), numbered as in the data, from 0"
     right = [] if labels is None or found.stepwise else [labels[0][i] == labels[1][i] for i in rows]
     kinds = ["aside" if one else "" for one in right]
     if any(right):
