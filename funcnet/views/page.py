@@ -92,14 +92,17 @@ def scroll(inside: str, label: str) -> str:
 
 
 def picture(svg: str, description: str, caption: str = "", wide: bool = False) -> str:
-    """An SVG document as a part of the page, with a description for those who do not see it."""
+    """An SVG document as a part of the page, with a description for those who do not see it.
+
+    A ``wide`` one scrolls on a narrow page, where it would be too small to read.
+    """
     inside = svg.replace("</title>", f"</title><desc>{xml(description)}</desc>", 1).strip()
-    if wide:
-        inside = inside.replace("<svg ", '<svg class="wide" ', 1)
     shown = f"<figcaption>{caption}</figcaption>" if caption else ""
     size = WIDTH.search(svg)
-    style = f' style="width:{size[1]}px"' if size and wide else ""
-    return f"<figure{style}>{scroll(inside, description) if wide else inside}{shown}</figure>"
+    if not wide or size is None:
+        return f"<figure>{inside}{shown}</figure>"
+    inside = inside.replace("<svg ", f'<svg style="min-width:min({0.85 * float(size[1]):.0f}px,30rem)" ', 1)
+    return f'<figure style="width:{size[1]}px">{scroll(inside, description)}{shown}</figure>'
 
 
 def bars(rows: Sequence[tuple[str, float, str, bool]], label: str) -> str:

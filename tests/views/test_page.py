@@ -81,7 +81,7 @@ def test_names_have_the_language_of_their_letters():
 
 def test_a_picture_has_a_description_beside_its_title():
     found = page.picture(svg.document(300, 10, "curves", []), "What it shows", wide=True)
-    assert '<svg class="wide" xmlns=' in found
+    assert '<svg style="min-width:min(255px,30rem)" xmlns=' in found
     assert "<title>curves</title><desc>What it shows</desc>" in found
     assert found.startswith('<figure style="width:300px"><div class="scroll" role="region" tabindex="0"')
 
