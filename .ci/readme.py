@@ -3,7 +3,8 @@
     python3 .ci/readme.py README.md 1          the first block alone, as somebody would paste it
     python3 .ci/readme.py README.md 3- FILE…   the third and all after it, then every block of the other files
 
-Blocks from the third on stand for an activated environment, ``.venv``.
+Blocks from the third on are run in the environment ``.venv``, as if it were activated. Other files that are
+translations, such as ``data.zh.md``, are passed over: tests/test_guide.py finds the blocks of their originals in them.
 """
 
 import os
@@ -28,7 +29,7 @@ def run(page: str, block: str, env: dict[str, str]) -> None:
 first, which, *others = sys.argv[1:]
 found = {
     page: re.findall(r"^```bash\n(.*?)^```", Path(page).read_text(encoding="utf-8"), re.M | re.S)
-    for page in (first, *others)
+    for page in (first, *(page for page in others if not page.endswith(".zh.md")))
 }
 if not found[first]:
     sys.exit(f"{first} has no bash block")

@@ -125,15 +125,15 @@ class Members(NDArrayOperatorsMixin):
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.sum``."""
-        return np.sum(self, axis=axis, keepdims=keepdims)
+        return FUNCTIONS[np.sum](self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.mean``."""
-        return np.mean(self, axis=axis, keepdims=keepdims)
+        return FUNCTIONS[np.mean](self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As ``np.ndarray.max``."""
-        return np.max(self, axis=axis, keepdims=keepdims)
+        return FUNCTIONS[np.max](self, axis=axis, keepdims=keepdims)
 
     def __getitem__(self, index: Any) -> Any:
         items = index if isinstance(index, tuple) else (index,)

@@ -1,25 +1,49 @@
 """The Python blocks of Markdown pages, as programs."""
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from funcnet.spec import base as spec
+
+NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?")
 
 
 class Block(NamedTuple):
-    """A Python block: its page, the line it begins on, the second-level heading it stands under, its code."""
+    """A Python block: its page, the line it begins on, the second-level heading above it, its code, and its output.
+
+    The output is the text of a fence without a language that follows the block.
+    """
 
     page: Path
     line: int
     heading: str
     code: str
+    output: str | None = None
 
     def run(self, space: dict[str, Any]) -> None:
         """Execute it in a namespace that the page's blocks share; a failure names the page and its line."""
         exec(compile("\n" * self.line + self.code, str(self.page), "exec"), space)
+
+    def prints(self, space: dict[str, Any]) -> None:
+        """Execute it, and compare its output, if the page shows it, up to rounding."""
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            self.run(space)
+        if self.output is not None:
+            same_output(printed.getvalue(), self.output, f"{self.page.name}:{self.line}")
+
+
+def same_output(printed: str, shown: str, where: str) -> None:
+    """Compare a program's output with a page's, without spaces; numbers with a point may differ by rounding."""
+    words, expected = ("".join(NUMBER.sub("#", text).split()) for text in (printed, shown))  # -0. and 0. are equal
+    assert words == expected, f"{where} prints:\n{printed}"
+    numbers = [[float(found) for found in NUMBER.findall(text)] for text in (printed, shown)]
+    np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-12, err_msg=f"{where} prints:\n{printed}")
 
 
 def python_blocks(page: Path) -> list[Block]:
@@ -31,11 +55,12 @@ def blocks(page: Path, language: str) -> list[Block]:
     """Every block of a page in a language, in order; blocks in ``text`` are code that only other libraries run."""
     text = page.read_text(encoding="utf-8")
     found, heading = [], ""
-    for match in re.finditer(rf"^## ([^\n]*)$|^```{language}\n(.*?)^```", text, re.M | re.S):
+    fence = rf"^```{language}\n(.*?)^```$(?:\n\n```\n(.*?)^```$)?"
+    for match in re.finditer(rf"^## ([^\n]*)$|{fence}", text, re.M | re.S):
         if match[1] is not None:
             heading = match[1]
         else:
-            found.append(Block(page, text.count("\n", 0, match.start()) + 1, heading, match[2]))
+            found.append(Block(page, text.count("\n", 0, match.start()) + 1, heading, match[2], match[3]))
     return found
 
 

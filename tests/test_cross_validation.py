@@ -335,7 +335,8 @@ def test_mean_and_deviation_and_the_table() -> None:
         (lambda: fn.cross_validate(IRIS, key="3"), fn.FuncnetError,  # type: ignore[arg-type]
          "expected a key, such as fn.Key(0), got '3'"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(test=0.2, time=True)))), fn.DataError,
-         "split.time: cannot be used with folds, which are drawn row by row; leave it out"),
+         "Iris: the test part has the class 'versicolor', which the training part lacks; stratify the split, or use "
+         "more rows of it"),
         (lambda: fn.cross_validate(evolve(IRIS, data=data.Iris(split=data.Split(bootstrap=9)))), fn.DataError,
          "split.bootstrap: cannot be used with folds, which are drawn row by row; leave it out"),
         (lambda: fn.cross_validate(evolve(IRIS, model=fn.Dense(2))), fn.ShapeError,

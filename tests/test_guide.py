@@ -11,14 +11,14 @@ from funcnet.cli.shipped import ABOUT
 from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS
 from tests.pages import blocks, python_blocks, tags_end
-from tests.table import of_those
 
 GUIDE = Path(fn.__file__).parent / "guide"
 PAGES = {name: GUIDE / f"{name}.md" for name in pages()}
-TRANSLATIONS = [name for name in PAGES if name.partition(".")[0] in PAGES and "." in name]
 README = GUIDE.parents[1] / "README.md"
-ENGLISH = [name for name in PAGES if name not in TRANSLATIONS]
-"""Pages whose blocks every run of the tests executes; those of translations are the same"""
+ENGLISH = [name for name in PAGES if "." not in name]
+"""Pages whose blocks run; those of translations are the same"""
+TRANSLATIONS = {name: PAGES.get(name.partition(".")[0], README) for name in PAGES if "." in name}
+"""The translated pages, each with its original"""
 
 
 @pytest.fixture(autouse=True)
@@ -33,22 +33,47 @@ def text(name):
 
 
 def test_pages_in_reading_order():
+    course = ["course", *(f"course_{i}" for i in range(1, 9))]
+    loops = ["loops", "loops_half_plane", "loops_relu", "loops_cat"]
     assert list(PAGES) == [
-        *("concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers", "layer"),
-        *("loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
-        *("README.zh", "concept.zh", "loops.zh", "algebra.zh", "tables.zh"),
+        *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "recipes", "sklearn"),
+        *("optimizers", "layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
+        *(f"{name}.zh" for name in ["README", "concept", *course, *loops, "algebra", "tables", "data", "networks"]),
+        *("training.zh", "recipes.zh", "sklearn.zh", "optimizers.zh", "layer.zh", "loss.zh", "spec.zh", "deploy.zh"),
+        *("speed.zh", "trust.zh", "experiments.zh", "reference.zh", "errors.zh"),
     ]
     assert sorted(PAGES.values()) == sorted(GUIDE.glob("*.md"))
 
 
-@pytest.mark.parametrize("name", of_those([name for name in PAGES if name not in ("errors", "reference")], ENGLISH))
+@pytest.mark.parametrize("name", [name for name in ENGLISH if name not in ("errors", "reference")])
 def test_blocks_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = python_blocks(PAGES[name])
     assert found
     space = {"__name__": f"guide_{name}"}
     for block in found:
-        block.run(space)
+        block.prints(space)
+
+
+@pytest.mark.parametrize(
+    ("printed", "same"),
+    [
+        ("[[ 0. 1.5]]\nwrong at (0, 1): 2.0000000001\n", True),
+        ("[[-0. 1.5]]\nwrong at (0, 1): 1.9999999999\n", True),
+        ("[[ 0. 1.5]]\nwrong at (0, 1): 2.001\n", False),
+        ("[[ 0. 1.5]]\nwrong at (1, 1): 2.0\n", False),
+        ("", False),
+    ],
+)
+def test_outputs_that_a_page_shows_are_compared(tmp_path, printed, same):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(text)\n```\n\n```\n[[0. 1.5]]\nwrong at (0, 1): 2.0\n```\n")
+    (block,) = python_blocks(page)
+    if same:
+        block.prints({"text": printed})
+    else:
+        with pytest.raises(AssertionError, match=r"page\.md:1 prints:"):
+            block.prints({"text": printed})
 
 
 def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
@@ -73,11 +98,30 @@ def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_translations_have_the_same_code(name):
-    original = name.partition(".")[0]
-    assert [b.code for b in python_blocks(PAGES[name])] == [b.code for b in python_blocks(PAGES[original])]
-    assert [b.code for b in blocks(PAGES[name], "text")] == [b.code for b in blocks(PAGES[original], "text")]
-    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. "):  # as many headings, table rows and items
-        assert len(re.findall(form, text(name), re.M)) == len(re.findall(form, text(original), re.M)), form
+    """And as many headings, table rows and items, and every name, command and path that the original mentions."""
+    original, page = TRANSLATIONS[name], PAGES[name]
+    for kind in ("python", "py", "text", "bash"):
+        found, expected = ([(b.code, b.output) for b in blocks(path, kind)] for path in (page, original))
+        assert found == expected
+    texts = [path.read_text(encoding="utf-8") for path in (page, original)]
+    found, expected = (re.findall(r"^\$\$.*", text, re.M) for text in texts)
+    assert found == expected
+    for form in (r"^#+ ", r"^ *\|", r"^ *- ", r"^ *\d\. ", "<img "):
+        found, expected = (len(re.findall(form, text, re.M)) for text in texts)
+        assert found == expected, form
+    found, expected = map(mentioned, texts)
+    assert not expected - found
+
+
+def mentioned(text):
+    """What a page sets between backticks outside its blocks, such as names and commands."""
+    parts = re.split(r"\n\n|\n(?=[|-])", prose(text).replace(" --lang zh", ""))
+    return {re.sub(r"\s+", " ", code) for part in parts for code in re.findall(r"`([^`]+)`", part)}
+
+
+def prose(text):
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -90,8 +134,8 @@ def test_pages_fit_a_console(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_name_only_what_there_is(name):
-    for page, _, language in re.findall(r"funcnet guide\s+([a-z]+)( --lang ([a-z]+))?", text(name)):
-        assert (f"{page}.{language}" if language else page) in PAGES
+    for page, _, language in re.findall(r"funcnet guide\s+([a-z_0-9]+)( --lang ([a-z]+))?", text(name)):
+        assert (f"{page}.{language}" if language not in ("", "en") else page) in PAGES
     root = GUIDE.parents[1]
     for path in re.findall(r"`(?:funcnet [a-z]+ )?((?:funcnet|specs)/[\w./]+)`", text(name)):
         assert (root / path).is_file(), path
@@ -121,9 +165,24 @@ def test_experiments_has_every_shipped_spec():
     assert sorted([*run, "digits_mlp", "python_text_transformer"]) == sorted(ABOUT)
 
 
-def test_readme_links_every_page():
-    linked = set(re.findall(r"\]\((funcnet/guide/[\w.]+)\)", README.read_text(encoding="utf-8")))
-    assert sorted(linked) == sorted(f"funcnet/guide/{name}.md" for name in PAGES)
+def links(path):
+    """The files that a Markdown file links or shows, outside of code."""
+    words = re.sub(r"`[^`\n]*`", "", prose(path.read_text(encoding="utf-8")))
+    found = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)\"#]+)[)\"]", words)
+    return {(path.parent / file).resolve() for file in found}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_to_files(name):
+    assert [file for file in links(PAGES[name]) if not file.is_file()] == []
+
+
+def test_links_lead_from_the_readme_to_every_page():
+    reached, new = set(), {README}
+    while new:
+        reached |= new
+        new = {file for page in new if page.suffix == ".md" for file in links(page)} - reached
+    assert [name for name, path in PAGES.items() if path.resolve() not in reached] == []
 
 
 def test_no_tags_are_left():

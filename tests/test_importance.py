@@ -21,7 +21,10 @@ TABLE: dict[str, Any] = {
     "b": KEY.fold("b").normal((ROWS,)),
     "c": KEY.fold("c").normal((ROWS,)),
     "城市": [["Bern", "Oslo", "Rome"][i] for i in KEY.fold("city").integers(3, (ROWS,)).tolist()],
-    "born": [str(np.datetime64("2001-01-01") + i) for i in KEY.fold("born").integers(900, (ROWS,)).tolist()],
+    "born": [
+        str(np.datetime64("2001-01-01") + np.timedelta64(i, "D"))
+        for i in KEY.fold("born").integers(900, (ROWS,)).tolist()
+    ],
 }
 TABLE["y"] = 3.0 * TABLE["a"] + TABLE["b"]
 INPUTS = list(TABLE)[:-1]

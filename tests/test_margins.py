@@ -175,6 +175,16 @@ def test_levels_are_ascending_probabilities() -> None:
             assert str(caught.value) == f"{cls.__name__}.levels: {text}"
 
 
+@pytest.mark.parametrize("cls", [losses.Quantile, metrics.Pinball])
+def test_one_level_may_be_given_alone(cls: Any) -> None:
+    for level in (0.9, np.float64(0.9), np.float32(0.9), np.array([0.9])):
+        assert cls(level).levels == pytest.approx((0.9,))
+    assert json.loads(fn.to_json(cls(0.9)))[cls.kind]["levels"] == [0.9]
+    with pytest.raises(fn.SpecError) as caught:
+        cls(True)
+    assert str(caught.value) == f"{cls.__name__}.levels: expected a list, each item a number, got true"
+
+
 # ----- metrics --------------------------------------------------------------------------------------------------------
 
 
@@ -255,9 +265,9 @@ RUNS: dict[str, tuple[Any, int, losses.Loss, Any, tuple[str, ...]]] = {
     "categorical hinge": ("kind", 3, losses.CategoricalHinge(), None, ("label", "high", "low", "mid")),
     "divergence": (("left", "right"), 2, losses.KullbackLeibler(), None, ("label", "left", "right")),
     "direction": (("amount", "other"), 2, losses.CosineDistance(), None, ("amount", "other")),
-    "poisson": ("amount", 1, losses.Poisson(), None, ("amount",)),
+    "poisson": ("amount", 1, losses.Poisson(), "mean", ("amount",)),
     "gamma": ("amount", 1, losses.Gamma(), None, ("amount",)),
-    "tweedie": ("amount", 1, losses.Tweedie(), None, ("amount",)),
+    "tweedie": ("amount", 1, losses.Tweedie(), "mean", ("amount",)),
     "focal": ("two", 1, losses.Focal(), None, ("label", "no", "yes")),
 }  # fmt: skip
 

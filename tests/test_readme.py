@@ -42,6 +42,7 @@ def test_first_two_commands_are_one_self_contained_line_each():
 def test_blocks_of_a_page_are_run_as_asked(tmp_path):
     """One alone as it is pasted, or the later ones and other pages with the environment's programs in reach."""
     pages = {"a.md": ("echo one > one", "echo two > two", "program", "exit 3"), "b.md": ("echo four > four",)}
+    pages["b.zh.md"] = ("echo the same in Chinese; exit 5",)
     for name, blocks in pages.items():
         (tmp_path / name).write_text("".join(f"```bash\n{block}\n```\ntext\n" for block in blocks), encoding="utf-8")
     program = tmp_path / ".venv" / "bin" / "program"
@@ -56,19 +57,14 @@ def test_blocks_of_a_page_are_run_as_asked(tmp_path):
         )
 
     def made():
-        return {file.name for file in tmp_path.iterdir()} - {"a.md", "b.md", ".venv"}
+        return {file.name for file in tmp_path.iterdir()} - {*pages, ".venv"}
 
     assert (run("a.md", "2").returncode, made()) == (0, {"two"})
     failed = run("a.md", "3-", "b.md")
     assert (failed.returncode, made()) == (1, {"two", "three"})
     assert failed.stderr == "exit status 3 from this block of a.md:\nexit 3\n\n"
-    assert (run("b.md", "1-").returncode, made()) == (0, {"two", "three", "four"})
-
-
-def test_chinese_readme_has_the_same_commands():
-    chinese = (README.parent / "funcnet" / "guide" / "README.zh.md").read_text(encoding="utf-8")
-    for command in re.findall(r"^python3 -m venv .*$", TEXT, re.M):
-        assert command in chinese
+    assert run("b.zh.md", "1-").stderr.startswith("exit status 5 from this block of b.zh.md:")
+    assert (run("b.md", "1-", "b.zh.md", "b.md").returncode, made()) == (0, {"two", "three", "four"})
 
 
 def test_pictures_are_drawn_by_their_command(tmp_path):

@@ -128,12 +128,12 @@ def test_predictions_of_numbers_are_in_their_units(runs):
     folder, run = runs["numbers"]
     rows = rows_of(text_of(folder), "The worst 12")
     target = data.Diabetes().table(folder, fn.Key(0)).y.ravel()
-    assert rows[0][:5] == ["row", "loss", "true", "answer", "error"]
+    assert rows[0][:5] == ["row", "loss", "true", "answer", "residual"]
     for row in rows[1:]:
-        at, true, answer, error = int(row[0]), *map(float, row[2:5])
+        at, true, answer, residual = int(row[0]), *map(float, row[2:5])
         assert true == target[at]
-        assert error == pytest.approx(answer - true, abs=1.0)
-    assert f"the root of the mean squared error is {run.metrics['test']['rmse']:.4g}" in text_of(folder)
+        assert residual == pytest.approx(true - answer, abs=1.0)
+    assert f"RMSE {run.metrics['test']['rmse']:.4g} of 88 rows" in text_of(folder)
 
 
 # ----- what fails costs nothing but itself ---------------------------------------------------------------------------

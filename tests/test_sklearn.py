@@ -202,6 +202,21 @@ def test_targets_are_scaled_and_predictions_are_not():
     assert "targets" not in raw.run_.preprocess
 
 
+@pytest.mark.parametrize("loss", [fn.losses.Poisson(), fn.losses.Gamma(), fn.losses.Tweedie()])
+def test_counts_and_amounts_are_divided_by_their_mean(loss):
+    """So the first network, whose outputs are near 0, predicts near the mean, not near 1."""
+    y = np.exp(X[:, 0])
+    weight = np.arange(len(y)) % 3.0
+    model = FuncnetRegressor(loss=loss, epochs=1, random_state=0)
+    assert model.fit(X, y).run_.preprocess["targets"] == {"scale": "mean", "origin": 0.0, "mean": np.mean(y)}
+    assert 0.3 < model.predict(X).mean() / y.mean() < 3.0
+    found = model.fit(X, y, weight).run_.preprocess["targets"]["mean"]
+    assert found == pytest.approx(np.average(y, weights=weight))
+    assert "targets" not in FuncnetRegressor(loss=loss, epochs=1, scale=None).fit(X, y).run_.preprocess
+    with pytest.raises(ValueError, match=r"got -3\.0 at row"):
+        model.fit(X, np.where(np.arange(len(y)) == 7, -3.0, y))
+
+
 # ----- length of training --------------------------------------------------------------------------------------------
 
 

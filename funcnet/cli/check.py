@@ -15,7 +15,7 @@ from funcnet import ops, tree
 from funcnet.cli.arguments import add_base, base_of, data_of, spec_file
 from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
-from funcnet.data.preparation import Prepared
+from funcnet.data.preparation import Prepared, left_out
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.baseline import baseline, baseline_rows, remarks
 from funcnet.experiments.checks import check_parts, fit_model
@@ -99,6 +99,8 @@ def report(experiment: Experiment, data: Prepared) -> None:
             print('        (if a text is a value, give a list "missing" without it)')
     elif isinstance(missing, int):
         print(f"missing {missing:,}")
+    for sentence in left_out(found):
+        print(f"target  {sentence}")
     if "targets" in found:
         print(f"targets {listed(found['targets'], 100)}")
     if "labels" in found:

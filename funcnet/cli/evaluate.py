@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
-from funcnet.data.preparation import Dataset
+from funcnet.data.preparation import Dataset, left_out
 from funcnet.data.preprocess import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows
@@ -28,7 +29,7 @@ from funcnet.metrics import PerClass, per_class
 from funcnet.metrics.confusion import Counts, label_counts, scores as scores_of
 from funcnet.training.evaluate import answers
 from funcnet.training.probabilities import is_multilabel
-from funcnet.views.scores import Scored, pictures
+from funcnet.views.scores import Scored, left_out as pictures_left_out, pictures
 
 SHOWN = 20
 """The most classes whose confusion matrix is printed"""
@@ -42,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures",
         action="store_true",
-        help="draw a classifier's answers into RUN: reliability, confusion, roc (.svg)",
+        help="draw the answers into RUN: reliability, confusion, roc, or predicted for numbers (.svg)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_base(parser)
@@ -59,12 +60,14 @@ def run(options: argparse.Namespace) -> int:
     scored = _scored(run, last, part)
     matrix, labels, targets = scored.matrix(), _labels(run, part), _targets(run, part)
     drawn = _pictures(folder, scored) if options.pictures else None
+    left = pictures_left_out(scored) if options.pictures else {}
     if options.json:
         facts: dict[str, Any] = {"metrics": scores}
         if compared is not None:
             facts["baseline"] = compared
         if drawn is not None:
             facts["pictures"] = list(map(str, drawn))
+            facts |= {"pictures_left_out": left} if left else {}
         if matrix is not None:
             facts |= {"part": last, "classes": _names(run, matrix), "confusion": matrix.tolist()}
             facts["per_class"] = {name: values.tolist() for name, values in per_class(matrix)._asdict().items()}
@@ -91,8 +94,10 @@ def run(options: argparse.Namespace) -> int:
         print()
         for path in drawn:
             print(f"picture {path}")
+        for name, why in left.items():
+            print(f"picture {name} is left out: {why}")
         if not drawn:
-            print("picture none: they are drawn for a network that predicts classes")
+            print("picture none: they are drawn for a network that predicts classes, or a number for each target")
     return 0
 
 
@@ -105,6 +110,8 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
         return {options.data: run.dataset(options.data)}
     data = data_of(folder / SPEC, experiment, base_of(folder / SPEC, options), run.preprocess)
     parts = data.parts_by_name()
+    for sentence in left_out(data.found):
+        print(f"funcnet: {folder}: {sentence}", file=sys.stderr)
     if data_digest(data) != read_facts(folder)["data"]:
         print(f"funcnet: {folder}: the data is not what the run was trained on; it has changed since", file=sys.stderr)
     if wanted is None:
@@ -117,7 +124,8 @@ def parts_of(run: Run, folder: Path, options: argparse.Namespace) -> dict[str, D
 def _scored(run: Run, name: str, part: Dataset) -> Scored:
     """The answers to a part, which are computed whenever they are asked for."""
     spec, outputs = run.experiment, run.preprocess.get("outputs")
-    return Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part), outputs)
+    restored = partial(restore_targets, run.preprocess)
+    return Scored(name, run.loss, spec.metrics, run.classes, part.y, lambda: _answers(run, part), outputs, restored)
 
 
 def _pictures(folder: Path, scored: Scored) -> list[Path]:

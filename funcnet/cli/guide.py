@@ -6,16 +6,20 @@ import argparse
 import json
 import sys
 from importlib.resources import files
+from typing import Any, ClassVar
 
 from funcnet.cli.console import has_rich
 from funcnet.cli.door import raw_output
+from funcnet.cli.formulas import formulas_as_text
+from funcnet.cli.language import DEFAULT, preferred
 from funcnet.errors import FuncnetError, Problem, SpecError
 from funcnet.hints import did_you_mean
 
 FOLDER = files("funcnet") / "guide"
 ORDER = (
-    *("README", "concept", "loops", "algebra", "tables", "data", "networks", "training", "sklearn", "optimizers"),
-    *("layer", "loss"),
+    *("README", "concept", "course", *(f"course_{i}" for i in range(1, 9))),
+    *("loops", "loops_half_plane", "loops_relu", "loops_cat"),
+    *("algebra", "tables", "data", "networks", "training", "recipes", "sklearn", "optimizers", "layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
 
@@ -39,7 +43,7 @@ def title(name: str) -> str:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet guide``."""
     parser.add_argument("topic", nargs="?", help="a page, such as concept (default: the list of pages)")
-    parser.add_argument("--lang", metavar="LANG", help="the page's language: en, or zh where it is translated")
+    parser.add_argument("--lang", metavar="LANG", help="the page's language: en or zh (default: that of the locale)")
     parser.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
 
 
@@ -48,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
 
     Raises   SpecError for an unknown page; FuncnetError for one that the console cannot show
     """
-    found = [name for name in pages() if options.lang is None or _language(name) == options.lang]
     if options.topic is not None:
         _print_page(_page(options.topic, options.lang), options.json)
         return 0
+    found = _listed(options.lang, options.json)
     if not found:
         known = ", ".join(sorted({_language(name) for name in pages()}))
         raise SpecError([Problem("", f"no page is written in {options.lang!r}; there are {known}")], root="guide")
@@ -65,18 +69,40 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _listed(language: str | None, as_json: bool) -> list[str]:
+    """The pages of a language; without one each in that of the locale if it is translated, else every page."""
+    known = pages()
+    if language is not None:
+        return [name for name in known if _language(name) == language]
+    topics = sorted({name.partition(".")[0] for name in known}, key=ORDER.index)
+    best = [name for topic in topics if (name := _translated(topic, known)) in known]
+    return known if as_json or all(_language(name) == DEFAULT for name in best) else best
+
+
 def _language(name: str) -> str:
-    return name.partition(".")[2] or "en"
+    return name.partition(".")[2] or DEFAULT
 
 
 def _page(topic: str, language: str | None) -> str:
-    """The name of the page on a topic in a language."""
-    name = topic if language in (None, "en") or "." in topic else f"{topic}.{language}"
+    """The name of the page on a topic, in a language or else in that of the locale."""
     known = pages()
+    if "." in topic or language == DEFAULT:
+        name = topic
+    else:
+        name = _translated(topic, known) if language is None else f"{topic}.{language}"
     if name not in known:
         near = did_you_mean(name, known)
         raise SpecError([Problem("", f"unknown page {name!r}{near}; there are {', '.join(known)}")], root="guide")
     return name
+
+
+def _translated(topic: str, known: list[str]) -> str:
+    """The page on a topic in the first preferred language that it is written in and that the output can show."""
+    for language in preferred():
+        name = topic if language == DEFAULT else f"{topic}.{language}"
+        if name in known and (language == DEFAULT or _shows(title(name))):
+            return name
+    return topic
 
 
 def _print_page(name: str, as_json: bool) -> None:
@@ -89,20 +115,30 @@ def _print_page(name: str, as_json: bool) -> None:
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
         )
-    if has_rich() and sys.stdout.isatty():
-        _render(text)
-    else:
+    if not sys.stdout.isatty():
         print(text, end="")
+    elif has_rich():
+        _render(formulas_as_text(text))
+    else:
+        print(formulas_as_text(text), end="")
 
 
 def _render(text: str) -> None:
     """Render Markdown for a terminal, at most 100 columns wide."""
     from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.markdown import Markdown, TableDataElement
+
+    class Cell(TableDataElement):
+        def __init__(self, justify: Any) -> None:
+            super().__init__(justify)
+            self.content.overflow = "fold"  # Chinese has no spaces, and rich would cut a cell at its first line
+
+    class Page(Markdown):
+        elements: ClassVar = Markdown.elements | {"th_open": Cell, "td_open": Cell}
 
     with raw_output() as out:
         console = Console(file=out)
-        console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
+        console.print(Page(text, code_theme="ansi_dark", hyperlinks=False), width=min(console.width, 100))
 
 
 def _shows(text: str) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 from funcnet.cli.console import table
 from funcnet.cli.shipped import copy, shipped
 from funcnet.data.number_texts import to_number
-from funcnet.data.preparation import Prepared, prepare
+from funcnet.data.preparation import Prepared, left_out, prepare
 from funcnet.data.sniff import Column, Findings, look
 from funcnet.data.sources.arrays import opened
 from funcnet.data.sources.csv import Csv
 from funcnet.data.sources.grid import DELIMITERS
+from funcnet.data.sources.rows import is_json
 from funcnet.errors import CheckpointError, DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.starter import LEAST, experiment, source
@@ -71,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_facts(found, prepared, out) | {"next": follow}))
     else:
-        _report(path, found, options.target is None, options.task is None, _decisions(found, spec, data, prepared))
+        decisions = _decisions(found, spec, data, prepared)
+        _report(path, found, options.target is None, options.task is None, _without_target(found, prepared), decisions)
         print(f"\nwritten   {out}\nnext      {follow}")
     return 0
 
@@ -107,16 +109,24 @@ def _relative(path: Path, out: Path) -> str:
 # ----- what is printed -----------------------------------------------------------------------------------------------
 
 
-def _report(path: Path, found: Findings, last: bool, guessed: bool, decisions: list[tuple[str, str]]) -> None:
-    rows, header = len(found.grid.lines), "a header" if found.header else "no header"
+def _report(
+    path: Path,
+    found: Findings,
+    last: bool,
+    guessed: bool,
+    gone: list[tuple[str, str]],
+    decisions: list[tuple[str, str]],
+) -> None:
+    rows, header = found.rows + sum(found.gaps.values()), "a header" if found.header else "no header"
     columns = len(found.columns)
-    print(f"{path}: {rows:,} rows, {columns:,} columns, separated by {DELIMITERS[found.delimiter]}, with {header}\n")
+    how = "in JSON lines" if is_json(path, None) else f"separated by {DELIMITERS[found.delimiter]}, with {header}"
+    print(f"{path}: {rows:,} rows, {columns:,} columns, {how}\n")
     shown = [column for i, column in enumerate(found.columns) if i < SHOWN or column in found.targets]
     table(["column", "kind", "distinct", "missing", "example"], [_row(column) for column in shown])
     if columns > len(shown):
         print(f"and {columns - len(shown):,} more columns; --json prints all")
     print()
-    lines = [("target", _target(found, last, guessed))]
+    lines = [("target", _target(found, last, guessed)), *gone]
     lines += [("left out", f"{column.name!r} {column.reason}") for column in found.left_out[:SHOWN]]
     if len(found.left_out) > SHOWN:
         lines.append(("left out", f"and {len(found.left_out) - SHOWN:,} more columns; --json prints all"))
@@ -153,6 +163,13 @@ def _target(found: Findings, last: bool, guessed: bool) -> str:
     return f"{which}: labels, {listed}" + ("; --task values takes them as numbers" if numeric else "")
 
 
+def _without_target(found: Findings, prepared: Prepared) -> list[tuple[str, str]]:
+    """The rows that are left out, and the texts that are read as missing targets."""
+    texts = ", ".join(repr(text) for text in found.gaps if text)
+    why = f" ({texts} counts as missing; if it is a label, write it in another way)" if texts else ""
+    return [("target", sentence + why) for sentence in left_out(prepared.found)]
+
+
 def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared) -> list[tuple[str, str]]:
     """The choices that the spec makes."""
     lines = []
@@ -162,11 +179,17 @@ def _decisions(found: Findings, spec: Experiment, data: Csv, prepared: Prepared)
     if written:
         lines.append(("numbers", f"written with {', '.join(written)}"))
     for name in data.dates[:SHOWN]:
-        timed = any(len(text) > len("2024-05-31") for text in found.grid.texts(name) if text not in data.missing)
-        ignored = "; its time of the day is not read" if timed else ""
+        ignored = "; its time of the day is not read" if name in found.timed else ""
         lines.append(("dates", f"{name!r} becomes its year, month and weekday{ignored}"))
+    for column in found.inputs:
+        if column.kind == "category" and column.distinct > (data.max_categories or column.distinct):
+            how = f"the {data.max_categories} most frequent ones are told apart"
+            lines.append(("category", f"{column.name!r}: of {column.distinct:,} texts {how}"))
     missing = prepared.found.get("missing", {})
-    if data.impute is not None:
+    if data.impute is not None and not missing:
+        how = "filled with the median or the most frequent value if they are predicted"
+        lines.append(("missing", f"only in rows that are left out: {how}"))
+    elif data.impute is not None:
         count = sum(missing.values())
         lines.append(
             ("missing", f"{count:,} values, which become the median of their column, or a category of their own")
@@ -224,4 +247,5 @@ def _facts(found: Findings, prepared: Prepared, out: Path) -> dict[str, Any]:
         "classes": None if found.more else found.counts or None,
         "columns": [column._asdict() for column in found.columns],
         "features": prepared.train.x.shape[1],
+        **({"left_out": prepared.found["left_out"]} if found.gaps else {}),
     }

@@ -36,13 +36,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="rows in the form of the training data, targets not needed; - reads CSV or JSON lines from a pipe",
     )
-    parser.add_argument("-o", "--out", metavar="OUT", help="write the predictions to a file instead of printing them")
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        help="write the predictions to a file, all or none, instead of printing them as they come",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of CSV")
     parser.add_argument("--check-range", action="store_true", help="count rows outside the range of the training data")
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict for raw rows, as CSV or JSON lines, a block at a time; rows of a pipe are answered as they come.
+
+    An error ends the command with status 1. Predictions for the rows before it are then printed already; a file is only
+    written once all rows have been read.
 
     Labels are written as they are, since programs read them: a spreadsheet may take one that begins with = for a
     formula. On a terminal their control characters are escaped.

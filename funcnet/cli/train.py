@@ -6,23 +6,29 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from funcnet.cli.arguments import add_base, base_of, spec_file
+from funcnet.cli.arguments import add_base, base_of, parse_count, spec_file
 from funcnet.cli.console import Bar, Plain, has_rich, number, table
+from funcnet.cli.folds import facts as folds_facts, report as folds_report, write as write_folds
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
-from funcnet.errors import Problem, SpecError
+from funcnet.data.preparation import left_out
+from funcnet.errors import DataError, Problem, SpecError
 from funcnet.experiments.baseline import remarks
 from funcnet.experiments.claim import ended, next_folder
+from funcnet.experiments.cross_validation import check_folds, cross_validate
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.folder import CHECKPOINTS, REPORT, Run, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
+from funcnet.experiments.stored import read_facts
 from funcnet.networks.profile import Profile
 from funcnet.spec.codec import from_json, load_document
+from funcnet.training.callbacks import EarlyStopping
 from funcnet.training.checkpoint import listed
 
 
@@ -78,6 +84,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", metavar="RUN", help="start from the weights of a finished run, or of a file of fn.save, at step 0"
     )
+    parser.add_argument(
+        "--folds",
+        metavar="K",
+        help="then cross-validate: K networks, each scored on the rows that it held out; folds.csv, out_of_fold.csv",
+    )
     parser.add_argument("--profile", action="store_true", help="print the time of a step, layer by layer")
     parser.add_argument("--json", action="store_true", help="print the result, or the error, as JSON")
     add_base(parser)
@@ -90,6 +101,9 @@ def run(options: argparse.Namespace) -> int:
     path = spec_file(Path(options.spec))
     name = path.resolve().parent.name if path.name == SPEC else path.stem
     experiment = load_experiment(path, options.set)
+    folds = None if options.folds is None else parse_count(options.folds, "--folds")
+    if folds is not None:
+        _check_folds(experiment, folds, path, options)
     quiet = options.json or options.progress == "none"
     progress = None if quiet else _progress(options.progress, experiment)
     logged = experiment.training.log_every and (options.json or not quiet)
@@ -126,7 +140,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.out:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # the reserved folder, if it is still empty
-    wanted = options.profile and result.stopped != "interrupted"
+    whole = result.stopped != "interrupted"
+    wanted = options.profile and whole
     if options.json:
         facts = {
             "run": str(folder),
@@ -140,12 +155,49 @@ def run(options: argparse.Namespace) -> int:
             facts["baseline"] = result.baseline
         if wanted:
             facts["profile"] = profile_json(profiled(result, base_of(path, options)))
+        if folds is not None and whole:
+            folded = cross_validate(experiment, folds=folds, predictions=True, base=base_of(path, options))
+            write_folds(folder, folded, result)
+            facts["folds"] = folds_facts(folded)
         print(json.dumps(finite_json(facts)))
     else:
         report(result, folder)
         if wanted:
             report_profile(profiled(result, base_of(path, options)))
+        if folds is not None and whole:
+            _cross_validate(experiment, folds, path, options, folder, result)
     return 130 if result.stopped == "interrupted" else 0
+
+
+def _check_folds(experiment: Experiment, folds: int, path: Path, options: argparse.Namespace) -> None:
+    """Refuse folds that cannot be made, before anything is trained.
+
+    Raises   DataError for fewer than two, more than the rows allow, and networks that start from trained weights
+    """
+    if folds < 2:
+        raise DataError(f"--folds: expected 2 or more, got {folds}")
+    if options.start:
+        raise DataError("--folds: its networks start from scratch, and --start gives trained weights; leave one out")
+    check_folds(experiment, folds, base_of(path, options))
+
+
+def _cross_validate(
+    experiment: Experiment, folds: int, path: Path, options: argparse.Namespace, folder: Path, result: Run
+) -> None:
+    """Cross-validate after the run, print the scores and write the files; a line for each fold shows progress."""
+    print()
+    lines = [] if options.progress == "none" else _log_lines(sys.stdout)
+    try:
+        found = cross_validate(experiment, folds=folds, predictions=True, base=base_of(path, options))
+    finally:
+        for handler in lines:
+            logging.getLogger("funcnet").removeHandler(handler)
+    if lines:
+        print()
+    folds_report(found)
+    print()
+    for file in write_folds(folder, found, result):
+        print(f"folds   {file}")
 
 
 def print_shipped(as_json: bool) -> int:
@@ -200,10 +252,11 @@ def report(result: Run, folder: Path) -> None:
     """The table of results, and the files to look at."""
     print()
     if result.stopped:
-        print(f"stopped at step {result.train_state.step}: {result.stopped}; the trained params are kept")
+        print(f"stopped at step {result.train_state.step}: {result.stopped}; {_kept(result)} are kept")
     found = result.table()
     table(found.columns, found.rows)
-    said = list(remarks(result.baseline, result.experiment, result.metrics))
+    said = left_out(read_facts(folder)["found"])
+    said += remarks(result.baseline, result.experiment, result.metrics)
     if result.temperature is not None:
         said.append(f"probabilities have the temperature {number(result.temperature)}, fitted on the validation part")
     if said:
@@ -212,6 +265,17 @@ def report(result: Run, folder: Path) -> None:
     for what, name in (("report", REPORT), ("curves", "curves.svg"), ("plane", "boundary.svg")):
         if (folder / name).is_file():
             print(f"{what:7} {folder / name}")
+
+
+def _kept(result: Run) -> str:
+    """Which params a run that was stopped has: the trained ones, or those of its best row, as its spec asks."""
+    training = result.experiment.training
+    for callback in (training.early_stopping, *training.callbacks):
+        if isinstance(callback, EarlyStopping) and callback.restore_best:
+            values = [row.get(callback.monitor) for row in result.history]
+            if any(value is not None and not math.isnan(value) for value in values):
+                return f"the params with the best {callback.monitor}"
+    return "the trained params"
 
 
 def profile_json(found: Profile) -> dict[str, Any]:

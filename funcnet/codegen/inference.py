@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import textwrap
 from typing import Any, NamedTuple
@@ -18,26 +17,29 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
-from funcnet.codegen.constants import Constants, assigned, code, rows_text
+from funcnet.codegen.constants import Constants, assigned, rows_text
+from funcnet.codegen.inference_answers import Answers
+from funcnet.codegen.library_source import ascii_text, library_text
 from funcnet.codegen.lines import margins, variables
-from funcnet.codegen.printer import Printer, ascii_text, helper_text, library_text
+from funcnet.codegen.printer import Printer, helper_text
 from funcnet.codegen.raw_rows import RawRows
 from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT
 from funcnet.compiler.record import section, trace
 from funcnet.compiler.simplify import share, simplify
-from funcnet.data.answer_texts import csv_text, json_text, number_columns
+from funcnet.data.answer_texts import csv_text, eight_characters, json_text, number_columns, shortest_texts
 from funcnet.data.lazy_array import in_batches
-from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
-from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, line_blocks, split_lines
+from funcnet.data.preprocess import Preprocess
+from funcnet.data.sources.grid import AT_ONCE, csv_blocks, encoding_of, further_lines, lines_of, text_blocks
 from funcnet.data.sources.rows import is_json, json_blocks, json_object, row_blocks
+from funcnet.data.text_columns import columns_of
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
-from funcnet.losses.base import Loss, classifies
+from funcnet.losses.base import Loss
 from funcnet.losses.tempered import tempered
 from funcnet.networks.surgery import walk
-from funcnet.shapes import Shape, batched, for_outputs, is_shape, shape_of, zeros_of
+from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
 from funcnet.spec.codec import spec_hash
 from funcnet.training.evaluate import rows_of_answer
 
@@ -98,35 +100,14 @@ class _Writer:
             raise ShapeError(
                 f"expected a network with one output, got the shapes {self.net_shape}; print it with fn.source"
             )
-        self.out_shape = shape_of(self.loss.answer(zeros_of(batched(self.net_shape, 1), self.dtype)))
+        out_shape = shape_of(self.loss.answer(zeros_of(batched(self.net_shape, 1), self.dtype)))
+        self.answers = Answers(self.loss, preprocess, out_shape, self.constants)
         self.helpers: dict[str, None] = {}
         self.keys: dict[str, str] = {}
         for root, part in (("params", params), ("state", state)):
             for path, leaf in tree.flatten(part).items():
                 key = f"{root}/{path}" if path in self.members else path
                 self.keys[f"{root}/{path}"], self.members[key] = key, np.asarray(leaf)
-
-    # ----- shapes and names --------------------------------------------------------------------------------------
-
-    @property
-    def one(self) -> bool:
-        """Whether the network gives one number per row, rather than one per class."""
-        return self.out_shape == () or self.out_shape[-1] == 1
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether each row belongs to exactly one class."""
-        return classifies(self.loss) and (self.one or not self.loss.independent)
-
-    @property
-    def labelled(self) -> bool:
-        """Whether predictions have labels."""
-        return self.exclusive or self.multilabel or (self.classes is not None and self.one)
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether the outputs are several labels, each present or absent."""
-        return self.loss.independent and not self.one
 
     # ----- the file ----------------------------------------------------------------------------------------------
 
@@ -137,16 +118,17 @@ class _Writer:
         prepare = self.raw.prepare()
         forward = self.forward()
         link = self.link()
-        answer = [self.predict(bool(link)), *([self.labels()] if self.labelled else [])]
+        answer = [self.answers.predict(bool(link)), *([self.answers.labels()] if self.answers.labelled else [])]
         command = [] if self.raw.integers else self.command()
         identity = self.identity()
         self.members["program"] = np.array(identity)
-        modules = ["argparse", "codecs", "csv", "io", "itertools", "json", "sys"] if command else []
+        modules = ["argparse", "codecs", "csv", "io", "itertools", "json", "os", "sys"] if command else []
         if command:
             self.constants.lines.append(f"AT_ONCE = {AT_ONCE}  # bytes of a file that are read at once")
         if self.raw.has_categories:
             modules = sorted([*modules, "logging", *(["re"] if self.raw.dates else [])])
         imported = [f"import {module}" for module in modules]
+        imported += ["from collections.abc import Sequence"] if command or self.raw.columns else []
         imported += ["from datetime import date"] if self.raw.dates else []
         chunk = rows_of_answer(self.net, self.in_shape)
         head = [
@@ -191,9 +173,9 @@ class _Writer:
         count = sum(leaf.size for leaf in tree.leaves(self.params))
         by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
-        uses = [(f"predict({self.argument})", self.answer_text())]
-        if self.labelled:
-            what_labels = "each label of each row" if self.multilabel else "the likeliest class of each row"
+        uses = [(f"predict({self.argument})", self.answers.text())]
+        if self.answers.labelled:
+            what_labels = "each label of each row" if self.answers.multilabel else "the likeliest class of each row"
             uses.append((f"labels({self.argument})", what_labels))
         if not self.raw.integers:
             file = "rows.csv" if self.raw.columns else "rows.csv or rows.npy"
@@ -230,20 +212,6 @@ class _Writer:
 
     def file_text(self) -> str:
         return ": CSV, columns found by name" if self.raw.columns or self.raw.features else ": CSV, or .npy"
-
-    def answer_text(self) -> str:
-        """The shape and meaning of predict's result."""
-        shape = rows_text(self.out_shape)
-        what = "probability" if self.loss.probabilities else "score"
-        if not classifies(self.loss):
-            units = " in the units of the data" if self.preprocess.get("targets") else ""
-            return f"{shape}: the predicted value{'' if self.one else 's'}{units}"
-        if self.one:
-            known = f" {self.classes[1]!r}" if self.classes and len(self.classes) == 2 else " 1"
-            return f"{shape}: the {what} of class{ascii_text(known)}"
-        if self.multilabel:
-            return f"{shape}: the {what} of each label"
-        return f"{shape}: the {what} of each class{', in the order of CLASSES' if self.classes else ''}"
 
     # ----- the network -------------------------------------------------------------------------------------------
 
@@ -308,11 +276,7 @@ class _Writer:
             return []
         at = "" if self.temperature is None else f" at the temperature {self.temperature:.6g}"
         says = f"The link of {kind_of(self.experiment.loss)}{at}, applied to the network's output y."
-        return [self.function(self.link_name, "y", says, graph)]
-
-    @property
-    def link_name(self) -> str:
-        return "probabilities" if self.loss.probabilities else "link"
+        return [self.function(self.answers.link_name, "y", says, graph)]
 
     def function(self, name: str, arguments: str, says: str, graph: NodeGraph) -> str:
         """A recorded graph as a function."""
@@ -335,53 +299,19 @@ class _Writer:
             body.insert(0, (f"rows = len({arguments.split(', ')[-1]})", ""))
         return "\n".join([f"def {name}({arguments}):", f'    """{says}"""', *margins(body)])
 
-    # ----- answers -----------------------------------------------------------------------------------------------
-
-    def predict(self, linked: bool) -> str:
-        what = self.answer_text()
-        result = f"{self.link_name}(y)" if linked else "y"
-        scaler = self.preprocess.get("targets")
-        text = f"The predictions for raw rows, {what}"
-        template = deployed.PREDICT
-        if scaler is None:
-            return template.substitute(what=text, result=result)
-        shift, factor = shift_and_factor(scaler)
-        shift, factor = (for_outputs(part, self.out_shape) for part in (shift, factor))
-        parts = zip(SCALES[scaler["scale"]], (shift, factor), strict=True)
-        names = [self.constants.array(f"TARGET_{name.upper()}", np.asarray(part)) for name, part in parts]
-        start = f"y = {result}\n    return " if linked else "return "
-        restored = f"{start}(y * {names[1]} + {names[0]}).astype(y.dtype)"
-        return template.substitute(what=text, result="").replace("    return \n", f"    {restored}\n")
-
-    def labels(self) -> str:
-        least = f"{self.loss.threshold:g}"
-        chosen, rule_ = "np.argmax(p, axis=-1)", "the first of the likeliest"
-        if self.one:
-            column = "p" if self.out_shape == () else "p[..., 0]"
-            chosen, rule_ = f"({column} >= {least}).astype(np.int64)", f"the second from {least} up"
-        if self.multilabel:
-            chosen, rule_ = f"(p >= {least}).astype(np.int64)", f"1 from {least} up"
-        if self.classes is not None:
-            chosen = f"np.array(CLASSES)[{chosen}]"
-        shape = rows_text(self.out_shape if self.multilabel else self.out_shape[:-1])
-        what, of_result = "The likeliest class", "The class of each row"
-        if self.multilabel:
-            what, of_result = "Each label", "Each label of each row"
-        return deployed.LABELS.substitute(what=what, shape=shape, of_result=of_result, rule=rule_, chosen=chosen)
-
     # ----- the command -------------------------------------------------------------------------------------------
 
     def command(self) -> list[str]:
         """The functions of the command line."""
         readers = [
-            library_text(encoding_of, line_blocks, split_lines, further_lines, csv_blocks),
+            library_text(encoding_of, lines_of, text_blocks, further_lines, columns_of, csv_blocks),
             library_text(is_json, json_object, json_blocks, row_blocks),
             *self.raw.readers(),
         ]
         says = "a CSV file with the columns of the training data, in any order"
         if not self.raw.columns:
             says = "an .npy file, or a CSV file of numbers"
-        table, form = self.answers()
+        table, form = self.answers.columns()
         texts = form != "labels" or self.classes is not None
         warned = self.raw.has_categories
         main = deployed.MAIN.substitute(
@@ -395,40 +325,11 @@ class _Writer:
             warned="            warn(counted)\n" * warned,
             end="    warn(counted)\n" * warned,
         )
-        return [*readers, library_text(in_batches, number_columns, csv_text, json_text), main]
-
-    def answers(self) -> tuple[str, str]:
-        """The body of the function that makes the columns of predictions, and the form of their JSON."""
-        outputs = math.prod(self.out_shape)
-        values = "p" if len(self.out_shape) == 1 else f"p.reshape(len(p), {outputs})"
-        labels, form, lines = "", "values", []
-        targets = [str(name) for name in self.preprocess.get("outputs") or ["prediction"]]
-        if self.exclusive and len(self.out_shape) <= 1 and (self.loss.probabilities or not self.one):
-            count = 2 if self.one else outputs
-            known = self.classes or targets
-            names = known if len(known) == count else [str(i) for i in range(count)]
-            labels, form, values = "classes_of(p)", "label", "p"
-            if self.classes is None and names == targets:  # each output is the probability of a target
-                labels = f"np.array({code(names)})[{labels}]"
-            if self.one:
-                column = "p[:, None]" if self.out_shape == () else "p"
-                lines.append(f"    both = np.concatenate([1.0 - {column}, {column}], axis=1)  # both classes")
-                values = "both"
-        else:
-            given = self.loss.outputs(targets)
-            names = given if len(given) == outputs else [f"prediction_{i}" for i in range(outputs)]
-            if self.multilabel:
-                flat = "" if len(self.out_shape) == 1 else f".reshape(len(p), {outputs})"
-                head = [*(f"label_{name}" for name in names), *names]
-                lines.append(f"    labels = classes_of(p){flat}.T.astype(str).tolist()")
-                lines.append(f"    return {code(head)}, labels, number_columns({values})")
-                return "\n".join(lines), "labels"
-            labels = "classes_of(p)" if self.labelled and len(self.out_shape) <= 1 else ""
-        named = "*CLASSES" if names == self.classes else code(names)[1:-1]
-        head_text = f'["label", {named}]' if labels else f"[{named}]"
-        labels = f"[{labels}.astype(str).tolist()]" if labels else "[]"
-        lines.append(f"    return {head_text}, {labels}, number_columns({values})")
-        return "\n".join(lines), form
+        return [
+            *readers,
+            library_text(in_batches, number_columns, shortest_texts, eight_characters, csv_text, json_text),
+            main,
+        ]
 
 
 def rule(title: str) -> str:

@@ -46,10 +46,10 @@ CATEGORIES = Template("""            continue
         texts = values.tolist() if quick else [str(value).strip() for value in values]
         at = positions(texts, categories)
         unknown = np.flatnonzero(at < 0)
-        if len(unknown):
+        if len(unknown) and kind != "frequent":
             count, first = counted.get((name, $kind), (0, texts[unknown[0]]))
             counted[name, $kind] = count + len(unknown), first
-        if kind == "one_hot":  # 1 in the column of its category; all 0 for an unknown category
+        if kind != "ordinal":  # 1 in the column of its category; all 0 for an unknown category, or a rare one
             features.append((at[:, None] == np.arange(len(categories))).astype(np.float64))
         else:  # "ordinal": the index of its category; -1 for an unknown category
             features.append(at[:, None].astype(np.float64))
@@ -66,18 +66,17 @@ def warn(counted):
 AT_ONCE = Template('''
 def at_once(values, kind, fill$part):
     """A column of texts in plain forms, all at once, the missing ones replaced; None for any other column."""
-    if set(map(type, values)) != {str}:
-        return None
-    texts = list(map(str.strip, values))
-$numbers    known = frozenset(MISSING)
-    gaps = np.fromiter(map(known.__contains__, texts), bool, len(texts))
-    found = np.array(["" if text in known else text for text in texts] if gaps.any() else texts)
+    if not isinstance(values, TextColumn):
+        if set(map(type, values)) != {str}:
+            return None
+        values = list(map(str.strip, values))
+$numbers    gaps, found = gaps_of(values, MISSING), words_of(values, MISSING)
 $days    if fill is None and gaps.any():
         return None
     return np.where(gaps, fill, found) if gaps.any() else found
 ''')
 PLAIN_NUMBERS = """    if $test:
-        found = plain_numbers(texts, MISSING)
+        found = numbers_of(values, MISSING)
         if found is None or (fill is None and np.isnan(found).any()):
             return None
         return found if fill is None else np.where(np.isnan(found), fill, found)
@@ -213,7 +212,8 @@ def read(path, file):
 
 def numbers(values, name):
     """A column of finite numbers, $gaps."""
-    quick = plain_numbers(values, $missing) if set(map(type, values)) == {str} else None
+    texts = isinstance(values, TextColumn) or set(map(type, values)) == {str}
+    quick = numbers_of(values, $missing) if texts else None
     return [$cell for row, value in enumerate(values)] if quick is None else quick
 ''')
 ORDER = '''
@@ -253,6 +253,21 @@ def predictions(path, file, as_json):
             yield csv_text([] if i else names, labels + numbers)
 
 
+def write(texts, path):
+    """Write texts to a file, which replaces another once all are written; to a pipe or a device as they come."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(path if path.exists() and not path.is_file() else beside, "w", encoding="utf-8", newline="") as out:
+            out.writelines(texts)
+        if beside.exists():
+            os.replace(beside, path)
+    except OSError as error:
+        error.filename = str(path) if error.filename == str(beside) else error.filename
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def main():
     """Predict for the raw rows of a file."""
     parser = argparse.ArgumentParser(description="Predict for raw rows with a trained network; the output is CSV.")
@@ -267,10 +282,7 @@ def main():
         with sys.stdin.buffer if path is None else open(path, "rb") as file:
             texts = predictions(path, file, options.json)
             if options.out:
-                first = next(texts)  # an error in the first rows leaves the file as it is
-                with open(options.out, "w", encoding="utf-8", newline="") as out:
-                    out.write(first)
-                    out.writelines(texts)
+                write(texts, Path(options.out))
             else:
                 sys.stdout.reconfigure(encoding="utf-8", newline="")
                 for text in texts:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import keyword
 import operator
 import pprint
 import re
-import textwrap
-import unicodedata
 from typing import Any
 
 import numpy as np
 
 from funcnet import ops
+from funcnet.codegen.library_source import ascii_text, library_text
 from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.fallback import Opaque
@@ -47,16 +44,6 @@ REPEATED = 44
 """The longest view that is repeated at every use instead of named"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
-LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
-LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
-LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
-
-
-def ascii_text(text: str) -> str:
-    """The text in plain ASCII, with mathematical letters spelt out."""
-    for letter, plain in LETTERS.items():
-        text = text.replace(letter, plain)
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def equations(layer: Layer) -> tuple[str, str]:
@@ -259,44 +246,6 @@ def shape_text(node: Node) -> str:
     if not node.is_array:
         return ""
     return str(node.shape) if node.shape else "a number"
-
-
-def library_text(*functions: Any) -> str:
-    """The source of the library's functions, in ASCII, without annotations and decorators."""
-    return "\n\n\n".join(map(_plain, functions))
-
-
-def _plain(function: Any) -> str:
-    """The source of one function, without annotations and decorators."""
-    text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    (definition,) = ast.parse(text).body
-    assert isinstance(definition, ast.FunctionDef)
-    lines = [line.encode() for line in text.splitlines()]  # the parser counts columns in bytes
-    everything = [*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs]
-    everything += [argument for argument in (definition.args.vararg, definition.args.kwarg) if argument is not None]
-    cuts: list[tuple[int, int, int, int]] = []
-    for argument in everything:
-        if argument.annotation is not None:
-            column = argument.col_offset + len(argument.arg.encode())
-            cuts.append((argument.lineno, column, *_end(argument.annotation)))
-    if definition.returns is not None:
-        line, column = definition.returns.lineno, definition.returns.col_offset
-        arrow = lines[line - 1].rindex(b"->", 0, column)
-        cuts.append((line, arrow - 1, *_end(definition.returns)))
-    for part in ast.walk(definition):
-        if isinstance(part, ast.AnnAssign):
-            cuts.append((part.lineno, _end(part.target)[1], *_end(part.annotation)))
-    for line, column, last, stop in sorted(cuts, reverse=True):
-        lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][stop:]]
-    kept = b"\n".join(lines[definition.lineno - 1 :]).decode()
-    kept = re.sub(r"  # (type: ignore|noqa|fmt:).*", "", kept)
-    return ascii_text(re.sub(r"\A(def \w+\()\n +([^\n]*?),?\n\):", r"\1\2):", kept))  # the signature on one line
-
-
-def _end(node: ast.expr) -> tuple[int, int]:
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return node.end_lineno, node.end_col_offset
 
 
 def helper_text(name: str) -> str:

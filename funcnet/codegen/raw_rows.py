@@ -10,10 +10,10 @@ import numpy as np
 
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.constants import LISTED, Constants, assigned, code, one_line, rows_text
-from funcnet.codegen.printer import library_text
+from funcnet.codegen.library_source import library_text
 from funcnet.compiler.kinds import dtype_text
 from funcnet.data.categories import positions, shortest
-from funcnet.data.columns import title
+from funcnet.data.columns import HOT, title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of, days_of, part_of_days
 from funcnet.data.in_time import ISO
 from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
@@ -21,7 +21,21 @@ from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
 from funcnet.data.sources.base import Source
 from funcnet.data.sources.csv import GAPS, MISSING
 from funcnet.data.sources.table import Columns
+from funcnet.data.text_columns import (
+    TextColumn,
+    bytes_at,
+    digits_of,
+    first_ones,
+    gaps_of,
+    is_space,
+    numbers_of,
+    without_spaces,
+    words_of,
+)
 from funcnet.shapes import Shape
+
+TEXTS = (TextColumn, is_space, without_spaces, bytes_at, first_ones, digits_of, numbers_of)
+"""What reads a column of texts as numbers, all at once"""
 
 
 class RawRows:
@@ -47,7 +61,7 @@ class RawRows:
         """The names of the numbers of an input, if known."""
         names: list[str] = []
         for column in self.columns:
-            if column["kind"] == "one_hot":
+            if column["kind"] in HOT:
                 names += [f"{title(column)} = {category}" for category in column["categories"]]
             else:
                 names.append(title(column))
@@ -117,15 +131,16 @@ class RawRows:
             self.constants.lines.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
             helpers.append(library_text(day_of, date_part, days_of, part_of_days))
         helpers += [library_text(shortest, positions)] if categories else []
+        helpers.append(library_text(to_number, plain_numbers, *TEXTS, gaps_of, words_of))
         if in_form:
             assert isinstance(data, Columns)
             marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())
             self.constants.lines.append(
                 f"DECIMAL, THOUSANDS, MARKS = {code(data.decimal)}, {code(data.thousands)}, {{{marks}}}"
             )
-            helpers.append(library_text(to_number, read_number))
+            helpers.append(library_text(read_number))
             return [table, *helpers, deployed.NUMBER_IN_FORM]
-        return [table, *helpers, library_text(to_number, plain_numbers), deployed.NUMBER]
+        return [table, *helpers, deployed.NUMBER]
 
     def columns_text(self) -> str:
         more = ", part of a date" if self.dates else ""
@@ -176,6 +191,6 @@ class RawRows:
                 missing="MISSING" if gaps else "()",
             ),
             *([deployed.ORDER] if by_name else []),
-            library_text(is_number, to_number, plain_numbers),
+            library_text(is_number, to_number, plain_numbers, *TEXTS),
             deployed.NUMBER,
         ]

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet import ops, tree
+from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import lookup, margins, tree_text, variables
 from funcnet.codegen.printer import (
     Printer,
     Quoted,
-    ascii_text,
     constant_text,
     helper_text,
     shape_text,

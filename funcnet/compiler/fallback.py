@@ -22,7 +22,7 @@ from funcnet.errors import CompileWarning, FuncnetError, TraceError
 from funcnet.layers.base import Layer
 from funcnet.layers.calls import path_of
 from funcnet.signatures import returned
-from funcnet.vmap import members_in
+from funcnet.vmap import Unvectorized, members_in
 
 
 class Opaque:
@@ -81,6 +81,7 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
     own = is_foreign(f)
     mark, said, checked, place = len(tracer.nodes), len(tracer.warnings), len(tracer.checked), tracer.place
     before = random_states() if own else None
+    reason: Exception | None = None
     try:
         if not any(type(arg) is TracedObject for arg in args):  # the residuals of an opaque call
             with tracer.attempted():
@@ -90,24 +91,28 @@ def attempt(f: Callable[..., Any], args: tuple[Any, ...], like: Callable[[], Any
             if own:
                 tracer.checked.append((what, f, args, result))
             return result
-        reason: Exception | None = None
     except TraceError as error:
         reason = error
     except FuncnetError:
         raise
+    except Unvectorized as error:  # the ensemble catches it, and calls its members one by one
+        reason = error
     except Exception as error:
         if not own or from_signal(error):
             raise
         reason = TraceError(f"{type(error).__name__}: {error}")
     if before is not None:
         set_random_states(before)
-    if reason is not None and (tracer.strict or any(members_in(args))):  # members are one call with their ensemble
-        raise reason
+    alone = isinstance(reason, Unvectorized)
+    if reason is not None and not alone and (tracer.strict or any(members_in(args))):
+        raise reason  # members are one call with their ensemble
     tracer.place = place
     del tracer.warnings[said:], tracer.checked[checked:]
     for node in tracer.nodes[mark:]:
         node.effect = False  # the nodes of the failed attempt have no users
     tracer.dropped.update(tracer.nodes[mark:])
+    if reason is not None and alone:
+        raise reason
     if reason is not None:
         tracer.warnings.append(runs_as_it_is(what, reason))
     tracer.opaque = True

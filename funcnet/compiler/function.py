@@ -232,6 +232,7 @@ class Compiled:
         self.plans = plans or Plans(f, strict=strict, without=without)
         self.f, self.given = f, tuple(map(as_float, given))
         self.last: Recorded | None = None
+        self.before: Recorded | None = None  # the plan that ran before it: the last batch of an epoch is often smaller
         self.idle: list[Space] = []  # a call takes a space for as long as it runs, so threads never share one
         self.recyclers: dict[Any, Recycler] = {}
         self.by_name: dict[Any, Compiled] = {}
@@ -257,13 +258,17 @@ class Compiled:
         return self.slowly(args) if result is MISS else result
 
     def quickly(self, *args: Any) -> Any:
-        """The result of the plan that ran last if the arguments fit it, else MISS."""
+        """The result of the plan that ran last, or the one before it, if the arguments fit it, else MISS."""
         last = self.last
         if last is None or listening():
             return MISS
         flat = last.flat(*args)
         if flat is None:
-            return MISS
+            last, before = self.before, last
+            flat = None if last is None else last.flat(*args)
+            if last is None or flat is None:
+                return MISS
+            self.last, self.before = last, before
         if last.hidden is not None:
             return self._carefully(last, args, flat) if last.hidden.unchanged() else MISS
         try:  # as _run does, whose call would take as long as a small array's product
@@ -301,7 +306,8 @@ class Compiled:
             result = self.f(*args)
             self._as_it_is(args, f"{type(error).__name__}: {error}")
             return result
-        self.last = recorded
+        if recorded is not self.last:
+            self.last, self.before = recorded, self.last
         if recorded is None:
             return self.f(*args)
         flat = recorded.flat(*args)
@@ -378,7 +384,7 @@ class Compiled:
 
     def _as_it_is(self, args: tuple[Any, ...], reason: str, names: str = "") -> None:
         """From now on, run the function uncompiled."""
-        self.last = None
+        self.last = self.before = None
         self.plans.known.clear()
         self.plans._refuse(TraceError(f"{names}: {reason}" if names else reason))
 

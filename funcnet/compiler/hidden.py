@@ -9,6 +9,7 @@ trusted; all other code is inspected, and a value that is not known to be harmle
 from __future__ import annotations
 
 import builtins
+import collections
 import dis
 import enum
 import functools
@@ -217,8 +218,8 @@ class Hidden:
             if step.opname == "MATCH_CLASS":
                 self.names.add("getattr")  # reads attributes that are named in a constant only
             if step.opname == "LOAD_GLOBAL" and step.argval == "type":
-                near = {one.opname for one in steps[i : i + 9]}
-                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR"}:
+                near = {one.argrepr if one.opname == "BINARY_OP" else one.opname for one in steps[i : i + 9]}
+                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR", "[]"}:
                     raise Unwatchable("compares the result of type(…); use isinstance")
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
@@ -282,7 +283,7 @@ class Hidden:
         contents = ClassContents(kind)
         self.watched.append(contents)
         for name, value in contents.was.items():
-            if type(value).__module__ not in ("_collections", "enum"):
+            if type(value) is not NAMED_FIELD and type(value).__module__ != "enum":
                 self._look(value, f"{kind.__name__}.{name}")
         for base in kind.__bases__:
             self._look(base, base.__name__)
@@ -419,6 +420,10 @@ def slots_of(kind: type) -> list[str]:
     return [name for name in names if name not in ("__weakref__", "__dict__")]
 
 
+NAMED_FIELD = type(
+    vars(collections.namedtuple("Pair", "first"))["first"]
+)  # the module it names differs between versions
+"""The class of a named tuple's fields, which only read the tuple"""
 FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -430,7 +435,8 @@ def names_in(code: types.CodeType) -> Iterator[str]:
             yield from names_in(constant)
 
 
-GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL")
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL")
+CELLS = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 
 
 def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
@@ -439,7 +445,7 @@ def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
     The attribute "" means any other use.
     """
     found: dict[str, set[str]] = {}
-    wanted = ("LOAD_DEREF", "LOAD_CLASSDEREF") if closure else GLOBALS
+    wanted = CELLS if closure else GLOBALS
     steps = list(dis.get_instructions(code))
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if step.opname in wanted:

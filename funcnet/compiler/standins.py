@@ -17,7 +17,7 @@ from funcnet.compiler import layout
 from funcnet.compiler.graph import Node, Struct
 from funcnet.compiler.kinds import NUMBER
 from funcnet.key import Key
-from funcnet.vmap import Members, each_member
+from funcnet.vmap import Members, Unvectorized
 
 if TYPE_CHECKING:
     from funcnet.compiler.tracer import Tracer
@@ -40,9 +40,7 @@ BASICS = frozenset(dir(type("Empty", (), {}))) - {
 }
 BASICS -= {"__repr__", "__str__", "__format__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__"}
 """Methods of every Python object that a stand-in keeps"""
-BUFFERS = frozenset(
-    ("__array_struct__", "__array_interface__", "__buffer__", "__release_buffer__", "__array_finalize__")
-)
+BUFFERS = frozenset(("__array_struct__", "__array_interface__", "__release_buffer__", "__array_finalize__"))
 """Attributes that NumPy looks up before ``__array__``; they stay undefined, so that ``__array__`` refuses"""
 
 
@@ -87,6 +85,8 @@ class TracedNumber:
         return self.node.dtype
 
     def _apply(self, f: Any, *values: Any) -> Any:
+        if f is operator.pow and any(isinstance(value, np.generic) for value in values):
+            self.tracer.refuse("raises a NumPy scalar to a power, or a number to one", ADVICE["number"])
         if any(type(value) is TracedArray or isinstance(value, np.ndarray | np.generic) for value in values):
             return NotImplemented
         if not all(type(value) is TracedNumber or isinstance(value, int | float) for value in values):
@@ -101,6 +101,9 @@ class TracedNumber:
         return self.tracer.add(NUMBER.node(f, args, int if whole else float, self.tracer.place))
 
     def __array_ufunc__(self, f: Any, method: str, *values: Any, **kwargs: Any) -> Any:
+        if f is np.power and not any(isinstance(value, np.ndarray | TracedArray) for value in values):
+            # NumPy's scalars call this for ``scalar ** number`` too, which they compute otherwise than np.power
+            self.tracer.refuse("raises a NumPy scalar to a power, or a number to one", ADVICE["number"])
         return self.tracer.array_ufunc(f, method, values, kwargs)
 
     def __neg__(self) -> Any:
@@ -319,7 +322,7 @@ class TracedArray(NDArrayOperatorsMixin):
             full = (*whole[: dots[0]], *rest, *whole[dots[0] + 1 :]) if dots else (*whole, *rest)
             return self.tracer.view(self, "index", tuple(map(plain_item, full)), scalar=not dots)
         if any(type(item) is Members for item in whole):
-            return each_member(operator.getitem, (self, index), {})
+            raise Unvectorized("indexes an array by one that differs between members")  # as an array does
         for item in whole:
             if type(item) is TracedArray and item.dtype == np.bool_:
                 self.tracer.refuse("uses a boolean mask as an index", "use np.where(mask, a, b)")

@@ -36,15 +36,17 @@ def shortest(text: str) -> str:
 def positions(texts: Sequence[str], categories: Sequence[str]) -> Any:
     """The position of each text among the categories, as the same text or an equal number; -1 if it has none."""
     found = {category: i for i, category in enumerate(categories)}
-    others = set(texts) - found.keys()
-    if others:
-        equal: dict[str, list[int]] = {}
-        for category, i in found.items():
-            equal.setdefault(shortest(category), []).append(i)
-        for text in others:
-            alike = equal.get(shortest(text), [])
-            found[text] = alike[0] if len(alike) == 1 else -1
-    return np.array([found[text] for text in texts], np.int64)
+    try:  # most texts are categories
+        return np.fromiter(map(found.__getitem__, texts), np.int64, len(texts))
+    except KeyError:
+        others = set(texts) - found.keys()
+    equal: dict[str, list[int]] = {}
+    for category, i in found.items():
+        equal.setdefault(shortest(category), []).append(i)
+    for text in others:
+        alike = equal.get(shortest(text), [])
+        found[text] = alike[0] if len(alike) == 1 else -1
+    return np.fromiter(map(found.__getitem__, texts), np.int64, len(texts))
 
 
 def distinct(texts: Iterable[str]) -> list[str]:

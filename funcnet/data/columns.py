@@ -2,7 +2,8 @@
 
 A number stays as it is, a category becomes one column of 0 and 1 for each category of the training part (all 0 if
 unknown), and an ordered category its position (-1 if unknown). An encoding has the column's ``name``, its ``kind``
-"number", "one_hot" or "ordinal", the ``categories`` of the latter two, and ``fill``, which replaces missing values.
+"number", "one_hot", "frequent" or "ordinal", the ``categories`` of the latter three, and ``fill``, which replaces
+missing values. "frequent" is "one_hot" for the most frequent categories: all 0 stands for any other, known or not.
 A column of dates has three encodings: with the ``part`` "year" as a number, "month" and "weekday" as categories.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from funcnet.data.categories import distinct, positions
 from funcnet.data.dates import DATE_PARTS, FORM, date_part, days_of, part_of_days
+from funcnet.data.shelf import Column as Codes, Texts
 from funcnet.data.sources.base import Frame, Source
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
@@ -24,6 +26,8 @@ from funcnet.key import Array
 
 Column = dict[str, Any]
 
+HOT = ("one_hot", "frequent")
+"""The kinds of columns that become columns of 0 and 1"""
 HUGE = 1e292
 """Numbers whose sum may overflow float64, though their mean does not"""
 MOST_HOT = 2**27
@@ -42,12 +46,12 @@ def title(column: Column) -> str:
 
 def width(column: Column) -> int:
     """The number of features of a column."""
-    return len(column["categories"]) if column["kind"] == "one_hot" else 1
+    return len(column["categories"]) if column["kind"] in HOT else 1
 
 
 def one_hot(columns: Sequence[Column]) -> list[bool]:
     """Whether each feature is a column of 0 and 1."""
-    return [column["kind"] == "one_hot" for column in columns for _ in range(width(column))]
+    return [column["kind"] in HOT for column in columns for _ in range(width(column))]
 
 
 def feature_places(columns: Sequence[Column]) -> dict[str, slice]:
@@ -79,25 +83,30 @@ def fit_columns(source: Source, x: Frame, rows: Array) -> list[Column]:
 def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column:
     """The kind of a column, its categories, and the replacement of its missing values."""
     layer, name = type(source).__name__, column["name"]
-    values = _values(column, x)
+    values, at = _values(column, x)
     absent = _absent(values)
-    if absent.any() and source.impute is None:
-        where = x.place(int(np.flatnonzero(absent)[0]))
+    if source.impute is None and absent.any():
+        where = x.place(int(np.argmax(absent if at is None else absent[at[:]])))
         raise DataError(
             f'{where}, column {name!r}: the value is missing; choose a replacement, such as "impute": "median"',
             layer=layer,
         )
-    known = values[rows][~absent[rows]]
-    if len(known) == 0:
-        raise DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
+    places = rows if at is None else at[:][rows]
     fill: Any = None
     if values.dtype.kind != "U":
-        fill = None if source.impute is None else fill_of(source.impute, known, f"column {name!r}", layer)
+        values = values[places]  # of many rows two copies are as large as all else
+        if np.isnan(values).all():
+            raise _all_missing(name, layer)
+        fill = None if source.impute is None else fill_of(source.impute, values, f"column {name!r}", layer)
         return {"kind": "number", "fill": fill}
-    fill = None if source.impute is None else _most_frequent(known.tolist())
+    counts = _counted(values, at, places)
+    gaps = counts.pop("", 0)
+    if not counts:
+        raise _all_missing(name, layer)
+    fill = None if source.impute is None else _most_frequent(counts)
     order = getattr(source, "ordinal", {}).get(name)
     if order is not None:
-        unknown = sorted(set(known.tolist()) - set(order))
+        unknown = sorted(set(counts) - set(order))
         if unknown:
             raise DataError(
                 f"column {name!r}: {unknown[0]!r} is not in its ordinal categories{did_you_mean(unknown[0], order)}; "
@@ -105,24 +114,58 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
                 layer=layer,
             )
         return {"kind": "ordinal", "categories": list(order), "fill": fill}
-    categories = distinct(known.tolist())
-    if absent[rows].any():  # in training too, so it may mean something
+    categories, kind = distinct(counts), "one_hot"
+    most = None if "part" in column else getattr(source, "max_categories", None)
+    if most is not None and len(categories) > most:
+        fill = None if fill is None else _frequent(counts, categories, 1)[0]
+        categories, kind = _frequent(counts, categories, most), "frequent"
+    if gaps:  # in training too, so it may mean something
         categories, fill = [*categories, ""], ""
-    if len(categories) * len(values) > MOST_HOT:
+    if len(categories) * x.rows > MOST_HOT:
         raise DataError(
-            f"column {name!r}: {len(categories)} categories in {len(values)} rows are too many columns of 0 and 1; "
+            f"column {name!r}: {len(categories)} categories in {x.rows} rows are too many columns of 0 and 1; "
             "leave it out, or merge the rare ones",
             layer=layer,
         )
-    return {"kind": "one_hot", "categories": categories, "fill": fill}
+    return {"kind": kind, "categories": categories, "fill": fill}
 
 
-def _values(column: Column, frame: Frame, known: dict[str, Any] | None = None) -> Array:
-    """The values of a column, or a part of each of its dates; ``known`` keeps the days of a column for its other parts.
+def _frequent(counts: Counter[str], categories: list[str], most: int) -> list[str]:
+    """The most frequent categories, in their order; of those that are as frequent the first."""
+    kept = set(sorted(categories, key=lambda text: -counts[text])[:most])
+    return [text for text in categories if text in kept]
+
+
+def _all_missing(name: str, layer: str) -> DataError:
+    return DataError(f"column {name!r}: all values of the training part are missing; leave it out", layer=layer)
+
+
+def _counted(texts: Array, at: Codes | None, places: Array) -> Counter[str]:
+    """How often there is each of some texts, as their places say; ``at`` if each is there once."""
+    if at is None:
+        return Counter(texts[places].tolist())
+    counts: Counter[str] = Counter()
+    for text, count in zip(texts.tolist(), np.bincount(places, minlength=len(texts)).tolist(), strict=True):
+        counts[text] += count
+    return +counts
+
+
+def _values(column: Column, frame: Frame) -> tuple[Array, Codes | None]:
+    """The values of a column, or a part of each of its dates: by row, or of texts on a shelf once, and where each is.
 
     Raises   DataError for a text that is not a date
     """
     values = frame.columns[column["name"]]
+    if not isinstance(values, Texts):
+        return _parts(column, frame, values[:]), None
+    return _parts(column, frame, values.known), values.codes
+
+
+def _parts(column: Column, frame: Frame, values: Array, known: dict[str, Any] | None = None) -> Array:
+    """The values of a column, or a part of each of its dates; ``known`` keeps the days of a column for its other parts.
+
+    Raises   DataError for a text that is not a date
+    """
     if "part" not in column:
         return values
     known = {} if known is None else known
@@ -159,16 +202,15 @@ def fill_of(impute: str | float, values: Array, where: str, layer: str) -> float
         message = f"{where}: all values of the training part are missing; leave it out, or impute a number"
         raise DataError(message, layer=layer)
     if impute == "most_frequent":
-        return float(_most_frequent(known.tolist()))
+        return float(_most_frequent(Counter(known.tolist())))
     if impute == "median":
-        return float(np.median(known))
+        return float(np.median(known, overwrite_input=True))  # a copy of the values
     mean = np.mean(known / len(known)) * len(known) if float(np.abs(known).max()) > HUGE else np.mean(known)
     return float(np.clip(mean, known.min(), known.max()))  # rounding may lead out of a narrow range
 
 
-def _most_frequent(values: list[Any]) -> Any:
+def _most_frequent(counts: Counter[Any]) -> Any:
     """The most frequent value; ties go to the smallest."""
-    counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value))
 
 
@@ -213,7 +255,7 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
     for column in columns:
         name, fill, begin = column["name"], column["fill"], end
         end = begin + width(column)
-        values = _values(column, frame, days)
+        values = _parts(column, frame, frame.columns[name], days)
         absent = _absent(values)
         if absent.any():
             if fill is None:
@@ -225,9 +267,9 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
             continue
         at = positions(values.tolist(), column["categories"])
         known = at >= 0
-        if unknown is not None and not known.all():
+        if unknown is not None and column["kind"] != "frequent" and not known.all():
             unknown.add(column, ~known, values, frame)
-        if column["kind"] == "one_hot":
+        if column["kind"] in HOT:
             x[rows[known], begin + at[known]] = 1.0
         else:
             x[:, begin] = at
@@ -235,7 +277,9 @@ def encode(columns: Sequence[Column], frame: Frame, unknown: Unknown | None = No
 
 
 def _unknown(column: Column, texts: Array) -> Array:
-    """The texts that are categories which the training part lacks."""
+    """The texts that are categories which the training part lacks; with the rare ones merged, none."""
+    if column["kind"] == "frequent":
+        return np.zeros(len(texts), bool)
     unknown: Array = (texts != "") & (positions(texts.tolist(), column["categories"]) < 0)
     return unknown
 
@@ -247,6 +291,8 @@ def outside_by_column(columns: Sequence[Column], frame: Frame, outside: Array) -
     """
     ends = np.cumsum([width(column) for column in columns]).tolist()
     return {
-        title(column): outside[:, end - 1] if column["kind"] == "number" else _unknown(column, _values(column, frame))
+        title(column): outside[:, end - 1]
+        if column["kind"] == "number"
+        else _unknown(column, _parts(column, frame, frame.columns[column["name"]]))
         for column, end in zip(columns, ends, strict=True)
     }  # fmt: skip

@@ -42,11 +42,12 @@ def days_of(texts: Any) -> Any:
     """The days of an array of ISO dates alone, all at once, NaT for empty texts; None if it has any other text."""
     if texts.dtype != "U10":
         return None
-    codes = np.ascontiguousarray(texts).view(np.uint32).reshape(-1, 10).astype(np.int64) - 48
-    empty, digits = codes[:, 0] == -48, codes[:, [0, 1, 2, 3, 5, 6, 8, 9]]
-    plain = np.all((digits >= 0) & (digits <= 9), axis=1) & np.all(codes[:, [4, 7]] == ord("-") - 48, axis=1)
-    digits = np.where(empty[:, None], (2, 0, 0, 0, 0, 1, 0, 1), digits)
-    year, month, day = digits[:, :4] @ (1000, 100, 10, 1), digits[:, 4:6] @ (10, 1), digits[:, 6:] @ (10, 1)
+    codes = np.ascontiguousarray(np.ascontiguousarray(texts).view(np.uint32).reshape(-1, 10).T).astype(np.int32)
+    empty, digits = codes[0] == 0, codes[[0, 1, 2, 3, 5, 6, 8, 9]] - ord("0")
+    plain = np.all((digits >= 0) & (digits <= 9) & (codes[[4, 4, 4, 4, 7, 7, 7, 7]] == ord("-")), axis=0)
+    digits[:, ~plain] = np.array([2, 0, 0, 0, 0, 1, 0, 1])[:, None]
+    year = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3]
+    month, day = digits[4] * 10 + digits[5], digits[6] * 10 + digits[7]
     months = (12 * (year - 1970) + month - 1).astype("M8[M]")
     days = months.astype("M8[D]") + (day - 1)
     plain &= (year > 0) & (month > 0) & (month < 13) & (day > 0) & (days.astype("M8[M]") == months)

@@ -20,6 +20,8 @@ BLOCK_BYTES = 2**22
 """Maximum bytes of a block, unless the spec says otherwise or a single row is larger"""
 WINDOW = 8
 """Blocks whose rows are shuffled together"""
+AHEAD = 2**23
+"""Bytes of rows that are read together, for several batches, if these are not shuffled in blocks"""
 GAP = 2**18
 """Maximum bytes of a gap between rows that is read rather than skipped"""
 NUMBERS = 2**21
@@ -33,6 +35,8 @@ class Piece(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[int, int], Array]
+    take: Callable[[Array], Array] | None = None
+    """Some rows by their numbers, which increase, if that is faster than ``read``"""
 
 
 class Stream:
@@ -45,7 +49,7 @@ class Stream:
         self,
         pieces: Sequence[Piece],
         chosen: Array | None = None,
-        changes: tuple[Callable[[Array], Array], ...] = (),
+        changes: tuple[Callable[[Array, Array], Array], ...] = (),
         form: tuple[tuple[int, ...], np.dtype[Any]] | None = None,
     ) -> None:
         self.pieces, self.chosen, self.changes = tuple(pieces), chosen, changes
@@ -77,7 +81,11 @@ class Stream:
 
     def map(self, change: Callable[[Array], Array]) -> Stream:
         """A stream with ``change`` applied; it takes several rows and treats each independently."""
-        sample = change(self[:1])
+        return self.map_numbered(lambda rows, numbers: change(rows))
+
+    def map_numbered(self, change: Callable[[Array, Array], Array]) -> Stream:
+        """A stream with ``change`` applied, which takes the numbers of the rows as well, for messages."""
+        sample = change(self[:1], np.arange(1) if self.chosen is None else self.chosen[:1])
         return Stream(self.pieces, self.chosen, (*self.changes, change), (sample.shape[1:], sample.dtype))
 
     def __getitem__(self, key: Any) -> Array:
@@ -92,16 +100,16 @@ class Stream:
             at = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
             where = place((int(rows[at[0]]), *at[1:]))
             raise DataError(f"expected finite inputs, got {x[at]} in {where}; remove or fill it")
-        return self._changed(x) if self.changes else x
+        return self._changed(x, rows) if self.changes else x
 
-    def _changed(self, x: Array) -> Array:
+    def _changed(self, x: Array, rows: Array) -> Array:
         """Apply the changes to some rows at a time, since intermediate rows may be wider than the final ones."""
         y = np.empty((len(x), *self.form[0]), self.form[1])
         size = rows_at_once(x)
         for begin in range(0, len(x), size):
             some = x[begin : begin + size]
             for change in self.changes:
-                some = change(some)
+                some = change(some, rows[begin : begin + size])
             y[begin : begin + size] = some
         return y
 
@@ -116,13 +124,16 @@ class Stream:
         for piece in self.pieces:
             here = slice(*np.searchsorted(ordered, [begin, begin + piece.rows]))
             own, to = ordered[here] - begin, order[here]
+            begin += piece.rows
+            if piece.take is not None:
+                x[to] = piece.take(own)
+                continue
             ends = np.flatnonzero(np.diff(own) * width > GAP) + 1
             for run, there in zip(np.split(own, ends), np.split(to, ends), strict=True):
                 for first in range(0, len(run), BLOCK):
                     some = run[first : first + BLOCK]
                     low, high = int(some[0]), int(some[-1]) + 1
                     x[there[first : first + BLOCK]] = piece.read(low, high)[some - low]
-            begin += piece.rows
         return x
 
 

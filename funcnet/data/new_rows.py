@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.data.categories import positions
 from funcnet.data.paths import Trusted
-from funcnet.data.preparation import Dataset, check
+from funcnet.data.preparation import Dataset, check, left_out, numbers_of, without_target
 from funcnet.data.preprocess import Preprocess, scale_targets, transform
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
@@ -18,6 +18,8 @@ from funcnet.data.sources.table import in_memory
 from funcnet.errors import DataError
 from funcnet.hints import did_you_mean
 from funcnet.key import Key
+
+log = logging.getLogger("funcnet")
 
 
 def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, dtype: npt.DTypeLike) -> Dataset:
@@ -34,12 +36,14 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
         where, table = data, _in_file(source, preprocess, data)
     name = type(source).__name__
     check(table, name, missing=source.impute is not None)
+    for sentence in left_out(without_target(table)):
+        log.warning("%s: %s", where, sentence)
     y = table.y
     if y.dtype.kind == "U":
-        labels, classes = y.reshape(-1).tolist(), list(preprocess["classes"] or ())
-        y = positions(labels, classes).reshape(y.shape)
+        labels, classes = y.reshape(-1), list(preprocess["classes"] or ())
+        y = numbers_of(labels, classes).reshape(y.shape)
         if y.min() < 0:
-            unknown = min(label for label, at in zip(labels, y.reshape(-1).tolist(), strict=True) if at < 0)
+            unknown = min(labels[y.reshape(-1) < 0].tolist())
             near = did_you_mean(unknown, classes)
             raise DataError(
                 f"{where}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
@@ -47,7 +51,7 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
-    return Dataset(transform(preprocess, table.x, dtype, name), y, table.weight)
+    return Dataset(transform(preprocess, table.x, dtype, name, roomy=isinstance(data, Path)), y, table.weight)
 
 
 def _in_file(source: Source, preprocess: Preprocess, path: Path) -> Table:

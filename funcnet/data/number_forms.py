@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 
 from funcnet.data.number_texts import to_number
 from funcnet.data.sources.csv import MISSING
-from funcnet.data.sources.grid import Grid
 
 OTHER_MISSING = (
     "-", "--", ".", "..", "n/a", "n.a.", "#n/a", "na", "nan", "nil", "none", "null", "missing", "unknown", "0000-00-00",
@@ -55,37 +55,49 @@ def split_mark(text: str) -> tuple[str, str] | None:
     return ("", body) if CORE.fullmatch(body) or to_number(text) is not None else None
 
 
-def separators(grid: Grid, plain: set[str]) -> tuple[str, str]:
-    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these.
+class Written:
+    """How the numbers of a column are written, by its texts so far."""
 
-    All texts of the ``plain`` columns are numbers with a decimal point, if with any.
-    """
-    seen: set[str] = set()
-    for name in grid.names:
-        texts = set(grid.texts(name))
-        if name in plain:
+    def __init__(self) -> None:
+        self.numbers = True
+        """Whether all texts are numbers in some form, but for missing values"""
+        self.seen: set[str] = set()
+        """The evidence that they give"""
+        self.marks: set[str] = set()
+        """The marks beside them, "" for none"""
+
+    def add(self, texts: Collection[str], *, plain: bool = False) -> None:
+        """Append different texts; ``plain`` ones are numbers with a decimal point, if with any."""
+        if not self.numbers:
+            return
+        if plain:
             cores = [text.lstrip("+-") for text in texts]
+            self.marks.add("")
         else:
             found = [split_mark(text) for text in texts if not says_missing(text)]
             cores = [one[1] for one in found if one is not None]
-            cores = cores if len(cores) == len(found) else []
-        if cores:
-            characters = set("".join(cores))  # whose last one is in every number that a form matches
-            forms = {what: form for what, form in EVIDENCE.items() if what not in seen and what[-1] in characters}
-            seen |= {what for what, form in forms.items() if any(map(form.fullmatch, cores))}
+            self.numbers = len(cores) == len(found)
+            self.marks.update(one[0] for one in found if one is not None)
+        characters = set("".join(cores))  # whose last one is in every number that a form matches
+        forms = {what: form for what, form in EVIDENCE.items() if what not in self.seen and what[-1] in characters}
+        self.seen |= {what for what, form in forms.items() if any(map(form.fullmatch, cores))}
+
+    @property
+    def mark(self) -> str:
+        """The one mark beside the numbers; none if there are several, or texts."""
+        marks = self.marks - {""}
+        fits = self.numbers and len(marks) == 1 and not ("" in self.marks and marks == {"%"})
+        return next(iter(marks)) if fits else ""
+
+
+def separators(columns: Iterable[Written]) -> tuple[str, str]:
+    """The decimal and the thousands separator of a file's numbers, if all of them can be read with these."""
+    seen: set[str] = set().union(*(column.seen for column in columns if column.numbers))
     comma, point = seen & {"decimal ,", "thousands ."}, seen & {"decimal .", "thousands ,"}
     decimal = "," if comma and not point else "."
     groups = [c for c in ".,' " if f"thousands {c}" in seen and c != decimal]
     groups = [c for c in groups if f"decimal {c}" not in seen]
     return decimal, groups[0] if len(groups) == 1 else ""
-
-
-def mark_of(texts: list[str]) -> str:
-    """The one mark beside the numbers of a column; none if there are several, or texts."""
-    found = [split_mark(text) for text in set(texts) if not says_missing(text)]
-    marks = {one[0] for one in found if one is not None} - {""}
-    whole = all(one is not None and (one[0] or marks != {"%"}) for one in found)
-    return next(iter(marks)) if len(marks) == 1 and whole else ""
 
 
 def says_missing(text: str) -> bool:

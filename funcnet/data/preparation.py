@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,9 @@ from funcnet.data.preprocess import (
     scale_targets,
     transform,
 )
-from funcnet.data.sources.base import Frame, Source, Table, joined
+from funcnet.data.shelf import missing_in
+from funcnet.data.sources.base import Frame, Source, Table
+from funcnet.data.sources.gathering import gathered
 from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
 from funcnet.data.sources.table import in_memory
@@ -34,6 +36,9 @@ from funcnet.key import Array, Key
 from funcnet.shapes import Shape, shape_of
 from funcnet.spec.base import evolve
 from funcnet.spec.class_fields import fields
+
+SOME = 2**16
+"""Labels that are Python texts at a time"""
 
 
 class Dataset(NamedTuple):
@@ -142,7 +147,8 @@ def prepared(
     if isinstance(x, Stream):
         for part in parts[1:]:  # the training rows were already read for their statistics
             look_through(x, part)
-    whole = transform(preprocess, x, dtype, name)
+    roomy = isinstance(x, Frame) and x.unit == "line"  # rows in memory take their room anyway
+    whole = transform(preprocess, x, dtype, name, roomy=roomy)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
@@ -212,7 +218,9 @@ def read(source: Source, base: Path, key: Key) -> Table:
         raise DataError("expected the same classes in all files, got different ones", layer=type(source).__name__)
     weight = np.concatenate(weights) if len(weights) == len(tables) else None
     present = any(one.present for one in tables)
-    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs, present)
+    gone = [np.zeros(len(one.y), bool) if one.left_out is None else one.left_out for one in tables]
+    left_out = np.concatenate(gone) if any(one.left_out is not None for one in tables) else None
+    return Table(x, y, classes, weight, columns, np.concatenate(codes), table.outputs, present, left_out)
 
 
 def _by_name(table: Table, changes: Mapping[str, str], known: list[str]) -> dict[str, Any]:
@@ -228,7 +236,7 @@ def _joined(xs: list[Any], name: str) -> Any:
     """The inputs of several files, concatenated."""
     first = xs[0]
     if isinstance(first, Frame):
-        return joined(xs)
+        return gathered(xs)
     if any(isinstance(x, Stream) for x in xs):
         if len({x.shape[1:] for x in xs}) > 1 or not all(isinstance(x, Stream) for x in xs):
             raise DataError(
@@ -284,12 +292,18 @@ def with_labels(table: Table) -> tuple[Table, list[str] | None]:
         raise DataError(f"expected distinct class names, got {twice[0]!r} twice; rename one")
     if table.y.dtype.kind != "U":
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
-    labels = table.y.reshape(-1).tolist()
-    classes = distinct(labels)
+    labels = table.y.reshape(-1)
+    classes = distinct(text for begin in range(0, len(labels), SOME) for text in labels[begin : begin + SOME].tolist())
     if len(classes) == 1:
         raise DataError(f"the target has one class, {classes[0]!r}; expected two or more to tell apart")
-    y = positions(labels, classes).reshape(table.y.shape)
-    return table._replace(y=y), classes
+    return table._replace(y=numbers_of(labels, classes).reshape(table.y.shape)), classes
+
+
+def numbers_of(labels: Array, classes: Sequence[str]) -> Array:
+    """The number of each label among the classes; -1 if it has none."""
+    return np.concatenate(
+        [positions(labels[begin : begin + SOME].tolist(), classes) for begin in range(0, len(labels), SOME)]
+    )
 
 
 def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
@@ -324,16 +338,26 @@ def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name:
             )
 
 
+def left_out(found: Mapping[str, Any]) -> list[str]:
+    """A sentence if rows are left out; none if all are used."""
+    gone = found.get("left_out")
+    return [f"{gone['rows']:,} of {gone['of']:,} rows are left out, since their target is missing"] if gone else []
+
+
+def without_target(table: Table) -> dict[str, Any]:
+    """How many rows are left out of a table, for its findings."""
+    gone = table.left_out
+    return {} if gone is None else {"left_out": {"rows": int(gone.sum()), "of": len(gone)}}
+
+
 def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str, Any]:
     """A summary of the data in plain JSON values."""
     x = table.x
     found: dict[str, Any] = {"rows": {name: len(part) for name, part in parts._asdict().items() if len(part)}}
+    found |= without_target(table)
     if isinstance(x, Frame):
         found["columns"] = list(x.columns)
-        absent = {
-            name: int((values == "").sum() if values.dtype.kind == "U" else np.isnan(values).sum())
-            for name, values in x.columns.items()
-        }
+        absent = {name: missing_in(values) for name, values in x.columns.items()}
         found["missing"] = {name: count for name, count in absent.items() if count}
         found["missing_texts"] = {name: dict(texts) for name, texts in x.gaps.items() if texts}
     else:

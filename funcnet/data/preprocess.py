@@ -4,7 +4,8 @@ Inputs go through these steps, in this order, each only if the spec asks for it:
 
 columns   a table's columns become numbers: a number stays as it is, a category becomes one column of 0 and 1 for each
           category of the training part (all 0 if unknown), an ordered category becomes its position (-1 if unknown),
-          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category
+          a date becomes its year, month and weekday; equal numbers, such as 1 and 1.0, are one category;
+          ``max_categories`` keeps the most frequent ones, and the others are all 0
 fill      missing values become the mean, median or most frequent value of the training part, or a given number; a
           missing category becomes a separate category if the training part has any
 flatten   each input becomes a vector
@@ -35,6 +36,7 @@ from funcnet.data.columns import (
     outside_by_column,
 )
 from funcnet.data.lazy_array import BLOCK, Piece, Stream, pieces_of
+from funcnet.data.shelf import Rows, Turned, empty
 from funcnet.data.sources.base import Frame, Inputs, Source
 from funcnet.errors import DataError, place
 from funcnet.key import Array
@@ -43,7 +45,12 @@ from funcnet.shapes import for_outputs
 log = logging.getLogger("funcnet")
 
 Preprocess = dict[str, Any]
-SCALES = {"standard": ("mean", "deviation"), "minmax": ("low", "width"), "robust": ("median", "iqr")}
+SCALES = {
+    "standard": ("mean", "deviation"),
+    "minmax": ("low", "width"),
+    "robust": ("median", "iqr"),
+    "mean": ("origin", "mean"),
+}
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
@@ -126,7 +133,7 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
     count, low, high, eps = 0, None, None, 0.0
     mean: Any = 0.0
     squares: Any = 0.0
-    everything = []
+    everything = None
     for piece in pieces_of(x, rows):
         eps = float(np.finfo(np.float32 if piece.dtype == np.float32 else np.float64).eps)
         values = (piece if change is None else change(piece)).astype(np.float64)
@@ -139,16 +146,24 @@ def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tupl
             squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
             mean = own if count == 0 else mean + between * (n / (count + n))
             count += n
+        elif scale == "mean":
+            mean, count = mean + (np.abs(values) - mean).sum(axis=0) / (count + len(values)), count + len(values)
         elif scale == "robust":
-            everything.append(values)
+            if everything is None:
+                everything = Turned((len(x) if rows is None else len(rows)) * values[:1].nbytes)
+            everything.add(values)
     assert low is not None
     assert high is not None
     size = np.maximum(np.abs(low), np.abs(high))
     shift, factor, near = low, high - low, size
     if scale == "standard":
         shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
+    elif scale == "mean":
+        return low, high, np.zeros_like(low), np.where(mean > 0.0, mean, 1.0)
     elif scale == "robust":
-        quarters = np.quantile(np.concatenate(everything), [0.25, 0.5, 0.75], axis=0)
+        assert everything is not None
+        found = [np.quantile(some, [0.25, 0.5, 0.75], axis=1) for some in everything.columns()]
+        quarters = np.concatenate(found, axis=1).reshape(3, *everything.shape)
         shift, factor = quarters[1], quarters[2] - quarters[0]
         near = np.maximum(np.abs(quarters[0]), np.abs(quarters[2]))
     varies = (high - low > NOISE * eps * size) & ~(factor <= NOISE * eps * near)
@@ -205,16 +220,19 @@ def transform(
     dtype: npt.DTypeLike,
     name: str = "transform",
     unknown: Unknown | None = None,
-    first: int = 0,
+    first: int | Array = 0,
+    *,
+    roomy: bool = False,
 ) -> Any:
     """Raw inputs, preprocessed as in training; those of a stream when they are read.
 
     Categories that the training part lacks are counted in ``unknown``, or else logged. ``first`` is the number of the
-    first row, for messages.
+    first row, or has those of all rows, for messages. With ``roomy`` many rows of a table become a stream, whose file
+    is temporary.
     Raises   DataError for numbers that the dtype cannot hold, or another number of features
     """
     if isinstance(x, Stream):
-        return x.map(lambda rows: transform(preprocess, rows, dtype, name))
+        return x.map_numbered(lambda rows, numbers: transform(preprocess, rows, dtype, name, first=numbers))
     if preprocess.get("integers"):
         if x.dtype.kind not in "iu":
             raise DataError(f"expected indices as integers, got {x.dtype}; encode them as the source does", layer=name)
@@ -227,7 +245,7 @@ def transform(
     rows = x.rows if isinstance(x, Frame) else len(x)
     size = BLOCK if isinstance(x, Frame) else max(1, rows)
     for begin in range(0, max(1, rows), size):
-        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if size < rows else x, counted)
+        part = unscaled(preprocess, x.take(slice(begin, begin + size)) if isinstance(x, Frame) else x, counted)
         if inputs is not None:
             shift, factor = shift_and_factor(inputs)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused
@@ -236,17 +254,18 @@ def transform(
         if rows <= size:
             y = part
         else:
-            y = np.empty((rows, *part.shape[1:]), dtype) if y is None else y
+            y = (empty if roomy else np.empty)((rows, *part.shape[1:]), dtype) if y is None else y
             y[begin : begin + size] = part
     if unknown is None:
         log_unknown(counted)
-    return y
+    return y.stream() if isinstance(y, Rows) else y
 
 
-def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int, at: tuple[int, ...]) -> str:
+def _place_of(preprocess: Preprocess, x: Array | Frame, begin: int, first: int | Array, at: tuple[int, ...]) -> str:
     """Where the entry ``at`` of prepared rows is in the inputs, of which they begin at row ``begin``."""
     if not isinstance(x, Frame):
-        return place((begin + first + at[0], *at[1:]))
+        row = begin + at[0]
+        return place((int(first[row]) if isinstance(first, np.ndarray) else first + row, *at[1:]))
     places = feature_places(preprocess["columns"])
     column = next(name for name, place in places.items() if place.start <= at[1] < place.stop)
     return f"{x.place(begin + at[0])}, column {column!r}"

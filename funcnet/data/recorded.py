@@ -22,7 +22,7 @@ class Column(TypedDict):
 
     name: str
     part: NotRequired[Literal["year", "month", "weekday"]]
-    kind: Literal["number", "ordinal", "one_hot"]
+    kind: Literal["number", "ordinal", "one_hot", "frequent"]
     fill: float | str | None
     categories: NotRequired[list[str]]
 

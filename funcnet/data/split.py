@@ -104,18 +104,11 @@ class Split(Spec):
             parts = Parts(*(np.concatenate(same) for same in zip(*pieces, strict=True)))
             parts = Parts(*(part[key.fold("mix", i).permutation(len(part))] for i, part in enumerate(parts)))
         elif self.group is not None:
-            groups, member = np.unique(_column(self.group, "group", columns, rows)[free], return_inverse=True)
+            groups, member = np.unique(self.groups(columns, rows)[free], return_inverse=True)
             parts = self._cut(key.permutation(len(groups)))
             parts = Parts(*(free[np.flatnonzero(np.isin(member, chosen))] for chosen in parts))
         elif self.time:
-            order = free
-            if isinstance(self.time, str):
-                times = _column(self.time, "time", columns, rows)[free]
-                wrong = not_a_time(times)
-                if wrong is not None:
-                    raise DataError(f"split.time: {self.time!r}, row {free[wrong[0]]}: {wrong[1]}")
-                order = free[in_time(times)]
-            parts = self._cut(order[::-1])
+            parts = self._cut(self.in_order(free, columns, rows)[::-1])
             parts = Parts(*(part[::-1] for part in parts))
         else:
             parts = self._cut(free[key.permutation(len(free))])
@@ -123,6 +116,26 @@ class Split(Spec):
             if len(drawn) == 0 and (name == "train" or getattr(self, name) > 0):
                 raise DataError(f"split.{name}: gets no rows out of {rows}; use more data or other fractions")
         return Parts(*(np.concatenate(pair) if len(pair[1]) else pair[0] for pair in zip(parts, fixed, strict=True)))
+
+    def groups(self, columns: Mapping[str, Array] | None, rows: int) -> Array:
+        """The group of each row.
+
+        Raises   DataError for a column that is missing or unsuitable
+        """
+        return _column(str(self.group), "group", columns, rows)
+
+    def in_order(self, free: Array, columns: Mapping[str, Array] | None, rows: int) -> Array:
+        """Some of the rows in the order of time: by the column ``time``, or as they are.
+
+        Raises   DataError for a column that is missing or unsuitable
+        """
+        if not isinstance(self.time, str):
+            return free
+        times = _column(self.time, "time", columns, rows)[free]
+        wrong = not_a_time(times)
+        if wrong is not None:
+            raise DataError(f"split.time: {self.time!r}, row {free[wrong[0]]}: {wrong[1]}")
+        return free[in_time(times)]
 
     def per_class(self, sizes: Array, ties: Array) -> list[tuple[int, int]]:
         """The validation and test rows of classes of these sizes; the numbers ``ties``, one for each, decide ties."""

@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from funcnet import tree
+from funcnet.data.paths import base_folder
 from funcnet.data.preparation import labelled, prepared
 from funcnet.data.preprocess import restore_targets
 from funcnet.data.sources.memory import Cells, as_table
@@ -22,6 +23,7 @@ from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError
 from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.folds import folds_of as folds_of, group_folds, time_folds
 from funcnet.experiments.run import starting_state, temperature_of, train, watchers
 from funcnet.experiments.units import in_units
 from funcnet.inputs import as_key, as_loss, as_metrics, as_optimizer, instance, whole_number
@@ -31,7 +33,7 @@ from funcnet.losses.base import Loss, classifies, on_values
 from funcnet.losses.tempered import tempered
 from funcnet.metrics import Metric
 from funcnet.optim.base import Optimizer
-from funcnet.shapes import Output, Value, shape_of
+from funcnet.shapes import Output, shape_of
 from funcnet.spec.base import evolve
 from funcnet.training.evaluate import arrays, evaluate, rows_of_answer
 from funcnet.training.fit import Fit, fit, pass_interrupt_on
@@ -55,7 +57,8 @@ class CrossValidation:
     predictions: Output | None = None
     """If asked for, for each row the answer of a network that was not trained on it, as ``Run.predict`` gives it
 
-    It is NaN for a row that no fold held out, and the mean over the repeats, of which each has another network.
+    It is NaN for a row that no fold held out, such as one without its target, and the mean over the repeats, of which
+    each has another network.
     """
     labels: Array | None = None
     """With the predictions of a classifier the likeliest class of each row, by name if it has one
@@ -112,10 +115,14 @@ def cross_validate(
     most one row. With ``stratify`` and class labels as targets, so do the counts of each class; other targets are
     only shuffled. Ctrl-C ends all of it.
 
+    A split with ``group`` keeps the rows of a group in one fold. One with ``time`` holds out, fold by fold, the rows
+    that follow those of training, so the first rows are held out by none, and repeats train other networks on the same
+    folds. Both leave ``stratify`` aside.
+
     With ``predictions`` the result has the out-of-fold predictions too: of each row, in the order of the data, by the
     network of the fold that held it out, to the bit what that network predicts alone.
     Raises   FuncnetError for arguments that do not go together; DataError for more folds than rows, or than rows of
-             some class, or a split that keeps groups or an order; the errors of ``fit`` and ``run``
+             some class, or groups, and a split with ``bootstrap``; the errors of ``fit`` and ``run``
 
     >>> x = fn.Key(0).normal((60, 2), np.float32)
     >>> how = {"loss": fn.losses.MeanSquaredError(), "optimizer": fn.optim.Adam(0.01), "epochs": 5}
@@ -132,7 +139,7 @@ def cross_validate(
             given = ["data"] * (data is not None) + sorted(training)
             raise FuncnetError(f"an experiment defines its own training; leave out {', '.join(given)}, or evolve it")
         key = Key(what.seed) if key is None else key
-        run: Any = _Experiment(what, Path(base or "."), key, None if data is None else as_table(data), predictions)
+        run: Any = _Experiment(what, base_folder(base), key, None if data is None else as_table(data), predictions)
     else:
         if key is None or data is None:
             raise FuncnetError("expected data and a key with a network: cross_validate(net, (x, y), key=fn.Key(0), …)")
@@ -143,15 +150,26 @@ def cross_validate(
     with _said_once():
         for repeat in range(repeats):
             own = key.fold("repeat", repeat)
-            for fold, test in enumerate(folds_of(run.targets, folds, own, stratify, run.loss.ignore_label)):
-                score, answer = run.score(run.rows[test], own.fold("fold", fold))
+            for fold, (kept, test) in enumerate(run.folds(folds, own, stratify)):
+                score, answer = run.score(run.rows[kept], run.rows[test], own.fold("fold", fold))
                 scores.append(score)
                 answers.append(answer)
-                held_out.append(run.rows[test])
+                held_out.append(run.places[run.rows[test]])
+                shown = ", ".join(f"{name} {value:.5g}" for name, value in score.items())
+                log.info("fold %d of %d: %s", repeat * folds + fold + 1, repeats * folds, shown)
     if not predictions:
         return CrossValidation(scores, held_out, folds)
     whole = _by_row(answers, held_out, folds, run.count)
     return CrossValidation(scores, held_out, folds, whole, _labels(whole, held_out, run))
+
+
+def check_folds(experiment: Experiment, folds: int, base: Path) -> None:
+    """Read the rows of an experiment and divide them into folds, without training.
+
+    Raises   DataError as ``cross_validate`` does
+    """
+    key = Key(experiment.seed)
+    _Experiment(experiment, base, key, None, predictions=False).folds(folds, key.fold("repeat", 0), stratify=True)
 
 
 def _by_row(answers: list[Any], held_out: list[Array], folds: int, rows: int) -> Output:
@@ -210,27 +228,9 @@ def _said_once() -> Iterator[None]:
         log.removeFilter(new)
 
 
-def folds_of(y: Value, folds: int, key: Key, stratify: bool = True, ignore_label: int | None = None) -> list[Array]:
-    """The held-out row numbers of each fold; together they contain every row once.
-
-    Rows in random order, sorted by class with ``stratify``, are dealt out to the folds in turn. So fold i has
-    ``⌈(n - i) / folds⌉`` rows, and the classes are divided as in scikit-learn's StratifiedKFold.
-    Raises   DataError for more folds than rows, or than rows of a class other than ``ignore_label``
-    """
-    rows = len(tree.leaves(y)[0])
-    if folds > rows:
-        raise DataError(f"expected at most as many folds as rows, {rows}, got {folds}")
-    order = key.permutation(rows)
-    if stratify and isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub":
-        labels, first, member, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
-        rare = [(n, label) for n, label in zip(counts.tolist(), labels.tolist(), strict=True) if label != ignore_label]
-        if rare and min(rare)[0] < folds:
-            raise DataError(
-                f"expected at least {folds} rows of every class, one for each fold, got {min(rare)[0]} of class "
-                f"{min(rare)[1]}; use fewer folds, or stratify=False"
-            )
-        order = order[np.argsort(first[member[order]], kind="stable")]
-    return [np.sort(order[fold::folds]) for fold in range(folds)]
+def _others(held_out: list[Array], rows: int) -> list[tuple[Array, Array]]:
+    """The training rows of each fold, all but those that it holds out, and these."""
+    return [(np.setdiff1d(np.arange(rows), test), test) for test in held_out]
 
 
 class _Experiment:
@@ -239,18 +239,29 @@ class _Experiment:
     def __init__(self, experiment: Experiment, base: Path, key: Key, rows: Cells | None, predictions: bool) -> None:
         self.experiment, self.base, self.loss, self.predictions = experiment, base, experiment.loss, predictions
         split = experiment.data.split
-        for name in ("group", "time", "bootstrap"):
-            if split is not None and getattr(split, name):
-                raise DataError(f"split.{name}: cannot be used with folds, which are drawn row by row; leave it out")
+        if split is not None and split.bootstrap:
+            raise DataError("split.bootstrap: cannot be used with folds, which are drawn row by row; leave it out")
         self.table, self.classes = labelled(experiment.data, key, base, rows)
-        part, self.count = self.table.part, len(self.table.y)
-        self.rows = np.arange(self.count) if part is None else np.flatnonzero(part == 0)
+        part, used, gone = self.table.part, len(self.table.y), self.table.left_out
+        self.places = np.arange(used) if gone is None else np.flatnonzero(~gone)
+        self.count = used if gone is None else len(gone)
+        self.rows = np.arange(used) if part is None else np.flatnonzero(part == 0)
         self.targets = self.table.y[self.rows]
 
-    def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
-        """The scores of some rows, and their predictions if asked for, after training on the others."""
+    def folds(self, folds: int, key: Key, stratify: bool) -> list[tuple[Array, Array]]:
+        """The training rows and the held-out rows of each fold, numbers among the ``rows``, as the split says."""
+        split, count, used = self.experiment.data.split, len(self.rows), len(self.table.y)
+        if split is not None and split.time:
+            order = split.in_order(self.rows, self.table.columns, used)
+            return time_folds(np.searchsorted(self.rows, order), folds)
+        if split is not None and split.group is not None:
+            return _others(group_folds(split.groups(self.table.columns, used)[self.rows], folds, key), count)
+        stratify = stratify and (self.classes is not None or classifies(self.loss))  # whole numbers may be values
+        return _others(folds_of(self.targets, folds, key, stratify, self.loss.ignore_label), count)
+
+    def score(self, kept: Array, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
+        """The scores of some rows, and their predictions if asked for, after training on others."""
         experiment, source = self.experiment, self.experiment.data
-        kept = np.setdiff1d(self.rows, test)
         parts = Parts(kept, kept[:0], test)
         if source.split is not None and source.split.validation:
             split = evolve(source.split, test=0.0)
@@ -290,12 +301,15 @@ class _Arrays:
         self.classes: list[str] | None = None
         self.targets = self.data[1]
         self.count = len(tree.leaves(self.targets)[0])
-        self.rows = np.arange(self.count)
+        self.rows = self.places = np.arange(self.count)
 
-    def score(self, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
-        """The scores of some rows, and their predictions if asked for, after training on the others."""
+    def folds(self, folds: int, key: Key, stratify: bool) -> list[tuple[Array, Array]]:
+        """The training rows and the held-out rows of each fold."""
+        return _others(folds_of(self.targets, folds, key, stratify, self.loss.ignore_label), self.count)
+
+    def score(self, kept: Array, test: Array, key: Key) -> tuple[dict[str, float], Output | None]:
+        """The scores of some rows, and their predictions if asked for, after training on others."""
         x, y, weight = self.data
-        kept = np.setdiff1d(self.rows, test)
 
         def part(rows: Array) -> tuple[Any, ...]:
             return *(tree.map(lambda a: a[rows], value) for value in (x, y)), None if weight is None else weight[rows]

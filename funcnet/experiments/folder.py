@@ -170,9 +170,14 @@ class Run:
         named, unknown = isinstance(x, str | os.PathLike), Unknown()
         blocks = self.experiment.data.input_blocks(Path(x), self.preprocess) if named else x
         prepared = self._prepared_blocks(blocks, unknown)
+        shape: Any = None
+        size = 0
         try:
             for inputs in prepared if as_they_come else in_batches(prepared, batch_size):
-                yield self._answer(f, inputs, batch_size)
+                if shape != shape_of(inputs):  # the first one, as a rule
+                    shape = shape_of(inputs)
+                    size = self._rows_at_once(shape, batch_size)
+                yield self._answer(f, inputs, size)
         finally:
             log_unknown(unknown)
 
@@ -180,7 +185,13 @@ class Run:
         """A function of the predictions for raw inputs, which is called for each batch."""
         if isinstance(x, str | os.PathLike) and batch_size is not None:
             return tree.map(lambda *parts: np.concatenate(parts), *self._answered(f, x, batch_size))
-        return self._answer(f, self._prepared(x), batch_size)
+        inputs = self._prepared(x)
+        size = None if batch_size is None else self._rows_at_once(shape_of(inputs), batch_size)
+        return self._answer(f, inputs, size)
+
+    def _rows_at_once(self, shape: Any, batch_size: int) -> int:
+        """The rows of a batch of prepared inputs, fewer if they are wide."""
+        return min(batch_size, rows_of_answer(self.experiment.model, shape))
 
     def _prepared_blocks(self, blocks: Iterable[Any], unknown: Unknown) -> Iterator[Any]:
         """Blocks of raw inputs as the network takes them."""
@@ -201,8 +212,6 @@ class Run:
 
     def _answer(self, f: Callable[[Any], Any], inputs: Any, batch_size: int | None) -> Any:
         """A function of the predictions for prepared inputs."""
-        if batch_size is not None:
-            batch_size = min(batch_size, rows_of_answer(self.experiment.model, shape_of(inputs)))
 
         def answer(y: Any) -> Any:
             return f(restore_targets(self.preprocess, self.loss.answer(y)))

@@ -43,8 +43,9 @@ def suggest(data: Any, target: str | int | Sequence[str] | None = None, task: Ta
     number, or a list of several; by default the last. ``task``, "labels" or "values", says what it has; by default its
     values say so.
     ``fn.run(suggest(data), data=data)`` trains.
-    Raises   DataError for anything but a table, a target that is absent, incomplete or unsuitable, and a table without
-             a column to learn from
+    Rows without their target are left out, ``missing_target="drop"``, unless they are half of the rows or more.
+    Raises   DataError for anything but a table, a target that is absent, mostly missing or unsuitable, and a table
+             without a column to learn from
     """
     if task not in (None, "labels", "values"):
         raise FuncnetError(f"task: expected 'labels' or 'values', got {task!r}")
@@ -83,8 +84,10 @@ def treatment(found: Findings) -> Columns:
         thousands=found.thousands,
         marks=found.marks,
         dates=tuple(column.name for column in found.inputs if column.kind == "date"),
-        split=split(len(found.grid.lines), {} if found.more else found.counts),
-        impute="median" if any(column.missing for column in found.inputs) else None,
+        split=split(found.rows, {} if found.more else found.counts),
+        max_categories=found.max_categories,
+        missing_target="drop" if found.gaps else "error",
+        impute="median" if found.incomplete or any(column.missing for column in found.inputs) else None,
         scale="standard",
         target_scale="standard" if found.target.kind == "values" else None,
     )

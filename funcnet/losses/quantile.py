@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import field
 
 from funcnet.errors import Problem, ShapeError
 from funcnet.key import Array
@@ -15,6 +16,12 @@ from funcnet.losses.base import Form, column_of, on_values, one_array, plain
 from funcnet.losses.rows import RowLoss
 from funcnet.spec.base import Spec, register
 from funcnet.spec.fields import frozen
+
+
+def levels_of(value: Any) -> Any:
+    """A level alone as a tuple of one; anything else as it is."""
+    alone = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return (value,) if alone else value
 
 
 def check_levels(levels: Sequence[float]) -> Iterator[Problem]:
@@ -60,7 +67,8 @@ class Quantile(RowLoss):
     """Quantiles of the targets, by the pinball loss: the mean over targets and levels of ``max(a e, (a - 1) e)``.
 
     Here ``e = t - p``, and a is one of the ``levels``: trained, p lies above the target with the probability a. With
-    ``levels=(0.05, 0.5, 0.95)`` a network gives the median and an interval for 90 % of the targets.
+    ``levels=(0.05, 0.5, 0.95)`` a network gives the median and an interval for 90 % of the targets. ``Quantile(0.9)``
+    has one level.
 
     Outputs are the levels of the first target, then those of the second, and so on: k levels of m targets take
     ``m · k`` units, and for one target the outputs are (batch, k). ``link`` gives the quantiles of each target in
@@ -83,7 +91,7 @@ class Quantile(RowLoss):
 
     additive: ClassVar[bool] = True
 
-    levels: tuple[float, ...] = (0.5,)
+    levels: tuple[float, ...] = field(default=(0.5,), converter=levels_of)
 
     def validate(self) -> Iterator[Problem]:
         yield from check_levels(self.levels)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import field
 
 from funcnet.errors import DataError, NotDefined, Problem, ShapeError
 from funcnet.key import Array
 from funcnet.losses.base import one_array, real_terms
-from funcnet.losses.quantile import Quantile, by_level, check_levels
+from funcnet.losses.quantile import Quantile, by_level, check_levels, levels_of
 from funcnet.metrics.base import Mean, present, sums
 from funcnet.spec.base import register
 from funcnet.spec.fields import frozen
@@ -56,7 +57,7 @@ class Pinball(OfQuantiles):
 
     higher_is_better: ClassVar[bool] = False
 
-    levels: tuple[float, ...] = (0.5,)
+    levels: tuple[float, ...] = field(default=(0.5,), converter=levels_of)
 
     def validate(self) -> Iterator[Problem]:
         yield from check_levels(self.levels)

@@ -185,7 +185,7 @@ class StepDecay(Schedule):
     factor: float = field(default=0.1, validator=non_negative)
 
     def __call__(self, step: int) -> float:
-        return self.initial * self.factor ** (step // self.every)
+        return self.initial * self.factor ** int(step // self.every)  # of int64, NumPy takes another power
 
 
 @register("inverse_square_root")

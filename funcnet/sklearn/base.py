@@ -35,7 +35,7 @@ from funcnet.sklearn.folder import write_run
 from funcnet.sklearn.inputs import checked, readable
 from funcnet.sklearn.rows import Rows
 from funcnet.sklearn.scaling import fitted, source_of
-from funcnet.sklearn.suits import check_loss, is_plain, with_head
+from funcnet.sklearn.suits import check_loss, target_scale, with_head
 from funcnet.sklearn.watching import Hooks, Scores
 from funcnet.spec.base import evolve
 from funcnet.training.callbacks import Callback, EarlyStopping, Row, Watcher
@@ -223,7 +223,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator, ABC):
         rows, held = (rows, None) if apart is None else (rows.take(apart[0]), rows.take(apart[1]))
         if before is None:
             dtype: Any = self.dtype or str(getattr(rows.x, "dtype", "float32"))
-            scaled = self.scale if self.scaled_targets and is_plain(self.loss) else None
+            scaled = target_scale(self.loss, self.scale, rows.y) if self.scaled_targets else None
             data = source_of(rows.x, self.scale, scaled)
             preprocess = fitted(data, rows.x, rows.y, rows.weight, classes)
             seed = self.random_state

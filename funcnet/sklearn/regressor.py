@@ -40,8 +40,9 @@ class FuncnetRegressor(RegressorMixin, Estimator):
     """A network for targets that are numbers, one or several for each row.
 
     The parameters are those of ``FuncnetClassifier``, without ``class_weight``. The targets are scaled as the inputs
-    are, for a loss that compares numbers as they are; predictions are in their units, ``loss_curve_`` is not. The
-    default loss is the mean squared error. With ``loss=Quantile((0.05, 0.5, 0.95))`` it predicts three quantiles of
+    are, for a loss that compares numbers as they are, and divided by their mean for ``Poisson``, ``Gamma`` and
+    ``Tweedie``; with ``scale=None`` they are not. Predictions are in their units, ``loss_curve_`` is not. The default
+    loss is the mean squared error. With ``loss=Quantile((0.05, 0.5, 0.95))`` it predicts three quantiles of
     each output.
 
     Attributes   those of ``FuncnetClassifier``, without ``classes_``; ``validation_scores_`` are R²

@@ -9,14 +9,14 @@ import numpy as np
 
 from funcnet.data.preprocess import Preprocess, fit, shift_and_factor, unscaled
 from funcnet.data.sources.arrays import Npz
-from funcnet.data.sources.base import Frame, Scale, Source
+from funcnet.data.sources.base import Frame, Scale, Source, TargetScale
 from funcnet.data.sources.table import Columns
 from funcnet.errors import DataError
 from funcnet.key import Array
 from funcnet.sklearn.inputs import GAPS, readable, rows_of
 
 
-def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source:
+def source_of(X: Any, scale: Scale | None, target_scale: TargetScale | None) -> Source:
     """The source that describes the data and its treatment. The columns of sparse data, mostly 0, are not scaled."""
     if isinstance(X, Frame):
         categorical = tuple(name for name, values in X.columns.items() if values.dtype.kind == "U")
@@ -28,7 +28,7 @@ def source_of(X: Any, scale: Scale | None, target_scale: Scale | None) -> Source
 
 
 def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequence[str] | None) -> Preprocess:
-    """The preprocessing of a source; standard scales count each row by its weight, as if it were there so often.
+    """The preprocessing of a source; means and standard scales count a row by its weight, as if it were there so often.
 
     A missing number is the median of the known ones. A missing category counts as one if the training rows have
     missing ones, else it is an error.
@@ -46,6 +46,9 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         return found
     for name in ("inputs", "targets"):
         scaler = found.get(name)
+        if scaler is not None and scaler["scale"] == "mean":
+            size = np.average(np.abs(y), 0, weight)
+            found[name] = scaler | {"mean": np.where(size > 0.0, size, 1.0).tolist()}
         if scaler is None or scaler["scale"] != "standard":
             continue
         values = (unscaled(found, x) if name == "inputs" else y).astype(np.float64)

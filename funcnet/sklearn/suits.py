@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from funcnet.combinators.serial import serial
+from funcnet.data.sources.base import Scale, TargetScale
 from funcnet.inputs import as_loss
+from funcnet.key import Array
 from funcnet.layers.base import Layer, reach
 from funcnet.layers.dense import Dense
 from funcnet.losses.base import Loss, classifies, expected
@@ -26,6 +28,16 @@ def is_plain(loss: Any) -> bool:
         return True
     form = expected(as_loss(loss))
     return form == "values" or (form is None and type(as_loss(loss)).link is Loss.link)
+
+
+def target_scale(loss: Any, scale: Scale | None, y: Array) -> TargetScale | None:
+    """How targets are scaled: as the inputs for a loss on numbers as they are, by the mean for counts and amounts.
+
+    Other losses, and those of counts with targets that they refuse, have them as they are.
+    """
+    if scale is None or is_plain(loss):
+        return scale
+    return "mean" if expected(as_loss(loss)) == "log mean" and float(y.min()) >= 0.0 else None
 
 
 def check_loss(loss: Loss, estimator: Any, outputs: int, several: bool) -> None:

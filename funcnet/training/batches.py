@@ -10,7 +10,7 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.data.augmentation import Batch
-from funcnet.data.lazy_array import WINDOW, Stream, order_of
+from funcnet.data.lazy_array import AHEAD, WINDOW, Stream, order_of
 from funcnet.errors import DataError, ShapeError
 from funcnet.inputs import cast
 from funcnet.key import Array, Key
@@ -32,7 +32,7 @@ def batches(
 ) -> Iterator[tuple[Value, Value, Array | None]]:
     """The batches of one epoch in the order given by its key, from batch number ``skip`` on.
 
-    ``drop`` leaves out a smaller last batch. Several blocks of a stream are read together.
+    ``drop`` leaves out a smaller last batch. Several batches of a stream are read together.
     """
     rows = len(tree.leaves(x)[0])
     if size >= rows:
@@ -41,8 +41,10 @@ def batches(
     order = order_of(rows, key, block)
     end = rows - rows % size if drop else rows
     ahead = size
-    if block is not None and any(isinstance(leaf, Stream) for leaf in tree.leaves(x)):
-        ahead = size * max(1, WINDOW * block // size)
+    streams = [leaf for leaf in tree.leaves(x) if isinstance(leaf, Stream)]
+    if streams:
+        wide = max(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in streams)
+        ahead = size * max(1, (AHEAD // max(1, wide) if block is None else WINDOW * block) // size)
     for first in range(skip * size, end, ahead):
         held = order[first : min(first + ahead, end)]
         some = tree.map(lambda a: a[held], x)  # noqa: B023

@@ -1,4 +1,4 @@
-"""Pictures of how a trained classifier answers: those of ``funcnet evaluate --pictures``."""
+"""Pictures of how a trained network answers: those of ``funcnet evaluate --pictures``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from funcnet.metrics import CalibrationError, Metric, RocAuc, confusion_matrix
 from funcnet.metrics.ranking import by_score
 from funcnet.training.probabilities import is_one, label_of
 from funcnet.views.confusion import confusion_svg
+from funcnet.views.predicted import Target, predicted_svg
 from funcnet.views.reliability import reliability_svg
 from funcnet.views.roc import Curve, roc_svg
 
@@ -34,7 +35,9 @@ class Scored:
     answers: Callable[[], Iterator[tuple[Any, Any, Array | None]]]
     """The answers of blocks of rows with their targets and weights"""
     outputs: Sequence[str] | None = None
-    """The names of the outputs, which are those of several labels"""
+    """The names of the outputs, which are those of several labels, or of targets that are numbers"""
+    restored: Callable[[Any], Any] = lambda values: values
+    """Answers and targets that are numbers in the units of the data"""
 
     @property
     def classifies(self) -> bool:
@@ -106,12 +109,50 @@ def roc(scored: Scored) -> str | None:
     return roc_svg(curves, f"ROC curve of {scored.part}")
 
 
+def predicted(scored: Scored) -> str | None:
+    """The predictions by the observations, and the residuals, of a network that predicts numbers; else None.
+
+    Of several quantiles of a target the middle one counts.
+    """
+    y = scored.targets
+    numbers = isinstance(y, np.ndarray) and y.dtype.kind == "f" and y.ndim <= 2
+    if not numbers or classifies(scored.loss) or scored.classes:
+        return None
+    count = 1 if y.ndim == 1 else y.shape[1]
+    pieces: list[tuple[Array, Array]] = []
+    for answer, target, _ in scored.answers():
+        if not isinstance(answer, np.ndarray):
+            return None
+        answer, target = scored.restored(answer), scored.restored(target).reshape(len(target), count)
+        answer = answer.reshape(len(answer), -1)
+        each = answer.shape[1] // count
+        if each * count != answer.shape[1] or each not in (1, len(scored.loss.outputs([""]))):
+            return None
+        pieces.append((answer[:, each // 2 :: each], target))
+    if not pieces:
+        return None
+    values, observed = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
+    names = scored.outputs if scored.outputs and len(scored.outputs) == count else [f"output {i}" for i in range(count)]
+    targets = [Target(name, values[:, i], observed[:, i]) for i, name in enumerate(names)]
+    return predicted_svg(targets, f"predictions of {scored.part}")
+
+
 PICTURES: dict[str, Callable[[Scored], str | None]] = {
     "reliability.svg": reliability,
     "confusion.svg": confusion,
     "roc.svg": roc,
+    "predicted.svg": predicted,
 }
 """The name of each picture, and the function that draws it, or gives None where it makes no sense"""
+
+
+def left_out(scored: Scored) -> dict[str, str]:
+    """The pictures that need more than is kept of so large a part, by name, and why."""
+    answer = next(scored.answers(), None) if scored.classifies else None
+    if answer is None or len(scored.targets) * np.size(answer[0]) <= MOST_NUMBERS * len(answer[1]):
+        return {}
+    count = len(scored.targets) * np.size(answer[0]) // len(answer[1])
+    return {"roc.svg": f"a ROC curve needs all {count:,} answers at once, and more than {MOST_NUMBERS:,} are too many"}
 
 
 def pictures(scored: Scored) -> dict[str, str]:

@@ -12,12 +12,18 @@ import funcnet as fn
 from funcnet.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))  # for a program of its folder
+
+from tests.benchmarks.drawings import DRAWINGS  # noqa: E402
+
 FOLDER = ROOT / "funcnet" / "guide" / "pictures"
 NAME = "spirals"
 
 
 def draw(folder: Path) -> None:
     """Draw all pictures into a folder."""
+    for name, drawing in DRAWINGS.items():
+        (folder / f"{name}.svg").write_text(drawing(), encoding="ascii")
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / NAME
         fn.run(fn.load_spec(ROOT / "specs" / f"{NAME}.json"), out=run)

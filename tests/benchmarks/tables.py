@@ -228,7 +228,7 @@ def main():
     options = parser.parse_args()
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     results = [json.loads(line) for line in lines]
-    done = {(one["set"], one["learner"], one["repeat"], one["fold"]) for one in results}
+    done = {(row["set"], row["learner"], row["repeat"], row["fold"]) for row in results}
     names = [name for name in SETS if name in options.sets or ("choosing" in options.sets and name in CHOOSING)]
     wanted = [
         (name, learner, repeat, fold)

@@ -29,6 +29,10 @@ SMALL = """{
 """
 
 
+SHOWN = {"COLUMNS": "80", "LANGUAGE": "en"}
+"""How wide and in which language the commands print, whatever a developer's shell says"""
+
+
 class Result(NamedTuple):
     """What a process left: its exit status, and both streams as text."""
 
@@ -40,7 +44,7 @@ class Result(NamedTuple):
 def environment(**changes: str) -> dict[str, str]:
     """The environment of a process, without what a developer's shell may have set."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COLUMNS"))}
-    return env | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "80"} | changes
+    return env | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"} | SHOWN | changes
 
 
 def command(*args: str) -> list[str]:
@@ -87,7 +91,7 @@ def called(cwd: Path, *args: str) -> Result:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(cwd))
-        stack.enter_context(mock.patch.dict(os.environ, {"COLUMNS": "80"}))
+        stack.enter_context(mock.patch.dict(os.environ, SHOWN))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:

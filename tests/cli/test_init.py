@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.data import sniff
+from funcnet.data import seen, sniff
 from tests.cli import ROOT, called, funcnet, together
 
 SOURCES = {
@@ -332,13 +332,13 @@ def test_columns_of_plain_numbers_are_read_once(tmp_path, monkeypatch):
     write(tmp_path / "wide.csv", [*names, "y"], rows)
     calls = {"split_mark": 0, "read_number": 0, "day_of": 0}
     for name in calls:
-        before = getattr(sniff, name)
+        before = getattr(seen, name)
 
         def counted(*given, name=name, before=before):
             calls[name] += 1
             return before(*given)
 
-        monkeypatch.setattr(sniff, name, counted)
+        monkeypatch.setattr(seen, name, counted)
     found = sniff.look(tmp_path / "wide.csv")
     assert {column.kind for column in found.columns[:-1]} == {"number"}
     assert sum(calls.values()) < 2_000  # of 12 000 numbers; those are of the header and of the labels

@@ -791,3 +791,13 @@ def test_sigterm_before_the_first_step(tmp_path, monkeypatch, capsys):
     )
     assert main([*call, "--resume"]) == 0
     assert fn.load_run(tmp_path / "run").train_state.step > 0
+
+
+def test_a_stopped_run_says_which_params_it_has(tmp_path):
+    (tmp_path / "small.json").write_text(SMALL, encoding="utf-8")
+    for restore, kept in (("true", "the params with the best validation/loss"), ("false", "the trained params")):
+        early = f'{{"monitor": "validation/loss", "patience": 1, "min_delta": 9.0, "restore_best": {restore}}}'
+        result = called(
+            tmp_path, "train", "small.json", "--progress", "none", "--set", f"training.early_stopping={early}"
+        )
+        assert result.out.splitlines()[1] == f"stopped at step 6: EarlyStopping; {kept} are kept"

@@ -480,6 +480,29 @@ def test_forty_layers_and_a_short_last_batch():
 # ----- never slower, never more memory than it needs --------------------------------------------------------------
 
 
+SCALE = [2.0]
+
+
+def scaled(x: Any) -> Any:
+    return np.tanh(x) * SCALE[0]
+
+
+def test_two_shapes_that_take_turns_need_no_search(monkeypatch):
+    """The last batch of an epoch is often smaller; neither plan outlives a change of what the function reads."""
+    fast, whole, rest = Compiled(scaled, strict=True), X, X[:2]
+    for _ in range(4):  # the first three results are compared
+        fast(whole), fast(rest)
+    with monkeypatch.context() as patched:
+        patched.setattr(fast.plans, "find", lambda args: pytest.fail("a known shape was looked up"))
+        for _ in range(3):
+            for x in (whole, rest, rest, whole):
+                assert same(fast(x), scaled(x))
+    monkeypatch.setitem(globals(), "SCALE", [3.0])
+    for _ in range(3):
+        for x in (whole, rest):
+            assert same(fast(x), np.tanh(x) * 3.0)
+
+
 def test_thirty_three_shapes_are_not_recorded_again_and_again(monkeypatch):
     made = []
     monkeypatch.setattr(function, "record", lambda *args, **how: made.append(1) or record.record(*args, **how))

@@ -44,6 +44,7 @@ OF_EVERY_OBJECT = {
     "__setattr__", "__delattr__", "__module__", "__dict__", "__weakref__", "__slots__",
     "__annotations__", "__hash__", "__array_priority__", "__array_ufunc__",
     "__array_function__", "__array_struct__", "__array_interface__", "__array_finalize__",
+    "__firstlineno__", "__static_attributes__",
 }  # fmt: skip
 """About the class, or asked by NumPy of any object: a stand-in has its own"""
 

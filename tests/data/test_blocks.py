@@ -358,6 +358,13 @@ def test_a_file_to_write_is_whole_or_untouched(place: Path, capsys: Any) -> None
     assert main(["predict", str(place / "run"), str(place / "end.csv"), "-o", str(place / "out.csv")]) == 1
     assert capsys.readouterr().out == ""
     assert (place / "out.csv").read_text(encoding="utf-8") == "before"
+    message = "end.csv: line 5003: expected 4 values, got 1; is the delimiter right?\n"
+    assert said(place, ["program.py", "end.csv", "--out", "out.csv"]) == (1, "", message)
+    assert (place / "out.csv").read_text(encoding="utf-8") == "before"
+    assert said(place, ["program.py", "new.csv", "--out", "out.csv"])[:2] == (0, "")
+    assert len((place / "out.csv").read_text(encoding="utf-8").splitlines()) == len(rows)
+    assert said(place, ["program.py", "new.csv", "--out", "no/out.csv"])[:2] == (1, "")
+    assert not list(place.glob(".*.tmp"))
 
 
 def test_the_memory_of_predictions_does_not_follow_the_rows(place: Path, monkeypatch: Any) -> None:

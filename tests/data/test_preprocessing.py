@@ -152,6 +152,7 @@ def test_outliers_that_are_held_out_change_nothing(tmp_path, scale, impute):
         ("standard", [[-1.5, 0.0], [-0.5, 0.0], [0.5, 0.0], [1.5, 0.0]]),
         ("minmax", [[0.0, 0.0], [1 / 3, 0.0], [2 / 3, 0.0], [1.0, 0.0]]),
         ("robust", [[-1.0, 0.0], [-1 / 3, 0.0], [1 / 3, 0.0], [1.0, 0.0]]),
+        ("mean", [[0.4, 1.0], [0.8, 1.0], [1.2, 1.0], [1.6, 1.0]]),
     ],
 )
 def test_targets_are_scaled_and_come_back(tmp_path, scale, scaled):
@@ -168,6 +169,14 @@ def test_targets_are_scaled_and_come_back(tmp_path, scale, scaled):
     for shape in ((4,), (4, 1)):
         assert restore_targets(one.preprocess, one.train.y.reshape(shape)) == pytest.approx(y[:, 0].reshape(shape))
     assert scale_targets(one.preprocess, np.array([10.0])) == pytest.approx(expected[0, 0], abs=1e-12)
+
+
+def test_the_mean_of_sizes_keeps_signs_and_zeros(tmp_path):
+    for y, size in ((np.array([0.0, -3.0, 5.0, 0.0]), 2.0), (np.zeros(4), 1.0)):
+        np.savez(tmp_path / "a.npz", x=np.eye(4), y=y)
+        found = prepare(data.Npz(path="a.npz", target_scale="mean"), KEY, tmp_path, np.float64)
+        assert found.preprocess["targets"] == {"scale": "mean", "origin": 0.0, "mean": size}
+        assert found.train.y.tolist() == (y / size).tolist()
 
 
 @pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])

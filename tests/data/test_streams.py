@@ -11,6 +11,7 @@ import funcnet as fn
 from funcnet import data, losses, optim, tree
 from funcnet.data import Stream, prepare
 from funcnet.data.lazy_array import Piece, order_of, pieces_of
+from funcnet.data.sources import arrays
 from funcnet.data.sources.arrays import npy_piece
 from funcnet.training.batches import batches
 
@@ -334,3 +335,23 @@ def test_pieces_do_not_depend_on_where_rows_are(folder, monkeypatch):
             assert {len(piece) for piece in found[:-1]} == {10}
             assert all(piece.flags.c_contiguous for piece in found)
             assert np.array_equal(np.concatenate(found), X if chosen is None else X[rows])
+
+
+def test_a_number_that_is_too_large_is_told_by_its_row_in_the_file(folder, tmp_path, monkeypatch):
+    source = data.Hdf5("a.h5", x="c", y="y", scale="standard", stream=True)
+    training = fn.Training(epochs=1, batch_size=32)
+    loss, optimizer = losses.SoftmaxCrossEntropy(), optim.Adam(0.01)
+    net = fn.serial(fn.Flatten(), fn.Dense(2))
+    run = fn.run(fn.Experiment(model=net, loss=loss, optimizer=optimizer, data=source, training=training), base=folder)
+    large = np.ones((2_600, 3, 2))
+    large[2_345, 1, 0] = 1e300
+    with h5py.File(tmp_path / "new.h5", "w") as file:
+        file["c"] = large
+    monkeypatch.setattr(arrays, "LARGE", 0)  # so that the rows stay in the file
+    message = r"expected inputs that float32 can hold, got .* in row 2345, column 1, column 0; scale them"
+    with pytest.raises(fn.DataError, match=message):
+        run.predict(tmp_path / "new.h5")
+    stream = prepare(source, KEY, folder).train.x
+    assert isinstance(stream, Stream)
+    rows = stream.map_numbered(lambda x, numbers: np.stack([numbers, numbers], axis=1)).select(np.array([7, 3]))
+    assert rows[:].tolist() == [[7, 7], [3, 3]]

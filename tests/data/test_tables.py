@@ -448,7 +448,7 @@ def test_categories(values: Any, expected: list[str]) -> None:
     [
         [dt.datetime(2024, 5, 31, 23, 30, tzinfo=ZONE), None],
         ["2024-05-31T23:30+02:00", NAN],
-        [np.datetime64("2024-05-31T23:30"), np.datetime64("NaT")],
+        [np.datetime64("2024-05-31T23:30"), np.datetime64("NaT", "s")],
         np.array(["2024-05-31", "NaT"], "datetime64[ns]"),
         pd.Series(pd.to_datetime(["2024-05-31T23:30", None])).dt.tz_localize("Europe/Zurich"),
         pl.Series([dt.datetime(2024, 5, 31, 23, 30, tzinfo=ZONE), None]).dt.convert_time_zone("Europe/Zurich"),

@@ -77,6 +77,5 @@ def test_evaluate_draws_the_answers_of_a_classifier(tmp_path, monkeypatch, capsy
     loss = fn.losses.MeanSquaredError()
     fn.run(fn.Experiment(data=fn.data.Sine(split=split), model=fn.Dense(1), loss=loss, **rest), "sine")
     assert main(["evaluate", "sine", "--pictures"]) == 0
-    said = "picture none: they are drawn for a network that predicts classes"
-    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert capsys.readouterr().out.splitlines()[-1] == f"picture {Path('sine') / 'predicted.svg'}"
     assert not list((tmp_path / "sine").glob("rel*"))

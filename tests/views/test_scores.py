@@ -15,7 +15,7 @@ from funcnet import losses
 from funcnet.metrics import RocAuc
 from funcnet.views.confusion import confusion_svg
 from funcnet.views.roc import LEFT, SIDE, TOP, Curve, roc_svg
-from funcnet.views.scores import Scored, confusion, pictures, roc
+from funcnet.views.scores import Scored, confusion, left_out, pictures, roc
 from tests.cli import SMALL, called
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -133,7 +133,8 @@ def test_ten_curves_at_most_and_classes_without_rows() -> None:
 def test_only_classifiers_have_pictures_and_several_labels_have_curves() -> None:
     p, y = made(40, 3)
     assert list(pictures(scored(p, y))) >= ["confusion.svg", "roc.svg"]
-    assert pictures(scored(p[:, 0], y * 1.5, loss=losses.MeanSquaredError())) == {}
+    assert list(pictures(scored(p[:, 0], y * 1.5, loss=losses.MeanSquaredError()))) == ["predicted.svg"]
+    assert pictures(scored(np.stack([p, p], axis=1), y * 1.5, loss=losses.MeanSquaredError())) == {}
     one = scored(p[:, :1], y % 2, ["no", "yes"], losses.SigmoidCrossEntropy())
     assert {"no", "yes"} <= set(texts(parse(confusion(one))))
     assert "yes" in texts(parse(roc(one)))
@@ -144,6 +145,9 @@ def test_only_classifiers_have_pictures_and_several_labels_have_curves() -> None
     assert roc(scored(np.full((4, 2), np.nan), y[:4] % 2)) is None
     huge = scored(p, y)
     assert roc(evolve_targets(huge, 10**8)) is None
+    why = "a ROC curve needs all 300,000,000 answers at once, and more than 67,108,864 are too many"
+    assert left_out(evolve_targets(huge, 10**8)) == {"roc.svg": why}
+    assert left_out(huge) == {}
 
 
 def evolve_targets(one: Scored, rows: int) -> Scored:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from funcnet.data.sources.grid import Grid
 
 Scale = Literal["standard", "minmax", "robust"]
+TargetScale = Literal["standard", "minmax", "robust", "mean"]
 
 
 class Frame(NamedTuple):
     """Inputs in columns of different kinds: numbers, NaN if missing, or texts and ISO dates, empty if missing."""
 
-    columns: dict[str, Array]
-    lines: Array
+    columns: dict[str, Any]
+    """Arrays, or columns on a shelf, which read like them"""
+    lines: Any
     """The line number of each row in its file, or its number in a table in memory"""
     gaps: Mapping[str, Mapping[str, int]] = {}
     """By column the texts that were read as missing, and how often"""
@@ -80,6 +82,8 @@ class Table(NamedTuple):
     """The names of the targets"""
     present: bool = False
     """Whether several targets are labels, some of them written as yes and no: 1 for present, 0 for absent"""
+    left_out: Array | None = None
+    """For each row of the data, of which the table has the others, whether it is left out; None if all are used"""
 
 
 @frozen
@@ -94,7 +98,9 @@ class Source(Spec):
     ``divide``        a number that inputs are divided by, such as 255 for pixels
     ``scale``         shifts and scales each input over the training part: "standard" to mean 0 and deviation 1,
                       "minmax" to 0 and 1, "robust" to median 0 and an interquartile range of 1
-    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units
+    ``target_scale``  the same for targets that are numbers; predictions and metrics come back in their units. "mean"
+                      divides them by the mean of their sizes and keeps 0 and signs, for counts and amounts: a network
+                      that predicts the logarithm of a mean then starts at their mean
     ``block``         rows per block; rows are shuffled in blocks, so that data larger than memory can be read
     """
 
@@ -111,7 +117,7 @@ class Source(Spec):
     flatten: bool = attrs.field(default=False, kw_only=True)
     divide: float | None = attrs.field(default=None, kw_only=True, validator=positive)
     scale: Scale | None = attrs.field(default=None, kw_only=True)
-    target_scale: Scale | None = attrs.field(default=None, kw_only=True)
+    target_scale: TargetScale | None = attrs.field(default=None, kw_only=True)
     block: int | None = attrs.field(default=None, kw_only=True, validator=positive)
 
     def split_columns(self) -> list[str]:

@@ -20,7 +20,7 @@ from funcnet.data.sources.table import MISSING as MISSING, Columns
 from funcnet.errors import DataError, Problem
 from funcnet.key import Array, Key
 from funcnet.spec.base import evolve, register
-from funcnet.spec.fields import Words, frozen
+from funcnet.spec.fields import Words, frozen, positive
 
 GAPS = ("", "nan", "NaN", "NA")
 """Texts for a missing number in a file that no spec describes"""
@@ -38,10 +38,13 @@ class Csv(Columns):
     except those in ``categorical``, which become a column of 0 and 1 for each category of the training part (all 0
     for an unknown one), those in ``ordinal``, which become 0, 1, 2, … in the given order (-1 for an unknown one), and
     those in ``dates``: the year becomes a number, the month and the weekday become categories.
-    An unknown category is logged as a warning. Equal numbers, such as 1 and 1.0, are one category.
+    An unknown category is logged as a warning. With ``max_categories`` a column of ``categorical`` has columns of 0 and
+    1 for that many of its categories, the most frequent ones of the training part, and 0 in all of them for any other.
+    Equal numbers, such as 1 and 1.0, are one category.
     Dates are written like 2024-05-31 or 2024-05-31T09:05+02:00; the day counts as it is written, and the time and its
     zone are ignored. Columns in ``dates`` are inputs even if the split names them.
-    ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement.
+    ``missing`` lists the texts for a missing value, which is an error unless ``impute`` sets a replacement. A missing
+    target is an error too; with ``missing_target`` "drop", rows without all their targets are left out everywhere.
     ``decimal`` and ``thousands`` are the separators inside numbers. ``marks`` gives for columns of numbers the mark
     beside each, such as {"price": "$", "share": "%"}: 51.8% is read as 51.8, and without its % refused.
     Raises   DataError with the line and the column
@@ -62,6 +65,8 @@ class Csv(Columns):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
+    missing_target: Literal["error", "drop"] = "error"
+    max_categories: int | None = field(default=None, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"\0':

@@ -15,15 +15,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from funcnet.data.number_texts import PLAIN, Form, is_number, plain_numbers, read_number
+from funcnet.data.number_texts import PLAIN, Form, is_number, read_number
 from funcnet.data.sources.arrays import opened
+from funcnet.data.text_columns import columns_of, gaps_of, longest, numbers_of, words_of
 from funcnet.errors import DataError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
 
 LONGEST_WORD = 1000
 """Maximum characters of a label or category"""
-AT_ONCE = 2**17
+AT_ONCE = 2**18
 """Bytes of a text that are read at once; the rows in them make a block, which fits into a processor's cache"""
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 """What separates columns in most files, and how messages say it"""
@@ -40,63 +41,62 @@ def encoding_of(file: Any) -> str:
     return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def line_blocks(file: Any) -> Iterator[list[str]]:
-    """The lines of a binary file in blocks: those that can be read at once, so that a pipe waits for no more."""
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, with the characters that end them: CR, LF or both."""
+    return io.StringIO(text, newline="").readlines()
+
+
+def text_blocks(file: Any) -> Iterator[str]:
+    """Whole lines of a binary file in blocks: those that can be read at once, so that a pipe waits for no more."""
     encoding = codecs.getincrementaldecoder(encoding_of(file))()
     decoder = io.IncrementalNewlineDecoder(encoding, translate=False)  # which does not part \r from \n
-    count, begun, piece = 0, [], b" "
+    count, size, begun, piece = 0, 0, [], b" "
     while piece:
         piece = file.read1(AT_ONCE)
         begun.append(decoder.decode(piece, final=not piece))
-        lines = []
-        if not piece or "\n" in begun[-1] or "\r" in begun[-1]:
-            lines = io.StringIO("".join(begun), newline="").readlines()
-            begun = [lines.pop()] if piece and not lines[-1].endswith(("\r", "\n")) else []
-        sizes = [*map(len, lines), sum(map(len, begun))]
-        if max(sizes) >= 2**24:
-            line = count + sizes.index(max(sizes)) + 1
-            raise ValueError(f"line {line}: is longer than {2**24} characters; is the file text?")
-        count += len(lines)
-        if lines:
-            yield lines
+        size += len(begun[-1])
+        if size >= 2**24:
+            sizes = list(map(len, lines_of("".join(begun))))
+            if max(sizes) >= 2**24:
+                line = count + sizes.index(max(sizes)) + 1
+                raise ValueError(f"line {line}: is longer than {2**24} characters; is the file text?")
+        end = max(begun[-1].rfind("\n"), begun[-1].rfind("\r")) + 1
+        if end or not piece:
+            rest = begun[-1][end:] if piece else ""
+            text = "".join(begun).removesuffix(rest)
+            count += text.count("\n") + ("\r" in text and text.count("\r") - text.count("\r\n"))
+            size, begun = len(rest), [rest]
+            if text:
+                yield text
 
 
-def split_lines(lines: list[str], delimiter: str, count: int) -> list[list[str]] | None:
-    """The columns of lines with ``count`` values each and without quotes; None for other lines."""
-    text = "".join(lines)
-    if count < 2 or '"' in text or max(map(len, lines)) > 2**17:  # the longest value that the csv module takes
-        return None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    ends = f"{delimiter}\n{delimiter}"  # as a value, which ragged lines have out of step
-    cells = (text.removesuffix("\n") + "\n").replace("\n", ends).split(delimiter)[:-1]
-    if len(cells) != len(lines) * (count + 1) or cells[count :: count + 1] != ["\n"] * len(lines):
-        return None
-    return [list(map(str.strip, cells[i :: count + 1])) for i in range(count)]
-
-
-def further_lines(blocks: Iterator[list[str]], last: list[int]) -> Iterator[str]:
+def further_lines(blocks: Iterator[str], last: list[int]) -> Iterator[str]:
     """The lines of further blocks, for a quoted value that goes on; ``last`` holds the last one's number."""
     for block in blocks:
-        last[0] += len(block)
-        yield from block
+        lines = lines_of(block)
+        last[0] += len(lines)
+        yield from lines
 
 
-def csv_blocks(file: Any, delimiter: str, header: bool) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
+def csv_blocks(
+    file: Any, delimiter: str, header: bool
+) -> Iterator[tuple[list[str], Sequence[Sequence[str]], Sequence[int]]]:
     """The rows of a CSV file in blocks: the names of columns, their texts, and the line of each row."""
     names: list[str] = []
     line, known, empty = 1, 0, True
     last = [0]
-    blocks = line_blocks(file)
+    blocks = text_blocks(file)
     for block in blocks:
-        columns = split_lines(block, delimiter, len(names))
+        columns: Any = columns_of(block, delimiter, len(names))
+        begins: Any = []
         if columns is not None:
-            known += len(block)
-            begins = list(range(line, known + 1))
+            known += len(columns[0])
+            begins = range(line, known + 1)
             line = known + 1
         else:
-            rows, begins, last[0] = [], [], known + len(block)
-            reader = csv.reader(itertools.chain(block, further_lines(blocks, last)), delimiter=delimiter, strict=True)
+            rows, lines = [], lines_of(block)
+            last[0] = known + len(lines)
+            reader = csv.reader(itertools.chain(lines, further_lines(blocks, last)), delimiter=delimiter, strict=True)
             try:
                 for row in reader:
                     begin, line = line, known + reader.line_num + 1
@@ -145,11 +145,11 @@ class Grid:
     named: bool = True
     """Whether the rows give the names of the columns"""
     path: Path | str
-    columns: list[list[str]]
+    columns: Sequence[Sequence[str]]
     lines: Sequence[int]
 
     def __init__(self, path: Path, delimiter: str = ",", header: bool = True) -> None:
-        first, *more = self.blocks(path, delimiter, header)
+        first, *more = (block.joined((), block.names) for block in self.blocks(path, delimiter, header))
         self.__dict__ |= first.joined(more, first.names).__dict__
 
     @classmethod
@@ -169,6 +169,14 @@ class Grid:
         whole.lines = [line for grid in (self, *others) for line in grid.lines]
         whole.rename(names)
         return whole
+
+    def taken(self, rows: Sequence[int], names: Sequence[str]) -> Grid:
+        """Some of the rows and columns."""
+        part = copy.copy(self)
+        part.columns = [[texts[row] for row in rows] for texts in map(self.texts, names)]
+        part.lines = [self.lines[row] for row in rows]
+        part.rename(names)
+        return part
 
     def headed(self) -> Grid:
         """These rows with the first one as the names of the columns, unless it is one of numbers.
@@ -196,28 +204,40 @@ class Grid:
         self.names = list(names)
         self.places = {name: i for i, name in enumerate(names)}
 
+    def values(self, name: str) -> Sequence[str]:
+        """The values of a column as they are read: texts, or their places in a block."""
+        return self.columns[self.places[name]]
+
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
-        return self.columns[self.places[name]]
+        values = self.values(name)
+        return values if isinstance(values, list) else list(values)
 
     def first(self, name: str, missing: Collection[str]) -> str:
         """The first text of a column that is not missing; none if all are."""
-        return next((text for text in self.texts(name) if text not in missing), "")
+        return next((text for text in self.values(name) if text not in missing), "")
 
     def words(self, name: str, missing: Collection[str] = ()) -> Array:
         """The texts of a column as an array, in which each takes as much room as the longest; empty if ``missing``.
 
         Raises   DataError for a text that is too long for a label or a category
         """
-        texts = self.texts(name)
-        if max(map(len, texts)) > LONGEST_WORD:
-            long = next(i for i, text in enumerate(texts) if len(text) > LONGEST_WORD)
-            raise DataError(
-                f"{self.place(long, name)}: expected a label of at most {LONGEST_WORD} characters, "
-                f"got one of {len(texts[long])}; leave the column out"
-            )
-        known = frozenset(missing)
-        return np.array(texts if known.isdisjoint(texts) else ["" if text in known else text for text in texts])
+        values = self.values(name)
+        if longest(values) > LONGEST_WORD:
+            texts = list(values)
+            long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
+            if long is not None:
+                raise DataError(
+                    f"{self.place(long, name)}: expected a label of at most {LONGEST_WORD} characters, "
+                    f"got one of {len(texts[long])}; leave the column out"
+                )
+        words: Array = words_of(values, missing)
+        return words
+
+    def gaps_in(self, name: str, missing: Collection[str]) -> Array:
+        """Which values of a column are missing."""
+        gaps: Array = gaps_of(self.values(name), missing)
+        return gaps
 
     def place(self, row: int, name: str) -> str:
         """The file, line and column of a value."""
@@ -251,19 +271,18 @@ class Grid:
 
     def plain(self, name: str) -> Array | None:
         """A column of plain numbers, as most are; None if a text is not one."""
-        return plain_numbers(self.texts(name), ())
+        return numbers_of(self.values(name), ())
 
     def numbers(self, name: str, missing: Collection[str], hint: str, form: Form = PLAIN) -> Array:
         """A column of numbers in a form, NaN for missing ones.
 
         Raises   DataError for a text that is not a number, with its line and column
         """
-        texts = self.texts(name)
-        plain = plain_numbers(texts, missing) if form == PLAIN else None
+        plain: Array | None = numbers_of(self.values(name), missing) if form == PLAIN else None
         if plain is not None:
             return plain
         values = np.empty(len(self.lines))
-        for i, text in enumerate(texts):
+        for i, text in enumerate(self.texts(name)):
             number = np.nan if text in missing else read_number(text, *form)
             if number is None:
                 hint = form.hint or hint

@@ -20,7 +20,10 @@ from funcnet.key import Array
 Cell = str | float | np.floating[Any] | bool | None
 """A value of a table in memory, None if missing; dates and times are ISO texts"""
 FORMS = "a dict of columns, a list of dicts, or a data frame"
-ABSENT = object()
+
+
+class ABSENT:
+    """In place of a value that a row lacks; the class itself, which is the same after pickling too."""
 
 
 CURES = {
@@ -106,6 +109,17 @@ class Cells(Grid):
         whole.rename(names)
         return whole
 
+    def taken(self, rows: Sequence[int], names: Sequence[str]) -> Grid:
+        part, at = copy.copy(self), np.array(rows, np.intp)
+        part._given = {
+            name: values[at] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+            for name, values in ((name, self.column_of(name)) for name in names)
+        }
+        part.lines = [self.lines[row] for row in rows]
+        part._columns, part._cells = {}, {}
+        part.rename(names)
+        return part
+
     def column_of(self, name: str) -> Any:
         """The values of a column: an array of numbers, or a list of anything."""
         if name not in self._columns:
@@ -171,6 +185,9 @@ class Cells(Grid):
             f"{self.place(row, name)}: expected a number, a text, a date or {self.none}, got a {kind}; {how}"
         )
 
+    def values(self, name: str) -> list[str]:
+        return self.texts(name)
+
     def texts(self, name: str) -> list[str]:
         return list(map(_text, self.cells(name)))
 
@@ -179,7 +196,7 @@ class Cells(Grid):
 
     def place(self, row: int, name: str) -> str:
         """The row, counted from 0, and the column of a value."""
-        return f"row {row}, column {name!r}"
+        return f"row {self.lines[row]}, column {name!r}"
 
     def known(self) -> str:
         return listed(self.names)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from funcnet.data.sources.grid import Grid, csv_blocks, line_blocks, reading
+from funcnet.data.sources.grid import Grid, csv_blocks, lines_of, reading, text_blocks
 from funcnet.data.sources.memory import ABSENT, Cells
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -37,10 +37,10 @@ def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
     """The values of JSON lines in blocks, and the line of each: objects, or lists of equal length."""
     line, first = 0, None
-    for block in line_blocks(file):
+    for block in text_blocks(file):
         values: list[Any] = []
         lines: list[int] = []
-        for text in block:
+        for text in lines_of(block):
             line += 1
             if not text.strip():
                 continue
@@ -67,7 +67,7 @@ def json_blocks(file: Any) -> Iterator[tuple[list[Any], list[int]]]:
 
 def row_blocks(
     path: Any, file: Any, delimiter: str, header: bool, needed: Sequence[str]
-) -> Iterator[tuple[list[str], list[list[Any]], list[int]]]:
+) -> Iterator[tuple[list[str], Sequence[Sequence[Any]], Sequence[int]]]:
     """The rows of a text file in blocks: the names of columns, their values, and the line of each row.
 
     JSON lines have ``needed`` names in each object, if in the first one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from funcnet.data.dates import FORM, day_of, days_of
 from funcnet.data.in_time import not_a_time
 from funcnet.data.number_texts import Form, read_number
 from funcnet.data.sources.base import Frame, Inputs, Source, Table, by_ending, joined
+from funcnet.data.sources.gathering import Gathering
 from funcnet.data.sources.grid import Grid, delimiter_of
 from funcnet.data.sources.rows import blocks_of
 from funcnet.errors import DataError, Problem, listed
@@ -24,7 +26,7 @@ from funcnet.shapes import Shape
 from funcnet.spec.base import evolve, register
 from funcnet.spec.class_fields import fields
 from funcnet.spec.convert import MAX_INTEGER
-from funcnet.spec.fields import Words, frozen
+from funcnet.spec.fields import Words, frozen, positive
 from funcnet.spec.registry import tags
 
 MISSING = ("", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "?")
@@ -54,6 +56,8 @@ class Columns(Source):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     marks: Mapping[str, str] = field(factory=dict)
     dates: Words = ()
+    missing_target: Literal["error", "drop"] = "error"
+    max_categories: int | None = field(default=None, validator=positive)
 
     def validate(self) -> Iterator[Problem]:
         if self.thousands == self.decimal:
@@ -165,27 +169,37 @@ class Columns(Source):
 
     def treated(self, rows: Grid | Iterable[Grid]) -> Table:
         """The inputs, targets and weights of a table, which may come in blocks: their inputs become arrays first."""
-        frames: list[Frame] = []
-        others: list[Grid] = []
+        whole = Gathering(math.inf if isinstance(rows, Grid) else None)
         first: dict[str, str] = {}
+        left_out: list[Array] = []
         for grid in (rows,) if isinstance(rows, Grid) else rows:
-            if not frames:
+            if not left_out:
                 targets, inputs = self._columns(grid)
                 kept = list(dict.fromkeys([*targets, *self.split_columns(), *([self.weight] if self.weight else [])]))
                 kept = [grid.column(name, "weight" if name == self.weight else "split") for name in kept]
-            frames.append(self.frame(grid, inputs, first=first))
-            others.append(grid if grid is rows else grid.joined((), kept))
-        grid = others[0] if len(others) == 1 else others[0].joined(others[1:], kept)
-        columns = {name: self._order(grid, name) for name in self.split_columns()}
+            left_out.append(self._without_target(grid, targets))
+            if left_out[-1].any():
+                grid = grid.taken(np.flatnonzero(~left_out[-1]).tolist(), list(dict.fromkeys([*inputs, *kept])))
+            if len(grid.lines):
+                whole.add(self.frame(grid, inputs, first=first), grid if grid is rows else grid.joined((), kept))
+        gone = np.concatenate(left_out)
+        if gone.all():
+            raise DataError(f"{grid.path}: the target {listed(targets)} is missing in all rows, which leaves none")
+        columns = {name: self._order(whole, name) for name in self.split_columns()}
         weight = None
         if self.weight is not None:
-            weight = grid.numbers(self.weight, (), "weights must not be missing", self.form(self.weight))
-        ys = [self._target(grid, name) for name in targets]
+            weight = self._numbers(whole, self.weight, "weights must not be missing")
+        ys = [self._target(whole, name) for name in targets]
         present = len(ys) > 1 and any(y.dtype.kind == "U" for y in ys)
         if present:
-            ys = [self._presence(grid, name) for name in targets]
+            ys = [np.concatenate([self._presence(grid, name) for grid in whole]) for name in targets]
         y = ys[0] if len(ys) == 1 else np.stack([y.astype(np.float64) for y in ys], axis=1)
-        return Table(joined(frames), y, weight=weight, columns=columns, outputs=tuple(targets), present=present)
+        gaps = gone if gone.any() else None
+        return Table(whole.frame(), y, None, weight, columns, None, tuple(targets), present, gaps)
+
+    def _numbers(self, grids: Iterable[Grid], name: str, hint: str) -> Array:
+        """A column of numbers, of which none is missing."""
+        return np.concatenate([grid.numbers(name, (), hint, self.form(name)) for grid in grids])
 
     def _columns(self, grid: Grid) -> tuple[list[str], list[str]]:
         """The targets and the inputs, and whether the table has all columns that the fields name."""
@@ -200,6 +214,15 @@ class Columns(Source):
             if name in self.dates:
                 raise DataError(f"{grid.path}: {name!r} is the target and is listed in dates; dates are inputs alone")
         return targets, inputs
+
+    def _without_target(self, grid: Grid, targets: list[str]) -> Array:
+        """Whether each row is left out, since one of its targets is missing."""
+        gone = np.zeros(len(grid.lines), bool)
+        if self.missing_target == "drop":
+            missing = self._missing(grid)
+            for name in targets:
+                gone |= np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(gone))
+        return gone
 
     def _presence(self, grid: Grid, name: str) -> Array:
         """1 where one of several labels is present, 0 where it is absent.
@@ -217,22 +240,28 @@ class Columns(Source):
             )
         return np.array([known[text] for text in texts], np.float64)
 
-    def _order(self, grid: Grid, name: str) -> Array:
+    def _order(self, grids: Iterable[Grid], name: str) -> Array:
         """A column to group by, as texts, or to order by: numbers, or ISO dates and times as texts."""
-        words, missing = grid.words(name), self._missing(grid)
-        gap = next((i for i, text in enumerate(words.tolist()) if text in missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
+        for grid in grids:
+            missing = self._missing(grid)
+            gap = next((i for i, text in enumerate(grid.words(name).tolist()) if text in missing), None)
+            if gap is not None:
+                raise DataError(f"{grid.place(gap, name)}: the value is missing, and the split needs it")
         if self.split is not None and name == self.split.group:
-            groups = distinct(words.tolist())
-            return np.array(groups)[positions(words.tolist(), groups)]
-        form = self.form(name)
-        if all(read_number(text, *form) is None for text in words.tolist()):
+            groups = distinct(text for grid in grids for text in grid.texts(name))
+            return np.concatenate([np.array(groups)[positions(grid.texts(name), groups)] for grid in grids])
+        if self._is_text(grids, name):
+            words = np.concatenate([grid.words(name) for grid in grids])
             wrong = not_a_time(words)
             if wrong is not None:
-                raise DataError(f"{grid.place(wrong[0], name)}: {wrong[1]}")
+                raise DataError(f"{_place(grids, wrong[0], name)}: {wrong[1]}")
             return words
-        return grid.numbers(name, (), "use only numbers to order rows, or only texts such as 2024-05-31", form)
+        return self._numbers(grids, name, "use only numbers to order rows, or only texts such as 2024-05-31")
+
+    def _is_text(self, grids: Iterable[Grid], name: str) -> bool:
+        """Whether no text of a column is a number."""
+        form = self.form(name)
+        return all(read_number(text, *form) is None for grid in grids for text in set(grid.texts(name)))
 
     def _missing(self, grid: Grid) -> frozenset[str]:
         """The texts for a missing value."""
@@ -242,18 +271,19 @@ class Columns(Source):
         """How the numbers of a column are written."""
         return Form(self.decimal, self.thousands, self.marks.get(name, ""))
 
-    def _target(self, grid: Grid, name: str) -> Array:
+    def _target(self, grids: Iterable[Grid], name: str) -> Array:
         """Labels as texts, whole numbers, or numbers."""
-        texts, missing = grid.texts(name), self._missing(grid)
-        gap = next((i for i, text in enumerate(texts) if text in missing), None)
-        if gap is not None:
-            raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{_token(texts[gap])}")
-        numbers = [read_number(text, *self.form(name)) for text in texts]
-        if name in self.categorical or all(number is None for number in numbers):
-            return grid.words(name)
-        values = grid.numbers(name, (), f"list {name!r} in categorical if it holds labels", self.form(name))
-        whole = all(text.lstrip("+-").isdigit() for text in texts) and np.abs(values).max() < MAX_INTEGER
-        return values.astype(np.int64) if whole else values
+        for grid in grids:
+            texts, missing = grid.texts(name), self._missing(grid)
+            gap = next((i for i, text in enumerate(texts) if text in missing), None)
+            if gap is not None:
+                token = _token(texts[gap])
+                raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{token}")
+        if name in self.categorical or self._is_text(grids, name):
+            return np.concatenate([grid.words(name) for grid in grids])
+        values = self._numbers(grids, name, f"list {name!r} in categorical if it holds labels")
+        whole = all(text.lstrip("+-").isdigit() for grid in grids for text in grid.texts(name))
+        return values.astype(np.int64) if whole and np.abs(values).max() < MAX_INTEGER else values
 
     def frame(self, grid: Grid, names: list[str], trained: bool = False, first: dict[str, str] | None = None) -> Frame:
         """The inputs of a table, in the order of the names; ``trained``: for a network that has learned from others.
@@ -268,17 +298,17 @@ class Columns(Source):
         for name in names:
             if name in texts:
                 columns[name] = grid.words(name, missing)
-                absent = np.fromiter(map(missing.__contains__, grid.texts(name)), bool, len(columns[name]))
+                absent = grid.gaps_in(name, missing)
             elif name in self.dates:
                 columns[name] = self._days(grid, name)
                 absent = columns[name] == ""
             else:
-                hint = f"list {name!r} in categorical if it is a category, or the text in missing"
-                first[name] = first.get(name) or grid.first(name, missing)
-                if trained:
-                    hint = f"the training data had numbers here; correct the {grid.what}"
-                elif day_of(first[name]) is not None:
-                    hint = f"list {name!r} in dates, which become year, month and weekday"
+                hint = f"the training data had numbers here; correct the {grid.what}"
+                if not trained:
+                    hint = f"list {name!r} in categorical if it is a category, or the text in missing"
+                    first[name] = first.get(name) or grid.first(name, missing)
+                    if day_of(first[name]) is not None:
+                        hint = f"list {name!r} in dates, which become year, month and weekday"
                 columns[name] = grid.numbers(name, missing, hint, self.form(name))
                 absent = np.isnan(columns[name])
             if self.impute is None and absent.any():
@@ -288,7 +318,9 @@ class Columns(Source):
                 raise DataError(f"{grid.place(at, name)}: the value is missing; {advice}")
             counted = not trained and absent.any()
             gaps[name] = Counter(text for text in grid.texts(name) if text in missing) if counted else {}
-        return Frame(columns, np.array(grid.lines), gaps, grid.unit)
+        rows = grid.lines
+        lines = np.arange(rows.start, rows.stop) if isinstance(rows, range) else np.array(rows)
+        return Frame(columns, lines, gaps, grid.unit)
 
     def _days(self, grid: Grid, name: str) -> Array:
         """A column of dates as days, empty if missing.
@@ -320,6 +352,15 @@ def in_memory(source: Source) -> Columns:
     if source.split is not None and source.split.given:
         raise DataError("split.given: names files, and the rows are given in Python; hold out fractions of them")
     return Columns(**source.treatment)
+
+
+def _place(grids: Iterable[Grid], row: int, name: str) -> str:
+    """The place of a value, by the number of its row among all blocks."""
+    for grid in grids:
+        if row < len(grid.lines):
+            break
+        row -= len(grid.lines)
+    return grid.place(row, name)
 
 
 def _token(text: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs, restore_targets
+from funcnet.errors import one_line
 from funcnet.experiments.folder import Run, boundary
 from funcnet.experiments.report.answers import Answers, class_name, columns_of, image_shape, sequence
 from funcnet.key import Array
@@ -19,8 +20,9 @@ from funcnet.views import page
 from funcnet.views.confusion import confusion_svg
 from funcnet.views.page import Html, Section
 from funcnet.views.pixels import image_html, is_image
+from funcnet.views.predicted import Target, predicted_svg
 from funcnet.views.reliability import reliability_svg
-from funcnet.views.residuals import errors_svg, predicted_svg
+from funcnet.views.residuals import residuals_svg
 from funcnet.views.scores import Scored, roc
 from funcnet.views.svg import short
 from funcnet.views.table import Table
@@ -30,7 +32,9 @@ MOST_CLASSES = 24
 """The most classes of the confusion matrix, and of ROC curves"""
 MOST_RANKED = 2**19
 """The most probabilities of which ROC curves are drawn, since they are sorted"""
-MOST_TARGETS = 6
+MOST_TARGETS = 4
+MOST_POINTS = 600
+"""The most points of all targets"""
 
 
 def labels_of(run: Run, found: Answers) -> tuple[Array, Array, list[str]] | None:
@@ -151,21 +155,18 @@ def _of_numbers(run: Run, found: Answers) -> Iterator[str]:
     if true.shape[1] > MOST_TARGETS:
         true, predicted, names = true.reshape(-1, 1), predicted.reshape(-1, 1), [f"all {true.shape[1]:,} numbers"]
     for i, name in enumerate(names):
-        t, p = true[:, i], predicted[:, i]
-        errors = p - t
-        rmse, mean = float(np.sqrt(np.mean(errors**2))), float(np.mean(errors))
-        caption = f"{name}: the root of the mean squared error is {short(rmse)}."
-        yield page.picture(
-            predicted_svg(t, p, f"{name}: predicted and true"),
-            f"Scatter plot. {caption}",
-            page.name(caption),
-            wide=True,
-        )
-        side = "too high" if mean > 0.0 else "too low"
-        caption = f"On average the answer is {side} by {short(abs(mean), 3)}, the dashed line."
-        yield page.picture(
-            errors_svg(errors, f"{name}: errors"), f"Histogram of the errors. {caption}", page.name(caption), wide=True
-        )
+        target = Target(one_line(name), predicted[:, i], true[:, i])
+        drawn = predicted_svg([target], "How far off it is", MOST_POINTS // len(names))
+        if drawn is None:
+            continue
+        words = f"{name}: predicted against observed, and the residuals"
+        yield page.picture(drawn, words, page.name(words), wide=True)
+        residuals = true[:, i] - predicted[:, i]
+        mean = float(np.mean(residuals))
+        side = "low" if mean > 0.0 else "high"
+        caption = f"On average the answer is too {side} by {short(abs(mean), 3)}, the dashed line."
+        histogram = residuals_svg(residuals, one_line(name))
+        yield page.picture(histogram, f"Histogram of the residuals. {caption}", page.name(caption), wide=True)
 
 
 # ----- the worst rows ------------------------------------------------------------------------------------------------
@@ -245,9 +246,5 @@ def _told_numbers(run: Run, found: Answers, rows: list[int]) -> Iterator[tuple[s
         yield f"true{suffix}", [short(value, 5) for value in true[:, i].tolist()]
         if i < predicted.shape[1]:
             yield f"answer{suffix}", [short(value, 5) for value in predicted[:, i].tolist()]
-            yield (
-                f"error{suffix}",
-                [short(value, 3) for value in (predicted - true)[:, i].tolist()]
-                if true.shape == predicted.shape
-                else [""] * len(rows),
-            )
+        if true.shape == predicted.shape:
+            yield f"residual{suffix}", [short(value, 3) for value in (true - predicted)[:, i].tolist()]
