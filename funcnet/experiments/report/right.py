@@ -165,7 +165,7 @@ def _of_numbers(run: Run, found: Answers) -> Iterator[str]:
         mean = float(np.mean(residuals))
         side = "low" if mean > 0.0 else "high"
         caption = f"On average the answer is too {side} by {short(abs(mean), 3)}, the dashed line."
-        histogram = residuals_svg(residuals, one_line(name))
+        histogram = residuals_svg(residuals, f"Residuals of {one_line(name)}")
         yield page.picture(histogram, f"Histogram of the residuals. {caption}", page.name(caption), wide=True)
 
 
