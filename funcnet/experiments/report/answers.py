@@ -70,6 +70,11 @@ class Answers:
         """Whether each row has a label at each of its steps."""
         return self.y.dtype.kind in "iub" and self.y.ndim == 2 and self.answer.ndim == 3
 
+    def counted(self, loss: Loss) -> Array | None:
+        """The weights of the rows, 0 for a label that the loss ignores; None if all count the same."""
+        weight: Array | None = loss.counted(self.y, self.weight)
+        return weight
+
     def worst(self, loss: Loss, most: int) -> list[tuple[int, float]]:
         """The rows of the largest losses, and these, the largest first; of many rows some are looked at."""
         some = np.arange(self.looked_at) * self.rows // self.looked_at

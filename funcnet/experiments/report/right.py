@@ -30,6 +30,8 @@ from funcnet.views.table import Table
 WORST = 12
 MOST_CLASSES = 24
 """The most classes of the confusion matrix, and of ROC curves"""
+MOST_COUNTED = 2000
+"""The most classes whose every pair is counted"""
 MOST_RANKED = 2**19
 """The most probabilities of which ROC curves are drawn, since they are sorted"""
 MOST_TARGETS = 4
@@ -38,7 +40,7 @@ MOST_POINTS = 600
 
 
 def labels_of(run: Run, found: Answers) -> tuple[Array, Array, list[str]] | None:
-    """True and predicted labels, one for each row or step, and the names of the classes.
+    """True and predicted labels, one for each row or step that counts, and the names of the classes.
 
     None for numbers, and for several labels of a row.
     """
@@ -55,40 +57,44 @@ def labels_of(run: Run, found: Answers) -> tuple[Array, Array, list[str]] | None
     names += [str(i) for i in range(len(names), count)]
     true = true.astype(np.int64)
     inside = (true >= 0) & (true < count)
+    weight = found.counted(loss)
+    if weight is not None and weight.size == true.size:
+        inside &= weight.reshape(-1) != 0
     return true[inside], predicted[inside], names[:count]
 
 
 def section(run: Run, found: Answers | None, data: Prepared, plane: bool) -> Section | None:
     """The pictures of the answers; that of the plane only if the run could draw it."""
-    parts, of_plane = [], boundary(run, data) if plane else None
+    parts = [] if found is None else list(_pictures(run, found))
+    of_plane = boundary(run, data) if plane else None
     if of_plane is not None:
         words = "The plane of the two inputs, each place in the colour of its answer"
         parts.append(page.picture(of_plane, words, wide=True))
-    about = ""
-    if found is not None:
-        labels = labels_of(run, found)
-        drawn = [] if labels is None else list(_of_classes(run, found, *labels))
-        if labels is None and found.answer.dtype.kind == "f" and not classifies(run.loss):
-            drawn = list(_of_numbers(run, found))
-        elif labels is None:
-            drawn = list(_of_scores(run, found))
-        parts = [*drawn, *parts]
-        about = f"Of the {found.part} part: {found.said}."
-    return (
-        Section("answers", "What it gets right and wrong", about, [f'<div class="panels">{"".join(parts)}</div>'])
-        if parts
-        else None
-    )
+    if not parts:
+        return None
+    about = "" if found is None else f"Of the {found.part} part: {found.said}."
+    inside = f'<div class="panels">{"".join(parts)}</div>'
+    return Section("answers", "What it gets right and wrong", about, [inside])
 
 
-def _of_classes(run: Run, found: Answers, true: Array, predicted: Array, names: list[str]) -> Iterator[str]:
-    count = len(names)
-    matrix = np.bincount(true * count + predicted, minlength=count * count).reshape(count, count)
-    if matrix.sum():
-        said = mistaken(matrix, names)
-        drawn = confusion_svg(matrix, names, "What is taken for what", MOST_CLASSES)
-        yield page.picture(drawn, f"Confusion matrix: {said}", page.name(said), wide=True)
+def _pictures(run: Run, found: Answers) -> Iterator[str]:
+    labels = labels_of(run, found)
+    if labels is None and not classifies(run.loss):
+        yield from _of_numbers(run, found)
+        return
+    if labels is not None:
+        yield from _of_classes(*labels)
     yield from _of_scores(run, found)
+
+
+def _of_classes(true: Array, predicted: Array, names: list[str]) -> Iterator[str]:
+    count = len(names)
+    if count > MOST_COUNTED or not len(true):
+        return
+    matrix = np.bincount(true * count + predicted, minlength=count * count).reshape(count, count)
+    said = mistaken(matrix, names)
+    drawn = confusion_svg(matrix, names, "What is taken for what", MOST_CLASSES)
+    yield page.picture(drawn, f"Confusion matrix: {said}", page.name(said), wide=True)
 
 
 def mistaken(matrix: Array, names: Sequence[str]) -> str:
@@ -104,7 +110,7 @@ def mistaken(matrix: Array, names: Sequence[str]) -> str:
 def _of_scores(run: Run, found: Answers) -> Iterator[str]:
     """Calibration, and the ROC curve of each of a few classes."""
     classes, outputs = ([class_name(one) for one in names or ()] or None for names in (run.classes, _outputs(run)))
-    given = found.answer, found.y, found.weight
+    given = found.answer, found.y, found.counted(run.loss)
     metrics = run.experiment.metrics
     scored = Scored(found.part, run.loss, metrics, classes, found.y, lambda: iter([given]), outputs)
     metric = next((one for one in metrics if isinstance(one, CalibrationError)), CalibrationError())
@@ -194,11 +200,18 @@ def worst(run: Run, found: Answers | None) -> Section | None:
     about = "The rows with the largest losses, the worst first. Mistakes in the data often show here."
     looked_at = found.words(found.looked_at)
     caption = f"The worst {len(rows)} of the {found.part} part ({looked_at}), numbered as in the data, from 0"
-    right = [] if labels is None or found.stepwise else [labels[0][i] == labels[1][i] for i in rows]
+    right = [] if labels is None or found.stepwise else is_right(run, found, rows)
     kinds = ["aside" if one else "" for one in right]
     if any(right):
         caption += "; those that are answered right all the same are grey"
     return Section("worst-rows", "Where it is most wrong", about, [page.table(Table(columns, cells), caption, kinds)])
+
+
+def is_right(run: Run, found: Answers, rows: list[int]) -> list[bool]:
+    """Whether each of some rows is answered with its label."""
+    labels = np.asarray(label_of(run.loss, found.answer[rows])).reshape(-1)
+    answered: list[bool] = (labels == found.y[rows].reshape(-1)).tolist()
+    return answered
 
 
 def _add(cells: list[list[str]], texts: list[str]) -> None:
