@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train an experiment and write a run folder",
     "check": "validate an experiment down to shapes, the first batch and the laws",
     "evaluate": "print a run's metrics, its confusion matrix and each class",
+    "report": "write a run as a page to look at, or compare several",
     "explain": "print how much worse a run scores without each input",
     "predict": "predict for the rows of a file with a trained model",
     "verify": "train a run's spec again and compare weights and scores",
