@@ -9,6 +9,7 @@ import webbrowser
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
+from funcnet.cli.pages import check_page
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import read_bytes, write_bytes
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
         for name in ("frames", "pyodide"):
             if getattr(options, name):
                 raise FuncnetError(f"--{name}: goes with --out FILE, the page to write")
+    else:
+        check_page(Path(options.out))
     experiment, base, name = chosen(options)
     if options.pyodide:
         return _write(Path(options.out), _for_pyodide(experiment, base, name))

@@ -57,6 +57,7 @@ def test_a_page_for_pyodide_has_the_table_in_it(table, capsys):
 
 
 WRONG = [
+    ("mine.csv --out mine.csv", "mine.csv: is not a page that funcnet wrote; choose another --out, or remove it"),
     ("--frames 3", "--frames: goes with --out FILE, the page to write"),
     ("--pyodide", "--pyodide: goes with --out FILE, the page to write"),
     ("--out page.html --frames 1", "--frames: expected 2 or more, got 1"),

@@ -46,6 +46,39 @@ def test_every_control_has_a_name(opened):
     assert opened.page.evaluate(f"{controls}.filter((e) => !({named})).map((e) => e.outerHTML)") == []
 
 
+FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+
+
+@pytest.mark.parametrize(
+    ("focus", "keys", "after"),
+    [
+        ("#layers [aria-label='Add a hidden layer']", ["Enter"] * 4, "Remove the last hidden layer"),
+        ("#layers [aria-label='More units in layer 2']", ["Enter"], "More units in layer 2"),
+        ("#layers [aria-label='More units in layer 1']", ["Enter"] * 10, "Fewer units in layer 1"),
+        ("#tiles button[data-name=circles]", ["Enter"], "circles"),
+        ("#step", ["Enter"], "One step"),
+        ("#back", ["ArrowRight", "Enter", "Enter"], "One step back"),
+        ("#reset", ["ArrowRight", "Enter"], "Back to step 0"),
+        ("#again", ["Enter"], "As it was opened"),
+    ],
+)
+def test_the_focus_stays_where_the_keyboard_put_it(opened, focus, keys, after):
+    page = opened.page
+    page.focus(focus)
+    for key in keys:
+        press(page, key)
+    assert page.evaluate(FOCUSED) == after
+
+
+def test_a_unit_has_the_focus_also_when_the_window_changes(opened):
+    page = opened.page
+    page.focus("#net .unit[data-stage='1'][data-unit='2']")
+    page.set_viewport_size({"width": 900, "height": 900})
+    until(page, "$('net').getAttribute('viewBox').split(' ')[2] == $('graph').clientWidth")
+    assert page.evaluate("[document.activeElement.dataset.stage, document.activeElement.dataset.unit]") == ["1", "2"]
+    page.set_viewport_size({"width": 1600, "height": 900})
+
+
 def test_step_and_back_are_exact(opened):
     page = opened.page
     seen = []
