@@ -255,6 +255,9 @@ def test_where_values_die_vanish_or_explode_is_said(last, said):
         '{"step": -1, "weights": {}, "outputs": {}, "gradients": {}}',
         '{"step": 1, "weights": {"a": [1]}, "outputs": {}, "gradients": {}}',
         '{"step": 1, "weights": {"a": [0,0,0,0,0,0,"<script>"]}, "outputs": {}, "gradients": {}}',
+        '{"step": 1, "weights": {"a": [0,0,0,0,0,0,1%s]}, "outputs": {}, "gradients": {}}' % ("0" * 400),
+        '{"step": 1, "weights": {"%s": [0,0,0,0,0,0,1]}, "outputs": {}, "gradients": {}}' % ("a" * 1001),
+        '{"step": 1, "weights": {}, "outputs": {}, "gradients": {}}\n' * 101,
     ],
 )  # fmt: skip
 def test_a_file_of_another_form_is_left_out(tmp_path, content):
@@ -267,10 +270,12 @@ def test_lines_with_other_paths_and_huge_numbers_make_a_page(tmp_path, runs):
     for name in ("run.json", "boundary.svg"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     odd = {"weights": {HOSTILE[0]: [-1e308, 0, 0, 0, 0, 1e308, 1e308]}, "outputs": {}, "gradients": {"g": [None] * 7}}
+    odd["outputs"] = {"o": [-1.7e308] * 3 + [1.7e308] * 4 + [1e300]}
     lines = [line(0), {"step": 2**62, **odd}, {"step": 5, **odd}]
     (tmp_path / "distributions.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     text = report_html(tmp_path, run, None)
     assert 'id="inside"' in text
+    assert "Outputs of the layers" in text
     assert "<script" not in text
 
 
