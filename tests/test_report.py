@@ -15,6 +15,7 @@ from funcnet.experiments.folder import REPORT
 from funcnet.experiments.report import answers, report, right
 from funcnet.experiments.report.answers import answers_of
 from funcnet.experiments.report.comparison import comparison_html
+from funcnet.experiments.report.headline import figure
 from funcnet.experiments.report.learning import findings, read_lines
 from funcnet.experiments.report.report import report_html
 from funcnet.experiments.stored import read_facts
@@ -86,8 +87,8 @@ def test_then_the_answer_beside_the_baselines(runs):
     folder, run = runs["hostile"]
     text = text_of(folder)
     score = run.metrics["test"]["accuracy"]
-    (figure,) = re.findall('<span class="figure">(.*?)</span>', text)
-    assert figure == f"{100 * score:.3g} %"
+    (said,) = re.findall('<span class="figure">(.*?)</span>', text)
+    assert said == f"{100 * score:.3g} %"
     assert f"of {len(table()['日期']) * 3 // 10} test rows are answered right." in plain(text)
     for kind in ("constant", "linear"):
         assert f"{100 * run.baseline[kind]['test']['accuracy']:.3g} %" in text
@@ -98,6 +99,15 @@ def test_then_the_answer_beside_the_baselines(runs):
         "test, constant answer", "test, linear model",
     ]  # fmt: skip
     assert rows[3] == ["test", *(f"{value:.5g}" for value in run.metrics["test"].values())]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "100 %"), (0.99996, "99.996 %"), (0.9996, "99.96 %"), (0.9994, "99.9 %"), (0.5, "50 %"), (0.0, "0 %"),
+     (1.0 - 1e-15, "100 %"), (None, "not defined"), (float("nan"), "not defined")],
+)  # fmt: skip
+def test_all_rows_are_said_to_be_right_only_if_they_are(value, text):
+    assert figure("accuracy", value) == text
 
 
 def test_the_same_run_has_the_same_page(runs):
