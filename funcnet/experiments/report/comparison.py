@@ -57,6 +57,11 @@ def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
     return part, [name for name in first if all(name in one.run.metrics[part] for one in ones)]
 
 
+def same_loss(ones: Sequence[One]) -> bool:
+    """Whether all runs minimise the same loss, so that its values compare."""
+    return len({one.run.experiment.loss for one in ones}) == 1
+
+
 def is_higher_better(ones: Sequence[One], metric: str) -> bool:
     """Whether more of a metric is better; of a loss, less is."""
     known = {one.name: one.higher_is_better for run in ones for one in run.run.experiment.metrics}
@@ -79,10 +84,10 @@ def header(ones: Sequence[One]) -> str:
     said, found = [], shared(ones)
     if len({one.facts["data"] for one in ones}) > 1:
         said.append("The runs have other data, or parts of it, so their scores are of different rows.")
-    same_loss = len({one.run.experiment.loss for one in ones}) == 1
-    if not same_loss:
+    alike = same_loss(ones)
+    if not alike:
         said.append("The runs minimise different losses, which do not compare.")
-    metrics = [] if found is None else [name for name in found[1] if name != "loss" or same_loss]
+    metrics = [] if found is None else [name for name in found[1] if name != "loss" or alike]
     if found is None or not metrics:
         said.append("They have no score in common.")
         return above + "".join(page.paragraph(one, "note") for one in said)
@@ -106,14 +111,16 @@ def header(ones: Sequence[One]) -> str:
 
 
 def scores(ones: Sequence[One]) -> Section:
-    """A table of scores for each part, a row for each run, the best in bold."""
+    """A table of scores for each part, a row for each run, the best in bold; of different losses there is no best."""
     parts = []
     for part in PARTS:
         there = [one for one in ones if part in one.run.metrics]
         metrics = list(dict.fromkeys(name for one in there for name in one.run.metrics[part]))
         if not there:
             continue
-        best = {metric: best_of(there, part, metric) if len(there) > 1 else [] for metric in metrics}
+        several = [m for m in metrics if sum(m in one.run.metrics[part] for one in there) > 1]
+        alike = [m for m in several if m != "loss" or same_loss(there)]
+        best = {metric: best_of(there, part, metric) if metric in alike else [] for metric in metrics}
         rows = []
         for one in there:
             found = one.run.metrics[part]
@@ -125,9 +132,13 @@ def scores(ones: Sequence[One]) -> Section:
 
 
 def curves(ones: Sequence[One]) -> Section | None:
-    """The curves of all runs over one another."""
+    """The curves of all runs over one another; those of different losses are left out."""
     shown = list(ones)[: len(STYLES)]
-    panels = overlaid_panels({one.name: one.run.history for one in shown}, STYLES)
+    without = () if same_loss(ones) else ("loss", "validation/loss")
+    histories = {
+        one.name: [{k: v for k, v in row.items() if k not in without} for row in one.run.history] for one in shown
+    }
+    panels = overlaid_panels(histories, STYLES)
     if not panels:
         return None
     key = "".join(f"<li>{_swatch(*style)}{page.name(one.name)}</li>" for one, style in zip(shown, STYLES, strict=False))
