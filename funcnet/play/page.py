@@ -80,10 +80,12 @@ def recorded(session: Session, frames: int = FRAMES) -> bytes:
     for each in ("run", "since", "losses"):
         first.pop(each)
     about.pop("run")
-    room = MOST_BYTES - len(page({**about, "frames": []}, POLICY["recorded"])) - 12 * total - 10_000
-    most = min(frames, room // len(encoded(first)))
+    room, size = MOST_BYTES - len(page({**about, "frames": []}, POLICY["recorded"])) - 10_000, len(encoded(first))
+    most = min(frames, (room - 12 * total) // size)
+    if most < 2 <= room // size:
+        what = f"the losses of {total} steps have up to {12 * total} bytes, and a page at most {MOST_BYTES}"
+        raise FuncnetError(f"--out: {what}; train for fewer steps")
     if most < 2:
-        size = len(encoded(first))
         raise FuncnetError(
             f"--out: one step has {size} bytes, and a page at most {MOST_BYTES}; make the network or the batch smaller"
         )

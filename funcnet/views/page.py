@@ -126,7 +126,7 @@ def details(summary: str, inside: str) -> str:
 
 def code(text: str, label: str) -> str:
     """Preformatted text."""
-    return f'<pre tabindex="0" aria-label="{xml(label)}"><code>{xml(text)}</code></pre>'
+    return f'<pre role="region" tabindex="0" aria-label="{xml(label)}"><code>{xml(text)}</code></pre>'
 
 
 def page(title: str, above: str, sections: Iterable[Section], below: str = "") -> str:

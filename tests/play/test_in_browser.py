@@ -44,6 +44,13 @@ def test_every_control_has_a_name(opened):
     named = "e.labels?.length || e.ariaLabel || e.textContent.trim()"
     controls = "[...document.querySelectorAll('button, select, input')]"
     assert opened.page.evaluate(f"{controls}.filter((e) => !({named})).map((e) => e.outerHTML)") == []
+    places = "[...document.querySelectorAll('[tabindex=\"0\"]')].filter((e) => !e.role || !e.ariaLabel)"
+    for shown in (
+        "choose({ kind: 'unit', stage: 1, unit: 0 })",
+        "choose({ kind: 'weight', stage: 1, from: 0, to: 0 })",
+    ):
+        opened.page.evaluate(shown)
+        assert opened.page.evaluate(f"{places}.map((e) => e.outerHTML)") == []
 
 
 FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
@@ -60,6 +67,7 @@ FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeE
         ("#back", ["ArrowRight", "Enter", "Enter"], "One step back"),
         ("#reset", ["ArrowRight", "Enter"], "Back to step 0"),
         ("#again", ["Enter"], "As it was opened"),
+        ("#detail .scroll", ["ArrowRight", "ArrowRight"], "The gradient, row by row"),
     ],
 )
 def test_the_focus_stays_where_the_keyboard_put_it(opened, focus, keys, after):

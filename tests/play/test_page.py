@@ -78,6 +78,13 @@ def test_a_step_that_is_too_long_for_a_page():
         recorded(Session(spec))
 
 
+def test_a_training_of_too_many_steps_for_a_page():
+    with pytest.raises(
+        fn.FuncnetError, match=r"--out: the losses of 100000 steps have up to 1200000 bytes, .*; train for fewer steps"
+    ):
+        recorded(Session(experiment(training=fn.Training(steps=100_000))))
+
+
 @pytest.mark.parametrize(("total", "most"), [(1, 2), (1, 60), (5, 60), (100, 2), (100, 7), (2000, 40), (10**6, 60)])
 def test_shown_steps(total, most):
     steps = shown_steps(total, most)
