@@ -45,11 +45,11 @@ def test_every_control_has_a_name(opened):
     controls = "[...document.querySelectorAll('button, select, input')]"
     assert opened.page.evaluate(f"{controls}.filter((e) => !({named})).map((e) => e.outerHTML)") == []
     places = "[...document.querySelectorAll('[tabindex=\"0\"]')].filter((e) => !e.role || !e.ariaLabel)"
-    for shown in (
+    for choice in (
         "choose({ kind: 'unit', stage: 1, unit: 0 })",
         "choose({ kind: 'weight', stage: 1, from: 0, to: 0 })",
     ):
-        opened.page.evaluate(shown)
+        opened.page.evaluate(choice)
         assert opened.page.evaluate(f"{places}.map((e) => e.outerHTML)") == []
 
 
