@@ -4,6 +4,7 @@ import html
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,13 +102,10 @@ def test_then_the_answer_beside_the_baselines(runs):
     assert rows[3] == ["test", *(f"{value:.5g}" for value in run.metrics["test"].values())]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(1.0, "100 %"), (0.99996, "99.996 %"), (0.9996, "99.96 %"), (0.9994, "99.9 %"), (0.5, "50 %"), (0.0, "0 %"),
-     (1.0 - 1e-15, "100 %"), (None, "not defined"), (float("nan"), "not defined")],
-)  # fmt: skip
-def test_all_rows_are_said_to_be_right_only_if_they_are(value, text):
-    assert figure("accuracy", value) == text
+def test_all_rows_are_said_to_be_right_only_if_they_are():
+    shown = {1.0: "100 %", 1.0 - 1e-15: "100 %", 0.99996: "99.996 %", 0.9996: "99.96 %", 0.9994: "99.9 %", 0.0: "0 %"}
+    assert {value: figure("accuracy", value) for value in shown} == shown
+    assert figure("accuracy", None) == figure("accuracy", float("nan")) == "not defined"
 
 
 def test_the_same_run_has_the_same_page(runs):
@@ -323,6 +321,13 @@ def test_runs_of_different_kinds_are_compared_by_what_they_share(runs):
     assert "They have no score in common." in text
     assert 'class="best"' not in text  # there is no best loss of two losses, and no best accuracy of one run
     assert 'id="curves"' not in text
+
+
+def test_a_folder_s_name_turns_no_text_around(runs):
+    names = {"\u202egnp\n": runs["plane"], "a\x1b[31m": runs["numbers"]}
+    text = comparison_html([(Path(name), run, read_facts(folder)) for name, (folder, run) in names.items()])
+    assert "Each against the first run, \\u202egnp\\n." in text
+    assert not re.search("[\u202e\x1b\ufffd]", html.unescape(text))
 
 
 # ----- in a browser --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from funcnet import tree
+from funcnet.errors import one_line
 from funcnet.experiments.folder import Run
 from funcnet.experiments.report.headline import FIRST, figure
 from funcnet.networks.compare import diff
@@ -40,7 +41,8 @@ def comparison_html(runs: Sequence[tuple[Path, Run, Mapping[str, Any]]]) -> str:
     names = [folder.resolve().name for folder, _, _ in runs]
     whole = len(set(names)) < len(names)
     ones = [
-        One(str(folder) if whole else name, run, facts) for name, (folder, run, facts) in zip(names, runs, strict=True)
+        One(one_line(str(folder) if whole else name), run, facts)
+        for name, (folder, run, facts) in zip(names, runs, strict=True)
     ]
     sections = [scores(ones), curves(ones), specs(ones), facts_of(ones)]
     below = page.paragraph(f"Written by funcnet {__version__} from the folders of {len(ones)} runs.")
