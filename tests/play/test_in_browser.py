@@ -195,7 +195,7 @@ def test_the_line_of_the_program_and_the_equation_are_marked(opened):
     assert "d_dense_1_bias = " in page.inner_text("#program .here")
     page.click(".unit[data-stage='1'][data-unit='0']")
     marked = [text.split("=")[0].strip() for text in page.locator("#program .here").all_inner_texts()]
-    assert {"dense_0", "tanh_0"} <= set(marked) <= {"p", "dense_0", "tanh_0"}
+    assert {"dense_0", "tanh_0"} <= set(marked) <= {"w", "dense_0", "tanh_0"}
     box = page.locator("#program").bounding_box()
     line = page.locator("#program .here").first.bounding_box()
     assert box["y"] <= line["y"] <= box["y"] + box["height"]
