@@ -54,6 +54,7 @@ class Session:
     def __init__(self, experiment: Experiment, base: Path = Path(), name: str = "") -> None:
         self.lock = threading.Lock()
         self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self.opened_folder: tempfile.TemporaryDirectory[str] | None = None
         self.opened, self.run = (experiment, base, name), 0
         self.begin(experiment, base, name)
 
@@ -131,13 +132,19 @@ class Session:
         self.folder = folder
         return self.about()
 
+    def open_table(self, text: str) -> None:
+        """Begin with the rows of a table, and begin with it again at a reset."""
+        self.table(text)
+        self.opened = self.experiment, self.base, self.name
+        self.opened_folder, self.folder = self.folder, None
+
     def reset(self) -> dict[str, Any]:
         """Begin again with the experiment that the page was opened with."""
         self.begin(*self.opened)
         return self.about()
 
     def close(self) -> None:
-        """Delete the table of the page."""
+        """Delete the table of the page; one that it was opened with stays for a reset."""
         if self.folder is not None:
             self.folder.cleanup()
             self.folder = None
