@@ -103,10 +103,7 @@ class Blocks:
 
     def part(self, path: str, section: str) -> Part | None:
         """One pass through one part; None if it is interleaved with others."""
-        inside = [
-            n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(f"{path}/")
-        ]
-        inside = [node for node in inside if node.kind not in (INPUT, CONST, PROBE)]
+        inside = [node for node in self.nodes(path, section) if node.kind not in (INPUT, CONST, PROBE)]
         own = set(inside)
         outer = [node for node in inside if node in self.outputs or set(self.users.get(node, ())) - own]
         early = [user for node in outer for user in self.users.get(node, ()) if user not in own]
@@ -119,22 +116,15 @@ class Blocks:
         if any(not str(arg.static).partition("/")[2].startswith(f"{path}/") for arg in fields):
             return None
         roots = tuple(dict.fromkeys(str(arg.static).split("/")[0] for arg in fields))
-        forward = {
-            n for n in self.graph.nodes if n.place.section == "forward" and f"{n.place.path}/".startswith(f"{path}/")
-        }
         rest = [arg for arg in needed if arg not in fields]
-        saved = tuple(sorted((a for a in rest if a in forward), key=self.position.__getitem__)) * (
-            section == "backward"
-        )
+        saved: tuple[Node, ...] = ()
+        if section == "backward":
+            saved = tuple(sorted(set(rest) & set(self.nodes(path, "forward")), key=self.position.__getitem__))
         given = tuple(arg for arg in rest if arg not in saved)
         found = self.leaves(path, section, own)
         results = tuple(n for n in outer if n not in found.values() or set(self.users.get(n, ())) - own)
         if section == "forward":
-            backward = {
-                n
-                for n in self.graph.nodes
-                if n.place.section == "backward" and f"{n.place.path}/".startswith(f"{path}/")
-            }
+            backward = set(self.nodes(path, "backward"))
             saved = tuple(n for n in results if set(self.users.get(n, ())) & backward)
             results = tuple(n for n in results if set(self.users.get(n, ())) - own - backward or n in self.outputs)
         part = Part(path, section, tuple(inside), roots, given, saved, results, found, ())

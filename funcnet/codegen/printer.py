@@ -75,8 +75,6 @@ class Printer(Expressions):
 
     # names
 
-    # names
-
     def unique(self, wanted: str) -> str:
         """An unused name."""
         base = name = re.sub(r"\W", "_", wanted)

@@ -130,6 +130,7 @@ class Readable:
         return found | {len(target): "len(y)"}
 
     def purpose(self, title: str) -> str:
+        """The docstring of a printed function."""
         if title == "step":
             return f"One training step with {named(self.program.optimizer)}: the loss and the new values."
         loss = "The loss, the new state and the gradients." if "state" in self.kept else "The loss and its gradients."
