@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST, Printer
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
@@ -166,16 +167,16 @@ class Blocks:
         for node in outside:
             inner(node)
         given: dict[Node, str] = {}
-        names = Names()
+        taken: set[str] = set()
         for node in (*part.given, *(part.saved if part.section == "backward" else ())):
             begin = "key" if node.dtype is Key else "dy" if node.place.section == "backward" else "x"
             wanted = begin if node in part.given else without(node.name, part.path)
-            given[inner(node)] = names.fresh(wanted or node.hint or "t")
+            given[inner(node)] = fresh((wanted or node.hint or "t").replace("/", "_"), taken)
         nodes = [inner(node) for node in part.nodes]
         results = [inner(node) for node in (*part.results, *part.leaves.values(), *part.saved)]
-        finals = {inner(node): names.fresh("y" if part.section == "forward" else "dx") for node in part.results}
+        finals = {inner(node): fresh("y" if part.section == "forward" else "dx", taken) for node in part.results}
         finals |= {
-            inner(node): names.fresh(without(self.finals[node], part.path))
+            inner(node): fresh(without(self.finals[node], part.path).replace("/", "_"), taken)
             for node in part.nodes
             if node in self.finals and inner(node) not in finals
         }
@@ -265,22 +266,6 @@ def unpacked(names: list[str]) -> str:
         return f"{whole} = saved"
     inner = textwrap.fill(f"{whole},", LONGEST - 8, initial_indent=" " * 8, subsequent_indent=" " * 8)
     return f"(\n{inner}\n    ) = saved"
-
-
-class Names:
-    """Names that are each given once."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def fresh(self, wanted: str) -> str:
-        """A name that is not taken yet."""
-        base = name = wanted.replace("/", "_")
-        n = 2
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
 
 
 def skeleton(layer: Layer) -> Any:
