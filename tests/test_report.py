@@ -264,6 +264,10 @@ def line(step, **changes):
             {"weights": {"w": [-1, -1, 0, 0, 0, 1, 2e4]}},
             ["The largest weight of w has grown more than 10,000 times."],
         ),
+        (
+            {"weights": {"w": [-2e4, -1, 0, 0, 0, 1, 1]}},
+            ["The largest weight of w has grown more than 10,000 times."],
+        ),
         ({"weights": {"w": [-1, -1, 0, 0, 0, 1, None]}}, ["At step 9, w has numbers that are not finite."]),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -122,10 +123,10 @@ class Session:
         folder = tempfile.TemporaryDirectory(prefix="funcnet-play-")
         try:
             file = Path(folder.name) / TABLE
-            file.write_text(text, encoding="utf-8", errors="replace")
+            file.write_text(text, encoding="utf-8", errors="replace", newline="")
             self.begin(of_file(file), file.parent, TABLE)
         except FuncnetError as error:
-            error.message = error.message.replace(f"{folder.name}/", "")
+            error.message = error.message.replace(f"{folder.name}{os.sep}", "")
             folder.cleanup()
             raise
         self.close()
