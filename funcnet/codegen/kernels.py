@@ -66,7 +66,7 @@ def erf_32(x):
 '''
 WINDOWS = '''
 def some_images(x, taps):
-    """Slices of the images whose windows, of so many taps, fit into the cache as one matrix."""
+    """Slices of the images whose windows, of this many taps, fit into the cache as one matrix."""
     images = max(max(2**18, 256 * taps) // (x.shape[1] * x.shape[2] * taps), 1)
     return [slice(i, i + images) for i in range(0, len(x), images)]
 

@@ -7,6 +7,7 @@ import re
 import textwrap
 from typing import Any
 
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST
 
 WIDTH = 72
@@ -16,16 +17,13 @@ WIDTH = 72
 def variables(paths: list[str]) -> dict[str, str]:
     """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for path in paths:
         root, _, rest = path.partition("/")
         words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
         if root == "opt_state":
             words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
-        name = wanted = re.sub(r"\W", "_", "_".join(words))
-        n = 2
-        while name in names.values():
-            name, n = f"{wanted}_{n}", n + 1
-        names[path] = name
+        names[path] = fresh(re.sub(r"\W", "_", "_".join(words)), taken)
     return names
 
 

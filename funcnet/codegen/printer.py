@@ -16,6 +16,7 @@ from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
 from funcnet.codegen.functions import helper_text as helper_text
 from funcnet.codegen.kernels import RESULTS
+from funcnet.codegen.names import fresh
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
@@ -75,16 +76,9 @@ class Printer(Expressions):
 
     # names
 
-    # names
-
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        base = name = re.sub(r"\W", "_", wanted)
-        n = 2
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
+        return fresh(re.sub(r"\W", "_", wanted), self.taken)
 
     def called(self, node: Node) -> str:
         """The variable name of a value: from its path or its variable, else a letter for its section and a number."""

@@ -13,6 +13,7 @@ from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import helper_text
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, narrow, tree_text
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
@@ -130,6 +131,7 @@ class Readable:
         return found | {len(target): "len(y)"}
 
     def purpose(self, title: str) -> str:
+        """The docstring of a printed function."""
         if title == "step":
             return f"One training step with {named(self.program.optimizer)}: the loss and the new values."
         loss = "The loss, the new state and the gradients." if "state" in self.kept else "The loss and its gradients."
@@ -186,11 +188,7 @@ def finals_of(graph: NodeGraph, results: tuple[str, ...]) -> dict[Node, str]:
                 wanted = "d_" + wanted
             elif name != "state":
                 continue
-            base, n = wanted, 2
-            while wanted in taken:
-                wanted, n = f"{base}_{n}", n + 1
-            taken.add(wanted)
-            finals[node] = wanted
+            finals[node] = fresh(wanted, taken)
     return finals
 
 
