@@ -333,6 +333,7 @@ def test_runs_of_different_kinds_are_compared_by_what_they_share(runs):
     text = comparison_html([(runs[name][0], runs[name][1], read_facts(runs[name][0])) for name in ("plane", "numbers")])
     assert "The runs minimise different losses, which do not compare." in text
     assert "They have no score in common." in text
+    assert 'class="best"' not in text.partition("<body>")[2]  # no two scores that compare
 
 
 # ----- in a browser --------------------------------------------------------------------------------------------------

@@ -113,7 +113,9 @@ def scores(ones: Sequence[One]) -> Section:
         metrics = list(dict.fromkeys(name for one in there for name in one.run.metrics[part]))
         if not there:
             continue
-        best = {metric: best_of(there, part, metric) if len(there) > 1 else [] for metric in metrics}
+        several = [m for m in metrics if sum(m in one.run.metrics[part] for one in there) > 1]
+        comparable = [m for m in several if m != "loss" or len({one.run.experiment.loss for one in there}) == 1]
+        best = {metric: best_of(there, part, metric) if metric in comparable else [] for metric in metrics}
         rows = []
         for one in there:
             found = one.run.metrics[part]
