@@ -103,9 +103,9 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     gaps = counts.pop("", 0)
     if not counts:
         raise _all_missing(name, layer)
-    fill = None if source.impute is None else _most_frequent(counts)
     order = getattr(source, "ordinal", {}).get(name)
     if order is not None:
+        fill = None if source.impute is None else _most_frequent(counts)
         unknown = sorted(set(counts) - set(order))
         if unknown:
             raise DataError(
@@ -115,6 +115,8 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
             )
         return {"kind": "ordinal", "categories": list(order), "fill": fill}
     categories, kind = distinct(counts), "one_hot"
+    counts = _by_category(counts, categories)
+    fill = None if source.impute is None else _most_frequent(counts)
     most = None if "part" in column else getattr(source, "max_categories", None)
     if most is not None and len(categories) > most:
         fill = None if fill is None else _frequent(counts, categories, 1)[0]
@@ -128,6 +130,14 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
             layer=layer,
         )
     return {"kind": kind, "categories": categories, "fill": fill}
+
+
+def _by_category(counts: Counter[str], categories: list[str]) -> Counter[str]:
+    """How often there is each category, of which several texts may be one: 1, 1.0 and +1."""
+    whole: Counter[str] = Counter()
+    for at, count in zip(positions(list(counts), categories).tolist(), counts.values(), strict=True):
+        whole[categories[at]] += count
+    return whole
 
 
 def _frequent(counts: Counter[str], categories: list[str], most: int) -> list[str]:

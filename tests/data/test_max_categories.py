@@ -52,6 +52,16 @@ def test_few_categories_are_as_without_it() -> None:
     assert column(60).preprocess == column(None).preprocess
 
 
+def test_equal_numbers_are_counted_as_one_category() -> None:
+    cities = ["1"] * 20 + ["1.0"] * 90 + ["a"] * 70 + ["b"] * 60
+    source = Columns("y", inputs=("city",), categorical=("city",), impute="median", max_categories=2)
+    found = prepare(source, fn.Key(0), data=TABLE | {"city": cities}).preprocess["columns"][0]
+    assert (found["categories"], found["fill"]) == (["1", "a"], "1")
+    split = ["1"] * 80 + ["1.0"] * 70 + ["a"] * 90
+    source = Columns("y", inputs=("city",), categorical=("city",), impute="median")
+    assert prepare(source, fn.Key(0), data=TABLE | {"city": split}).preprocess["columns"][0]["fill"] == "1"
+
+
 def test_gaps_are_a_category_beside_them_and_months_are_not_merged() -> None:
     gaps = [None if i % 5 == 0 else city for i, city in enumerate(CITIES)]
     days = [f"2024-{1 + i % 12:02d}-03" for i in range(ROWS)]
