@@ -62,6 +62,13 @@ def test_equal_numbers_are_counted_as_one_category() -> None:
     assert prepare(source, fn.Key(0), data=TABLE | {"city": split}).preprocess["columns"][0]["fill"] == "1"
 
 
+def test_versions_that_are_equal_numbers_stay_apart() -> None:
+    cities = ["3.1"] * 70 + ["3.10"] * 20 + ["3.9"] * 80 + ["3.2"] * 70
+    data = column(2, city=cities)
+    assert data.preprocess["columns"][0]["categories"] == ["3.1", "3.10", "3.9"]
+    np.testing.assert_array_equal(np.unique(data.train.x, axis=0), [[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]])
+
+
 def test_gaps_are_a_category_beside_them_and_months_are_not_merged() -> None:
     gaps = [None if i % 5 == 0 else city for i, city in enumerate(CITIES)]
     days = [f"2024-{1 + i % 12:02d}-03" for i in range(ROWS)]
