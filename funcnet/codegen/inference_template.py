@@ -70,7 +70,9 @@ def at_once(values, kind, fill$part):
         if set(map(type, values)) != {str}:
             return None
         values = list(map(str.strip, values))
-$numbers    gaps, found = gaps_of(values, MISSING), words_of(values, MISSING)
+$numbers    if ends_in_nul(values) is not None:
+        return None
+    gaps, found = gaps_of(values, MISSING), words_of(values, MISSING)
 $days    if fill is None and gaps.any():
         return None
     return np.where(gaps, fill, found) if gaps.any() else found
@@ -97,6 +99,8 @@ def filled(value, fill, name, row$part):
     missing = gap or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
     if missing and fill is None:
         raise BadValue(row, f"column {name!r}: the value is missing; the training data had none missing here")
+    if str(value).endswith("\\0"):
+        raise BadValue(row, f"column {name!r}: expected a text, got {value!r:.60}; remove the NUL at its end")
 $dated    return fill if missing else value
 ''')
 DATED = Template("""    if part is not None and not missing:

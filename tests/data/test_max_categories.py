@@ -115,6 +115,10 @@ def test_the_printed_program_has_the_bits_of_the_run(tmp_path: Path, capsys: Any
     table = {"a": [1.5, None, *TABLE["a"]], "city": ["Oslo", None, *CITIES]}
     np.testing.assert_array_equal(names["predict"](table), run.predict(table))
     np.testing.assert_array_equal(run.predict(TABLE), run.predict(str(path)))
+    table["city"][1] = "Oslo\0"  # an array of texts would drop the last character
+    for predict in (names["predict"], run.predict):
+        with pytest.raises(ValueError, match="row 1.*column 'city': expected a text, got 'Oslo.x00'"):
+            predict(table)
 
 
 def test_init_takes_such_a_column_and_says_so(tmp_path: Path, capsys: Any) -> None:
