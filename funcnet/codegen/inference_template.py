@@ -190,7 +190,7 @@ def read(path, file):
         yield np.load(path, allow_pickle=False), None
         return
     delimiter = "\\t" if path is not None and path.endswith(".tsv") else ","
-    order = None
+    order, empty = None, True
     for names, columns, lines in row_blocks(path, file, delimiter, False, $needed):
         if order is None:
             first = [column[0] for column in columns]
@@ -211,7 +211,10 @@ def read(path, file):
         except BadValue as error:
             raise ValueError(f"line {lines[error.row]}: {error.message}") from None
         if lines:
+            empty = False
             yield np.array(values).T.reshape(-1, *SHAPE), lines
+    if empty:
+        raise ValueError("has no rows below its header")
 
 
 def numbers(values, name):
