@@ -26,7 +26,7 @@ networks
 views
 experiments
 codegen
-laws sklearn
+laws sklearn play
 cli
 """
 """From the ground up; rooms of one line do not import one another, except as ALLOWED says"""

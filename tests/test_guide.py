@@ -34,7 +34,7 @@ def text(name):
 
 def test_pages_in_reading_order():
     course = ["course", *(f"course_{i}" for i in range(1, 9))]
-    loops = ["loops", "loops_half_plane", "loops_relu", "loops_cat"]
+    loops = ["loops", "loops_half_plane", "loops_relu", "loops_cat", "play"]
     assert list(PAGES) == [
         *("concept", *course, *loops, "algebra", "tables", "data", "networks", "training", "recipes", "sklearn"),
         *("optimizers", "layer", "loss", "spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),

@@ -17,7 +17,7 @@ from funcnet.files import open_file, read_bytes
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no pipes and devices among its files")
 
 DEVICE = "it is a device, not a regular file"
-COMMANDS = ["show", "check", "train", "source", "diff", "init", "evaluate", "explain", "predict", "verify"]
+COMMANDS = ["play", "show", "check", "train", "source", "diff", "init", "evaluate", "explain", "predict", "verify"]
 PIPE = "it is a pipe, not a regular file"
 
 

@@ -18,7 +18,7 @@ from funcnet.hints import did_you_mean
 FOLDER = files("funcnet") / "guide"
 ORDER = (
     *("README", "concept", "course", *(f"course_{i}" for i in range(1, 9))),
-    *("loops", "loops_half_plane", "loops_relu", "loops_cat"),
+    *("loops", "loops_half_plane", "loops_relu", "loops_cat", "play"),
     *("algebra", "tables", "data", "networks", "training", "recipes", "sklearn", "optimizers", "layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
@@ -91,7 +91,7 @@ def _page(topic: str, language: str | None) -> str:
     else:
         name = _translated(topic, known) if language is None else f"{topic}.{language}"
     if name not in known:
-        near = did_you_mean(name, known)
+        near = did_you_mean(topic if topic in known else name, known)  # the same page in another language
         raise SpecError([Problem("", f"unknown page {name!r}{near}; there are {', '.join(known)}")], root="guide")
     return name
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
+from typing import Any
 
-from funcnet.cli.arguments import add_base, base_of, data_of, given, parse_count
+from funcnet import tree
+from funcnet.cli.arguments import Given, add_base, base_of, data_of, given, parse_count
+from funcnet.codegen.demonstration import FEW
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
+from funcnet.data.paths import inside
 from funcnet.errors import CheckpointError, DataError, FuncnetError
-from funcnet.experiments.experiment import Experiment
+from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.origin import SPEC
+from funcnet.experiments.run import starting_state
 from funcnet.experiments.stored import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
+from funcnet.key import Key
 from funcnet.optim.schedules import LONG, bind
 
 
@@ -21,6 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", help="an experiment or model in JSON, a shipped one's name, or a run folder")
     parser.add_argument("--input", metavar="SHAPE", help="the shape of one input, such as 28,28,1")
     parser.add_argument("--batch", metavar="N", help="the rows of a batch (default: the experiment's)")
+    parser.add_argument("--teach", action="store_true", help="print it for learners, with NumPy's own draws")
     parser.add_argument("--planned", action="store_true", help="print the program that really runs, with its memory")
     parser.add_argument(
         "--inference",
@@ -35,15 +43,20 @@ def run(options: argparse.Namespace) -> int:
     """Print a network as one NumPy file, or write it."""
     if options.inference:
         return write_inference(options)
+    if options.planned and options.teach:
+        raise FuncnetError("--teach: does not go with --planned, which prints the program as it runs; leave one out")
     found = given(options.spec, options)
     batch = None if options.batch is None else parse_count(options.batch, "--batch")
     model, shape, spec = found.model, found.in_shape(), found.spec
     if isinstance(spec, Experiment):
         rows, total = _length(found.file, spec, found.base)
         optimizer = bind(spec.optimizer, total)
-        text = source(model, shape, batch or rows, spec.loss, optimizer, dtype=spec.dtype, planned=options.planned)
+        rows = batch or rows
+        start = {} if options.planned else start_of(found, spec, rows)
+        how = {"dtype": spec.dtype, "planned": options.planned, "teach": options.teach}
+        text = source(model, shape, rows, spec.loss, optimizer, target=start.get("y"), start=start, **how)
     else:
-        text = source(model, shape, batch or 32, planned=options.planned)
+        text = source(model, shape, batch or 32, planned=options.planned, teach=options.teach)
     if options.out is None:
         print(text, end="")
     else:
@@ -52,9 +65,30 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def start_of(found: Given, spec: Experiment, rows: int) -> dict[str, Any]:
+    """The values that a small network's training begins with: ``params``, ``state``, ``x`` and ``y``.
+
+    The batch is the first of the data, or the members ``x`` and ``y`` in the archive of the initial values.
+    """
+    shape = found.in_shape()
+    sizes = [math.prod(leaf.shape) for leaf in tree.flatten(found.model.leaves(shape)).values()]
+    if not isinstance(shape, tuple) or max(sum(sizes), rows * math.prod(shape)) > FEW:
+        return {}
+    data = data_of(found.file, spec, found.base)
+    key = Key(spec.seed)
+    began = starting_state(spec, key, data, found.base)
+    x, y = data.train.x[:rows], data.train.y[:rows]
+    initial = spec.training.initial
+    if isinstance(initial, InitialNpz):
+        members = read_npz(inside(found.base, initial.path))
+        if {"x", "y"} <= members.keys() and len(members["x"]) == rows:
+            x, y = members["x"].astype(x.dtype), members["y"].astype(y.dtype)
+    return {"params": began.params, "state": began.state, "x": x, "y": y} if len(x) == rows else {}
+
+
 def write_inference(options: argparse.Namespace) -> int:
     """Write a run as a program that predicts for raw rows, and the archive of its weights beside it."""
-    for name in ("input", "batch", "planned"):
+    for name in ("input", "batch", "planned", "teach"):
         if getattr(options, name):
             raise FuncnetError(f"--{name}: does not go with --inference, where the run decides; leave it out")
     folder = Path(options.spec)

@@ -22,7 +22,7 @@ from funcnet.experiments.baseline import remarks
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.cross_validation import check_folds, cross_validate
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, Run, finite_json
+from funcnet.experiments.folder import CHECKPOINTS, REPORT, Run, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.experiments.stored import read_facts
@@ -262,7 +262,7 @@ def report(result: Run, folder: Path) -> None:
     if said:
         print("", *said, sep="\n")
     print(f"\nrun     {folder}")
-    for what, name in (("curves", "curves.svg"), ("plane", "boundary.svg")):
+    for what, name in (("report", REPORT), ("curves", "curves.svg"), ("plane", "boundary.svg")):
         if (folder / name).is_file():
             print(f"{what:7} {folder / name}")
 

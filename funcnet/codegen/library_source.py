@@ -10,13 +10,15 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
+LETTERS = {"Σ": "sum ", "ᵀ": ".T", "√": "sqrt ", "η": "rate", "∂": "d", "·": "*", "²": "**2", "½": "0.5 ", "∞": "inf"}
 LETTERS |= {"←": "=", "≤": "<=", "≥": ">=", "μ": "mean", "σ": "sigma", "Φ": "Phi", "π": "pi", "≈": "~=", "x̂": "x_hat"}
+LETTERS |= {"m̂": "m_hat", "v̂": "v_hat", "ŵ": "w_hat"}
 LETTERS |= {"δ": "delta", "⁻": "-", "¹": "1", "₁": "1", "Π": "prod ", "−": "-", "‖": "|", "…": "...", "û": "u"}
 
 
 def ascii_text(text: str) -> str:
     """The text in plain ASCII, with mathematical letters spelt out."""
+    text = text.replace("Σ_", "sum_").replace("√(", "sqrt(")
     for letter, plain in LETTERS.items():
         text = text.replace(letter, plain)
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

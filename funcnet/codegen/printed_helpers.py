@@ -46,40 +46,38 @@ HELPERS["fold"] = (
     '''
 def blake2b(message, key):
     """The first 24 bytes of BLAKE2b (RFC 7693) of a short message under a short key."""
-    mask = (1 << 64) - 1
-    start = [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
-             0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179]
-    order = ["0123456789abcdef", "ea489fd61c02b753", "b8c052fdae367194", "7931dcbe265a40f8", "905724afe1bc683d",
-             "2c6a0b834d75fe19", "c51fed4a0763928b", "db7ec13950f4862a", "6fe9b308c2d714a5", "a2847615fb9e3cd0"]
-    rows = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
-            (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]
-    h = [start[0] ^ 0x01010000 ^ len(key) << 8 ^ 24, *start[1:]]
+    start = np.array(
+        [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+         0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179], np.uint64)
+    order = ("0123456789abcdef ea489fd61c02b753 b8c052fdae367194 7931dcbe265a40f8 905724afe1bc683d "
+             "2c6a0b834d75fe19 c51fed4a0763928b db7ec13950f4862a 6fe9b308c2d714a5 a2847615fb9e3cd0")
+    turned = lambda x, n: x >> np.uint64(n) | x << np.uint64(64 - n)
+    h = start ^ np.array([0x01010018 ^ len(key) << 8] + [0] * 7, np.uint64)
     data = key.ljust(128, b"\\0") + message
-    blocks = [data[i : i + 128] for i in range(0, len(data), 128)]
-    for number, block in enumerate(blocks):
-        m = np.frombuffer(block.ljust(128, b"\\0"), "<u8").tolist()
-        v = h + start
-        v[12] ^= min(128 * (number + 1), len(data))
-        v[14] ^= mask if number + 1 == len(blocks) else 0
+    for end in range(128, len(data) + 128, 128):
+        m = np.frombuffer(data[end - 128 : end].ljust(128, b"\\0"), "<u8")
+        a, b, c, d = np.concatenate([h, start]).reshape(4, 4)
+        d = d ^ np.array([min(end, len(data)), 0, -(end >= len(data)), 0]).astype(np.uint64)
         for turn in range(12):
-            picks = [int(letter, 16) for letter in order[turn % 10]]
-            for i, (a, b, c, d) in enumerate(rows):
-                for word, first, second in ((m[picks[2 * i]], 32, 24), (m[picks[2 * i + 1]], 16, 63)):
-                    v[a] = v[a] + v[b] + word & mask
-                    v[d] ^= v[a]
-                    v[d] = (v[d] >> first | v[d] << 64 - first) & mask
-                    v[c] = v[c] + v[d] & mask
-                    v[b] ^= v[c]
-                    v[b] = (v[b] >> second | v[b] << 64 - second) & mask
-        h = [a ^ b ^ c for a, b, c in zip(h, v[:8], v[8:])]
-    return np.array(h[:3], "<u8").tobytes()
+            words = m[[int(letter, 16) for letter in order.split()[turn % 10]]]
+            for half in (0, 1):  # the columns of four words each, then their diagonals
+                b, c, d = np.roll(b, -half), np.roll(c, -2 * half), np.roll(d, -3 * half)
+                for word, first, second in ((8 * half, 32, 24), (8 * half + 1, 16, 63)):
+                    a = a + b + words[word : word + 8 : 2]
+                    d = turned(d ^ a, first)
+                    c = c + d
+                    b = turned(b ^ c, second)
+                b, c, d = np.roll(b, half), np.roll(c, 2 * half), np.roll(d, 3 * half)
+        h = h ^ np.concatenate([a ^ c, b ^ d])
+    return h[:3].astype("<u8").tobytes()
 
 
-def fold(key, *words):
+def fold(key, *path):
     """The key (24 bytes) at a path of strings and integers below a key."""
-    for word in words:
-        text = word.encode() if isinstance(word, str) else b""
-        key = blake2b(b"s%d:%b" % (len(text), text) if isinstance(word, str) else b"i%d:" % word, key)
+    for step in path:
+        named = isinstance(step, str)
+        text = b"s%d:%b" % (len(step.encode()), step.encode()) if named else b"i%d:" % step
+        key = blake2b(text, key)
     return key
 ''',
 )
@@ -90,10 +88,10 @@ class Digest(np.random.bit_generator.ISeedSequence):
     """A seed that gives a generator its whole state."""
 
     def __init__(self, key):
-        self.words = np.frombuffer(key, "<u8").astype(np.uint64)
+        self.state = np.frombuffer(key, "<u8").astype(np.uint64)
 
     def generate_state(self, n_words, dtype=np.uint32):
-        return self.words
+        return self.state
 
 
 def bits(key, shape, dtype=np.uint64):
@@ -104,6 +102,50 @@ def bits(key, shape, dtype=np.uint64):
     return words.view(dtype)[:count].reshape(shape)
 ''',
 )
+HELPERS["kept"] = (
+    ("fold", "bits"),
+    '''
+def kept(key, shape, rate):
+    """True with probability 1 - rate, rounded to a multiple of 2**-16."""
+    return bits(key, shape, np.uint16) >= round(rate * 65536)
+''',
+)
+HELPERS["leaves"] = (
+    (),
+    '''
+def leaves(tree):
+    """The arrays of nested dicts, by name."""
+    if not isinstance(tree, dict):
+        return [tree]
+    return [leaf for name in sorted(tree) for leaf in leaves(tree[name])]
+''',
+)
+HELPERS["each_leaf"] = (
+    (),
+    '''
+def each_leaf(f, tree, *others):
+    """f of every array of nested dicts, and of numbers; a dict for each result of f."""
+    if not isinstance(tree, dict):
+        return f(tree, *others)
+    found = {}
+    for name in tree:
+        inner = [other[name] if isinstance(other, dict) else other for other in others]
+        found[name] = each_leaf(f, tree[name], *inner)
+    results = found[name]
+    if not isinstance(results, tuple):
+        return found
+    return tuple({name: found[name][i] for name in found} for i in range(len(results)))
+''',
+)
+EACH_LEAF = '''
+def each_leaf(f, tree, *others):
+    """f of every array of nested dicts."""
+    if not isinstance(tree, dict):
+        return f(tree, *others)
+    return {name: each_leaf(f, tree[name], *(other[name] for other in others)) for name in tree}
+'''
+"""The loop over arrays for functions with one result"""
+
 HELPERS["uniform"] = (
     ("bits",),
     '''

@@ -1,180 +1,102 @@
-"""A recorded graph as readable statements: names, expressions, comments, helpers."""
+"""A recorded graph as readable statements: names, comments, and expressions short enough for their lines."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import keyword
 import operator
-import pprint
 import re
+import textwrap
 from typing import Any
 
-import numpy as np
-
-from funcnet import ops
-from funcnet.codegen.library_source import ascii_text, library_text
-from funcnet.codegen.printed_helpers import HELPERS
-from funcnet.codegen.schedules import schedule_text
-from funcnet.compiler.fallback import Opaque
-from funcnet.compiler.graph import Node, NodeGraph, fill, leaves, plain_text
-from funcnet.compiler.kind import ATOM, PLUS, UNARY, Text
-from funcnet.compiler.kinds import (
-    CALL,
-    CONST,
-    INPUT,
-    NUMBER,
-    PROBE,
-    SETTLE,
-    UFUNC,
-    VIEW,
-    dtype_text,
-)
+from funcnet import ops, tree
+from funcnet.codegen.captions import layer_caption, loss_caption, title
+from funcnet.codegen.defined import Defined, Quoted, lookup
+from funcnet.codegen.expressions import INLINED, Expressions
+from funcnet.codegen.functions import helper_text as helper_text
+from funcnet.codegen.kernels import RESULTS
+from funcnet.compiler.graph import Node, NodeGraph, leaves
+from funcnet.compiler.kind import ATOM, Text
+from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
-from funcnet.compiler.tracer import Float
-from funcnet.errors import FuncnetError
 from funcnet.key import Key
-from funcnet.layers.base import Layer
-from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
-from funcnet.optim.transforms.average import due, even, unbiased
-from funcnet.optim.transforms.clip import clip_factor
-from funcnet.optim.transforms.decay import deviation
 
-WIDTH = 88
-"""The rightmost column of the shape comments"""
-REPEATED = 44
-"""The longest view that is repeated at every use instead of named"""
+LONGEST = 100
+"""The most columns of a line"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
+SHORT_WORDS = frozenset(
+    {"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"}
+)
+"""Names of variables that say too little to be printed"""
 
 
-def equations(layer: Layer) -> tuple[str, str]:
-    """The equations of the forward and backward pass in a layer's docstring."""
-    text = ascii_text(type(layer).__doc__ or "")
-    forward = next(iter(re.findall(r"``([^`]*=[^`]*)``", text)), "")
-    backward = re.search(r"VJP +((?:.|\n)*?)(?:\n\s*\n|\n *[A-Z][a-z]+ {2,}|\n *\"|\Z)", text)
-    parts = re.split(r",\s+from |;|\n", backward.group(1)) if backward else [""]
-    return " ".join(forward.split()), " ".join(parts[0].split()).rstrip(",.")
-
-
-def called_functions(graph: NodeGraph) -> set[str]:
-    """The names of the called functions, which variables must not have."""
-    functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
-    return {"flush", "settle", "float", "int", "bool", *(getattr(f, "__name__", "") for f in functions)}
-
-
-class Printer:
+class Printer(Expressions):
     """Writes one graph as the body of a function."""
 
-    def __init__(self, graph: NodeGraph, names: dict[str, str], finals: dict[Node, str]) -> None:
-        self.graph, self.finals = graph, finals
-        self.helpers: dict[str, None] = {}
+    def __init__(
+        self,
+        graph: NodeGraph,
+        names: dict[str, str],
+        finals: dict[Node, str],
+        *,
+        given: dict[Node, str] | None = None,
+        defined: Defined | None = None,
+        terms: dict[int, str] | None = None,
+        loss: Any = None,
+        train: bool = True,
+        shapes: bool = True,
+    ) -> None:
+        """``names`` are those of the inputs, ``given`` the expressions of other nodes that are known already.
+
+        With ``defined``, params and states are read from their dicts and tables are named. ``terms`` are the
+        expressions of the number of terms that the loss is a mean over. ``shapes`` adds them to the statements.
+        """
+        super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
+        self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
-        self.texts: dict[Node, Text] = {}
-        self.taken: set[str] = {"np", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken: set[str] = {"np", "w", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
         for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
             self.uses[used] = self.uses.get(used, 0) + 1
         for node in graph.inputs:
-            self.texts[node] = Text(names[node.static], ATOM)
+            if not self.by_layer(node):
+                self.texts[node] = Text(names[node.static], ATOM)
+        self.texts |= {node: Text(text, ATOM) for node, text in (given or {}).items()}
+        self.blocks: Any = None  # the parts of the graph that are functions
+        self.trees: list[tuple[str, dict[str, Node]]] = []  # variables that hold several results, by path
+        self.here: tuple[str, str] = ("", "")  # the section and the layer of the last comment
+        self.entered: tuple[str, str] = ("", "")
         self.flush_steps = {node.args[0] for node in graph.nodes if self.flushed(node) is not None}
-        self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST)]
+        self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST) and node not in self.texts]
+
+    # names
 
     # names
 
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        name = re.sub(r"\W", "_", wanted)
+        base = name = re.sub(r"\W", "_", wanted)
         n = 2
         while name in self.taken:
-            name = f"{re.sub(chr(92) + 'W', '_', wanted)}_{n}"
-            n += 1
+            name, n = f"{base}_{n}", n + 1
         self.taken.add(name)
         return name
 
     def called(self, node: Node) -> str:
-        """The variable name of a value: from its path, else a letter for its section and a number."""
-        if node.name:
-            return self.unique(node.name)
+        """The variable name of a value: from its path or its variable, else a letter for its section and a number."""
+        if node.name or (node.hint and node.hint not in SHORT_WORDS):
+            return self.unique(node.name or node.hint)
+        if node.kind is NUMBER and node.f is operator.add and node.args[1].kind is CONST and node.args[1].static == 1:
+            return self.unique("t")  # steps count from 0, and t from 1
         letter = {"backward": "g", "update": "u"}.get(node.place.section, "t")
         if not node.is_array:
             letter = "key" if node.dtype is Key else "s"
         self.counts[letter] = self.counts.get(letter, 0) + 1
         return self.unique(f"{letter}{self.counts[letter]}")
-
-    # expressions
-
-    def text(self, node: Node) -> Text:
-        """The expression for a value."""
-        if node not in self.texts:
-            if node.kind is CONST:
-                self.texts[node] = self.constant(node)
-            else:
-                return self.expression(node)
-        return self.texts[node]
-
-    def constant(self, node: Node) -> Text:
-        """A constant as code."""
-        value = node.static
-        if not isinstance(value, np.ndarray):
-            text = plain_text(value)
-            return Text(text, UNARY if text.startswith("-") else PLUS if " " in text else ATOM)
-        kind = f"np.{value.dtype.name}" if value.dtype != np.bool_ else "bool"
-        if value.shape == ():
-            return Text(f"{kind}({value.item()!r})", ATOM)
-        if value.ndim == 1 and value.dtype == np.int64 and np.array_equal(value, np.arange(len(value))):
-            return Text(f"np.arange({len(value)})", ATOM)
-        if value.size > 1 and np.all(value == value.flat[0]):
-            return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
-        return Text(f"np.array({value.tolist()!r}, {kind})", ATOM)
-
-    def need(self, name: str) -> str:
-        """The name of a helper, which is added to the file."""
-        return _need(name, self.helpers)
-
-    def flushed(self, node: Node) -> Node | None:
-        """The argument of ``ops.flush`` if the node is its final subtraction, else None."""
-        if node.kind is UFUNC and node.f is np.subtract and node.args[0].kind is UFUNC and node.args[0].f is np.add:
-            inner, shift = node.args
-            if shift.kind is CONST and inner.args[1] is shift and shift.static == ops.flush_shift(node.dtype):
-                return inner.args[0]
-        return None
-
-    def expression(self, node: Node) -> Text:
-        """The expression that computes a node."""
-        inner = self.flushed(node)
-        if inner is not None:
-            return Text(f"{self.need('flush')}({self.text(inner).text})", ATOM)
-        return node.kind.expression(node, self)
-
-    def number(self, f: Any, args: tuple[Node, ...]) -> Text:
-        """A function of Python numbers."""
-        plain = [self.text(arg) for arg in args]
-        f = f.function if isinstance(f, Float) else f
-        if isinstance(f, Schedule):
-            text, needs = schedule_text(f, plain[0].within(ATOM))
-            for helper in needs:
-                self.need(helper)
-            return Text(text, 0 if " if " in text else ATOM)
-        return Text(f"{self.function(f)}({', '.join(x.text for x in plain)})", ATOM)
-
-    def function(self, f: Any) -> str:
-        """The printed name of a function."""
-        name = helper_name(f)
-        return name if name.startswith("np.") else self.need(name)
-
-    def call(self, node: Node) -> Text:
-        """A call of any function."""
-        args = fill(node.static.values, [Quoted(self.text(arg).text) for arg in node.args])
-        if node.f is operator.getitem:
-            return Text(f"{args[0]!r}[{args[1]!r}]", ATOM)
-        if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
-            return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
-        if isinstance(node.f, Keywords):
-            texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
-            return Text(f"{self.function(node.f.function)}({', '.join(texts)})", ATOM)
-        kinds = {np.dtype: dtype_text, Key: key_text}
-        texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]
-        return Text(f"{self.function(node.f)}({', '.join(texts)})", ATOM)
 
     # statements
 
@@ -184,61 +106,170 @@ class Printer:
             return False
         if node.kind is VIEW:
             often = self.uses.get(node, 0) > 1
-            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= REPEATED)
-        if node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT:
+            return not often or (node.static[0] != "broadcast" and len(self.expression(node).text) <= INLINED)
+        if node.kind is NUMBER and isinstance(node.f, ops.Blank):
+            return node.f.steady
+        if node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT and self.defined is None:
             return False
-        if self.uses.get(node, 0) != 1 or node.kind in (SETTLE, CALL):
+        if self.uses.get(node, 0) != 1 or node.kind is SETTLE:
             return False
-        if node in self.flush_steps:
+        if node in self.flush_steps or any(self.drawn(user) is not None for user in self.users.get(node, ())):
             return True
-        return len(self.expression(node).text) <= 44
+        if node.kind is REDUCE and any(self.mean_total(user) is node for user in self.users.get(node, ())):
+            return True
+        if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
+            return False
+        return len(self.expression(node).text) <= INLINED
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
-        here: tuple[str, str] = ("", "")
-        for node in self.pending:
-            if node.kind is PROBE or (not self.uses.get(node) and not node.effect):
+        for i, node in enumerate(self.pending):
+            if self.blocks is not None and node in self.blocks.inside:
+                if node in self.blocks.last:
+                    self.header(node, self.blocks.last[node].path)
+                    self.blocks.call(self.blocks.last[node], self)
                 continue
-            if self.inlined(node):
-                self.texts[node] = self.expression(node)
+            self.enter(node, i)
+            unused = not self.uses.get(node) and not node.effect and node not in self.finals
+            if node.kind is PROBE or unused or node in self.texts or self.inlined(node):
                 continue
-            place = node.place
-            if (place.section, place.path) != here and place.section:
-                if place.section != here[0]:
-                    self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
-                if place.layer is not None and not place.layer.children:
-                    self.lines.append((self.comment(node), ""))
-                here = (place.section, place.path)
+            self.header(node)
+            self.statement(node)
+
+    def header(self, node: Node, block: str | None = None) -> None:
+        """The comments where a section or a layer begins, and its params."""
+        place = node.place if block is None else node.place._replace(path=block, layer=None)
+        if (place.section, place.path) == self.here or not place.section:
+            return
+        if place.section != self.here[0]:
+            self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
+            if (
+                place.layer is None
+                and block is None
+                and self.loss is not None
+                and place.section in ("loss", "backward")
+            ):
+                equation = loss_caption(self.loss)[place.section == "backward"]
+                self.remark("# loss = " if place.section == "loss" else "# ", equation)
+        self.here = (place.section, place.path)
+        layer = place.layer
+        if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
+            caption = layer_caption(layer, self.train)[place.section == "backward"]
+            self.remark("", title(layer, place.path, caption))
+        if self.opened and block is None:
+            self.lines.append((f"w = {lookup(self.opened)}", ""))
+
+    def remark(self, begin: str, text: str) -> None:
+        """A comment, wrapped."""
+        if (text and self.defined is not None) or not begin:
+            wrapped = textwrap.wrap(begin + text, LONGEST - self.indent, subsequent_indent="#     ")
+            self.lines += [(line, "") for line in wrapped]
+
+    def enter(self, node: Node, position: int) -> None:
+        """Find the params of a layer that its statements read from a variable, where they use several."""
+        place = node.place
+        if (place.section, place.path) in (self.here, self.entered) or not place.section:
+            return
+        self.opened, self.entered = "", (place.section, place.path)
+        found: dict[str, dict[Node, None]] = {}
+        for later in self.pending[position:]:
+            if later.place.section and (later.place.section, later.place.path) != self.entered:
+                break
+            for arg in later.args:
+                if arg.kind is INPUT and self.by_layer(arg):
+                    found.setdefault(arg.static.rpartition("/")[0], {})[arg] = None
+        several = [path for path, nodes in found.items() if len(nodes) > 1 and "/" in path]
+        self.opened = min(several, key=lambda path: (path.startswith("state/"), -len(found[path])), default="")
+
+    def fits(self, text: str, comment: str) -> bool:
+        """Whether a statement is short enough for its line."""
+        return self.indent + len(text) + (len(comment) + 4 if comment else 0) <= LONGEST
+
+    def statement(self, node: Node) -> None:
+        """Write a statement; expressions inside it that make it too long get their own."""
+        parts = self.parts(node)
+        name = "" if parts else self.finals.get(node) or node.name or node.hint or "t10"
+        while True:
             if node.kind is CALL and node.f is ops.check:
-                ok = self.text(node.args[0])
-                error = OUT_OF_RANGE.get(place.section, "a value is out of range: a label, or a probability")
-                self.lines.append((f'if not np.all({ok.text}):\n        raise ValueError("{error}")', ""))
-                continue
-            expression = self.expression(node).text
+                error = OUT_OF_RANGE.get(node.place.section, "a value is out of range: a label, or a probability")
+                with self.inside(node):
+                    text = f'if not np.all({self.text(node.args[0]).text}):\n        raise ValueError("{error}")'
+                comment = ""
+            else:
+                target = ", ".join(parts.values()) if parts else name
+                text, comment = f"{target} = {self.expression(node).text}", shape_text(node) * self.shapes
+            inner = self.longest_inside(node)
+            if self.fits(text.partition("\n")[0], comment) or inner is None:
+                break
+            self.statement(inner)
+        if name and not text.startswith("if not"):
             name = self.finals.get(node) or self.called(node)
+            text = f"{name} = {text.partition(' = ')[2]}"
+        for part, given in parts.items():
+            if isinstance(part, Node):
+                self.texts[part] = Text(given, ATOM)
+        if name:
             self.texts[node] = Text(name, ATOM)
-            self.lines.append((f"{name} = {expression}", shape_text(node)))
+        self.lines.append((text, comment))
 
-    def comment(self, node: Node) -> str:
-        forward, backward = equations(node.place.layer)
-        layer, path = type(node.place.layer).__name__, node.place.path or "the layer"
-        equation = forward if node.place.section == "forward" else backward
-        return f"# {path} ({layer}){': ' + equation if equation else ''}"
+    def parts(self, node: Node) -> dict[Any, str]:
+        """The names of the parts of a result of several values, ``_`` for unused ones; {} if it has one name."""
+        users = self.users.get(node, [])
+        count = results_of(node.f) if node.kind is CALL and self.defined is not None else 0
+        if count and f"{node.f.__name__}(" != self.expression(node).text.partition("(")[0] + "(":
+            count = RESULTS.get(node.f.__name__, count)
+        whole = any(user.kind is not PART or len(user.static) != 1 for user in users)
+        if not count or not users or whole or node in leaves(self.graph.outputs):
+            return {}
+        found = {user.static[0]: user for user in users}
+        return {found.get(i, i): self.called(found[i]) if i in found else "_" for i in range(count)}
+
+    def longest_inside(self, node: Node) -> Node | None:
+        """The longest expression inside a statement that can have its own."""
+        total = self.mean_total(node)
+        inner = [
+            arg
+            for arg in (node.args if total is None else total.args)
+            if arg not in self.texts and arg.kind not in (INPUT, CONST, PART) and arg not in self.flush_steps
+        ]
+        found = max(inner, key=lambda arg: len(self.text(arg).text), default=None)
+        if found is None and inner == [] and any(arg in self.flush_steps for arg in node.args):
+            return self.longest_inside(node.args[0])
+        return found if found is not None and len(self.text(found).text) > 12 else None
 
 
-class Quoted:
-    """An expression inside a printed structure; its repr is its text."""
+def structured(part: Any, printer: Printer) -> Any:
+    """A structure of results as code; a dict that is one variable is that variable."""
+    if isinstance(part, dict):
+        flat = tree.flatten(part)
+        known = next((name for name, nodes in printer.trees if flat and flat == nodes), None)
+        return Quoted(known) if known else {name: structured(inner, printer) for name, inner in part.items()}
+    if isinstance(part, tuple):
+        return tuple(structured(inner, printer) for inner in part)
+    return Quoted(printer.text(part).text) if isinstance(part, Node) else part
 
-    def __init__(self, text: str) -> None:
-        self.text = text
 
-    def __repr__(self) -> str:
-        return self.text
+def called_functions(graph: NodeGraph) -> set[str]:
+    """The names of the called functions, which variables must not have."""
+    functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
+    return {"flush", "settle", "kept", "float", "int", "bool", "len", "rng", "key"} | {
+        name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")
+    }
 
 
-def key_text(key: Key) -> str:
-    """A known key as code: its digest."""
-    return repr(key.digest)
+def results_of(f: Any) -> int:
+    """The number of results of a function whose annotation says that it returns a tuple; else 0."""
+    f = inspect.unwrap(f) if callable(f) else f
+    said = getattr(f, "__annotations__", {}).get("return", "")
+    kind = ast.parse(said, mode="eval").body if isinstance(said, str) and said else None
+    if (
+        not isinstance(kind, ast.Subscript)
+        or ast.unparse(kind.value) != "tuple"
+        or not isinstance(kind.slice, ast.Tuple)
+    ):
+        return 0
+    inside = kind.slice.elts
+    return 0 if any(isinstance(each, ast.Constant) and each.value is ... for each in inside) else len(inside)
 
 
 def shape_text(node: Node) -> str:
@@ -246,104 +277,3 @@ def shape_text(node: Node) -> str:
     if not node.is_array:
         return ""
     return str(node.shape) if node.shape else "a number"
-
-
-def helper_text(name: str) -> str:
-    """The text of a helper."""
-    if name in HELPERS:
-        return HELPERS[name][1].strip()
-    if name in ops.PRIMITIVES:
-        return library_text(ops.PRIMITIVES[name].function)
-    return library_text(PLAIN[name][0]) if name in PLAIN else _NEEDED[name]
-
-
-_NEEDED: dict[str, str] = {}  # the texts of constants and functions that primitives need, by name
-
-
-def _need(name: str, helpers: dict[str, None]) -> str:
-    for other in HELPERS[name][0] if name in HELPERS else PLAIN[name][1] if name in PLAIN else ():
-        _need(other, helpers)
-    if name not in HELPERS and name in ops.PRIMITIVES:
-        function, needs = ops.PRIMITIVES[name][:2]
-        for needed in needs:
-            if isinstance(needed, str):
-                value = function.__globals__[needed]
-                _NEEDED[needed] = f"{needed} = {pprint.pformat(value, width=100, compact=True)}"
-                helpers[needed] = None
-            else:
-                inner = getattr(needed, "__wrapped__", needed)
-                _NEEDED.setdefault(inner.__name__, library_text(inner))
-                _need(inner.__name__, helpers)
-    helpers[name] = None
-    return name
-
-
-PLAIN: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "half_cosine": (half_cosine, ()),
-    "polynomial": (polynomial, ()),
-    "in_cycle": (in_cycle, ()),
-    "restarting": (restarting, ("half_cosine", "in_cycle")),
-    "clip_factor": (clip_factor, ()),
-    "deviation": (deviation, ()),
-    "unbiased": (unbiased, ()),
-    "even": (even, ()),
-    "due": (due, ()),
-}
-"""Functions of numbers whose source is printed unchanged, each with the helpers that it needs"""
-
-NAMED: dict[Any, str] = {
-    **{function: name for name, (function, _) in PLAIN.items()},
-    Key.fold: "fold",
-    Key.bits: "bits",
-    Key.uniform: "uniform",
-    Key.normal: "normal",
-    ops.check: "check",
-}
-"""The printed names of the library's functions"""
-
-
-def helper_name(f: Any) -> str:
-    """The name of a function in a printed file.
-
-    Raises   FuncnetError for a function that cannot be printed
-    """
-    name = getattr(f, "__name__", type(f).__name__)
-    if isinstance(f, np.ufunc) or getattr(np, name, None) is f:
-        return f"np.{name}"
-    if f in NAMED or name == "reciprocal" or (name in ops.PRIMITIVES and ops.PRIMITIVES[name].function is f):
-        return NAMED.get(f, name)
-    owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
-    if isinstance(owner, Layer):
-        raise FuncnetError(
-            f"cannot print {type(owner).__name__}: it cannot be recorded; "
-            "write it with NumPy functions, without branches on the values of arrays"
-        )
-    raise FuncnetError(f"cannot print a call of {name}: only NumPy's functions and the library's can be printed")
-
-
-def constant_text(value: Any, helpers: dict[str, None]) -> str:
-    """A constant of a planned program as code."""
-    if isinstance(value, np.ndarray):
-        dtype = dtype_text(value.dtype)
-        if value.size and np.all(value == value.flat[0]):
-            return f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {dtype})"
-        return f"np.array({value.tolist()!r}, {dtype})"
-    if isinstance(value, np.dtype):
-        return f"np.dtype({value.name!r})"
-    if isinstance(value, Key):
-        return key_text(value)
-    if isinstance(value, Schedule):
-        text, needs = schedule_text(value, "step")
-        for helper in needs:
-            _need(helper, helpers)
-        return f"lambda step: {text}"
-    if isinstance(value, tuple | range | str | int | float | None):
-        return plain_text(value)
-    if isinstance(value, Keywords):
-        return f"lambda args, keywords: {constant_text(value.function, helpers)}(*args, **keywords)"
-    if getattr(value, "__name__", "") == "take" and value is not np.take:
-        return "lambda table, indices: np.take(table, indices, axis=0)"
-    if getattr(value, "__qualname__", "").endswith("<locals>.error"):
-        return "None"  # the printed check has its own message
-    name = helper_name(value)
-    return name if name.startswith("np.") else _need(name, helpers)

@@ -47,7 +47,9 @@ class Place(NamedTuple):
 class Node:
     """One call."""
 
-    __slots__ = ("args", "dtype", "effect", "f", "is_array", "kind", "name", "place", "shape", "static", "strides")
+    __slots__ = (
+        "args", "dtype", "effect", "f", "hint", "is_array", "kind", "name", "place", "shape", "static", "strides"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Node:
         self.is_array = isinstance(dtype, np.dtype)
         self.strides = strides if shape else ()  # None where they are known only when the program runs
         self.name = ""  # a readable name, for printing
+        self.hint = ""  # that of the variable that had the value, for a printed value without a name
 
     @property
     def is_number(self) -> bool:
@@ -129,8 +132,7 @@ class NodeGraph(NamedTuple):
             made = change(node, args)
             if made.strides != node.strides:
                 made = with_args(node, args)
-            if not made.name:
-                made.name = node.name
+            made.name, made.hint = made.name or node.name, made.hint or node.hint
             new[node] = made
             if made not in seen:
                 if seen.issuperset(made.args):
@@ -158,7 +160,7 @@ def with_args(node: Node, args: tuple[Node, ...]) -> Node:
     if args == node.args:
         return node
     new = Node(node.kind, node.f, args, node.static, node.shape, node.dtype, node.place, node.strides, node.effect)
-    new.name = node.name
+    new.name, new.hint = node.name, node.hint
     return new
 
 

@@ -366,7 +366,7 @@ def findings(table: Table, classes: list[str] | None, parts: Parts) -> dict[str,
         if absent_count:
             found["missing"] = absent_count
     if classes is not None and table.y.ndim == 1:
-        counts = np.bincount(table.y, minlength=len(classes))
+        counts = np.bincount(table.y.astype(np.intp), minlength=len(classes))
         found["classes"] = {label: int(count) for label, count in zip(classes, counts, strict=False)}
     elif table.outputs:
         found["targets"] = list(table.outputs)

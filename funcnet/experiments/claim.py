@@ -16,7 +16,7 @@ from typing import Any
 
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, LAST, RESULTS, START, Run, write_json
+from funcnet.experiments.folder import CHECKPOINTS, DISTRIBUTIONS, LAST, RESULTS, START, Run, write_json
 from funcnet.experiments.origin import FACTS, SPEC, origin
 from funcnet.experiments.stored import load_run
 from funcnet.files import is_inside, read_bytes, reason, write_bytes
@@ -90,7 +90,9 @@ def is_leftover(path: Path, lines: list[str]) -> bool:
         return path.is_dir() and all(TEMPORARY.fullmatch(one.name) for one in path.iterdir())
     if path.name == SPEC:  # written whole or not at all, once it has its name
         return path.is_file() and path.stat().st_size == 0
-    return path.is_file() and (path.name in (FACTS, START, LOCK, *lines) or bool(TEMPORARY.fullmatch(path.name)))
+    return path.is_file() and (
+        path.name in (FACTS, START, LOCK, DISTRIBUTIONS, *lines) or bool(TEMPORARY.fullmatch(path.name))
+    )
 
 
 def lines_of(experiment: Experiment) -> list[str]:
@@ -144,7 +146,8 @@ def begin(folder: Path, experiment: Experiment, base: Path, start: Path | None) 
     """Write the spec, its base and the weights to start from into a locked folder, over what a run left that failed."""
     sweep(folder)
     sweep(folder / CHECKPOINTS)
-    (folder / LAST).unlink(missing_ok=True)
+    for name in (LAST, DISTRIBUTIONS):
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / SPEC, json.loads(filed(experiment)))
     write_json(folder / FACTS, origin(folder, base))
     if start is None:
@@ -160,7 +163,7 @@ def release(folder: Path, experiment: Experiment) -> None:
             sweep(place)
         if (folder / CHECKPOINTS).is_dir():
             (folder / CHECKPOINTS).rmdir()
-        for name in (*lines_of(experiment), START, FACTS, LOCK, SPEC):
+        for name in (*lines_of(experiment), DISTRIBUTIONS, START, FACTS, LOCK, SPEC):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 

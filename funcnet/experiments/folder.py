@@ -3,7 +3,7 @@
 A run folder holds ``spec.json`` (every default filled in), ``run.json`` (base folder, environment, digests),
 ``weights.npz``, ``preprocess.json``, ``history.csv``, ``baseline.json`` if there is one and, written last,
 ``metrics.json``: a folder without it belongs to an unfinished run. The pictures, ``curves.svg`` and ``boundary.svg``,
-come after it.
+come after it, and ``report.html`` at the end. ``distributions.jsonl`` is written while it trains.
 """
 
 from __future__ import annotations
@@ -71,7 +71,19 @@ log = logging.getLogger("funcnet")
 Scores = dict[str, dict[str, float]]
 LAST = "metrics.json"
 BASELINE = "baseline.json"
-RESULTS = ("weights.npz", "preprocess.json", "history.csv", BASELINE, "curves.svg", "boundary.svg", *PICTURES)
+DISTRIBUTIONS = "distributions.jsonl"
+REPORT = "report.html"
+RESULTS = (
+    "weights.npz",
+    "preprocess.json",
+    "history.csv",
+    BASELINE,
+    DISTRIBUTIONS,
+    REPORT,
+    "curves.svg",
+    "boundary.svg",
+    *PICTURES,
+)
 CHECKPOINTS = "checkpoints"
 START = "start.npz"
 """The copy of the weights that a run started from"""

@@ -32,7 +32,17 @@ from funcnet.experiments.claim import (
     release,
 )
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import CHECKPOINTS, START, Run, data_digest, draw, environment, text_digest, write
+from funcnet.experiments.folder import (
+    CHECKPOINTS,
+    DISTRIBUTIONS,
+    START,
+    Run,
+    data_digest,
+    draw,
+    environment,
+    text_digest,
+    write,
+)
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.stored import check_weights
 from funcnet.experiments.units import class_weights, in_units
@@ -48,6 +58,7 @@ from funcnet.spec.codec import spec_hash
 from funcnet.training.calibration import fit_temperature
 from funcnet.training.callbacks import Callback, Lines, Snapshot, Watcher
 from funcnet.training.checkpoint import LOCK, Saver, listed, locked, newest, sweep
+from funcnet.training.distributions import Distributions
 from funcnet.training.evaluate import evaluate
 from funcnet.training.fit import Fit, fit
 from funcnet.training.step import TrainState, train_state
@@ -148,8 +159,16 @@ def complete(folder: Path, finished: Run, base: Path, rows: Cells | None = None)
     try:
         data = prepare(experiment.data, Key(experiment.seed), base, experiment.dtype, data=rows)
         draw(folder, finished, data)
+        report(folder, finished, data)
     except FuncnetError as error:
         log.warning("%s: its pictures are left out, the run is whole: %s", folder, error)
+
+
+def report(folder: Path, finished: Run, data: Prepared) -> None:
+    """Write the report of a run, with what is imported for it alone."""
+    from funcnet.experiments.report.report import write_report
+
+    write_report(folder, finished, data)
 
 
 def weights_of(start: Path) -> Path:
@@ -220,7 +239,10 @@ def _run(
         try:
             if saver is not None:
                 saver.running = True
-            last = [*callbacks, *([] if saver is None else [saver])]
+            last = list(callbacks)
+            if folder is not None and saver is not None:
+                where = folder / DISTRIBUTIONS
+                last += [Distributions(where, experiment.model, experiment.loss, data.train), saver]
             result = train(experiment, data, start, metrics, [*named, *last])
             if saver is not None:
                 saver.running = False
@@ -240,7 +262,9 @@ def _run(
                 raise
             if folder is not None and reached is not None and (reached.history or isinstance(error, NonFiniteError)):
                 with contextlib.suppress(CheckpointError):  # on a full disk the first error is the one to tell
-                    write(folder, finish(experiment, data, reached, failed=True), data, base)
+                    kept = finish(experiment, data, reached, failed=True)
+                    write(folder, kept, data, base)
+                    report(folder, kept, data)
                     if isinstance(error, FuncnetError):
                         error.message += f". The last good state is in {folder}"
             elif folder is not None and not resume:
@@ -248,6 +272,7 @@ def _run(
             raise
         if folder is not None:
             write(folder, finished, data, base)
+            report(folder, finished, data)
             if saver is not None and saver.terminate:
                 raise Terminated(folder)
         return finished

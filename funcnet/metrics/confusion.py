@@ -31,7 +31,7 @@ class Counts(NamedTuple):
 
 def count(split: Rows) -> Counts:
     """The counts of each class, without the square matrix: a vocabulary may have 50 000 classes."""
-    decisions, labels, weight = split.decisions, split.labels, split.weight
+    decisions, labels, weight = split.decisions.astype(np.intp), split.labels.astype(np.intp), split.weight
     right = decisions == labels
     return Counts(
         np.bincount(labels[right], weight[right], split.classes),
@@ -87,7 +87,7 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, weight: Arr
     except FuncnetError as error:
         error.layer = "confusion_matrix"
         raise
-    cells = classes * split.labels + split.decisions
+    cells = (classes * split.labels + split.decisions).astype(np.intp)
     given = None if weight is None or np.asarray(weight).dtype == bool else split.weight
     return np.bincount(cells, given, classes * classes).reshape(classes, classes)
 

@@ -22,15 +22,27 @@ def opened(optimizer: Optimizer) -> tuple[Optimizer, tuple[Callable[..., float],
     Blanks are in the fields that take a number or a schedule, of this optimizer and those inside it. Zeros stay: a rule
     without momentum is another program.
     """
-    given: list[Callable[..., float]] = []
+    blank, given = blanks(optimizer)
+    return blank, tuple(value if isinstance(value, Schedule) else _constant(value) for _, value in given)
 
-    def walk(value: Any, number: bool = False) -> Any:
+
+def _constant(value: float) -> Callable[..., float]:
+    return lambda: value
+
+
+def blanks(optimizer: Optimizer) -> tuple[Optimizer, tuple[tuple[str, Number], ...]]:
+    """An optimizer with blanks, and the name and value of the field that each blank stands for."""
+    given: list[tuple[str, Number]] = []
+
+    def walk(value: Any, number: str = "") -> Any:
         if number and value != 0.0:
-            steady = not isinstance(value, Schedule)
-            given.append((lambda: value) if steady else value)
-            return Blank(len(given) - 1, steady)
+            given.append((number, value))
+            return Blank(len(given) - 1, not isinstance(value, Schedule))
         if isinstance(value, Optimizer):
-            own = {field.name: walk(getattr(value, field.name), field.hint == Number) for field in fields(type(value))}
+            own = {
+                field.name: walk(getattr(value, field.name), field.name * (field.hint == Number))
+                for field in fields(type(value))
+            }
             copy = object.__new__(type(value))  # without a check of the fields
             vars(copy).update(vars(value), **own)
             return copy

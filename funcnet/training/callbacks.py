@@ -291,20 +291,28 @@ class Lines(Callback):
         value = self.line(event)
         if value is None:
             return state, False
-        text = (json.dumps(value, ensure_ascii=False) + "\n").encode()
-        try:
-            there = os.path.exists(self.path)
-            if there and os.stat(self.path).st_nlink > 1:  # a copy by hard links, such as cp -al, keeps its lines
-                write_bytes(Path(self.path), read_bytes(self.path))
-            with open(self.path, "r+b" if there else "w+b") as file:
-                file.seek(0, os.SEEK_END)
-                offset = min(state["offset"], file.tell())
-                file.truncate(offset)
-                file.seek(offset)
-                file.write(text)
-        except OSError as error:
-            raise FuncnetError(f"{self.path}: cannot be written ({reason(error)})") from None
-        return {"offset": offset + len(text)}, False
+        return {"offset": write_line(Path(self.path), state["offset"], value)}, False
+
+
+def write_line(path: Path, offset: int, value: Any) -> int:
+    """Write a JSON line at an offset of a file, in place of what follows there, and return the file's new length.
+
+    Raises   FuncnetError for a file that cannot be written
+    """
+    text = (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    try:
+        there = os.path.exists(path)
+        if there and os.stat(path).st_nlink > 1:  # a copy by hard links, such as cp -al, keeps its lines
+            write_bytes(path, read_bytes(path))
+        with open(path, "r+b" if there else "w+b") as file:
+            file.seek(0, os.SEEK_END)
+            offset = min(offset, file.tell())
+            file.truncate(offset)
+            file.seek(offset)
+            file.write(text)
+    except OSError as error:
+        raise FuncnetError(f"{path}: cannot be written ({reason(error)})") from None
+    return offset + len(text)
 
 
 @register("json_lines")

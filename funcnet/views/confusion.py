@@ -20,10 +20,10 @@ LINE = 12  # between two names
 NAME, PAD, HEAD, FOOT = 120, 16, 66, 16
 
 
-def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "") -> str:
+def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "", most: int = MOST) -> str:
     """Draw a confusion matrix: each cell has its rows, and the colour of their share of the rows of its true class.
 
-    Of more than 100 classes those are drawn that are mistaken most often.
+    Of more than ``most`` classes those are drawn that are mistaken most often.
 
     matrix    (classes, classes), true classes by row, as from ``confusion_matrix``
     classes   the name of each class
@@ -39,7 +39,7 @@ def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "") -> str
     total, right = float(matrix.sum()), float(np.trace(matrix))
     true = matrix.sum(axis=1)
     mistaken = true + matrix.sum(axis=0) - 2.0 * np.diagonal(matrix)
-    shown = np.sort(np.argsort(-mistaken, kind="stable")[:MOST])
+    shown = np.sort(np.argsort(-mistaken, kind="stable")[:most])
     cells = matrix[np.ix_(shown, shown)]
     shares = cells / np.where(true > 0.0, true, 1.0)[shown, None]
     count = len(shown)

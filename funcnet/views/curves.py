@@ -41,6 +41,8 @@ class Series:
     colour: str
     points: Sequence[Point]
     best: Point | None = None
+    dash: str = ""
+    """The attribute of a dashed line"""
 
 
 @frozen
@@ -51,6 +53,8 @@ class Panel:
     series: Sequence[Series]
     best: Callable[[Iterable[float]], float] | None = None
     width: int = CELL_WIDTH
+    about: str | None = None
+    """The line above the plot, in place of the numbers of each curve"""
 
 
 def curves_svg(history: Sequence[Row], title: str = "") -> str:
@@ -74,6 +78,57 @@ def curves_svg(history: Sequence[Row], title: str = "") -> str:
         place = f"{i % CELLS_A_ROW * CELL_WIDTH} {top + i // CELLS_A_ROW * CELL_HEIGHT}"
         parts += [f'<g transform="translate({place})">', *_draw(panel, x_name, limits), "</g>"]
     return svg.document(width, height, title or "training curves", parts)
+
+
+def curve_panels(history: Sequence[Row]) -> list[str]:
+    """The panels of ``curves_svg``, each as a document, for a page that puts as many in a row as fit.
+
+    >>> len(curve_panels([{"epoch": 1, "loss": 2.0, "accuracy": 0.5}, {"epoch": 2, "loss": 1.0, "accuracy": 0.8}]))
+    2
+    """
+    x_name, panels = _panels(history)
+    limits = _x_limits([x for panel in panels for one in panel.series for x, _ in one.points])
+    return [
+        svg.document(panel.width, CELL_HEIGHT, f"{panel.title} by {x_name}", _draw(panel, x_name, limits)[1:])
+        for panel in panels
+    ]
+
+
+def overlaid_panels(histories: Mapping[str, Sequence[Row]], styles: Sequence[tuple[str, str]]) -> list[str]:
+    """The curves of several trainings over one another: a document for the loss, and for each metric of all of them.
+
+    A curve is of the validation part if all have one, else of the training part.
+
+    styles    the colour and the dash attribute of each training
+    """
+    found = {name: _panels(history) for name, history in histories.items()}
+    x_name = "epoch" if all(x == "epoch" for x, _ in found.values()) else "step"
+    columns = [{panel.title: panel for panel in panels} for _, panels in found.values()]
+    limits = _x_limits([x for column in columns for panel in column.values() for x, _ in panel.series[0].points])
+    drawn = []
+    for title in dict.fromkeys(title for column in columns for title in column):
+        panels = [column.get(title) for column in columns]
+        if title == "learning rate" or None in panels:
+            continue
+        held_out = all(panel is not None and panel.series[-1].name == "validation" for panel in panels)
+        series, best = [], _best(title)
+        for name, panel, (colour, dash) in zip(found, panels, styles, strict=False):
+            assert panel is not None
+            series.append(Series(name, colour, panel.series[-1 if held_out else 0].points, dash=dash))
+        ends = [(best(y for _, y in _finite(one.points)), one.name) for one in series if best and _finite(one.points)]
+        about = "" if best is None or not ends else "best {} by {}".format(*_least_or_most(best, ends))
+        part = "validation" if held_out else "training"
+        panel = Panel(f"{title}, {part}", series, best, about=about)
+        drawn.append(
+            svg.document(panel.width, CELL_HEIGHT, f"{panel.title} by {x_name}", _draw(panel, x_name, limits)[1:])
+        )
+    return drawn
+
+
+def _least_or_most(best: Callable[..., Any], ends: Sequence[tuple[float, str]]) -> tuple[str, str]:
+    """The best value and its name."""
+    value, name = best(ends, key=lambda pair: pair[0])
+    return svg.short(value), svg.cut(name, 24)
 
 
 # From the history to panels
@@ -190,7 +245,9 @@ def _draw(panel: Panel, x_name: str, limits: Point) -> list[str]:
     x_axis = Axis(*limits, LEFT, right)
     parts = [f"<title>{svg.xml(panel.title)}</title>"]
     parts.append(svg.text(16, 24, svg.cut(panel.title, 30) + " (log scale)" * y_axis.log, size=13, weight="bold"))
-    for i, one in enumerate(panel.series):
+    if panel.about is not None:
+        parts.append(svg.text(16, 43, panel.about, fill=QUIET))
+    for i, one in enumerate(panel.series if panel.about is None else ()):
         y = 43 + 16 * i
         parts += [svg.line(16, y - 4, 34, y - 4, one.colour, 2.5), svg.text(40, y, _numbers(one, x_name))]
     whole = limits[1] - limits[0] >= 2.0 or all(x.is_integer() for one in panel.series for x, _ in one.points)
@@ -219,7 +276,7 @@ def _curve(series: Series, x_axis: Axis, y_axis: Axis) -> list[str]:
             runs[-1].append((x_axis(x), y_axis(y)))
         else:
             runs.append([])
-    style = f'fill="none" stroke="{series.colour}" stroke-width="{1 if len(series.points) > 100 else 1.6}"'
+    style = f'fill="none" stroke="{series.colour}" stroke-width="{1 if len(series.points) > 100 else 1.6}"{series.dash}'
     shapes = []
     for run in runs:
         if len(run) > 1:

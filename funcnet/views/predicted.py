@@ -25,8 +25,7 @@ class Target:
     observed: Array
     weight: Array | None = None
 
-    @property
-    def said(self) -> str:
+    def said(self, most: int) -> str:
         """The scores of the rows by their weights, as those of the metrics, and how many of them are drawn."""
         rows = len(self.observed)
         with np.errstate(over="ignore"):
@@ -34,15 +33,15 @@ class Target:
             error = float(np.average((self.observed - self.predicted) ** 2, weights=self.weight))
             spread = float(np.average((self.observed - mean) ** 2, weights=self.weight))
         share = f"R2 {svg.short(1.0 - error / spread)}, " if 0.0 < spread < np.inf else ""
-        drawn = f"; {MOST_POINTS:,} of them drawn" if rows > MOST_POINTS else ""
+        drawn = f"; {most:,} of them drawn" if rows > most else ""
         return f"{self.name}: {share}RMSE {svg.short(error**0.5)} of {rows:,} rows{drawn}"
 
 
-def predicted_svg(targets: Sequence[Target], title: str = "") -> str | None:
+def predicted_svg(targets: Sequence[Target], title: str = "", most: int = MOST_POINTS) -> str | None:
     """Draw for each target the predictions by the observations, and the residuals, observed less predicted.
 
-    Of more than four targets the first are drawn, and of many rows some, evenly spaced. Rows with a number that is not
-    finite are left out; without any other the result is None.
+    Of more than four targets the first are drawn, and of many rows at most ``most``, evenly spaced. Rows with a number
+    that is not finite are left out; without any other the result is None.
     Returns   an SVG document in ASCII, valid in a file or a page of any encoding
     """
     known = [_finite(one) for one in targets]
@@ -55,14 +54,14 @@ def predicted_svg(targets: Sequence[Target], title: str = "") -> str | None:
     parts = [svg.text(PAD, 26, svg.fitted(title + more, width - 2 * PAD, 15), 15, weight="bold")]
     for i, one in enumerate(shown):
         top = 40 + i * (HEAD + SIDE + FOOT)
-        parts.append(svg.text(PAD, top + 5, svg.fitted(one.said, width - 2 * PAD, 11)))
-        parts += _panels(one, top + HEAD - 40)
+        parts.append(svg.text(PAD, top + 5, svg.fitted(one.said(most), width - 2 * PAD, 11)))
+        parts += _panels(one, top + HEAD - 40, most)
     return svg.document(width, height, title, parts)
 
 
-def _panels(one: Target, top: float) -> list[str]:
+def _panels(one: Target, top: float, most: int) -> list[str]:
     count = len(one.observed)
-    rows = np.arange(min(count, MOST_POINTS)) * count // min(count, MOST_POINTS)
+    rows = np.arange(min(count, most)) * count // min(count, most)
     predicted, observed = one.predicted[rows], one.observed[rows]
     residual = observed - predicted
     both = _limits(np.concatenate([observed, predicted]))

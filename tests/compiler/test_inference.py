@@ -551,7 +551,8 @@ def test_the_file_reads_well_and_is_the_same_each_time(tmp_path, capsys):
     assert all(ast.get_docstring(node) for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef))
     imported = [node for node in ast.walk(module) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {ast.unparse(node).split()[1] for node in imported}
-    assert names == {"argparse", "codecs", "csv", "io", "itertools", "json", "sys", "pathlib", "numpy"}
+    used = {"argparse", "codecs", "collections.abc", "csv", "io", "itertools", "json", "os", "sys", "pathlib", "numpy"}
+    assert names == used
     assert max(map(len, text.splitlines())) <= 120
     assert fn.spec_hash(fn.load_run(tmp_path / "run").experiment) in ast.get_docstring(module)
     start = text.index("def forward")

@@ -86,23 +86,30 @@ def test_every_file_runs(path, planned, tmp_path, capsys):
 
 def test_a_teacher_would_write_it_so():
     text = fn.source(TEACHER, (1000,), 64, fn.losses.SumSquaredError(), fn.optim.SGD(1e-6))
-    (step,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
-    statements = [node for node in ast.walk(step) if isinstance(node, ast.stmt)]
-    assert len(statements) - 2 <= 25  # but for the function itself and its docstring
+    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    assert [function.name for function in functions] == ["gradients", "sgd", "step", "each_leaf"]  # helpers stand last
+    statements = [node for node in ast.walk(functions[0]) if isinstance(node, ast.stmt)]
+    assert len(statements) - 2 <= 16  # but for the function itself and its docstring
     lines = [line.strip() for line in text.splitlines()]
     start = next(i for i, line in enumerate(lines) if line.startswith("# ----- backward"))
-    end = next(i for i, line in enumerate(lines) if line.startswith("# ----- update"))
+    end = next(i for i, line in enumerate(lines) if line.startswith("return loss"))
     backward = [line.split("  #")[0].rstrip() for line in lines[start + 1 : end] if line and not line.startswith("#")]
     assert backward == [
-        "d_dense_1 = 2.0 * t1",
+        "d_dense_1 = 2 * error",
         "d_dense_1_weight = relu_0.T @ d_dense_1",
-        "d_relu_0 = d_dense_1 @ dense_1_weight.T",
-        "d_dense_0 = (relu_0 != 0.0) * d_relu_0",
+        'd_relu_0 = d_dense_1 @ params["dense_1"]["weight"].T',
+        "d_dense_0 = (relu_0 != 0) * d_relu_0",
         "d_dense_0_weight = x.T @ d_dense_0",
     ]
-    assert "dense_0_weight = dense_0_weight - 1e-06 * d_dense_0_weight  # (1000, 100)" in lines
+    assert "def sgd(w, g, rate=1e-06):" in lines
+    assert "return w - rate * g" in lines
+    assert "params = each_leaf(sgd, params, grads)" in lines
+    assert "# dense_0 (Dense): y = x @ weight" in lines
+    assert "# dense_0 (Dense): dweight = x.T dy, dx = dy weight.T" in lines
     assert "# relu_0 (Relu): y = max(x, 0)" in lines
     assert "# relu_0 (Relu): dx = dy where x > 0, else 0" in lines
+    assert "# loss = sum (p - y)**2" in lines
+    assert "# dp = 2 (p - y)" in lines
 
 
 @pytest.mark.parametrize("train", [False, True])

@@ -92,7 +92,8 @@ def main(folder: Path) -> None:
     np.savez(folder / "answers.npz", **answers)
     for name in ("run", "unfinished"):
         anonymous(folder / name)
-        (folder / name / "curves.svg").unlink(missing_ok=True)
+        for spare in ("curves.svg", "report.html", "distributions.jsonl"):
+            (folder / name / spare).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

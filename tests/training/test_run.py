@@ -27,7 +27,17 @@ from funcnet.experiments.experiment import InitialNpz as Initial
 from funcnet.experiments.origin import stamp
 from funcnet.spec.codec import to_dict
 
-FILES = ["curves.svg", "history.csv", "metrics.json", "preprocess.json", "run.json", "spec.json", "weights.npz"]
+FILES = [
+    "curves.svg",
+    "distributions.jsonl",
+    "history.csv",
+    "metrics.json",
+    "preprocess.json",
+    "report.html",
+    "run.json",
+    "spec.json",
+    "weights.npz",
+]
 SMALL = fn.Experiment(
     seed=7,
     data=data.Iris(split=data.Split(validation=0.2, test=0.2, stratify=True), scale="standard"),

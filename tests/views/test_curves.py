@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from funcnet.views.curves import MOST_POINTS, TRAINING, VALIDATION, curves_svg
+from funcnet.views.curves import MOST_POINTS, TRAINING, VALIDATION, curve_panels, curves_svg, overlaid_panels
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -315,3 +315,27 @@ def test_rows_read_back_from_csv_give_the_same_picture():
     assert curves_svg(list(csv.DictReader(file))) == curves_svg(history)
     arrays = [{key: np.float32(value) for key, value in row.items()} for row in history]
     assert curves_svg(arrays) == curves_svg(history)
+
+
+# ----- panels on a page ----------------------------------------------------------------------------------------------
+
+
+def test_each_panel_is_a_document_for_a_page():
+    history = [{"epoch": i, "loss": 1.0 / i, "accuracy": 0.5, "validation/loss": 2.0 / i} for i in (1, 2, 3)]
+    titles = [ET.fromstring(one).find(f"{SVG}title").text for one in curve_panels(history)]
+    assert titles == ["loss by epoch", "accuracy by epoch"]
+    assert curve_panels([]) == []
+
+
+def test_curves_of_several_trainings_lie_over_one_another():
+    first = [{"epoch": i, "loss": 1.0 / i, "validation/loss": 2.0 / i, "accuracy": 0.1 * i} for i in (1, 2, 3)]
+    other = [{"epoch": i, "loss": 9.0 / i, "validation/loss": 1.0 / i, "rmse": 1.0} for i in (1, 2)]
+    (panel,) = overlaid_panels({"a": first, "<b>": other}, [("#0072b2", ""), ("#d55e00", ' stroke-dasharray="5 3"')])
+    root = ET.fromstring(panel)
+    assert root.find(f"{SVG}title").text == "loss, validation by epoch"
+    lines = list(root.iter(f"{SVG}polyline"))
+    assert [len(one.get("points").split()) for one in lines] == [3, 2]
+    assert [one.get("stroke-dasharray") for one in lines] == [None, "5 3"]
+    assert "best 0.5 by <b>" in [one.text for one in root.iter(f"{SVG}text")]
+    (train,) = overlaid_panels({"a": first, "b": [{"epoch": 1, "loss": 3.0}]}, [("#0072b2", "")] * 2)
+    assert "<title>loss, training by epoch</title>" in train

@@ -109,6 +109,8 @@ class Source(Spec):
     """Whether inputs are indices, such as those of characters, and stay integers"""
     endings: ClassVar[tuple[str, ...]] = ()
     """Endings of the files that ``inputs_in`` reads; "" for a name without one"""
+    image: ClassVar[tuple[int, ...] | None] = None
+    """The shape of the image whose pixels an input is, if it is flat"""
 
     split: Split | None = attrs.field(default=None, kw_only=True)
     impute: Literal["mean", "median", "most_frequent"] | float | None = attrs.field(default=None, kw_only=True)

@@ -30,6 +30,8 @@ def bundled(name: str, classes: tuple[str, ...] | None) -> Table:
 class Digits(Source):
     """1797 handwritten digits, 8×8 pixels of 0 to 16 in 64 columns, labels 0 to 9. Alpaydin and Kaynak (1998)."""
 
+    image = (8, 8)
+
     def in_shape(self, base: Path) -> Shape | None:
         return (64,)
 

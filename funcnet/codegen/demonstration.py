@@ -1,0 +1,198 @@
+"""The end of a printed file: values to run it on, the spec's own where they are few, and a loop."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from funcnet import tree
+from funcnet.codegen.defined import Defined, Quoted, lookup
+from funcnet.codegen.lines import margins, tree_text
+from funcnet.codegen.program import Program
+from funcnet.compiler.kinds import dtype_text
+from funcnet.losses.classification import SoftmaxCrossEntropy
+from funcnet.padding import compared_shape
+
+FEW = 40
+"""The most numbers of a value that are written down"""
+KEY = 'b"0123456789abcdefghijklmn"'
+
+
+class Demonstration:
+    """The statements that run the file as a script."""
+
+    def __init__(
+        self,
+        program: Program,
+        title: str,
+        given: list[str],
+        back: list[str],
+        defined: Defined,
+        start: dict[str, Any],
+    ) -> None:
+        self.program, self.title, self.given, self.back, self.defined = program, title, given, back, defined
+        self.start = {
+            name: value for name, value in start.items() if sum(leaf.size for leaf in tree.leaves(value)) <= FEW
+        }
+
+    def text(self) -> str:
+        """The script."""
+        values = [line for name in self.given if name not in ("rng", "step") for line in self.value(name)]
+        if "rng" in self.given or any("rng." in text for text in values):
+            values.insert(0, "rng = np.random.default_rng(0)")
+        loop = self.title == "step"
+        if not loop and "step" in self.given:
+            values.append("step = 0")
+        call = f"{', '.join(self.back)} = {self.title}({', '.join(self.given)})"
+        if not loop:
+            values += [call, f"print({self.back[0]})"]
+        if self.predicts:
+            given_there = [name for name in ("params", "state", "x") if name in self.given]
+            values.append(f"print(predict({', '.join(given_there)}))")
+        lines = margins([(line, "") for line in values])
+        if loop:
+            args = ["number" if name == "step" else name for name in self.given]
+            lines += ["    for number in range(20):"]
+            lines += margins(
+                [(f"{', '.join(self.back)} = step({', '.join(args)})", ""), ("print(number, loss)", "")], 8
+            )
+        return "\n".join(['if __name__ == "__main__":', *lines])
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the file has a function that predicts: for a network with its own few params."""
+        return {"params", "x", "y"} <= self.start.keys()
+
+    def value(self, name: str) -> list[str]:
+        """The statement that gives an argument a value."""
+        value = self.program.args[name]
+        if name == "opt_state":
+            return [f"opt_state = {self.opt_state()}"]
+        if name == "key":
+            return [f"key = {KEY}"]
+        if name in self.start:
+            return [f"{name} = {tree_text(_map(lambda _, x: Quoted(_written(x)), self.start[name]))}"]
+        if name == "params":
+            return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
+        if name == "state":
+            return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
+        leaf = self.target if name == "y" else _drawn
+        return [f"{name} = {tree_text(tree.map(lambda x: Quoted(leaf(x)), value))}"]
+
+    def params(self, value: Any) -> list[str]:
+        """The statements that give the params, those of equal parts from one function."""
+        kind = dtype_text(self.program.dtype)
+        lines, whole = [], tree_text(value)
+        if "initial(" in whole:
+            lines.append(
+                f"def initial(*shape):\n        return {_drawn_as('shape', kind)} / np.prod(shape[:-1]).item() ** 0.5\n"
+            )
+        found: dict[str, list[str]] = {}
+        for name, part in value.items():
+            found.setdefault(tree_text(part, 8), []).append(name)
+        for text, names in found.items():
+            if len(names) > 1 and text.count("\n") > 3:
+                maker = f"begin_{names[0]}"
+                lines.append(f"def {maker}():\n        return {text}\n")
+                value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
+        return [*lines, f"params = {tree_text(value)}"]
+
+    def target(self, x: Any) -> str:
+        """Targets of a loss."""
+        loss = self.program.plain_loss
+        if x.dtype.kind != "f":
+            classes = 2
+            if self.program.loss is not None and isinstance(loss, SoftmaxCrossEntropy):
+                classes = compared_shape(self.program.loss, self.program.net.out_shape(self.program.in_shape))[-1]
+            return f"rng.integers({classes}, size={x.shape})"
+        if type(loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
+            return f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})"
+        return _normal(x)
+
+    def opt_state(self) -> str:
+        """The state that the optimizer begins with, for params p: p itself, zeros, or another number."""
+        optimizer = self.program.optimizer
+        assert optimizer is not None
+        shapes = self.program.args["params"]
+        numbers = np.random.default_rng(0)
+        params = tree.map(lambda x: numbers.standard_normal(x.shape).astype(x.dtype), shapes)
+        return tree_text(self.begun(optimizer.init(params), params))
+
+    def begun(self, part: Any, params: Any, path: str = "") -> Any:
+        """A part of the optimizer's state as code."""
+        if not isinstance(part, dict):
+            copied = (at for at, leaf in tree.flatten(params).items() if f"/{path}".endswith(f"/{at}"))
+            same = (at for at in copied if np.array_equal(part, tree.flatten(params)[at]))
+            at = next(same, None)
+            return Quoted(_filled(part) if at is None else lookup(f"params/{at}"))
+        flat, like = tree.flatten(part), tree.flatten(params)
+        alike = flat.keys() == like.keys() and all(np.shape(flat[p]) == like[p].shape for p in like) and len(flat) > 0
+        if alike and all(np.array_equal(flat[path], like[path]) for path in flat):
+            return Quoted("params")
+        numbers = {float(number) for leaf in flat.values() for number in np.unique(leaf)} if alike else set()
+        if len(numbers) == 1 and (len(flat) > 1 or isinstance(next(iter(part.values())), dict)):
+            number = numbers.pop()
+            self.defined.helpers["each_leaf"] = None
+            made = "np.zeros_like" if number == 0.0 else f"lambda w: np.full_like(w, {number!r})"
+            return Quoted(f"each_leaf({made}, params)")
+        return {name: self.begun(inner, params, f"{path}/{name}".lstrip("/")) for name, inner in part.items()}
+
+
+def _filled(x: Any) -> str:
+    """An array of the state of an optimizer as code."""
+    x = np.asarray(x)
+    kind = dtype_text(x.dtype)
+    if x.size and np.all(x == x.flat[0]):
+        number = x.flat[0].item()
+        if number == 0 and not (isinstance(number, float) and math.copysign(1.0, number) < 0):
+            return f"np.zeros({x.shape}, {kind})"
+        return f"np.full({x.shape}, {_plain(number)}, {kind})"
+    return f"np.zeros({x.shape}, {kind})" if not x.size else _written(x)
+
+
+def _plain(number: Any) -> str:
+    finite = not isinstance(number, float) or math.isfinite(number)
+    return repr(number) if finite else f'float("{number!r}")'
+
+
+def _written(x: Any) -> str:
+    """An array with all its numbers."""
+    plain = x.dtype in (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
+    return f"np.array({x.tolist()!r}{'' if plain else f', {dtype_text(x.dtype)}'})"
+
+
+def _drawn(x: Any) -> str:
+    return _normal(x) if x.dtype.kind == "f" else f"rng.integers(2, size={x.shape}){' > 0' * (x.dtype.kind == 'b')}"
+
+
+def _normal(x: Any) -> str:
+    return _drawn_as(str(x.shape), dtype_text(x.dtype))
+
+
+def _drawn_as(shape: str, kind: str) -> str:
+    """Normal draws of a shape and dtype."""
+    if kind in ("np.float64", "np.float32"):
+        return f"rng.standard_normal({shape}{', np.float32' * (kind == 'np.float32')})"
+    return f"rng.standard_normal({shape}).astype({kind})"
+
+
+def _running(path: str, x: Any) -> str:
+    """The statistics of a layer before training."""
+    return f"np.{'ones' if path.endswith('running_var') else 'zeros'}({x.shape}, {dtype_text(x.dtype)})"
+
+
+def _weights(path: str, x: Any) -> str:
+    """Starting values of a param."""
+    if x.ndim >= 2:
+        return f"initial({', '.join(map(str, x.shape))})"
+    kind = "" if x.dtype == np.float64 else f", {dtype_text(x.dtype)}"
+    shape = x.shape[0] if x.ndim == 1 else x.shape
+    return f"np.{'ones' if path.endswith('scale') else 'zeros'}({shape}{kind})"
+
+
+def _map(f: Any, value: Any, path: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _map(f, inner, f"{path}/{name}") for name, inner in value.items()}
+    return f(path, value) if not isinstance(value, tuple) else tuple(_map(f, inner, path) for inner in value)

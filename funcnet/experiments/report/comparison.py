@@ -1,0 +1,191 @@
+"""Several runs beside one another on a page: scores, curves over each other, and how their specs differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from funcnet import tree
+from funcnet.experiments.folder import Run
+from funcnet.experiments.report.headline import FIRST, figure
+from funcnet.networks.compare import diff
+from funcnet.spec.codec import spec_hash
+from funcnet.training.progress import number
+from funcnet.version import __version__
+from funcnet.views import page
+from funcnet.views.curves import overlaid_panels
+from funcnet.views.page import Best, Section
+from funcnet.views.roc import COLOURS, DASHES
+from funcnet.views.svg import short, xml
+from funcnet.views.table import Table
+
+STYLES = [(colour, dash) for dash in DASHES for colour in COLOURS]
+"""The colour and the dash of each run, of ten at most"""
+MOST_CHANGES = 60
+PARTS = ("test", "validation", "train")
+
+
+class One(NamedTuple):
+    """A run of several, by a name that no other has."""
+
+    name: str
+    run: Run
+    facts: Mapping[str, Any]
+
+
+def comparison_html(runs: Sequence[tuple[Path, Run, Mapping[str, Any]]]) -> str:
+    """The page of several runs, each with its folder and its ``run.json``."""
+    names = [folder.resolve().name for folder, _, _ in runs]
+    whole = len(set(names)) < len(names)
+    ones = [
+        One(str(folder) if whole else name, run, facts) for name, (folder, run, facts) in zip(names, runs, strict=True)
+    ]
+    sections = [scores(ones), curves(ones), specs(ones), facts_of(ones)]
+    below = page.paragraph(f"Written by funcnet {__version__} from the folders of {len(ones)} runs.")
+    shown = [one for one in sections if one is not None]
+    return page.page(f"{len(ones)} runs compared", header(ones), shown, below)
+
+
+def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
+    """The last part that all runs are scored on, and the scores that all have."""
+    part = next((part for part in PARTS if all(part in one.run.metrics for one in ones)), None)
+    if part is None:
+        return None
+    first = ones[0].run.metrics[part]
+    return part, [name for name in first if all(name in one.run.metrics[part] for one in ones)]
+
+
+def is_higher_better(ones: Sequence[One], metric: str) -> bool:
+    """Whether more of a metric is better; of a loss, less is."""
+    known = {one.name: one.higher_is_better for run in ones for one in run.run.experiment.metrics}
+    return known.get(metric, False)
+
+
+def best_of(ones: Sequence[One], part: str, metric: str) -> list[One]:
+    """The runs with the best score, of which there may be several."""
+    values = {one.name: one.run.metrics[part].get(metric) for one in ones}
+    known = [value for value in values.values() if value is not None and math.isfinite(value)]
+    if not known:
+        return []
+    best = max(known) if is_higher_better(ones, metric) else min(known)
+    return [one for one in ones if values[one.name] == best]
+
+
+def header(ones: Sequence[One]) -> str:
+    """The question, and the run that answers best."""
+    above = f'<p class="name">{len(ones)} runs compared</p><h1>Which of {len(ones)} runs answers best?</h1>'
+    said, found = [], shared(ones)
+    if len({one.facts["data"] for one in ones}) > 1:
+        said.append("The runs have other data, or parts of it, so their scores are of different rows.")
+    same_loss = len({one.run.experiment.loss for one in ones}) == 1
+    if not same_loss:
+        said.append("The runs minimise different losses, which do not compare.")
+    metrics = [] if found is None else [name for name in found[1] if name != "loss" or same_loss]
+    if found is None or not metrics:
+        said.append("They have no score in common.")
+        return above + "".join(page.paragraph(one, "note") for one in said)
+    part, metric = found[0], next((name for name in FIRST if name in metrics), metrics[-1])
+    best = best_of(ones, part, metric)
+    if best:
+        value = figure(metric, best[0].run.metrics[part][metric])
+        winners = " and ".join(page.name(one.name) for one in best[:3]) + (" and others" if len(best) > 3 else "")
+        verb = "has" if len(best) == 1 else "have"
+        words = f"{winners} {verb} the best {xml(metric)} of the {part} part"
+        above += f'<p class="answer"><span class="figure">{xml(value)}</span>{words}.</p>'
+        rows = [(one.name, one.run.metrics[part][metric], one in best) for one in ones]
+        bars = [
+            (name, value, figure(metric, value), own)
+            for name, value, own in rows
+            if value is not None and math.isfinite(value)
+        ]
+        more = "more" if is_higher_better(ones, metric) else "less"
+        above += page.bars(bars, f"{metric} of the {part} part; {more} is better")
+    return above + "".join(page.paragraph(one, "note") for one in said)
+
+
+def scores(ones: Sequence[One]) -> Section:
+    """A table of scores for each part, a row for each run, the best in bold."""
+    parts = []
+    for part in PARTS:
+        there = [one for one in ones if part in one.run.metrics]
+        metrics = list(dict.fromkeys(name for one in there for name in one.run.metrics[part]))
+        if not there:
+            continue
+        best = {metric: best_of(there, part, metric) if len(there) > 1 else [] for metric in metrics}
+        rows = []
+        for one in there:
+            found = one.run.metrics[part]
+            texts = [number(found[metric]) if metric in found else "" for metric in metrics]
+            marked = [Best(text) if one in best[m] else text for m, text in zip(metrics, texts, strict=True)]
+            rows.append([one.name, *marked])
+        parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part, the best in bold"))
+    return Section("scores", "The scores", "", [f'<div class="panels">{"".join(parts)}</div>'])
+
+
+def curves(ones: Sequence[One]) -> Section | None:
+    """The curves of all runs over one another."""
+    shown = list(ones)[: len(STYLES)]
+    panels = overlaid_panels({one.name: one.run.history for one in shown}, STYLES)
+    if not panels:
+        return None
+    key = "".join(f"<li>{_swatch(*style)}{page.name(one.name)}</li>" for one, style in zip(shown, STYLES, strict=False))
+    left = len(ones) - len(shown)
+    about = f"The first {len(shown)} runs." if left else ""
+    drawn = "".join(page.picture(one, "The curves of the runs over one another") for one in panels)
+    return Section(
+        "curves", "How they learnt", about, [f'<ul class="key">{key}</ul>', f'<div class="panels">{drawn}</div>']
+    )
+
+
+def _swatch(colour: str, dash: str) -> str:
+    line = f'<path d="M0 4h26" stroke="{colour}" stroke-width="2.5"{dash}/>'
+    return f'<svg class="swatch" width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">{line}</svg>'
+
+
+def specs(ones: Sequence[One]) -> Section:
+    """How the spec of each run differs from that of the first."""
+    first, parts = ones[0], []
+    for one in ones[1:]:
+        changes = diff(first.run.experiment, one.run.experiment).changes
+        if not changes:
+            parts.append(f"<h3>{page.name(one.name)}</h3>{page.paragraph('The same spec.')}")
+            continue
+        rows = [[change.path or ".", *_sides(change)] for change in changes[:MOST_CHANGES]]
+        left = len(changes) - len(rows)
+        more = (
+            page.paragraph(f"{left} more differences are left out; funcnet diff prints all.", "about") if left else ""
+        )
+        count = "1 difference" if len(changes) == 1 else f"{len(changes):,} differences"
+        table = page.table(Table(["field", first.name, one.name], rows), f"{one.name} against {first.name}: {count}")
+        parts.append(f"<h3>{page.name(one.name)}</h3>{table}{more}")
+    return Section("specs", "How the specs differ", f"Each against the first run, {first.name}.", parts)
+
+
+def _sides(change: Any) -> tuple[str, str]:
+    """The values of a field in both specs; a line of a minus for one that lacks it."""
+    sides = str(change).partition(": ")[2].split(" -> ")
+    if change.what == "changed" and len(sides) == 2:
+        return sides[0], sides[1]
+    return {"added": ("-", sides[0]), "removed": (sides[0], "-")}.get(change.what, (repr(change.old), repr(change.new)))
+
+
+def facts_of(ones: Sequence[One]) -> Section:
+    """Size, length, versions and hashes of each run."""
+    rows = []
+    for one in ones:
+        seconds = one.run.history[-1].get("seconds") if one.run.history else None
+        size = sum(leaf.size for leaf in tree.leaves(one.run.params))
+        took = "" if seconds is None else short(float(seconds), 3)
+        stopped = one.run.stopped or "its end"
+        version = one.facts.get("versions", {}).get("funcnet", "")
+        hashes = spec_hash(one.run.experiment)[:12], one.facts["data"][:12], one.facts["weights"][:12]
+        rows.append([one.name, f"{size:,}", f"{one.run.train_state.step:,}", took, stopped, version, *hashes])
+    columns = ["run", "params", "steps", "seconds", "ended by", "funcnet", "spec", "data", "weights"]
+    return Section(
+        "facts",
+        "Size, time and hashes",
+        "",
+        [page.table(Table(columns, rows), "The beginnings of the SHA-256 of spec, data and weights")],
+    )

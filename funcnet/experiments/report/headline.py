@@ -1,0 +1,168 @@
+"""What a run was asked and how well it answers: the question, the answer, and its scores beside the baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from funcnet.data.preparation import Prepared
+from funcnet.errors import one_line
+from funcnet.experiments.baseline import baseline_rows, remarks
+from funcnet.experiments.folder import Run
+from funcnet.experiments.report.answers import class_name
+from funcnet.losses.base import classifies
+from funcnet.losses.combined import EachMember
+from funcnet.shapes import shape_text
+from funcnet.training.progress import number
+from funcnet.views import page
+from funcnet.views.pixels import is_image
+from funcnet.views.svg import short, xml
+from funcnet.views.table import Table
+
+SHARES = ("accuracy", "balanced_accuracy")
+"""Metrics that are shares of rows"""
+FIRST = (*SHARES, "f1", "roc_auc", "rmse", "mae", "r2", "perplexity", "log_loss")
+"""Metrics by which a run is judged at a glance, the first that it has"""
+WORDS = {
+    "accuracy": "of {rows} are answered right",
+    "balanced_accuracy": "of a class are answered right, averaged over the classes, on {rows}",
+    "rmse": "is the typical error, the root of the mean squared error, on {rows}",
+    "mae": "is the mean absolute error on {rows}",
+    "r2": "is R2, the share of the variance that is explained, on {rows}",
+}
+MOST_NAMES = 6
+
+
+def question(run: Run, data: Prepared | None) -> str:
+    """What the network was asked, as HTML."""
+    names = _outputs(run)
+    classes = [class_name(one) for one in run.classes or ()]
+    y = None if data is None else data.train.y
+    steps = "" if y is None or y.ndim != 2 or not classes else f", at each of {y.shape[1]} steps"
+    if classes and not run.experiment.loss.independent:
+        several = f"{', '.join(map(page.name, classes[:-1]))} or {page.name(classes[-1])}"
+        what = page.name(names[0]) if len(names) == 1 else "it"
+        if len(classes) > MOST_NAMES:
+            of = f" of <em>{what}</em>" if len(names) == 1 else ""
+            return f"Which of {len(classes):,} classes{of} is it{steps}?"
+        return f"Is {what} {several}{steps}?"
+    if run.experiment.loss.independent and len(classes or names) > 1:
+        labels = [page.name(one) for one in (classes or names)[:MOST_NAMES]]
+        return f"Which of these hold: {_listed(labels, len(classes or names))}?"
+    if classifies(run.experiment.loss):
+        return f"Is {page.name(names[0])} so?" if len(names) == 1 else "Which class is it?"
+    if names:
+        labels = [page.name(one) for one in names[:MOST_NAMES]]
+        return f"How large {'is' if len(names) == 1 else 'are'} {_listed(labels, len(names))}?"
+    if y is not None and y.ndim > 1 and math.prod(y.shape[1:]) > 1:
+        what = "pixels" if is_image(y.shape[1:]) else "numbers"
+        return f"Which {xml(shape_text(y.shape[1:]))} {what} belong to the input?"
+    return "How large is the target?"
+
+
+def _outputs(run: Run) -> list[str]:
+    return list(run.preprocess.get("outputs") or ())
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    if count > len(names):
+        return f"{', '.join(names)} and {count - len(names)} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+# ----- the answer ----------------------------------------------------------------------------------------------------
+
+
+def judged_by(run: Run) -> tuple[str, str] | None:
+    """The part and the metric by which a run is judged; None for a run without scores."""
+    if not run.metrics:
+        return None
+    part = list(run.metrics)[-1]
+    scores = run.metrics[part]
+    chosen = next((one for one in FIRST if one in scores), None)
+    return part, chosen or next((one for one in scores if one != "loss"), "loss")
+
+
+def figure(metric: str, value: float | None) -> str:
+    """A score in words."""
+    if value is None or not math.isfinite(value):
+        return "not defined"
+    return f"{short(100.0 * value, 3 if value < 0.9995 else 4)} %" if metric in SHARES else short(value)
+
+
+def answer(run: Run, rows: int | None, stepwise: bool) -> str:
+    """How well it answers, as HTML: one large figure, and what it is."""
+    judged = judged_by(run)
+    if judged is None:
+        return page.paragraph("The run has no scores.", "answer")
+    part, metric = judged
+    count = f"{rows:,} {part} rows" if rows is not None else f"the {part} rows"
+    count = f"the steps of {count}" if stepwise else count
+    words = WORDS.get(metric, f"is the {metric} on {{rows}}").format(rows=count)
+    value = figure(metric, run.metrics[part][metric])
+    return f'<p class="answer"><span class="figure">{xml(value)}</span>{xml(words)}.</p>'
+
+
+def verdict(run: Run) -> list[str]:
+    """What is to be said of the answer, in sentences of plain text."""
+    judged = judged_by(run)
+    if judged is None:
+        return []
+    part, _ = judged
+    said = []
+    if part == "train":
+        said.append("These are the rows that it was trained on: none were held out, so new rows may be answered worse.")
+    if run.stopped in ("not finite", "an error"):
+        said.append(
+            f"Training failed ({run.stopped}) at step {run.train_state.step + 1:,}; this is the last good state."
+        )
+    elif run.stopped:
+        said.append(f"Training was ended by {run.stopped} at step {run.train_state.step:,}.")
+    said += [f"{one[:1].upper()}{one[1:]}." for one in remarks(run.baseline, run.experiment, run.metrics)]
+    if run.temperature is not None:
+        said.append(f"Its probabilities have the temperature {number(run.temperature)}, fitted on the validation part.")
+    return said
+
+
+def compared(run: Run) -> str:
+    """The score of the network and of the baselines as bars, as HTML; empty without baselines."""
+    judged = judged_by(run)
+    if judged is None or run.baseline is None or judged[0] not in run.baseline["linear"]:
+        return ""
+    part, metric = judged
+    if metric == "loss" and isinstance(run.experiment.loss, EachMember):
+        return ""  # that of members is not that of their mean answer
+    found = [("network", run.metrics[part][metric]), ("linear model", run.baseline["linear"][part].get(metric))]
+    found.append(("constant answer", run.baseline["constant"][part].get(metric)))
+    known = [(name, value) for name, value in found if value is not None and math.isfinite(value)]
+    rows = [(name, value, figure(metric, value), name == "network") for name, value in known]
+    higher = {one.name: one.higher_is_better for one in run.experiment.metrics}.get(metric, False)
+    about = f"{metric} of the {part} part; {'more' if higher else 'less'} is better"
+    return page.paragraph(about, "about") + page.bars(rows, about)
+
+
+def scores(run: Run) -> str:
+    """The scores of all parts and baselines as a table, as HTML."""
+    names = list(next(iter(run.metrics.values()), {}))
+    if not names:
+        return ""
+    own = [[part, *(number(found[name]) for name in names)] for part, found in run.metrics.items()]
+    beside = baseline_rows(run.baseline, names)
+    kinds = [""] * len(own) + ["aside"] * len(beside)
+    return page.table(
+        Table(["part", *names], [*own, *beside]), "Scores by part" + (", the baselines below" if beside else ""), kinds
+    )
+
+
+def header(run: Run, folder: str, data: Prepared | None) -> str:
+    """The top of the page."""
+    judged = judged_by(run)
+    parts = {} if data is None else data.parts_by_name()
+    judged_part = parts.get(judged[0]) if judged is not None else None
+    rows = None if judged_part is None else len(judged_part.y)
+    stepwise = judged_part is not None and judged_part.y.ndim == 2 and bool(run.classes)
+    said = "".join(page.paragraph(one_line(one), "note") for one in verdict(run))
+    return (
+        f'<p class="name">{page.name(folder)}</p><h1>{question(run, data)}</h1>'
+        f'<div class="lead"><div>{answer(run, rows, stepwise)}{compared(run)}{said}</div>{scores(run)}</div>'
+    )

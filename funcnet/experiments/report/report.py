@@ -1,0 +1,87 @@
+"""``report.html``: a run as one page, written when all else is; a part that fails is left out with a word about why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+from funcnet.data.preparation import Prepared
+from funcnet.experiments.folder import REPORT, Run
+from funcnet.experiments.report import facts, headline, learning, right
+from funcnet.experiments.report.answers import answers_of
+from funcnet.experiments.stored import read_facts
+from funcnet.files import write_bytes
+from funcnet.version import __version__
+from funcnet.views import page
+
+log = logging.getLogger("funcnet")
+T = TypeVar("T")
+
+LONGEST = 15.0
+"""Seconds after which no part is begun that may take long"""
+FOOT = "Written by funcnet {version}. Each file of the run lies beside this one."
+
+
+def write_report(folder: Path, run: Run, data: Prepared | None) -> bool:
+    """Write the report of a run into its folder; one that fails is logged, and costs nothing but itself."""
+    try:
+        write_bytes(folder / REPORT, report_html(folder, run, data).encode())
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        log.warning("%s: is left out (%s: %s); the run is whole", folder / REPORT, type(error).__name__, said)
+        return False
+    return True
+
+
+def report_html(folder: Path, run: Run, data: Prepared | None) -> str:
+    """The page of a run; without its ``data``, what needs the rows is left out."""
+    trials = Trials()
+    in_shape = None if data is None else data.train.x.shape[1:]
+    layers = trials("the layers", lambda: None if in_shape is None else facts.layers_of(run, in_shape))
+    flops = None if layers is None else facts.flops_of_row(run, layers)
+    answers = trials.in_time("the answers", lambda: None if data is None else answers_of(run, data, flops))
+    plane = (folder / "boundary.svg").is_file()
+    sections = [
+        trials.in_time("the answers", lambda: None if data is None else right.section(run, answers, data, plane)),
+        trials.in_time("the worst rows", lambda: right.worst(run, answers)),
+        trials("the curves", lambda: learning.curves(run)),
+        trials("the distributions", lambda: learning.distributions(folder)),
+        trials("the layers", lambda: None if layers is None else facts.network(layers, in_shape)),
+        trials("the data", lambda: facts.data(run, read_facts(folder)["found"])),
+        trials("the spec", lambda: facts.spec(run)),
+        trials("the origin", lambda: facts.origin(run, folder)),
+    ]
+    below = page.paragraph(FOOT.format(version=__version__))
+    for one in trials.failed:
+        log.warning("%s: %s; the run is whole", folder / REPORT, one)
+        below += page.paragraph(one)
+    title = folder.resolve().name
+    shown = [one for one in sections if one is not None]
+    return page.page(f"{title}: report", headline.header(run, title, data), shown, below)
+
+
+class Trials:
+    """Calls that may fail, each of which costs the page a part."""
+
+    def __init__(self) -> None:
+        self.began = perf_counter()
+        self.failed: list[str] = []
+
+    def __call__(self, name: str, make: Callable[[], T | None]) -> T | None:
+        """The result, or None if it fails."""
+        try:
+            return make()
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            self.failed.append(f"{name}: left out ({type(error).__name__}: {said})")
+            return None
+
+    def in_time(self, name: str, make: Callable[[], T | None]) -> T | None:
+        """The same for a call that may take long, which is not begun after ``LONGEST`` seconds."""
+        if perf_counter() - self.began > LONGEST:
+            self.failed.append(f"{name}: left out, since other parts took {LONGEST:g} s")
+            return None
+        return self(name, make)

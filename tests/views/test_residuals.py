@@ -1,0 +1,26 @@
+"""The histogram of residuals."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from funcnet.views.residuals import BINS, SIDE, TALL, residuals_svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def bars(text):
+    return [one for one in ET.fromstring(text).iter(SVG + "rect") if one.get("class") == "bar"]
+
+
+def test_bars_are_as_high_as_their_rows():
+    found = bars(residuals_svg(np.array([-1.0] * 3 + [1.0]), ""))
+    heights = [float(one.get("height")) for one in found]
+    assert heights == pytest.approx([TALL / 1.08, TALL / 1.08 / 3], abs=0.2)
+    assert float(found[1].get("x")) - float(found[0].get("x")) == pytest.approx(SIDE * (BINS - 1) / BINS, abs=0.2)
+
+
+@pytest.mark.parametrize("errors", [np.zeros(5), np.zeros(0), np.full(3, np.nan)])
+def test_no_spread_and_no_rows_are_pictures_too(errors):
+    assert len(bars(residuals_svg(errors, "<b>"))) == (len(errors) == 5)
