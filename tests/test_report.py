@@ -124,6 +124,31 @@ def test_worst_rows_are_those_of_the_largest_losses_in_the_words_of_the_data(run
             assert float(row[1]) == pytest.approx(-np.log(float(row[5])), rel=0.02)
 
 
+def test_rare_categories_and_rows_that_are_left_out(tmp_path):
+    whole = {"x": [i / 7 for i in range(90)], "city": ["a", "b", "c", "a", "b"] * 18}
+    whole["y"] = [None if i % 4 == 1 else i * 0.5 + 90 * (city == "c") for i, city in enumerate(whole["city"])]
+    source = data.Columns(
+        "y", categorical=("city",), max_categories=2, missing_target="drop", split=data.Split(test=0.3), scale="minmax"
+    )
+    experiment = fn.Experiment(
+        data=source,
+        model=fn.Dense(1),
+        loss=losses.MeanSquaredError(),
+        optimizer=optim.Adam(0.1),
+        training=fn.Training(epochs=2),
+    )
+    fn.run(experiment, tmp_path / "run", data=whole)
+    text = text_of(tmp_path / "run")
+    assert rows_of(text, "The inputs")[2] == ["city", "category", "2", "a, b and rarer ones"]
+    rows = rows_of(text, "The worst")
+    assert rows[0][:3] == ["row", "loss", "true"]
+    assert "a rarer one" in {row[-1] for row in rows[1:]}
+    for row in rows[1:]:
+        at = int(row[0])
+        assert float(row[2]) == pytest.approx(whole["y"][at])
+        assert row[-2:] == [f"{whole['x'][at]:.5g}", {"c": "a rarer one"}.get(whole["city"][at], whole["city"][at])]
+
+
 def test_labels_that_the_loss_ignores_are_not_counted(tmp_path):
     rng = fn.Key(0)
     np.save(tmp_path / "x.npy", rng.normal((60, 3)))

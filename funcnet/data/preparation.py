@@ -63,6 +63,8 @@ class Prepared(NamedTuple):
     """Rows of a block, if rows are read and shuffled in blocks"""
     texts: bool = False
     """Whether the targets are texts, rather than numbers: names of classes, or yes and no for several labels"""
+    left_out: Array | None = None
+    """Whether each row of the data is left out, since its target is missing; the ``parts`` count the others"""
 
     def __repr__(self) -> str:
         parts = [f"{name} {len(part.y):,} rows" for name, part in self.parts_by_name().items()]
@@ -158,7 +160,8 @@ def prepared(
     ]
     assert sets[0] is not None
     texts = table.present or (classes is not None and table.classes is None)
-    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block, texts)
+    found = findings(table, classes, parts)
+    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, found, block, texts, table.left_out)
 
 
 def input_shape(source: Source, key: Key, base: Path) -> Shape:

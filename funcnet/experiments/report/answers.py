@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from funcnet import ops
-from funcnet.data.columns import title, width
+from funcnet.data.columns import HOT, title, width
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs
 from funcnet.errors import FuncnetError, one_line
@@ -110,6 +110,7 @@ def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
     if not isinstance(answer, np.ndarray) or not isinstance(outputs, np.ndarray):
         return None
     numbers = data.parts._asdict()[part][chosen]
+    numbers = numbers if data.left_out is None else np.flatnonzero(~data.left_out)[numbers]
     return Answers(part, len(y), numbers, inputs, targets, None if weight is None else weight[chosen], outputs, answer)
 
 
@@ -162,9 +163,10 @@ def _cell(column: dict[str, Any], values: Sequence[float]) -> str:
     """A value of a column, from the features that it has become."""
     if column["kind"] == "number":
         return short(values[0], 5)
-    at = int(np.argmax(values)) if column["kind"] == "one_hot" else round(values[0])
+    at = int(np.argmax(values)) if column["kind"] in HOT else round(values[0])
     known = at < len(column["categories"]) and (column["kind"] == "ordinal" or values[at] > 0.5) and at >= 0
-    return column["categories"][at] if known else "unknown"
+    unknown = "a rarer one" if column["kind"] == "frequent" else "unknown"
+    return column["categories"][at] if known else unknown
 
 
 def sequence(classes: Sequence[str] | None, indices: Array, most: int = 48) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from funcnet.data.columns import title, width
+from funcnet.data.columns import HOT, title, width
 from funcnet.errors import FuncnetError
 from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
@@ -80,7 +80,8 @@ def table_of_columns(run: Run) -> str:
         else:
             names = [one or "missing" for one in column["categories"]]
             inside = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        kind = {"number": "number", "one_hot": "category", "ordinal": "ordered category"}[column["kind"]]
+            inside += " and rarer ones" if column["kind"] == "frequent" else ""
+        kind = "category" if column["kind"] in HOT else column["kind"].replace("ordinal", "ordered category")
         rows.append([title(column), kind, str(end - begin), inside])
         begin = end
     left = len(columns) - MOST_ROWS
