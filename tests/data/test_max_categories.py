@@ -117,7 +117,7 @@ def test_the_printed_program_has_the_bits_of_the_run(tmp_path: Path, capsys: Any
     np.testing.assert_array_equal(run.predict(TABLE), run.predict(str(path)))
     table["city"][1] = "Oslo\0"  # an array of texts would drop the last character
     for predict in (names["predict"], run.predict):
-        with pytest.raises(ValueError, match="row 1.*column 'city': expected a text, got 'Oslo.x00'"):
+        with pytest.raises(ValueError, match=r"row 1.*column 'city': expected a text, got 'Oslo.x00'"):
             predict(table)
 
 

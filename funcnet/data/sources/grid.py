@@ -225,7 +225,8 @@ class Grid:
         values = self.values(name)
         row = ends_in_nul(values)
         if row is not None:
-            raise DataError(f"{self.place(row, name)}: expected a text, got {values[row]!r:.60}; remove the NUL at its end")
+            got = f"{values[row]!r:.60}"
+            raise DataError(f"{self.place(row, name)}: expected a text, got {got}; remove the NUL at its end")
         if longest(values) > LONGEST_WORD:
             texts = list(values)
             long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)
