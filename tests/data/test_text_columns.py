@@ -164,3 +164,13 @@ def test_a_label_that_is_too_long_is_told_by_its_line(tmp_path: Path) -> None:
     path.write_text("a,b\n" + "1,x\n" * ROWS + f"2,{'é' * 1000}\n3,{'y' * 1001}\n" + "4,z\n" * 5 * ROWS, "utf-8")
     with pytest.raises(DataError, match="line 603, column 'b': expected a label of at most 1000 characters, got one"):
         [block.words("b") for block in Grid.blocks(path, ",", True)]
+
+
+@pytest.mark.parametrize("rows", [3, ROWS])
+def test_a_label_that_ends_in_nul_is_told_by_its_line(rows: int, tmp_path: Path) -> None:
+    """An array of texts would drop the character, and take the label for another, or for a missing one."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,x\0y\n" * rows + "2,x\0\n" + "3,z\n" * rows, "utf-8")
+    said = rf"line {rows + 2}, column 'b': expected a text, got 'x\\x00'; remove the NUL at its end"
+    with pytest.raises(DataError, match=said):
+        [block.words("b") for block in Grid.blocks(path, ",", True)]
