@@ -132,6 +132,29 @@ def test_worst_rows_are_those_of_the_largest_losses_in_the_words_of_the_data(run
             assert float(row[1]) == pytest.approx(-np.log(float(row[5])), rel=0.02)
 
 
+def test_rare_categories_and_rows_without_a_target(tmp_path):
+    given = {
+        "number": [i / 7 for i in range(120)],
+        "street": ["abcd"[i % 4] if i % 5 else f"rare {i}" for i in range(120)],
+        "y": ["" if i % 9 == 0 else "up" if i % 4 > 1 else "down" for i in range(120)],
+    }
+    experiment = fn.Experiment(
+        data=data.Columns("y", categorical=("street",), max_categories=3, missing_target="drop"),
+        model=fn.Dense(2),
+        loss=losses.SoftmaxCrossEntropy(),
+        optimizer=optim.SGD(0.01),
+        training=fn.Training(epochs=1),
+    )
+    fn.run(experiment, tmp_path / "run", data=given)
+    text = text_of(tmp_path / "run")
+    assert "left out (" not in text
+    assert rows_of(text, "The inputs")[2] == ["street", "frequent categories", "3", "a, b, c"]
+    for row in rows_of(text, "The worst")[1:]:
+        at, street = int(row[0]), given["street"][int(row[0])]
+        assert row[2] == given["y"][at]
+        assert row[-2:] == [f"{given['number'][at]:.5g}", street if street in ("a", "b", "c") else "another"]
+
+
 def test_labels_that_the_loss_ignores_are_not_counted(tmp_path):
     rng = fn.Key(0)
     np.save(tmp_path / "x.npy", rng.normal((60, 3)))
@@ -247,6 +270,10 @@ def line(step, **changes):
         ),
         (
             {"weights": {"w": [-1, -1, 0, 0, 0, 1, 2e4]}},
+            ["The largest weight of w has grown more than 10,000 times."],
+        ),
+        (
+            {"weights": {"w": [-2e4, -1, 0, 0, 0, 1, 1]}},
             ["The largest weight of w has grown more than 10,000 times."],
         ),
         ({"weights": {"w": [-1, -1, 0, 0, 0, 1, None]}}, ["At step 9, w has numbers that are not finite."]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from importlib.resources import files
 from typing import Any, ClassVar
@@ -22,6 +23,8 @@ ORDER = (
     *("algebra", "tables", "data", "networks", "training", "recipes", "sklearn", "optimizers", "layer", "loss"),
     *("spec", "deploy", "speed", "trust", "experiments", "reference", "errors"),
 )
+SOFT_BREAK = re.compile("(?<=[\u3001-\u9fff\uff01-\uff5e])\n(?=[\u3001-\u9fff\uff01-\uff5e])")
+"""A line that ends within a Chinese sentence; Markdown makes a space of it, and Chinese has none"""
 
 
 def pages() -> list[str]:
@@ -118,7 +121,7 @@ def _print_page(name: str, as_json: bool) -> None:
     if not sys.stdout.isatty():
         print(text, end="")
     elif has_rich():
-        _render(formulas_as_text(text))
+        _render(SOFT_BREAK.sub("", formulas_as_text(text)))
     else:
         print(formulas_as_text(text), end="")
 

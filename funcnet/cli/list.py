@@ -59,7 +59,7 @@ def _fields(cls: Any) -> list[str]:
     for name, hint, default, *_ in fields(cls):
         text = f"{name}: {describe(hint)}"
         if default is not attrs.NOTHING:
-            text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default, default=repr)}"
+            text += f" = {encode(default)['type'] if hasattr(default, 'tag') else json.dumps(default, default=dict)}"
         texts.append(text)
     return texts
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST, Printer
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
@@ -103,10 +104,7 @@ class Blocks:
 
     def part(self, path: str, section: str) -> Part | None:
         """One pass through one part; None if it is interleaved with others."""
-        inside = [
-            n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(f"{path}/")
-        ]
-        inside = [node for node in inside if node.kind not in (INPUT, CONST, PROBE)]
+        inside = [node for node in self.nodes(path, section) if node.kind not in (INPUT, CONST, PROBE)]
         own = set(inside)
         outer = [node for node in inside if node in self.outputs or set(self.users.get(node, ())) - own]
         early = [user for node in outer for user in self.users.get(node, ()) if user not in own]
@@ -119,22 +117,15 @@ class Blocks:
         if any(not str(arg.static).partition("/")[2].startswith(f"{path}/") for arg in fields):
             return None
         roots = tuple(dict.fromkeys(str(arg.static).split("/")[0] for arg in fields))
-        forward = {
-            n for n in self.graph.nodes if n.place.section == "forward" and f"{n.place.path}/".startswith(f"{path}/")
-        }
         rest = [arg for arg in needed if arg not in fields]
-        saved = tuple(sorted((a for a in rest if a in forward), key=self.position.__getitem__)) * (
-            section == "backward"
-        )
+        saved: tuple[Node, ...] = ()
+        if section == "backward":
+            saved = tuple(sorted(set(rest) & set(self.nodes(path, "forward")), key=self.position.__getitem__))
         given = tuple(arg for arg in rest if arg not in saved)
         found = self.leaves(path, section, own)
         results = tuple(n for n in outer if n not in found.values() or set(self.users.get(n, ())) - own)
         if section == "forward":
-            backward = {
-                n
-                for n in self.graph.nodes
-                if n.place.section == "backward" and f"{n.place.path}/".startswith(f"{path}/")
-            }
+            backward = set(self.nodes(path, "backward"))
             saved = tuple(n for n in results if set(self.users.get(n, ())) & backward)
             results = tuple(n for n in results if set(self.users.get(n, ())) - own - backward or n in self.outputs)
         part = Part(path, section, tuple(inside), roots, given, saved, results, found, ())
@@ -176,16 +167,16 @@ class Blocks:
         for node in outside:
             inner(node)
         given: dict[Node, str] = {}
-        names = Names()
+        taken: set[str] = set()
         for node in (*part.given, *(part.saved if part.section == "backward" else ())):
             begin = "key" if node.dtype is Key else "dy" if node.place.section == "backward" else "x"
             wanted = begin if node in part.given else without(node.name, part.path)
-            given[inner(node)] = names.fresh(wanted or node.hint or "t")
+            given[inner(node)] = fresh((wanted or node.hint or "t").replace("/", "_"), taken)
         nodes = [inner(node) for node in part.nodes]
         results = [inner(node) for node in (*part.results, *part.leaves.values(), *part.saved)]
-        finals = {inner(node): names.fresh("y" if part.section == "forward" else "dx") for node in part.results}
+        finals = {inner(node): fresh("y" if part.section == "forward" else "dx", taken) for node in part.results}
         finals |= {
-            inner(node): names.fresh(without(self.finals[node], part.path))
+            inner(node): fresh(without(self.finals[node], part.path).replace("/", "_"), taken)
             for node in part.nodes
             if node in self.finals and inner(node) not in finals
         }
@@ -275,22 +266,6 @@ def unpacked(names: list[str]) -> str:
         return f"{whole} = saved"
     inner = textwrap.fill(f"{whole},", LONGEST - 8, initial_indent=" " * 8, subsequent_indent=" " * 8)
     return f"(\n{inner}\n    ) = saved"
-
-
-class Names:
-    """Names that are each given once."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def fresh(self, wanted: str) -> str:
-        """A name that is not taken yet."""
-        base = name = wanted.replace("/", "_")
-        n = 2
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
 
 
 def skeleton(layer: Layer) -> Any:

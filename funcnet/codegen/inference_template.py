@@ -70,7 +70,9 @@ def at_once(values, kind, fill$part):
         if set(map(type, values)) != {str}:
             return None
         values = list(map(str.strip, values))
-$numbers    gaps, found = gaps_of(values, MISSING), words_of(values, MISSING)
+$numbers    if ends_in_nul(values) is not None:
+        return None
+    gaps, found = gaps_of(values, MISSING), words_of(values, MISSING)
 $days    if fill is None and gaps.any():
         return None
     return np.where(gaps, fill, found) if gaps.any() else found
@@ -97,6 +99,8 @@ def filled(value, fill, name, row$part):
     missing = gap or value != value or str(value).strip() in MISSING  # NaN is not equal to itself
     if missing and fill is None:
         raise BadValue(row, f"column {name!r}: the value is missing; the training data had none missing here")
+    if str(value).endswith("\\0"):
+        raise BadValue(row, f"column {name!r}: expected a text, got {value!r:.60}; remove the NUL at its end")
 $dated    return fill if missing else value
 ''')
 DATED = Template("""    if part is not None and not missing:
@@ -186,7 +190,7 @@ def read(path, file):
         yield np.load(path, allow_pickle=False), None
         return
     delimiter = "\\t" if path is not None and path.endswith(".tsv") else ","
-    order = None
+    order, empty = None, True
     for names, columns, lines in row_blocks(path, file, delimiter, False, $needed):
         if order is None:
             first = [column[0] for column in columns]
@@ -207,7 +211,10 @@ def read(path, file):
         except BadValue as error:
             raise ValueError(f"line {lines[error.row]}: {error.message}") from None
         if lines:
+            empty = False
             yield np.array(values).T.reshape(-1, *SHAPE), lines
+    if empty:
+        raise ValueError("has no rows below its header")
 
 
 def numbers(values, name):

@@ -66,7 +66,7 @@ def erf_32(x):
 '''
 WINDOWS = '''
 def some_images(x, taps):
-    """Slices of the images whose windows, of so many taps, fit into the cache as one matrix."""
+    """Slices of the images whose windows, of this many taps, fit into the cache as one matrix."""
     images = max(max(2**18, 256 * taps) // (x.shape[1] * x.shape[2] * taps), 1)
     return [slice(i, i + images) for i in range(0, len(x), images)]
 
@@ -137,7 +137,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict
     """The call of a short form; None for a call that needs the library's own function."""
     if not _own_weights(node, users):
         return None
-    make = SHORT.get(getattr(node.f, "__name__", ""))
+    _, make = SHORT.get(getattr(node.f, "__name__", ""), ("", None))
     nodes = [node.args[arg.i] if type(arg) is Ref else arg for arg in getattr(node.static, "values", ())]
     found = make(nodes, [str(arg) if not isinstance(arg, str) else arg for arg in map(repr, args)]) if make else None
     if found is None:
@@ -293,17 +293,18 @@ def _scatter_add(nodes: list[Any], args: list[str]) -> Simple | None:
     return Simple("scatter_add", args, SCATTER_ADD) if nodes[1].size and nodes[0].size else None
 
 
-SHORT: dict[str, Callable[[list[Any], list[str]], Simple | None]] = {
-    "attend": _attend,
-    "attend_vjp": _attend_vjp,
-    "erf": _erf,
-    "norm": _norm,
-    "scatter_add": _scatter_add,
-    "correlate": _conv,
-    "correlate_weight": _conv_weight,
-    "correlate_input": _conv_input,
-    "max_pool": _max_pool,
-    "max_pool_vjp": _max_pool_vjp,
+SHORT: dict[str, tuple[str, Callable[[list[Any], list[str]], Simple | None]]] = {
+    "attend": ("attention", _attend),
+    "attend_vjp": ("attention_vjp", _attend_vjp),
+    "erf": ("erf_32", _erf),
+    "norm": ("norm", _norm),
+    "scatter_add": ("scatter_add", _scatter_add),
+    "correlate": ("conv", _conv),
+    "correlate_weight": ("conv_weight", _conv_weight),
+    "correlate_input": ("conv_input", _conv_input),
+    "max_pool": ("pool", _max_pool),
+    "max_pool_vjp": ("pool_vjp", _max_pool_vjp),
 }
+"""By the name of a kernel, the name of its short form and the function that makes it"""
 RESULTS = {"attend_vjp": 3}
 """The number of results, where a short form has fewer"""

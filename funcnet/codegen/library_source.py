@@ -1,4 +1,4 @@
-"""The source of the library's functions and classes as it stands in a printed program: ASCII, without annotations."""
+"""The source of the library's functions and classes for printed programs: ASCII, without annotations."""
 
 from __future__ import annotations
 

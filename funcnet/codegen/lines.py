@@ -7,6 +7,7 @@ import re
 import textwrap
 from typing import Any
 
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST
 
 WIDTH = 72
@@ -16,16 +17,13 @@ WIDTH = 72
 def variables(paths: list[str]) -> dict[str, str]:
     """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for path in paths:
         root, _, rest = path.partition("/")
         words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
         if root == "opt_state":
             words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
-        name = wanted = re.sub(r"\W", "_", "_".join(words))
-        n = 2
-        while name in names.values():
-            name, n = f"{wanted}_{n}", n + 1
-        names[path] = name
+        names[path] = fresh(re.sub(r"\W", "_", "_".join(words)), taken)
     return names
 
 
@@ -68,7 +66,10 @@ def margins(body: list[tuple[str, str]], indent: int = 4) -> list[str]:
         apart = [row for line in (" " * indent + first, *more) for row in rows_apart(line)]
         parts = [part for line in apart for part in divided(line)]
         text = "\n".join(parts)[indent:]
-        aligned = f"{text.ljust(column) if shape else text}{comment}"
+        last = text.rpartition("\n")[2]
+        if len(last) + indent * ("\n" not in text) + len(comment) > LONGEST:
+            comment = ""  # the statement takes the whole line
+        aligned = f"{text.ljust(column) if comment else text}{comment}"
         if indent + len(aligned) > LONGEST:
             aligned = text + comment
         lines.append(f"{' ' * indent}{aligned}".rstrip())
@@ -83,6 +84,7 @@ def fitted(text: str, indent: int) -> str:
     targets, equals, rest = made.partition(" = ")
     if equals and ", " in targets and not targets.startswith("def "):
         inner = textwrap.fill(f"{targets},", LONGEST - indent - 4)
+        rest = broken(rest, indent) if indent + len(rest) + 4 > LONGEST else rest
         return f"(\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}) = {rest}"
     head = "return " if text.startswith("return ") else f"{targets} = " if equals else ""
     inside = f"{head}({text.removeprefix(head)})" if head and not text.startswith("def ") else text
@@ -146,21 +148,27 @@ def narrow(text: str) -> str:
 def divided(line: str) -> list[str]:
     """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged."""
     found: list[tuple[int, int]] = []
-    depth = 0
+    depths = [0]
+    for letter in line:
+        depths.append(depths[-1] + (letter in "([{") - (letter in ")]}"))
+    depth = -min(depths)  # of brackets that an earlier line opens
     for i, letter in enumerate(line[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
         if (
             letter == " "
             and depth
             and i > 40
-            and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if ", "else ")))
+            and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ ")))
         ):
             found.append((-depth, i))
-    if len(line) <= LONGEST or not found or line.lstrip().startswith(("#", '"""')):
+    if len(line) <= LONGEST or line.lstrip().startswith(("#", '"""')):
         return [line]
-    place = max(found)[1]
     indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
-    return [line[:place], *divided(" " * indent + line[place + 1 :])]
+    inside = line.rfind("][", 40, LONGEST - 1) + 2  # a place in a long lookup
+    if not found and inside < 40:
+        return [line]
+    end, begin = (max(found)[1], max(found)[1] + 1) if found else (inside, inside)
+    return [line[:end], *divided(" " * indent + line[begin:])]
 
 
 def rows_apart(line: str) -> list[str]:

@@ -1,9 +1,18 @@
-"""When a value is read last, so that its name may be given to another."""
+"""Names that are not taken, and when a value is read last, so that its name may be given to another."""
 
 from __future__ import annotations
 
 from funcnet.compiler.graph import Node, NodeGraph
 from funcnet.compiler.kinds import CALL, SETTLE, VIEW
+
+
+def fresh(wanted: str, taken: set[str]) -> str:
+    """A name that is not taken yet, which then is: the wanted one, or with a number behind it."""
+    name, n = wanted, 2
+    while name in taken:
+        name, n = f"{wanted}_{n}", n + 1
+    taken.add(name)
+    return name
 
 
 def last_uses(graph: NodeGraph) -> dict[Node, int]:

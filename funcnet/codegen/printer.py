@@ -15,7 +15,8 @@ from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
 from funcnet.codegen.functions import helper_text as helper_text
-from funcnet.codegen.kernels import RESULTS
+from funcnet.codegen.kernels import RESULTS, SHORT
+from funcnet.codegen.names import fresh
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
@@ -26,6 +27,11 @@ LONGEST = 100
 """The most columns of a line"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
+RESERVED = frozenset(
+    {"np", "w", "rng", "key", "params", "state", "saved", "float", "int", "bool", "len", "bytes", "ValueError"}
+    | {"flush", "settle", "kept", *keyword.kwlist}
+)
+"""Names that a function reads, which no variable may have"""
 SHORT_WORDS = frozenset(
     {"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"}
 )
@@ -56,7 +62,7 @@ class Printer(Expressions):
         super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
         self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
-        self.taken: set[str] = {"np", "w", *keyword.kwlist, *names.values(), *finals.values(), *called_functions(graph)}
+        self.taken: set[str] = {*RESERVED, *names.values(), *finals.values(), *called_functions(graph)}
         self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
@@ -75,16 +81,9 @@ class Printer(Expressions):
 
     # names
 
-    # names
-
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        base = name = re.sub(r"\W", "_", wanted)
-        n = 2
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
+        return fresh(re.sub(r"\W", "_", wanted), self.taken)
 
     def called(self, node: Node) -> str:
         """The variable name of a value: from its path or its variable, else a letter for its section and a number."""
@@ -252,9 +251,9 @@ def structured(part: Any, printer: Printer) -> Any:
 def called_functions(graph: NodeGraph) -> set[str]:
     """The names of the called functions, which variables must not have."""
     functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
-    return {"flush", "settle", "kept", "float", "int", "bool", "len", "rng", "key"} | {
-        name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")
-    }
+    names = {name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")}
+    short = {SHORT[name][0] for name in names & SHORT.keys()}
+    return names | {f"{name}{end}" for name in short for end in ("", "_2", "_3", "_4")}
 
 
 def results_of(f: Any) -> int:

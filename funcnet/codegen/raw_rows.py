@@ -25,6 +25,7 @@ from funcnet.data.text_columns import (
     TextColumn,
     bytes_at,
     digits_of,
+    ends_in_nul,
     first_ones,
     gaps_of,
     is_space,
@@ -131,7 +132,7 @@ class RawRows:
             self.constants.lines.append(f"ISO = re.compile(\n{pieces},\n    re.ASCII,\n)")
             helpers.append(library_text(day_of, date_part, days_of, part_of_days))
         helpers += [library_text(shortest, positions)] if categories else []
-        helpers.append(library_text(to_number, plain_numbers, *TEXTS, gaps_of, words_of))
+        helpers.append(library_text(to_number, plain_numbers, *TEXTS, gaps_of, ends_in_nul, words_of))
         if in_form:
             assert isinstance(data, Columns)
             marks = ", ".join(f"{code(name)}: {code(mark)}" for name, mark in data.marks.items())

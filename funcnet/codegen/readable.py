@@ -13,6 +13,7 @@ from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import helper_text
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, narrow, tree_text
+from funcnet.codegen.names import fresh
 from funcnet.codegen.printer import LONGEST, Printer, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
@@ -91,7 +92,7 @@ class Readable:
                 back.append(tree_text(structured(part, printer)))
                 self.kept.append(name)
         body = [*printer.lines, ("", ""), (f"return {', '.join(back)}", "")]
-        if any("rng." in text for text, _ in body):
+        if any(draws(text) for text, _ in body):
             given.append("rng")
         self.given = [name for name in given if not (self.teach and name in ("key", "step"))]
         title = "gradients" if program.loss is not None else "forward_backward"
@@ -113,7 +114,7 @@ class Readable:
         """A function as text."""
         while body and body[0] == ("", ""):
             body = body[1:]
-        return "\n".join([f"def {title}({', '.join(given)}):", f'    """{purpose}"""', *margins(body)])
+        return narrow("\n".join([f"def {title}({', '.join(given)}):", f'    """{purpose}"""', *margins(body)]))
 
     @staticmethod
     def input_name(path: str) -> str:
@@ -130,6 +131,7 @@ class Readable:
         return found | {len(target): "len(y)"}
 
     def purpose(self, title: str) -> str:
+        """The docstring of a printed function."""
         if title == "step":
             return f"One training step with {named(self.program.optimizer)}: the loss and the new values."
         loss = "The loss, the new state and the gradients." if "state" in self.kept else "The loss and its gradients."
@@ -150,7 +152,7 @@ class Readable:
         self.kept = [*results[:-1], "params", "opt_state"]
         given = [name for name in program.args if name in self.given or name == "params"]
         given.insert(given.index("params") + 1 + ("state" in given), "opt_state")
-        if any("rng." in text for text, _ in lines) or "rng" in self.given:
+        if any(draws(text) for text, _ in lines) or "rng" in self.given:
             given.append("rng")
         return [*update.functions, self.function("step", given, self.purpose("step"), body)]
 
@@ -186,12 +188,13 @@ def finals_of(graph: NodeGraph, results: tuple[str, ...]) -> dict[Node, str]:
                 wanted = "d_" + wanted
             elif name != "state":
                 continue
-            base, n = wanted, 2
-            while wanted in taken:
-                wanted, n = f"{base}_{n}", n + 1
-            taken.add(wanted)
-            finals[node] = wanted
+            finals[node] = fresh(wanted, taken)
     return finals
+
+
+def draws(text: str) -> bool:
+    """Whether a statement draws from the generator."""
+    return re.search(r"\brng\.", text) is not None
 
 
 def named(optimizer: Any) -> str:

@@ -17,7 +17,7 @@ from funcnet import ops, tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, tree_text
-from funcnet.codegen.names import last_uses
+from funcnet.codegen.names import fresh, last_uses
 from funcnet.codegen.numerals import number_text
 from funcnet.codegen.printed_helpers import EACH_LEAF, HELPERS
 from funcnet.codegen.printer import LONGEST, Printer
@@ -341,15 +341,6 @@ def unlike(rules: Iterable[Rule]) -> list[Rule]:
 def is_count(node: Node) -> bool:
     """Whether a node is a number in the state, such as the step."""
     return node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT
-
-
-def fresh(wanted: str, taken: set[str]) -> str:
-    """A name that is not taken yet."""
-    name, n = wanted, 2
-    while name in taken:
-        name, n = f"{wanted}_{n}", n + 1
-    taken.add(name)
-    return name
 
 
 def rule_of(optimizer: Optimizer) -> Optimizer:

@@ -344,10 +344,15 @@ class _Cast(Kind):
         x = printer.text(node.args[0]).within(ATOM)
         number = number_of(node)
         if number is not None:
-            return Text(f"np.full({node.shape}, {plain_text(number.item())}, {dtype_text(node.dtype)})", ATOM)
+            axes = layout.outermost_first(node.form)
+            shape = tuple([node.shape[axis] for axis in axes])
+            text = f"np.full({shape}, {plain_text(number.item())}, {dtype_text(node.dtype)})"
+            back = tuple([axes.index(axis) for axis in range(len(axes))])
+            return Text(text if back == tuple(range(len(back))) else f"{text}.transpose{back}", ATOM)
         if node.static == "C" and node.dtype == node.args[0].dtype:
             return Text(f"{x}.copy()", ATOM)
-        return Text(f"{x}.astype({dtype_text(node.dtype)})", ATOM)
+        order = ', order="C"' if node.static == "C" and not node.args[0].row_major else ""
+        return Text(f"{x}.astype({dtype_text(node.dtype)}{order})", ATOM)
 
 
 class _Where(Kind):

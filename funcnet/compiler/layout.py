@@ -224,6 +224,12 @@ def _moves(axis: int, other: int, whole: list[Strides], outermost_first: bool) -
     return verdict
 
 
+def outermost_first(form: Form) -> list[int]:
+    """The axes from the largest stride to the smallest, equal ones in their order."""
+    strides = form.strides or (0,) * len(form.shape)
+    return sorted(range(len(form.shape)), key=lambda axis: -strides[axis])
+
+
 def full(form: Form, dtype: Any, value: Any) -> Any:
     """An array with the shape and strides of a form, filled with one value."""
     if form.strides is None or contiguous(form):

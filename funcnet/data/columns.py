@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.data.categories import distinct, positions
+from funcnet.data.categories import distinct, positions, shortest
 from funcnet.data.dates import DATE_PARTS, FORM, date_part, days_of, part_of_days
 from funcnet.data.shelf import Column as Codes, Texts
 from funcnet.data.sources.base import Frame, Source
@@ -103,9 +103,9 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     gaps = counts.pop("", 0)
     if not counts:
         raise _all_missing(name, layer)
-    fill = None if source.impute is None else _most_frequent(counts)
     order = getattr(source, "ordinal", {}).get(name)
     if order is not None:
+        fill = None if source.impute is None else _most_frequent(counts)
         unknown = sorted(set(counts) - set(order))
         if unknown:
             raise DataError(
@@ -115,9 +115,11 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
             )
         return {"kind": "ordinal", "categories": list(order), "fill": fill}
     categories, kind = distinct(counts), "one_hot"
+    counts = _by_category(counts, categories)
+    fill = None if source.impute is None else _most_frequent(counts)
     most = None if "part" in column else getattr(source, "max_categories", None)
     if most is not None and len(categories) > most:
-        fill = None if fill is None else _frequent(counts, categories, 1)[0]
+        fill = None if fill is None else max(categories, key=counts.__getitem__)
         categories, kind = _frequent(counts, categories, most), "frequent"
     if gaps:  # in training too, so it may mean something
         categories, fill = [*categories, ""], ""
@@ -130,10 +132,21 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     return {"kind": kind, "categories": categories, "fill": fill}
 
 
+def _by_category(counts: Counter[str], categories: list[str]) -> Counter[str]:
+    """How often there is each category, of which several texts may be one: 1, 1.0 and +1."""
+    whole: Counter[str] = Counter()
+    for at, count in zip(positions(list(counts), categories).tolist(), counts.values(), strict=True):
+        whole[categories[at]] += count
+    return whole
+
+
 def _frequent(counts: Counter[str], categories: list[str], most: int) -> list[str]:
-    """The most frequent categories, in their order; of those that are as frequent the first."""
-    kept = set(sorted(categories, key=lambda text: -counts[text])[:most])
-    return [text for text in categories if text in kept]
+    """The most frequent categories, in their order; of those that are as frequent the first.
+
+    Versions such as 3.1 and 3.10 are kept together: rows of one that is not kept would count as the other.
+    """
+    kept = set(map(shortest, sorted(categories, key=lambda text: -counts[text])[:most]))
+    return [text for text in categories if shortest(text) in kept]
 
 
 def _all_missing(name: str, layer: str) -> DataError:

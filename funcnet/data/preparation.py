@@ -57,6 +57,7 @@ class Prepared(NamedTuple):
     test: Dataset | None
     preprocess: dict[str, Any]
     parts: Parts
+    """The numbers of each part's rows in the data, in which rows without a target count too"""
     found: dict[str, Any]
     """A summary of the data: rows, columns, classes with their counts, missing values"""
     block: int | None = None
@@ -158,7 +159,11 @@ def prepared(
     ]
     assert sets[0] is not None
     texts = table.present or (classes is not None and table.classes is None)
-    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, findings(table, classes, parts), block, texts)
+    found = findings(table, classes, parts)
+    if table.left_out is not None:
+        places = np.flatnonzero(~table.left_out)
+        parts = Parts(*(places[chosen] for chosen in parts))
+    return Prepared(sets[0], sets[1], sets[2], preprocess, parts, found, block, texts)
 
 
 def input_shape(source: Source, key: Key, base: Path) -> Shape:

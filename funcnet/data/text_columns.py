@@ -186,6 +186,17 @@ def gaps_of(values: Sequence[str], missing: Collection[str]) -> Any:
     return found
 
 
+def ends_in_nul(values: Sequence[str]) -> int | None:
+    """The first text that ends in the character NUL, which an array of texts would drop; None if none does."""
+    if isinstance(values, TextColumn):
+        if values.block.find(b"\0", 24, -1000) < 0:
+            return None
+        values = list(values)
+    if "\0\n" not in "\n".join([*values, ""]):
+        return None
+    return next((row for row, text in enumerate(values) if text.endswith("\0")), None)
+
+
 def words_of(values: Sequence[str], missing: Collection[str] = ()) -> Any:
     """Texts as an array, in which each takes as much room as the longest; empty if in ``missing``."""
     if isinstance(values, TextColumn):

@@ -19,8 +19,7 @@ def opened(spec: str | None = None, table: str | None = None) -> Callable[[str],
     assert isinstance(found, Experiment)
     session = Session(found)
     if table is not None:
-        session.table(table)
-        session.opened = session.experiment, session.base, session.name
+        session.open_table(table)
 
     def ask(request: str) -> str:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import zipfile
 from functools import cache
 from importlib.resources import files
@@ -60,16 +61,10 @@ def page(given: dict[str, Any] | None = None, policy: str | None = None) -> byte
     """The page, with what it is given, such as recorded frames; without, it asks its server."""
     data = encoded(given or {"mode": "served"}).decode().replace("<", "\\u003c")
     meta = "" if policy is None else f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    text = read("page.html")
-    for mark, part in (
-        ("<!-- policy -->", meta),
-        ("/* style */", read("style.css")),
-        ("/* given */", data),
-        ("/* script */", script()),
-    ):
-        before, found, after = text.partition(mark)
-        assert found, mark
-        text = before + part + after
+    parts = {"<!-- policy -->": meta, "/* style */": read("style.css"), "/* given */": data, "/* script */": script()}
+    marks = "|".join(map(re.escape, parts))  # all at once: a name in the data may read like a mark
+    text, count = re.subn(marks, lambda mark: parts[mark[0]], read("page.html"))
+    assert count == len(parts)
     return text.encode()
 
 
@@ -80,14 +75,13 @@ def recorded(session: Session, frames: int = FRAMES) -> bytes:
     for each in ("run", "since", "losses"):
         first.pop(each)
     about.pop("run")
-    room, size = MOST_BYTES - len(page({**about, "frames": []}, POLICY["recorded"])) - 10_000, len(encoded(first))
-    most = min(frames, (room - 12 * total) // size)
-    if most < 2 <= room // size:
-        what = f"the losses of {total} steps have up to {12 * total} bytes, and a page at most {MOST_BYTES}"
-        raise FuncnetError(f"--out: {what}; train for fewer steps")
+    room = MOST_BYTES - len(page({**about, "frames": []}, POLICY["recorded"])) - 12 * total - 10_000
+    most = min(frames, room // len(encoded(first)))
     if most < 2:
+        size = len(encoded(first))
         raise FuncnetError(
-            f"--out: one step has {size} bytes, and a page at most {MOST_BYTES}; make the network or the batch smaller"
+            f"--out: one step has {size} bytes, the losses of all steps {12 * total}, and a page at most {MOST_BYTES}; "
+            "make the network or the batch smaller, or the training shorter"
         )
     found = [first]
     for step in shown_steps(total, most)[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -54,6 +55,7 @@ class Session:
     def __init__(self, experiment: Experiment, base: Path = Path(), name: str = "") -> None:
         self.lock = threading.Lock()
         self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self.opened_folder: tempfile.TemporaryDirectory[str] | None = None
         self.opened, self.run = (experiment, base, name), 0
         self.begin(experiment, base, name)
 
@@ -121,15 +123,21 @@ class Session:
         folder = tempfile.TemporaryDirectory(prefix="funcnet-play-")
         try:
             file = Path(folder.name) / TABLE
-            file.write_text(text, encoding="utf-8", errors="replace")
+            file.write_text(text, encoding="utf-8", errors="replace", newline="")
             self.begin(of_file(file), file.parent, TABLE)
         except FuncnetError as error:
-            error.message = error.message.replace(f"{folder.name}/", "")
+            error.message = error.message.replace(f"{folder.name}{os.sep}", "")
             folder.cleanup()
             raise
         self.close()
         self.folder = folder
         return self.about()
+
+    def open_table(self, text: str) -> None:
+        """Begin with the rows of a table, and begin with it again at a reset."""
+        self.table(text)
+        self.opened = self.experiment, self.base, self.name
+        self.opened_folder, self.folder = self.folder, None
 
     def reset(self) -> dict[str, Any]:
         """Begin again with the experiment that the page was opened with."""
@@ -137,7 +145,7 @@ class Session:
         return self.about()
 
     def close(self) -> None:
-        """Delete the table of the page."""
+        """Delete the table of the page; one that it was opened with stays for a reset."""
         if self.folder is not None:
             self.folder.cleanup()
             self.folder = None

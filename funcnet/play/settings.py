@@ -251,7 +251,7 @@ def _rate(experiment: Experiment, value: Any, base: Path) -> Experiment:
     rate = _number("rate", value, 0.0, 100.0)
     if not hasattr(experiment.optimizer, "learning_rate"):
         name = type(experiment.optimizer).__name__
-        raise FuncnetError(f"rate: {name} has no learning rate of its own to change; choose another optimizer")
+        raise FuncnetError(f"rate: {name} has no learning rate to change; choose another optimizer")
     return evolve(experiment, optimizer=evolve(experiment.optimizer, learning_rate=rate))
 
 

@@ -18,18 +18,20 @@ LEFT, SIDE, BETWEEN, PAD, HEAD, FOOT = 72, 300, 76, 16, 66, 48
 
 @frozen(eq=False)
 class Target:
-    """The predictions and the observations of one target, (rows,) each, in its units."""
+    """The predictions and the observations of one target, (rows,) each, in its units, and the weights of the rows."""
 
     name: str
     predicted: Array
     observed: Array
+    weight: Array | None = None
 
     def said(self, most: int) -> str:
-        """The scores of the rows, and how many of them are drawn."""
+        """The scores of the rows by their weights, as those of the metrics, and how many of them are drawn."""
         rows = len(self.observed)
         with np.errstate(over="ignore"):
-            error = float(np.mean((self.observed - self.predicted) ** 2))
-            spread = float(np.mean((self.observed - self.observed.mean()) ** 2))
+            mean = np.average(self.observed, weights=self.weight)
+            error = float(np.average((self.observed - self.predicted) ** 2, weights=self.weight))
+            spread = float(np.average((self.observed - mean) ** 2, weights=self.weight))
         share = f"R2 {svg.short(1.0 - error / spread)}, " if 0.0 < spread < np.inf else ""
         drawn = f"; {most:,} of them drawn" if rows > most else ""
         return f"{self.name}: {share}RMSE {svg.short(error**0.5)} of {rows:,} rows{drawn}"
@@ -95,4 +97,5 @@ def _limits(values: Array) -> tuple[float, float]:
 def _finite(one: Target) -> Target:
     """The rows whose prediction and observation are finite."""
     kept = np.isfinite(one.predicted) & np.isfinite(one.observed)
-    return Target(one.name, one.predicted[kept].astype(np.float64), one.observed[kept].astype(np.float64))
+    weight = None if one.weight is None or not one.weight[kept].any() else one.weight[kept].astype(np.float64)
+    return Target(one.name, one.predicted[kept].astype(np.float64), one.observed[kept].astype(np.float64), weight)

@@ -115,12 +115,13 @@ def predicted(scored: Scored) -> str | None:
     Of several quantiles of a target the middle one counts.
     """
     y = scored.targets
-    numbers = isinstance(y, np.ndarray) and y.dtype.kind == "f" and y.ndim <= 2
+    numbers = isinstance(y, np.ndarray) and y.dtype.kind in "fiu" and y.ndim <= 2
     if not numbers or classifies(scored.loss) or scored.classes:
         return None
     count = 1 if y.ndim == 1 else y.shape[1]
     pieces: list[tuple[Array, Array]] = []
-    for answer, target, _ in scored.answers():
+    weights: list[Array] = []
+    for answer, target, weight in scored.answers():
         if not isinstance(answer, np.ndarray):
             return None
         answer, target = scored.restored(answer), scored.restored(target).reshape(len(target), count)
@@ -129,11 +130,16 @@ def predicted(scored: Scored) -> str | None:
         if each * count != answer.shape[1] or each not in (1, len(scored.loss.outputs([""]))):
             return None
         pieces.append((answer[:, each // 2 :: each], target))
+        weights += [] if weight is None else [np.broadcast_to(weight.reshape(len(weight), -1), target.shape)]
     if not pieces:
         return None
     values, observed = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
     names = scored.outputs if scored.outputs and len(scored.outputs) == count else [f"output {i}" for i in range(count)]
-    targets = [Target(name, values[:, i], observed[:, i]) for i, name in enumerate(names)]
+    weight = np.concatenate(weights) if weights else None
+    targets = [
+        Target(name, values[:, i], observed[:, i], None if weight is None else weight[:, i])
+        for i, name in enumerate(names)
+    ]
     return predicted_svg(targets, f"predictions of {scored.part}")
 
 

@@ -36,7 +36,7 @@ def ticks(axis: Axis, most: int, whole: bool = False) -> list[tuple[float, str]]
         stride, digits = math.ceil(span / most), (1, 2, 5) if span < 2.2 else (1,)
         powers = [p for p in range(math.floor(axis.low), math.ceil(axis.high) + 1) if p % stride == 0]
         values = [float(f"{digit}e{p}") for p in powers for digit in digits]
-        return [(v, short(v)) for v in values if v > 0.0 and axis.low <= math.log10(v) <= axis.high]
+        return [(v, scientific(v)) for v in values if v > 0.0 and axis.low <= math.log10(v) <= axis.high]
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next(power * m for m in (1, 2, 5, 10) if power * m * 1.0001 >= span / most)
     step = max(step, 1.0) if whole else step
@@ -99,7 +99,14 @@ def grid(x: Axis, y: Axis, below: float) -> list[str]:
 
 
 def short(value: float, digits: int = 4) -> str:
-    """A number as people write it: ``1e-5``, not ``1e-05``."""
+    """A number as people write it: ``1e-5``, not ``1e-05``; and a sum of money as ``20171``, not ``2.017e4``."""
+    if 10.0 ** (digits - 1) <= abs(value) < 1e9:
+        return f"{value:.0f}"
+    return scientific(value, digits)
+
+
+def scientific(value: float, digits: int = 4) -> str:
+    """A number with few digits, with a power of ten where it is large or small: ``1e4``, ``1e-5``."""
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")
 
 

@@ -246,6 +246,14 @@ def test_terminal_gets_whole_cells_of_a_table(tmp_path):
     assert re.sub(r"[\s`]", "", row[1]) in re.sub(r"[\s`]", "", shown)
 
 
+@PSEUDO_TERMINALS
+def test_terminal_gets_chinese_without_spaces_where_lines_end(tmp_path):
+    pytest.importorskip("rich")
+    said = "损失是正确类别"
+    assert f"\n{said}" in page("course_3.zh")
+    assert f"， {said}" not in on_a_terminal(tmp_path, "course_3.zh")
+
+
 def _read(terminal):
     try:
         return os.read(terminal, 4096)

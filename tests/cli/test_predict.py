@@ -357,6 +357,13 @@ def test_rows_without_a_header_and_of_another_width(tmp_path, iris_run):
     )
 
 
+def test_a_header_without_rows(tmp_path, iris_run):
+    head = ",".join(NAMES) + "\n"
+    (tmp_path / "head.csv").write_text(head, encoding="utf-8")
+    said = funcnet(tmp_path, "predict", str(iris_run), "head.csv")
+    assert (said.status, said.err) == (1, "funcnet: head.csv: has no rows below its header\n")
+
+
 def test_the_plane_of_two_inputs_is_a_picture(tmp_path):
     said = funcnet(tmp_path, "train", str(ROOT / "specs" / "moons.json"), "--out", "run", "--progress", "none")
     assert said.out.splitlines()[-1].split() == ["plane", "run/boundary.svg"]

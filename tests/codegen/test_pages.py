@@ -130,6 +130,51 @@ def test_a_repeated_part_is_one_function():
     steps_agree(net, MSE, fn.optim.Adam(), (3,), 6, x, y, np.float64, planned=False)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("params", "state", "np", "w"),
+        ("rng", "x", "step", "lambda"),
+        ("attention", "conv", "block", "saved"),
+        ("pool", "float", "ValueError", "conv_weight"),
+        ("attention_2", "adamw", "key", "block_vjp"),
+    ],
+)
+def test_layers_may_have_the_names_of_other_things(names):
+    first, second, third, fourth = names
+    net = fn.serial(
+        ("reshape", fn.Reshape((4, 4, 2))),
+        (first, fn.Conv2D(2, 3)),
+        (second, fn.MaxPool2D(2)),
+        ("rows", fn.Reshape((4, 2))),
+        (third, fn.MultiHeadAttention(2)),
+        (fourth, fn.BatchNorm()),
+        ("all", fn.SequencePool("last")),
+    )
+    x, y = fn.Key(1).normal((5, 32), np.float32), fn.Key(2).normal((5, 2), np.float32)
+    assert "rng" not in fn.source(net, (32,), 5, MSE, fn.optim.AdamW()).split("return loss")[0].split("def ")[-1][:50]
+    steps_agree(net, MSE, fn.optim.AdamW(), (32,), 5, x, y, np.float32, planned=False)
+
+
+def test_filled_arrays_have_the_memory_order_of_the_program():
+    """The order of a sum follows the layout of its array, here that of the recurrent layer's output."""
+    net = fn.serial(fn.GRU(4), fn.LayerNorm(), fn.SequencePool("mean"), fn.Dense(3))
+    text = fn.source(net, (5, 4), 2, MSE, fn.optim.SGD(0.1), dtype=np.float64)
+    assert "real = np.full((5, 2, 1), 1.0, np.float64).transpose(1, 0, 2)" in text
+    x, y = fn.Key(1).normal((2, 5, 4)), fn.Key(2).normal((2, 3))
+    steps_agree(net, MSE, fn.optim.SGD(0.1), (5, 4), 2, x, y, np.float64, planned=False)
+
+
+def test_lines_are_short_in_deep_networks_and_long_chains():
+    def part(layer):
+        return fn.serial(layer, fn.LayerNorm(), fn.Dense(4), fn.LayerNorm(), fn.Tanh())
+
+    net = fn.serial(fn.serial(part(fn.LogSoftmax()), fn.serial(part(fn.LogSoftmax()), part(fn.LayerNorm()))))
+    opt = fn.optim.chain(fn.optim.ClipByValue(0.5), fn.optim.Centralize(), fn.optim.AdamW(), fn.optim.PolyakAverage())
+    text = fn.source(net, (4,), 3, MSE, opt)
+    assert [line for line in text.splitlines() if len(line) > 100] == []
+
+
 def test_helpers_keep_their_meaning_in_narrow_lines():
     for name in [*ops.PRIMITIVES, *PLAIN, *HELPERS]:
         text = helper_text(name)

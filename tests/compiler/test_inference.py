@@ -440,6 +440,7 @@ def test_arrays_that_cannot_be_answered(tmp_path, capsys):
             "has no column 'petal_length', 'petal_width'; it has sepal_length, sepal_width"
         ),
         "1,2,3\n": "expected 4 columns of inputs, got 3",
+        "sepal_length,sepal_width,petal_length,petal_width\n": "has no rows below its header",
         "1,2,3,4\n1,x,3,4\n": "line 2: column 'column_1': expected a number, got 'x'",
     }
     for text, message in cases.items():

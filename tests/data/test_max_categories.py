@@ -52,6 +52,23 @@ def test_few_categories_are_as_without_it() -> None:
     assert column(60).preprocess == column(None).preprocess
 
 
+def test_equal_numbers_are_counted_as_one_category() -> None:
+    cities = ["1"] * 20 + ["1.0"] * 90 + ["a"] * 70 + ["b"] * 60
+    source = Columns("y", inputs=("city",), categorical=("city",), impute="median", max_categories=2)
+    found = prepare(source, fn.Key(0), data=TABLE | {"city": cities}).preprocess["columns"][0]
+    assert (found["categories"], found["fill"]) == (["1", "a"], "1")
+    split = ["1"] * 80 + ["1.0"] * 70 + ["a"] * 90
+    source = Columns("y", inputs=("city",), categorical=("city",), impute="median")
+    assert prepare(source, fn.Key(0), data=TABLE | {"city": split}).preprocess["columns"][0]["fill"] == "1"
+
+
+def test_versions_that_are_equal_numbers_stay_apart() -> None:
+    cities = ["3.1"] * 70 + ["3.10"] * 20 + ["3.9"] * 80 + ["3.2"] * 70
+    data = column(2, city=cities)
+    assert data.preprocess["columns"][0]["categories"] == ["3.1", "3.10", "3.9"]
+    np.testing.assert_array_equal(np.unique(data.train.x, axis=0), [[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]])
+
+
 def test_gaps_are_a_category_beside_them_and_months_are_not_merged() -> None:
     gaps = [None if i % 5 == 0 else city for i, city in enumerate(CITIES)]
     days = [f"2024-{1 + i % 12:02d}-03" for i in range(ROWS)]
@@ -98,6 +115,10 @@ def test_the_printed_program_has_the_bits_of_the_run(tmp_path: Path, capsys: Any
     table = {"a": [1.5, None, *TABLE["a"]], "city": ["Oslo", None, *CITIES]}
     np.testing.assert_array_equal(names["predict"](table), run.predict(table))
     np.testing.assert_array_equal(run.predict(TABLE), run.predict(str(path)))
+    table["city"][1] = "Oslo\0"  # an array of texts would drop the last character
+    for predict in (names["predict"], run.predict):
+        with pytest.raises(ValueError, match=r"row 1.*column 'city': expected a text, got 'Oslo.x00'"):
+            predict(table)
 
 
 def test_init_takes_such_a_column_and_says_so(tmp_path: Path, capsys: Any) -> None:

@@ -62,7 +62,7 @@ def test_every_text_is_the_number_that_it_is_alone(missing: tuple[str, ...]) -> 
     same_numbers(right * (ROWS // len(right) + 1), missing)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.from_regex(r"[+-]?[0-9]{0,12}(\.[0-9]{0,14})?", fullmatch=True), min_size=20, max_size=20))
 def test_digits_round_as_float_rounds_them(texts: list[str]) -> None:
     right = [text for text in texts if read_number(text) is not None] or ["1"]
@@ -163,4 +163,14 @@ def test_a_label_that_is_too_long_is_told_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "1,x\n" * ROWS + f"2,{'é' * 1000}\n3,{'y' * 1001}\n" + "4,z\n" * 5 * ROWS, "utf-8")
     with pytest.raises(DataError, match="line 603, column 'b': expected a label of at most 1000 characters, got one"):
+        [block.words("b") for block in Grid.blocks(path, ",", True)]
+
+
+@pytest.mark.parametrize("rows", [3, ROWS])
+def test_a_label_that_ends_in_nul_is_told_by_its_line(rows: int, tmp_path: Path) -> None:
+    """An array of texts would drop the character, and take the label for another, or for a missing one."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,x\0y\n" * rows + "2,x\0\n" + "3,z\n" * rows, "utf-8")
+    said = rf"line {rows + 2}, column 'b': expected a text, got 'x\\x00'; remove the NUL at its end"
+    with pytest.raises(DataError, match=said):
         [block.words("b") for block in Grid.blocks(path, ",", True)]

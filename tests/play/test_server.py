@@ -128,6 +128,13 @@ def test_other_protocols_do_not_end_it(server, raw, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_error_of_the_program_is_printed(server, monkeypatch, capfd):
+    monkeypatch.setattr(server.session, "answer", lambda request: {}["a mistake"])
+    with pytest.raises(http.client.RemoteDisconnected):
+        send(server)
+    assert "KeyError: 'a mistake'" in capfd.readouterr().err
+
+
 def test_an_error_is_one_line(server):
     status, _, body = send(server, body=json.dumps({"do": "set", "name": "a\nb", "value": 1}).encode())
     assert status == 400

@@ -14,6 +14,7 @@ import funcnet.experiments.baseline as baseline_module
 from funcnet import losses, metrics
 from funcnet.cli import main
 from funcnet.data import prepare
+from funcnet.data.preparation import Dataset
 from funcnet.experiments.baseline import baseline, remarks, some_rows
 from funcnet.training.linear import fit_linear
 from tests.folders import sign
@@ -98,6 +99,17 @@ SUGARED = attrs.evolve(
 def found(experiment):
     data = prepare(experiment.data, fn.Key(experiment.seed), None, experiment.dtype)
     return baseline(experiment, data), data
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_constant_answer_is_the_first_of_equal_classes(seed):
+    y = np.random.default_rng(seed).permutation(np.repeat([0, 1, 2], [28, 31, 31]))
+    table = {"x": np.arange(90.0), "y": np.array(["a", "b", "c"])[y]}
+    experiment = attrs.evolve(IRIS, data=fn.data.Columns(target="y"))
+    data = prepare(experiment.data, fn.Key(0), None, experiment.dtype, data=table)
+    of_b = Dataset(data.train.x[y == 1], data.train.y[y == 1])
+    scores = baseline(experiment, data._replace(test=of_b))
+    assert scores["constant"]["test"]["accuracy"] == 1.0
 
 
 def test_the_scores_are_those_of_the_same_parts():

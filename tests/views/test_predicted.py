@@ -81,6 +81,18 @@ def test_the_middle_quantile_of_each_target() -> None:
     assert pictures(given) == {"predicted.svg": predicted_svg(wanted, "predictions of test")}
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_whole_numbers_are_drawn_and_rows_count_by_their_weights(whole: bool) -> None:
+    y = np.rint(OBSERVED * 10.0).astype(np.int64) if whole else OBSERVED
+    weight = np.arange(len(y)) % 3
+    blocks = [(PREDICTED[:20, None], y[:20], weight[:20]), (PREDICTED[20:, None], y[20:], weight[20:])]
+    drawn = pictures(Scored("test", losses.MeanSquaredError(), (), None, y, lambda: iter(blocks), ["u"]))
+    rmse = fn.metrics.RMSE()(PREDICTED[:, None], y[:, None].astype(float), weight)
+    r2 = fn.metrics.R2()(PREDICTED[:, None], y[:, None].astype(float), weight)
+    said = texts(parse(drawn["predicted.svg"]))
+    assert f"u: R2 {r2:.4g}, RMSE {rmse:.4g} of 50 rows" in said
+
+
 def test_evaluate_draws_it_in_the_units_of_the_data(tmp_path: Path, capsys: Any) -> None:
     table = {"x": OBSERVED.tolist(), "price": (1000.0 + 20.0 * OBSERVED).tolist()}
     lines = [f"{x!r},{y!r}" for x, y in zip(*table.values(), strict=True)]

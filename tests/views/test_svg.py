@@ -1,8 +1,32 @@
-"""Texts in pictures."""
+"""Numbers and names as text on pictures and pages."""
+
+from __future__ import annotations
 
 import pytest
 
-from funcnet.views.svg import fitted, width_of
+from funcnet.views.svg import Axis, fitted, short, ticks, width_of
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.000012345, 4, "1.234e-5"),
+        (0.46602, 4, "0.466"),
+        (999.96, 4, "1000"),
+        (20171.4, 4, "20171"),
+        (-39026.0, 3, "-39026"),
+        (123456789.0, 5, "123456789"),
+        (2.5e9, 4, "2.5e9"),
+        (float("inf"), 4, "inf"),
+        (float("nan"), 4, "nan"),
+    ],
+)
+def test_a_number_has_a_power_of_ten_only_where_it_is_very_large_or_small(value, digits, text):
+    assert short(value, digits) == text
+
+
+def test_a_logarithmic_axis_is_labelled_with_powers_of_ten():
+    assert [label for _, label in ticks(Axis(3.0, 6.0, 0.0, 100.0, log=True), 5)] == ["1000", "1e4", "1e5", "1e6"]
 
 
 @pytest.mark.parametrize("text", ["a name", "x" * 200, "面积" * 60, "a面" * 60, "abc面积" + "z" * 90, ""])

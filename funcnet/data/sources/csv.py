@@ -83,7 +83,7 @@ class Csv(Columns):
         cls, path: Path | str, source: Source, preprocess: Mapping[str, Any], file: Any = None
     ) -> Iterator[Array]:
         """The same some rows at a time; an open binary ``file``, such as a pipe, is called ``path`` in messages."""
-        shape, names, order = tuple(preprocess["shape"]), None, None
+        shape, names, order, empty = tuple(preprocess["shape"]), None, None, True
         hint = "all inputs must be numbers"
         for block in blocks_of(path, delimiter_of(Path(path)), False, file):
             grid = block
@@ -101,8 +101,11 @@ class Csv(Columns):
                 )
             missing = (*GAPS, *grid.gaps) if preprocess.get("fill") else ()
             if len(grid.lines):
+                empty = False
                 columns = [grid.numbers(name, missing, hint) for name in order]
                 yield np.stack(columns, axis=1).reshape(-1, *shape)
+        if empty:
+            raise DataError(f"{path}: has no rows below its header")
 
     def table(self, base: Path, key: Key) -> Table:
         return self.treated(blocks_of(inside(base, self.path), self.delimiter, self.header))

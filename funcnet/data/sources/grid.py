@@ -17,7 +17,7 @@ import numpy as np
 
 from funcnet.data.number_texts import PLAIN, Form, is_number, read_number
 from funcnet.data.sources.arrays import opened
-from funcnet.data.text_columns import columns_of, gaps_of, longest, numbers_of, words_of
+from funcnet.data.text_columns import columns_of, ends_in_nul, gaps_of, longest, numbers_of, words_of
 from funcnet.errors import DataError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
@@ -220,9 +220,13 @@ class Grid:
     def words(self, name: str, missing: Collection[str] = ()) -> Array:
         """The texts of a column as an array, in which each takes as much room as the longest; empty if ``missing``.
 
-        Raises   DataError for a text that is too long for a label or a category
+        Raises   DataError for a text that is too long for a label or a category, or ends in the character NUL
         """
         values = self.values(name)
+        row = ends_in_nul(values)
+        if row is not None:
+            got = f"{values[row]!r:.60}"
+            raise DataError(f"{self.place(row, name)}: expected a text, got {got}; remove the NUL at its end")
         if longest(values) > LONGEST_WORD:
             texts = list(values)
             long = next((i for i, text in enumerate(texts) if len(text) > LONGEST_WORD), None)

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from funcnet import ops
-from funcnet.data.columns import title, width
+from funcnet.data.columns import HOT, title, width
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs
 from funcnet.errors import FuncnetError, one_line
@@ -164,9 +164,11 @@ def _cell(column: dict[str, Any], values: Sequence[float]) -> str:
     """A value of a column, from the features that it has become."""
     if column["kind"] == "number":
         return short(values[0], 5)
-    at = int(np.argmax(values)) if column["kind"] == "one_hot" else round(values[0])
-    known = at < len(column["categories"]) and (column["kind"] == "ordinal" or values[at] > 0.5) and at >= 0
-    return column["categories"][at] if known else "unknown"
+    hot = column["kind"] in HOT
+    at = int(np.argmax(values)) if hot else round(values[0])
+    if 0 <= at < len(column["categories"]) and (not hot or values[at] > 0.5):
+        return column["categories"][at] or "missing"
+    return "another" if column["kind"] == "frequent" else "unknown"
 
 
 def sequence(classes: Sequence[str] | None, indices: Array, most: int = 48) -> str:

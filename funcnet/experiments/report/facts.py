@@ -23,6 +23,13 @@ MOST_LAYERS = 300
 """The most layers whose costs are counted"""
 MOST_ROWS = 60
 """The most rows of a table of layers or columns"""
+KINDS = {
+    "number": "number",
+    "one_hot": "category",
+    "frequent": "frequent categories",
+    "ordinal": "ordered category",
+}
+"""The kinds of columns in words"""
 
 
 def layers_of(run: Run, in_shape: Shape) -> Summary:
@@ -80,8 +87,7 @@ def table_of_columns(run: Run) -> str:
         else:
             names = [one or "missing" for one in column["categories"]]
             inside = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        kind = {"number": "number", "one_hot": "category", "ordinal": "ordered category"}[column["kind"]]
-        rows.append([title(column), kind, str(end - begin), inside])
+        rows.append([title(column), KINDS[column["kind"]], str(end - begin), inside])
         begin = end
     left = len(columns) - MOST_ROWS
     more = page.paragraph(f"{left} more columns are left out.", "about") if left > 0 else ""

@@ -177,11 +177,17 @@ def findings(lines: Sequence[dict[str, Any]]) -> list[str]:
     if broken is not None:
         said.append(f"At step {broken[0]:,}, {broken[1]} has numbers that are not finite.")
     else:
-        sizes = {path: (lines[0]["weights"].get(path, row)[6], row[6]) for path, row in last["weights"].items()}
-        grown = [path for path, (a, b) in sizes.items() if a and b and abs(b) > EXPLODING * abs(a)]
+        first = lines[0]["weights"]
+        sizes = {path: (_largest(first.get(path, row)), _largest(row)) for path, row in last["weights"].items()}
+        grown = [path for path, (a, b) in sizes.items() if a and b > EXPLODING * a]
         if grown:
             said.append(f"The largest weight of {grown[0]} has grown more than {EXPLODING:,.0f} times.")
     return said
+
+
+def _largest(row: Sequence[float]) -> float:
+    """The largest magnitude of a line's numbers."""
+    return max(abs(row[0]), abs(row[6]))
 
 
 def _of(values: dict[str, float]) -> Callable[[str], float]:

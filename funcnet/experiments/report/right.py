@@ -91,7 +91,8 @@ def _of_classes(true: Array, predicted: Array, names: list[str]) -> Iterator[str
     count = len(names)
     if count > MOST_COUNTED or not len(true):
         return
-    matrix = np.bincount(true * count + predicted, minlength=count * count).reshape(count, count)
+    cells = (true * count + predicted).astype(np.intp)
+    matrix = np.bincount(cells, minlength=count * count).reshape(count, count)
     said = mistaken(matrix, names)
     drawn = confusion_svg(matrix, names, "What is taken for what", MOST_CLASSES)
     yield page.picture(drawn, f"Confusion matrix: {said}", page.name(said), wide=True)
