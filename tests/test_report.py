@@ -4,6 +4,7 @@ import html
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from funcnet.experiments.folder import REPORT
 from funcnet.experiments.report import answers, report, right
 from funcnet.experiments.report.answers import answers_of
 from funcnet.experiments.report.comparison import comparison_html
+from funcnet.experiments.report.headline import figure
 from funcnet.experiments.report.learning import findings, read_lines
 from funcnet.experiments.report.report import report_html
 from funcnet.experiments.stored import read_facts
@@ -86,8 +88,8 @@ def test_then_the_answer_beside_the_baselines(runs):
     folder, run = runs["hostile"]
     text = text_of(folder)
     score = run.metrics["test"]["accuracy"]
-    (figure,) = re.findall('<span class="figure">(.*?)</span>', text)
-    assert figure == f"{100 * score:.3g} %"
+    (said,) = re.findall('<span class="figure">(.*?)</span>', text)
+    assert said == f"{100 * score:.3g} %"
     assert f"of {len(table()['日期']) * 3 // 10} test rows are answered right." in plain(text)
     for kind in ("constant", "linear"):
         assert f"{100 * run.baseline[kind]['test']['accuracy']:.3g} %" in text
@@ -98,6 +100,12 @@ def test_then_the_answer_beside_the_baselines(runs):
         "test, constant answer", "test, linear model",
     ]  # fmt: skip
     assert rows[3] == ["test", *(f"{value:.5g}" for value in run.metrics["test"].values())]
+
+
+def test_all_rows_are_said_to_be_right_only_if_they_are():
+    shown = {1.0: "100 %", 1.0 - 1e-15: "100 %", 0.99996: "99.996 %", 0.9996: "99.96 %", 0.9994: "99.9 %", 0.0: "0 %"}
+    assert {value: figure("accuracy", value) for value in shown} == shown
+    assert figure("accuracy", None) == figure("accuracy", float("nan")) == "not defined"
 
 
 def test_the_same_run_has_the_same_page(runs):
@@ -282,6 +290,9 @@ def test_where_values_die_vanish_or_explode_is_said(last, said):
         '{"step": -1, "weights": {}, "outputs": {}, "gradients": {}}',
         '{"step": 1, "weights": {"a": [1]}, "outputs": {}, "gradients": {}}',
         '{"step": 1, "weights": {"a": [0,0,0,0,0,0,"<script>"]}, "outputs": {}, "gradients": {}}',
+        '{"step": 1, "weights": {"a": [0,0,0,0,0,0,1%s]}, "outputs": {}, "gradients": {}}' % ("0" * 400),
+        '{"step": 1, "weights": {"%s": [0,0,0,0,0,0,1]}, "outputs": {}, "gradients": {}}' % ("a" * 1001),
+        '{"step": 1, "weights": {}, "outputs": {}, "gradients": {}}\n' * 101,
     ],
 )  # fmt: skip
 def test_a_file_of_another_form_is_left_out(tmp_path, content):
@@ -294,10 +305,11 @@ def test_lines_with_other_paths_and_huge_numbers_make_a_page(tmp_path, runs):
     for name in ("run.json", "boundary.svg"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     odd = {"weights": {HOSTILE[0]: [-1e308, 0, 0, 0, 0, 1e308, 1e308]}, "outputs": {}, "gradients": {"g": [None] * 7}}
+    odd["outputs"] = {"o": [-1.7e308] * 3 + [1.7e308] * 4 + [1e300]}
     lines = [line(0), {"step": 2**62, **odd}, {"step": 5, **odd}]
     (tmp_path / "distributions.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     text = report_html(tmp_path, run, None)
-    assert 'id="inside"' in text
+    assert text.count('id="inside"') == text.count("Outputs of the layers") == 1
     assert "<script" not in text
 
 
@@ -333,7 +345,15 @@ def test_runs_of_different_kinds_are_compared_by_what_they_share(runs):
     text = comparison_html([(runs[name][0], runs[name][1], read_facts(runs[name][0])) for name in ("plane", "numbers")])
     assert "The runs minimise different losses, which do not compare." in text
     assert "They have no score in common." in text
-    assert 'class="best"' not in text.partition("<body>")[2]  # no two scores that compare
+    assert 'class="best"' not in text  # there is no best loss of two losses, and no best accuracy of one run
+    assert 'id="curves"' not in text
+
+
+def test_a_folder_s_name_turns_no_text_around(runs):
+    names = {"\u202egnp\n": runs["plane"], "a\x1b[31m": runs["numbers"]}
+    text = comparison_html([(Path(name), run, read_facts(folder)) for name, (folder, run) in names.items()])
+    assert "Each against the first run, \\u202egnp\\n." in text
+    assert not re.search("[\u202e\x1b\ufffd]", html.unescape(text))
 
 
 # ----- in a browser --------------------------------------------------------------------------------------------------

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
+from funcnet.cli.pages import check_page
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import read_bytes, write_bytes
@@ -49,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         for name in ("frames", "pyodide"):
             if getattr(options, name):
                 raise FuncnetError(f"--{name}: goes with --out FILE, the page to write")
+    else:
+        check_page(Path(options.out))
     experiment, base, name = chosen(options)
     if options.pyodide:
         return _write(Path(options.out), _for_pyodide(experiment, base, name))
@@ -76,8 +83,8 @@ def chosen(options: argparse.Namespace) -> tuple[Experiment, Path, str]:
 
 
 def serve(session: Session, port: int, browser: bool) -> int:
-    """Answer until Ctrl-C."""
-    with Server(session, port) as server:
+    """Answer until Ctrl-C, or until the terminal is closed."""
+    with Server(session, port) as server, _ended_by_signals():
         print(server.address)
         print("Only this machine can open the page, and only at this address. Ctrl-C ends it.")
         sys.stdout.flush()
@@ -90,6 +97,21 @@ def serve(session: Session, port: int, browser: bool) -> int:
         finally:
             session.close()
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Inside the block, other signals that end a program do it as Ctrl-C does, so that no table of a reader is left."""
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _has_display() -> bool:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, data_of
+from funcnet.cli.pages import check_page
 from funcnet.errors import DataError
 from funcnet.experiments.folder import REPORT, data_digest
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.report.comparison import comparison_html
 from funcnet.experiments.report.report import report_html
 from funcnet.experiments.stored import keeps_rows, load_run, read_facts
-from funcnet.files import read_bytes, reason, write_bytes
-from funcnet.views.page import MARK
+from funcnet.files import write_bytes
 
 SEVERAL = "comparison.html"
 
@@ -36,27 +36,12 @@ def run(options: argparse.Namespace) -> int:
     """Write a run as a page to look at, or several beside one another, and print the name of the file."""
     folders = [Path(one) for one in options.runs]
     out = Path(options.out or (SEVERAL if len(folders) > 1 else folders[0] / REPORT))
-    check_own(out)
+    check_page(out)
     html = _one(folders[0], options) if len(folders) == 1 else _several(folders)
     if html is not None:
         write_bytes(out, html.encode())
     print(json.dumps({"report": str(out)}) if options.json else f"report {out}")
     return 0
-
-
-def check_own(path: Path) -> None:
-    """Refuse to write over a file that is not a page of funcnet.
-
-    Raises   DataError
-    """
-    if not os.path.lexists(path):
-        return
-    try:
-        ours = MARK.encode() in read_bytes(path)[:2000]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written over ({reason(error)}); choose another --out") from None
-    if not ours:
-        raise DataError(f"{path}: is not a page that funcnet wrote; choose another --out, or remove it")
 
 
 def _several(folders: Sequence[Path]) -> str:

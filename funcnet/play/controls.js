@@ -35,10 +35,21 @@ function fill(select, names, value, write = String) {
   select.value = JSON.stringify(value);
 }
 
+/** Replace what is in a box; the focus stays on the button of the same name, or one beside it if that is disabled. */
+function replaceIn(box, ...parts) {
+  const called = (button) => button.getAttribute("aria-label") ?? button.textContent;
+  const focused = box.contains(document.activeElement) ? called(document.activeElement) : null;
+  box.replaceChildren(...parts);
+  if (focused === null) return;
+  const same = [...box.querySelectorAll("button")].find((button) => called(button) === focused);
+  (same?.disabled === false ? same : (same?.parentElement ?? box).querySelector("button:enabled"))?.focus();
+}
+
 /** Show the settings of an experiment. */
 function showControls(about, change) {
   const { settings, choices } = about;
-  $("tiles").replaceChildren(
+  replaceIn(
+    $("tiles"),
     ...choices.data.map((name) => {
       const tile = document.createElement("button");
       tile.dataset.name = name;
@@ -84,7 +95,7 @@ function showLayers(widths, choices, change) {
   const last = element("div", widths.length ? "hidden layers" : "no hidden layer"), less = button("−", "Remove the last hidden layer", widths.slice(0, -1), widths.length);
   less.className = "push";
   last.append(less, element("output", widths.length), button("+", "Add a hidden layer", [...widths, 4], widths.length < choices.deepest));
-  $("layers").replaceChildren(last, ...lines);
+  replaceIn($("layers"), last, ...lines);
 }
 
 /** Connect the controls once. */

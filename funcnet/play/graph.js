@@ -32,6 +32,7 @@ const cut = (text, letters) => (text.length > letters ? `${text.slice(0, letters
 /** Lay out the network in the width that there is. */
 function layOut(about, on) {
   const svg = $("net"), width = $("graph").clientWidth, most = Math.max(...about.stages.map((stage) => stage.units));
+  const focused = svg.contains(document.activeElement) ? document.activeElement.closest(".unit")?.dataset : null;
   const narrow = width < 480, room = width / (about.stages.length + 0.45);
   const gap = most > 16 ? 3 : most > 10 ? 8 : 32; // 32: room for a value above and a cotangent below
   const size = Math.max(9, Math.min(narrow ? 30 : 46, room * 0.42, 640 / most - gap));
@@ -88,6 +89,7 @@ function layOut(about, on) {
     }
   });
   units[0].group.setAttribute("tabindex", 0);
+  if (focused) units.find((each) => each.stage === Number(focused.stage) && each.unit === Number(focused.unit))?.group.focus();
   const x = width - Math.max(13, room * 0.16), y = 30 + (height - 44) / 2, goal = make("g", {}, svg);
   const ends = places[places.length - 1].map((place) => make("path", { class: "link", d: `M${place.x + size} ${place.y + size / 2}L${x} ${y}`, stroke: "currentColor", "stroke-opacity": 0.25 }, lines));
   drawn = { links, units, places, ends, size, room, height, halo: make("path", { class: "halo" }, lines) };

@@ -82,8 +82,9 @@ function draw() {
   if (S.chosen.kind === "weight") showWeight(about, frame, S.row, S.chosen);
   else showUnit(about, frame, S.row, S.chosen);
   markProgram(about, place(seen.at));
-  $("back").disabled = $("reset").disabled = frame.step === 0;
-  $("step").disabled = frame.step >= about.total;
+  // not disabled, which would take the focus from them
+  for (const id of ["back", "reset"]) $(id).ariaDisabled = frame.step === 0;
+  $("step").ariaDisabled = frame.step >= about.total;
   $("play").classList.toggle("playing", S.playing);
   $("play").setAttribute("aria-label", S.playing ? "Pause" : "Play");
   if (frame.problem) say(frame.problem);

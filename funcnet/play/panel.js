@@ -6,10 +6,12 @@ function inputOf(about, frame, s, from) {
   return { name: nameOf(about, s - 1, from), at: (row) => valueOf(frame, stage, from, row) };
 }
 
-function tableOf(heads, rows, here, foot) {
+function tableOf(said, heads, rows, here, foot) {
   const box = element("div", ""), table = document.createElement("table"), head = table.createTHead().insertRow();
   box.className = "scroll";
   box.tabIndex = 0;
+  box.role = "region";
+  box.ariaLabel = said;
   for (const name of heads) head.append(element("th", name));
   const body = table.createTBody();
   rows.forEach((cells, i) => {
@@ -23,6 +25,16 @@ function tableOf(heads, rows, here, foot) {
   }
   box.append(table);
   return box;
+}
+
+/** Show parts in place of others; a table stays where it was scrolled to, and keeps the focus. */
+function showDetail(...parts) {
+  const detail = $("detail"), before = detail.querySelector(".scroll"), top = before?.scrollTop ?? 0;
+  const focused = before !== null && before === document.activeElement;
+  detail.replaceChildren(...parts);
+  const now = detail.querySelector(".scroll");
+  if (now) now.scrollTop = top;
+  if (focused) now?.focus({ preventScroll: true });
 }
 
 function sentence(...parts) {
@@ -45,22 +57,20 @@ function showWeight(about, frame, row, { stage: s, from, to }) {
     rows.push(bias ? [i, write(back)] : [i, write(input.at(i)), write(back), write(product(input.at(i) * back))]);
   }
   const foot = bias ? ["Σ", write(gradient)] : ["Σ", "", "", write(gradient)];
-  const detail = $("detail"), top = detail.querySelector(".scroll")?.scrollTop ?? 0;
-  detail.replaceChildren(
+  showDetail(
     sentence(bias ? "added to " : `from ${cut(input.name, 30)} to `, `${cut(nameOf(about, s, to), 30)}: w = `, [write(w)]),
     sentence(bias ? "dL/dw = Σ dy = " : "dL/dw = Σ x · dy = ", [write(gradient)]),
-    tableOf(bias ? ["row", "dy"] : ["row", "x", "dy", "x · dy"], rows, row, foot),
+    tableOf("The gradient, row by row", bias ? ["row", "dy"] : ["row", "x", "dy", "x · dy"], rows, row, foot),
     frame.after
       ? sentence(`after this step, by ${about.optimizer}: w = `, [write(frame.after[path].at(...index))])
       : sentence("this step fails: its numbers are not finite"),
   );
-  detail.querySelector(".scroll").scrollTop = top;
-  detail.dataset.gradient = write(gradient);
+  $("detail").dataset.gradient = write(gradient);
 }
 
 /** The value of a unit for one row: what it adds up, and what its activation makes of it. */
 function showUnit(about, frame, row, { stage: s, unit }) {
-  const stage = about.stages[s], detail = $("detail"), parts = [];
+  const stage = about.stages[s], parts = [];
   $("detail-title").textContent = `Unit ${cut(nameOf(about, s, unit), 40)}`;
   if (!s) {
     parts.push(sentence(`input of row ${row}: `, [exact(frame.x.at(row, unit), frame.x.single)]));
@@ -72,7 +82,7 @@ function showUnit(about, frame, row, { stage: s, unit }) {
       rows.push([cut(name, 18), write(x), write(w), write(product(x * w))]);
     }
     if (bias) rows.push(["bias", "", "", write(bias.at(unit))]);
-    parts.push(tableOf(["from", "x", "w", "x · w"], rows, -1, ["Σ", "", "", write(frame.values[stage.dense].at(row, unit))]));
+    parts.push(tableOf("What the unit adds up", ["from", "x", "w", "x · w"], rows, -1, ["Σ", "", "", write(frame.values[stage.dense].at(row, unit))]));
     for (const layer of stage.layers) {
       const line = sentence(`${layer.path} (${layer.type}): y = `, [write(frame.values[layer.path].at(row, unit))], ", dL/dy = ");
       const back = element("b", write(frame.cotangents[layer.path].at(row, unit)));
@@ -81,7 +91,7 @@ function showUnit(about, frame, row, { stage: s, unit }) {
       parts.push(line);
     }
   }
-  detail.replaceChildren(...parts);
+  showDetail(...parts);
 }
 
 function showProgram(about) {

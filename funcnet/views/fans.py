@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 208, 104
 LEFT, RIGHT, TOP, BOTTOM = 40, 6, 6, 86  # edges of the plot
 DECADES = 8.0
 """The most decades of a logarithmic axis, below the largest value"""
+LARGEST = 1e300
+"""The end of the largest axis, whose length is finite too"""
 
 
 @frozen
@@ -34,7 +36,7 @@ def common_axis(fans: Sequence[Fan], log: bool = False) -> Axis:
     """
     inner = [fan.quantiles[:, 1:-1] if fan.quantiles.shape[1] > 4 else fan.quantiles for fan in fans]
     values = np.concatenate([part.ravel() for part in inner]) if inner else np.zeros(0)
-    values = values[np.isfinite(values)]
+    values = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
     if log:
         values = values[values > 0.0]
         high = math.log10(values.max()) if values.size else 0.0

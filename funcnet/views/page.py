@@ -14,12 +14,14 @@ from attrs import frozen
 
 from funcnet.errors import one_line
 from funcnet.version import __version__
-from funcnet.views.svg import xml
+from funcnet.views.svg import cut, xml
 from funcnet.views.table import Table
 
 MARK = '<meta name="generator" content="funcnet '
 """What tells a page of funcnet from any other"""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+LONGEST = 240
+"""The most letters of a name"""
 WIDTH = re.compile(r'<svg [^>]*?width="([0-9.]+)"')
 SCRIPTS = (
     ("ja", re.compile("[\u3040-\u30ff]")),
@@ -42,9 +44,9 @@ class Section:
 def name(text: object, breaks: bool = False) -> str:
     """A name that somebody gave, in one line: isolated from the direction of the text around it, and escaped.
 
-    With ``breaks``, a path may be broken after each of its names.
+    The end of a very long one is cut. With ``breaks``, a path may be broken after each of its names.
     """
-    line = one_line(str(text))
+    line = cut(one_line(str(text)), LONGEST)
     language = next((f' lang="{code}"' for code, letters in SCRIPTS if letters.search(line)), "")
     shown = xml(line).replace("/", "/<wbr>") if breaks else xml(line)
     return f"<bdi{language}>{shown}</bdi>"
@@ -124,7 +126,7 @@ def details(summary: str, inside: str) -> str:
 
 def code(text: str, label: str) -> str:
     """Preformatted text."""
-    return f'<pre tabindex="0" aria-label="{xml(label)}"><code>{xml(text)}</code></pre>'
+    return f'<pre role="region" tabindex="0" aria-label="{xml(label)}"><code>{xml(text)}</code></pre>'
 
 
 def page(title: str, above: str, sections: Iterable[Section], below: str = "") -> str:

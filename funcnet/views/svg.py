@@ -125,7 +125,7 @@ def fitted(text: str, width: float, size: float) -> str:
     """A text, cut to a width in pixels and ended with an ellipsis if it is wider."""
     if width_of(text, size) <= width:
         return text
-    length = len(text)
+    length = min(len(text), int(width / (0.6 * size)) + 2)  # more do not fit, whatever they are
     while length > 1 and width_of(text[: length - 1] + "…", size) > width:
         length -= 1
     return cut(text, length)

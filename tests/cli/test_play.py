@@ -35,6 +35,28 @@ def test_the_server_prints_its_address_and_ends_quietly_with_ctrl_c(tmp_path):
     assert out == "Only this machine can open the page, and only at this address. Ctrl-C ends it.\n\n"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process is ended without a signal")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_table_of_the_reader_is_deleted_when_the_terminal_is_closed(tmp_path, number):
+    command = [sys.executable, "-m", "funcnet", "play", "--no-browser"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            address = process.stdout.readline().strip()
+            text = "a,b\n" + "".join(f"{i},{i * 7 % 13 + 0.5}\n" for i in range(60))
+            body = json.dumps({"do": "table", "text": text}).encode()
+            request = urllib.request.Request(f"{address}ask", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert json.load(answer)["name"] == "your_table.csv"
+            assert list(tmp_path.glob("*/your_table.csv"))
+            process.send_signal(getattr(signal, number))
+            process.wait(10)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -60,6 +82,7 @@ def test_a_page_for_pyodide_has_the_table_in_it(table, capsys):
 
 
 WRONG = [
+    ("mine.csv --out mine.csv", "mine.csv: is not a page that funcnet wrote; choose another --out, or remove it"),
     ("--frames 3", "--frames: goes with --out FILE, the page to write"),
     ("--pyodide", "--pyodide: goes with --out FILE, the page to write"),
     ("--out page.html --frames 1", "--frames: expected 2 or more, got 1"),

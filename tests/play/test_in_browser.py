@@ -44,6 +44,47 @@ def test_every_control_has_a_name(opened):
     named = "e.labels?.length || e.ariaLabel || e.textContent.trim()"
     controls = "[...document.querySelectorAll('button, select, input')]"
     assert opened.page.evaluate(f"{controls}.filter((e) => !({named})).map((e) => e.outerHTML)") == []
+    places = "[...document.querySelectorAll('[tabindex=\"0\"]')].filter((e) => !e.role || !e.ariaLabel)"
+    for choice in (
+        "choose({ kind: 'unit', stage: 1, unit: 0 })",
+        "choose({ kind: 'weight', stage: 1, from: 0, to: 0 })",
+    ):
+        opened.page.evaluate(choice)
+        assert opened.page.evaluate(f"{places}.map((e) => e.outerHTML)") == []
+
+
+FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+
+
+@pytest.mark.parametrize(
+    ("focus", "keys", "after"),
+    [
+        ("#layers [aria-label='Add a hidden layer']", ["Enter"] * 4, "Remove the last hidden layer"),
+        ("#layers [aria-label='More units in layer 2']", ["Enter"], "More units in layer 2"),
+        ("#layers [aria-label='More units in layer 1']", ["Enter"] * 10, "Fewer units in layer 1"),
+        ("#tiles button[data-name=circles]", ["Enter"], "circles"),
+        ("#step", ["Enter"], "One step"),
+        ("#back", ["ArrowRight", "Enter", "Enter"], "One step back"),
+        ("#reset", ["ArrowRight", "Enter"], "Back to step 0"),
+        ("#again", ["Enter"], "As it was opened"),
+        ("#detail .scroll", ["ArrowRight", "ArrowRight"], "The gradient, row by row"),
+    ],
+)
+def test_the_focus_stays_where_the_keyboard_put_it(opened, focus, keys, after):
+    page = opened.page
+    page.focus(focus)
+    for key in keys:
+        press(page, key)
+    assert page.evaluate(FOCUSED) == after
+
+
+def test_a_unit_has_the_focus_also_when_the_window_changes(opened):
+    page = opened.page
+    page.focus("#net .unit[data-stage='1'][data-unit='2']")
+    page.set_viewport_size({"width": 900, "height": 900})
+    until(page, "$('net').getAttribute('viewBox').split(' ')[2] == $('graph').clientWidth")
+    assert page.evaluate("[document.activeElement.dataset.stage, document.activeElement.dataset.unit]") == ["1", "2"]
+    page.set_viewport_size({"width": 1600, "height": 900})
 
 
 def test_step_and_back_are_exact(opened):

@@ -146,3 +146,15 @@ def test_a_port_that_is_taken(server):
         Server(Session(experiment()), server.port)
     with pytest.raises(fn.FuncnetError, match="--port 70000: cannot be used"):
         Server(Session(experiment()), 70_000)
+
+
+def test_a_port_is_free_again_once_a_server_has_ended():
+    """Also with a connection that the server closed, as it does for a browser."""
+    with Server(Session(experiment())) as first:
+        port = first.port
+        with socket.create_connection(("127.0.0.1", port), 10) as window:
+            taken, _ = first.socket.accept()
+            taken.close()
+            assert window.recv(1) == b""
+    with Server(Session(experiment()), port) as second:
+        assert second.port == port

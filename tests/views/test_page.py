@@ -79,6 +79,11 @@ def test_names_have_the_language_of_their_letters():
     assert page.name("a/b", breaks=True) == "<bdi>a/<wbr>b</bdi>"
 
 
+def test_the_end_of_a_very_long_name_is_cut():
+    assert page.name("x" * 240) == f"<bdi>{'x' * 240}</bdi>"
+    assert page.name("x" * 100_000) == f"<bdi>{'x' * 239}…</bdi>"
+
+
 def test_a_picture_has_a_description_beside_its_title():
     found = page.picture(svg.document(300, 10, "curves", []), "What it shows", wide=True)
     assert '<svg style="min-width:min(255px,30rem)" xmlns=' in found

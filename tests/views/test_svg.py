@@ -1,10 +1,10 @@
-"""Numbers as text on pictures and pages."""
+"""Numbers and names as text on pictures and pages."""
 
 from __future__ import annotations
 
 import pytest
 
-from funcnet.views.svg import Axis, short, ticks
+from funcnet.views.svg import Axis, fitted, short, ticks, width_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,20 @@ def test_a_number_has_a_power_of_ten_only_where_it_is_very_large_or_small(value,
 
 def test_a_logarithmic_axis_is_labelled_with_powers_of_ten():
     assert [label for _, label in ticks(Axis(3.0, 6.0, 0.0, 100.0, log=True), 5)] == ["1000", "1e4", "1e5", "1e6"]
+
+
+@pytest.mark.parametrize("text", ["a name", "x" * 200, "面积" * 60, "a面" * 60, "abc面积" + "z" * 90, ""])
+@pytest.mark.parametrize("width", [3.0, 20.0, 66.0, 70.0, 150.0])
+def test_a_text_is_cut_to_the_longest_start_that_fits(text, width):
+    found = fitted(text, width, 11)
+    if width_of(text, 11) <= width:
+        assert found == text
+        return
+    assert found.endswith("…")
+    assert found[:-1] == text[: len(found) - 1]
+    assert width_of(found, 11) <= width or len(found) == 1
+    assert width_of(text[: len(found)] + "…", 11) > width
+
+
+def test_a_text_of_any_length_is_cut_at_once():
+    assert fitted("x" * 3_000_000, 100.0, 11) == "x" * 14 + "…"

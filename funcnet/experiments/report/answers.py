@@ -20,7 +20,7 @@ from funcnet.losses.base import Loss, compared, on_values
 from funcnet.shapes import entries, is_shape
 from funcnet.training.evaluate import rows_of_answer
 from funcnet.training.step import predict
-from funcnet.views.svg import short
+from funcnet.views.svg import cut, short
 
 MOST_ROWS, MOST_NUMBERS, MOST_FLOPS = 20_000, 2**21, 4e9
 """The most rows that are answered, numbers of their answers, and operations for them"""
@@ -29,6 +29,8 @@ FEW = 256
 MOST_LOSSES = 1000
 """The most rows whose losses are computed one by one"""
 MOST_COLUMNS = 10
+LONGEST = 80
+"""The most letters of a class's name"""
 
 
 @frozen(eq=False)
@@ -178,5 +180,5 @@ def sequence(classes: Sequence[str] | None, indices: Array, most: int = 48) -> s
 
 
 def class_name(text: str) -> str:
-    """The name of a class that can be seen in one line, also if it is a space or a line feed."""
-    return one_line(text) if text.strip() else repr(text)
+    """The name of a class that can be seen in one line, also if it is a space or a line feed; a long one is cut."""
+    return cut(one_line(text), LONGEST) if text.strip() else repr(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from funcnet import tree
+from funcnet.errors import one_line
 from funcnet.experiments.folder import Run
 from funcnet.experiments.report.headline import FIRST, figure
 from funcnet.networks.compare import diff
@@ -40,7 +41,8 @@ def comparison_html(runs: Sequence[tuple[Path, Run, Mapping[str, Any]]]) -> str:
     names = [folder.resolve().name for folder, _, _ in runs]
     whole = len(set(names)) < len(names)
     ones = [
-        One(str(folder) if whole else name, run, facts) for name, (folder, run, facts) in zip(names, runs, strict=True)
+        One(one_line(str(folder) if whole else name), run, facts)
+        for name, (folder, run, facts) in zip(names, runs, strict=True)
     ]
     sections = [scores(ones), curves(ones), specs(ones), facts_of(ones)]
     below = page.paragraph(f"Written by funcnet {__version__} from the folders of {len(ones)} runs.")
@@ -55,6 +57,11 @@ def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
         return None
     first = ones[0].run.metrics[part]
     return part, [name for name in first if all(name in one.run.metrics[part] for one in ones)]
+
+
+def same_loss(ones: Sequence[One]) -> bool:
+    """Whether all runs minimise the same loss, so that its values compare."""
+    return len({one.run.experiment.loss for one in ones}) == 1
 
 
 def is_higher_better(ones: Sequence[One], metric: str) -> bool:
@@ -79,10 +86,10 @@ def header(ones: Sequence[One]) -> str:
     said, found = [], shared(ones)
     if len({one.facts["data"] for one in ones}) > 1:
         said.append("The runs have other data, or parts of it, so their scores are of different rows.")
-    same_loss = len({one.run.experiment.loss for one in ones}) == 1
-    if not same_loss:
+    alike = same_loss(ones)
+    if not alike:
         said.append("The runs minimise different losses, which do not compare.")
-    metrics = [] if found is None else [name for name in found[1] if name != "loss" or same_loss]
+    metrics = [] if found is None else [name for name in found[1] if name != "loss" or alike]
     if found is None or not metrics:
         said.append("They have no score in common.")
         return above + "".join(page.paragraph(one, "note") for one in said)
@@ -106,7 +113,7 @@ def header(ones: Sequence[One]) -> str:
 
 
 def scores(ones: Sequence[One]) -> Section:
-    """A table of scores for each part, a row for each run, the best in bold."""
+    """A table of scores for each part, a row for each run, the best in bold; of different losses there is no best."""
     parts = []
     for part in PARTS:
         there = [one for one in ones if part in one.run.metrics]
@@ -114,8 +121,8 @@ def scores(ones: Sequence[One]) -> Section:
         if not there:
             continue
         several = [m for m in metrics if sum(m in one.run.metrics[part] for one in there) > 1]
-        comparable = [m for m in several if m != "loss" or len({one.run.experiment.loss for one in there}) == 1]
-        best = {metric: best_of(there, part, metric) if metric in comparable else [] for metric in metrics}
+        alike = [m for m in several if m != "loss" or same_loss(there)]
+        best = {metric: best_of(there, part, metric) if metric in alike else [] for metric in metrics}
         rows = []
         for one in there:
             found = one.run.metrics[part]
@@ -127,9 +134,13 @@ def scores(ones: Sequence[One]) -> Section:
 
 
 def curves(ones: Sequence[One]) -> Section | None:
-    """The curves of all runs over one another."""
+    """The curves of all runs over one another; those of different losses are left out."""
     shown = list(ones)[: len(STYLES)]
-    panels = overlaid_panels({one.name: one.run.history for one in shown}, STYLES)
+    without = () if same_loss(ones) else ("loss", "validation/loss")
+    histories = {
+        one.name: [{k: v for k, v in row.items() if k not in without} for row in one.run.history] for one in shown
+    }
+    panels = overlaid_panels(histories, STYLES)
     if not panels:
         return None
     key = "".join(f"<li>{_swatch(*style)}{page.name(one.name)}</li>" for one, style in zip(shown, STYLES, strict=False))

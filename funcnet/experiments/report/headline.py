@@ -87,7 +87,10 @@ def figure(metric: str, value: float | None) -> str:
     """A score in words."""
     if value is None or not math.isfinite(value):
         return "not defined"
-    return f"{short(100.0 * value, 3 if value < 0.9995 else 4)} %" if metric in SHARES else short(value)
+    if metric not in SHARES:
+        return short(value)
+    digits = next((some for some in range(3, 10) if float(short(100.0 * value, some)) < 100.0), 3)
+    return f"{short(100.0 * value, digits)} %"  # 100 % is said only of all rows
 
 
 def answer(run: Run, rows: int | None, stepwise: bool) -> str:

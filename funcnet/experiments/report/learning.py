@@ -23,6 +23,8 @@ MOST_FANS, MANY = 24, 16
 """The most pictures of a kind, and the most of weights that biases and scales are among"""
 LARGEST = 2**24
 """The most bytes of the lines that are read"""
+MOST_LINES, LONGEST = 100, 1000
+"""The most lines, and letters of a path, of a file that ``Distributions`` has written"""
 VANISHING, EXPLODING = 1e-4, 1e4
 """Medians of gradients, as a share of the largest and the least of all layers, that are worth a sentence"""
 COLOURS = {"weights": "#0072b2", "outputs": "#007a5e", "gradients": "#a0478f"}
@@ -94,7 +96,12 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in read_bytes(folder / DISTRIBUTIONS, LARGEST).decode().splitlines()]
     except (OSError, ValueError, RecursionError):
         return []
-    return [line for line in lines if is_line(line)]
+    return [line for line in lines if is_line(line)] if len(lines) <= MOST_LINES else []
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is None, a float, or an integer that a float can hold."""
+    return value is None or type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def is_line(line: Any) -> bool:
@@ -103,8 +110,8 @@ def is_line(line: Any) -> bool:
     def fits(kind: str, length: int) -> bool:
         found = line.get(kind)
         return isinstance(found, dict) and all(
-            isinstance(row, list) and len(row) == length and all(v is None or type(v) in (int, float) for v in row)
-            for row in found.values()
+            len(path) <= LONGEST and isinstance(row, list) and len(row) == length and all(map(is_number, row))
+            for path, row in found.items()
         )
 
     step = line.get("step") if isinstance(line, dict) else None
