@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
-from funcnet.codegen.printer import LONGEST, Printer
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -140,10 +140,28 @@ class Blocks:
         part = Part(path, section, tuple(inside), roots, given, saved, results, found, ())
         return part._replace(text=self.text(part))
 
-    def nodes(self, path: str, section: str) -> list[Node]:
-        """The nodes of one pass through a part, in order."""
+    def short_names(self, path: str) -> dict[str, str]:
+        """By path inside a part, the shortest names of layers and of their leaves that differ from all others.
+
+        The leaves of one layer are equally long; those of a layer directly in the part have its name in front.
+        """
         within = f"{path}/"
-        return [n for n in self.graph.nodes if n.place.section == section and f"{n.place.path}/".startswith(within)]
+        outputs = {n.name.removeprefix(within) for n in self.graph.nodes if n.name.startswith(within)}
+        _, state, grads, *_ = self.graph.outputs
+        found = {at.removeprefix(within) for at in (*tree.flatten(state), *tree.flatten(grads)) if within in at}
+        every = outputs | found
+        groups: dict[str, list[str]] = {}
+        for at in every:
+            groups.setdefault(at.rpartition("/")[0] + "/" if at in found else at, []).append(at)
+        short = {}
+        for owner, group in groups.items():
+            most = group[0].count("/")
+            for kept in range(most == 1 and owner.endswith("/"), most + 1):
+                ends = {at: at.split("/", at.count("/") - kept)[-1] for at in group}
+                if all(f"/{other}".endswith(f"/{end}") <= (other == at) for at, end in ends.items() for other in every):
+                    break
+            short |= {at: end.replace("/", "_") for at, end in ends.items()}
+        return short
 
     def leaves(self, path: str, section: str, own: set[Node]) -> dict[str, Node]:
         """The results of a pass that are leaves of the new state or of the gradients."""
@@ -154,6 +172,7 @@ class Blocks:
 
     def text(self, part: Part) -> tuple[str, ...]:
         """The lines of a part's function, without its path."""
+        short = self.short_names(part.path)
         moved: dict[Node, Node] = {}
 
         def inner(node: Node) -> Node:
@@ -163,7 +182,7 @@ class Blocks:
                 made = Node(
                     node.kind, node.f, args, node.static, node.shape, node.dtype, place, node.strides, node.effect
                 )
-                made.name, made.hint = without(node.name, part.path), node.hint
+                made.name, made.hint = shorter(without(node.name, part.path), short), node.hint
                 if node.kind is INPUT:
                     root, _, rest = str(node.static).partition("/")
                     made.static = f"{root}/{without(rest, part.path)}"
@@ -176,19 +195,18 @@ class Blocks:
         for node in outside:
             inner(node)
         given: dict[Node, str] = {}
-        names = Names()
+        names = Names({*RESERVED, *called_functions(self.graph), *self.functions.values()} - {"key"})
         for node in (*part.given, *(part.saved if part.section == "backward" else ())):
             begin = "key" if node.dtype is Key else "dy" if node.place.section == "backward" else "x"
-            wanted = begin if node in part.given else without(node.name, part.path)
+            wanted = begin if node in part.given else inner(node).name
             given[inner(node)] = names.fresh(wanted or node.hint or "t")
         nodes = [inner(node) for node in part.nodes]
         results = [inner(node) for node in (*part.results, *part.leaves.values(), *part.saved)]
         finals = {inner(node): names.fresh("y" if part.section == "forward" else "dx") for node in part.results}
-        finals |= {
-            inner(node): names.fresh(without(self.finals[node], part.path))
-            for node in part.nodes
-            if node in self.finals and inner(node) not in finals
-        }
+        sign = "d_" * (part.section == "backward")
+        for at, node in part.leaves.items():
+            if node in self.finals and inner(node) not in finals:
+                finals[inner(node)] = names.fresh(sign + short.get(at, at))
         inputs = [node for node in moved.values() if node.kind is INPUT and node not in given]
         graph = NodeGraph(nodes, inputs, results)
         printer = Printer(graph, {}, finals, given=given, defined=self.defined, train=self.train)
@@ -280,17 +298,23 @@ def unpacked(names: list[str]) -> str:
 class Names:
     """Names that are each given once."""
 
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
+    def __init__(self, taken: set[str]) -> None:
+        self.taken = taken
 
     def fresh(self, wanted: str) -> str:
         """A name that is not taken yet."""
-        base = name = wanted.replace("/", "_")
+        base = name = (wanted.lower() if wanted.isupper() else wanted).replace("/", "_")
         n = 2
         while name in self.taken:
             name, n = f"{base}_{n}", n + 1
         self.taken.add(name)
         return name
+
+
+def shorter(name: str, short: dict[str, str]) -> str:
+    """A name, or that of a cotangent, with its layer's short name."""
+    plain = name.removeprefix("d_")
+    return "d_" * (plain != name and plain in short) + short[plain] if plain in short else name
 
 
 def skeleton(layer: Layer) -> Any:

@@ -82,7 +82,8 @@ class Printer(Expressions):
 
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        base = name = re.sub(r"\W", "_", wanted)
+        base = re.sub(r"\W", "_", wanted)
+        base = name = base.lower() if base.isupper() else base  # the file's tables are in capitals
         n = 2
         while name in self.taken:
             name, n = f"{base}_{n}", n + 1

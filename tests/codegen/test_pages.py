@@ -138,6 +138,7 @@ def test_a_repeated_part_is_one_function():
         ("attention", "conv", "block", "saved"),
         ("pool", "float", "ValueError", "conv_weight"),
         ("attention_2", "adamw", "key", "block_vjp"),
+        ("sgd", "each_leaf", "COS", "SIN"),
     ],
 )
 def test_layers_may_have_the_names_of_other_things(names):
@@ -147,13 +148,27 @@ def test_layers_may_have_the_names_of_other_things(names):
         (first, fn.Conv2D(2, 3)),
         (second, fn.MaxPool2D(2)),
         ("rows", fn.Reshape((4, 2))),
-        (third, fn.MultiHeadAttention(2)),
+        (third, fn.MultiHeadAttention(1, rotary=fn.RotaryPositions())),
         (fourth, fn.BatchNorm()),
         ("all", fn.SequencePool("last")),
     )
     x, y = fn.Key(1).normal((5, 32), np.float32), fn.Key(2).normal((5, 2), np.float32)
     assert "rng" not in fn.source(net, (32,), 5, MSE, fn.optim.AdamW()).split("return loss")[0].split("def ")[-1][:50]
     steps_agree(net, MSE, fn.optim.AdamW(), (32,), 5, x, y, np.float32, planned=False)
+
+
+def test_names_in_a_block_are_short_and_differ():
+    def part():
+        return fn.serial(
+            a=fn.serial(params=fn.LayerNorm(), key=fn.Dense(4)), b=fn.serial(params=fn.LayerNorm(), np=fn.Dense(4))
+        )
+
+    net = fn.serial(fn.Dense(4), part(), part(), fn.Dense(1))
+    text = fn.source(net, (4,), 3, MSE, fn.optim.SGD(0.1), dtype=np.float64)
+    assert '"key": {"weight": d_key_weight, "bias": d_key_bias}' in text
+    assert '"params": {"scale": d_b_params_scale, "bias": d_b_params_bias}' in text
+    x, y = fn.Key(1).normal((3, 4)), fn.Key(2).normal((3, 1))
+    steps_agree(net, MSE, fn.optim.SGD(0.1), (4,), 3, x, y, np.float64, planned=False)
 
 
 def test_filled_arrays_have_the_memory_order_of_the_program():
