@@ -159,7 +159,10 @@ class Printer(Expressions):
         layer = place.layer
         if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
-            self.remark("", title(layer, place.path, caption))
+            whole = title(layer, place.path, caption)
+            if len(whole) + self.indent > LONGEST:
+                whole = title(layer, place.path.rpartition("/")[2], caption)
+            self.remark("", whole)
         if self.opened and block is None:
             self.lines.append((f"w = {lookup(self.opened)}", ""))
 
