@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from funcnet import tree
+from funcnet.codegen.block_names import Names, function_name, short_names, shorter, without
 from funcnet.codegen.captions import layer_caption
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, narrow, tree_text
@@ -106,6 +107,7 @@ class Blocks:
                 groups.setdefault(type(layer), {})[path] = None
         found = []
         for kind, paths in groups.items():
+            called = function_name(kind, self.functions.values())
             for section in ("forward", "backward"):
                 same: dict[tuple[str, ...], list[Part]] = {}
                 for path in paths:
@@ -116,7 +118,7 @@ class Blocks:
                 written = [part for part in parts if not any(f"{part.path}/".startswith(f"{at}/") for at in again)]
                 if len(written) < 2 or (len(written) - 1) * (len(code) - 2) - 7 < LEAST:
                     continue
-                name = snake(kind.__name__) + "_vjp" * (section == "backward")
+                name = called + "_vjp" * (section == "backward")
                 self.functions[code] = name
                 caption = layer_caption(dict(walk(net))[parts[0].path], self.train)[section == "backward"]
                 self.texts.append(self.function(name, parts, f"{kind.__name__}: {caption}" if caption else ""))
@@ -181,29 +183,6 @@ class Blocks:
         part = Part(path, section, tuple(inside), roots, given, saved, results, found, ())
         return part._replace(text=self.text(part))
 
-    def short_names(self, path: str) -> dict[str, str]:
-        """By path inside a part, the shortest names of layers and of their leaves that differ from all others.
-
-        The leaves of one layer are equally long; those of a layer directly in the part have its name in front.
-        """
-        within = f"{path}/"
-        outputs = {n.name.removeprefix(within) for n in self.graph.nodes if n.name.startswith(within)}
-        _, state, grads, *_ = self.graph.outputs
-        found = {at.removeprefix(within) for at in (*tree.flatten(state), *tree.flatten(grads)) if within in at}
-        every = outputs | found
-        groups: dict[str, list[str]] = {}
-        for at in every:
-            groups.setdefault(at.rpartition("/")[0] + "/" if at in found else at, []).append(at)
-        short = {}
-        for owner, group in groups.items():
-            most = group[0].count("/")
-            for kept in range(most == 1 and owner.endswith("/"), most + 1):
-                ends = {at: at.split("/", at.count("/") - kept)[-1] for at in group}
-                if all(f"/{other}".endswith(f"/{end}") <= (other == at) for at, end in ends.items() for other in every):
-                    break
-            short |= {at: end.replace("/", "_") for at, end in ends.items()}
-        return short
-
     def leaves(self, path: str, section: str, own: set[Node]) -> dict[str, Node]:
         """The results of a pass that are leaves of the new state or of the gradients."""
         _, state, grads, *_ = self.graph.outputs
@@ -213,7 +192,7 @@ class Blocks:
 
     def text(self, part: Part) -> tuple[str, ...]:
         """The lines of a part's function, without its path."""
-        short = self.short_names(part.path)
+        short = short_names(self.graph, part.path)
         moved: dict[Node, Node] = {}
 
         def inner(node: Node) -> Node:
@@ -363,45 +342,6 @@ def unpacked(names: list[str]) -> str:
     return f"(\n{inner}\n    ) = saved"
 
 
-class Names:
-    """Names that are each given once."""
-
-    def __init__(self, taken: set[str]) -> None:
-        self.taken = taken
-
-    def fresh(self, wanted: str) -> str:
-        """A name that is not taken yet."""
-        base = name = (wanted.lower() if wanted.isupper() else wanted).replace("/", "_")
-        n = 2
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
-
-
-def shorter(name: str, short: dict[str, str]) -> str:
-    """A name, or that of a cotangent, with its layer's short name."""
-    plain = name.removeprefix("d_")
-    return "d_" * (plain != name and plain in short) + short[plain] if plain in short else name
-
-
-def snake(name: str) -> str:
-    """The name of a function for a class: ``layer_norm`` for ``LayerNorm``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 def skeleton(layer: Layer) -> Any:
     """The classes of a layer and those inside it."""
     return type(layer).__name__, tuple((name, skeleton(child)) for name, child in layer.children.items())
-
-
-def without(name: str, path: str) -> str:
-    """A name or path without that of the part it is in."""
-    for begin in ("", "d_"):
-        for joined in (path, path.replace("/", "_")):
-            for end in ("/", "_"):
-                if name.startswith(f"{begin}{joined}{end}"):
-                    return begin + name[len(f"{begin}{joined}{end}") :]
-            if name == begin + joined:
-                return ""
-    return name

@@ -12,7 +12,9 @@ import pytest
 import funcnet as fn
 from funcnet import ops, tree
 from funcnet.cli import main
+from funcnet.codegen.block_names import function_name
 from funcnet.codegen.functions import PLAIN, helper_text
+from funcnet.codegen.kernels import SHORT
 from funcnet.codegen.lines import narrow
 from funcnet.codegen.printed_helpers import HELPERS
 from tests.compiler.test_source import called, loaded, steps_agree
@@ -177,6 +179,22 @@ def test_a_layer_that_is_written_often_is_one_function():
     often = fn.serial(*([fn.LayerNorm(), fn.Tanh()] * 4), fn.LayerNorm(eps=1e-3), fn.Dense(1))
     assert fn.source(often, (3,), 6, MSE, fn.optim.Adam()).count("= layer_norm(") == 3  # the first needs no dx
     steps_agree(often, MSE, fn.optim.Adam(), (3,), 6, x, y, np.float64, planned=False)
+
+
+def test_no_layer_has_the_name_of_a_helper():
+    kinds = [kind for kind in vars_of(fn) if issubclass(kind, fn.Layer)]
+    others = {*ops.PRIMITIVES, *PLAIN, *HELPERS, *(name for name, _ in SHORT.values()), "block", "step", "gradients"}
+    assert len(kinds) > 60
+    assert {function_name(kind, ()) for kind in kinds}.isdisjoint(others)
+    assert function_name(fn.LayerNorm, ()) == "layer_norm"
+    assert function_name(fn.LSTM, {"lstm_vjp"}) == "lstm_2"
+    own = type("Step", (fn.Layer,), {"__module__": "acme"})
+    assert function_name(own, ()) == "step_layer"
+
+
+def vars_of(package) -> list[type]:
+    """The classes of a package."""
+    return [value for name in dir(package) if isinstance(value := getattr(package, name), type)]
 
 
 def test_names_in_a_block_are_short_and_differ():
