@@ -5,15 +5,19 @@ Two parts are the same function if their statements are the same text, once the 
 
 from __future__ import annotations
 
+import copy
 import re
 import textwrap
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from funcnet import tree
+from funcnet.codegen.block_names import function_name, short_names, shorter, without
+from funcnet.codegen.captions import layer_caption
 from funcnet.codegen.defined import Defined, Quoted, lookup
-from funcnet.codegen.lines import margins, tree_text
+from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.names import fresh
-from funcnet.codegen.printer import LONGEST, Printer
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, structured
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -23,6 +27,8 @@ from funcnet.networks.surgery import walk
 
 SHORTEST = 8
 """The fewest statements of a function"""
+LEAST = 3
+"""The fewest lines that the function of a layer saves"""
 
 
 class Part(NamedTuple):
@@ -65,8 +71,16 @@ class Blocks:
         self.inside: set[Node] = set()
         self.kept: dict[str, str] = {}
         self.entered: dict[str, str] = {}
-        for number, paths in enumerate(self.repeated(net)):
+        self.entered_in: dict[str, dict[str, str]] = {}
+        self.inner: list[Part] = []
+        groups = self.repeated(net)
+        self.inner = self.layers(net, [path for paths in groups for path in paths[1:]])
+        for number, paths in enumerate(groups):
             self.outline(paths, "block" if number == 0 else f"block_{number + 1}")
+        for part in self.inner:
+            if self.inside.isdisjoint(part.nodes):
+                self.last[part.nodes[-1]] = part
+                self.inside |= set(part.nodes)
 
     def repeated(self, net: Layer) -> list[list[str]]:
         """The paths of parts with the same layers, outermost first; those inside others are left out."""
@@ -81,6 +95,35 @@ class Blocks:
             if len(free) > 1 and not any(f"{b}/".startswith(f"{a}/") for a in free for b in free if a != b):
                 found.append(free)
                 taken += free
+        return found
+
+    def layers(self, net: Layer, again: list[str]) -> list[Part]:
+        """Parts of one layer each, for layers that are written so often that their functions save lines.
+
+        What is inside the parts ``again``, the second and later of equal ones, is not written.
+        """
+        groups: dict[type, dict[str, None]] = {}
+        for path, layer in walk(net):
+            if path and not layer.children:
+                groups.setdefault(type(layer), {})[path] = None
+        found = []
+        for kind, paths in groups.items():
+            called = function_name(kind, self.functions.values())
+            for section in ("forward", "backward"):
+                same: dict[tuple[str, ...], list[Part]] = {}
+                for path in paths:
+                    part = self.part(path, section)
+                    if part is not None:
+                        same.setdefault(part.code, []).append(part)
+                code, parts = max(same.items(), key=lambda item: len(item[1]), default=((), []))
+                written = [part for part in parts if not any(f"{part.path}/".startswith(f"{at}/") for at in again)]
+                if len(written) < 2 or (len(written) - 1) * (len(code) - 2) - 7 < LEAST:
+                    continue
+                name = called + "_vjp" * (section == "backward")
+                self.functions[code] = name
+                caption = layer_caption(dict(walk(net))[parts[0].path], self.train)[section == "backward"]
+                self.texts.append(self.function(name, parts, f"{kind.__name__}: {caption}" if caption else ""))
+                found += parts
         return found
 
     def outline(self, paths: list[str], name: str) -> None:
@@ -145,6 +188,7 @@ class Blocks:
 
     def text(self, part: Part) -> tuple[str, ...]:
         """The lines of a part's function, without its path."""
+        short = short_names(self.graph, part.path)
         moved: dict[Node, Node] = {}
 
         def inner(node: Node) -> Node:
@@ -154,7 +198,7 @@ class Blocks:
                 made = Node(
                     node.kind, node.f, args, node.static, node.shape, node.dtype, place, node.strides, node.effect
                 )
-                made.name, made.hint = without(node.name, part.path), node.hint
+                made.name, made.hint = shorter(without(node.name, part.path), short), node.hint
                 if node.kind is INPUT:
                     root, _, rest = str(node.static).partition("/")
                     made.static = f"{root}/{without(rest, part.path)}"
@@ -167,23 +211,24 @@ class Blocks:
         for node in outside:
             inner(node)
         given: dict[Node, str] = {}
-        taken: set[str] = set()
+        taken = {*RESERVED, *called_functions(self.graph), *self.functions.values()} - {"key"}
         for node in (*part.given, *(part.saved if part.section == "backward" else ())):
             begin = "key" if node.dtype is Key else "dy" if node.place.section == "backward" else "x"
-            wanted = begin if node in part.given else without(node.name, part.path)
-            given[inner(node)] = fresh((wanted or node.hint or "t").replace("/", "_"), taken)
+            wanted = begin if node in part.given else inner(node).name
+            given[inner(node)] = fresh(wanted or node.hint or "t", taken)
         nodes = [inner(node) for node in part.nodes]
         results = [inner(node) for node in (*part.results, *part.leaves.values(), *part.saved)]
         finals = {inner(node): fresh("y" if part.section == "forward" else "dx", taken) for node in part.results}
-        finals |= {
-            inner(node): fresh(without(self.finals[node], part.path).replace("/", "_"), taken)
-            for node in part.nodes
-            if node in self.finals and inner(node) not in finals
-        }
+        sign = "d_" * (part.section == "backward")
+        for at, node in part.leaves.items():
+            if node in self.finals and inner(node) not in finals:
+                finals[inner(node)] = fresh(sign + short.get(at, at), taken)
         inputs = [node for node in moved.values() if node.kind is INPUT and node not in given]
         graph = NodeGraph(nodes, inputs, results)
         printer = Printer(graph, {}, finals, given=given, defined=self.defined, train=self.train)
         printer.here = (part.section, "")
+        printer.taken |= set(self.functions.values())
+        self.within(part, inner, graph, printer)
         printer.run()
         head = [*part.roots, *(given[inner(node)] for node in part.given)]
         lines = [(", ".join([*head, *(["saved"] if part.saved and part.section == "backward" else [])]), "")]
@@ -196,18 +241,41 @@ class Blocks:
 
         back = [repr(text(node)) for node in part.results]
         if part.leaves:
-            back.append(tree_text(tree.unflatten({at: text(node) for at, node in part.leaves.items()})))
+            results_by_path = tree.unflatten({at: inner(node) for at, node in part.leaves.items()})
+            back.append(tree_text(structured(results_by_path, printer)))
         if part.section == "forward" and part.saved:
             back.append(tuple_text([repr(text(node)) for node in part.saved]))
         lines.append((f"return {', '.join(back)}", ""))
         return ("\n".join(margins(lines[:1], 0)), *margins(lines[1:]))
 
-    def function(self, name: str, parts: list[Part]) -> str:
+    def within(self, part: Part, inner: Callable[[Node], Node], graph: NodeGraph, printer: Printer) -> None:
+        """Let a part's own function call those of the layers in it."""
+        own = set(part.nodes)
+        view = copy.copy(self)
+        view.graph, view.last, view.inside, view.kept = graph, {}, set(), {}
+        view.entered = self.entered_in.setdefault(part.path, {})
+        for layer in self.inner:
+            if layer.path != part.path and own.issuperset(layer.nodes):
+                kept = {at: inner(node) for at, node in layer.leaves.items()}
+                nodes, given, saved, results = (
+                    tuple(map(inner, each)) for each in (layer.nodes, layer.given, layer.saved, layer.results)
+                )
+                made = Part(
+                    without(layer.path, part.path), layer.section, nodes, layer.roots, given, saved, results, kept,
+                    layer.text,
+                )  # fmt: skip
+                view.last[nodes[-1]] = made
+                view.inside |= set(nodes)
+        if view.last:
+            printer.blocks = view
+            view.count(printer)
+
+    def function(self, name: str, parts: list[Part], says: str = "") -> str:
         """The function of parts; a shape that differs between them is left out."""
         part = parts[0]
         lines = [part.text[i] if len({p.text[i] for p in parts}) == 1 else line for i, line in enumerate(part.code)]
-        says = f"The {part.section} pass of {part.path}, and of the parts like it."
-        return "\n".join([f"def {name}({lines[0]}):", f'    """{says}"""', *lines[1:]])
+        says = says or f"The {part.section} pass of {part.path}, and of the parts like it."
+        return narrow("\n".join([f"def {name}({lines[0]}):", f'    """{says}"""', *lines[1:]]))
 
     # calls
 
@@ -231,7 +299,9 @@ class Blocks:
             arrays = [printer.text(node).text for node in part.given if node.is_array]
             self.entered[part.path] = arrays[0] if arrays else "x"
         for node in part.results:
-            name = printer.unique(f"d_{entered}" if entered else base)
+            wanted = f"d_{entered}" if entered else base
+            vague = part.section == "backward" and re.fullmatch(r"d_(x|t\d+)", wanted)
+            name = printer.finals.get(node) or (printer.called(node) if vague else printer.unique(wanted))
             printer.texts[node] = Text(name, ATOM)
             targets.append(name)
         if part.leaves:
@@ -271,15 +341,3 @@ def unpacked(names: list[str]) -> str:
 def skeleton(layer: Layer) -> Any:
     """The classes of a layer and those inside it."""
     return type(layer).__name__, tuple((name, skeleton(child)) for name, child in layer.children.items())
-
-
-def without(name: str, path: str) -> str:
-    """A name or path without that of the part it is in."""
-    for begin in ("", "d_"):
-        for joined in (path, path.replace("/", "_")):
-            for end in ("/", "_"):
-                if name.startswith(f"{begin}{joined}{end}"):
-                    return begin + name[len(f"{begin}{joined}{end}") :]
-            if name == begin + joined:
-                return ""
-    return name

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from funcnet.compiler.graph import Node, NodeGraph
 from funcnet.compiler.kinds import CALL, SETTLE, VIEW
 
 
 def fresh(wanted: str, taken: set[str]) -> str:
-    """A name that is not taken yet, which then is: the wanted one, or with a number behind it."""
-    name, n = wanted, 2
+    """A name that is not taken yet, which then is: that of a path or a wanted one, or with a number behind it.
+
+    Names in capitals are those of the file's tables.
+    """
+    base = re.sub(r"\W", "_", wanted.lower() if wanted.isupper() else wanted)
+    name, n = base, 2
     while name in taken:
-        name, n = f"{wanted}_{n}", n + 1
+        name, n = f"{base}_{n}", n + 1
     taken.add(name)
     return name
 

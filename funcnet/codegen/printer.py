@@ -83,7 +83,7 @@ class Printer(Expressions):
 
     def unique(self, wanted: str) -> str:
         """An unused name."""
-        return fresh(re.sub(r"\W", "_", wanted), self.taken)
+        return fresh(wanted, self.taken)
 
     def called(self, node: Node) -> str:
         """The variable name of a value: from its path or its variable, else a letter for its section and a number."""
@@ -154,7 +154,10 @@ class Printer(Expressions):
         layer = place.layer
         if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
-            self.remark("", title(layer, place.path, caption))
+            whole = title(layer, place.path, caption)
+            if len(whole) + self.indent > LONGEST:
+                whole = title(layer, place.path.rpartition("/")[2], caption)
+            self.remark("", whole)
         if self.opened and block is None:
             self.lines.append((f"w = {lookup(self.opened)}", ""))
 

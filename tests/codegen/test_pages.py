@@ -12,7 +12,9 @@ import pytest
 import funcnet as fn
 from funcnet import ops, tree
 from funcnet.cli import main
+from funcnet.codegen.block_names import function_name
 from funcnet.codegen.functions import PLAIN, helper_text
+from funcnet.codegen.kernels import SHORT
 from funcnet.codegen.lines import narrow
 from funcnet.codegen.printed_helpers import HELPERS
 from tests.compiler.test_source import called, loaded, steps_agree
@@ -39,7 +41,7 @@ def test_every_page_can_be_read(path, options, capsys):
     names = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
     assert len(names) == len(set(names))
     starts = [i for i, line in enumerate(lines) if line.startswith("def ")]
-    assert lines[starts[0]].startswith(("def gradients(", "def block("))
+    assert lines[starts[0]].startswith(("def gradients(", "def block(", "def layer_norm(", "def batch_norm("))
     rules = [name for name in names if re.fullmatch(r"(sgd|adamw?)(_\d+)?", name)]
     assert len(rules) == 1  # the rule of the optimizer stands once
     assert not any(long in text for long in ("0.09999999999999998", "0.0010000000000000009", "0.03125", "13107"))
@@ -49,7 +51,7 @@ def test_every_page_can_be_read(path, options, capsys):
         assert not any(word in text for word in ("flush(", "settle(", "blake2b(", "fold(", "bits("))
 
 
-LINES = {False: 475, True: 400}
+LINES = {False: 450, True: 376}
 """The most lines of the transformer, in the default form and for learners"""
 
 
@@ -138,6 +140,7 @@ def test_a_repeated_part_is_one_function():
         ("attention", "conv", "block", "saved"),
         ("pool", "float", "ValueError", "conv_weight"),
         ("attention_2", "adamw", "key", "block_vjp"),
+        ("sgd", "each_leaf", "COS", "SIN"),
     ],
 )
 def test_layers_may_have_the_names_of_other_things(names):
@@ -147,13 +150,65 @@ def test_layers_may_have_the_names_of_other_things(names):
         (first, fn.Conv2D(2, 3)),
         (second, fn.MaxPool2D(2)),
         ("rows", fn.Reshape((4, 2))),
-        (third, fn.MultiHeadAttention(2)),
+        (third, fn.MultiHeadAttention(1, rotary=fn.RotaryPositions())),
         (fourth, fn.BatchNorm()),
         ("all", fn.SequencePool("last")),
     )
     x, y = fn.Key(1).normal((5, 32), np.float32), fn.Key(2).normal((5, 2), np.float32)
     assert "rng" not in fn.source(net, (32,), 5, MSE, fn.optim.AdamW()).split("return loss")[0].split("def ")[-1][:50]
     steps_agree(net, MSE, fn.optim.AdamW(), (32,), 5, x, y, np.float32, planned=False)
+
+
+def test_a_layer_that_is_written_often_is_one_function():
+    def part():
+        return fn.serial(
+            fn.Residual(fn.serial(fn.LayerNorm(), fn.Dense(6), fn.Tanh(), fn.Dense(4))),
+            fn.Residual(fn.serial(fn.LayerNorm(), fn.Dense(4), fn.Dropout(0.3))),
+        )
+
+    net = fn.serial(fn.Dense(4), part(), part(), fn.LayerNorm(), fn.Dense(1))
+    text = fn.source(net, (3,), 6, MSE, fn.optim.Adam(), dtype=np.float64)
+    assert "def layer_norm(params, x):" in text
+    assert "def layer_norm_vjp(params, dy, saved):" in text
+    assert text.count("= layer_norm(") == text.count("= layer_norm_vjp(") == 3  # two in the block, and the last
+    assert text.count("def block(") == text.count("def block_vjp(") == 1
+    other = fn.serial(fn.Dense(4), part(), fn.Dense(1))
+    assert "layer_norm(" not in fn.source(other, (3,), 6, MSE, fn.optim.Adam())
+    x, y = fn.Key(1).normal((6, 3)), fn.Key(2).normal((6, 1))
+    steps_agree(net, MSE, fn.optim.Adam(), (3,), 6, x, y, np.float64, planned=False)
+    often = fn.serial(*([fn.LayerNorm(), fn.Tanh()] * 4), fn.LayerNorm(eps=1e-3), fn.Dense(1))
+    assert fn.source(often, (3,), 6, MSE, fn.optim.Adam()).count("= layer_norm(") == 3  # the first needs no dx
+    steps_agree(often, MSE, fn.optim.Adam(), (3,), 6, x, y, np.float64, planned=False)
+
+
+def test_no_layer_has_the_name_of_a_helper():
+    kinds = [kind for kind in vars_of(fn) if issubclass(kind, fn.Layer)]
+    others = {*ops.PRIMITIVES, *PLAIN, *HELPERS, *(name for name, _ in SHORT.values()), "block", "step", "gradients"}
+    assert len(kinds) > 60
+    assert {function_name(kind, ()) for kind in kinds}.isdisjoint(others)
+    assert function_name(fn.LayerNorm, ()) == "layer_norm"
+    assert function_name(fn.LSTM, {"lstm_vjp"}) == "lstm_2"
+    own = type("Step", (fn.Layer,), {"__module__": "acme"})
+    assert function_name(own, ()) == "step_layer"
+
+
+def vars_of(package) -> list[type]:
+    """The classes of a package."""
+    return [value for name in dir(package) if isinstance(value := getattr(package, name), type)]
+
+
+def test_names_in_a_block_are_short_and_differ():
+    def part():
+        return fn.serial(
+            a=fn.serial(params=fn.LayerNorm(), key=fn.Dense(4)), b=fn.serial(params=fn.LayerNorm(), np=fn.Dense(4))
+        )
+
+    net = fn.serial(fn.Dense(4), part(), part(), fn.Dense(1))
+    text = fn.source(net, (4,), 3, MSE, fn.optim.SGD(0.1), dtype=np.float64)
+    assert '"key": {"weight": d_key_weight, "bias": d_key_bias}' in text
+    assert '"params": {"scale": d_b_params_scale, "bias": d_b_params_bias}' in text
+    x, y = fn.Key(1).normal((3, 4)), fn.Key(2).normal((3, 1))
+    steps_agree(net, MSE, fn.optim.SGD(0.1), (4,), 3, x, y, np.float64, planned=False)
 
 
 def test_filled_arrays_have_the_memory_order_of_the_program():
