@@ -7,20 +7,29 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from funcnet import tree
 from funcnet.cli.arguments import Given, add_base, base_of, data_of, given, parse_count
 from funcnet.codegen.demonstration import FEW
 from funcnet.codegen.inference import inference
 from funcnet.codegen.source import source
 from funcnet.data.paths import inside
+from funcnet.data.preparation import Prepared
 from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.experiment import Experiment, InitialNpz
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import starting_state
 from funcnet.experiments.stored import load_run
 from funcnet.files import npz_bytes, read_npz, write_bytes
-from funcnet.key import Key
+from funcnet.key import Array, Key
+from funcnet.layers.base import Context
 from funcnet.optim.schedules import LONG, bind
+from funcnet.training.state import TrainState
+from funcnet.training.step import value_and_grad
+
+SEEN = 200
+"""The batches of which a small spec's demonstration has the steepest"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
 def start_of(found: Given, spec: Experiment, rows: int) -> dict[str, Any]:
     """The values that a small network's training begins with: ``params``, ``state``, ``x`` and ``y``.
 
-    The batch is the first of the data, or the members ``x`` and ``y`` in the archive of the initial values.
+    The batch is the steepest of the first of the data, so that the loss can be seen to fall, or the members ``x`` and
+    ``y`` in the archive of the initial values.
     """
     shape = found.in_shape()
     sizes = [math.prod(leaf.shape) for leaf in tree.flatten(found.model.leaves(shape)).values()]
@@ -77,13 +87,27 @@ def start_of(found: Given, spec: Experiment, rows: int) -> dict[str, Any]:
     data = data_of(found.file, spec, found.base)
     key = Key(spec.seed)
     began = starting_state(spec, key, data, found.base)
-    x, y = data.train.x[:rows], data.train.y[:rows]
+    x, y = steepest(spec, began, data, rows)
     initial = spec.training.initial
     if isinstance(initial, InitialNpz):
         members = read_npz(inside(found.base, initial.path))
         if {"x", "y"} <= members.keys() and len(members["x"]) == rows:
             x, y = members["x"].astype(x.dtype), members["y"].astype(y.dtype)
     return {"params": began.params, "state": began.state, "x": x, "y": y} if len(x) == rows else {}
+
+
+def steepest(spec: Experiment, began: TrainState, data: Prepared, rows: int) -> tuple[Array, Array]:
+    """The inputs and targets of that of the first batches whose gradient is largest."""
+    step = value_and_grad(spec.model, spec.loss)
+    batches = [slice(begin, begin + rows) for begin in range(0, min(len(data.train.y), SEEN * rows), rows)]
+
+    def steepness(batch: slice) -> float:
+        x, y = data.train.x[batch], data.train.y[batch]
+        _, _, grads = step(began.params, began.state, x, y, Context(True, began.key))
+        return float(sum(np.sum(leaf * leaf) for leaf in tree.leaves(grads))) if len(y) == rows else -1.0
+
+    batch = max(batches, key=steepness)
+    return data.train.x[batch], data.train.y[batch]
 
 
 def write_inference(options: argparse.Namespace) -> int:

@@ -48,16 +48,17 @@ class Demonstration:
         call = f"{', '.join(self.back)} = {self.title}({', '.join(self.given)})"
         if not loop:
             values += [call, f"print({self.back[0]})"]
-        if self.predicts:
-            given_there = [name for name in ("params", "state", "x") if name in self.given]
-            values.append(f"print(predict({', '.join(given_there)}))")
+        predicted = f"predict({', '.join(name for name in ('params', 'state', 'x') if name in self.given)})"
+        if self.predicts and not loop:
+            values.append(f"print({predicted})")
         lines = margins([(line, "") for line in values])
         if loop:
             args = ["number" if name == "step" else name for name in self.given]
             lines += ["    for number in range(20):"]
-            lines += margins(
-                [(f"{', '.join(self.back)} = step({', '.join(args)})", ""), ("print(number, loss)", "")], 8
-            )
+            said = "number, loss, prediction" if self.predicts else "number, loss"
+            begin = [(f"prediction = {predicted}", "")] if self.predicts else []
+            one = (f"{', '.join(self.back)} = step({', '.join(args)})", "")
+            lines += margins([*begin, one, (f"print({said})", "")], 8)
         return "\n".join(['if __name__ == "__main__":', *lines])
 
     @property
