@@ -139,7 +139,10 @@ class Seen:
     def _add_natures(self, texts: Sequence[str], counts: Counter[str], lines: Sequence[int]) -> None:
         known = self._known
         new = [text for text in counts if text not in known]
-        known.update(zip(new, map(self._place, self._natures(new)), strict=True))
+        natures = self._natures(new)
+        different = {id(one): one for one in natures}  # plain numbers share theirs
+        placed = {which: self._place(one) for which, one in different.items()}
+        known.update(zip(new, (placed[id(one)] for one in natures), strict=True))
         places = np.array([known[text] for text in texts])
         if len(known) > MANY:
             self._known = {}
@@ -156,9 +159,13 @@ class Seen:
         usual = self.form.decimal == "." and self.form.mark != "%"
         values = [text for text in texts if not says_missing(text)] if usual else []
         if values and plain_numbers(values, ()) is not None:
-            plain = {whole: Nature(None, True, True, whole, "") for whole in (False, True)}
+            plain = {
+                (whole, timed): Nature(None, True, True, whole, "", timed=timed)
+                for whole in (False, True)
+                for timed in (False, True)
+            }
             present = self.target and any(presence(text) is not None for text in values)
-            found = {text: plain[_whole(text)]._replace(timed=len(text) > len("2024-05-31")) for text in values}
+            found = {text: plain[_whole(text), len(text) > len("2024-05-31")] for text in values}
             if present:
                 found = {text: one._replace(present=presence(text) is not None) for text, one in found.items()}
             return [found[text] if text in found else nature_of(text, self.form) for text in texts]
