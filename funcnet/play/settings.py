@@ -102,7 +102,11 @@ def of_file(file: Path) -> Experiment:
 
     Raises   DataError for a table with other inputs than one or two columns of numbers
     """
-    found = look(file)
+    try:
+        found = look(file)
+    except DataError as error:  # the page takes the last column
+        error.message = error.message.replace("choose another with --target", "put another column last")
+        raise
     kinds = [column.kind for column in found.inputs]
     if found.more or not 1 <= len(kinds) <= 2 or set(kinds) != {"number"}:
         read = ", ".join(f"{column.name!r:.40} ({column.kind})" for column in found.inputs[:4])

@@ -131,3 +131,11 @@ def test_a_table_of_one_column_and_values(tmp_path):
 def test_other_tables_are_refused(tmp_path, lines, message):
     with pytest.raises(fn.DataError, match=message):
         of_file(written(tmp_path, lines))
+
+
+def test_a_table_whose_last_column_is_constant_is_told_in_words_of_the_page(tmp_path):
+    with pytest.raises(fn.DataError) as caught:
+        of_file(written(tmp_path, ["a,b", *(f"{i},2" for i in range(30))]))
+    assert str(caught.value).endswith(
+        "the last column 'b' is always '2', which leaves nothing to predict; put another column last"
+    )
