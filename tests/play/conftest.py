@@ -1,25 +1,17 @@
 """A window of headless Chromium with the page in it, one for the tests of a file."""
 
-import threading
-
 import pytest
 
-from funcnet.play.server import Server
 from funcnet.play.session import Session
 from funcnet.play.settings import first
 from tests.browser import browser, visit  # noqa: F401
-from tests.play.windows import begin, ready
+from tests.play.windows import begin, ready, serving
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Server(Session(first())) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(Session(first())) as found:
         yield found
-        found.shutdown()
-        found.session.close()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import threading
 
 import pytest
 
@@ -11,16 +10,13 @@ import funcnet as fn
 from funcnet.play.server import MOST_BYTES, Server
 from funcnet.play.session import Session
 from tests.play.test_study import experiment
+from tests.play.windows import serving
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Server(Session(experiment())) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(Session(experiment())) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def send(server, method="POST", path=None, body=b'{"do": "about"}', **headers):

@@ -1,9 +1,25 @@
 """What a reader does in a window with the page."""
 
+import contextlib
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+
+from funcnet.play.server import Server
+
+
+@contextlib.contextmanager
+def serving(session):
+    """A server of a session that answers in a thread, ended with its session."""
+    with Server(session) as found:
+        thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        session.close()
+        thread.join()
 
 
 def begin(page, server, spec):

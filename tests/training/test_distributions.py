@@ -9,6 +9,7 @@ import funcnet as fn
 from funcnet import data, losses, optim, tree
 from funcnet.training import distributions
 from funcnet.training.distributions import LEVELS, MOST_MOMENTS, moment, moments, quantiles
+from tests.training.test_resume import StopAt
 
 FILE = "distributions.jsonl"
 
@@ -110,19 +111,6 @@ def test_a_short_training_has_few_moments(total, count):
     assert len(found) == count
     assert found[-1] == total
     assert found[0] > 0
-
-
-class StopAt:
-    def __init__(self, step):
-        self.step = step
-
-    def init(self):
-        return None
-
-    def update(self, state, event):
-        if event.step == self.step:
-            raise SystemExit(9)
-        return None, False
 
 
 @pytest.mark.parametrize("step", [3, 150, 299])

@@ -289,7 +289,7 @@ def test_lines_stay_in_the_folder(tmp_path, path):
         try:
             (tmp_path / "run" / path).symlink_to(mine)
         except OSError:
-            pytest.skip("links need a privilege here")
+            pytest.skip("Windows lets only privileged users make symbolic links")
     spec = attrs.evolve(SPEC, training=attrs.evolve(SPEC.training, callbacks=(fn.JsonLines(path),)))
     with pytest.raises(fn.FuncnetError) as error:
         fn.run(spec, tmp_path / "run", resume=True)
@@ -334,7 +334,7 @@ def linked(path, target):
     try:
         path.symlink_to(target)
     except OSError:
-        pytest.skip("links need a privilege here")
+        pytest.skip("Windows lets only privileged users make symbolic links")
 
 
 def test_checkpoints_stay_in_the_folder(tmp_path):

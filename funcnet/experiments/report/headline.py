@@ -90,7 +90,7 @@ def figure(metric: str, value: float | None) -> str:
     if metric not in SHARES:
         return short(value)
     digits = next((some for some in range(3, 10) if float(short(100.0 * value, some)) < 100.0), 3)
-    return f"{short(100.0 * value, digits)} %"  # 100 % is said only of all rows
+    return f"{short(100.0 * value, digits)} %"  # 100 % only where all rows are right
 
 
 def answer(run: Run, rows: int | None, stepwise: bool) -> str:
