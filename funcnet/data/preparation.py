@@ -80,7 +80,7 @@ class Prepared(NamedTuple):
 def prepare(
     source: Source,
     key: Key,
-    base: Path | None = None,
+    base: Path | str | None = None,
     dtype: npt.DTypeLike = np.float32,
     fitted: Preprocess | None = None,
     data: Any = None,
@@ -105,13 +105,14 @@ def prepare(
 
 
 def labelled(
-    source: Source, key: Key, base: Path | None = None, rows: Grid | None = None
+    source: Source, key: Key, base: Path | str | None = None, rows: Grid | None = None
 ) -> tuple[Table, list[str] | None]:
     """The checked table of a source, with integer labels, and the names of its classes, if it has any.
 
     ``rows`` are those of a table in memory, in place of the source's.
     """
-    table = read(source, base or Path(), key.fold("data")) if rows is None else in_memory(source).treated(rows)
+    base = Path(base) if isinstance(base, str) else base or Path()  # a path may carry a permission
+    table = read(source, base, key.fold("data")) if rows is None else in_memory(source).treated(rows)
     if rows is not None:
         check(table, type(source).__name__, missing=source.impute is not None)
     return with_labels(table)

@@ -207,6 +207,13 @@ def test_npz_reads_two_members_relative_to_the_base(tmp_path):
     assert table.classes is None
 
 
+def test_the_base_may_be_a_text(tmp_path):
+    archive(tmp_path, x=np.arange(8.0).reshape(4, 2), y=np.arange(4.0))
+    source = data.Npz(path="set.npz", x="x", y="y")
+    texts, paths = (data.prepare(source, KEY, base).train.x for base in (str(tmp_path), tmp_path))
+    assert np.array_equal(texts, paths)
+
+
 def test_npz_shape_comes_from_the_header_alone(tmp_path, monkeypatch):
     archive(tmp_path, x=np.zeros((5, 7)), y=np.zeros(5))
     monkeypatch.setattr(data.Npz, "table", lambda *_: pytest.fail("the data was read"))
