@@ -18,6 +18,7 @@ from funcnet.compiler.numpy_table import Keywords
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layers.base import Layer
+from funcnet.layers.embedding import rotate
 from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
 from funcnet.optim.transforms.average import due, even, unbiased
 from funcnet.optim.transforms.clip import clip_factor
@@ -80,6 +81,7 @@ NAMED: dict[Any, str] = {
     Key.uniform: "uniform",
     Key.normal: "normal",
     ops.check: "check",
+    rotate: "rotate",
 }
 """The printed names of the library's functions"""
 

@@ -6,6 +6,7 @@ prints as a few lines for that case. Every product has the same operands in the 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -213,14 +214,15 @@ def _erf(nodes: list[Any], args: list[str]) -> Simple | None:
     if nodes[0].dtype != np.float32 or not nodes[0].row_major or not nodes[0].shape:
         return None
     names, coefficients = ("ABOVE", "BELOW"), PRIMITIVES["erf"].function.__globals__["_ERF_SINGLE"]
-    above, below = (f"{n} = {_numbers(c)}" for n, c in zip(names, coefficients, strict=True))
+    above, below = (_numbers(name, numbers) for name, numbers in zip(names, coefficients, strict=True))
     return Simple("erf_32", args, ERF.format(above=above, below=below))
 
 
-def _numbers(numbers: tuple[float, ...]) -> str:
-    texts = [repr(number) for number in reversed(numbers)]
-    lines = [", ".join(texts[i : i + 4]) for i in range(0, len(texts), 4)]
-    return "np.float32([\n    " + ",\n    ".join(lines) + ",\n])"
+def _numbers(name: str, numbers: tuple[float, ...]) -> str:
+    """The statement of a table of coefficients in float32, the highest power first."""
+    text = ", ".join(str(np.float32(number)) for number in reversed(numbers))
+    begin = f"{name} = np.float32(["
+    return textwrap.fill(f"{begin}{text}])", 100, subsequent_indent=" " * len(begin), break_on_hyphens=False)
 
 
 def _images(shape: tuple[int, ...], axes: Any, entries: int) -> bool:

@@ -22,6 +22,7 @@ from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.key import Key
+from funcnet.layers.embedding import rotate
 
 LONGEST = 100
 """The most columns of a line"""
@@ -117,7 +118,7 @@ class Printer(Expressions):
         if node.kind is REDUCE and any(self.mean_total(user) is node for user in self.users.get(node, ())):
             return True
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
-            return False
+            return node.f is rotate
         return len(self.expression(node).text) <= INLINED
 
     def run(self) -> None:
@@ -200,8 +201,11 @@ class Printer(Expressions):
             else:
                 target = ", ".join(parts.values()) if parts else name
                 text, comment = f"{target} = {self.expression(node).text}", shape_text(node) * self.shapes
-            inner = self.longest_inside(node)
-            if self.fits(text.partition("\n")[0], comment) or inner is None:
+            inner, line = self.longest_inside(node), text.partition("\n")[0]
+            if self.fits(line, comment) or inner is None:
+                break
+            if self.fits(line, ""):
+                comment = ""
                 break
             self.statement(inner)
         if name and not text.startswith("if not"):
