@@ -41,16 +41,14 @@ def attention(q, k, v{keep}):
     return np.ascontiguousarray(y.swapaxes(1, 2)), weights
 '''
 LATER = """
-    later = np.arange(scores.shape[3]) > np.arange(scores.shape[2])[:, None]
-    scores[:, :, later] = -np.inf  # a query sees no later key"""
+    scores[:, :, ~np.tri(*scores.shape[2:], dtype=bool)] = -np.inf  # a query sees no later key"""
 ATTEND_VJP = '''
 def attention_vjp(dy, y, q, k, v, weights{keep}):
     """dv = p.T dy, dq = ds k, dk = ds.T q, with ds = p (dy v.T - sum y dy), p the weights."""
     inner = np.sum(dy * y, axis=-1, keepdims=True).swapaxes(1, 2)
     q, k, v, dy = (each.swapaxes(1, 2) for each in (q * {scale}, k, v, dy))
 {left}    dv = {kept_weights}.swapaxes(2, 3) @ dy
-    ds = dy @ v.swapaxes(2, 3)
-{times_left}    ds = (ds - inner) * weights
+    ds = (dy @ v.swapaxes(2, 3){times_left} - inner) * weights
     dq, dk = ds @ k, ds.swapaxes(2, 3) @ q
     dq, dk, dv = (np.ascontiguousarray(each.swapaxes(1, 2)) for each in (dq, dk, dv))
     return dq * {scale}, dk, dv
@@ -205,7 +203,7 @@ def _attend_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
         keep="" if keep is None else ", keep",
         left=left,
         kept_weights="weights" if keep is None else "(weights * left)",
-        times_left="" if keep is None else "    ds = ds * left\n",
+        times_left="" if keep is None else " * left",
     )
     return Simple("attention_vjp", [*args[:6], *([] if keep is None else [args[8]])], text)
 
