@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet import tree
+from funcnet.codegen.constants import alike, entries
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.program import Program
@@ -145,7 +146,7 @@ def _filled(x: Any) -> str:
     """An array of the state of an optimizer as code."""
     x = np.asarray(x)
     kind = dtype_text(x.dtype)
-    if x.size and np.all(x == x.flat[0]):
+    if alike(x):
         number = x.flat[0].item()
         if number == 0 and not (isinstance(number, float) and math.copysign(1.0, number) < 0):
             return f"np.zeros({x.shape}, {kind})"
@@ -161,7 +162,7 @@ def _plain(number: Any) -> str:
 def _written(x: Any) -> str:
     """An array with all its numbers."""
     plain = x.dtype in (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
-    return f"np.array({x.tolist()!r}{'' if plain else f', {dtype_text(x.dtype)}'})"
+    return f"np.array({entries(x)}{'' if plain else f', {dtype_text(x.dtype)}'})"
 
 
 def _drawn(x: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from funcnet.codegen.functions import of_library
 from funcnet.compiler.graph import Node, Ref
 from funcnet.compiler.kinds import PART
 from funcnet.layers.attention_kernels import BLOCK, in_tiles
@@ -135,7 +136,7 @@ def pool_vjp(dy, position, size):
 
 def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict[Node, list[Node]]) -> str | None:
     """The call of a short form; None for a call that needs the library's own function."""
-    if not _own_weights(node, users):
+    if not of_library(node.f) or not _own_weights(node, users):
         return None
     _, make = SHORT.get(getattr(node.f, "__name__", ""), ("", None))
     nodes = [node.args[arg.i] if type(arg) is Ref else arg for arg in getattr(node.static, "values", ())]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 
+from funcnet.codegen.library_source import ascii_text
 from funcnet.compiler.graph import Node, NodeGraph
 from funcnet.compiler.kinds import CALL, SETTLE, VIEW
+
+READ = frozenset(("np", "float", "int", "bool", "len", "bytes", "max", "min", "ValueError"))
+"""Names that any statement may read, which no variable may have"""
+
+
+def identifier(wanted: str) -> str:
+    """A text as a name in ASCII."""
+    base = re.sub(r"\W", "_", ascii_text(wanted))
+    return f"_{base}" if base[:1].isdigit() else base if base.strip("_") else "value"
 
 
 def fresh(wanted: str, taken: set[str]) -> str:
@@ -13,12 +24,22 @@ def fresh(wanted: str, taken: set[str]) -> str:
 
     Names in capitals are those of the file's tables.
     """
-    base = re.sub(r"\W", "_", wanted.lower() if wanted.isupper() else wanted)
+    base = identifier(wanted.lower() if wanted.isupper() else wanted)
     name, n = base, 2
-    while name in taken:
+    while name in taken or name in READ or keyword.iskeyword(name):
         name, n = f"{base}_{n}", n + 1
     taken.add(name)
     return name
+
+
+def quoted(text: str) -> str:
+    """A text as a string literal in ASCII."""
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+
+
+def in_docstring(text: str) -> str:
+    """A text as a part of a docstring."""
+    return text.replace("\\", "\\\\").replace('"', "'")
 
 
 def last_uses(graph: NodeGraph) -> dict[Node, int]:

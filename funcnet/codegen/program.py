@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from funcnet import tree
+from funcnet.codegen.defined import places
 from funcnet.compiler.graph import NodeGraph
 from funcnet.compiler.hidden import Hidden
 from funcnet.compiler.record import section, trace
@@ -62,6 +64,11 @@ class Program:
         else:
             self.args |= {"opt_state": optimizer.init(params), "key": Key(0), "step": 0, "x": x, "y": y}
             self.results = ("loss", "state", "params", "opt_state")
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The code that reads each leaf of the arguments, by its path."""
+        return {path: code for name, value in self.args.items() for path, code in places(name, value).items()}
 
     @property
     def title(self) -> str:
