@@ -17,7 +17,7 @@ from funcnet.codegen.captions import layer_caption
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.names import fresh
-from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, draws, structured
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, draws, read, structured
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -284,7 +284,7 @@ class Blocks:
     def count(self, printer: Printer) -> None:
         """Count the uses of values in the program that calls the functions."""
         printer.uses = {}
-        used = [arg for node in self.graph.nodes if node not in self.inside for arg in node.args]
+        used = [arg for node in self.graph.nodes if node not in self.inside for arg in read(node)]
         used += [node for part in self.last.values() for node in part.given] + leaves(self.graph.outputs)
         used += [node for part in self.last.values() if part.section == "backward" for node in part.saved]
         for node in used:

@@ -18,6 +18,7 @@ from funcnet.padding import compared_shape
 
 FEW = 40
 """The most numbers of a value that are written down"""
+ZEROS = "each_leaf(np.zeros_like, params)"
 KEY = 'b"0123456789abcdefghijklmn"'
 
 
@@ -71,7 +72,7 @@ class Demonstration:
         """The statement that gives an argument a value."""
         value = self.program.args[name]
         if name == "opt_state":
-            return [f"opt_state = {self.opt_state()}"]
+            return self.opt_state()
         if name == "key":
             return [f"key = {KEY}"]
         if name in self.start:
@@ -88,16 +89,14 @@ class Demonstration:
         kind = dtype_text(self.program.dtype)
         lines, whole = [], tree_text(value)
         if "initial(" in whole:
-            lines.append(
-                f"def initial(*shape):\n        return {_drawn_as('shape', kind)} / np.prod(shape[:-1]).item() ** 0.5\n"
-            )
+            lines.append(f"initial = lambda *n: {_drawn_as('n', kind)} / np.prod(n[:-1]).item() ** 0.5")
         found: dict[str, list[str]] = {}
         for name, part in value.items():
-            found.setdefault(tree_text(part, 8), []).append(name)
+            found.setdefault(tree_text(part), []).append(name)
         for text, names in found.items():
             if len(names) > 1 and text.count("\n") > 3:
                 maker = f"begin_{names[0]}"
-                lines.append(f"def {maker}():\n        return {text}\n")
+                lines.append(f"{maker} = lambda: {text}")
                 value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
         return [*lines, f"params = {tree_text(value)}"]
 
@@ -113,14 +112,18 @@ class Demonstration:
             return f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})"
         return _normal(x)
 
-    def opt_state(self) -> str:
+    def opt_state(self) -> list[str]:
         """The state that the optimizer begins with, for params p: p itself, zeros, or another number."""
         optimizer = self.program.optimizer
         assert optimizer is not None
         shapes = self.program.args["params"]
         numbers = np.random.default_rng(0)
         params = tree.map(lambda x: numbers.standard_normal(x.shape).astype(x.dtype), shapes)
-        return tree_text(self.begun(optimizer.init(params), params))
+        begun = self.begun(optimizer.init(params), params)
+        if tree_text(begun).count(ZEROS) < 2:
+            return [f"opt_state = {tree_text(begun)}"]
+        short = _map(lambda _, part: Quoted("zeros") if repr(part) == ZEROS else part, begun)
+        return [f"zeros = {ZEROS}", f"opt_state = {tree_text(short)}"]
 
     def begun(self, part: Any, params: Any, path: str = "") -> Any:
         """A part of the optimizer's state as code."""
@@ -146,6 +149,8 @@ def _filled(x: Any) -> str:
     """An array of the state of an optimizer as code."""
     x = np.asarray(x)
     kind = dtype_text(x.dtype)
+    if x.shape == ():
+        return f"{kind}({_plain(x.item())})"
     if alike(x):
         number = x.flat[0].item()
         if number == 0 and not (isinstance(number, float) and math.copysign(1.0, number) < 0):

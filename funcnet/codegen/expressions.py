@@ -24,6 +24,7 @@ from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
 from funcnet.key import Key
 from funcnet.optim.schedules import Schedule
+from funcnet.optim.transforms.clip import clip_factor
 
 INLINED = 44
 """The longest expression that is written inside another"""
@@ -210,6 +211,9 @@ class Expressions:
             for helper in needs:
                 self.need(helper)
             return Text(text, 0 if " if " in text else ATOM if text.endswith(")") and text[0].isalpha() else 0)
+        if f is clip_factor and all(x.text.replace(".", "").isalnum() for x in plain):
+            limit, norm = (x.text for x in plain)
+            return Text(f"{limit} / {norm} if {norm} > {limit} else 1.0", 0)
         return Text(f"{self.function(f)}({', '.join(x.text for x in plain)})", ATOM)
 
     def function(self, f: Any) -> str:

@@ -19,6 +19,7 @@ from funcnet.compiler.numpy_table import CLIP, Keywords
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layers.base import Layer
+from funcnet.layers.embedding import rotate
 from funcnet.losses.base import reciprocal
 from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
 from funcnet.optim.transforms.average import due, even, unbiased
@@ -83,6 +84,7 @@ NAMED: dict[Any, str] = {
     Key.normal: "normal",
     ops.check: "check",
     reciprocal: "reciprocal",
+    rotate: "rotate",
 }
 """The printed names of the library's functions"""
 

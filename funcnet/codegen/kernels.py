@@ -6,6 +6,7 @@ prints as a few lines for that case. Every product has the same operands in the 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,16 +42,14 @@ def attention(q, k, v{keep}):
     return np.ascontiguousarray(y.swapaxes(1, 2)), weights
 '''
 LATER = """
-    later = np.arange(scores.shape[3]) > np.arange(scores.shape[2])[:, None]
-    scores[:, :, later] = -np.inf  # a query sees no later key"""
+    scores[:, :, ~np.tri(*scores.shape[2:], dtype=bool)] = -np.inf  # a query sees no later key"""
 ATTEND_VJP = '''
 def attention_vjp(dy, y, q, k, v, weights{keep}):
     """dv = p.T dy, dq = ds k, dk = ds.T q, with ds = p (dy v.T - sum y dy), p the weights."""
     inner = np.sum(dy * y, axis=-1, keepdims=True).swapaxes(1, 2)
     q, k, v, dy = (each.swapaxes(1, 2) for each in (q * {scale}, k, v, dy))
 {left}    dv = {kept_weights}.swapaxes(2, 3) @ dy
-    ds = dy @ v.swapaxes(2, 3)
-{times_left}    ds = (ds - inner) * weights
+    ds = (dy @ v.swapaxes(2, 3){times_left} - inner) * weights
     dq, dk = ds @ k, ds.swapaxes(2, 3) @ q
     dq, dk, dv = (np.ascontiguousarray(each.swapaxes(1, 2)) for each in (dq, dk, dv))
     return dq * {scale}, dk, dv
@@ -205,7 +204,7 @@ def _attend_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
         keep="" if keep is None else ", keep",
         left=left,
         kept_weights="weights" if keep is None else "(weights * left)",
-        times_left="" if keep is None else "    ds = ds * left\n",
+        times_left="" if keep is None else " * left",
     )
     return Simple("attention_vjp", [*args[:6], *([] if keep is None else [args[8]])], text)
 
@@ -214,14 +213,15 @@ def _erf(nodes: list[Any], args: list[str]) -> Simple | None:
     if nodes[0].dtype != np.float32 or not nodes[0].row_major or not nodes[0].shape:
         return None
     names, coefficients = ("ABOVE", "BELOW"), PRIMITIVES["erf"].function.__globals__["_ERF_SINGLE"]
-    above, below = (f"{n} = {_numbers(c)}" for n, c in zip(names, coefficients, strict=True))
+    above, below = (_numbers(name, numbers) for name, numbers in zip(names, coefficients, strict=True))
     return Simple("erf_32", args, ERF.format(above=above, below=below))
 
 
-def _numbers(numbers: tuple[float, ...]) -> str:
-    texts = [repr(number) for number in reversed(numbers)]
-    lines = [", ".join(texts[i : i + 4]) for i in range(0, len(texts), 4)]
-    return "np.float32([\n    " + ",\n    ".join(lines) + ",\n])"
+def _numbers(name: str, numbers: tuple[float, ...]) -> str:
+    """The statement of a table of coefficients in float32, the highest power first."""
+    text = ", ".join(str(np.float32(number)) for number in reversed(numbers))
+    begin = f"{name} = np.float32(["
+    return textwrap.fill(f"{begin}{text}])", 100, subsequent_indent=" " * len(begin), break_on_hyphens=False)
 
 
 def _images(shape: tuple[int, ...], axes: Any, entries: int) -> bool:

@@ -46,30 +46,29 @@ HELPERS["fold"] = (
     '''
 def blake2b(message, key):
     """The first 24 bytes of BLAKE2b (RFC 7693) of a short message under a short key."""
-    start = np.array(
-        [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
-         0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179], np.uint64)
+    start = [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+             0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179]
     order = ("0123456789abcdef ea489fd61c02b753 b8c052fdae367194 7931dcbe265a40f8 905724afe1bc683d "
              "2c6a0b834d75fe19 c51fed4a0763928b db7ec13950f4862a 6fe9b308c2d714a5 a2847615fb9e3cd0")
-    turned = lambda x, n: x >> np.uint64(n) | x << np.uint64(64 - n)
-    h = start ^ np.array([0x01010018 ^ len(key) << 8] + [0] * 7, np.uint64)
+    turned = lambda x, n: (x >> n | x << 64 - n) % 2**64
+    h = [start[0] ^ 0x01010018 ^ len(key) << 8, *start[1:]]
     data = key.ljust(128, b"\\0") + message
     for end in range(128, len(data) + 128, 128):
-        m = np.frombuffer(data[end - 128 : end].ljust(128, b"\\0"), "<u8")
-        a, b, c, d = np.concatenate([h, start]).reshape(4, 4)
-        d = d ^ np.array([min(end, len(data)), 0, -(end >= len(data)), 0]).astype(np.uint64)
+        words = [int.from_bytes(data[i : i + 8], "little") for i in range(end - 128, end, 8)]
+        v = h + start
+        v[12] ^= min(end, len(data))
+        v[14] ^= 2**64 - 1 if end >= len(data) else 0
         for turn in range(12):
-            words = m[[int(letter, 16) for letter in order.split()[turn % 10]]]
-            for half in (0, 1):  # the columns of four words each, then their diagonals
-                b, c, d = np.roll(b, -half), np.roll(c, -2 * half), np.roll(d, -3 * half)
-                for word, first, second in ((8 * half, 32, 24), (8 * half + 1, 16, 63)):
-                    a = a + b + words[word : word + 8 : 2]
-                    d = turned(d ^ a, first)
-                    c = c + d
-                    b = turned(b ^ c, second)
-                b, c, d = np.roll(b, half), np.roll(c, 2 * half), np.roll(d, 3 * half)
-        h = h ^ np.concatenate([a ^ c, b ^ d])
-    return h[:3].astype("<u8").tobytes()
+            letters = iter(order.split()[turn % 10])
+            for i in range(8):  # the columns of four words each, then their diagonals
+                a, b, c, d = (4 * row + (i + row * (i > 3)) % 4 for row in range(4))
+                for first, second in ((32, 24), (16, 63)):
+                    v[a] = (v[a] + v[b] + words[int(next(letters), 16)]) % 2**64
+                    v[d] = turned(v[d] ^ v[a], first)
+                    v[c] = (v[c] + v[d]) % 2**64
+                    v[b] = turned(v[b] ^ v[c], second)
+        h = [h[i] ^ v[i] ^ v[i + 8] for i in range(8)]
+    return b"".join(word.to_bytes(8, "little") for word in h[:3])
 
 
 def fold(key, *path):
@@ -84,21 +83,13 @@ def fold(key, *path):
 HELPERS["bits"] = (
     (),
     '''
-class Digest(np.random.bit_generator.ISeedSequence):
-    """A seed that gives a generator its whole state."""
-
-    def __init__(self, key):
-        self.state = np.frombuffer(key, "<u8").astype(np.uint64)
-
-    def generate_state(self, n_words, dtype=np.uint32):
-        return self.state
-
-
 def bits(key, shape, dtype=np.uint64):
     """Random unsigned integers: the stream of SFC64 seeded with a key."""
-    dtype = np.dtype(dtype)
-    count = int(np.prod(shape, dtype=np.int64))
-    words = np.random.SFC64(Digest(key)).random_raw(-(-count * dtype.itemsize // 8))
+    dtype, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
+    generator = np.random.SFC64()
+    state = np.array([*np.frombuffer(key, "<u8"), 1], np.uint64)
+    generator.state = {**generator.state, "state": {"state": state}}
+    words = generator.random_raw(12 + -(-count * dtype.itemsize // 8))[12:]
     return words.view(dtype)[:count].reshape(shape)
 ''',
 )
@@ -108,6 +99,15 @@ HELPERS["kept"] = (
 def kept(key, shape, rate):
     """True with probability 1 - rate, rounded to a multiple of 2**-16."""
     return bits(key, shape, np.uint16) >= round(rate * 65536)
+''',
+)
+HELPERS["rotate"] = (
+    (),
+    '''
+def rotate(x, cos, sin):
+    """The two halves (a, b) of the features, turned to (a cos - b sin, b cos + a sin)."""
+    a, b = np.split(x, 2, axis=-1)
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
 ''',
 )
 HELPERS["leaves"] = (
@@ -127,14 +127,12 @@ def each_leaf(f, tree, *others):
     """f of every array of nested dicts, and of numbers; a dict for each result of f."""
     if not isinstance(tree, dict):
         return f(tree, *others)
-    found = {}
-    for name in tree:
-        inner = [other[name] if isinstance(other, dict) else other for other in others]
-        found[name] = each_leaf(f, tree[name], *inner)
-    results = found[name]
-    if not isinstance(results, tuple):
+    at = lambda other, name: other[name] if isinstance(other, dict) else other
+    found = {name: each_leaf(f, tree[name], *(at(each, name) for each in others)) for name in tree}
+    first = next(iter(found.values()))
+    if not isinstance(first, tuple):
         return found
-    return tuple({name: found[name][i] for name in found} for i in range(len(results)))
+    return tuple({name: found[name][i] for name in found} for i in range(len(first)))
 ''',
 )
 EACH_LEAF = '''

@@ -21,9 +21,12 @@ from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.key import Key
+from funcnet.layers.embedding import rotate
 
 LONGEST = 100
 """The most columns of a line"""
+RETURNED = 60
+"""The longest expression that is written inside the returned structure"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
 FUNCTIONS = frozenset({"flush", "settle", "kept", "leaves", "each_leaf", *PLAIN})
@@ -64,7 +67,8 @@ class Printer(Expressions):
         self.taken |= {re.split(r"\W", text)[0] for text in (*names.values(), *(given or {}).values())}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
-        for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
+        self.outputs = set(leaves(graph.outputs))
+        for used in [*(arg for node in graph.nodes for arg in read(node)), *leaves(graph.outputs)]:
             self.uses[used] = self.uses.get(used, 0) + 1
         for node in graph.inputs:
             if not self.by_layer(node):
@@ -115,8 +119,9 @@ class Printer(Expressions):
         if node.kind is REDUCE and any(self.mean_total(user) is node for user in self.users.get(node, ())):
             return True
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
-            return False
-        return len(self.expression(node).text) <= INLINED
+            short = self.defined is not None and node.is_array and len(self.expression(node).text) <= INLINED
+            return node.f is rotate or short
+        return len(self.expression(node).text) <= (RETURNED if node in self.outputs else INLINED)
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
@@ -198,8 +203,11 @@ class Printer(Expressions):
             else:
                 target = ", ".join(parts.values()) if parts else name
                 text, comment = f"{target} = {self.expression(node).text}", shape_text(node) * self.shapes
-            inner = self.longest_inside(node)
-            if self.fits(text.partition("\n")[0], comment) or inner is None:
+            inner, line = self.longest_inside(node), text.partition("\n")[0]
+            if self.fits(line, comment) or inner is None:
+                break
+            if self.fits(line, ""):
+                comment = ""
                 break
             self.statement(inner)
         if name and not text.startswith("if not"):
@@ -247,6 +255,11 @@ def structured(part: Any, printer: Printer) -> Any:
     if isinstance(part, tuple):
         return tuple(structured(inner, printer) for inner in part)
     return Quoted(printer.text(part).text) if isinstance(part, Node) else part
+
+
+def read(node: Node) -> tuple[Node, ...]:
+    """The values that a statement reads: a check prints its condition alone."""
+    return node.args[:1] if node.kind is CALL and node.f is ops.check else node.args
 
 
 def called_functions(graph: NodeGraph) -> set[str]:

@@ -11,6 +11,7 @@ from funcnet.codegen.blocks import Blocks
 from funcnet.codegen.defined import Defined
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import helper_text
+from funcnet.codegen.idioms import idiomatic
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.names import fresh, in_docstring
@@ -61,7 +62,7 @@ class Readable:
     def gradients(self) -> str:
         """The function that computes the gradients, or the whole file's for a network without an optimizer."""
         program = self.program
-        graph = program.gradients()
+        graph = idiomatic(program.gradients())
         if self.teach:
             graph = taught(graph)
         results = program.results if program.optimizer is None else ("loss", "state", "grads")
