@@ -13,10 +13,10 @@ from funcnet import ops
 from funcnet.codegen.constants import alike, entries, in_memory
 from funcnet.codegen.defined import TAUGHT, Defined, Quoted, lookup
 from funcnet.codegen.functions import helper_name, key_text, need
-from funcnet.codegen.kernels import simple_call
 from funcnet.codegen.names import quoted
 from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
 from funcnet.codegen.schedules import schedule_text
+from funcnet.codegen.short.call import simple_call
 from funcnet.compiler.graph import Node, NodeGraph, fill, plain_text
 from funcnet.compiler.kind import ATOM, COMPARE, PLUS, TIMES, UNARY, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, REDUCE, UFUNC, WHERE, dtype_text, infix

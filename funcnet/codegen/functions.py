@@ -16,6 +16,7 @@ from funcnet.compiler.fallback import Opaque
 from funcnet.compiler.graph import plain_text
 from funcnet.compiler.kinds import dtype_text
 from funcnet.compiler.numpy_table import CLIP, Keywords
+from funcnet.compiler.tracer import Float
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layers.base import Layer
@@ -131,6 +132,8 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
         return f"np.dtype({value.name!r})"
     if isinstance(value, Key):
         return key_text(value)
+    if isinstance(value, Float):
+        return f"lambda *numbers: float(({constant_text(value.function, helpers)})(*numbers))"
     if isinstance(value, Schedule):
         text, needs = schedule_text(value, "step")
         for helper in needs:

@@ -7,7 +7,7 @@ import re
 
 from funcnet.codegen.library_source import ascii_text
 from funcnet.compiler.graph import Node, NodeGraph
-from funcnet.compiler.kinds import CALL, SETTLE, VIEW
+from funcnet.compiler.kinds import SETTLE, VIEW
 
 READ = frozenset(("np", "float", "int", "bool", "len", "bytes", "max", "min", "ValueError"))
 """Names that any statement may read, which no variable may have"""
@@ -51,7 +51,7 @@ def last_uses(graph: NodeGraph) -> dict[Node, int]:
     read: dict[Node, int] = {}
     last: dict[Node, int] = {}
     for i, node in reversed(list(enumerate(graph.nodes))):
-        alone = node.kind is VIEW or (len(users.get(node, ())) == 1 and node.kind not in (SETTLE, CALL))
+        alone = node.kind is VIEW or (len(users.get(node, ())) == 1 and node.kind is not SETTLE)
         read[node] = max([i, *(read[user] for user in users.get(node, ()) if alone and not node.name)])
         for arg in node.args:
             last[arg] = max(last.get(arg, -1), read[node])

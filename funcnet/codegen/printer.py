@@ -14,8 +14,8 @@ from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
 from funcnet.codegen.functions import PLAIN, helper_text as helper_text
-from funcnet.codegen.kernels import RESULTS, SHORT
 from funcnet.codegen.names import fresh
+from funcnet.codegen.short.call import RESULTS, SHORT
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW

@@ -93,7 +93,7 @@ class Program:
             value, state, grads = gradients(net, loss)(params, state, x, given["y"], context, None, None)
             return value, self.held(given["state"], state), grads
 
-        return _recorded(program, tuple(self.args[name] for name in names), tuple(names))
+        return recorded(program, tuple(self.args[name] for name in names), tuple(names))
 
     def prediction(self) -> NodeGraph:
         """The output in evaluation mode."""
@@ -102,7 +102,7 @@ class Program:
         def program(params: Any, state: Any, x: Any) -> Any:
             return apply_child("", net, params, state, x, EVAL)[0]
 
-        return _recorded(program, tuple(self.args[name] for name in ("params", "state", "x")), ("params", "state", "x"))
+        return recorded(program, tuple(self.args[name] for name in ("params", "state", "x")), ("params", "state", "x"))
 
     def held(self, old: Any, new: Any) -> Any:
         """The new state, with the old values that the optimizer keeps."""
@@ -127,7 +127,7 @@ class Program:
                 return apply_updates(params, updates), tree.ordered(opt_state, new)
 
         args = params, tree.map(np.zeros_like, params), self.args["opt_state"], 0.0
-        return _recorded(program, args, ("params", "grads", "opt_state", "loss"))
+        return recorded(program, args, ("params", "grads", "opt_state", "loss"))
 
     def whole(self) -> NodeGraph:
         """The program as it runs."""
@@ -143,7 +143,8 @@ class Program:
         return trace(program, tuple(self.args.values()), tuple(self.args)).used()
 
 
-def _recorded(program: Any, args: tuple[Any, ...], names: tuple[str, ...]) -> NodeGraph:
+def recorded(program: Any, args: tuple[Any, ...], names: tuple[str, ...]) -> NodeGraph:
+    """A program as a graph, its values named after the variables that hold them."""
     with _variables():
         graph = trace(program, args, names).used()
     return share(simplify(graph).used()).used()

@@ -72,7 +72,7 @@ class Readable:
             names,
             finals_of(graph, results),
             defined=self.defined,
-            terms=self.terms(),
+            terms=self.terms(graph),
             loss=program.loss,
             train=program.train,
         )
@@ -117,10 +117,11 @@ class Readable:
             body = body[1:]
         return narrow("\n".join([f"def {title}({', '.join(given)}):", f'    """{purpose}"""', *margins(body)]))
 
-    def terms(self) -> dict[int, str]:
-        """The number of terms that a loss is a mean over, as code."""
+    def terms(self, graph: NodeGraph) -> dict[int, str]:
+        """The number of terms that a loss is a mean over, as code; {} where the loss does not read the targets."""
         target = self.program.args.get("y")
-        if target is None or isinstance(target, dict | tuple):
+        read = {arg.static for node in graph.nodes for arg in node.args if arg.kind is INPUT}
+        if target is None or "y" not in read:
             return {}
         found = {int(target.size): "y.size"} if target.ndim else {}
         return found | {len(target): "len(y)"}

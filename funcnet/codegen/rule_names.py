@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable
 
 from funcnet.codegen.functions import PLAIN
-from funcnet.codegen.kernels import SHORT
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.names import identifier, in_docstring
 from funcnet.codegen.printed_helpers import HELPERS
+from funcnet.codegen.short.call import SHORT
 from funcnet.ops import PRIMITIVES
 from funcnet.optim.base import Optimizer
 from funcnet.optim.transforms.chain import Chain

@@ -317,7 +317,18 @@ class Update:
         owner = self.owner(self.roles[node]) if node in self.roles else None
         if owner is None:
             return self.printer.unique(f"{self.called(node)}s")
-        return "params" if owner.tree == "params" else self.printer.unique(owner.tree.split("/")[-1])
+        if owner.tree == "params":
+            return self.printer.unique("new_params") if self.wanted_later(node) else "params"
+        return self.printer.unique(owner.tree.split("/")[-1])
+
+    def wanted_later(self, node: Node) -> bool:
+        """Whether the old params are read after the level that gives a new one."""
+        old = [arg for arg, owner in self.owners.items() if owner.tree == "params"]
+        users = [user for arg in old for user in self.users.get(arg, ())]
+        late = (
+            self.level[user] > self.level[node] if self.home[user] else self.printer.inlined(user) for user in users
+        )
+        return not set(leaves(self.state)).isdisjoint(old) or any(late)
 
     def leaf_name(self, node: Node, path: str) -> str:
         """The variable of one result."""
@@ -338,6 +349,10 @@ class Update:
         for name, nodes in self.trees.items():
             if flat and flat == nodes:
                 return Quoted(name)
+        for root in ROLES:
+            same = all(isinstance(n, Node) and n.static == f"{root}/{at}" for at, n in flat.items())
+            if same and list(flat) == self.paths:
+                return Quoted(root)
         return {name: self.quoted(inner, f"{path}/{name}") for name, inner in part.items()}
 
 

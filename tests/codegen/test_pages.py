@@ -14,9 +14,9 @@ from funcnet import ops, tree
 from funcnet.cli import main
 from funcnet.codegen.block_names import function_name
 from funcnet.codegen.functions import PLAIN, helper_text
-from funcnet.codegen.kernels import SHORT
 from funcnet.codegen.lines import narrow
 from funcnet.codegen.printed_helpers import HELPERS
+from funcnet.codegen.short.call import SHORT
 from tests.compiler.test_source import called, loaded, steps_agree
 from tests.table import OPTIMIZERS, same
 
