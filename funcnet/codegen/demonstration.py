@@ -11,9 +11,8 @@ from funcnet.codegen.beginnings import Beginning, written
 from funcnet.codegen.defined import Defined, Quoted
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.program import Program
+from funcnet.codegen.targets import drawn_targets
 from funcnet.compiler.kinds import dtype_text
-from funcnet.losses.classification import SoftmaxCrossEntropy
-from funcnet.padding import compared_shape
 
 FEW = 40
 """The most numbers of a value that are written down"""
@@ -79,8 +78,8 @@ class Demonstration:
             return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
             return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
-        leaf = self.target if name == "y" else _drawn
-        return [f"{name} = {tree_text(tree.map(lambda x: Quoted(leaf(x)), value))}"]
+        drawn = drawn_targets(self.program, _normal) if name == "y" else tree.map(_drawn, value)
+        return [f"{name} = {tree_text(_map(lambda _, text: Quoted(text), drawn))}"]
 
     def params(self, value: Any) -> list[str]:
         """The statements that give the params, those of equal parts from one function."""
@@ -97,18 +96,6 @@ class Demonstration:
                 lines.append(f"{maker} = lambda: {text}")
                 value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
         return [*lines, f"params = {tree_text(value)}"]
-
-    def target(self, x: Any) -> str:
-        """Targets of a loss."""
-        loss = self.program.plain_loss
-        if x.dtype.kind != "f":
-            classes = 2
-            if self.program.loss is not None and isinstance(loss, SoftmaxCrossEntropy):
-                classes = compared_shape(self.program.loss, self.program.net.out_shape(self.program.in_shape))[-1]
-            return f"rng.integers({classes}, size={x.shape})"
-        if type(loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
-            return f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})"
-        return _normal(x)
 
 
 def _drawn(x: Any) -> str:
