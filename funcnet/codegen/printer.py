@@ -121,7 +121,14 @@ class Printer(Expressions):
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
             short = self.defined is not None and node.is_array and len(self.expression(node).text) <= INLINED
             return node.f is rotate or short
-        return len(self.expression(node).text) <= (RETURNED if node in self.outputs else INLINED)
+        return len(self.expression(node).text) <= self.room(node)
+
+    def room(self, node: Node) -> int:
+        """The longest expression that is written inside another: more in what an update returns."""
+        if node in self.outputs:
+            return RETURNED
+        ends = node.place.section == "update" and all(user in self.finals for user in self.users.get(node, ()))
+        return LONGEST - self.indent - 10 if ends else INLINED
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""

@@ -210,8 +210,7 @@ class Update:
             if len(rule.body) == 1 and len(rule.returned) == 1 and rule.body[0].startswith(f"{rule.returned[0]} = "):
                 lines = [f"return {rule.body[0].partition(' = ')[2]}"]
             head = margins([(f"def {name}({', '.join(rule.parameters)}):", "")], 0)
-            said = [] if self.functions or not self.equation else textwrap.wrap(f'"""{self.equation}', LONGEST - 7)
-            said = [f'{said[0]}"""'] if len(said) == 1 else [*said, '"""'] if said else []
+            said = [] if self.functions or not self.equation else textwrap.wrap(f'"""{self.equation}"""', LONGEST - 4)
             self.functions.append("\n".join([*head, *margins([(line, "") for line in [*said, *lines]])]))
         return self.names[identity]
 
