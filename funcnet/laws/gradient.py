@@ -11,11 +11,8 @@ from funcnet import ops, tree
 from funcnet.errors import LawError
 from funcnet.hints import explained
 from funcnet.key import Array, Key
-from funcnet.laws.values import agree, inner, slope
+from funcnet.laws.values import agree, inner, shown, slope
 from funcnet.layers.base import Params
-
-DIGITS = 8
-"""Significant digits of a number in an error; seven would tell any two apart that do not agree"""
 
 
 @explained
@@ -55,11 +52,10 @@ def check_gradient(f: Callable[[Params], Any], params: Params, grads: Params) ->
             if not agree(at_entry, claimed, scale):
                 raise LawError(
                     f"the gradient of {path} is wrong at {entry}: "
-                    f"expected {_shown(at_entry)}, got {_shown(claimed)}{hint}"
+                    f"expected {shown(at_entry)}, got {shown(claimed)}{hint}"
                 )
         raise LawError(
-            f"the gradient of {path} is wrong along a direction: "
-            f"expected {_shown(numeric)}, got {_shown(analytic)}{hint}"
+            f"the gradient of {path} is wrong along a direction: expected {shown(numeric)}, got {shown(analytic)}{hint}"
         )
 
 
@@ -89,8 +85,3 @@ def _number(f: Callable[[Params], Any], nodes: dict[str, Any], flat: dict[str, A
         got = "None" if value is None else f"the shape {np.shape(value)}"
         raise LawError(f"expected f to return one number, got {got}; return a loss, or the sum of values times weights")
     return float(np.asarray(value).item())
-
-
-def _shown(number: float) -> float:
-    """A number without the digits that a difference does not have."""
-    return float(f"{number:.{DIGITS}g}")
