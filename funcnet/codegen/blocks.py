@@ -17,7 +17,7 @@ from funcnet.codegen.captions import layer_caption
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.names import fresh
-from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, structured
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, draws, read, structured
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -246,6 +246,8 @@ class Blocks:
         if part.section == "forward" and part.saved:
             back.append(tuple_text([repr(text(node)) for node in part.saved]))
         lines.append((f"return {', '.join(back)}", ""))
+        if any(draws(line) for line, _ in lines):
+            lines[0] = (", ".join(filter(None, (lines[0][0], "rng"))), "")
         return ("\n".join(margins(lines[:1], 0)), *margins(lines[1:]))
 
     def within(self, part: Part, inner: Callable[[Node], Node], graph: NodeGraph, printer: Printer) -> None:
@@ -282,7 +284,7 @@ class Blocks:
     def count(self, printer: Printer) -> None:
         """Count the uses of values in the program that calls the functions."""
         printer.uses = {}
-        used = [arg for node in self.graph.nodes if node not in self.inside for arg in node.args]
+        used = [arg for node in self.graph.nodes if node not in self.inside for arg in read(node)]
         used += [node for part in self.last.values() for node in part.given] + leaves(self.graph.outputs)
         used += [node for part in self.last.values() if part.section == "backward" for node in part.saved]
         for node in used:
@@ -321,6 +323,7 @@ class Blocks:
                 targets.append(tuple_text(names))
         elif part.saved:
             args.append(self.kept.get(part.path) or tuple_text([printer.text(node).text for node in part.saved]))
+        args += ["rng"] * (re.search(r"\brng$", part.text[0]) is not None)
         printer.lines.append((f"{', '.join(targets)} = {self.functions[part.code]}({', '.join(args)})", ""))
 
 

@@ -101,6 +101,15 @@ def kept(key, shape, rate):
     return bits(key, shape, np.uint16) >= round(rate * 65536)
 ''',
 )
+HELPERS["rotate"] = (
+    (),
+    '''
+def rotate(x, cos, sin):
+    """The two halves (a, b) of the features, turned to (a cos - b sin, b cos + a sin)."""
+    a, b = np.split(x, 2, axis=-1)
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+''',
+)
 HELPERS["leaves"] = (
     (),
     '''
@@ -118,14 +127,12 @@ def each_leaf(f, tree, *others):
     """f of every array of nested dicts, and of numbers; a dict for each result of f."""
     if not isinstance(tree, dict):
         return f(tree, *others)
-    found = {}
-    for name in tree:
-        inner = [other[name] if isinstance(other, dict) else other for other in others]
-        found[name] = each_leaf(f, tree[name], *inner)
-    results = found[name]
-    if not isinstance(results, tuple):
+    at = lambda other, name: other[name] if isinstance(other, dict) else other
+    found = {name: each_leaf(f, tree[name], *(at(each, name) for each in others)) for name in tree}
+    first = next(iter(found.values()))
+    if not isinstance(first, tuple):
         return found
-    return tuple({name: found[name][i] for name in found} for i in range(len(results)))
+    return tuple({name: found[name][i] for name in found} for i in range(len(first)))
 ''',
 )
 EACH_LEAF = '''

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import keyword
 import operator
 import re
 import textwrap
@@ -14,23 +13,25 @@ from funcnet import ops, tree
 from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
-from funcnet.codegen.functions import helper_text as helper_text
-from funcnet.codegen.kernels import RESULTS, SHORT
+from funcnet.codegen.functions import PLAIN, helper_text as helper_text
 from funcnet.codegen.names import fresh
+from funcnet.codegen.short.call import RESULTS, SHORT
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.key import Key
+from funcnet.layers.embedding import rotate
 
 LONGEST = 100
 """The most columns of a line"""
+RETURNED = 60
+"""The longest expression that is written inside the returned structure"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
-RESERVED = frozenset(
-    {"np", "w", "rng", "key", "params", "state", "saved", "float", "int", "bool", "len", "bytes", "ValueError"}
-    | {"flush", "settle", "kept", *keyword.kwlist}
-)
+FUNCTIONS = frozenset({"flush", "settle", "kept", "leaves", "each_leaf", *PLAIN})
+"""Functions that an expression may call, beside those of the nodes"""
+RESERVED = FUNCTIONS | {"w", "rng", "key", "params", "state", "saved"}
 """Names that a function reads, which no variable may have"""
 SHORT_WORDS = frozenset(
     {"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"}
@@ -62,11 +63,12 @@ class Printer(Expressions):
         super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
         self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
-        self.taken: set[str] = {*RESERVED, *names.values(), *finals.values(), *called_functions(graph)}
-        self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
+        self.taken: set[str] = {*RESERVED, *finals.values(), *called_functions(graph)}
+        self.taken |= {re.split(r"\W", text)[0] for text in (*names.values(), *(given or {}).values())}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
-        for used in [*(arg for node in graph.nodes for arg in node.args), *leaves(graph.outputs)]:
+        self.outputs = set(leaves(graph.outputs))
+        for used in [*(arg for node in graph.nodes for arg in read(node)), *leaves(graph.outputs)]:
             self.uses[used] = self.uses.get(used, 0) + 1
         for node in graph.inputs:
             if not self.by_layer(node):
@@ -117,8 +119,16 @@ class Printer(Expressions):
         if node.kind is REDUCE and any(self.mean_total(user) is node for user in self.users.get(node, ())):
             return True
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
-            return False
-        return len(self.expression(node).text) <= INLINED
+            short = self.defined is not None and node.is_array and len(self.expression(node).text) <= INLINED
+            return node.f is rotate or short
+        return len(self.expression(node).text) <= self.room(node)
+
+    def room(self, node: Node) -> int:
+        """The longest expression that is written inside another: more in what an update returns."""
+        if node in self.outputs:
+            return RETURNED
+        ends = node.place.section == "update" and all(user in self.finals for user in self.users.get(node, ()))
+        return LONGEST - self.indent - 10 if ends else INLINED
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
@@ -200,8 +210,11 @@ class Printer(Expressions):
             else:
                 target = ", ".join(parts.values()) if parts else name
                 text, comment = f"{target} = {self.expression(node).text}", shape_text(node) * self.shapes
-            inner = self.longest_inside(node)
-            if self.fits(text.partition("\n")[0], comment) or inner is None:
+            inner, line = self.longest_inside(node), text.partition("\n")[0]
+            if self.fits(line, comment) or inner is None:
+                break
+            if self.fits(line, ""):
+                comment = ""
                 break
             self.statement(inner)
         if name and not text.startswith("if not"):
@@ -251,12 +264,22 @@ def structured(part: Any, printer: Printer) -> Any:
     return Quoted(printer.text(part).text) if isinstance(part, Node) else part
 
 
+def read(node: Node) -> tuple[Node, ...]:
+    """The values that a statement reads: a check prints its condition alone."""
+    return node.args[:1] if node.kind is CALL and node.f is ops.check else node.args
+
+
 def called_functions(graph: NodeGraph) -> set[str]:
     """The names of the called functions, which variables must not have."""
     functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
     names = {name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")}
     short = {SHORT[name][0] for name in names & SHORT.keys()}
     return names | {f"{name}{end}" for name in short for end in ("", "_2", "_3", "_4")}
+
+
+def draws(text: str) -> bool:
+    """Whether a statement draws from the generator, or calls a function that does."""
+    return re.search(r"\brng\.\w+\(|\brng\)", text) is not None
 
 
 def results_of(f: Any) -> int:

@@ -63,7 +63,7 @@ class Embedding(Layer):
     def apply(self, params: Params, state: State, x: Value, ctx: Context) -> tuple[Value, State, Any]:
         x, mask = split_mask(self, x)
         x = real(integers(self, x), mask)
-        fits = np.logical_and(x >= 0, x < self.size)
+        fits = (x >= 0) & (x < self.size)
 
         def error(fits: Array, x: Array) -> DataError:
             at = tuple(np.argwhere(~np.asarray(fits))[0].tolist())
