@@ -81,7 +81,11 @@ def _number(f: Callable[[Params], Any], nodes: dict[str, Any], flat: dict[str, A
         if "read-only" not in str(error):
             raise
         raise LawError(f"expected f to leave its argument as it is, but it writes to it ({error})") from None
-    if value is None or np.size(value) != 1:
-        got = "None" if value is None else f"the shape {np.shape(value)}"
-        raise LawError(f"expected f to return one number, got {got}; return a loss, or the sum of values times weights")
-    return float(np.asarray(value).item())
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())  # a loss of the shape (1, 1) is one number too
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        got = f"the shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        said = f"expected f to return one number, got {got}; return a loss, or the sum of values times weights"
+        raise LawError(said) from None

@@ -108,7 +108,7 @@ UNCHANGED = "expected 0.0, got 3.0; f does not change with w at all: does it use
             {"w": W},
             "expected f to return one number, got the shape (3,); return a loss",
         ),
-        (lambda p: None, {"w": W}, {"w": W}, "expected f to return one number, got None; return a loss"),
+        (lambda p: None, {"w": W}, {"w": W}, "expected f to return one number, got NoneType; return a loss"),
         (lambda p: np.log(-cubes(p)), {"w": W}, {"w": W}, "expected f to be finite at the params, got nan"),
         (writes, {"w": W}, {"w": W}, "expected f to leave its argument as it is, but it writes to it"),
         (cubes, W, {"w": W}, "expected params in a dict of arrays, such as {'w': w}, got ndarray"),
@@ -126,6 +126,19 @@ def test_says_what_is_wrong(f: Any, params: Any, grads: Any, message: str) -> No
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_one_number_may_have_axes(shape: tuple[int, ...]) -> None:
     fn.check_gradient(lambda p: np.reshape(cubes(p), shape), {"w": W}, {"w": 3 * W**2})
+
+
+def test_a_number_of_another_library_is_one() -> None:
+    class Scalar:
+        size = property(lambda self: lambda: ())  # a method, as that of a tensor in PyTorch
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def __float__(self) -> float:
+            return self.value
+
+    fn.check_gradient(lambda p: Scalar(float(cubes(p))), {"w": W}, {"w": 3 * W**2})
 
 
 def test_lists_and_numbers_are_arrays() -> None:
