@@ -123,7 +123,7 @@ def verdict(run: Run) -> list[str]:
         said.append(f"Training was ended by {run.stopped} at step {run.train_state.step:,}.")
     said += [
         f"{one[:1].upper()}{one[1:]}."
-        for one in (*of_members(run.experiment), *remarks(run.baseline, run.experiment, run.metrics))
+        for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
     ]
     if run.temperature is not None:
         said.append(f"Its probabilities have the temperature {number(run.temperature)}, fitted on the validation part.")
