@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from funcnet.data.preparation import Prepared
 from funcnet.errors import one_line
-from funcnet.experiments.baseline import baseline_rows, remarks
+from funcnet.experiments.baseline import baseline_rows, of_members, remarks
 from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
 from funcnet.losses.base import classifies
@@ -121,7 +121,10 @@ def verdict(run: Run) -> list[str]:
         )
     elif run.stopped:
         said.append(f"Training was ended by {run.stopped} at step {run.train_state.step:,}.")
-    said += [f"{one[:1].upper()}{one[1:]}." for one in remarks(run.baseline, run.experiment, run.metrics)]
+    said += [
+        f"{one[:1].upper()}{one[1:]}."
+        for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
+    ]
     if run.temperature is not None:
         said.append(f"Its probabilities have the temperature {number(run.temperature)}, fitted on the validation part.")
     return said
