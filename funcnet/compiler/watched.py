@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from funcnet.ops import Blank
 
 HARMLESS = frozenset(
     (
-        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
-        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
+        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), Key,
+        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, PurePosixPath, PureWindowsPath,
         types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType, Blank,
     )
 )  # fmt: skip
@@ -30,7 +31,7 @@ MISSING: Any = object()
 def is_harmless(value: Any) -> bool:
     """Whether a value is immutable and refers to nothing mutable."""
     kind = type(value)
-    return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
+    return kind in HARMLESS or (isinstance(value, np.generic | np.dtype) and kind is not np.void)
 
 
 class Slot:
@@ -89,6 +90,34 @@ class Contents:
             holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
 
 
+INTERNAL = frozenset(("__dict__", "__weakref__", "__annotations__", "__annotations_cache__", "__annotate_func__"))
+"""Entries of a class that Python makes when they are first read"""
+
+
+class Members:
+    """Functions, classes and variables of a trusted module or class, which a test may replace."""
+
+    def __init__(self, name: str, owner: Any, names: list[str]) -> None:
+        self.name, self.owner, self.names = name, owner, names
+        self.read = operator.attrgetter(*names, names[0])  # at least two, so that it gives a tuple
+        self.was = self.read(owner)
+
+    def same(self) -> bool:
+        """Whether none of them has been replaced."""
+        return bool(self.read(self.owner) == self.was)
+
+    def changed(self) -> list[str]:
+        """The names of the replaced ones."""
+        pairs = zip(self.names, self.read(self.owner), self.was, strict=False)
+        return [f"{self.name}.{name}" for name, now, was in pairs if now is not was and now != was]
+
+    def restore(self) -> None:
+        """Put them back."""
+        for name, now, was in zip(self.names, self.read(self.owner), self.was, strict=False):
+            if now is not was:
+                setattr(self.owner, name, was)
+
+
 class ClassContents:
     """The attributes of a class, and its bases."""
 
@@ -102,7 +131,7 @@ class ClassContents:
         return {
             name: value
             for name, value in vars(self.kind).items()
-            if not name.startswith("_abc_") and (not name.startswith("__") or callable(value))
+            if not name.startswith("_abc_") and name not in INTERNAL
         }
 
     def same(self) -> bool:
