@@ -18,7 +18,6 @@ import operator
 import random
 import sys
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -47,6 +46,7 @@ from funcnet.compiler.watched import (
     set_attribute,
     set_contents,
 )
+from funcnet.originals import Replaceable
 from funcnet.spec.base import Spec
 from funcnet.spec.fields import FrozenDict
 
@@ -264,13 +264,14 @@ class Hidden:
         if isinstance(value, types.ModuleType):
             if value is not np.random:  # whose state is compared
                 self._trusted(value.__name__, inner)
-        elif isinstance(value, types.FunctionType | types.BuiltinFunctionType | type):
-            if module not in (np.random, random) and not is_pure(home_of(value)):
-                raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
+        elif isinstance(value, types.FunctionType | types.BuiltinFunctionType | type) and not (
+            module in (np.random, random) or is_pure(home_of(value))
+        ):
+            raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
 
-    def _registrations(self) -> None:
+    def _registrations(self, kind: type) -> None:
         """Watch the registrations of abstract classes, which decide what isinstance says."""
-        if not self.abstract:
+        if isinstance(kind, abc.ABCMeta) and not isinstance(kind, Replaceable) and not self.abstract:
             self.abstract = True
             self.watched.append(Slot("a registered class", abc.get_cache_token, lambda token: None))
 
@@ -284,12 +285,10 @@ class Hidden:
         made_by_exec = kind.__module__ == "builtins" and getattr(builtins, kind.__name__, None) is not kind
         if is_trusted(kind.__module__, file) and not made_by_exec:
             self._trusted(kind.__module__, kind.__name__)
-            if isinstance(kind, abc.ABCMeta):
-                self._registrations()
+            self._registrations(kind)
             return
         self.foreign = True
-        if isinstance(kind, abc.ABCMeta):
-            self._registrations()
+        self._registrations(kind)
         if type(kind) is not type:
             self._look(type(kind), type(kind).__name__)
         contents = ClassContents(kind)
@@ -340,6 +339,9 @@ class Hidden:
             for part in own_fields(value):
                 self._look(part, name)
             if of_library(kind):
+                for inner, part in vars(value).items():  # a method that was set on the instance
+                    if isinstance(vars(kind).get(inner, getattr(kind, inner, None)), types.FunctionType):
+                        self._slot(f"{name}.{inner}", vars(value), part, inner)
                 return
         if isinstance(value, np.vectorize):
             self._attribute(value, name, "pyfunc")

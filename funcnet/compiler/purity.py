@@ -21,7 +21,8 @@ PURE = frozenset(
         "hashlib", "base64", "binascii", "zlib", "random", "pprint", "reprlib", "keyword", "difflib", "unicodedata",
         "html", "graphlib", "colorsys", "calendar", "opcode", "dis", "__future__", "_operator", "_functools",
         "_collections", "_collections_abc", "_struct", "_bisect", "_heapq", "_json", "_pickle", "_abc", "_statistics",
-        "_hashlib", "_md5", "_sha1", "_sha2", "_sha3", "_blake2", "_typing", "_random", "_sre", "_string", "_weakrefset",
+        "_hashlib", "_md5", "_sha1", "_sha2", "_sha3", "_blake2", "_typing", "_random", "_sre", "_string",
+        "_weakrefset",
     )
 )  # fmt: skip
 """Trusted modules whose functions depend on their arguments only"""
