@@ -331,6 +331,8 @@ class Hidden:
             self._contents(value, name)
             if type(value) in CONTAINERS:
                 return
+            if isinstance(value, collections.defaultdict):
+                self._attribute(value, name, "default_factory")
         elif isinstance(value, tuple):
             for part in value:
                 self._look(part, name)
@@ -442,7 +444,7 @@ NAMED_FIELD = type(
     vars(collections.namedtuple("Pair", "first"))["first"]
 )  # the module it names differs between versions
 """The class of a named tuple's fields, which only read the tuple"""
-FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__doc__")
 
 
 GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL")

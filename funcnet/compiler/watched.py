@@ -123,7 +123,7 @@ class ClassContents:
 
     def __init__(self, kind: type) -> None:
         self.name, self.kind = kind.__name__, kind
-        self.bases, self.entries = kind.__bases__, dict(vars(kind))
+        self.bases, self.names, self.entries = kind.__bases__, (kind.__name__, kind.__qualname__), dict(vars(kind))
         self.was = self.now()
 
     def now(self) -> dict[str, Any]:
@@ -136,8 +136,8 @@ class ClassContents:
 
     def same(self) -> bool:
         """Whether the attributes and bases are unchanged."""
-        entries, held = self.entries, vars(self.kind)
-        if self.kind.__bases__ is self.bases and len(held) == len(entries):
+        entries, held, kind = self.entries, vars(self.kind), self.kind
+        if kind.__bases__ is self.bases and (kind.__name__, kind.__qualname__) == self.names and len(held) == len(entries):
             get = held.get
             if all(get(name, MISSING) is value for name, value in entries.items()):
                 return True
@@ -147,8 +147,10 @@ class ClassContents:
         """The names of the changed attributes."""
         now, was = self.now(), self.was
         names = [name for name in {**was, **now} if not same(now.get(name, MISSING), was.get(name, MISSING))]
-        bases = [] if self.kind.__bases__ == self.bases else ["__bases__"]
-        return [f"{self.name}.{name}" for name in names + bases]
+        kind = self.kind
+        names += [] if kind.__bases__ == self.bases else ["__bases__"]
+        names += [] if (kind.__name__, kind.__qualname__) == self.names else ["__name__"]
+        return [f"{self.name}.{name}" for name in names]
 
     def restore(self) -> None:
         """Restore the earlier attributes."""
