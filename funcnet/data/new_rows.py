@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from funcnet.data.paths import Trusted
 from funcnet.data.preparation import Dataset, check, left_out, numbers_of, without_target
-from funcnet.data.preprocess import Preprocess, scale_targets, transform
+from funcnet.data.preprocess import Preprocess, transform
+from funcnet.data.scaling import scale_targets
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
 from funcnet.data.sources.memory import Cells

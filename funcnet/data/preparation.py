@@ -13,16 +13,8 @@ import numpy.typing as npt
 from funcnet.data.categories import distinct, positions
 from funcnet.data.columns import column_names
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import (
-    Preprocess,
-    check_finite,
-    check_texts,
-    check_weights,
-    fit,
-    narrow,
-    scale_targets,
-    transform,
-)
+from funcnet.data.preprocess import Preprocess, fit, transform
+from funcnet.data.scaling import scale_targets
 from funcnet.data.shelf import missing_in
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.sources.gathering import gathered
@@ -30,6 +22,7 @@ from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
 from funcnet.data.sources.table import in_memory
 from funcnet.data.split import PARTS, Parts
+from funcnet.data.usable import check_finite, check_texts, check_weights, narrow
 from funcnet.errors import DataError, Problem, SpecError, listed, place
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key

@@ -9,7 +9,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 import numpy as np
 
 from funcnet.data.columns import column_names, title
-from funcnet.data.preprocess import SCALES, Preprocess, prepared_shape
+from funcnet.data.preprocess import Preprocess, prepared_shape
+from funcnet.data.scaling import SCALES
 from funcnet.data.sources.base import Source
 from funcnet.errors import DataError
 from funcnet.shapes import Shape

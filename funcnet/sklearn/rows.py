@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet.data.preparation import Dataset
-from funcnet.data.preprocess import Preprocess, scale_targets, transform
+from funcnet.data.preprocess import Preprocess, transform
+from funcnet.data.scaling import scale_targets
 from funcnet.key import Array
 from funcnet.sklearn.inputs import readable, rows_of, take
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.data.preprocess import Preprocess, fit, shift_and_factor, unscaled
+from funcnet.data.preprocess import Preprocess, fit, unscaled
+from funcnet.data.scaling import shift_and_factor
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source, TargetScale
 from funcnet.data.sources.table import Columns
