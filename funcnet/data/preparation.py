@@ -21,7 +21,7 @@ from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
 from funcnet.data.sources.table import Columns, in_memory
 from funcnet.data.split import PARTS, Parts
-from funcnet.data.usable import check_finite, check_texts, check_weights, narrow
+from funcnet.data.usable import check_finite, check_size, check_texts, check_weights, narrow
 from funcnet.errors import DataError, Problem, SpecError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
@@ -145,9 +145,12 @@ def prepared(
             look_through(x, part)
     roomy = isinstance(x, Frame) and x.unit == "line"  # rows in memory take their room anyway
     whole = transform(preprocess, x, dtype, name, roomy=roomy)
+    given = y
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    if y.dtype.kind == "f" and y.ndim <= 2:
+        check_size(given, dtype, name)
     sets = [
         Dataset(take(whole, chosen), y[chosen], None if weight is None else weight[chosen]) if len(chosen) else None
         for chosen in parts

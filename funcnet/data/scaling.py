@@ -21,6 +21,8 @@ SCALES = {
 """The names of shift and factor of each scale"""
 NOISE = 8.0
 """The largest spread of a constant column, in units of its last place: that of a few roundings"""
+TINY = 2.0**-500
+"""The range of a column whose squares may be 0 in float64"""
 
 
 def shift_and_factor(scaler: dict[str, Any]) -> tuple[Array, Array]:
@@ -67,6 +69,12 @@ def statistics(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         found = _moments(x, rows, scale, change)
+        low, high, shift, factor = found
+        tiny = (high > low) & (high - low < TINY)
+        if scale == "standard" and tiny.any():
+            times = np.where(tiny, 1.0 / TINY, 1.0)
+            _, _, larger, wider = _moments(x, rows, scale, lambda raw: times * (raw if change is None else change(raw)))
+            found = low, high, np.where(tiny, larger / times, shift), np.where(wider == 1.0, factor, wider / times)
     for statistic in found[2:] if scale is not None else ():
         if not np.isfinite(statistic).all():
             raise DataError(f"the numbers are too large for scale {scale!r}; divide them first", layer=name)
@@ -74,6 +82,7 @@ def statistics(
 
 
 def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
+    """What ``statistics`` gives, of numbers whose squares are in the range of float64."""
     count, low, high, eps = 0, None, None, 0.0
     mean: Any = 0.0
     squares: Any = 0.0

@@ -72,3 +72,22 @@ def narrow(
             f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {where(at)}; scale them", layer=name
         )
     return y
+
+
+def check_size(targets: Array, dtype: npt.DTypeLike, name: str) -> None:
+    """Refuse targets (rows,) or (rows, outputs) that are all too large or too small for a float type.
+
+    Scaled ones may be learnt in it, but are predicted in their units.
+    Raises   DataError
+    """
+    limits = np.finfo(np.dtype(dtype))
+    low, high = float(limits.tiny), float(limits.max)
+    largest = np.abs(targets.astype(np.float64)).max(axis=0, initial=0.0)
+    wrong = (largest > high) | ((largest > 0.0) & (largest < low))
+    if wrong.any():
+        wider = "" if limits.dtype == np.float64 else ", or set dtype to float64"
+        raise DataError(
+            f"expected targets that {limits.dtype} can hold, {low:.0e} to {high:.0e}, got {largest[wrong][0]:.3g} as "
+            f"the largest; give them in another unit{wider}",
+            layer=name,
+        )

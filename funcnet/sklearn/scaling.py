@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.preprocess import Preprocess, fit, unscaled
-from funcnet.data.scaling import shift_and_factor
+from funcnet.data.scaling import NOISE, shift_and_factor
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source, TargetScale
 from funcnet.data.sources.table import Columns
@@ -53,12 +53,15 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         if scaler is None or scaler["scale"] != "standard":
             continue
         values = (unscaled(found, x) if name == "inputs" else y).astype(np.float64)
-        mean = np.average(values, 0, weight)
         shift, factor = shift_and_factor(scaler)
-        deviation = np.sqrt(np.average((values - mean) ** 2, 0, weight))
-        varies = np.isclose(factor, values.std(0))  # that of a constant, or of a column of 0 and 1, is another
+        scaled = (values - shift) / factor
+        mean = np.average(scaled, 0, weight)
+        deviation = np.sqrt(np.average((scaled - mean) ** 2, 0, weight))
+        eps = np.finfo(np.float32 if name == "inputs" and getattr(X, "dtype", None) == np.float32 else np.float64).eps
+        noise = NOISE * eps * np.abs(values).max(0) / factor  # of a column that is constant in the rows that weigh
+        varies = np.isclose(scaled.std(0), 1.0) & (deviation > noise)  # not so a constant, or a column of 0 and 1
         found[name] = scaler | {
-            "mean": np.where(varies, mean, shift).tolist(),
-            "deviation": np.where(varies & (deviation > 0.0), deviation, factor).tolist(),
+            "mean": np.where(varies, shift + mean * factor, shift).tolist(),
+            "deviation": np.where(varies, deviation * factor, factor).tolist(),
         }
     return found
