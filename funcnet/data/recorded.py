@@ -125,7 +125,7 @@ def _of_columns(columns: list[dict[str, Any]], dates: Sequence[str]) -> Iterator
                 yield f"{where}: expected a column of numbers without categories, and a number to fill it"
         elif not categories or len(set(categories)) < len(categories):
             yield f"{where}.categories: expected distinct categories, at least one"
-        elif fill is not None and fill not in categories:
+        elif fill is not None and fill not in (*categories, ""):  # which is unknown, if it is no category
             yield f"{where}.fill: expected one of the categories, got {quote(fill)}"
 
 

@@ -32,7 +32,7 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
     """The preprocessing of a source; means and standard scales count a row by its weight, as if it were there so often.
 
     A missing number is the median of the known ones. A missing category counts as one if the training rows have
-    missing ones, else it is an error.
+    missing ones, else it is unknown, as any other that they lack.
     Raises   DataError for a column without any known value, too many categories, and numbers too large
     """
     x = readable(X)
@@ -42,7 +42,7 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         raise DataError(error.message) from None  # the source is not the user's
     for column in found.get("columns", ()):
         if column["kind"] != "number":
-            column["fill"] = "" if column["fill"] == "" else None
+            column["fill"] = ""
     if weight is None:
         return found
     for name in ("inputs", "targets"):

@@ -403,12 +403,11 @@ NAN = float("nan")
         (pd.array([1, None, 3], dtype="Int64"), [1, NAN, 3]),
         (pl.Series([1, None, 3]), [1, NAN, 3]),
         (pl.Series([Decimal("0.1"), None]), [0.1, NAN]),
+        ([Decimal("0.1"), Decimal("NaN"), Decimal("sNaN")], [0.1, NAN, NAN]),
         (range(3, 5), [3, 4]),
     ],
 )  # fmt: skip
 def test_numbers(values: Any, expected: list[float]) -> None:
-    if isinstance(values, range):
-        values = list(values)
     assert np.array_equal(frame(values).columns["a"], np.array(expected, np.float64), equal_nan=True)
 
 
