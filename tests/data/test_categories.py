@@ -162,7 +162,7 @@ def test_na_as_a_label_is_named(tmp_path: Path, capsys: Any) -> None:
         prepare(data.Csv("t.csv", "y"), fn.Key(0), tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 't.csv'}: line 2, column 'y': the target is missing; leave the row out. 'NA' counts as missing; "
-        'if it is a value, give a list "missing" without it'
+        'if it is a value, give a list "missing" without it; "missing_target": "drop" leaves out all such rows'
     )
     assert main(["init", str(tmp_path / "t.csv")]) == 1
     assert "the target is missing here ('NA' counts as missing; if it is a label, write it in another way)" in (
