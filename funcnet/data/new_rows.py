@@ -17,7 +17,7 @@ from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
 from funcnet.data.sources.memory import Cells
 from funcnet.data.sources.table import in_memory
-from funcnet.data.usable import narrow
+from funcnet.data.usable import as_targets
 from funcnet.errors import DataError
 from funcnet.key import Key
 
@@ -46,7 +46,7 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
         y = known_numbers(y.reshape(-1), list(preprocess["classes"] or ()), where).reshape(y.shape)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
-    y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    y = as_targets(y, dtype, name)
     return Dataset(transform(preprocess, table.x, dtype, name, roomy=isinstance(data, Path)), y, table.weight)
 
 

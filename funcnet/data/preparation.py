@@ -21,7 +21,7 @@ from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
 from funcnet.data.sources.table import Columns, in_memory
 from funcnet.data.split import PARTS, Parts
-from funcnet.data.usable import check_finite, check_size, check_texts, check_weights, narrow
+from funcnet.data.usable import as_targets, check_finite, check_size, check_texts, check_weights
 from funcnet.errors import DataError, Problem, SpecError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
@@ -148,7 +148,7 @@ def prepared(
     given = y
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
-    y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    y = as_targets(y, dtype, name)
     if y.dtype.kind == "f" and y.ndim <= 2:
         check_size(given, dtype, name)
     sets = [

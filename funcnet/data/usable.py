@@ -74,6 +74,16 @@ def narrow(
     return y
 
 
+def as_targets(y: Array, dtype: npt.DTypeLike, name: str) -> Array:
+    """Targets as a network takes them: numbers in a float type, and whole numbers, such as labels, as int64.
+
+    Raises   DataError for a number that the float type cannot hold
+    """
+    if y.dtype.kind == "u" and y.max(initial=0) > np.iinfo(np.int64).max:
+        y = y.astype(np.float64)
+    return narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+
+
 def check_size(targets: Array, dtype: npt.DTypeLike, name: str) -> None:
     """Refuse targets (rows,) or (rows, outputs) that are all too large or too small for a float type.
 

@@ -1,5 +1,6 @@
 """Scales of numbers of any size, with and without weights, and targets that a float type cannot hold."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 import funcnet as fn
 from funcnet import data
+from funcnet.data import prepare
 from funcnet.data.scaling import SCALES, statistics
 from funcnet.sklearn import FuncnetRegressor
 
@@ -93,3 +95,11 @@ def test_other_targets_that_float32_cannot_hold_are_refused_too(bad: float) -> N
     run = of_size(X[:, 0], None)
     with pytest.raises(fn.DataError, match=r"expected targets that float32 can hold, got .* in row 1; scale them"):
         run.evaluate({"a": [1.0, 2.0], "y": [1.0, bad]})
+
+
+def test_unsigned_targets_beyond_int64_stay_positive(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 1)), y=np.array([2**63, 5], np.uint64))
+    found = prepare(data.Npz("a.npz"), fn.Key(0), tmp_path)
+    assert (found.train.y.dtype, found.train.y.tolist()) == (np.float32, [2.0**63, 5.0])
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 1)), y=np.array([2**63 - 1, 5], np.uint64))
+    assert prepare(data.Npz("a.npz"), fn.Key(0), tmp_path).train.y.tolist() == [2**63 - 1, 5]
