@@ -17,7 +17,7 @@ from funcnet.data.seen import Seen
 from funcnet.data.sources.csv import MISSING
 from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import Cells
-from funcnet.data.sources.rows import blocks_of, is_json
+from funcnet.data.sources.rows import blocks_of, is_json, tall
 from funcnet.data.target_role import several_task, target_column
 from funcnet.data.text_form import form
 from funcnet.errors import DataError
@@ -29,7 +29,7 @@ def look(path: Path, target: str | Sequence[str] | None = None, task: Task | Non
     Raises   DataError for a file that cannot be read, and as ``describe`` does
     """
     delimiter, header = (",", True) if is_json(path, None) else form(path)
-    found = describe(lambda: blocks_of(path, delimiter, header), target, task)
+    found = describe(lambda: tall(blocks_of(path, delimiter, header)), target, task)
     return found._replace(delimiter=delimiter, header=header)
 
 
