@@ -662,6 +662,14 @@ def test_a_missing_number_is_the_median_of_the_training_rows(dtype, tmp_path):
         FuncnetClassifier(**SHORT).fit(sp.csr_array(gaps), Y)
 
 
+def test_texts_where_numbers_are_expected_are_refused():
+    with pytest.raises(ValueError, match=r"^column 'side': .*; list it in categorical, or leave it out$"):
+        FuncnetClassifier(epochs=1, categorical=["kind"]).fit(frame(), Y)
+    estimator = FuncnetClassifier(epochs=1, random_state=0).fit(frame(), Y)
+    with pytest.raises(ValueError, match=r"^column 'width': .*; the training rows had numbers there$"):
+        estimator.predict(frame().assign(width="wide"))
+
+
 def test_infinity_is_refused(tmp_path):
     estimator = FuncnetClassifier(epochs=1, random_state=0).fit(frame(), Y)
     estimator.to_run(tmp_path / "run")
