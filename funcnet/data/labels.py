@@ -71,6 +71,8 @@ def renumbered(table: Table, classes: list[str] | None, known: list[str] | None,
 
     Raises   DataError for a class that the training data lacks
     """
+    if known is not None and classes is None and table.outputs:  # numbers in place of names
+        return table._replace(y=known_numbers(table.y.reshape(-1).astype(str), known, where).reshape(table.y.shape))
     if classes is None or classes == known:
         return table
     if known is None:

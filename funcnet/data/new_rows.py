@@ -42,8 +42,8 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
     for sentence in left_out(without_target(table)):
         log.warning("%s: %s", where, sentence)
     y = table.y
-    if y.dtype.kind == "U":
-        y = known_numbers(y.reshape(-1), list(preprocess["classes"] or ()), where).reshape(y.shape)
+    if y.dtype.kind == "U" or (preprocess["classes"] and table.outputs):  # the labels of a table are names
+        y = known_numbers(y.reshape(-1).astype(str), list(preprocess["classes"] or ()), where).reshape(y.shape)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
     y = as_targets(y, dtype, name)

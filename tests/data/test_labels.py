@@ -105,3 +105,34 @@ def test_numbers_of_labels_are_those_of_training() -> None:
     found = prepare(source, fn.Key(0), data={"a": [1.0, 2.0, 3.0], "y": ["w", "v", "w"]}, fitted=known)
     assert np.array_equal(found.train.y, [2, 1, 2])
     assert found.found["classes"] == {"u": 0, "v": 1, "w": 2}
+
+
+def test_numbers_in_place_of_the_names_of_classes(run: fn.Run, tmp_path: Path) -> None:
+    """0 and 1 were taken for the first two classes."""
+    write(tmp_path / "t.csv", [(a, b, i % 2) for i, (a, b, _) in enumerate(ROWS)])
+    for read in (
+        lambda: run.evaluate(tmp_path / "t.csv"),
+        lambda: run.evaluate({"a": [1.0, 2.0], "b": [1, 2], "y": [0, 1]}),
+        lambda: prepare(run.experiment.data, fn.Key(0), tmp_path, fitted=run.preprocess),
+    ):
+        with pytest.raises(fn.DataError, match="has the class '0', which the training data lacks; it has u, v, w"):
+            read()
+
+
+@pytest.mark.parametrize("dtype", [int, float, str, object])
+def test_equal_numbers_are_one_label_of_arrays(dtype: Any, tmp_path: Path) -> None:
+    """The integers 1 and 2 were taken for the numbers of the classes "1.0" and "2.0", counted from 0."""
+    numbers = np.arange(60) % 2 + 1
+    np.savez(tmp_path / "a.npz", x=numbers[:, None] * 5.0, y=numbers.astype(float).astype(str))
+    experiment = fn.Experiment(
+        data=data.Npz("a.npz", scale="standard"),
+        model=fn.Dense(2),
+        loss=fn.losses.SoftmaxCrossEntropy(),
+        optimizer=fn.optim.Adam(0.1),
+        training=fn.Training(epochs=40),
+        metrics=(fn.metrics.Accuracy(),),
+    )
+    run = fn.run(experiment, base=tmp_path)
+    assert run.classes == ["1.0", "2.0"]
+    y = numbers.astype(str).astype(object) if dtype is object else numbers.astype(dtype)
+    assert run.evaluate((numbers[:, None] * 5.0, y))["accuracy"] == 1.0
