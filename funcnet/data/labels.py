@@ -85,6 +85,8 @@ def known_numbers(labels: Array, classes: Sequence[str], where: Path | str) -> A
 
     Raises   DataError for a label that is not among them
     """
+    if not classes:
+        raise DataError(f"{where}: expected numbers as targets, as in training, got {str(labels[0])!r:.60}")
     numbers = numbers_of(labels, classes)
     if len(numbers) and numbers.min() < 0:
         unknown = min(labels[numbers < 0].tolist())

@@ -99,6 +99,20 @@ def test_classes_in_place_of_numbers(tmp_path: Path) -> None:
     assert str(caught.value) == "the data: the target has the classes u, v, and the training data had numbers"
 
 
+def test_texts_in_place_of_numbers() -> None:
+    experiment = fn.Experiment(
+        data=data.Columns("y"),
+        model=fn.Dense(1),
+        loss=fn.losses.MeanSquaredError(),
+        optimizer=fn.optim.Adam(0.05),
+        training=fn.Training(epochs=1),
+    )
+    run = fn.run(experiment, data={"a": [1.0, 2.0], "y": [0.5, 1.0]})
+    with pytest.raises(fn.DataError) as caught:
+        run.evaluate({"a": [1.0], "y": ["high"]})
+    assert str(caught.value) == "the table: expected numbers as targets, as in training, got 'high'"
+
+
 def test_numbers_of_labels_are_those_of_training() -> None:
     source = data.Columns("y")
     known = prepare(source, fn.Key(0), data={"a": [1.0, 2.0, 3.0], "y": ["u", "v", "w"]}).preprocess
