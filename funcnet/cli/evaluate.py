@@ -16,7 +16,7 @@ from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.preparation import Dataset, left_out
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows, of_members
 from funcnet.experiments.folder import Run, data_digest, finite_json
