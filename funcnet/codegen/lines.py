@@ -93,21 +93,26 @@ def fitted(text: str, indent: int) -> str:
     head = "return " if text.startswith("return ") else f"{targets} = " if equals else ""
     inside = f"{head}({text.removeprefix(head)})" if head and not text.startswith("def ") else text
     made = broken(inside, indent)
-    return made if head == "return " and made != inside else inside
+    if head == "return " and made != inside:
+        return made
+    if equals and all(len(line) > LONGEST for line in divided(" " * indent + inside)[:1]):
+        return f"{head}(\n{' ' * (indent + 4)}{rest}\n{' ' * indent})"
+    return inside
 
 
 def broken(text: str, indent: int = 4) -> str:
     """A long statement with the arguments of its outermost call on wrapped lines; any other text unchanged."""
     start, end = re.search(r"[(\[{]", text), ":" * text.endswith("):")
     text = text.removesuffix(":") if end else text
+    bare = without_strings(text)
     if start is None or not text.endswith((")", "]", "}")):
         return text + end
     parts, depth, last = [], 0, start.end()
     for i in range(start.start(), len(text)):
-        depth += (text[i] in "([{") - (text[i] in ")]}")
+        depth += (bare[i] in "([{") - (bare[i] in ")]}")
         if depth == 0 and i + 1 < len(text):
             return text + end  # it ends before the statement does
-        if (depth == 1 and text[i] == ",") or depth == 0:
+        if (depth == 1 and bare[i] == ",") or depth == 0:
             parts.append(text[last:i].strip())
             last = i + 1
     parts = [part.replace(" ", "\0") for part in parts if part]
@@ -117,6 +122,11 @@ def broken(text: str, indent: int = 4) -> str:
     made = f"{text[: start.end()]}\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}{text[-1]}"
     body = " pass" if end else ""
     return made + end if _same(made + end + body, text + end + body) else text + end
+
+
+def without_strings(line: str) -> str:
+    """A line of code with each letter inside its strings replaced by another."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: f'"{"_" * (len(found[0]) - 2)}"', line)
 
 
 def _same(made: str, text: str) -> bool:
@@ -152,23 +162,26 @@ def narrow(text: str) -> str:
 def divided(line: str) -> list[str]:
     """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged."""
     found: list[tuple[int, int]] = []
+    bare = without_strings(line)
     depths = [0]
-    for letter in line:
+    for letter in bare:
         depths.append(depths[-1] + (letter in "([{") - (letter in ")]}"))
     depth = -min(depths)  # of brackets that an earlier line opens
-    for i, letter in enumerate(line[:LONGEST]):
+    for i, letter in enumerate(bare[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
         if (
             letter == " "
             and depth
             and i > 40
-            and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ ")))
+            and (
+                bare[i - 1] in ",:" or bare[i + 1 :].startswith(("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ "))
+            )
         ):
             found.append((-depth, i))
     if len(line) <= LONGEST or line.lstrip().startswith(("#", '"""')):
         return [line]
     indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
-    inside = line.rfind("][", 40, LONGEST - 1) + 2  # a place in a long lookup
+    inside = bare.rfind("][", 40, LONGEST - 1) + 2  # a place in a long lookup
     if not found and inside < 40:
         return [line]
     end, begin = (max(found)[1], max(found)[1] + 1) if found else (inside, inside)
