@@ -74,6 +74,7 @@ class Readable:
             defined=self.defined,
             terms=self.terms(graph),
             loss=program.loss,
+            labels=all(leaf.dtype.kind != "f" for leaf in tree.leaves(program.args.get("y", ()))),
             train=program.train,
         )
         self.blocks, self.names = [], set[str]()
