@@ -166,7 +166,7 @@ def divided(line: str) -> list[str]:
     depths = [0]
     for letter in bare:
         depths.append(depths[-1] + (letter in "([{") - (letter in ")]}"))
-    depth = -min(depths)  # of brackets that an earlier line opens
+    depth = -min(depths) + line.endswith(",")  # of brackets that an earlier line opens
     for i, letter in enumerate(bare[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
         if (
