@@ -81,7 +81,7 @@ class Demonstration:
             return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
             return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
-        drawn = drawn_targets(self.program, _normal) if name == "y" else tree.map(_drawn, value)
+        drawn = drawn_targets(self.program, _drawn) if name == "y" else tree.map(_drawn, value)
         return [f"{name} = {tree_text(_map(lambda _, text: Quoted(text), drawn))}"]
 
     def params(self, value: Any) -> list[str]:

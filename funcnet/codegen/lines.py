@@ -12,6 +12,10 @@ from funcnet.codegen.printer import LONGEST
 
 WIDTH = 72
 """The rightmost column of the aligned shape comments"""
+DEEPEST = 40
+"""The deepest indentation of a dict"""
+BEFORE = ("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ ")
+"""Words that a divided line may begin with"""
 
 
 def variables(paths: list[str], taken: set[str]) -> dict[str, str]:
@@ -31,6 +35,7 @@ def variables(paths: list[str], taken: set[str]) -> dict[str, str]:
 def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
     """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
+        indent = min(indent, DEEPEST)
         inside = [
             f"{text}: {tree_text(inner, indent + 4, len(text) + 4)}"
             for text, inner in ((quoted(name), inner) for name, inner in value.items())
@@ -169,20 +174,13 @@ def divided(line: str) -> list[str]:
     depth = -min(depths) + line.endswith(",")  # of brackets that an earlier line opens
     for i, letter in enumerate(bare[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
-        if (
-            letter == " "
-            and depth
-            and i > 40
-            and (
-                bare[i - 1] in ",:" or bare[i + 1 :].startswith(("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ "))
-            )
-        ):
+        if letter == " " and depth and i > 40 and (bare[i - 1] in ",:" or bare[i + 1 :].startswith(BEFORE)):
             found.append((-depth, i))
     if len(line) <= LONGEST or line.lstrip().startswith(("#", '"""')):
         return [line]
     indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
-    inside = bare.rfind("][", 40, LONGEST - 1) + 2  # a place in a long lookup
-    if not found and inside < 40:
+    inside = bare.rfind("][", 24, LONGEST - 1) + 2  # a place in a long lookup
+    if not found and inside < 24:
         return [line]
     end, begin = (max(found)[1], max(found)[1] + 1) if found else (inside, inside)
     return [line[:end], *divided(" " * indent + line[begin:])]

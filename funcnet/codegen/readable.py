@@ -63,7 +63,7 @@ class Readable:
     def gradients(self) -> str:
         """The function that computes the gradients, or the whole file's for a network without an optimizer."""
         program = self.program
-        graph = idiomatic(program.gradients())
+        graph = idiomatic(program.gradients)
         if self.teach:
             graph = taught(graph)
         results = program.results if program.optimizer is None else ("loss", "state", "grads")
