@@ -13,7 +13,7 @@ from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.printer import Printer, structured
 from funcnet.codegen.program import Program, recorded
-from funcnet.compiler.kinds import dtype_text
+from funcnet.compiler.kinds import dtype_text, filled_text
 from funcnet.errors import FuncnetError, TraceError
 
 ZEROS = "each_leaf(np.zeros_like, params)"
@@ -121,9 +121,9 @@ def _filled(x: Any) -> str:
     kind = dtype_text(x.dtype)
     if x.shape == ():
         return f"{kind}({_plain(x.item())})"
-    if alike(x) and not _is_zero(x.flat[0].item()):
-        return f"np.full({x.shape}, {_plain(x.flat[0].item())}, {kind})"
-    return f"np.zeros({x.shape}, {kind})" if not x.size or alike(x) else written(x)
+    if not x.size:
+        return f"np.zeros({x.shape}, {kind})"
+    return filled_text(x.shape, x.flat[0].item(), x.dtype) if alike(x) else written(x)
 
 
 def _plain(number: Any) -> str:

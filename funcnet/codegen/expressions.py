@@ -19,7 +19,19 @@ from funcnet.codegen.schedules import schedule_text
 from funcnet.codegen.short.call import simple_call
 from funcnet.compiler.graph import Node, NodeGraph, fill, plain_text
 from funcnet.compiler.kind import ATOM, COMPARE, PLUS, TIMES, UNARY, Text
-from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, REDUCE, UFUNC, WHERE, dtype_text, infix
+from funcnet.compiler.kinds import (
+    CALL,
+    CONST,
+    INPUT,
+    NUMBER,
+    OPERATORS,
+    REDUCE,
+    UFUNC,
+    WHERE,
+    dtype_text,
+    filled_text,
+    infix,
+)
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
 from funcnet.key import Key
@@ -82,7 +94,7 @@ class Expressions:
         if value.dtype == np.int64 and np.array_equal(value.reshape(-1), np.arange(value.size)):
             return Text(f"np.arange({value.size})" + f".reshape{value.shape}" * (value.ndim > 1), ATOM)
         if value.size > 1 and alike(value):
-            return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
+            return Text(filled_text(value.shape, value.flat[0].item(), value.dtype), ATOM)
         text = f"np.array({entries(value)}, {kind})"
         if self.defined is None or len(text) <= INLINED:
             return Text(text, ATOM)

@@ -346,7 +346,7 @@ class _Cast(Kind):
         if number is not None:
             axes = layout.outermost_first(node.form)
             shape = tuple([node.shape[axis] for axis in axes])
-            text = f"np.full({shape}, {plain_text(number.item())}, {dtype_text(node.dtype)})"
+            text = filled_text(shape, number.item(), node.dtype)
             back = tuple([axes.index(axis) for axis in range(len(axes))])
             return Text(text if back == tuple(range(len(back))) else f"{text}.transpose{back}", ATOM)
         if node.static == "C" and node.dtype == node.args[0].dtype:
@@ -662,6 +662,13 @@ def dtype_text(dtype: Any) -> str:
 def call_text(name: str, node: Node, printer: Printer) -> Text:
     """A call of a function by its printed name."""
     return Text(f"{name}({', '.join(printer.text(arg).text for arg in node.args)})", ATOM)
+
+
+def filled_text(shape: tuple[int, ...], number: Any, dtype: np.dtype) -> str:
+    """An array of one number as code."""
+    text, kind = plain_text(number), dtype_text(dtype)
+    name = {"0": "zeros", "0.0": "zeros", "1": "ones", "1.0": "ones"}.get(text)
+    return f"np.{name}({shape}, {kind})" if name else f"np.full({shape}, {text}, {kind})"
 
 
 def infix(symbol: str, strength: int, x: Text, y: Text) -> Text:

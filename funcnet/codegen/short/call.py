@@ -38,7 +38,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict
         inner = other.strip().partition("(")[0].removeprefix("def ")
         defined.kernels[inner] = other.strip()
         defined.helpers[inner] = None
-    return f"{name}({', '.join(defined.in_order(found.args))})"
+    return f"{name}({', '.join(defined.in_order(found.args))}){found.end}"
 
 
 def _own_weights(node: Node, users: dict[Node, list[Node]]) -> bool:
