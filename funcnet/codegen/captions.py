@@ -170,7 +170,7 @@ def without(caption: Caption, layer: Layer) -> Caption:
         forward = forward.replace("tanh(x", "relu(x")
         backward = backward.replace("(1 - h'**2) dh'", "dh' where h' > 0, else 0")
     if getattr(layer, "causal", False):
-        forward += ", for each query over the keys up to it"
+        forward += ", causal"
     if getattr(layer, "padding_index", None) is not None:
         backward += ", but 0 for the padding index"
     if name == "RMSNorm":
