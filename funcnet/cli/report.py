@@ -12,7 +12,8 @@ from pathlib import Path
 from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.pages import check_page
 from funcnet.errors import DataError
-from funcnet.experiments.folder import REPORT, data_digest
+from funcnet.experiments.digests import data_digest
+from funcnet.experiments.folder import REPORT
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.report.comparison import comparison_html
 from funcnet.experiments.report.report import report_html

@@ -14,7 +14,7 @@ from funcnet.data.columns import HOT, title, width
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs
 from funcnet.errors import FuncnetError, one_line
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import Loss, compared, on_values
 from funcnet.shapes import entries, is_shape

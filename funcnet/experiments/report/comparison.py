@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from funcnet import tree
 from funcnet.errors import one_line
-from funcnet.experiments.folder import Run
 from funcnet.experiments.report.headline import FIRST, figure
+from funcnet.experiments.result import Run
 from funcnet.networks.compare import diff
 from funcnet.spec.codec import spec_hash
 from funcnet.training.progress import number

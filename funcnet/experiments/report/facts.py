@@ -8,8 +8,8 @@ from typing import Any
 
 from funcnet.data.columns import title, width
 from funcnet.errors import FuncnetError
-from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import read_facts
 from funcnet.shapes import ROWS, Shape, shape_text
 from funcnet.spec.codec import spec_hash, to_json

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from funcnet.data.preparation import Prepared
 from funcnet.errors import one_line
 from funcnet.experiments.baseline import baseline_rows, remarks
-from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
+from funcnet.experiments.result import Run
 from funcnet.losses.base import classifies
 from funcnet.losses.combined import EachMember
 from funcnet.shapes import shape_text

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.experiments.folder import DISTRIBUTIONS, Run
+from funcnet.experiments.folder import DISTRIBUTIONS
+from funcnet.experiments.result import Run
 from funcnet.files import read_bytes
 from funcnet.training.distributions import LEVELS
 from funcnet.views import page

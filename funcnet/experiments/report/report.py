@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import TypeVar
 
 from funcnet.data.preparation import Prepared
-from funcnet.experiments.folder import REPORT, Run
+from funcnet.experiments.folder import REPORT
 from funcnet.experiments.report import facts, headline, learning, right
 from funcnet.experiments.report.answers import answers_of
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import read_facts
 from funcnet.files import write_bytes
 from funcnet.version import __version__

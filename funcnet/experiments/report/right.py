@@ -10,8 +10,9 @@ import numpy as np
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs, restore_targets
 from funcnet.errors import one_line
-from funcnet.experiments.folder import Run, boundary
+from funcnet.experiments.folder import boundary
 from funcnet.experiments.report.answers import Answers, class_name, columns_of, image_shape, sequence
+from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import classifies
 from funcnet.metrics import CalibrationError
