@@ -76,7 +76,7 @@ def test_a_run_that_fails_has_a_page_that_says_so(tmp_path):
     with pytest.raises(fn.NonFiniteError):
         fn.run(experiment, tmp_path / "run")
     text = plain(text_of(tmp_path / "run"))
-    assert "Training failed (not finite) at step 2; this is the last good state." in text
+    assert "Training failed (not finite) after step 1; this is the last good state." in text
     assert "These are the rows that it was trained on" in text
 
 
