@@ -18,8 +18,8 @@ from funcnet.experiments.report.counted import is_stepwise, plural
 from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import Loss, compared, on_values
-from funcnet.shapes import entries, is_shape
-from funcnet.training.evaluate import of_dtype, rows_of_answer
+from funcnet.shapes import entries
+from funcnet.training.evaluate import cut as rows_of, of_dtype, rows_of_answer
 from funcnet.training.step import predict
 from funcnet.views.svg import cut, short
 
@@ -46,8 +46,10 @@ class Answers:
     x: Array
     y: Array
     weight: Array | None
-    outputs: Array
-    answer: Array
+    outputs: Any
+    """What the network makes of them: an array, or several"""
+    answer: Any
+    """The answers of the loss's link, an array for a network of one output"""
 
     @property
     def rows(self) -> int:
@@ -73,7 +75,12 @@ class Answers:
     @property
     def stepwise(self) -> bool:
         """Whether each row has a label at each of its steps."""
-        return is_stepwise(self.y, self.answer.shape[1:])
+        return self.single and is_stepwise(self.y, self.answer.shape[1:])
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one answer to a row, rather than one for each of several outputs."""
+        return isinstance(self.answer, np.ndarray)
 
     def counted(self, loss: Loss) -> Array | None:
         """The weights of the rows, 0 for a label that the loss ignores; None if all count the same."""
@@ -91,7 +98,7 @@ class Answers:
         kept = [i for i in some if weight is None or np.any(weight[i] != 0)]
         each = weight if weight is not None and weight.ndim > 1 else None
         found = [
-            (i, row_loss(loss, self.outputs[at], self.y[at], None if each is None else each[at]))
+            (i, row_loss(loss, rows_of(self.outputs, at), self.y[at], None if each is None else each[at]))
             for i in kept
             for at in [slice(i, i + 1)]
         ]
@@ -104,8 +111,8 @@ def last_part(data: Prepared) -> str:
     return list(data.parts_by_name())[-1]
 
 
-def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
-    """The answers to evenly spaced rows of the last part; None for a network of several inputs or outputs.
+def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers:
+    """The answers to evenly spaced rows of the last part.
 
     flops   the operations of a row, if they are known
     """
@@ -113,8 +120,6 @@ def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
     x, y, weight = data.parts_by_name()[part]
     net, state, in_shape = run.experiment.model, run.train_state.state, x.shape[1:]
     out_shape = net.out_shape(in_shape)
-    if not is_shape(out_shape) or not isinstance(y, np.ndarray):
-        return None
     count = FEW if flops is None else int(MOST_FLOPS // max(flops, 1.0))
     count = max(1, min(len(y), MOST_ROWS, MOST_NUMBERS // max(1, entries(out_shape)), max(count, 16)))
     chosen = np.arange(count) * len(y) // count
@@ -123,13 +128,11 @@ def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
     with ops.quiet():
         outputs = predict(net, run.params, state, inputs, size)
         answer = on_values(run.loss.answer, outputs)
-    if not isinstance(answer, np.ndarray) or not isinstance(outputs, np.ndarray):
-        return None
     numbers = data.parts._asdict()[part][chosen]
     return Answers(part, len(y), numbers, inputs, targets, None if weight is None else weight[chosen], outputs, answer)
 
 
-def row_loss(loss: Loss, output: Array, target: Array, weight: Array | None = None) -> float:
+def row_loss(loss: Loss, output: Any, target: Array, weight: Array | None = None) -> float:
     """The loss of one row; NaN where a row alone has none."""
     try:
         with ops.quiet():

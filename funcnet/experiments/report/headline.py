@@ -172,13 +172,13 @@ def scores(run: Run) -> str:
     )
 
 
-def header(run: Run, folder: str, data: Prepared | None) -> str:
-    """The top of the page."""
+def header(run: Run, folder: str, data: Prepared | None, notes: Sequence[str] = ()) -> str:
+    """The top of the page; ``notes`` are further sentences about it."""
     judged = judged_by(run)
     parts = {} if data is None else data.parts_by_name()
     part = parts.get(judged[0]) if judged is not None else None
     what = None if part is None else counted(run, part)
-    said = "".join(page.paragraph(one, "note") for one in verdict(run))
+    said = "".join(page.paragraph(one, "note") for one in [*verdict(run), *notes])
     return (
         f'<p class="name">{page.name(folder)}</p><h1>{question(run, data, what)}</h1>'
         f'<div class="lead"><div>{answer(run, what)}{compared(run)}{said}</div>{scores(run)}</div>'

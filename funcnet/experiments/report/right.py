@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.preparation import Prepared
-from funcnet.data.preprocess import restore_inputs
+from funcnet.data.preprocess import restore_inputs, restore_targets
 from funcnet.experiments.folder import boundary
-from funcnet.experiments.report import labels, values
+from funcnet.experiments.report import labels, outputs, values
 from funcnet.experiments.report.answers import Answers, class_name, columns_of, image_shape, sequence
 from funcnet.experiments.report.counted import is_uneven
 from funcnet.experiments.report.labels import labels_of, targets
@@ -31,7 +31,9 @@ WORST = 12
 def section(run: Run, found: Answers | None, data: Prepared, plane: bool) -> Section | None:
     """The pictures of the answers; that of the plane only if the run could draw it."""
     parts = []
-    if found is not None:
+    if found is not None and not found.single:
+        parts = [outputs.ranges(found)]
+    elif found is not None:
         drawn = labels if classifies(run.loss) or labels_of(run, found) is not None else values
         parts = list(drawn.pictures(run, found))
     of_plane = boundary(run, data) if plane else None
@@ -54,11 +56,12 @@ def worst(run: Run, found: Answers | None) -> Section | None:
     if not pairs or found is None:
         return None
     rows = [i for i, _ in pairs]
-    shape, labels = image_shape(run), labels_of(run, found)
+    shape, labels = image_shape(run), labels_of(run, found) if found.single else None
     columns, cells = ["row", "loss"], [[f"{found.numbers[i]:,}", short(loss, 3)] for i, loss in pairs]
     if shape is not None and is_image(shape) and found.x[0].size == np.prod(shape):
         columns.append("input")
-        _add(cells, _images(restore_inputs(run.preprocess, found.x[rows]).reshape(-1, *shape), "input"))
+        pixels = restore_inputs(run.preprocess, found.x[rows]).reshape(-1, *shape)
+        _add(cells, _images(pixels, _span(pixels), "input", found.numbers[rows]))
     told = _told_labels(run, found, rows) if labels is not None else _told_numbers(run, found, rows)
     for name, texts in told:
         columns.append(name)
@@ -91,9 +94,14 @@ def _add(cells: list[list[str]], texts: list[str]) -> None:
         cell.append(text)
 
 
-def _images(pixels: Array, words: str) -> list[str]:
-    low, high = float(pixels.min()), float(pixels.max())
-    return [Html(image_html(one, low, high, words)) for one in pixels]
+def _span(pixels: Array) -> tuple[float, float]:
+    """The values that are black and white, the same for images to be compared."""
+    finite = pixels[np.isfinite(pixels)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def _images(pixels: Array, span: tuple[float, float], words: str, numbers: Array) -> list[str]:
+    return [Html(image_html(one, *span, f"{words} of row {n:,}")) for one, n in zip(pixels, numbers, strict=True)]
 
 
 def _told_labels(run: Run, found: Answers, rows: list[int]) -> Iterator[tuple[str, list[str]]]:
@@ -119,12 +127,18 @@ def _told_labels(run: Run, found: Answers, rows: list[int]) -> Iterator[tuple[st
 
 def _told_numbers(run: Run, found: Answers, rows: list[int]) -> Iterator[tuple[str, list[str]]]:
     """The target and the prediction of rows: as images if they are, else the first few numbers."""
+    if not found.single:
+        true = np.asarray(restore_targets(run.preprocess, found.y[rows]), np.float64).reshape(len(rows), -1)
+        if true.shape[1] == 1:
+            yield "true", [short(value, 5) for value in true[:, 0].tolist()]
+        return
     known = values_of(run, found)
     true, predicted, names = known.true[rows], known.predicted[rows], known.names
     shape = found.y.shape[1:]
     if is_image(shape) and true.shape == predicted.shape:
-        yield "true", _images(true.reshape(-1, *shape), "true")
-        yield "answer", _images(predicted.reshape(-1, *shape), "answer")
+        span, numbers = _span(np.stack([true, predicted])), found.numbers[rows]
+        yield "true", _images(true.reshape(-1, *shape), span, "true", numbers)
+        yield "answer", _images(predicted.reshape(-1, *shape), span, "answer", numbers)
         return
     several = is_multilabel(run.loss, found.answer)
     answer = ("probability" if run.loss.probabilities else "score") if several else "answer"
