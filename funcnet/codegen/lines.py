@@ -7,30 +7,34 @@ import re
 import textwrap
 from typing import Any
 
-from funcnet.codegen.names import fresh
+from funcnet.codegen.names import fresh, quoted
 from funcnet.codegen.printer import LONGEST
 
 WIDTH = 72
 """The rightmost column of the aligned shape comments"""
 
 
-def variables(paths: list[str]) -> dict[str, str]:
-    """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
+def variables(paths: list[str], taken: set[str]) -> dict[str, str]:
+    """Variable names of the inputs: their paths, without ``params`` and ``state``, but for names that are taken.
+
+    An argument keeps its name.
+    """
+    names = {path: path for path in paths if "/" not in path}
+    taken |= names.keys()
     for path in paths:
         root, _, rest = path.partition("/")
-        words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
-        if root == "opt_state":
-            words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
-        names[path] = fresh(re.sub(r"\W", "_", "_".join(words)), taken)
+        if rest:
+            names[path] = fresh((rest if root in ("params", "state") else path).replace("/", "_"), taken)
     return names
 
 
 def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
     """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
-        inside = [f'"{name}": {tree_text(inner, indent + 4, len(name) + 6)}' for name, inner in value.items()]
+        inside = [
+            f"{text}: {tree_text(inner, indent + 4, len(text) + 4)}"
+            for text, inner in ((quoted(name), inner) for name, inner in value.items())
+        ]
         whole = "{" + ", ".join(inside) + "}"
         if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
