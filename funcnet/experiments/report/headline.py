@@ -102,7 +102,11 @@ def answer(run: Run, what: Counted | None) -> str:
     if judged is None:
         return page.paragraph("The run has no scores.", "answer")
     part, metric = judged
-    value = figure(metric, run.metrics[part][metric])
+    score = run.metrics[part][metric]
+    value = figure(metric, score)
+    if score is None or not math.isfinite(score):
+        rows = f"the {part} rows" if what is None else what.words(part)
+        return page.paragraph(f"The {metric} of {rows} is {value}.", "answer")
     return f'<p class="answer"><span class="figure">{xml(value)}</span> {xml(meaning(metric, part, what))}.</p>'
 
 
