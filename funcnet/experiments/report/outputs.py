@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from funcnet import tree
 from funcnet.experiments.report.answers import Answers
 from funcnet.experiments.report.counted import plural
+from funcnet.key import Array
 from funcnet.shapes import shape_text
 from funcnet.views import page
 from funcnet.views.svg import short
@@ -16,9 +19,19 @@ LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_OUTPUTS = 24
 
 
+def named(value: Any, path: str = "") -> Iterator[tuple[str, Array]]:
+    """Each array of a tuple or dict with its path: numbers count from 0."""
+    if isinstance(value, tuple | dict):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in pairs:
+            yield from named(inner, f"{path}/{key}" if path else str(key))
+    else:
+        yield path, value
+
+
 def ranges(found: Answers) -> str:
     """A table with the quantiles of each output, as the loss's link gives it, over the rows."""
-    outputs, rows = tree.flatten(found.answer), []
+    outputs, rows = dict(named(found.answer)), []
     for path, values in list(outputs.items())[:MOST_OUTPUTS]:
         finite = values[np.isfinite(values)]
         levels = np.quantile(finite, LEVELS).tolist() if finite.size else [float("nan")] * len(LEVELS)
