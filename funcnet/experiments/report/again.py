@@ -102,7 +102,8 @@ def _one(
             raise
         said = str(error)
         there = os.path.isfile(page) and page.resolve() == (folder / REPORT).resolve()
-        what = "so its page stays as it is" if there else "so the page has no answers to them"
+        without = "so the page has no answers to them" if said == IN_PYTHON else "so the page has no answers"
+        what = "so its page stays as it is" if there else without
         note = f"{folder}: {said}, {what}"
         return None if there else report_html(folder, run, None, why=said), [note]
     if data_digest(data) != read_facts(folder)["data"]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from funcnet.data.preparation import Prepared
-from funcnet.errors import one_line
 from funcnet.experiments.baseline import baseline_rows, remarks
 from funcnet.experiments.report.answers import class_name
 from funcnet.experiments.report.counted import Counted, counted
@@ -133,7 +132,7 @@ def verdict(run: Run) -> list[str]:
     said = []
     if part == "train":
         said.append("These are the rows that it was trained on: none were held out, so new rows may be answered worse.")
-    step, stopped = run.train_state.step, one_line(run.stopped or "")
+    step, stopped = run.train_state.step, "" if run.stopped is None else class_name(run.stopped)
     if stopped in ("not finite", "an error"):
         said.append(f"Training failed ({stopped}) after step {step:,}; this is the last good state.")
     elif stopped == "interrupted":
