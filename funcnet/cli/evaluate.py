@@ -19,8 +19,9 @@ from funcnet.data.preparation import Dataset, left_out
 from funcnet.data.scaling import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows, of_members
-from funcnet.experiments.folder import Run, data_digest, finite_json
+from funcnet.experiments.digests import data_digest, finite_json
 from funcnet.experiments.origin import SPEC
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
 from funcnet.key import Array

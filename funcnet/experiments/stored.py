@@ -18,9 +18,11 @@ from funcnet.data.recorded import check_record
 from funcnet.data.scaling import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.baseline import Baseline
+from funcnet.experiments.digests import digest, facts_digest, text_digest
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import BASELINE, LAST, Run, digest, facts_digest, text_digest
+from funcnet.experiments.folder import BASELINE, LAST
 from funcnet.experiments.origin import FACTS, SPEC
+from funcnet.experiments.result import Run
 from funcnet.files import LARGEST_JSON, read_bytes
 from funcnet.inputs import instance
 from funcnet.key import Key

@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.inputs import as_loss
 from funcnet.key import Array
 from funcnet.layers.base import Layer
