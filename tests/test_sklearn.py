@@ -662,6 +662,20 @@ def test_a_missing_number_is_the_median_of_the_training_rows(dtype, tmp_path):
         FuncnetClassifier(**SHORT).fit(sp.csr_array(gaps), Y)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [[False, True], [1, 2], [-1, 1], [1.0, 2.0], [2**60, 2**60 + 1], ["007", "7"], ["no", "yes"], ["1.5x", "inf"]],
+)
+def test_labels_have_their_type_again_from_the_folder(names, tmp_path):
+    """The text "False" counts as true."""
+    labels = np.array(names)[(Y > 0).astype(int)]
+    estimator = FuncnetClassifier(**SHORT).fit(X, labels)
+    estimator.to_run(tmp_path / "run")
+    again = FuncnetClassifier.from_run(tmp_path / "run")
+    assert again.classes_.dtype.kind == labels.dtype.kind
+    assert np.array_equal(again.predict(X), estimator.predict(X))
+
+
 def test_texts_where_numbers_are_expected_are_refused():
     with pytest.raises(ValueError, match=r"^column 'side': .*; list it in categorical, or leave it out$"):
         FuncnetClassifier(epochs=1, categorical=["kind"]).fit(frame(), Y)

@@ -105,14 +105,14 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
         raise _all_missing(name, layer)
     order = getattr(source, "ordinal", {}).get(name)
     if order is not None:
-        fill = None if source.impute is None else _most_frequent(counts)
-        unknown = sorted(set(counts) - set(order))
+        unknown = sorted(text for text, at in zip(counts, positions(list(counts), order), strict=True) if at < 0)
         if unknown:
             raise DataError(
                 f"column {name!r}: {unknown[0]!r} is not in its ordinal categories{did_you_mean(unknown[0], order)}; "
                 f"they are {', '.join(order)}",
                 layer=layer,
             )
+        fill = None if source.impute is None else _most_frequent(_by_category(counts, order))
         return {"kind": "ordinal", "categories": list(order), "fill": fill}
     categories, kind = distinct(counts), "one_hot"
     counts = _by_category(counts, categories)
@@ -132,7 +132,7 @@ def _fit_column(source: Source, column: Column, rows: Array, x: Frame) -> Column
     return {"kind": kind, "categories": categories, "fill": fill}
 
 
-def _by_category(counts: Counter[str], categories: list[str]) -> Counter[str]:
+def _by_category(counts: Counter[str], categories: Sequence[str]) -> Counter[str]:
     """How often there is each category, of which several texts may be one: 1, 1.0 and +1."""
     whole: Counter[str] = Counter()
     for at, count in zip(positions(list(counts), categories).tolist(), counts.values(), strict=True):

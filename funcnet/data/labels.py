@@ -19,8 +19,11 @@ SOME = 2**16
 """Labels that are Python texts at a time"""
 
 
-def with_labels(table: Table) -> tuple[Table, list[str] | None]:
-    """A table with integer labels, and the names of its classes, if it has any."""
+def with_labels(table: Table, least: int = 2) -> tuple[Table, list[str] | None]:
+    """A table with integer labels, and the names of its classes, if it has any; ``least`` is the fewest.
+
+    Raises   DataError
+    """
     twice = [label for label, times in Counter(table.classes or ()).items() if times > 1]
     if twice:
         raise DataError(f"expected distinct class names, got {twice[0]!r} twice; rename one")
@@ -28,7 +31,7 @@ def with_labels(table: Table) -> tuple[Table, list[str] | None]:
         return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
     labels = table.y.reshape(-1)
     classes = distinct(text for begin in range(0, len(labels), SOME) for text in labels[begin : begin + SOME].tolist())
-    if len(classes) == 1:
+    if len(classes) < least:
         raise DataError(f"the target has one class, {classes[0]!r}; expected two or more to tell apart")
     return table._replace(y=numbers_of(labels, classes).reshape(table.y.shape)), classes
 

@@ -89,7 +89,8 @@ def prepare(
     names = () if fitted is None else column_names(fitted.get("columns") or ())
     if names and isinstance(source, Columns):
         source = evolve(source, inputs=tuple(names))
-    table, classes = labelled(source, key, base, None if data is None else as_table(data))
+    least = 2 if fitted is None else 1  # a run has learnt the others
+    table, classes = labelled(source, key, base, None if data is None else as_table(data), least)
     if fitted is not None:
         where = getattr(source, "path", "the data")
         check_targets(table, fitted, where)
@@ -99,17 +100,17 @@ def prepare(
 
 
 def labelled(
-    source: Source, key: Key, base: Path | str | None = None, rows: Grid | None = None
+    source: Source, key: Key, base: Path | str | None = None, rows: Grid | None = None, least: int = 2
 ) -> tuple[Table, list[str] | None]:
     """The checked table of a source, with integer labels, and the names of its classes, if it has any.
 
-    ``rows`` are those of a table in memory, in place of the source's.
+    ``rows`` are those of a table in memory, in place of the source's; ``least`` is the fewest classes.
     """
     base = Path(base) if isinstance(base, str) else base or Path()  # a path may carry a permission
     table = read(source, base, key.fold("data")) if rows is None else in_memory(source).treated(rows)
     if rows is not None:
         check(table, type(source).__name__, missing=source.impute is not None)
-    return with_labels(table)
+    return with_labels(table, least)
 
 
 def division(source: Source, table: Table, key: Key) -> Parts:

@@ -27,7 +27,7 @@ from funcnet.optim.base import Optimizer
 from funcnet.sklearn.base import Estimator
 from funcnet.sklearn.inputs import checked, readable, weights
 from funcnet.sklearn.rows import Rows
-from funcnet.sklearn.targets import labels
+from funcnet.sklearn.targets import labels, labels_named
 from funcnet.training.callbacks import EarlyStopping, Watcher
 from funcnet.training.probabilities import label_of, proba_of
 
@@ -215,9 +215,7 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
         self._several = run.classes is None and loss.independent and units > 1
         self.classes_ = np.arange(max(units, 2) if not self._several else units)
         if run.classes is not None:
-            names = run.classes
-            whole = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names)
-            self.classes_ = np.array([int(name) for name in names] if whole else names)
+            self.classes_ = labels_named(run.classes)
 
     def predict(self, X: Any) -> Array:
         """The likeliest class of each row, (rows,), or each of its labels as 0 or 1, (rows, labels)."""

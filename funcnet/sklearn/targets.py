@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,18 @@ def labels(y: Any, name: str) -> tuple[Array, bool]:
         return column_or_1d(y, warn=True), False
     found = check_array(y, accept_sparse="csr", dtype=np.float64, input_name="y")
     return found if isinstance(found, np.ndarray) else found.toarray(), True
+
+
+def labels_named(names: Sequence[str]) -> Array:
+    """The labels that a run has the names of: integers, booleans or floats if these are written so, else texts."""
+    if list(names) == ["False", "True"]:
+        return np.array([False, True])
+    for number in int, float:
+        with contextlib.suppress(ValueError):
+            found = list(map(number, names))
+            if list(map(str, found)) == list(names) and np.isfinite(found).all():
+                return np.array(found)
+    return np.array(names)
 
 
 def values(y: Any, estimator: Any) -> Array:

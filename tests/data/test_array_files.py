@@ -436,6 +436,10 @@ BAD_IDX = {
     "nothing": (IMAGES[:16], SAYS + "fewer"),
     "more": (IMAGES + b"\0", SAYS + "more"),
     "wide": (b"\0\0\x08\x02" + b"\0\0\0\x02\0\0\0\0", "holds nothing: uint8 of shape (2, 0)"),
+    "no rows, too wide": (
+        b"\0\0\x08\x03" + b"\0" * 4 + b"\xff" * 8,
+        f"holds nothing: uint8 of shape (0, {2**32 - 1}, {2**32 - 1})",
+    ),
     "huge": (
         b"\0\0\x0e\x03" + b"\xff" * 12 + b"abc",
         f"its header says {' x '.join(['4294967295'] * 3)}, {8 * 4294967295**3} bytes, but it has fewer",

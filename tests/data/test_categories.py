@@ -57,6 +57,17 @@ def test_rounded_numbers_are_one_category_and_one_label() -> None:
     assert (found.preprocess["classes"], found.train.y.tolist()) == (["0.0", "1.0"], [0, 0, 1])
 
 
+def test_equal_numbers_are_one_ordinal_category() -> None:
+    """Whole numbers beside a missing one are 1.0 and 2.0 in a data frame."""
+    source = data.Columns("y", ordinal={"a": ("1", "2", "3")}, impute="most_frequent")
+    table = {"a": [1.0, 2.0, None, 2.0], "y": [1.5, 2.5, 3.5, 4.5]}
+    found = prepare(source, fn.Key(0), data=table)
+    assert found.preprocess["columns"] == [{"name": "a", "kind": "ordinal", "categories": ["1", "2", "3"], "fill": "2"}]
+    assert found.train.x.tolist() == [[0.0], [1.0], [1.0], [1.0]]
+    with pytest.raises(fn.DataError, match=r"'2\.5' is not in its ordinal categories"):
+        prepare(source, fn.Key(0), data=table | {"a": [1.0, 2.5, None, 2.0]})
+
+
 def test_versions_are_told_apart() -> None:
     assert distinct(["3.1", "3.10", "3.9"]) == ["3.1", "3.10", "3.9"]
     assert positions(["3.10", "3.1", "3.100"], ["3.1", "3.10"]).tolist() == [1, 0, -1]

@@ -55,7 +55,8 @@ def check_form(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None
     """
     if not shape:
         raise DataError(f"{where} holds a single value, expected rows")
-    if 0 in shape[1:] or dtype.itemsize == 0:
+    too_wide = math.prod(shape[1:]) * dtype.itemsize > np.iinfo(np.intp).max  # NumPy has none, even without rows
+    if 0 in shape[1:] or dtype.itemsize == 0 or (shape[0] == 0 and too_wide):
         raise DataError(f"{where} holds nothing: {dtype} of shape {shape}")
 
 

@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from funcnet.data.number_texts import PLAIN, Form, is_number, read_number
+from funcnet.data.separated_numbers import separated_numbers
 from funcnet.data.sources.arrays import opened
-from funcnet.data.text_columns import columns_of, ends_in_nul, gaps_of, longest, numbers_of, words_of
+from funcnet.data.text_columns import TextColumn, columns_of, ends_in_nul, gaps_of, longest, numbers_of, words_of
 from funcnet.errors import DataError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array
@@ -285,8 +286,15 @@ class Grid:
         plain: Array | None = numbers_of(self.values(name), missing) if form == PLAIN else None
         if plain is not None:
             return plain
-        values = np.empty(len(self.lines))
-        for i, text in enumerate(self.texts(name)):
+        texts, values = self.values(name), np.empty(len(self.lines))
+        rest: Sequence[int] = range(len(self.lines))
+        if isinstance(texts, TextColumn) and form != PLAIN and not form.mark:
+            values, known = separated_numbers(texts, form.decimal, form.thousands)
+            gaps = gaps_of(texts, missing)
+            values[gaps] = np.nan
+            rows = np.flatnonzero(~(known | gaps))
+            texts, rest = texts.texts(rows), rows.tolist()
+        for i, text in zip(rest, texts, strict=True):
             number = np.nan if text in missing else read_number(text, *form)
             if number is None:
                 hint = form.hint or hint
