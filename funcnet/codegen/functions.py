@@ -10,6 +10,7 @@ import numpy as np
 from funcnet import ops
 from funcnet.codegen.constants import alike, entries, in_memory
 from funcnet.codegen.library_source import library_text
+from funcnet.codegen.names import NAMES
 from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.fallback import Opaque
@@ -110,6 +111,10 @@ def helper_name(f: Any) -> str:
         if getattr(part, name, None) is f or f is CLIP:
             return f"{home}.{name}"
     if f in NAMED or of_library(f):
+        if f not in NAMED and name in {*HELPERS, *PLAIN, *NAMES} and not f.__module__.startswith("funcnet."):
+            raise FuncnetError(
+                f"cannot print the primitive {name}: a printed file has another thing of that name; rename it"
+            )
         return NAMED.get(f, name)
     owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
     if isinstance(owner, Layer):

@@ -164,8 +164,11 @@ def narrow(text: str) -> str:
     return "\n".join(part for line in lines for part in divided(line))
 
 
-def divided(line: str) -> list[str]:
-    """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged."""
+def divided(line: str, more: int = 4) -> list[str]:
+    """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged.
+
+    The others are indented by ``more``.
+    """
     found: list[tuple[int, int]] = []
     bare = without_strings(line)
     depths = [0]
@@ -178,12 +181,12 @@ def divided(line: str) -> list[str]:
             found.append((-depth, i))
     if len(line) <= LONGEST or line.lstrip().startswith(("#", '"""')):
         return [line]
-    indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
+    indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else more)
     inside = bare.rfind("][", 24, LONGEST - 1) + 2  # a place in a long lookup
     if not found and inside < 24:
         return [line]
     end, begin = (max(found)[1], max(found)[1] + 1) if found else (inside, inside)
-    return [line[:end], *divided(" " * indent + line[begin:])]
+    return [line[:end], *divided(" " * indent + line[begin:], 0)]
 
 
 def rows_apart(line: str) -> list[str]:

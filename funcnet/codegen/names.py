@@ -13,6 +13,11 @@ READ = frozenset(("np", "float", "int", "bool", "len", "bytes", "max", "min", "V
 """Names that any statement may read, which no variable may have"""
 
 
+NAMES = frozenset((
+    "np", "params", "state", "opt_state", "key", "step", "x", "y", "rng", "loss", "grads", "w", "g", "saved", "number",
+    "gradients", "predict", "prediction", "initial", "block", "blake2b",
+))  # fmt: skip
+"""Names of a file's functions and arguments"""
 LONG = 44
 """The most letters of a name, but for a number behind it"""
 

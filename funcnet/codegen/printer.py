@@ -17,7 +17,7 @@ from funcnet.codegen.functions import PLAIN, helper_text as helper_text
 from funcnet.codegen.names import fresh
 from funcnet.codegen.short.call import RESULTS, SHORT
 from funcnet.combinators.residual import Residual
-from funcnet.compiler.graph import Node, NodeGraph, leaves
+from funcnet.compiler.graph import Node, NodeGraph, Place, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
 from funcnet.compiler.numpy_table import Keywords
@@ -81,6 +81,7 @@ class Printer(Expressions):
         self.trees: list[tuple[str, dict[str, Node]]] = []  # variables that hold several results, by path
         self.here: tuple[str, str] = ("", "")  # the section and the layer of the last comment
         self.entered: tuple[str, str] = ("", "")
+        self.held = ""  # the layer whose params are in w at the last statement
         self.flush_steps = {node.args[0] for node in graph.nodes if self.flushed(node) is not None}
         self.pending = [node for node in graph.nodes if node.kind not in (INPUT, CONST) and node not in self.texts]
 
@@ -151,8 +152,15 @@ class Printer(Expressions):
     def header(self, node: Node, block: str | None = None) -> None:
         """The comments where a section or a layer begins, and its params."""
         place = node.place if block is None else node.place._replace(path=block, layer=None)
-        if (place.section, place.path) == self.here or not place.section:
-            return
+        entered = (place.section, place.path) != self.here and bool(place.section)
+        if entered:
+            self.titles(place, block)
+        if self.opened and block is None and (entered or self.opened != self.held):
+            self.lines.append((f"w = {lookup(self.opened)}", ""))
+            self.held = self.opened
+
+    def titles(self, place: Place, block: str | None) -> None:
+        """The comments where a section or a layer begins."""
         if place.section != self.here[0]:
             self.lines += [("", ""), (f"# ----- {place.section} " + "-" * (70 - len(place.section)), "")]
             if (
@@ -171,8 +179,6 @@ class Printer(Expressions):
             if len(whole) + self.indent > LONGEST:
                 whole = title(layer, place.path.rpartition("/")[2], caption)
             self.remark("", whole)
-        if self.opened and block is None:
-            self.lines.append((f"w = {lookup(self.opened)}", ""))
 
     def remark(self, begin: str, text: str) -> None:
         """A comment, wrapped."""

@@ -11,7 +11,7 @@ from typing import Any
 from funcnet.codegen.captions import known_as
 from funcnet.codegen.functions import PLAIN
 from funcnet.codegen.library_source import ascii_text
-from funcnet.codegen.names import identifier, in_docstring
+from funcnet.codegen.names import NAMES, identifier, in_docstring
 from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.codegen.short.call import SHORT
 from funcnet.ops import PRIMITIVES
@@ -22,11 +22,6 @@ FIELDS = {"learning_rate": "rate", "b1": "beta1", "b2": "beta2", "momentum": "mu
 """The printed names of hyperparameters, where they differ from those of the fields"""
 ROLES = {"params": "w", "grads": "g"}
 """The names of a param and its gradient in a rule"""
-NAMES = frozenset((
-    "np", "params", "state", "opt_state", "key", "step", "x", "y", "rng", "loss", "grads", "w", "g", "saved", "number",
-    "gradients", "predict", "prediction", "initial", "block", "blake2b",
-))  # fmt: skip
-"""Names of a file's functions and arguments"""
 
 
 def rule_of(optimizer: Optimizer) -> Optimizer:
