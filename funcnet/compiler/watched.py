@@ -137,7 +137,11 @@ class ClassContents:
     def same(self) -> bool:
         """Whether the attributes and bases are unchanged."""
         entries, held, kind = self.entries, vars(self.kind), self.kind
-        if kind.__bases__ is self.bases and (kind.__name__, kind.__qualname__) == self.names and len(held) == len(entries):
+        if (
+            kind.__bases__ is self.bases
+            and (kind.__name__, kind.__qualname__) == self.names
+            and len(held) == len(entries)
+        ):
             get = held.get
             if all(get(name, MISSING) is value for name, value in entries.items()):
                 return True
