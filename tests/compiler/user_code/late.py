@@ -1,6 +1,7 @@
 """Hidden inputs that change only once a recording has been trusted: after the first three calls."""
 
 # Code as users write it, which linters would write otherwise.
+# ruff: noqa: B024
 
 from __future__ import annotations
 
