@@ -153,7 +153,8 @@ class Hidden:
 
     def _function(self, f: types.FunctionType) -> None:
         code = f.__code__
-        trusted = is_trusted(f.__module__ or "", code.co_filename)
+        home = f.__globals__.get("__name__") or ""  # functools.wraps sets __module__
+        trusted = is_trusted(home, code.co_filename)
         cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
         if trusted:  # a decorator, or one of the library's programs, which may hold user code
             library = code.co_filename.startswith(LIBRARY)
@@ -163,7 +164,7 @@ class Hidden:
                     self._look(content, name)
             self._look(getattr(f, "__wrapped__", None), f.__name__)
             if not library and not code.co_filename.startswith("<attrs"):
-                self._trusted(f.__globals__.get("__name__", ""), f.__qualname__)
+                self._trusted(home, f.__qualname__)
             return
         self.foreign = True
         self.names |= set(names_in(code))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import builtins
 import collections
+import functools
 import json
 import operator
 import os.path
@@ -133,6 +134,17 @@ def late_object_ufunc():
 def late_function_of_a_vectorized_one():
     scaled, table = np.vectorize(lambda v: v * 2.0), np.arange(5.0)
     return lambda x: x * scaled(table), later(lambda i: setattr(scaled, "pyfunc", lambda v: v * i))
+
+
+@made(EITHER, X)
+def late_rate_in_the_place_of_a_function_of_numpy():
+    held = {"rate": 1.0}
+
+    @functools.wraps(np.tanh)
+    def tanh(x):
+        return np.tanh(x) * held["rate"]
+
+    return lambda x: tanh(x) + 1.0, later(lambda i: held.update(rate=i))
 
 
 @made(EITHER, X)
