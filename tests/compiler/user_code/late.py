@@ -25,7 +25,7 @@ import numpy as np
 
 from tests.compiler.user_code.rows import EITHER, X, made
 
-RATE = 1.0
+RATE = SCALE = 1.0
 
 
 def later(change: Callable[[int], Any]) -> Callable[[int], Any]:
@@ -138,13 +138,33 @@ def late_function_of_a_vectorized_one():
 
 @made(EITHER, X)
 def late_rate_in_the_place_of_a_function_of_numpy():
-    held = {"rate": 1.0}
-
     @functools.wraps(np.tanh)
     def tanh(x):
-        return np.tanh(x) * held["rate"]
+        return np.tanh(x) * SCALE
 
-    return lambda x: tanh(x) + 1.0, later(lambda i: held.update(rate=i))
+    globals()["SCALE"] = 1.0
+    return lambda x: tanh(x) + 1.0, later(lambda i: globals().update(SCALE=float(i)))
+
+
+@made(EITHER, tuple((x + 9.0 * (i > 2),) for i, (x,) in enumerate((*X, *X))))
+def late_use_of_a_type():
+    def f(x):
+        kind = type(x)
+        x = np.tanh(x) * 0.0 + x
+        scale = 2.0 if kind is np.ndarray else 1.0
+        return np.where(x > 5.0, x * scale, x)
+
+    return f
+
+
+@made(EITHER, tuple((x + 9.0 * (i > 2),) for i, (x,) in enumerate((*X, *X))))
+def late_use_of_a_type_by_another_name():
+    kind_of = type
+
+    def f(x):
+        return np.where(x > 5.0, x * (2.0 if kind_of(x) is np.ndarray else 1.0), x)
+
+    return f
 
 
 @made(EITHER, X)
