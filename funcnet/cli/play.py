@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
-from funcnet.cli.pages import check_page
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import read_bytes, write_bytes
@@ -22,6 +21,7 @@ from funcnet.play.server import Server
 from funcnet.play.session import Session
 from funcnet.play.settings import MOST_TABLE, first, of_file
 from funcnet.spec.codec import load_spec, to_json
+from funcnet.views.page import check_page
 
 TABLES = (".csv", ".tsv", ".txt")
 
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "spec",
         nargs="?",
-        help="an experiment in JSON, a shipped one's name, a run folder, or a table with one or two columns of numbers "
+        help="an experiment in JSON, a shipped one's name, a run folder, or a table with up to 16 columns of numbers "
         "and the target (default: two moons)",
     )
     parser.add_argument("--port", type=int, default=0, help="the port on this machine (default: a free one)")
