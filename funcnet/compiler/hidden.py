@@ -56,6 +56,9 @@ LARGE = 1 << 20
 """The most bytes of arrays to compare before every call; larger arrays must be immutable"""
 
 
+TYPE = "compares the result of type(…); use isinstance"
+
+
 class Unwatchable(Exception):
     """User code reads something that cannot be watched."""
 
@@ -153,7 +156,8 @@ class Hidden:
 
     def _function(self, f: types.FunctionType) -> None:
         code = f.__code__
-        trusted = is_trusted(f.__module__ or "", code.co_filename)
+        home = f.__globals__.get("__name__") or ""  # functools.wraps sets __module__
+        trusted = is_trusted(home, code.co_filename)
         cells = list(zip(f.__closure__ or (), code.co_freevars, strict=True))
         if trusted:  # a decorator, or one of the library's programs, which may hold user code
             library = code.co_filename.startswith(LIBRARY)
@@ -163,7 +167,7 @@ class Hidden:
                     self._look(content, name)
             self._look(getattr(f, "__wrapped__", None), f.__name__)
             if not library and not code.co_filename.startswith("<attrs"):
-                self._trusted(f.__globals__.get("__name__", ""), f.__qualname__)
+                self._trusted(home, f.__qualname__)
             return
         self.foreign = True
         self.names |= set(names_in(code))
@@ -177,12 +181,16 @@ class Hidden:
             value = f.__globals__.get(name, MISSING)
             if value is MISSING and name in IMPURE_NAMES:
                 raise Unwatchable(f"calls {name}()")
+            if value is type:
+                raise Unwatchable(TYPE)
             if isinstance(value, types.ModuleType):
                 self._module(value, name, attributes)
             else:
                 self._slot(name, f.__globals__, value)
         for cell, name in cells:
             content = contents_of(cell)
+            if content is type:
+                raise Unwatchable(TYPE)
             self.watched.append(Slot(name, functools.partial(contents_of, cell), functools.partial(set_contents, cell)))
             if isinstance(content, types.ModuleType):
                 self._module(content, name, loaded(code, closure=True).get(name, {""}))
@@ -205,8 +213,8 @@ class Hidden:
                 self.names.add("getattr")  # reads attributes that are named in a constant only
             if step.opname == "LOAD_GLOBAL" and step.argval == "type":
                 near = {one.argrepr if one.opname == "BINARY_OP" else one.opname for one in steps[i : i + 9]}
-                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR", "[]"}:
-                    raise Unwatchable("compares the result of type(…); use isinstance")
+                if near & {"IS_OP", "COMPARE_OP", "CONTAINS_OP", "BINARY_SUBSCR", "[]"} or is_kept(steps[i : i + 9]):
+                    raise Unwatchable(TYPE)
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self._refuse_code(constant)
@@ -429,6 +437,16 @@ def keeps_state(base: type) -> bool:
 
 COMPILED = types.MethodDescriptorType, types.BuiltinFunctionType
 """The types of the methods of a class written in C, whose instances have state that Python does not see"""
+
+
+def is_kept(steps: list[dis.Instruction]) -> bool:
+    """Whether code assigns the result of a call to a variable, but for that of ``type(self)``."""
+    names = [step.opname for step in steps]
+    call = names.index("CALL") if "CALL" in names[:-1] else -1
+    own = any(step.argval == "self" for step in steps[:call])
+    return call > 0 and names[call + 1].startswith("STORE_") and not own
+
+
 HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
 """The types by which the library's own functions may hold user code"""
 

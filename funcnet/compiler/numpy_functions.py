@@ -22,9 +22,9 @@ def functions_of(module: Any) -> dict[str, Any]:
 KNOWN = {name: functions_of(module) for name, module in HOMES.items()}
 OPERATORS = frozenset(
     (
-        "add", "subtract", "multiply", "true_divide", "divide", "negative", "matmul", "power", "pow", "equal", "not_equal",
-        "less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "invert", "bitwise_invert",
-        "shape", "ndim", "size",
+        "add", "subtract", "multiply", "true_divide", "divide", "negative", "matmul", "power", "pow", "equal",
+        "not_equal", "less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "invert",
+        "bitwise_invert", "shape", "ndim", "size",
     )
 )  # fmt: skip
 """Functions that the library calls by an operator or an attribute of arrays, which stay as they are"""

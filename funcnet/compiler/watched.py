@@ -19,8 +19,9 @@ from funcnet.ops import Blank
 HARMLESS = frozenset(
     (
         type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), Key,
-        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, PurePosixPath, PureWindowsPath,
-        types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType, Blank,
+        re.Pattern, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.WrapperDescriptorType,
+        PurePosixPath, PureWindowsPath, types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType,
+        types.CodeType, Blank,
     )
 )  # fmt: skip
 """Classes of immutable values that refer to nothing mutable"""

@@ -34,6 +34,7 @@ FUNCTIONS = (
     "results",
     "library",
     "hidden",
+    "late",
     "state",
     "impure",
     "errors",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 import types
@@ -49,6 +50,18 @@ def rule(what: Callable[..., Any]) -> Optimizer:
 @trained(RECORDED)
 def rule_momentum():
     return rule(lambda g, m, p, step, value: (-0.1 * (0.9 * m + g), 0.9 * m + g))
+
+
+@trained(RECORDED)
+def rule_of_a_decorated_rate():
+    def rate(step):
+        return 0.1
+
+    @functools.wraps(rate)
+    def slower(step):
+        return rate(step) * (0.5 if step > 2 else 1.0)
+
+    return rule(lambda g, m, p, step, value: (-fn.ops.scalar(slower, step) * g, m))
 
 
 @trained(RECORDED)
