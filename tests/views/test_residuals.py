@@ -24,3 +24,14 @@ def test_bars_are_as_high_as_their_rows():
 @pytest.mark.parametrize("errors", [np.zeros(5), np.zeros(0), np.full(3, np.nan)])
 def test_no_spread_and_no_rows_are_pictures_too(errors):
     assert len(bars(residuals_svg(errors, "<b>"))) == (len(errors) == 5)
+
+
+def labels(text):
+    """The numbers of the axis of rows."""
+    found = [one.text for one in ET.fromstring(text).iter(SVG + "text") if one.get("text-anchor") == "end"]
+    return [label for label in found if label != "0"]
+
+
+def test_rows_are_counted_in_whole_numbers():
+    assert labels(residuals_svg(np.array([-1.0, 1.0]), "")) == ["1"]
+    assert labels(residuals_svg(np.array([-1.0, 1.0]), "", np.array([0.5, 0.2]))) == ["0.1", "0.2", "0.3", "0.4", "0.5"]
