@@ -20,7 +20,10 @@ def test_several_runs_are_compared(several):
     rows = rows_of(text, "Scores of the test part, the best in bold")
     assert [row[0] for row in rows] == ["run", "a", "b", "<c>"]
     assert [row[2] for row in rows[1:]] == [f"{score:.5g}" for score in scores]
-    assert "The runs have different seeds, which choose the rows that are held out, so each may be scored on other rows." in text
+    assert (
+        "The runs have different seeds, which choose the rows that are held out, so each may be scored on other rows."
+        in text
+    )
     assert rows_of(text, "b against a: 1 difference") == [
         ["field", "a", "b"],
         [".model.layers[dense_0].units", "8", "2"],
