@@ -141,7 +141,10 @@ def verdict(run: Run) -> list[str]:
         said.append(f"Training was ended by {stopped} after step {step:,}.")
     said += [f"{one[:1].upper()}{one[1:]}." for one in remarks(run.baseline, run.experiment, run.metrics)]
     if run.temperature is not None:
-        said.append(f"Its probabilities have the temperature {number(run.temperature)}, fitted on the validation part.")
+        heat = number(run.temperature)
+        said.append(
+            f"Its probabilities have the temperature {heat}, fitted on the validation part; its losses are without it."
+        )
     return said
 
 
