@@ -160,6 +160,7 @@ def run(options: argparse.Namespace) -> int:
         if folds is not None and whole:
             folded = cross_validate(experiment, folds=folds, predictions=True, base=base_of(path, options))
             write_folds(folder, folded, result)
+            write_page(folder, options)
             facts["folds"] = folds_facts(folded)
         print(json.dumps(finite_json(facts)))
     else:
@@ -200,6 +201,14 @@ def _cross_validate(
     print()
     for file in write_folds(folder, found, result):
         print(f"folds   {file}")
+    write_page(folder, options)
+
+
+def write_page(folder: Path, options: argparse.Namespace) -> None:
+    """Write the page of the run again, with the scores of the folds."""
+    from funcnet.experiments.report.again import write  # imported for these runs alone
+
+    write([folder], None, None, options.allow_outside)
 
 
 def print_shipped(as_json: bool) -> int:

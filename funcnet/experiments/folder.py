@@ -50,6 +50,8 @@ LAST = "metrics.json"
 BASELINE = "baseline.json"
 DISTRIBUTIONS = "distributions.jsonl"
 REPORT = "report.html"
+FOLDS = "folds.csv"
+"""The scores of a cross-validation, which ``funcnet train --folds`` adds"""
 RESULTS = (
     "weights.npz",
     "preprocess.json",
