@@ -47,14 +47,9 @@ def _scale_of(one: One) -> str:
     return repr(one.run.preprocess.get("targets"))
 
 
-def metric_of(one: One, name: str) -> Any:
-    """The metric of a run with this name; None for the loss."""
-    return next((metric for metric in one.run.experiment.metrics if metric.name == name), None)
-
-
 def comparable(ones: Sequence[One], name: str) -> bool:
-    """Whether a score means the same in all runs: it is the same loss, or a metric with the same fields."""
-    return same_loss(ones) if name == "loss" else len({metric_of(one, name) for one in ones}) == 1
+    """Whether a score means the same in all runs: a metric's name has its fields, and a loss must be the same."""
+    return name != "loss" or same_loss(ones)
 
 
 def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
@@ -68,8 +63,8 @@ def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
 
 def is_higher_better(ones: Sequence[One], name: str) -> bool:
     """Whether more of a metric is better; of a loss, less is."""
-    known = [metric_of(one, name) for one in ones]
-    return next((bool(metric.higher_is_better) for metric in known if metric is not None), False)
+    known = {metric.name: metric.higher_is_better for one in ones for metric in one.run.experiment.metrics}
+    return known.get(name, False)
 
 
 def best_of(ones: Sequence[One], part: str, name: str) -> list[One]:

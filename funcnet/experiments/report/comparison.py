@@ -82,9 +82,6 @@ def remarks(ones: Sequence[One]) -> Iterator[str]:
     elif not same_loss(ones):
         yield "The runs scale their targets differently, so their losses do not compare."
     found = shared(ones)
-    for name in [] if found is None else found[1]:
-        if name != "loss" and not comparable(ones, name):
-            yield f"Their {name} is computed in different ways, so it does not compare."
     if found is not None and found[0] != "test" and any("test" in one.run.metrics for one in ones):
         yield f"Some runs have no test part; they are compared on the {found[0]} part."
 
