@@ -72,7 +72,10 @@ def test_of_several_quantiles_the_middle_one_counts_and_the_outer_ones_cover(tmp
     text = plain(text_of(tmp_path / "run"))
     (found,) = re.findall(r"RMSE ([0-9.]+) of 36 rows", text)
     assert float(found) == pytest.approx(rmse, rel=1e-3)
-    assert f"The answer is the quantile 0.5. {100 * inside:.3g} % of the rows lie between those of 0.1 and 0.9" in text
+    assert (
+        f"The answer is the quantile 0.5. {100 * inside:.3g} % of the observations lie between those of 0.1 and 0.9"
+        in text
+    )
 
 
 def test_many_numbers_of_a_row_are_counted_as_numbers(tmp_path):
@@ -88,6 +91,17 @@ def test_many_numbers_of_a_row_are_counted_as_numbers(tmp_path):
     )
     fn.run(experiment, tmp_path / "run", base=tmp_path)
     assert "of 120 numbers of 20 rows" in text_of(tmp_path / "run")
+
+
+def test_quantiles_of_many_targets_cover_all_numbers(tmp_path):
+    run = run_of(tmp_path / "run", losses.Quantile((0.1, 0.5, 0.9)), 3)
+    y = np.arange(10.0).reshape(2, 5)
+    answer = np.stack([y - 1.0, y + 1.0, y + 2.0], axis=2)
+    answer[0, 0] = 5.0, 6.0, 7.0
+    found = Answers("test", 2, np.arange(2), y, y, None, answer.reshape(2, 15), answer.reshape(2, 15))
+    text = plain("".join(values.pictures(run, found)))
+    assert f"all 5 numbers: R2 {1 - (9 + 36) / 82.5:.4g}, RMSE {4.5**0.5:.4g} of 10 numbers of 2 rows" in text
+    assert "90 % of the observations lie between those of 0.1 and 0.9." in text
 
 
 def test_answers_that_are_not_finite_are_left_out_and_counted(tmp_path):

@@ -83,6 +83,9 @@ def data_differs(ones: Sequence[One]) -> str | None:
         return None
     first = ones[0].run.experiment
     others = [one.run.experiment for one in ones[1:]]
+    sources = list(dict.fromkeys(one.run.experiment.data.tag or "" for one in ones))
+    if len(sources) > 1:
+        return f"The runs have data from different sources: {_listed(sources)}."
     fields = dict.fromkeys(change.path for other in others for change in diff(first.data, other.data).changes)
     rows = [evolve(one.run.experiment.data, **PREPARED) for one in ones]
     if len(set(rows)) > 1:
@@ -101,6 +104,6 @@ def data_differs(ones: Sequence[One]) -> str | None:
 
 def _listed(paths: Sequence[str]) -> str:
     """The first of some fields, without the point before them."""
-    names = [path.removeprefix(".") or "source" for path in paths]
+    names = [path.removeprefix(".") for path in paths]
     more = len(names) - MOST_FIELDS
     return ", ".join(names[:MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")

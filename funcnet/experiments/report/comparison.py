@@ -131,7 +131,8 @@ def scores(ones: Sequence[One]) -> Section:
             texts = [number(found[metric]) if metric in found else "" for metric in metrics]
             marked = [Best(text) if one in best[m] else text for m, text in zip(metrics, texts, strict=True)]
             rows.append([one.name, *marked])
-        parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part, the best in bold"))
+        bold = ", the best in bold" if any(best.values()) else ""
+        parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part{bold}"))
     asked = ""
     if not same_question(ones):
         rows = [[one.name, page.Html(question(one.run, None))] for one in ones]
