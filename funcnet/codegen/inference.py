@@ -172,7 +172,7 @@ class _Writer:
         shape = self.in_shape if self.raw.columns else self.raw.shape
         layers = " -> ".join([str(shape), *map(kind_of, self.layers())])
         count = sum(leaf.size for leaf in tree.leaves(self.params))
-        by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
+        by = f"trained on {self.experiment.data.tag} data with {self.experiment.loss.tag}"
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
         uses = [(f"predict({self.argument})", self.answers.text())]
         if self.answers.labelled:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from funcnet.data.preparation import Prepared
-from funcnet.experiments.baseline import baseline_rows, remarks
+from funcnet.experiments.baseline import baseline_rows, of_members, remarks
 from funcnet.experiments.report.answers import class_name
 from funcnet.experiments.report.counted import Counted, counted
 from funcnet.experiments.result import Run
@@ -139,7 +139,10 @@ def verdict(run: Run) -> list[str]:
         said.append(f"Training was interrupted after step {step:,}.")
     elif stopped:
         said.append(f"Training was ended by {stopped} after step {step:,}.")
-    said += [f"{one[:1].upper()}{one[1:]}." for one in remarks(run.baseline, run.experiment, run.metrics)]
+    said += [
+        f"{one[:1].upper()}{one[1:]}."
+        for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
+    ]
     if run.temperature is not None:
         heat = number(run.temperature)
         said.append(

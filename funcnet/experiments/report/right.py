@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.preparation import Prepared
-from funcnet.data.preprocess import restore_inputs, restore_targets
+from funcnet.data.preprocess import restore_inputs
+from funcnet.data.scaling import restore_targets
 from funcnet.experiments.folder import boundary
 from funcnet.experiments.report import labels, outputs, values
 from funcnet.experiments.report.answers import Answers, class_name, columns_of, image_shape, sequence
