@@ -72,7 +72,10 @@ def test_of_several_quantiles_the_middle_one_counts_and_the_outer_ones_cover(tmp
     text = plain(text_of(tmp_path / "run"))
     (found,) = re.findall(r"RMSE ([0-9.]+) of 36 rows", text)
     assert float(found) == pytest.approx(rmse, rel=1e-3)
-    assert f"The answer is the quantile 0.5. {100 * inside:.3g} % of the observations lie between those of 0.1 and 0.9" in text
+    assert (
+        f"The answer is the quantile 0.5. {100 * inside:.3g} % of the observations lie between those of 0.1 and 0.9"
+        in text
+    )
 
 
 def test_many_numbers_of_a_row_are_counted_as_numbers(tmp_path):
