@@ -11,10 +11,10 @@ from funcnet.cli.console import number, table
 from funcnet.cli.predict import answers
 from funcnet.data.answer_texts import csv_text
 from funcnet.experiments.cross_validation import CrossValidation
-from funcnet.experiments.folder import FOLDS
 from funcnet.experiments.result import Run
 from funcnet.files import write_bytes
 
+SCORES = "folds.csv"
 PREDICTIONS = "out_of_fold.csv"
 
 
@@ -26,7 +26,7 @@ def write(folder: Path, found: CrossValidation, run: Run) -> list[Path]:
     names = list(found.scores[0])
     scores = [[repr(one[name]) for one in found.scores] for name in names]
     counts = [list(map(str, range(1, len(scores[0]) + 1))), [str(len(rows)) for rows in found.held_out]]
-    texts = {FOLDS: csv_text(["fold", "rows", *names], counts + scores)}
+    texts = {SCORES: csv_text(["fold", "rows", *names], counts + scores)}
     if isinstance(found.predictions, np.ndarray):
         rows = np.concatenate(found.held_out)
         fold = np.repeat(np.arange(1, len(found.held_out) + 1), [len(own) for own in found.held_out])

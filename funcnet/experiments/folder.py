@@ -50,8 +50,6 @@ LAST = "metrics.json"
 BASELINE = "baseline.json"
 DISTRIBUTIONS = "distributions.jsonl"
 REPORT = "report.html"
-FOLDS = "folds.csv"
-"""The scores of a cross-validation, which ``funcnet train --folds`` adds"""
 RESULTS = (
     "weights.npz",
     "preprocess.json",

@@ -49,7 +49,6 @@ def test_scores_and_predictions_are_those_of_cross_validate(text: bool, tmp_path
         {"fold": str(i + 1), "rows": "10"} | {name: repr(one[name]) for name in names}
         for i, one in enumerate(found.scores)
     ]
-    assert "Scores of 4 folds" in (out / "report.html").read_text(encoding="utf-8")
     rows = read(out / "out_of_fold.csv")
     assert [int(row["row"]) for row in rows] == list(range(ROWS))
     for fold, held_out in enumerate(found.held_out, 1):
