@@ -17,7 +17,7 @@ from funcnet.cli.folds import facts as folds_facts, report as folds_report, writ
 from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.data.preparation import left_out
-from funcnet.errors import DataError, Problem, SpecError
+from funcnet.errors import DataError, FuncnetError, Problem, SpecError
 from funcnet.experiments.baseline import of_members, remarks
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.cross_validation import check_folds, cross_validate
@@ -160,6 +160,7 @@ def run(options: argparse.Namespace) -> int:
         if folds is not None and whole:
             folded = cross_validate(experiment, folds=folds, predictions=True, base=base_of(path, options))
             write_folds(folder, folded, result)
+            _report_again(folder, path, options)
             facts["folds"] = folds_facts(folded)
         print(json.dumps(finite_json(facts)))
     else:
@@ -200,6 +201,15 @@ def _cross_validate(
     print()
     for file in write_folds(folder, found, result):
         print(f"folds   {file}")
+    _report_again(folder, path, options)
+
+
+def _report_again(folder: Path, path: Path, options: argparse.Namespace) -> None:
+    """Write the page of the run again, with the scores of the folds; if that fails it stays as it was."""
+    from funcnet.experiments.report.again import write as write_report
+
+    with contextlib.suppress(FuncnetError, OSError):
+        write_report([folder], None, base_of(path, options), options.allow_outside)
 
 
 def print_shipped(as_json: bool) -> int:

@@ -46,10 +46,10 @@ def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "", most: 
     count = len(shown)
     side = float(min(LARGEST, max(SMALLEST, SIDE / count)))
     every = int(np.ceil(LINE / side))  # classes to a name
-    names = [svg.fitted(str(classes[i]), NAME, 11) for i in shown]
-    widest = max(svg.width_of(name, 11) for name in names)
+    names = svg.told_apart([str(classes[i]) for i in shown], NAME, 11)
+    widest = 1.06 * max(svg.width_of(name, 11) for name in names)  # some letters are wider than most
     upright = every == 1 and widest <= side - 4.0
-    left = PAD + 18 + widest + 8
+    left = PAD + 22 + widest + 8
     top = HEAD + 18 + (14 if upright else widest) + 8
     width, height = max(left + count * side + PAD, 300.0), top + count * side + FOOT
     parts = [svg.text(PAD, 26, svg.fitted(title or "confusion matrix", width - 2 * PAD, 15), 15, weight="bold")]

@@ -13,7 +13,7 @@ from funcnet.views import svg
 from funcnet.views.svg import QUIET, Axis
 
 WIDTH, HEIGHT = 208, 104
-LEFT, RIGHT, TOP, BOTTOM = 40, 6, 6, 86  # edges of the plot
+LEFT, RIGHT, TOP, BOTTOM = 44, 6, 6, 86  # edges of the plot
 DECADES = 8.0
 """The most decades of a logarithmic axis, below the largest value"""
 LARGEST = 1e300
@@ -54,7 +54,7 @@ def fan_svg(fan: Fan, axis: Axis, colour: str, last: float) -> str:
     """
     x = Axis(0.0, max(last, 1.0), LEFT, WIDTH - RIGHT)
     parts = []
-    marks = svg.ticks(axis, 4)
+    marks = svg.ticks(axis, 4 if axis.log else 5)  # at least two
     for value, label in marks:
         at = axis(value)
         parts += [svg.line(LEFT, at, WIDTH - RIGHT, at), svg.text(LEFT - 4, at + 3.5, label, 9.5, "end", QUIET)]

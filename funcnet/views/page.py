@@ -87,7 +87,7 @@ def table(found: Table, caption: str, kinds: Sequence[str] = (), lead: bool = Tr
         kind = kinds[i] if i < len(kinds) else "total" if i >= len(found.rows) - found.totals else ""
         cells = [f"<td{_class(side)}>{_cell(cell)}</td>" for cell, side in zip(row, sides, strict=True)]
         if lead and row:
-            cells[0] = f'<th scope="row">{_cell(row[0])}</th>'
+            cells[0] = f'<th scope="row"{_class(sides[0])}>{_cell(row[0])}</th>'
         lines.append(f"<tr{_class(kind)}>{''.join(cells)}</tr>")
     caption = cut(caption, LONGEST_TEXT)
     inside = f"<caption>{xml(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"

@@ -28,7 +28,10 @@ def residuals_svg(residuals: Array, title: str, weight: Array | None = None, uni
     counts, _ = np.histogram(found, BINS, (-(reach or 1.0), reach or 1.0), weights=weight)
     x = Axis(-(reach or 1.0), reach or 1.0, LEFT, LEFT + SIDE)
     y = Axis(0.0, 1.08 * (float(counts.max()) or 1.0), TOP + TALL, TOP)
-    parts = [svg.text(LEFT, 24, svg.fitted(title, SIDE, 13), 13, weight="bold"), *svg.grid(x, y, TOP + TALL)]
+    parts = [
+        svg.text(LEFT, 24, svg.fitted(title, SIDE, 13), 13, weight="bold"),
+        *svg.grid(x, y, TOP + TALL, weight is None),
+    ]
     wide = SIDE / BINS
     for i in np.flatnonzero(counts).tolist():
         top = y(float(counts[i]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from attrs import frozen
@@ -86,13 +86,16 @@ def turned(x: float, y: float, words: str, anchor: str = "start", fill: str = IN
     return f'<g transform="translate({x:.1f} {y:.1f}) rotate(-90)">{text(0, 0, words, anchor=anchor, fill=fill)}</g>'
 
 
-def grid(x: Axis, y: Axis, below: float) -> list[str]:
-    """Lines at round values of both axes; the labels are on the left of the plot, and under the height ``below``."""
+def grid(x: Axis, y: Axis, below: float, whole: bool = False) -> list[str]:
+    """Lines at round values of both axes; the labels are on the left of the plot, and under the height ``below``.
+
+    whole   whether the values of y are counts
+    """
     parts = []
     for value, label in ticks(x, 6):
         at = x(value)
         parts += [line(at, y.end, at, y.start), text(at, below + 14, label, 10, "middle", QUIET)]
-    for value, label in ticks(y, 6):
+    for value, label in ticks(y, 6, whole):
         at = y(value)
         parts += [line(x.start, at, x.end, at), text(x.start - 6, at + 3.5, label, 10, "end", QUIET)]
     return parts
@@ -115,6 +118,14 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def shortened(text: str, length: int) -> str:
+    """A text without its middle if it is too long: names that begin alike often differ at the end."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
+
+
 def width_of(text: str, size: float) -> float:
     """About how wide a text is in pixels: a letter takes 0.6 of the size, a Chinese character all of it."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
@@ -129,6 +140,18 @@ def fitted(text: str, width: float, size: float) -> str:
     while length > 1 and width_of(text[: length - 1] + "…", size) > width:
         length -= 1
     return cut(text, length)
+
+
+def told_apart(names: Sequence[str], width: float, size: float) -> list[str]:
+    """Names cut to a width in pixels; all keep their ends if some of them would become equal."""
+    found = [fitted(name, width, size) for name in names]
+    if len(set(found)) == len(set(names)):
+        return found
+    lengths = range(int(width / (0.6 * size)) + 1, 1, -1)
+    return [
+        next((cut for cut in (shortened(name, n) for n in lengths) if width_of(cut, size) <= width), "…")
+        for name in names
+    ]
 
 
 def xml(text: str) -> str:

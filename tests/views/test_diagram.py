@@ -70,6 +70,10 @@ def test_the_picture_is_valid_and_says_every_shape(name):
     for *_, entry in drawn.block.boxes():
         assert all(line in texts for line in entry.label())
     assert drawn._repr_svg_() == drawn.svg
+    inside = ET.fromstring(drawn.inside("<A>"))  # its styles are those of the page
+    assert inside.get("aria-label") == inside[0].text == "<A>"
+    assert not list(inside.iter("{http://www.w3.org/2000/svg}style"))
+    assert len(list(inside.iter())) == len(list(root.iter()))
 
 
 def test_a_long_sequence_goes_on_in_another_column():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from funcnet.views.fans import BOTTOM, DECADES, TOP, Fan, common_axis, fan_svg
+from funcnet.views.svg import Axis
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,3 +64,10 @@ def test_a_logarithmic_axis_ends_some_decades_below_the_largest():
 
 def test_titles_are_escaped():
     assert "<script>" not in fan_svg(fan([[0, 1, 2]], "<script>"), common_axis([]), "#0072b2", 1.0)
+
+
+@pytest.mark.parametrize("high", np.linspace(1.0, 10.0, 19).tolist())
+def test_an_axis_has_two_labels_at_least(high):
+    drawn = fan_svg(fan([[-1.0, 0.0, 1.0]] * 2), Axis(-high, 0.93 * high, BOTTOM, TOP), "#0072b2", 10.0)
+    labels = [one.text for one in ET.fromstring(drawn).iter(SVG + "text")]
+    assert len(labels) - 2 >= 2  # without those of the steps

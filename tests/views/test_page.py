@@ -95,3 +95,25 @@ def test_bars_are_shares_of_the_largest():
     found = page.bars([("own", 2.0, "2", True), ("other", 1.0, "1", False), ("below", -1.0, "-1", False)], "loss")
     assert re.findall(r"width:([0-9.]+)%", found) == ["100.0", "50.0", "0.0"]
     assert page.bars([], "") == '<div class="bars" role="group" aria-label=""></div>'
+
+
+def test_a_section_without_room_is_left_out_and_says_so():
+    small, large = [Section(key, key, "", ["<p>" + "x" * size + "</p>"]) for key, size in (("a", 10), ("b", 499_000))]
+    whole = page.page("A", "<h1>A</h1>", [small, large])
+    assert len(whole.encode()) < page.MOST_BYTES
+    assert "<p>xxxxxxxxxx</p>" in whole
+    left_out = whole[whole.index('<section id="b"') :]
+    assert "Left out, since the page would have more than 500 kB." in left_out
+    assert "xxx" not in left_out
+    several = page.page("A", "<h1>A</h1>", [small, *[large] * 3])
+    assert several.count("Left out, since") == 3
+
+
+def test_texts_and_tables_are_bounded():
+    assert len(page.paragraph("<" * 10_000)) <= 4 * page.LONGEST_TEXT + 10
+    assert len(page.page("&" * 10_000, "", [])) <= len(page.page("", "", [])) + 5 * page.LONGEST
+    table = Table([f"c{i}" for i in range(50)], [["1"] * 50] * 130)
+    drawn = page.table(table, "of one")
+    assert "<caption>of one; 30 more rows and 10 more columns are left out</caption>" in drawn
+    assert drawn.count("<tr") == 1 + page.MOST_ROWS
+    assert drawn.count("<th ") == page.MOST_COLUMNS + page.MOST_ROWS

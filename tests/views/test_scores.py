@@ -71,6 +71,8 @@ def test_the_cells_of_a_confusion_matrix() -> None:
     assert fills == ["#0072b2", "#d55e00", "#d55e00", "#d55e00"]
     weighted = parse(confusion_svg(matrix / 8, list("abc")))
     assert texts(weighted)[:2] == ["confusion matrix", "accuracy 0.5 of 1.5 rows"]
+    units = {"steps": "accuracy 0.5 of 12 steps", "weight": "accuracy 0.5 of a weight of 12"}
+    assert {u: texts(parse(confusion_svg(matrix, list("abc"), unit=u)))[1] for u in units} == units
     for wrong in (matrix[:2], np.zeros((3, 3)), np.ones((2, 2))):
         with pytest.raises(fn.DataError, match="expected a matrix of 3 × 3 classes with at least one row"):
             confusion_svg(wrong, list("abc"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from funcnet.views.svg import Axis, fitted, short, ticks, width_of
+from funcnet.views.svg import Axis, fitted, short, shortened, ticks, told_apart, width_of
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_a_text_is_cut_to_the_longest_start_that_fits(text, width):
 
 def test_a_text_of_any_length_is_cut_at_once():
     assert fitted("x" * 3_000_000, 100.0, 11) == "x" * 14 + "…"
+
+
+def test_names_that_begin_alike_keep_their_ends():
+    assert shortened("abcdefgh", 8) == "abcdefgh"
+    assert shortened("abcdefgh", 7) == "abc…fgh"
+    assert shortened("abcdefgh", 6) == "abc…gh"
+    short_enough = ["cat", "dog"]
+    assert told_apart(short_enough, 66.0, 11) == short_enough
+    assert told_apart(["a long name", "cat"], 66.0, 11) == ["a long na…", "cat"]
+    assert told_apart(["images/train/cat", "images/train/dog"], 66.0, 11) == ["image…/cat", "image…/dog"]
+    assert told_apart(["same", "same"], 66.0, 11) == ["same", "same"]
+    wide = told_apart(["面积面积面积一", "面积面积面积二"], 66.0, 11)
+    assert wide == ["面积面…积一", "面积面…积二"]
+    assert all(width_of(name, 11) <= 66.0 for name in wide)

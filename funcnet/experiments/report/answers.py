@@ -21,7 +21,7 @@ from funcnet.losses.base import Loss, compared, on_values
 from funcnet.shapes import entries
 from funcnet.training.evaluate import cut as rows_of, of_dtype, rows_of_answer
 from funcnet.training.step import predict
-from funcnet.views.svg import cut, short
+from funcnet.views.svg import short, shortened
 
 MOST_ROWS, MOST_NUMBERS, MOST_FLOPS = 20_000, 2**21, 4e9
 """The most rows that are answered, numbers of their answers, and operations for them"""
@@ -207,5 +207,5 @@ def sequence(classes: Sequence[str] | None, indices: Array, most: int = 48) -> s
 
 
 def class_name(text: str) -> str:
-    """The name of a class that can be seen in one line, also if it is a space or a line feed; a long one is cut."""
-    return cut(one_line(text), LONGEST) if text.strip() else repr(text)
+    """The name of a class in one line, which shows a space or a line feed too; a long one is without its middle."""
+    return shortened(one_line(text), LONGEST) if text.strip() else repr(text)

@@ -47,14 +47,9 @@ def _scale_of(one: One) -> str:
     return repr(one.run.preprocess.get("targets"))
 
 
-def metric_of(one: One, name: str) -> Any:
-    """The metric of a run with this name; None for the loss."""
-    return next((metric for metric in one.run.experiment.metrics if metric.name == name), None)
-
-
 def comparable(ones: Sequence[One], name: str) -> bool:
-    """Whether a score means the same in all runs: it is the same loss, or a metric with the same fields."""
-    return same_loss(ones) if name == "loss" else len({metric_of(one, name) for one in ones}) == 1
+    """Whether a score means the same in all runs: a metric's name has its fields, and a loss must be the same."""
+    return name != "loss" or same_loss(ones)
 
 
 def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
@@ -68,8 +63,8 @@ def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
 
 def is_higher_better(ones: Sequence[One], name: str) -> bool:
     """Whether more of a metric is better; of a loss, less is."""
-    known = [metric_of(one, name) for one in ones]
-    return next((bool(metric.higher_is_better) for metric in known if metric is not None), False)
+    known = {metric.name: metric.higher_is_better for one in ones for metric in one.run.experiment.metrics}
+    return known.get(name, False)
 
 
 def best_of(ones: Sequence[One], part: str, name: str) -> list[One]:
@@ -88,6 +83,9 @@ def data_differs(ones: Sequence[One]) -> str | None:
         return None
     first = ones[0].run.experiment
     others = [one.run.experiment for one in ones[1:]]
+    sources = list(dict.fromkeys(one.run.experiment.data.tag or "" for one in ones))
+    if len(sources) > 1:
+        return f"The runs have data from different sources: {_listed(sources)}."
     fields = dict.fromkeys(change.path for other in others for change in diff(first.data, other.data).changes)
     rows = [evolve(one.run.experiment.data, **PREPARED) for one in ones]
     if len(set(rows)) > 1:
@@ -106,6 +104,6 @@ def data_differs(ones: Sequence[One]) -> str | None:
 
 def _listed(paths: Sequence[str]) -> str:
     """The first of some fields, without the point before them."""
-    names = [path.removeprefix(".") or "source" for path in paths]
+    names = [path.removeprefix(".") for path in paths]
     more = len(names) - MOST_FIELDS
     return ", ".join(names[:MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")

@@ -82,9 +82,6 @@ def remarks(ones: Sequence[One]) -> Iterator[str]:
     elif not same_loss(ones):
         yield "The runs scale their targets differently, so their losses do not compare."
     found = shared(ones)
-    for name in [] if found is None else found[1]:
-        if name != "loss" and not comparable(ones, name):
-            yield f"Their {name} is computed in different ways, so it does not compare."
     if found is not None and found[0] != "test" and any("test" in one.run.metrics for one in ones):
         yield f"Some runs have no test part; they are compared on the {found[0]} part."
 
@@ -134,7 +131,8 @@ def scores(ones: Sequence[One]) -> Section:
             texts = [number(found[metric]) if metric in found else "" for metric in metrics]
             marked = [Best(text) if one in best[m] else text for m, text in zip(metrics, texts, strict=True)]
             rows.append([one.name, *marked])
-        parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part, the best in bold"))
+        bold = ", the best in bold" if any(best.values()) else ""
+        parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part{bold}"))
     asked = ""
     if not same_question(ones):
         rows = [[one.name, page.Html(question(one.run, None))] for one in ones]

@@ -144,7 +144,10 @@ def verdict(run: Run) -> list[str]:
         for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
     ]
     if run.temperature is not None:
-        said.append(f"Its probabilities have the temperature {number(run.temperature)}, fitted on the validation part.")
+        heat = number(run.temperature)
+        said.append(
+            f"Its probabilities have the temperature {heat}, fitted on the validation part; its losses are without it."
+        )
     return said
 
 

@@ -14,6 +14,7 @@ from funcnet.errors import one_line
 from funcnet.experiments.folder import REPORT
 from funcnet.experiments.report import facts, headline, learning, right
 from funcnet.experiments.report.answers import answers_of
+from funcnet.experiments.report.folds import folds
 from funcnet.experiments.result import Run
 from funcnet.experiments.stored import read_facts
 from funcnet.files import write_bytes
@@ -58,6 +59,7 @@ def report_html(folder: Path, run: Run, data: Prepared | None, why: str = "") ->
     sections = [
         trials.in_time("the answers", lambda: None if data is None else right.section(run, answers, data, plane)),
         trials.in_time("the worst rows", lambda: right.worst(run, answers)),
+        trials("the folds", lambda: folds(folder)),
         trials("the curves", lambda: learning.curves(run)),
         trials("the distributions", lambda: learning.distributions(folder)),
         trials("the layers", lambda: None if layers is None else facts.network(run, layers, in_shape)),

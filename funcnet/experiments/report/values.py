@@ -16,7 +16,7 @@ from funcnet.key import Array
 from funcnet.views import page
 from funcnet.views.predicted import Target, predicted_svg
 from funcnet.views.residuals import residuals_svg
-from funcnet.views.svg import short
+from funcnet.views.svg import short, xml
 
 MOST_TARGETS = 4
 MOST_POINTS = 600
@@ -56,17 +56,22 @@ def values_of(run: Run, found: Answers) -> Values:
 def pictures(run: Run, found: Answers) -> Iterator[str]:
     """For each target the predictions by the observations, and the histogram of the residuals."""
     values = values_of(run, found)
-    true, predicted, names = values.true, values.predicted, values.names
-    if true.shape != predicted.shape:
+    if values.true.shape != values.predicted.shape:
         return
-    weight, unit = _weights(run, found, true.shape), "rows"
-    if true.shape[1] > MOST_TARGETS:
-        names, unit = [f"all {true.shape[1]:,} numbers"], f"numbers of {plural(len(true), 'row')}"
-        true, predicted = true.reshape(-1, 1), predicted.reshape(-1, 1)
+    weight, unit = _weights(run, found, values.true.shape), "rows"
+    rows, count = values.true.shape
+    if count > MOST_TARGETS:
+        values, unit = _flat(values), f"numbers of {plural(rows, 'row')}"
         weight = None if weight is None else weight.reshape(-1, 1)
-    for i, name in enumerate(names):
-        own = None if weight is None else weight[:, i]
-        yield from _of_target(name, true[:, i], predicted[:, i], own, unit, MOST_POINTS // len(names), values, i)
+    for i in range(len(values.names)):
+        yield from _of_target(values, i, None if weight is None else weight[:, i], unit)
+
+
+def _flat(values: Values) -> Values:
+    """All numbers of all targets as those of one."""
+    quantiles = None if values.quantiles is None else values.quantiles.reshape(-1, 1, len(values.levels))
+    names = [f"all {values.true.shape[1]:,} numbers"]
+    return Values(values.true.reshape(-1, 1), values.predicted.reshape(-1, 1), names, quantiles, values.levels)
 
 
 def _weights(run: Run, found: Answers, shape: tuple[int, ...]) -> Array | None:
@@ -78,25 +83,25 @@ def _weights(run: Run, found: Answers, shape: tuple[int, ...]) -> Array | None:
     return np.broadcast_to(each, shape) if each.shape[1] in (1, shape[1]) else None
 
 
-def _of_target(
-    name: str, true: Array, predicted: Array, weight: Array | None, unit: str, most: int, values: Values, i: int
-) -> Iterator[str]:
+def _of_target(values: Values, i: int, weight: Array | None, unit: str) -> Iterator[str]:
     """The pictures of one target, in which numbers of weight 0 do not count."""
+    name, true, predicted = values.names[i], values.true[:, i], values.predicted[:, i]
     counts = np.ones(len(true), bool) if weight is None else weight != 0
     true, predicted = true[counts], predicted[counts]
     weight = None if weight is None or not is_uneven(weight) else weight[counts]
-    drawn = predicted_svg([Target(one_line(name), predicted, true, weight, unit)], "How far off it is", most)
+    target, most = Target(one_line(name), predicted, true, weight, unit), MOST_POINTS // len(values.names)
+    drawn = predicted_svg([target], "How far off it is", most)
     if drawn is None:
         return
-    words = f"{name}: predicted against observed, and the residuals, observed less predicted"
+    said = ["predicted against observed, and the residuals, observed less predicted"]
     if values.quantiles is not None:
-        words += (
-            f". The answer is the quantile {values.levels[len(values.levels) // 2]}. {_coverage(values, i, counts)}"
-        )
+        said += [f"The answer is the quantile {values.levels[len(values.levels) // 2]}", _coverage(values, i, counts)]
     finite = np.isfinite(true) & np.isfinite(predicted)
     if not finite.all():
-        words += f". {plural(int((~finite).sum()), 'answer')} of {len(true):,} are left out, which are not finite"
-    yield page.picture(drawn, words, page.name(words), wide=True)
+        answers = plural(int((~finite).sum()), "answer")
+        said.append(f"{answers} of {len(true):,} are left out, which are not finite")
+    words = f": {'. '.join(said)}."
+    yield page.picture(drawn, f"{name}{words}", page.name(name) + xml(words), wide=True)
     residuals = (true - predicted)[finite]
     mean = float(np.average(residuals, weights=None if weight is None else weight[finite]))
     side = "low" if mean > 0.0 else "high"
@@ -115,4 +120,4 @@ def _coverage(values: Values, i: int, counts: Array) -> str:
     true = values.true[counts, i]
     inside = int(((true >= low) & (true <= high)).sum())
     share = short(100.0 * inside / max(1, len(true)), 3)
-    return f"{share} % of the rows lie between those of {values.levels[0]} and {values.levels[-1]}"
+    return f"{share} % of the observations lie between those of {values.levels[0]} and {values.levels[-1]}"
