@@ -84,6 +84,10 @@ function layOut(about, on) {
         bias.addEventListener("click", (event) => (event.stopPropagation(), on.weight(s, -1, k)));
       }
       group.addEventListener("click", () => on.unit(s, k));
+      group.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && on.over(s, k));
+      group.addEventListener("pointerleave", () => on.over());
+      group.addEventListener("blur", () => on.over());
+      group.addEventListener("focus", () => group.matches(":focus-visible") && on.over(s, k));
       group.addEventListener("focus", () => units.forEach((unit) => unit.group.setAttribute("tabindex", unit.group === group ? 0 : -1)));
       units.push({ stage: s, unit: k, group, value, back, bias, place, roomy });
     }

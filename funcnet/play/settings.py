@@ -113,13 +113,18 @@ def of_file(file: Path) -> Experiment:
         others = [column for column in found.inputs if column.kind != "number"] or found.inputs
         read = ", ".join(f"{column.name!r:.40} ({column.kind})" for column in others[:4])
         wanted = f"expected 1 to {MOST_INPUTS} columns of numbers and then the target"
-        raise DataError(f"{file.name}: {wanted}, got {len(kinds)} columns before it: {read}")
+        many = found.more or len(kinds) > MOST_INPUTS
+        do = "leave some out" if many else "leave the others out, or write them as numbers"
+        raise DataError(
+            f"{file.name}: {wanted}, got {len(kinds)} column{'s' * (len(kinds) != 1)} before it: {read}; {do}"
+        )
     data = evolve(source(found, file.name), scale="standard")
     values = found.target.kind == "values"
     classes = 0 if values else _classes(data, file.parent)
     if classes > MOST_UNITS:
         raise DataError(
-            f"{file.name}: the target has {classes} classes, and play draws a unit for each, at most {MOST_UNITS}"
+            f"{file.name}: the target has {classes} classes, and play draws a unit for each, at most {MOST_UNITS}; "
+            "leave rows of some out, or train on all with funcnet init and funcnet train"
         )
     return Experiment(
         data=data,

@@ -134,7 +134,7 @@ def test_a_table_of_one_column_and_values(tmp_path):
             ["a,y", *(f"{i},name {i % 70}" for i in range(280))],
             "has 70 classes, and play draws a unit for each, at most 64",
         ),
-        (["a,y", *(f"{'pq'[i % 2]},{i % 3}" for i in range(40))], r"got 1 columns before it: 'a' \(category\)"),
+        (["a,y", *(f"{'pq'[i % 2]},{i % 3}" for i in range(40))], r"got 1 column before it: 'a' \(category\)"),
         (["a"], "mine.csv"),
     ],
 )
