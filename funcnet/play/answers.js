@@ -1,32 +1,34 @@
 // What the network says for the row that is shown, and one unit in large.
 
+const MANY = 8; // of more classes than that, the target comes first, as the others may be out of sight
+
 /** The answer for a row beside its target: the probability of each class, or a value. */
 function drawAnswer(about, frame, row, done) {
-  const table = $("answer"), write = (array, ...at) => (done ? exact(array.at(row, ...at), array.single) : "not yet");
-  const head = table.tHead ?? table.createTHead(), body = table.tBodies[0] ?? table.createTBody();
-  const { answers, restored } = frame, target = frame.y.at(row), lines = [];
-  let heads;
-  if (!about.classes) {
-    heads = ["", ...(restored ? ["as trained on", "in the data"] : ["value"])];
-    lines.push(["answer", write(answers), ...(restored ? [done ? brief(restored.answers.at(row), 6) : "not yet"] : [])]);
-    lines.push(["target", exact(target, frame.y.single), ...(restored ? [brief(restored.y.at(row), 6)] : [])]);
-  } else if (answers.width === 1) {
-    heads = ["", about.certain];
-    lines.push([about.classes[1], write(answers)]);
-    lines.push(["target", about.classes[target]]);
-  } else {
-    heads = ["", about.certain];
-    about.classes.forEach((name, k) => lines.push([name, write(answers, k)]));
-  }
-  const made = (kind, texts, marked) => {
-    const line = document.createElement("tr");
-    texts.forEach((text) => line.append(element(kind, cut(text, 26))));
-    line.classList.toggle("here", marked);
-    return line;
+  const { answers, restored } = frame, target = frame.y.at(row), { classes } = about;
+  const write = (k) => (done ? exact(answers.at(row, k), answers.single) : "not yet");
+  const lines = [], line = (kind, ...texts) => {
+    const made = document.createElement("tr");
+    texts.forEach((text) => made.append(element(kind, cut(text, 26))));
+    lines.push(made);
+    return made;
   };
-  head.replaceChildren(made("th", heads, false));
-  const each = about.classes && answers.width > 1;
-  body.replaceChildren(...lines.map((texts, k) => made("td", each && k === target ? [`${cut(texts[0], 17)} (target)`, texts[1]] : texts, each && k === target)));
+  if (!classes) {
+    line("th", "", ...(restored ? ["as trained on", "in the data"] : ["value"]));
+    line("td", "answer", write(0), ...(restored ? [done ? brief(restored.answers.at(row), 6) : "not yet"] : []));
+    line("td", "target", exact(target, frame.y.single), ...(restored ? [brief(restored.y.at(row), 6)] : []));
+  } else {
+    line("th", "", about.certain);
+    const order = answers.width === 1 ? [1] : classes.map((_, k) => k);
+    if (order.length > MANY) order.unshift(...order.splice(target, 1));
+    for (const k of order) {
+      const is = k === target;
+      line("td", is ? `${cut(classes[k], 17)} (target)` : classes[k], write(answers.width === 1 ? 0 : k)).classList.toggle("here", is);
+    }
+    if (answers.width === 1 && target !== 1) line("td", `${cut(classes[target], 17)} (target)`, "").classList.add("here");
+  }
+  const [head, ...rest] = lines, table = $("answer");
+  (table.tHead ?? table.createTHead()).replaceChildren(head);
+  (table.tBodies[0] ?? table.createTBody()).replaceChildren(...rest);
   $("answer-title").textContent = `Row ${row} of the batch`;
 }
 

@@ -345,6 +345,7 @@ function connect() {
   new ResizeObserver(() => {
     if (width === $("graph").clientWidth) return;
     width = $("graph").clientWidth;
+    S.over = null; // an element that is replaced says nothing when the pointer leaves it
     layOut(S.about, TOUCHED);
     drawTiles();
     draw();

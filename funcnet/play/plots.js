@@ -75,7 +75,7 @@ function nearestRow(about, frame, event) {
 
 /** The answers of the network: classes or values on a plane, or curves; or the unit that is looked at. */
 function drawSurface(about, frame, unit) {
-  $("surface-title").textContent = unit ? `Unit ${cut(nameOf(about, unit.stage, unit.unit), 30)}` : about.surface.rows === 1 ? "Curve" : about.classes ? "Boundary" : "Answers";
+  $("surface-title").textContent = unit ? `${unit.stage ? "Unit" : "Input"} ${cut(nameOf(about, unit.stage, unit.unit), 30)}` : about.surface.rows === 1 ? "Curve" : about.classes ? "Boundary" : "Answers";
   const scale = unit && drawUnit(about, frame, unit), { picture } = frame;
   const limits = unit ? [-scale, scale] : picture.kind === "values" ? [picture.low, picture.high] : null;
   drawLegend(about, limits, unit);
@@ -121,7 +121,8 @@ function drawLegend(about, limits, unit) {
   if (about.classes && !unit) about.classes.slice(0, 7).forEach((name, k) => entry(name, ofClass(k)));
   if (limits && flat) legend.append(element("span", `↑ from ${brief(limits[0])} to ${brief(limits[1])}`));
   else if (limits) entry(`${brief(limits[0])} and less`, palette.minus), entry(`${brief(limits[1])} and more`, palette.plus);
-  if (!unit) legend.append(element("span", about.held ? "filled: trained on; hollow: held out" : "all rows are trained on"));
+  if (unit) legend.append(element("span", `row ${S.row}: ${unitAt(unit.stage, unit.unit).group.getAttribute("aria-label").split(": ").pop()}`));
+  else legend.append(element("span", about.held ? "filled: trained on; hollow: held out" : "all rows are trained on"));
   const named = about.surface.axes.map((k, i) => `${"→↑"[i]} ${cut(about.inputs[k], 24)}`);
   legend.append(element("span", named.join("  ")));
   if (about.inputs.length > 2) legend.append(element("span", "other inputs: at their means"));

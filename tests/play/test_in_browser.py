@@ -260,6 +260,20 @@ def test_the_answer_for_the_row_is_beside_its_target(opened, server):
     assert page.locator("#answer td:nth-child(2)").all_inner_texts() == ["not yet"] * 2
 
 
+def test_of_many_classes_the_target_comes_first_and_of_one_output_both_are_named(opened, server):
+    page = opened.page
+    text = "a,b,y\n" + "".join(f"{i % 7},{i % 5},kind {i % 30}\n" for i in range(90))
+    do(page, f"restart({{ do: 'table', text: {text!r} }})")
+    names = page.evaluate("S.about.classes")
+    target = names[page.evaluate("S.frame.y.at(0)")]
+    listed = page.locator("#answer td:first-child").all_inner_texts()
+    assert listed == [f"{target} (target)", *(name for name in names if name != target)]
+    begin(page, server, changed(first(), "loss", "sigmoid_cross_entropy", Path()))
+    for wanted, expected in ((0, ["lower", "upper (target)"]), (1, ["lower (target)"])):
+        page.evaluate(f"S.row = Array.from(S.frame.y.values).findIndex((y) => y === {wanted}); draw()")
+        assert page.locator("#answer td:first-child").all_inner_texts() == expected
+
+
 def test_the_published_network_shows_its_published_digits(opened, server, tmp_path):
     page, specs = opened.page, Path(__file__).parents[2] / "specs"
     row = np.array([1.0, 2.0, 3.0, 2.5])
@@ -274,11 +288,15 @@ def test_the_published_network_shows_its_published_digits(opened, server, tmp_pa
 
 def test_a_unit_is_shown_in_large_under_the_pointer_and_the_focus(opened):
     page = opened.page
+    page.mouse.move(5, 5)
     assert page.inner_text("#surface-title") == "Boundary"
     page.hover(".unit[data-stage='1'][data-unit='2']")
     assert page.inner_text("#surface-title") == "Unit dense_0[2]"
     scale = page.evaluate("brief(S.frame.units[1].scale)")
     assert page.locator("#legend span").all_inner_texts()[:2] == [f"-{scale} and less", f"{scale} and more"]
+    assert page.locator("#legend span").nth(2).inner_text().startswith("row 0: value ")
+    page.hover(".unit[data-stage='0'][data-unit='1']")
+    assert page.inner_text("#surface-title") == "Input x2"
     page.mouse.move(5, 5)
     assert page.inner_text("#surface-title") == "Boundary"
     page.focus(".unit[tabindex='0']")
