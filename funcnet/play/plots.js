@@ -76,6 +76,7 @@ function nearestRow(about, frame, event) {
 /** The answers of the network: classes or values on a plane, or curves; or the unit that is looked at. */
 function drawSurface(about, frame, unit) {
   $("surface-title").textContent = unit ? `${unit.stage ? "Unit" : "Input"} ${cut(nameOf(about, unit.stage, unit.unit), 30)}` : about.surface.rows === 1 ? "Curve" : about.classes ? "Boundary" : "Answers";
+  $("surface").setAttribute("aria-label", unit ? `The value of ${nameOf(about, unit.stage, unit.unit)} at every input` : "The answers of the network");
   const scale = unit && drawUnit(about, frame, unit), { picture } = frame;
   const limits = unit ? [-scale, scale] : picture.kind === "values" ? [picture.low, picture.high] : null;
   drawLegend(about, limits, unit);
@@ -126,6 +127,7 @@ function drawLegend(about, limits, unit) {
   const named = about.surface.axes.map((k, i) => `${"→↑"[i]} ${cut(about.inputs[k], 24)}`);
   legend.append(element("span", named.join("  ")));
   if (about.inputs.length > 2) legend.append(element("span", "other inputs: at their means"));
+  if (about.scaled) legend.append(element("span", "inputs: scaled, as the network takes them"));
 }
 
 /** The loss by step: of each batch, and of whole parts at the steps that were looked at. */

@@ -183,6 +183,7 @@ class Study:
             "inputs": _names(self.experiment, self.data),
             "classes": found.get("classes"),
             "certain": "probability" if self.experiment.loss.probabilities else "score",
+            "scaled": self.experiment.data.scale is not None,
             "weighted": self.weight is not None,
             "points": _sample(self.data.train),
             "held": held and _sample(held),

@@ -115,6 +115,7 @@ def test_frames_are_json_with_every_unit():
     assert frame["params"].keys() == frame["after"].keys() == frame["grads"].keys()
     assert about["classes"] == ["upper", "lower"]
     assert about["inputs"] == ["x1", "x2"]
+    assert (about["scaled"], study(CASES["iris_csv"], SPECS).about()["scaled"]) == (False, True)
     assert frame["problem"] is None
 
 
