@@ -48,8 +48,9 @@ from funcnet.errors import (
 )
 from funcnet.experiments.cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
 from funcnet.experiments.experiment import Experiment as Experiment, Training as Training
-from funcnet.experiments.folder import Run as Run
 from funcnet.experiments.importance import Importance as Importance, importance as importance
+from funcnet.experiments.report.again import report as report
+from funcnet.experiments.result import Run as Run
 from funcnet.experiments.run import run as run
 from funcnet.experiments.starter import suggest as suggest
 from funcnet.experiments.stored import load_run as load_run

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import funcnet as fn
-from funcnet.experiments.folder import digest, facts_digest, text_digest
+from funcnet.experiments.digests import digest, facts_digest, text_digest
 
 
 def read_json(path: Path) -> Any:

@@ -1,12 +1,15 @@
 """Small runs of every kind, with names that try to break out, for the tests of their reports."""
 
 import datetime
+import html
+import re
 from pathlib import Path
 
 import numpy as np
 
 import funcnet as fn
 from funcnet import data, losses, metrics, optim
+from funcnet.experiments.folder import REPORT
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -107,3 +110,19 @@ def steps(folder: Path) -> fn.Run:
 
 
 KINDS = {"hostile": hostile, "numbers": numbers, "plane": plane, "images": images, "steps": steps}
+
+
+def text_of(folder):
+    return (folder / REPORT).read_text(encoding="utf-8")
+
+
+def plain(text):
+    """The text that a reader sees."""
+    return html.unescape(re.sub(r"<[^>]*>", "", text))
+
+
+def rows_of(text, caption):
+    """The rows of the table whose caption begins so."""
+    found = text[text.index(f"<caption>{html.escape(caption)}") :]
+    found = found[: found.index("</table>")]
+    return [[plain(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in found.split("<tr")[1:]]

@@ -19,8 +19,8 @@ from funcnet.data.preparation import Prepared, left_out
 from funcnet.errors import LawError, NonFiniteError, listed
 from funcnet.experiments.baseline import baseline, baseline_rows, of_members, remarks
 from funcnet.experiments.checks import check_parts, fit_model
+from funcnet.experiments.digests import finite_json
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import finite_json
 from funcnet.experiments.run import starting_state
 from funcnet.experiments.units import class_weights, in_units
 from funcnet.key import Key

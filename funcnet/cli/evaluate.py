@@ -16,11 +16,12 @@ from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.preparation import Dataset, left_out
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import baseline_rows, of_members
-from funcnet.experiments.folder import Run, data_digest, finite_json
+from funcnet.experiments.digests import data_digest, finite_json
 from funcnet.experiments.origin import SPEC
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import load_run, read_facts
 from funcnet.files import write_bytes
 from funcnet.key import Array

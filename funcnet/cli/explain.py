@@ -9,7 +9,7 @@ from pathlib import Path
 from funcnet.cli.arguments import add_base, parse_count
 from funcnet.cli.console import print_table
 from funcnet.cli.evaluate import parts_of
-from funcnet.experiments.folder import finite_json
+from funcnet.experiments.digests import finite_json
 from funcnet.experiments.importance import importance
 from funcnet.experiments.stored import load_run
 from funcnet.files import write_bytes

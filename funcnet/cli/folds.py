@@ -11,7 +11,7 @@ from funcnet.cli.console import number, table
 from funcnet.cli.predict import answers
 from funcnet.data.answer_texts import csv_text
 from funcnet.experiments.cross_validation import CrossValidation
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.files import write_bytes
 
 SCORES = "folds.csv"

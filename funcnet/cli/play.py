@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
-from funcnet.cli.pages import check_page
 from funcnet.cli.shipped import needs
 from funcnet.data.paths import inside
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
@@ -25,6 +24,7 @@ from funcnet.play.server import Server
 from funcnet.play.session import Session
 from funcnet.play.settings import MOST_TABLE, first, of_file
 from funcnet.spec.codec import load_spec, to_json
+from funcnet.views.page import check_page
 
 TABLES = (".csv", ".tsv", ".txt")
 MOST_FILES = 2_000_000

@@ -18,7 +18,7 @@ from funcnet.data.columns import title
 from funcnet.data.lazy_array import Stream
 from funcnet.data.preprocess import outside_range
 from funcnet.errors import DataError, listed
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import load_run
 from funcnet.files import replacing
 from funcnet.key import Array

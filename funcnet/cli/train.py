@@ -21,9 +21,11 @@ from funcnet.errors import DataError, Problem, SpecError
 from funcnet.experiments.baseline import of_members, remarks
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.cross_validation import check_folds, cross_validate
+from funcnet.experiments.digests import finite_json
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, REPORT, Run, finite_json
+from funcnet.experiments.folder import CHECKPOINTS, REPORT
 from funcnet.experiments.origin import SPEC
+from funcnet.experiments.result import Run
 from funcnet.experiments.run import Terminated, profiled, run as run_experiment
 from funcnet.experiments.stored import read_facts
 from funcnet.networks.profile import Profile

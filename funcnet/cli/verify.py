@@ -12,7 +12,8 @@ from funcnet import tree
 from funcnet.cli.arguments import add_base, base_of
 from funcnet.cli.console import number, table
 from funcnet.errors import CheckpointError
-from funcnet.experiments.folder import START, digest, environment, finite_json
+from funcnet.experiments.digests import digest, finite_json
+from funcnet.experiments.folder import START, environment
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.run import run as run_experiment
 from funcnet.experiments.stored import load_run, read_facts

@@ -31,6 +31,8 @@ class Demonstration:
         defined: Defined,
         start: dict[str, Any],
     ) -> None:
+        """``asked`` are the arguments of the function that predicts, if the file has one."""
+        self.asked: list[str] = []
         self.program, self.title, self.given, self.back, self.defined = program, title, given, back, defined
         self.start = {
             name: value for name, value in start.items() if sum(leaf.size for leaf in tree.leaves(value)) <= FEW
@@ -38,7 +40,8 @@ class Demonstration:
 
     def text(self) -> str:
         """The script."""
-        values = [line for name in self.given if name not in ("rng", "step") for line in self.value(name)]
+        every = dict.fromkeys((*self.given, *self.asked))
+        values = [line for name in every if name not in ("rng", "step") for line in self.value(name)]
         if "rng" in self.given or any("rng." in text for text in values):
             values.insert(0, "rng = np.random.default_rng(0)")
         loop = self.title == "step"
@@ -47,7 +50,7 @@ class Demonstration:
         call = f"{', '.join(self.back)} = {self.title}({', '.join(self.given)})"
         if not loop:
             values += [call, f"print({self.back[0]})"]
-        predicted = f"predict({', '.join(name for name in ('params', 'state', 'x') if name in self.given)})"
+        predicted = f"predict({', '.join(self.asked)})"
         if self.predicts and not loop:
             values.append(f"print({predicted})")
         lines = margins([(line, "") for line in values])
@@ -78,7 +81,7 @@ class Demonstration:
             return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
             return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
-        drawn = drawn_targets(self.program, _normal) if name == "y" else tree.map(_drawn, value)
+        drawn = drawn_targets(self.program, _drawn) if name == "y" else tree.map(_drawn, value)
         return [f"{name} = {tree_text(_map(lambda _, text: Quoted(text), drawn))}"]
 
     def params(self, value: Any) -> list[str]:

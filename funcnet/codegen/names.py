@@ -13,10 +13,21 @@ READ = frozenset(("np", "float", "int", "bool", "len", "bytes", "max", "min", "V
 """Names that any statement may read, which no variable may have"""
 
 
+LONG = 44
+"""The most letters of a name, but for a number behind it"""
+
+
 def identifier(wanted: str) -> str:
     """A text as a name in ASCII."""
     base = re.sub(r"\W", "_", ascii_text(wanted))
     return f"_{base}" if base[:1].isdigit() else base if base.strip("_") else "value"
+
+
+def end_of(name: str) -> str:
+    """The last words of a long name, with what is in front of the path: ``d_`` of a cotangent."""
+    begin = re.match(r"(?:(?:d|grads|saved|state|new)_)*", name)[0]  # type: ignore[index]
+    ends = [name[i.end() :] for i in re.finditer(r"_(?=[a-zA-Z])", name)]
+    return name if len(name) <= LONG else begin + next((end for end in ends if len(begin + end) <= LONG), name[-LONG:])
 
 
 def fresh(wanted: str, taken: set[str]) -> str:
@@ -24,7 +35,7 @@ def fresh(wanted: str, taken: set[str]) -> str:
 
     Names in capitals are those of the file's tables.
     """
-    base = identifier(wanted.lower() if wanted.isupper() else wanted)
+    base = end_of(identifier(wanted.lower() if wanted.isupper() else wanted))
     name, n = base, 2
     while name in taken or name in READ or keyword.iskeyword(name):
         name, n = f"{base}_{n}", n + 1

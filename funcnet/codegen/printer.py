@@ -16,6 +16,7 @@ from funcnet.codegen.expressions import INLINED, Expressions
 from funcnet.codegen.functions import PLAIN, helper_text as helper_text
 from funcnet.codegen.names import fresh
 from funcnet.codegen.short.call import RESULTS, SHORT
+from funcnet.combinators.residual import Residual
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
@@ -52,6 +53,7 @@ class Printer(Expressions):
         defined: Defined | None = None,
         terms: dict[int, str] | None = None,
         loss: Any = None,
+        labels: bool = True,
         train: bool = True,
         shapes: bool = True,
     ) -> None:
@@ -61,6 +63,7 @@ class Printer(Expressions):
         expressions of the number of terms that the loss is a mean over. ``shapes`` adds them to the statements.
         """
         super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
+        self.labels = labels
         self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
         self.taken: set[str] = {*RESERVED, *finals.values(), *called_functions(graph)}
@@ -158,11 +161,11 @@ class Printer(Expressions):
                 and self.loss is not None
                 and place.section in ("loss", "backward")
             ):
-                equation = loss_caption(self.loss)[place.section == "backward"]
+                equation = loss_caption(self.loss, self.labels)[place.section == "backward"]
                 self.remark("# loss = " if place.section == "loss" else "# ", equation)
         self.here = (place.section, place.path)
         layer = place.layer
-        if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
+        if layer is not None and (not layer.children or isinstance(layer, Residual)):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
             whole = title(layer, place.path, caption)
             if len(whole) + self.indent > LONGEST:

@@ -75,6 +75,7 @@ class Program:
         """The name of the file's main function."""
         return "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
 
+    @cached_property
     def gradients(self) -> NodeGraph:
         """The output with its gradients, or the loss, the new state and the gradients; of a step, with its key."""
         net, loss, train = self.net, self.loss, self.train
@@ -126,13 +127,14 @@ class Program:
                 updates, new = optimizer.update(grads, opt_state, params, loss)
                 return apply_updates(params, updates), tree.ordered(opt_state, new)
 
-        args = params, tree.map(np.zeros_like, params), self.args["opt_state"], 0.0
+        grads = tree.map(lambda node: np.zeros(node.shape, node.dtype), self.gradients.outputs[2])
+        args = params, grads, self.args["opt_state"], 0.0
         return recorded(program, args, ("params", "grads", "opt_state", "loss"))
 
     def whole(self) -> NodeGraph:
         """The program as it runs."""
         if self.optimizer is None:
-            return self.gradients()
+            return self.gradients
         assert self.loss is not None
         step = training_step(self.net, self.loss, self.optimizer)
 

@@ -44,6 +44,7 @@ class Readable:
         demonstration = Demonstration(program, self.title, given, back, self.defined, self.start)
         if demonstration.predicts:
             functions.append(self.prediction())
+            demonstration.asked = self.arguments(functions[-1])
         ends = demonstration.text()
         tables = margins([(f"{name} = {text}", "") for name, text in self.defined.tables.values()], 0)
         helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
@@ -62,7 +63,7 @@ class Readable:
     def gradients(self) -> str:
         """The function that computes the gradients, or the whole file's for a network without an optimizer."""
         program = self.program
-        graph = idiomatic(program.gradients())
+        graph = idiomatic(program.gradients)
         if self.teach:
             graph = taught(graph)
         results = program.results if program.optimizer is None else ("loss", "state", "grads")
@@ -74,6 +75,7 @@ class Readable:
             defined=self.defined,
             terms=self.terms(graph),
             loss=program.loss,
+            labels=all(leaf.dtype.kind != "f" for leaf in tree.leaves(program.args.get("y", ()))),
             train=program.train,
         )
         self.blocks, self.names = [], set[str]()
@@ -108,7 +110,7 @@ class Readable:
         used = {arg for node in graph.nodes for arg in node.args}
         roots = {"x"} | {str(node.static).split("/")[0] for node in graph.inputs if node in used}
         given = [str(name) for name in ("params", "state", "x") if name in roots]
-        body = [*printer.lines, (f"return {printer.text(graph.outputs).text}", "")]
+        body = [*printer.lines, (f"return {tree_text(structured(graph.outputs, printer))}", "")]
         return self.function("predict", given, "The output of the trained network.", body)
 
     def function(self, title: str, given: list[str], purpose: str, body: list[tuple[str, str]]) -> str:

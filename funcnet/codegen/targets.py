@@ -18,33 +18,38 @@ from funcnet.padding import compared_shape
 from funcnet.shapes import batched, zeros_of
 
 
-def drawn_targets(program: Program, normal: Any) -> Any:
-    """The code of targets, in their structure; ``normal`` gives that of normal draws like an array."""
+def drawn_targets(program: Program, like: Any) -> Any:
+    """The code of targets, in their structure; ``like`` gives that of draws like any array."""
     assert program.loss is not None
     shape = compared_shape(program.loss, program.net.out_shape(program.in_shape))
     prediction = tree.map(lambda x: x + x.dtype.type(0.5), zeros_of(batched(shape, program.batch), program.dtype))
-    return _drawn(program.loss, prediction, program.args["y"], normal)
+    return _drawn(program.loss, prediction, program.args["y"], like)
 
 
-def _drawn(loss: Loss, prediction: Any, target: Any, normal: Any) -> Any:
+def _drawn(loss: Loss, prediction: Any, target: Any, like: Any) -> Any:
     if isinstance(loss, Multi):
-        return tuple(_drawn(*part, normal) for part in zip(loss.losses, prediction, target, strict=True))
+        return tuple(_drawn(*part, like) for part in zip(loss.losses, prediction, target, strict=True))
     if not isinstance(target, np.ndarray):
-        return tree.map(normal, target)
-    every = list(_draws(loss, prediction, target, normal))
+        values, *masks = target if isinstance(target, tuple) else (target,)
+        if not isinstance(values, np.ndarray):
+            return tree.map(like, target)
+        values = _drawn(loss, prediction[0] if isinstance(prediction, tuple) else prediction, values, like)
+        return (values, *map(like, masks))
+    every = list(_draws(loss, prediction, target, like))
     return next((text for text in every if _takes(loss, prediction, text)), every[0])
 
 
-def _draws(loss: Loss, prediction: Any, x: Any, normal: Any) -> Iterator[str]:
+def _draws(loss: Loss, prediction: Any, x: Any, like: Any) -> Iterator[str]:
     """The code of draws to try: classes, or normal numbers, 0 and 1, positive numbers, probabilities."""
     if x.dtype.kind != "f":
         labels = isinstance(unwrapped(loss), SoftmaxCrossEntropy) and isinstance(prediction, np.ndarray)
-        yield f"rng.integers({prediction.shape[-1] if labels else 2}, size={x.shape})"
+        kind = "" if x.dtype == np.int64 else f".astype({dtype_text(x.dtype)})"
+        yield f"rng.integers({prediction.shape[-1] if labels else 2}, size={x.shape}){kind}"
         return
     kind = dtype_text(x.dtype)
-    yield normal(x)
+    yield like(x)
     yield f"rng.integers(2, size={x.shape}).astype({kind})"
-    yield f"np.exp({normal(x)})"
+    yield f"np.exp({like(x)})"
     if x.ndim > 1:
         yield f"rng.dirichlet(np.ones({x.shape[-1]}), {x.shape[:-1]}).astype({kind})"
 

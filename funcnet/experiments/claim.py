@@ -16,8 +16,9 @@ from typing import Any
 
 from funcnet.errors import CheckpointError, FuncnetError
 from funcnet.experiments.experiment import Experiment
-from funcnet.experiments.folder import CHECKPOINTS, DISTRIBUTIONS, LAST, RESULTS, START, Run, write_json
+from funcnet.experiments.folder import CHECKPOINTS, DISTRIBUTIONS, LAST, RESULTS, START, write_json
 from funcnet.experiments.origin import FACTS, SPEC, origin
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import load_run
 from funcnet.files import is_inside, read_bytes, reason, write_bytes
 from funcnet.networks.compare import diff

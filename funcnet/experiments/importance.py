@@ -15,7 +15,7 @@ from funcnet.data.lazy_array import Stream, pieces_of
 from funcnet.data.preparation import Dataset, prepare
 from funcnet.data.sources.memory import as_table
 from funcnet.errors import DataError
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.experiments.units import in_units
 from funcnet.hints import explained
 from funcnet.inputs import as_key, as_metrics, instance, whole_number

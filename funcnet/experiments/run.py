@@ -31,19 +31,11 @@ from funcnet.experiments.claim import (
     lines_of,
     release,
 )
+from funcnet.experiments.digests import data_digest, text_digest
 from funcnet.experiments.experiment import Experiment, InitialNpz
-from funcnet.experiments.folder import (
-    CHECKPOINTS,
-    DISTRIBUTIONS,
-    START,
-    Run,
-    data_digest,
-    draw,
-    environment,
-    text_digest,
-    write,
-)
+from funcnet.experiments.folder import CHECKPOINTS, DISTRIBUTIONS, START, draw, environment, write
 from funcnet.experiments.origin import SPEC
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import check_weights
 from funcnet.experiments.units import class_weights, in_units
 from funcnet.files import read_bytes, read_npz

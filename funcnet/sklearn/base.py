@@ -19,7 +19,7 @@ from funcnet.codegen.source import source
 from funcnet.combinators.ensemble import Ensemble
 from funcnet.data.preprocess import Preprocess, prepared_shape
 from funcnet.experiments.experiment import Experiment, Training
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import load_run
 from funcnet.inputs import as_loss, as_optimizer
 from funcnet.key import Array, Key

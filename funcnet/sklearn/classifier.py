@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.inputs import as_loss
 from funcnet.key import Array
 from funcnet.layers.base import Layer
@@ -64,8 +64,9 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     ``class_weight``    "balanced", or a weight for each class
     ``scale``           the scale of the inputs: "standard", "minmax", "robust", or None. Sparse inputs are not scaled
     ``categorical``     "from_dtype": columns of a data frame with categories or texts are categories; or their names;
-                        or None. A missing category is a category, if the training rows have any
-                        A missing number becomes the median of its column in the training rows
+                        or None. A missing category is a category if the training rows have any, else an unknown
+                        one: all 0, with a warning. A missing number becomes the median of its column in the training
+                        rows
     ``dtype``           "float32", "float64", or None for that of X; a frame with categories has float32
     ``random_state``    an integer is the seed of the spec
     ``warm_start``      whether ``fit`` goes on from the last one, for ``epochs`` more

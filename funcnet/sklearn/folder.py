@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from funcnet.experiments.claim import begin, check_free, claimed
-from funcnet.experiments.folder import Run, write
+from funcnet.experiments.folder import write
+from funcnet.experiments.result import Run
 
 
 def write_run(run: Run, folder: str | os.PathLike[str]) -> None:

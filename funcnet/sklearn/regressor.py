@@ -11,7 +11,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from funcnet.data.preprocess import prepared_shape
-from funcnet.experiments.folder import Run
+from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import Loss, classifies
 from funcnet.losses.quantile import Quantile

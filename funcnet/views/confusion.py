@@ -20,13 +20,14 @@ LINE = 12  # between two names
 NAME, PAD, HEAD, FOOT = 120, 16, 66, 16
 
 
-def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "", most: int = MOST) -> str:
+def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "", most: int = MOST, unit: str = "rows") -> str:
     """Draw a confusion matrix: each cell has its rows, and the colour of their share of the rows of its true class.
 
     Of more than ``most`` classes those are drawn that are mistaken most often.
 
     matrix    (classes, classes), true classes by row, as from ``confusion_matrix``
     classes   the name of each class
+    unit      what the cells count, such as "steps"; "weight" for sums of weights
     Returns   an SVG document in ASCII, valid in a file or a page of any encoding
     Raises    DataError for a matrix that is not square, or has no rows, and another number of names
     """
@@ -53,7 +54,8 @@ def confusion_svg(matrix: Array, classes: Sequence[str], title: str = "", most: 
     width, height = max(left + count * side + PAD, 300.0), top + count * side + FOOT
     parts = [svg.text(PAD, 26, svg.fitted(title or "confusion matrix", width - 2 * PAD, 15), 15, weight="bold")]
     rows = f"{total:,.0f}" if total.is_integer() else svg.short(total)
-    said = f"accuracy {svg.short(right / total)} of {rows} rows"
+    counted = f"a weight of {rows}" if unit == "weight" else f"{rows} {unit.removesuffix('s') if total == 1 else unit}"
+    said = f"accuracy {svg.short(right / total)} of {counted}"
     few = f"; the {count} of {len(classes)} classes most often mistaken" if count < len(classes) else ""
     parts.append(svg.text(PAD, 45, svg.fitted(said + few, width - 2 * PAD, 11)))
     parts.append(svg.text(left + count * side / 2, HEAD + 8, "predicted", anchor="middle", fill=QUIET))

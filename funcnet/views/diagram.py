@@ -67,6 +67,11 @@ class Diagram:
             ]
         )
 
+    def inside(self, title: str) -> str:
+        """The SVG without its styles, for a page that has those of ``svg.diagram``; ``title`` is what it is read as."""
+        start = f'<svg class="diagram" role="img" aria-label="{escape(title)}" '
+        return self.svg.replace(STYLE, f"<title>{escape(title)}</title>").replace("<svg ", start, 1)
+
     def _repr_svg_(self) -> str:
         return self.svg
 

@@ -5,14 +5,17 @@ A page has no scripts and asks for nothing: its policy forbids both, whatever a 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from funcnet.errors import one_line
+from funcnet.errors import DataError, one_line
+from funcnet.files import read_bytes, reason
 from funcnet.version import __version__
 from funcnet.views.svg import cut, xml
 from funcnet.views.table import Table
@@ -20,8 +23,12 @@ from funcnet.views.table import Table
 MARK = '<meta name="generator" content="funcnet '
 """What tells a page of funcnet from any other"""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-LONGEST = 240
-"""The most letters of a name"""
+MOST_BYTES = 500_000
+"""The size of the largest page; a part that it has no room for is left out"""
+LONGEST, LONGEST_TEXT = 240, 2000
+"""The most letters of a name, and of a paragraph"""
+MOST_ROWS, MOST_COLUMNS = 100, 40
+"""The most rows and columns of a table"""
 WIDTH = re.compile(r'<svg [^>]*?width="([0-9.]+)"')
 SCRIPTS = (
     ("ja", re.compile("[\u3040-\u30ff]")),
@@ -41,6 +48,9 @@ class Section:
     parts: Sequence[str]
 
 
+NO_ROOM = ('<p class="note">Left out, since the page would have more than 500 kB.</p>',)
+
+
 def name(text: object, breaks: bool = False) -> str:
     """A name that somebody gave, in one line: isolated from the direction of the text around it, and escaped.
 
@@ -54,11 +64,20 @@ def name(text: object, breaks: bool = False) -> str:
 
 def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text."""
-    return f"<p{_class(kind)}>{xml(text)}</p>"
+    return f"<p{_class(kind)}>{xml(cut(text, LONGEST_TEXT))}</p>"
 
 
 def table(found: Table, caption: str, kinds: Sequence[str] = (), lead: bool = True) -> str:
-    """A table with a caption; ``kinds`` are the classes of its rows. The first column names the rows, if ``lead``."""
+    """A table with a caption; ``kinds`` are the classes of its rows. The first column names the rows, if ``lead``.
+
+    Of many rows and columns the first are shown.
+    """
+    left = len(found.rows) - MOST_ROWS, len(found.columns) - MOST_COLUMNS
+    if max(left) > 0:
+        rows = [row[:MOST_COLUMNS] for row in found.rows[:MOST_ROWS]]
+        found = Table(found.columns[:MOST_COLUMNS], rows, found.title, found.totals if left[0] <= 0 else 0)
+        words = ((left[0], "rows"), (left[1], "columns"))
+        caption += "; " + " and ".join(f"{count:,} more {what}" for count, what in words if count > 0) + " are left out"
     sides = ["number" if figure else "" for figure in found.figures]
     head = "".join(
         f'<th scope="col"{_class(side)}>{name(cell)}</th>' for cell, side in zip(found.columns, sides, strict=True)
@@ -70,6 +89,7 @@ def table(found: Table, caption: str, kinds: Sequence[str] = (), lead: bool = Tr
         if lead and row:
             cells[0] = f'<th scope="row">{_cell(row[0])}</th>'
         lines.append(f"<tr{_class(kind)}>{''.join(cells)}</tr>")
+    caption = cut(caption, LONGEST_TEXT)
     inside = f"<caption>{xml(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
     return scroll(f"<table>{inside}</table>", caption)
 
@@ -130,8 +150,21 @@ def code(text: str, label: str) -> str:
 
 
 def page(title: str, above: str, sections: Iterable[Section], below: str = "") -> str:
-    """The page: ``above`` is the HTML of its header, with the one heading of level 1."""
+    """The page: ``above`` is the HTML of its header, with the one heading of level 1.
+
+    The largest sections are left out, with a word in their place, while the page has more than 500 kB.
+    """
     shown = list(sections)
+    while True:
+        whole = _page(title, above, shown, below)
+        sizes = [sum(map(len, one.parts)) if one.parts != NO_ROOM else 0 for one in shown]
+        if len(whole.encode()) <= MOST_BYTES or not any(sizes):
+            return whole
+        i = sizes.index(max(sizes))
+        shown[i] = evolve(shown[i], parts=NO_ROOM)
+
+
+def _page(title: str, above: str, shown: Sequence[Section], below: str) -> str:
     links = "".join(f'<li><a href="#{one.key}">{xml(one.key.replace("-", " ").capitalize())}</a></li>' for one in shown)
     nav = f'<nav aria-label="Sections"><ul>{links}</ul></nav>' if shown else ""
     body = "\n".join(
@@ -146,7 +179,7 @@ def page(title: str, above: str, sections: Iterable[Section], below: str = "") -
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {MARK}{__version__}">
-<title>{xml(one_line(title))}</title>
+<title>{xml(cut(one_line(title), LONGEST))}</title>
 <style>
 {styles()}</style>
 </head>
@@ -163,6 +196,21 @@ def page(title: str, above: str, sections: Iterable[Section], below: str = "") -
 </body>
 </html>
 """
+
+
+def check_page(path: Path) -> None:
+    """Refuse to write over a file that is not a page of funcnet.
+
+    Raises   DataError
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        ours = MARK.encode() in read_bytes(path)[:2000]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written over ({reason(error)}); choose another --out") from None
+    if not ours:
+        raise DataError(f"{path}: is not a page that funcnet wrote; choose another --out, or remove it")
 
 
 @cache

@@ -24,6 +24,7 @@ class Target:
     predicted: Array
     observed: Array
     weight: Array | None = None
+    unit: str = "rows"
 
     def said(self, most: int) -> str:
         """The scores of the rows by their weights, as those of the metrics, and how many of them are drawn."""
@@ -34,7 +35,8 @@ class Target:
             spread = float(np.average((self.observed - mean) ** 2, weights=self.weight))
         share = f"R2 {svg.short(1.0 - error / spread)}, " if 0.0 < spread < np.inf else ""
         drawn = f"; {most:,} of them drawn" if rows > most else ""
-        return f"{self.name}: {share}RMSE {svg.short(error**0.5)} of {rows:,} rows{drawn}"
+        unit = self.unit.removesuffix("s") if rows == 1 else self.unit
+        return f"{self.name}: {share}RMSE {svg.short(error**0.5)} of {rows:,} {unit}{drawn}"
 
 
 def predicted_svg(targets: Sequence[Target], title: str = "", most: int = MOST_POINTS) -> str | None:
@@ -98,4 +100,6 @@ def _finite(one: Target) -> Target:
     """The rows whose prediction and observation are finite."""
     kept = np.isfinite(one.predicted) & np.isfinite(one.observed)
     weight = None if one.weight is None or not one.weight[kept].any() else one.weight[kept].astype(np.float64)
-    return Target(one.name, one.predicted[kept].astype(np.float64), one.observed[kept].astype(np.float64), weight)
+    return Target(
+        one.name, one.predicted[kept].astype(np.float64), one.observed[kept].astype(np.float64), weight, one.unit
+    )

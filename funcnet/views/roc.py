@@ -36,9 +36,10 @@ class Curve:
         return false, true
 
 
-def roc_svg(curves: Sequence[Curve], title: str = "") -> str:
+def roc_svg(curves: Sequence[Curve], title: str = "", labels: bool = False) -> str:
     """Draw the curves of one class against the rest, each with its area; of more than ten those of the lowest area.
 
+    labels    whether they are those of labels, each present or absent, rather than of classes
     Returns   an SVG document in ASCII, valid in a file or a page of any encoding
     """
     known = [curve for curve in curves if math.isfinite(curve.area)]
@@ -47,7 +48,7 @@ def roc_svg(curves: Sequence[Curve], title: str = "") -> str:
     x, y = Axis(0.0, 1.0, LEFT, LEFT + SIDE), Axis(0.0, 1.0, TOP + SIDE, TOP)
     width, height = LEFT + SIDE + LEGEND, TOP + SIDE + FOOT
     parts = [svg.text(PAD, 26, svg.fitted(title or "ROC curve", width - 2 * PAD, 15), 15, weight="bold")]
-    parts.append(svg.text(PAD, 45, _area(known)))
+    parts.append(svg.text(PAD, 45, _area(known, labels)))
     parts += svg.grid(x, y, TOP + SIDE)
     parts.append(svg.line(x(0.0), y(0.0), x(1.0), y(1.0), QUIET))
     for i, curve in enumerate(shown):
@@ -69,12 +70,12 @@ def roc_svg(curves: Sequence[Curve], title: str = "") -> str:
     return svg.document(width, height, title or "ROC curve", parts)
 
 
-def _area(curves: Sequence[Curve]) -> str:
+def _area(curves: Sequence[Curve], labels: bool) -> str:
     """The area, or the mean of several."""
     if not curves:
         return "no curve: all rows are of one class"
     area = f"area {np.mean([curve.area for curve in curves]):.4f}"
-    return area if len(curves) == 1 else f"mean {area}, each against the rest"
+    return area if len(curves) == 1 else f"mean {area}, {'each label by itself' if labels else 'each against the rest'}"
 
 
 def _line(curve: Curve, x: Axis, y: Axis, style: str) -> str:

@@ -93,7 +93,8 @@ def confusion(scored: Scored) -> str | None:
     matrix = scored.matrix()
     if matrix is None:
         return None
-    return confusion_svg(matrix, scored.names(len(matrix)), f"confusion matrix of {scored.part}")
+    unit = "weight" if matrix.dtype.kind == "f" else "rows"
+    return confusion_svg(matrix, scored.names(len(matrix)), f"confusion matrix of {scored.part}", unit=unit)
 
 
 def roc(scored: Scored) -> str | None:
@@ -103,10 +104,11 @@ def roc(scored: Scored) -> str | None:
     if kept is None:
         return None
     columns = list(by_score(*kept))
-    names = scored.names(max(2, len(columns)), scored.loss.independent and len(columns) > 1)[-len(columns) :]
+    several = scored.loss.independent and len(columns) > 1
+    names = scored.names(max(2, len(columns)), several)[-len(columns) :]
     pairs = [(name, weights) for name, weights in zip(names, columns, strict=True) if weights is not None]
     curves = [Curve(name, *weights, metric.of(*weights)) for name, weights in pairs]
-    return roc_svg(curves, f"ROC curve of {scored.part}")
+    return roc_svg(curves, f"ROC curve of {scored.part}", several)
 
 
 def predicted(scored: Scored) -> str | None:

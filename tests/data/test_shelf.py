@@ -19,7 +19,7 @@ from funcnet.data.lazy_array import Stream
 from funcnet.data.preparation import prepare
 from funcnet.data.shelf import Column, Rows, Shelf, Texts, Turned
 from funcnet.data.sources import gathering, grid
-from funcnet.experiments.folder import data_digest
+from funcnet.experiments.digests import data_digest
 
 ROWS = 600
 INPUTS = ("size", "age", "city", "grade", "born")

@@ -14,7 +14,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import data, losses, metrics, optim, tree
-from funcnet.experiments.folder import digest
+from funcnet.experiments.digests import digest
 from funcnet.training import checkpoint
 from funcnet.training.checkpoint import locked, newest, read
 from tests.cli import ROOT, environment

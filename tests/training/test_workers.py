@@ -10,7 +10,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import losses, optim, tree
-from funcnet.experiments.folder import digest
+from funcnet.experiments.digests import digest
 from tests.training.workers import LOSS, NET, OPT, WEIGHT, X, Y, shard_gradients, trained
 
 

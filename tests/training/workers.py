@@ -4,7 +4,7 @@ import numpy as np
 
 import funcnet as fn
 from funcnet import losses, optim
-from funcnet.experiments.folder import digest
+from funcnet.experiments.digests import digest
 from funcnet.training.threads import limited
 
 NET = fn.serial(fn.Dense(24), fn.LayerNorm(), fn.Gelu(), fn.Dropout(0.2), fn.Dense(5))

@@ -14,11 +14,12 @@ from funcnet.data.columns import HOT, title, width
 from funcnet.data.preparation import Prepared
 from funcnet.data.preprocess import restore_inputs
 from funcnet.errors import FuncnetError, one_line
-from funcnet.experiments.folder import Run
+from funcnet.experiments.report.counted import is_stepwise, plural
+from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import Loss, compared, on_values
-from funcnet.shapes import entries, is_shape
-from funcnet.training.evaluate import rows_of_answer
+from funcnet.shapes import entries
+from funcnet.training.evaluate import cut as rows_of, of_dtype, rows_of_answer
 from funcnet.training.step import predict
 from funcnet.views.svg import cut, short
 
@@ -45,8 +46,10 @@ class Answers:
     x: Array
     y: Array
     weight: Array | None
-    outputs: Array
-    answer: Array
+    outputs: Any
+    """What the network makes of them: an array, or several"""
+    answer: Any
+    """The answers of the loss's link, an array for a network of one output"""
 
     @property
     def rows(self) -> int:
@@ -60,7 +63,9 @@ class Answers:
 
     def words(self, count: int) -> str:
         """A number of rows of the part, in words."""
-        return f"{self.of:,} rows" if count == self.of else f"{count:,} of {self.of:,} rows, evenly spaced"
+        if count == self.of:
+            return plural(count, "row")
+        return f"{count:,} of {self.of:,} rows, evenly spaced"
 
     @property
     def looked_at(self) -> int:
@@ -70,7 +75,12 @@ class Answers:
     @property
     def stepwise(self) -> bool:
         """Whether each row has a label at each of its steps."""
-        return self.y.dtype.kind in "iub" and self.y.ndim == 2 and self.answer.ndim == 3
+        return self.single and is_stepwise(self.y, self.answer.shape[1:])
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one answer to a row, rather than one for each of several outputs."""
+        return isinstance(self.answer, np.ndarray)
 
     def counted(self, loss: Loss) -> Array | None:
         """The weights of the rows, 0 for a label that the loss ignores; None if all count the same."""
@@ -78,9 +88,20 @@ class Answers:
         return weight
 
     def worst(self, loss: Loss, most: int) -> list[tuple[int, float]]:
-        """The rows of the largest losses, and these, the largest first; of many rows some are looked at."""
-        some = np.arange(self.looked_at) * self.rows // self.looked_at
-        found = [(i, row_loss(loss, self.outputs[i : i + 1], self.y[i : i + 1])) for i in some.tolist()]
+        """The rows of the largest losses, and these, the largest first; of many rows some are looked at.
+
+        A row of weight 0 does not count. The losses are those of the rows alone, whatever they weigh; the steps of a
+        row have their weights.
+        """
+        weight = self.counted(loss)
+        some = (np.arange(self.looked_at) * self.rows // self.looked_at).tolist()
+        kept = [i for i in some if weight is None or np.any(weight[i] != 0)]
+        each = weight if weight is not None and weight.ndim > 1 else None
+        found = [
+            (i, row_loss(loss, rows_of(self.outputs, at), self.y[at], None if each is None else each[at]))
+            for i in kept
+            for at in [slice(i, i + 1)]
+        ]
         known = [pair for pair in found if not math.isnan(pair[1])]
         return sorted(known, key=lambda pair: -pair[1])[:most]
 
@@ -90,8 +111,8 @@ def last_part(data: Prepared) -> str:
     return list(data.parts_by_name())[-1]
 
 
-def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
-    """The answers to evenly spaced rows of the last part; None for a network of several inputs or outputs.
+def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers:
+    """The answers to evenly spaced rows of the last part.
 
     flops   the operations of a row, if they are known
     """
@@ -99,8 +120,6 @@ def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
     x, y, weight = data.parts_by_name()[part]
     net, state, in_shape = run.experiment.model, run.train_state.state, x.shape[1:]
     out_shape = net.out_shape(in_shape)
-    if not is_shape(out_shape) or not isinstance(y, np.ndarray):
-        return None
     count = FEW if flops is None else int(MOST_FLOPS // max(flops, 1.0))
     count = max(1, min(len(y), MOST_ROWS, MOST_NUMBERS // max(1, entries(out_shape)), max(count, 16)))
     chosen = np.arange(count) * len(y) // count
@@ -109,18 +128,16 @@ def answers_of(run: Run, data: Prepared, flops: float | None) -> Answers | None:
     with ops.quiet():
         outputs = predict(net, run.params, state, inputs, size)
         answer = on_values(run.loss.answer, outputs)
-    if not isinstance(answer, np.ndarray) or not isinstance(outputs, np.ndarray):
-        return None
     numbers = data.parts._asdict()[part][chosen]
     return Answers(part, len(y), numbers, inputs, targets, None if weight is None else weight[chosen], outputs, answer)
 
 
-def row_loss(loss: Loss, output: Array, target: Array) -> float:
+def row_loss(loss: Loss, output: Any, target: Array, weight: Array | None = None) -> float:
     """The loss of one row; NaN where a row alone has none."""
     try:
         with ops.quiet():
-            p, t, weight, _ = compared(loss, output, target, None)
-            return float(loss.apply(p, t, weight)[0])
+            p, t, w, _ = compared(loss, output, target, of_dtype(weight, output))
+            return float(loss.apply(p, t, w)[0])
     except FuncnetError:
         return math.nan
 
@@ -141,7 +158,7 @@ def columns_of(run: Run, x: Array) -> tuple[list[str], list[list[str]]]:
     preprocess = run.preprocess
     if preprocess.get("integers"):
         return ["input"], [[sequence(run.classes, row)] for row in x]
-    raw = restore_inputs(preprocess, x)
+    raw = zeros_restored(run, restore_inputs(preprocess, x))
     columns = preprocess.get("columns")
     if columns is None:
         flat = raw.reshape(len(raw), -1)
@@ -160,6 +177,16 @@ def columns_of(run: Run, x: Array) -> tuple[list[str], list[list[str]]]:
     return names, cells
 
 
+def zeros_restored(run: Run, raw: Array) -> Array:
+    """Inputs with 0 in place of the rounding errors that scaling left there, tiny beside the training part's range."""
+    seen = run.preprocess.get("range")
+    if seen is None:
+        return raw
+    size = np.maximum(np.abs(seen["low"]), np.abs(seen["high"])) * run.preprocess.get("divide", 1.0)
+    noise = 4.0 * float(np.finfo(run.experiment.dtype).eps) * size
+    return np.where(np.abs(raw) <= noise, 0.0, raw) if noise.shape in ((), raw.shape[1:]) else raw
+
+
 def _cell(column: dict[str, Any], values: Sequence[float]) -> str:
     """A value of a column, from the features that it has become."""
     if column["kind"] == "number":
@@ -175,7 +202,7 @@ def sequence(classes: Sequence[str] | None, indices: Array, most: int = 48) -> s
     """A sequence of indices: as a text if the classes are characters, else as numbers."""
     flat = np.asarray(indices).reshape(-1)[:most].tolist()
     if classes and all(len(one) == 1 for one in classes) and max(flat, default=0) < len(classes):
-        return "".join(classes[i] for i in flat)
+        return "".join(classes[i] if i >= 0 else "?" for i in flat)  # a label to ignore has no name
     return " ".join(map(str, flat[: most // 3]))
 
 

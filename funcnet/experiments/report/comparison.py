@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcnet import tree
 from funcnet.errors import one_line
-from funcnet.experiments.folder import Run
-from funcnet.experiments.report.headline import FIRST, figure
+from funcnet.experiments.report.comparable import (
+    PARTS,
+    One,
+    best_of,
+    comparable,
+    data_differs,
+    is_higher_better,
+    same_loss,
+    same_question,
+    shared,
+)
+from funcnet.experiments.report.headline import FIRST, figure, question
+from funcnet.experiments.result import Run
 from funcnet.networks.compare import diff
 from funcnet.spec.codec import spec_hash
 from funcnet.training.progress import number
@@ -25,15 +36,8 @@ from funcnet.views.table import Table
 STYLES = [(colour, dash) for dash in DASHES for colour in COLOURS]
 """The colour and the dash of each run, of ten at most"""
 MOST_CHANGES = 60
-PARTS = ("test", "validation", "train")
-
-
-class One(NamedTuple):
-    """A run of several, by a name that no other has."""
-
-    name: str
-    run: Run
-    facts: Mapping[str, Any]
+MOST_BARS, MOST_SPECS = 24, 24
+"""The most runs that are drawn as bars, and whose specs are compared with the first"""
 
 
 def comparison_html(runs: Sequence[tuple[Path, Run, Mapping[str, Any]]]) -> str:
@@ -50,66 +54,65 @@ def comparison_html(runs: Sequence[tuple[Path, Run, Mapping[str, Any]]]) -> str:
     return page.page(f"{len(ones)} runs compared", header(ones), shown, below)
 
 
-def shared(ones: Sequence[One]) -> tuple[str, list[str]] | None:
-    """The last part that all runs are scored on, and the scores that all have."""
-    part = next((part for part in PARTS if all(part in one.run.metrics for one in ones)), None)
-    if part is None:
-        return None
-    first = ones[0].run.metrics[part]
-    return part, [name for name in first if all(name in one.run.metrics[part] for one in ones)]
-
-
-def same_loss(ones: Sequence[One]) -> bool:
-    """Whether all runs minimise the same loss, so that its values compare."""
-    return len({one.run.experiment.loss for one in ones}) == 1
-
-
-def is_higher_better(ones: Sequence[One], metric: str) -> bool:
-    """Whether more of a metric is better; of a loss, less is."""
-    known = {one.name: one.higher_is_better for run in ones for one in run.run.experiment.metrics}
-    return known.get(metric, False)
-
-
-def best_of(ones: Sequence[One], part: str, metric: str) -> list[One]:
-    """The runs with the best score, of which there may be several."""
-    values = {one.name: one.run.metrics[part].get(metric) for one in ones}
-    known = [value for value in values.values() if value is not None and math.isfinite(value)]
-    if not known:
-        return []
-    best = max(known) if is_higher_better(ones, metric) else min(known)
-    return [one for one in ones if values[one.name] == best]
-
-
 def header(ones: Sequence[One]) -> str:
     """The question, and the run that answers best."""
-    above = f'<p class="name">{len(ones)} runs compared</p><h1>Which of {len(ones)} runs answers best?</h1>'
-    said, found = [], shared(ones)
-    if len({one.facts["data"] for one in ones}) > 1:
-        said.append("The runs have other data, or parts of it, so their scores are of different rows.")
-    alike = same_loss(ones)
-    if not alike:
-        said.append("The runs minimise different losses, which do not compare.")
-    metrics = [] if found is None else [name for name in found[1] if name != "loss" or alike]
-    if found is None or not metrics:
+    alike = same_question(ones)
+    title = f"Which of {len(ones)} runs answers best?" if alike else f"{len(ones)} runs with different questions"
+    above = f'<p class="name">{len(ones)} runs compared</p><h1>{title}</h1>'
+    said = list(remarks(ones))
+    found = shared(ones)
+    metrics = [] if found is None else [name for name in found[1] if comparable(ones, name)]
+    if not metrics:
         said.append("They have no score in common.")
-        return above + "".join(page.paragraph(one, "note") for one in said)
-    part, metric = found[0], next((name for name in FIRST if name in metrics), metrics[-1])
-    best = best_of(ones, part, metric)
-    if best:
-        value = figure(metric, best[0].run.metrics[part][metric])
-        winners = " and ".join(page.name(one.name) for one in best[:3]) + (" and others" if len(best) > 3 else "")
-        verb = "has" if len(best) == 1 else "have"
-        words = f"{winners} {verb} the best {xml(metric)} of the {part} part"
-        above += f'<p class="answer"><span class="figure">{xml(value)}</span>{words}.</p>'
-        rows = [(one.name, one.run.metrics[part][metric], one in best) for one in ones]
-        bars = [
-            (name, value, figure(metric, value), own)
-            for name, value, own in rows
-            if value is not None and math.isfinite(value)
-        ]
-        more = "more" if is_higher_better(ones, metric) else "less"
-        above += page.bars(bars, f"{metric} of the {part} part; {more} is better")
+    if found is not None and metrics and alike:
+        part, metric = found[0], next((name for name in FIRST if name in metrics), metrics[-1])
+        above += winners(ones, part, metric)
     return above + "".join(page.paragraph(one, "note") for one in said)
+
+
+def remarks(ones: Sequence[One]) -> Iterator[str]:
+    """What is to be known before scores are compared, in sentences."""
+    if not same_question(ones):
+        yield "The runs answer different questions, so no score says which is best."
+    differs = data_differs(ones)
+    if differs is not None:
+        yield differs
+    if len({one.run.experiment.loss for one in ones}) > 1:
+        yield "The runs minimise different losses, which do not compare."
+    elif not same_loss(ones):
+        yield "The runs scale their targets differently, so their losses do not compare."
+    found = shared(ones)
+    for name in [] if found is None else found[1]:
+        if name != "loss" and not comparable(ones, name):
+            yield f"Their {name} is computed in different ways, so it does not compare."
+    if found is not None and found[0] != "test" and any("test" in one.run.metrics for one in ones):
+        yield f"Some runs have no test part; they are compared on the {found[0]} part."
+
+
+def winners(ones: Sequence[One], part: str, metric: str) -> str:
+    """The best of the runs in words, and all of them as bars, as HTML; nothing if no score is finite."""
+    best = best_of(ones, part, metric)
+    if not best:
+        return ""
+    value = figure(metric, best[0].run.metrics[part][metric])
+    names = " and ".join(page.name(one.name) for one in best[:3]) + (" and others" if len(best) > 3 else "")
+    verb = "has" if len(best) == 1 else "have"
+    words = f"{names} {verb} the best {xml(metric)} of the {part} part"
+    values = [(one, one.run.metrics[part][metric]) for one in ones]
+    bars = [
+        (one.name, value, figure(metric, value), one in best)
+        for one, value in values
+        if value is not None and math.isfinite(value)
+    ]
+    higher = is_higher_better(ones, metric)
+    about = f"{metric} of the {part} part; {'more' if higher else 'less'} is better"
+    if len(bars) > MOST_BARS:
+        bars = sorted(bars, key=lambda bar: -bar[1] if higher else bar[1])[:MOST_BARS]
+        about += f"; the best {MOST_BARS}"
+    return (
+        f'<p class="answer"><span class="figure">{xml(value)}</span> {words}.</p>'
+        f"{page.paragraph(about, 'about')}{page.bars(bars, about)}"
+    )
 
 
 def scores(ones: Sequence[One]) -> Section:
@@ -120,9 +123,11 @@ def scores(ones: Sequence[One]) -> Section:
         metrics = list(dict.fromkeys(name for one in there for name in one.run.metrics[part]))
         if not there:
             continue
-        several = [m for m in metrics if sum(m in one.run.metrics[part] for one in there) > 1]
-        alike = [m for m in several if m != "loss" or same_loss(there)]
-        best = {metric: best_of(there, part, metric) if metric in alike else [] for metric in metrics}
+        having = {m: [one for one in there if m in one.run.metrics[part]] for m in metrics}
+        best = {
+            m: best_of(some, part, m) if len(some) > 1 and same_question(some) and comparable(some, m) else []
+            for m, some in having.items()
+        }
         rows = []
         for one in there:
             found = one.run.metrics[part]
@@ -130,7 +135,11 @@ def scores(ones: Sequence[One]) -> Section:
             marked = [Best(text) if one in best[m] else text for m, text in zip(metrics, texts, strict=True)]
             rows.append([one.name, *marked])
         parts.append(page.table(Table(["run", *metrics], rows), f"Scores of the {part} part, the best in bold"))
-    return Section("scores", "The scores", "", [f'<div class="panels">{"".join(parts)}</div>'])
+    asked = ""
+    if not same_question(ones):
+        rows = [[one.name, page.Html(question(one.run, None))] for one in ones]
+        asked = page.table(Table(["run", "question"], rows), "What each run answers")
+    return Section("scores", "The scores", "", [asked, f'<div class="panels">{"".join(parts)}</div>'])
 
 
 def curves(ones: Sequence[One]) -> Section | None:
@@ -160,7 +169,7 @@ def _swatch(colour: str, dash: str) -> str:
 def specs(ones: Sequence[One]) -> Section:
     """How the spec of each run differs from that of the first."""
     first, parts = ones[0], []
-    for one in ones[1:]:
+    for one in ones[1 : MOST_SPECS + 1]:
         changes = diff(first.run.experiment, one.run.experiment).changes
         if not changes:
             parts.append(f"<h3>{page.name(one.name)}</h3>{page.paragraph('The same spec.')}")
@@ -173,6 +182,9 @@ def specs(ones: Sequence[One]) -> Section:
         count = "1 difference" if len(changes) == 1 else f"{len(changes):,} differences"
         table = page.table(Table(["field", first.name, one.name], rows), f"{one.name} against {first.name}: {count}")
         parts.append(f"<h3>{page.name(one.name)}</h3>{table}{more}")
+    left = len(ones) - 1 - MOST_SPECS
+    if left > 0:
+        parts.append(page.paragraph(f"{left} more runs are left out; funcnet diff compares any two.", "about"))
     return Section("specs", "How the specs differ", f"Each against the first run, {first.name}.", parts)
 
 

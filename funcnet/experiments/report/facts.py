@@ -8,12 +8,13 @@ from typing import Any
 
 from funcnet.data.columns import title, width
 from funcnet.errors import FuncnetError
-from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
+from funcnet.experiments.result import Run
 from funcnet.experiments.stored import read_facts
 from funcnet.shapes import ROWS, Shape, shape_text
 from funcnet.spec.codec import spec_hash, to_json
 from funcnet.views import page
+from funcnet.views.diagram import diagram
 from funcnet.views.page import Section
 from funcnet.views.summary import Summary, summary, unit_text
 from funcnet.views.svg import short
@@ -23,6 +24,10 @@ MOST_LAYERS = 300
 """The most layers whose costs are counted"""
 MOST_ROWS = 60
 """The most rows of a table of layers or columns"""
+LONGEST_SPEC = 20_000
+"""The most characters of a spec"""
+MOST_BOXES, WIDEST, TALLEST, OPEN = 80, 1400, 2400, 500
+"""The most layers of a diagram, and its largest width and height in pixels, and the height of one that is open"""
 KINDS = {
     "number": "number",
     "one_hot": "category",
@@ -56,8 +61,8 @@ def flops_of_row(run: Run, layers: Summary) -> float | None:
     return None if flops is None else flops / batch_of(run)
 
 
-def network(layers: Summary, in_shape: Shape) -> Section:
-    """The layers with shapes and cost."""
+def network(run: Run, layers: Summary, in_shape: Shape) -> Section:
+    """The layers with shapes and cost, and as a diagram if that is small."""
     whole, found = layers[0], layers.table()
     body, total = found.rows[: -found.totals], found.rows[-found.totals :]
     left = len(body) - MOST_ROWS
@@ -71,7 +76,18 @@ def network(layers: Summary, in_shape: Shape) -> Section:
     parts = [page.table(shown, found.title or "The layers")]
     if left > 0:
         parts.append(page.paragraph(f"{left} more layers are left out; funcnet show prints all.", "about"))
-    return Section("network", "The network", about, parts)
+    beside = "".join(drawn(run, in_shape)) if len(body) <= MOST_BOXES else ""
+    return Section("network", "The network", about, [f'<div class="panels">{beside}<div>{"".join(parts)}</div></div>'])
+
+
+def drawn(run: Run, in_shape: Shape) -> list[str]:
+    """The diagram of the network; a large one opens on demand, and a very large one is left out."""
+    found = diagram(run.experiment.model, in_shape)
+    block = found.block
+    if block.width > WIDEST or block.height > TALLEST:
+        return [page.paragraph("The diagram is too large for a page; funcnet show --diagram draws it.", "about")]
+    picture = page.picture(found.inside("The network as a diagram"), "Each layer with its output's shape", wide=True)
+    return [picture if block.height <= OPEN else page.details("Show the diagram", picture)]
 
 
 def table_of_columns(run: Run) -> str:
@@ -109,12 +125,10 @@ def data(run: Run, found: Mapping[str, Any]) -> Section | None:
     if counts:
         most = sorted(counts.items(), key=lambda pair: -pair[1])[:MOST_ROWS]
         whole = sum(counts.values()) if found.get("classes") else sum(rows.values())
-        cells = [[class_name(one), f"{count:,}", f"{100.0 * count / max(whole, 1):.1f} %"] for one, count in most]
-        parts.append(
-            page.table(
-                Table(["class", "rows", "share"], cells), f"The {len(counts):,} classes, the most frequent first"
-            )
-        )
+        cells = [[class_name(name), f"{count:,}", f"{100.0 * count / max(whole, 1):.1f} %"] for name, count in most]
+        one, several = ("class", "classes") if found.get("classes") else ("label", "labels")
+        caption = f"The {len(counts):,} {several}, the most frequent first"
+        parts.append(page.table(Table([one, "rows", "share"], cells), caption))
     parts.append(table_of_columns(run))
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
@@ -127,8 +141,10 @@ def data(run: Run, found: Mapping[str, Any]) -> Section | None:
 def spec(run: Run) -> Section:
     """The spec as JSON, without defaults."""
     text = to_json(run.experiment)
-    inside = page.code(text, "The spec in JSON")
     about = "The whole experiment, without defaults; funcnet train makes the same run of it."
+    if len(text) > LONGEST_SPEC:
+        about += f" These are the first {LONGEST_SPEC:,} of its {len(text):,} characters; spec.json has all."
+    inside = page.code(text[:LONGEST_SPEC], "The spec in JSON")
     return Section(
         "spec", "The spec", about, [page.details("Show the spec", inside) if text.count("\n") > 60 else inside]
     )

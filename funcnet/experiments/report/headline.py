@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from funcnet.data.preparation import Prepared
-from funcnet.errors import one_line
 from funcnet.experiments.baseline import baseline_rows, of_members, remarks
-from funcnet.experiments.folder import Run
 from funcnet.experiments.report.answers import class_name
+from funcnet.experiments.report.counted import Counted, counted
+from funcnet.experiments.result import Run
 from funcnet.losses.base import classifies
 from funcnet.losses.combined import EachMember
 from funcnet.shapes import shape_text
@@ -24,39 +24,39 @@ SHARES = ("accuracy", "balanced_accuracy")
 FIRST = (*SHARES, "f1", "roc_auc", "rmse", "mae", "r2", "perplexity", "log_loss")
 """Metrics by which a run is judged at a glance, the first that it has"""
 WORDS = {
-    "accuracy": "of {rows} are answered right",
-    "balanced_accuracy": "of a class are answered right, averaged over the classes, on {rows}",
-    "rmse": "is the typical error, the root of the mean squared error, on {rows}",
-    "mae": "is the mean absolute error on {rows}",
-    "r2": "is R2, the share of the variance that is explained, on {rows}",
+    "rmse": "is the typical error, the root of the mean squared error,",
+    "mae": "is the mean absolute error",
+    "r2": "is R2, the share of the variance that is explained,",
+    "balanced_accuracy": "of a class are answered right, averaged over the classes,",
 }
 MOST_NAMES = 6
 
 
-def question(run: Run, data: Prepared | None) -> str:
+def question(run: Run, data: Prepared | None, what: Counted | None = None) -> str:
     """What the network was asked, as HTML."""
-    names = _outputs(run)
+    names, loss = _outputs(run), run.experiment.loss
     classes = [class_name(one) for one in run.classes or ()]
     y = None if data is None else data.train.y
-    steps = "" if y is None or y.ndim != 2 or not classes else f", at each of {y.shape[1]} steps"
-    if classes and not run.experiment.loss.independent:
+    steps = f", at each of {y.shape[1]} steps" if y is not None and what is not None and what.steps is not None else ""
+    if classes:
         several = f"{', '.join(map(page.name, classes[:-1]))} or {page.name(classes[-1])}"
-        what = page.name(names[0]) if len(names) == 1 else "it"
+        subject = page.name(names[0]) if len(names) == 1 else "it"
         if len(classes) > MOST_NAMES:
-            of = f" of <em>{what}</em>" if len(names) == 1 else ""
+            of = f" of <em>{subject}</em>" if len(names) == 1 else ""
             return f"Which of {len(classes):,} classes{of} is it{steps}?"
-        return f"Is {what} {several}{steps}?"
-    if run.experiment.loss.independent and len(classes or names) > 1:
-        labels = [page.name(one) for one in (classes or names)[:MOST_NAMES]]
-        return f"Which of these hold: {_listed(labels, len(classes or names))}?"
-    if classifies(run.experiment.loss):
-        return f"Is {page.name(names[0])} so?" if len(names) == 1 else "Which class is it?"
+        return f"Is {subject} {several}{steps}?"
+    if loss.independent and len(names) > 1:
+        return f"Which of these hold: {_listed([page.name(one) for one in names[:MOST_NAMES]], len(names))}?"
+    if what is not None and what.several and y is not None:
+        return f"Which of {y.shape[1]:,} labels hold?"
+    if classifies(loss):
+        return f"Is {page.name(names[0])} so?" if len(names) == 1 else f"Which class is it{steps}?"
     if names:
         labels = [page.name(one) for one in names[:MOST_NAMES]]
         return f"How large {'is' if len(names) == 1 else 'are'} {_listed(labels, len(names))}?"
     if y is not None and y.ndim > 1 and math.prod(y.shape[1:]) > 1:
-        what = "pixels" if is_image(y.shape[1:]) else "numbers"
-        return f"Which {xml(shape_text(y.shape[1:]))} {what} belong to the input?"
+        kind = "pixels" if is_image(y.shape[1:]) else "numbers"
+        return f"Which {xml(shape_text(y.shape[1:]))} {kind} belong to the input?"
     return "How large is the target?"
 
 
@@ -85,25 +85,42 @@ def judged_by(run: Run) -> tuple[str, str] | None:
 
 def figure(metric: str, value: float | None) -> str:
     """A score in words."""
-    if value is None or not math.isfinite(value):
+    if value is None or math.isnan(value):
         return "not defined"
+    if math.isinf(value):
+        return "infinite"
     if metric not in SHARES:
         return short(value)
     digits = next((some for some in range(3, 10) if float(short(100.0 * value, some)) < 100.0), 3)
     return f"{short(100.0 * value, digits)} %"  # 100 % only where all rows are right
 
 
-def answer(run: Run, rows: int | None, stepwise: bool) -> str:
+def answer(run: Run, what: Counted | None) -> str:
     """How well it answers, as HTML: one large figure, and what it is."""
     judged = judged_by(run)
     if judged is None:
         return page.paragraph("The run has no scores.", "answer")
     part, metric = judged
-    count = f"{rows:,} {part} rows" if rows is not None else f"the {part} rows"
-    count = f"the steps of {count}" if stepwise else count
-    words = WORDS.get(metric, f"is the {metric} on {{rows}}").format(rows=count)
-    value = figure(metric, run.metrics[part][metric])
-    return f'<p class="answer"><span class="figure">{xml(value)}</span>{xml(words)}.</p>'
+    score = run.metrics[part][metric]
+    value = figure(metric, score)
+    if score is None or not math.isfinite(score):
+        rows = f"the {part} rows" if what is None else what.words(part)
+        return page.paragraph(f"The {metric} of {rows} is {value}.", "answer")
+    return f'<p class="answer"><span class="figure">{xml(value)}</span> {xml(meaning(metric, part, what))}.</p>'
+
+
+def meaning(metric: str, part: str, what: Counted | None) -> str:
+    """What a score says of the rows of a part, if it is known what it counts."""
+    rows = f"the {part} rows" if what is None else what.words(part)
+    weighted = what is not None and what.weighted
+    if metric == "accuracy":
+        one = weighted or (what is not None and (what.steps or what.rows) == 1)
+        verb = "is answered" if one else "are answered"
+        if what is not None and what.several:
+            verb = "has every label" if one else "have every label"
+        return f"of {'the weight of ' if weighted else ''}{rows} {verb} right"
+    words = WORDS.get(metric, f"is the {metric}")
+    return f"{words} on {rows}{', by their weights' if weighted else ''}"
 
 
 def verdict(run: Run) -> list[str]:
@@ -115,12 +132,13 @@ def verdict(run: Run) -> list[str]:
     said = []
     if part == "train":
         said.append("These are the rows that it was trained on: none were held out, so new rows may be answered worse.")
-    if run.stopped in ("not finite", "an error"):
-        said.append(
-            f"Training failed ({run.stopped}) at step {run.train_state.step + 1:,}; this is the last good state."
-        )
-    elif run.stopped:
-        said.append(f"Training was ended by {run.stopped} at step {run.train_state.step:,}.")
+    step, stopped = run.train_state.step, "" if run.stopped is None else class_name(run.stopped)
+    if stopped in ("not finite", "an error"):
+        said.append(f"Training failed ({stopped}) after step {step:,}; this is the last good state.")
+    elif stopped == "interrupted":
+        said.append(f"Training was interrupted after step {step:,}.")
+    elif stopped:
+        said.append(f"Training was ended by {stopped} after step {step:,}.")
     said += [
         f"{one[:1].upper()}{one[1:]}."
         for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
@@ -160,15 +178,14 @@ def scores(run: Run) -> str:
     )
 
 
-def header(run: Run, folder: str, data: Prepared | None) -> str:
-    """The top of the page."""
+def header(run: Run, folder: str, data: Prepared | None, notes: Sequence[str] = ()) -> str:
+    """The top of the page; ``notes`` are further sentences about it."""
     judged = judged_by(run)
     parts = {} if data is None else data.parts_by_name()
-    judged_part = parts.get(judged[0]) if judged is not None else None
-    rows = None if judged_part is None else len(judged_part.y)
-    stepwise = judged_part is not None and judged_part.y.ndim == 2 and bool(run.classes)
-    said = "".join(page.paragraph(one_line(one), "note") for one in verdict(run))
+    part = parts.get(judged[0]) if judged is not None else None
+    what = None if part is None else counted(run, part)
+    said = "".join(page.paragraph(one, "note") for one in [*verdict(run), *notes])
     return (
-        f'<p class="name">{page.name(folder)}</p><h1>{question(run, data)}</h1>'
-        f'<div class="lead"><div>{answer(run, rows, stepwise)}{compared(run)}{said}</div>{scores(run)}</div>'
+        f'<p class="name">{page.name(folder)}</p><h1>{question(run, data, what)}</h1>'
+        f'<div class="lead"><div>{answer(run, what)}{compared(run)}{said}</div>{scores(run)}</div>'
     )

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.experiments.folder import DISTRIBUTIONS, Run
+from funcnet.experiments.folder import DISTRIBUTIONS
+from funcnet.experiments.report.counted import plural
+from funcnet.experiments.result import Run
 from funcnet.files import read_bytes
 from funcnet.training.distributions import LEVELS
 from funcnet.views import page
@@ -21,6 +23,8 @@ from funcnet.views.svg import short, xml
 
 MOST_FANS, MANY = 24, 16
 """The most pictures of a kind, and the most of weights that biases and scales are among"""
+MOST_PANELS = 24
+"""The most curves"""
 LARGEST = 2**24
 """The most bytes of the lines that are read"""
 MOST_LINES, LONGEST = 100, 1000
@@ -53,10 +57,14 @@ def curves(run: Run) -> Section | None:
     steps, rows = run.train_state.step, run.history
     seconds = rows[-1].get("seconds") if rows else None
     took = f" in {short(float(seconds), 3)} s" if isinstance(seconds, int | float) else ""
-    about = f"{steps:,} steps{took}. A ring marks the best value on the validation part."
+    about = f"{plural(steps, 'step')}{took}."
+    if any("validation/loss" in row for row in rows):
+        about += " A ring marks the best value on the validation part."
+    if len(panels) > MOST_PANELS:
+        about += f" These are the first {MOST_PANELS} of {len(panels)} curves; history.csv has all."
     drawn = [
         page.picture(one, "Curves over the epochs; the last and the best values are written above them")
-        for one in panels
+        for one in panels[:MOST_PANELS]
     ]
     return Section("learning", "How it learnt", about, [f'<div class="panels">{"".join(drawn)}</div>'])
 
@@ -86,7 +94,10 @@ def distributions(folder: Path) -> Section | None:
         parts.append(
             f'<h3>{title}</h3>{page.paragraph(about + more, "about")}<div class="small">{"".join(drawn)}</div>'
         )
-    about = f"Weights, outputs and gradients of each layer at {len(lines)} moments from the first step to the last."
+    first, last_step = lines[0]["step"], lines[-1]["step"]
+    about = (
+        f"Weights, outputs and gradients of each layer at {len(lines)} moments, from step {first:,} to {last_step:,}."
+    )
     return Section("inside", "Inside, while it learnt", about, parts)
 
 
