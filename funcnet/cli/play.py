@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from funcnet.cli.arguments import add_base, base_of, spec_file
+from funcnet.cli.shipped import needs
+from funcnet.data.paths import inside
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
 from funcnet.experiments.experiment import Experiment
 from funcnet.files import read_bytes, write_bytes
@@ -24,6 +27,8 @@ from funcnet.spec.codec import load_spec, to_json
 from funcnet.views.page import check_page
 
 TABLES = (".csv", ".tsv", ".txt")
+MOST_FILES = 2_000_000
+"""Bytes of the files that a page for Pyodide takes along"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,16 +124,21 @@ def _has_display() -> bool:
 
 
 def _for_pyodide(experiment: Experiment, base: Path, name: str) -> bytes:
-    """The page for Pyodide; a table goes along as text, other files do not."""
+    """The page for Pyodide; a table goes along as text, and so do the files that a spec names."""
     if Path(name).suffix.lower() in TABLES:
         text = read_bytes(base / name).decode("utf-8-sig", "replace")
         if len(text) > MOST_TABLE:
             raise DataError(f"{name}: has {len(text)} characters, and a table of the page at most {MOST_TABLE}")
         return in_browser(None, text)
-    if getattr(experiment.data, "path", None) is not None or experiment.training.initial is not None:
-        raise FuncnetError("--pyodide: files that a spec names do not go into the page; give the table itself")
     Session(experiment, base)  # or the error that it would show
-    return in_browser(to_json(experiment), None)
+    spec = to_json(experiment)
+    files = {path: read_bytes(inside(base, path)) for path in needs(json.loads(spec))}
+    if (size := sum(map(len, files.values()))) > MOST_FILES:
+        raise DataError(
+            f"--pyodide: {', '.join(files)}: {size:,} bytes in all, and a page takes at most {MOST_FILES:,} along; "
+            "use fewer rows, or play it without --pyodide"
+        )
+    return in_browser(spec, None, files=files, name=name)
 
 
 def _write(out: Path, page: bytes) -> int:

@@ -59,7 +59,7 @@ function askLibrary() {
         said.textContent = "Starting funcnet…";
         python.unpackArchive(bytes(given.library), "zip", { extractDir: "/lib/funcnet-page" });
         python.runPython("import sys; sys.path.insert(0, '/lib/funcnet-page')");
-        const ask = python.runPython("from funcnet.play.browser import opened; opened")(given.spec, given.table);
+        const ask = python.runPython("from funcnet.play.browser import opened; opened")(given.spec, given.table, given.files, given.name);
         dialog.close();
         resolve(async (request) => {
           const found = JSON.parse(ask(JSON.stringify(request)));

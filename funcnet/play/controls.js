@@ -109,7 +109,10 @@ function connectControls(change, table) {
     $(id).addEventListener("change", () => $(id).value !== "null" && change(name, JSON.parse($(id).value)));
   }
   for (const name of ["rows", "noise", "seed"]) {
-    $(name).addEventListener("change", () => $(name).value !== "" && change(name, Number($(name).value)));
+    $(name).addEventListener("change", () => {
+      if ($(name).value === "") $(name).value = S.about.settings[name] ?? ""; // no number was typed
+      else change(name, Number($(name).value));
+    });
   }
   $("noise").addEventListener("input", () => ($("noise-shown").textContent = $("noise").value));
   $("table").addEventListener("change", async () => {

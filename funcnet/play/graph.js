@@ -27,6 +27,8 @@ function nameOf(about, s, unit) {
   return `${about.stages[s].dense}[${unit}]`;
 }
 
+const unitAt = (s, k) => drawn.units.find((each) => each.stage === s && each.unit === k);
+
 const cut = (text, letters) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
 
 /** Lay out the network in the width that there is. */
@@ -84,6 +86,10 @@ function layOut(about, on) {
         bias.addEventListener("click", (event) => (event.stopPropagation(), on.weight(s, -1, k)));
       }
       group.addEventListener("click", () => on.unit(s, k));
+      group.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && on.over(s, k));
+      group.addEventListener("pointerleave", () => on.over());
+      group.addEventListener("blur", () => on.over());
+      group.addEventListener("focus", () => group.matches(":focus-visible") && on.over(s, k));
       group.addEventListener("focus", () => units.forEach((unit) => unit.group.setAttribute("tabindex", unit.group === group ? 0 : -1)));
       units.push({ stage: s, unit: k, group, value, back, bias, place, roomy });
     }
@@ -111,7 +117,7 @@ function moveBetween(event, about, on) {
   event.stopPropagation();
   s = Math.max(0, Math.min(about.stages.length - 1, s));
   k = Math.max(0, Math.min(about.stages[s].units - 1, k));
-  drawn.units.find((each) => each.stage === s && each.unit === k).group.focus();
+  unitAt(s, k).group.focus();
   on.unit(s, k);
 }
 

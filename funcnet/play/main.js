@@ -1,6 +1,6 @@
 // The state of the page, the walk through a step, and the keys.
 
-const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, walk: null, walking: false, beat: 130, losses: [], seen: new Map(), run: 0 };
+const S = { about: null, frame: null, row: 0, chosen: null, tick: 0, ticks: [], playing: false, busy: false, waiting: 0, walk: null, walking: false, beat: 130, losses: [], seen: new Map(), run: 0, over: null };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const GROUPS = 8; // a column lights up in at most this many parts
 let ask = null;
@@ -65,6 +65,7 @@ function draw() {
   $("count").textContent = about.total === frame.step ? `${frame.step}, the last` : frame.step;
   $("epoch").textContent = frame.epoch.toFixed(2);
   $("loss").textContent = exact(frame.loss, frame.x.single);
+  $("loss").classList.toggle("bad", !Number.isFinite(frame.loss));
   const last = S.ticks.length;
   $("tick").max = last;
   $("tick").value = S.tick;
@@ -76,7 +77,8 @@ function draw() {
   $("row-shown").textContent = `${S.row}: ${cut(about.classes ? about.classes[target] : brief(target), 12)}`;
   drawNet(about, frame, S.row, S.chosen, seen);
   drawData(about, frame, S.row);
-  drawSurface(about, frame);
+  drawSurface(about, frame, S.over);
+  drawAnswer(about, frame, S.row, seen.forward(about.stages.length - 1, 0));
   drawLosses(about.total, S.losses.slice(0, frame.step), S.seen, frame.step);
   drawScores(frame.scores);
   if (S.chosen.kind === "weight") showWeight(about, frame, S.row, S.chosen);
@@ -111,6 +113,7 @@ function begin(raw) {
   S.losses = [];
   S.seen = new Map();
   S.row = 0;
+  S.over = null;
   S.chosen = { kind: "weight", stage: S.about.stages.length - 1, from: 0, to: 0 };
   take(frame);
   if (S.frame.picture.kind === "values") S.about.values = [S.frame.picture.low, S.frame.picture.high];
@@ -120,12 +123,21 @@ function begin(raw) {
   showControls(S.about, change);
   if (given.mode === "recorded") disableControls();
   showProgram(S.about);
-  drawLegend(S.about);
-  $("surface-title").textContent = S.about.surface.rows === 1 ? "Curve" : S.about.classes ? "Boundary" : "Answers";
-  layOut(S.about, { weight: (stage, from, to) => choose({ kind: "weight", stage, from, to }), unit: (stage, unit) => choose({ kind: "unit", stage, unit }) });
+  $("weighted").hidden = !S.about.weighted;
+  layOut(S.about, TOUCHED);
   showPicks();
   draw();
 }
+
+/** What touching the network does. A unit is looked at in large while the pointer or the focus is on it. */
+const TOUCHED = {
+  weight: (stage, from, to) => choose({ kind: "weight", stage, from, to }),
+  unit: (stage, unit) => choose({ kind: "unit", stage, unit }),
+  over(stage, unit) {
+    S.over = stage === undefined ? null : { stage, unit };
+    drawSurface(S.about, S.frame, S.over);
+  },
+};
 
 /** Choose a weight or a unit; a walk goes on. */
 function choose(chosen) {
@@ -286,7 +298,6 @@ async function turn(name, other) {
   if (found) {
     S.about.surface = opened(found.surface);
     take(found);
-    drawLegend(S.about);
   }
   $("across").value = S.about.surface.axes[0];
   $("up").value = S.about.surface.axes[1];
@@ -334,11 +345,12 @@ function connect() {
   new ResizeObserver(() => {
     if (width === $("graph").clientWidth) return;
     width = $("graph").clientWidth;
-    layOut(S.about, { weight: (stage, from, to) => choose({ kind: "weight", stage, from, to }), unit: (stage, unit) => choose({ kind: "unit", stage, unit }) });
+    S.over = null; // an element that is replaced says nothing when the pointer leaves it
+    layOut(S.about, TOUCHED);
     drawTiles();
     draw();
   }).observe($("graph"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (readPalette(), drawTiles(), drawLegend(S.about), draw()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (readPalette(), drawTiles(), draw()));
 }
 
 (async () => {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import re
 import zipfile
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ from funcnet.play.session import Session
 from funcnet.version import __version__
 
 FOLDER = files("funcnet") / "play"
-SCRIPTS = ("numbers", "colours", "ask", "graph", "plots", "panel", "controls", "main")
+SCRIPTS = ("numbers", "colours", "ask", "graph", "plots", "answers", "panel", "controls", "main")
 """The scripts in the order in which they are joined into one"""
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 """Where the page without a server loads Python and NumPy from"""
@@ -107,14 +109,25 @@ def shown_steps(total: int, most: int) -> list[int]:
     return [*found[: most - 1], total]
 
 
-def in_browser(spec: str | None, table: str | None, base: str = PYODIDE) -> bytes:
-    """The page that runs this library in the browser, on Pyodide, which it loads from ``base``."""
+def in_browser(
+    spec: str | None,
+    table: str | None,
+    base: str = PYODIDE,
+    files: Mapping[str, bytes] | None = None,
+    name: str = "",
+) -> bytes:
+    """The page that runs this library in the browser, on Pyodide, which it loads from ``base``.
+
+    ``files`` are those that the spec names, by their paths.
+    """
     given = {
         "mode": "browser",
         "pyodide": base,
         "version": __version__,
         "spec": spec,
         "table": table,
+        "files": json.dumps({path: base64.b64encode(content).decode() for path, content in (files or {}).items()}),
+        "name": name,
         "library": base64.b64encode(library()).decode(),
     }
     origin = "/".join(base.split("/")[:3])

@@ -71,7 +71,7 @@ function showWeight(about, frame, row, { stage: s, from, to }) {
 /** The value of a unit for one row: what it adds up, and what its activation makes of it. */
 function showUnit(about, frame, row, { stage: s, unit }) {
   const stage = about.stages[s], parts = [];
-  $("detail-title").textContent = `Unit ${cut(nameOf(about, s, unit), 40)}`;
+  $("detail-title").textContent = `${s ? "Unit" : "Input"} ${cut(nameOf(about, s, unit), 40)}`;
   if (!s) {
     parts.push(sentence(`input of row ${row}: `, [exact(frame.x.at(row, unit), frame.x.single)]));
   } else {

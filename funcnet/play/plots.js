@@ -73,8 +73,17 @@ function nearestRow(about, frame, event) {
   return best;
 }
 
-/** The answers of the network: classes or values on a plane, or curves. */
-function drawSurface(about, frame) {
+/** The answers of the network: classes or values on a plane, or curves; or the unit that is looked at. */
+function drawSurface(about, frame, unit) {
+  $("surface-title").textContent = unit ? `${unit.stage ? "Unit" : "Input"} ${cut(nameOf(about, unit.stage, unit.unit), 30)}` : about.surface.rows === 1 ? "Curve" : about.classes ? "Boundary" : "Answers";
+  $("surface").setAttribute("aria-label", unit ? `The value of ${nameOf(about, unit.stage, unit.unit)} at every input` : "The answers of the network");
+  const scale = unit && drawUnit(about, frame, unit), { picture } = frame;
+  const limits = unit ? [-scale, scale] : picture.kind === "values" ? [picture.low, picture.high] : null;
+  drawLegend(about, limits, unit);
+  if (!unit) drawAnswers(about, frame);
+}
+
+function drawAnswers(about, frame) {
   const { pen, width, height } = surfaceOf($("surface")), at = axes(about, width, height), picture = frame.picture;
   pen.fillStyle = css(palette.zero);
   pen.fillRect(0, 0, width, height);
@@ -100,8 +109,9 @@ function drawSurface(about, frame) {
   if (about.held) drawPoints(about, pen, at, about.held, 3, true);
 }
 
-function drawLegend(about) {
-  const legend = $("legend");
+/** What the colours mean, and the axes; `limits` are those of a scale from orange to blue. */
+function drawLegend(about, limits, unit) {
+  const legend = $("legend"), flat = about.surface.rows === 1;
   legend.replaceChildren();
   const entry = (text, colour) => {
     const part = element("span", ""), dot = document.createElement("i");
@@ -109,10 +119,15 @@ function drawLegend(about) {
     part.append(dot, cut(text, 24));
     legend.append(part);
   };
-  if (about.classes) about.classes.slice(0, 7).forEach((name, k) => entry(name, ofClass(k)));
-  legend.append(element("span", about.held ? "filled: trained on; hollow: held out" : "all rows are trained on"));
-  legend.append(element("span", about.surface.axes.map((k, i) => `${"→↑"[i]} ${cut(about.inputs[k], 24)}`).join("  ")));
+  if (about.classes && !unit) about.classes.slice(0, 7).forEach((name, k) => entry(name, ofClass(k)));
+  if (limits && flat) legend.append(element("span", `↑ from ${brief(limits[0])} to ${brief(limits[1])}`));
+  else if (limits) entry(`${brief(limits[0])} and less`, palette.minus), entry(`${brief(limits[1])} and more`, palette.plus);
+  if (unit) legend.append(element("span", `row ${S.row}: ${unitAt(unit.stage, unit.unit).group.getAttribute("aria-label").split(": ").pop()}`));
+  else legend.append(element("span", about.held ? "filled: trained on; hollow: held out" : "all rows are trained on"));
+  const named = about.surface.axes.map((k, i) => `${"→↑"[i]} ${cut(about.inputs[k], 24)}`);
+  legend.append(element("span", named.join("  ")));
   if (about.inputs.length > 2) legend.append(element("span", "other inputs: at their means"));
+  if (about.scaled) legend.append(element("span", "inputs: scaled, as the network takes them"));
 }
 
 /** The loss by step: of each batch, and of whole parts at the steps that were looked at. */

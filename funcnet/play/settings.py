@@ -82,7 +82,7 @@ def first() -> Experiment:
     """The experiment that the page opens with."""
     return Experiment(
         data=SOURCES["moons"],
-        model=network((6, 4), "tanh", 2),
+        model=network((6, 4), Tanh(), 2),
         loss=SoftmaxCrossEntropy(),
         metrics=(Accuracy(),),
         optimizer=Adam(0.02),
@@ -90,11 +90,11 @@ def first() -> Experiment:
     )
 
 
-def network(widths: Sequence[int], activation: str, outputs: int, last: Layer | None = None) -> Serial:
+def network(widths: Sequence[int], activation: Layer, outputs: int, last: Layer | None = None) -> Serial:
     """Dense layers with an activation after each but the last, which is the head."""
     layers: list[Layer | tuple[str, Layer]] = []
     for units in widths:
-        layers += [Dense(units), ACTIVATIONS[activation]]
+        layers += [Dense(units), activation]
     return serial(*layers, ("head", Dense(outputs)), *([] if last is None else [last]))
 
 
@@ -113,17 +113,22 @@ def of_file(file: Path) -> Experiment:
         others = [column for column in found.inputs if column.kind != "number"] or found.inputs
         read = ", ".join(f"{column.name!r:.40} ({column.kind})" for column in others[:4])
         wanted = f"expected 1 to {MOST_INPUTS} columns of numbers and then the target"
-        raise DataError(f"{file.name}: {wanted}, got {len(kinds)} columns before it: {read}")
+        many = found.more or len(kinds) > MOST_INPUTS
+        do = "leave some out" if many else "leave the others out, or write them as numbers"
+        raise DataError(
+            f"{file.name}: {wanted}, got {len(kinds)} column{'s' * (len(kinds) != 1)} before it: {read}; {do}"
+        )
     data = evolve(source(found, file.name), scale="standard")
     values = found.target.kind == "values"
     classes = 0 if values else _classes(data, file.parent)
     if classes > MOST_UNITS:
         raise DataError(
-            f"{file.name}: the target has {classes} classes, and play draws a unit for each, at most {MOST_UNITS}"
+            f"{file.name}: the target has {classes} classes, and play draws a unit for each, at most {MOST_UNITS}; "
+            "leave rows of some out, or train on all with funcnet init and funcnet train"
         )
     return Experiment(
         data=data,
-        model=network((6, 4), "tanh", 1 if values else classes),
+        model=network((6, 4), Tanh(), 1 if values else classes),
         loss=MeanSquaredError() if values else SoftmaxCrossEntropy(),
         metrics=() if values else (Accuracy(),),
         optimizer=Adam(0.02),
@@ -136,21 +141,32 @@ def settings(experiment: Experiment) -> dict[str, Any]:
     data, model = experiment.data, experiment.model
     assert isinstance(model, Serial)
     dense = [layer for layer in model.children.values() if isinstance(layer, Dense)]
-    others = [layer for layer in model.children.values() if not isinstance(layer, Dense)]
-    between = {layer.tag for layer in others[: len(dense) - 1]}
+    hidden = after_hidden(model)
     rate = getattr(experiment.optimizer, "learning_rate", None)
     return {
         "data": data.tag,
         "rows": getattr(data, "rows", None),
         "noise": getattr(data, "noise", None),
         "layers": [layer.units for layer in dense[:-1]],
-        "activation": between.pop() if len(between) == 1 else None,
+        "activation": None if hidden is None else hidden.tag,
         "loss": experiment.loss.tag,
         "optimizer": named_optimizer(experiment.optimizer),
         "rate": rate if isinstance(rate, float) else None,
         "batch": experiment.training.batch_size,
         "seed": experiment.seed,
     }
+
+
+def after_hidden(model: Layer) -> Layer | None:
+    """The one layer after each hidden Dense layer, the identity for none; None where they differ, or are several."""
+    groups: list[list[Layer]] = []
+    for layer in model.children.values():
+        if isinstance(layer, Dense):
+            groups.append([])
+        elif groups:
+            groups[-1].append(layer)
+    found = [group or [Identity()] for group in groups[:-1]]
+    return found[0][0] if found and len(found[0]) == 1 and all(group == found[0] for group in found) else None
 
 
 def named_optimizer(optimizer: Optimizer) -> str:
@@ -190,7 +206,8 @@ def changed(experiment: Experiment, name: str, value: Any, base: Path) -> Experi
 
 
 def _data(experiment: Experiment, value: Any, base: Path) -> Experiment:
-    return _suited(evolve(experiment, data=SOURCES[_one_of("data", value, SOURCES)]), base)
+    training = evolve(experiment.training, class_weight=None)  # of the classes of other data
+    return _suited(evolve(experiment, data=SOURCES[_one_of("data", value, SOURCES)], training=training), base)
 
 
 def _rows(experiment: Experiment, value: Any, base: Path) -> Experiment:
@@ -207,14 +224,14 @@ def _layers(experiment: Experiment, value: Any, base: Path) -> Experiment:
     if not isinstance(value, list) or len(value) > DEEPEST:
         raise FuncnetError(f"layers: expected a list of up to {DEEPEST} numbers of units, got {value!r:.60}")
     widths = [_whole("layers", units, 1, WIDEST) for units in value]
-    return _rebuilt(experiment, widths, settings(experiment)["activation"] or "tanh")
+    return _rebuilt(experiment, widths, after_hidden(experiment.model) or Tanh())
 
 
 def _activation(experiment: Experiment, value: Any, base: Path) -> Experiment:
-    return _rebuilt(experiment, settings(experiment)["layers"], _one_of("activation", value, ACTIVATIONS))
+    return _rebuilt(experiment, settings(experiment)["layers"], ACTIVATIONS[_one_of("activation", value, ACTIVATIONS)])
 
 
-def _rebuilt(experiment: Experiment, widths: Sequence[int], activation: str) -> Experiment:
+def _rebuilt(experiment: Experiment, widths: Sequence[int], activation: Layer) -> Experiment:
     """The experiment with other hidden layers, and the head that it has."""
     layers = list(experiment.model.children.values())
     at = max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
@@ -244,7 +261,7 @@ def _suited(experiment: Experiment, base: Path, name: str | None = None) -> Expe
     return evolve(
         experiment,
         loss=known[tag],
-        model=network(shown["layers"], shown["activation"] or "tanh", outputs, last),
+        model=network(shown["layers"], after_hidden(experiment.model) or Tanh(), outputs, last),
         metrics=(Accuracy(),) if classes else (),
         training=evolve(experiment.training, initial=None),
     )

@@ -57,7 +57,9 @@ def stages(model: Layer, in_shape: Shape) -> tuple[Stage, ...]:
         elif shape != before:
             raise _refused(where, f"{type(layer).__name__} makes the shape {shape} of {before}")
         if shape[-1] > MOST_UNITS:
-            raise _refused(where, f"has {shape[-1]} units, and a column at most {MOST_UNITS}", "; make it smaller")
+            last = not any(isinstance(other, Dense) for other in list(model.children.values())[i + 1 :])
+            smaller = "; see a larger network with funcnet report" if last else "; make it smaller"
+            raise _refused(where, f"has {shape[-1]} units, and a column at most {MOST_UNITS}", smaller)
         found[-1].layers[name] = layer
     if not 2 <= len(found) <= MOST_STAGES:
         raise _refused(".model", f"expected 1 to {MOST_STAGES - 1} Dense layers, got {len(found) - 1}", "")

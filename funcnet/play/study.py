@@ -12,11 +12,12 @@ from attrs import frozen
 
 from funcnet import ops, tree
 from funcnet.data.preparation import Dataset, Prepared, prepare
+from funcnet.data.preprocess import restore_targets
 from funcnet.errors import NonFiniteError, Problem, SpecError
 from funcnet.experiments.checks import check_parts, check_shapes
 from funcnet.experiments.experiment import Experiment
 from funcnet.experiments.run import starting_state
-from funcnet.experiments.units import in_units
+from funcnet.experiments.units import class_weights, in_units
 from funcnet.inputs import cast
 from funcnet.key import Array, Key
 from funcnet.layers.base import Context
@@ -28,7 +29,7 @@ from funcnet.play.numbers import packed
 from funcnet.play.program import Program, program
 from funcnet.play.stages import Stage, stages
 from funcnet.play.surface import Surface, surface
-from funcnet.training.batches import batches
+from funcnet.training.batches import batches, class_weights as weights_of
 from funcnet.training.evaluate import evaluate
 from funcnet.training.programs import gradients
 from funcnet.training.state import TrainState
@@ -37,7 +38,7 @@ from funcnet.training.step import Batch, Step, train_step
 MOST_ROWS = 512
 """Rows of a batch, each of which the page has every value of"""
 MOST_POINTS = 1000
-PLAIN = {"augment": (), "class_weight": None, "shards": 1}
+PLAIN = {"augment": (), "shards": 1}
 """Fields of a training that a page leaves at their defaults"""
 
 
@@ -52,6 +53,8 @@ class Study:
     optimizer: Optimizer
     size: int
     total: int
+    weight: Array | None = None
+    """Of each row to train on: its own, times that of its class"""
 
     @cached_property
     def step(self) -> Step:
@@ -95,8 +98,8 @@ class Study:
         """The rows of the batch of a step, and the batch."""
         epoch, number = divmod(step, self.per_epoch)
         rows = self.rows_of(epoch)[number]
-        x, y, weight = self.data.train
-        return rows, (x[rows], y[rows]) if weight is None else (x[rows], y[rows], weight[rows])
+        x, y, _ = self.data.train
+        return rows, (x[rows], y[rows]) if self.weight is None else (x[rows], y[rows], self.weight[rows])
 
     def after(self, ts: TrainState) -> tuple[TrainState, float]:
         """The next state, and the loss of the step to it."""
@@ -127,6 +130,7 @@ class Study:
             "values": {path: packed(value) for path, value in values.items()},
             "cotangents": {path: packed(value) for path, value in cotangents.items()},
             "scores": self.scores(params, ts),
+            **self.answers(values, batch[1]),
             **(drawn or self.surface).drawn(self.experiment, self.stages, params, ts.state, self.data),
         }
 
@@ -152,6 +156,15 @@ class Study:
             )
         return values, cotangents, grads, float(loss)
 
+    def answers(self, values: dict[str, Array], y: Array) -> dict[str, Any]:
+        """What the network says for each row of a batch, as metrics take it; of scaled targets in their units too."""
+        with ops.quiet():
+            found = np.asarray(self.experiment.loss.answer(values[next(reversed(self.stages[-1].layers))]))
+            scaled = self.data.preprocess.get("targets") is not None
+            both = {"answers": found, "y": y} if scaled else {}
+            restored = {name: packed(restore_targets(self.data.preprocess, part)) for name, part in both.items()}
+        return {"answers": packed(found), "restored": restored or None}
+
     def scores(self, params: Any, ts: TrainState) -> dict[str, dict[str, float]]:
         """The loss and the metrics of each part."""
         model, loss = self.experiment.model, self.experiment.loss
@@ -169,6 +182,9 @@ class Study:
             "stages": [stage.about() for stage in self.stages],
             "inputs": _names(self.experiment, self.data),
             "classes": found.get("classes"),
+            "certain": "probability" if self.experiment.loss.probabilities else "score",
+            "scaled": self.experiment.data.scale is not None,
+            "weighted": self.weight is not None,
             "points": _sample(self.data.train),
             "held": held and _sample(held),
             "surface": (drawn or self.surface).about(),
@@ -202,7 +218,7 @@ def study(experiment: Experiment, base: Path) -> Study:
         stages(experiment.model, in_shape)  # before any data is read
     key = Key(experiment.seed)
     data = prepare(experiment.data, key, base, experiment.dtype)
-    x, y, _ = data.train
+    x, y, weight = data.train
     columns = stages(experiment.model, x.shape[1:])
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or y.ndim > 1 + (y.shape[-1] == 1):
         raise SpecError([Problem(".data", "play draws numbers for each row and one target")])
@@ -211,10 +227,13 @@ def study(experiment: Experiment, base: Path) -> Study:
     if size > MOST_ROWS:
         what = f"play shows every row of a batch, at most {MOST_ROWS}, got {size}"
         raise SpecError([Problem(".training.batch_size", what)])
+    by_class = class_weights(experiment, data.preprocess)
+    if by_class is not None:
+        weight = weights_of(y, weight, by_class, experiment.loss)
     per_epoch = len(y) // size if training.remainder == "drop" else -(-len(y) // size)
     total = training.steps or per_epoch * (training.epochs or 1)
     start = starting_state(experiment, key, data, base)
-    return Study(experiment, data, start, columns, bind(experiment.optimizer, total), size, total)
+    return Study(experiment, data, start, columns, bind(experiment.optimizer, total), size, total, weight)
 
 
 def _sample(part: Dataset) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from funcnet.cli import main
+from funcnet.cli import main, play
+from funcnet.play.browser import opened
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one child there")
@@ -65,7 +66,7 @@ def table(tmp_path, monkeypatch):
     return Path("mine.csv")
 
 
-@pytest.mark.parametrize("spec", [[], ["moons"], ["mine.csv"]])
+@pytest.mark.parametrize("spec", [[], ["moons"], ["iris_csv"], ["wine"], ["mine.csv"]])
 def test_a_page_is_written(spec, table, capsys):
     assert main(["play", *spec, "--out", "page.html", "--frames", "5"]) == 0
     text = Path("page.html").read_text(encoding="utf-8")
@@ -81,20 +82,29 @@ def test_a_page_for_pyodide_has_the_table_in_it(table, capsys):
     assert (found["mode"], found["table"], found["spec"]) == ("browser", table.read_text(), None)
 
 
+@pytest.mark.parametrize(("name", "files"), [("sine_4_3_3_1", ["sine_4_3_3_1.npz"]), ("iris_csv", ["data/iris.csv"])])
+def test_a_page_for_pyodide_has_the_files_that_a_spec_names(name, files, table):
+    assert main(["play", name, "--pyodide", "--out", "page.html"]) == 0
+    found = json.loads(re.search(r'id="given">(.*?)</script>', Path("page.html").read_text("utf-8"), re.S)[1])
+    assert list(json.loads(found["files"])) == files
+    ask = opened(found["spec"], found["table"], found["files"], found["name"])
+    about = json.loads(ask('{"do": "about"}'))
+    assert (about["name"], len(about["inputs"]), about["frame"]["step"]) == (name, 4, 0)
+
+
 WRONG = [
     ("mine.csv --out mine.csv", "mine.csv: is not a page that funcnet wrote; choose another --out, or remove it"),
     ("--frames 3", "--frames: goes with --out FILE, the page to write"),
     ("--pyodide", "--pyodide: goes with --out FILE, the page to write"),
     ("--out page.html --frames 1", "--frames: expected 2 or more, got 1"),
-    ("iris_csv", "expected one or two inputs for each row, got the shape (4,)"),
-    ("digits_mlp", "expected one or two inputs for each row, got the shape (64,)"),
+    (
+        "digits_mlp",
+        "expected 1 to 16 inputs for each row, so that each has a place in the page, got the shape (64,); see a larger "
+        "network with funcnet report",
+    ),
+    ("cat_classifier", "got the shape (64, 64, 3); see a larger network with funcnet report"),
     ("nothing_like_it", "there is no such file, and no experiment of that name comes with funcnet"),
     ("none.csv", "none.csv"),
-    ("iris_csv --pyodide --out page.html", "--pyodide: files that a spec names do not go into the page"),
-    (
-        "wine --pyodide --out page.html",
-        "training.class_weight: play shows a training without it; leave class_weight out",
-    ),
     ("--port 70000 --no-browser", "--port 70000: cannot be used"),
     ("model.json", "model.json: expected an experiment, got a layer"),
     ("moons --out no/page.html", "no/page.html"),
@@ -110,3 +120,13 @@ def test_mistakes_are_one_clear_error(arguments, message, table, capsys):
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not Path("page.html").exists()
+
+
+def test_files_too_long_for_a_page_are_refused(table, monkeypatch, capsys):
+    monkeypatch.setattr(play, "MOST_FILES", 1000)
+    assert main(["play", "iris_csv", "--pyodide", "--out", "page.html"]) == 1
+    assert re.fullmatch(
+        r"funcnet: --pyodide: data/iris\.csv: [\d,]+ bytes in all, and a page takes at most 1,000 along; use fewer "
+        r"rows, or play it without --pyodide\n",
+        capsys.readouterr().err,
+    )

@@ -1,13 +1,14 @@
 """The page in headless Chromium: each control, all widths, the keys, and the library's numbers to the last digit."""
 
 import re
+from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.play.settings import first
+from funcnet.play.settings import changed, first
 from tests.browser import NEEDS_BROWSER
 from tests.play.windows import begin, count, do, enter, press, ready, shown, until
 
@@ -240,6 +241,93 @@ def test_the_line_of_the_program_and_the_equation_are_marked(opened):
     box = page.locator("#program").bounding_box()
     line = page.locator("#program .here").first.bounding_box()
     assert box["y"] <= line["y"] <= box["y"] + box["height"]
+
+
+def test_the_answer_for_the_row_is_beside_its_target(opened, server):
+    page = opened.page
+    do(page, "go(3)")
+    page.fill("#row", "4")
+    study = server.session.states.study
+    _, (x, y) = study.batch(3)
+    ts = server.session.states.at(3)
+    logits = study.trace(ts, (x, y))[0]["head"]
+    probabilities = server.session.experiment.loss.link(logits)[4]
+    cells = [line.split("\t") for line in page.locator("#answer tbody tr").all_inner_texts()]
+    assert [float(cell[1]) for cell in cells] == [shown(p) for p in probabilities]
+    assert cells[y[4]][0] == f"{['upper', 'lower'][y[4]]} (target)"
+    assert page.inner_text("#answer-title") == "Row 4 of the batch"
+    page.fill("#tick", "3")  # the head has not been reached
+    assert page.locator("#answer td:nth-child(2)").all_inner_texts() == ["not yet"] * 2
+
+
+def test_of_many_classes_the_target_comes_first_and_of_one_output_both_are_named(opened, server):
+    page = opened.page
+    text = "a,b,y\n" + "".join(f"{i % 7},{i % 5},kind {i % 30}\n" for i in range(90))
+    do(page, f"restart({{ do: 'table', text: {text!r} }})")
+    names = page.evaluate("S.about.classes")
+    target = names[page.evaluate("S.frame.y.at(0)")]
+    listed = page.locator("#answer td:first-child").all_inner_texts()
+    assert listed == [f"{target} (target)", *(name for name in names if name != target)]
+    begin(page, server, changed(first(), "loss", "sigmoid_cross_entropy", Path()))
+    for wanted, expected in ((0, ["lower", "upper (target)"]), (1, ["lower (target)"])):
+        page.evaluate(f"S.row = Array.from(S.frame.y.values).findIndex((y) => y === {wanted}); draw()")
+        assert page.locator("#answer td:first-child").all_inner_texts() == expected
+
+
+def test_the_published_network_shows_its_published_digits(opened, server, tmp_path):
+    page, specs = opened.page, Path(__file__).parents[2] / "specs"
+    row = np.array([1.0, 2.0, 3.0, 2.5])
+    (tmp_path / "row.csv").write_text("a,b,c,d,y\n" + f"{','.join(map(str, row))},{np.sin(row).mean()!s}\n" * 2)
+    (tmp_path / "sine_4_3_3_1.npz").write_bytes((specs / "sine_4_3_3_1.npz").read_bytes())
+    spec = attrs.evolve(fn.load_spec(specs / "sine_4_3_3_1.json"), data=fn.data.Csv("row.csv", target="y"))
+    begin(page, server, spec, tmp_path)
+    assert float(page.inner_text("#loss")) == pytest.approx(6.52395735358923, rel=1e-14)
+    assert page.inner_text("#answer tbody tr:first-child").startswith("answer\t3.17679")
+    assert page.locator("#net .unit[data-stage='1'] .value").all_text_contents() == ["4.80", "1.21", "2.38"]
+
+
+def test_a_unit_is_shown_in_large_under_the_pointer_and_the_focus(opened):
+    page = opened.page
+    page.mouse.move(5, 5)
+    assert page.inner_text("#surface-title") == "Boundary"
+    page.hover(".unit[data-stage='1'][data-unit='2']")
+    assert page.inner_text("#surface-title") == "Unit dense_0[2]"
+    scale = page.evaluate("brief(S.frame.units[1].scale)")
+    assert page.locator("#legend span").all_inner_texts()[:2] == [f"-{scale} and less", f"{scale} and more"]
+    assert page.locator("#legend span").nth(2).inner_text().startswith("row 0: value ")
+    page.hover(".unit[data-stage='0'][data-unit='1']")
+    assert page.inner_text("#surface-title") == "Input x2"
+    page.mouse.move(5, 5)
+    assert page.inner_text("#surface-title") == "Boundary"
+    page.focus(".unit[tabindex='0']")
+    press(page, "ArrowRight", 2)
+    assert page.inner_text("#surface-title") == "Unit dense_1[0]"
+    page.focus("#step")
+    assert page.inner_text("#surface-title") == "Boundary"
+    page.click("#tiles button[data-name=sine]")
+    ready(page)
+    page.hover(".unit[data-stage='1'][data-unit='2']")
+    assert page.locator("#legend span").first.inner_text().startswith("↑ from -")
+    page.mouse.move(5, 5)
+
+
+def test_a_loss_that_is_not_finite_is_seen_wherever_the_page_is_scrolled(opened, server):
+    page = opened.page
+    sine = changed(first(), "data", "sine", Path())
+    begin(page, server, attrs.evolve(sine, optimizer=fn.optim.SGD(1e25)))
+    page.evaluate("document.activeElement.blur()")
+    press(page, "ArrowRight", 9)
+    assert "is not finite" in page.inner_text("#status")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    box = page.locator("#status").bounding_box()
+    assert 0 <= box["y"] < 200
+    assert page.evaluate("$('loss').classList.contains('bad')")
+
+
+def test_a_field_without_a_number_shows_its_value_again(opened):
+    page = opened.page
+    enter(page, "#seed", "abc")
+    assert (page.input_value("#seed"), page.inner_text("#status")) == ("0", "")
 
 
 NUMBERS = [0.0, 1.0, -2.5, 0.1, 1 / 3, 1e-4, 9.9e-5, 2.690212e-06, 1.4e-45, 16777216.0, 3.4e38, 123456.789, -1e-20]

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import attrs
 import pytest
 
 import funcnet as fn
@@ -11,6 +12,7 @@ from funcnet.play.settings import CHANGES, changed, choices, first, of_file
 from funcnet.play.study import study
 
 HERE = Path()
+SPECS = Path(__file__).parents[2] / "specs"
 
 
 def test_what_the_page_opens_with():
@@ -92,6 +94,35 @@ def test_other_values_are_refused(name, value, message):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(
+    ("model", "shown", "rebuilt"),
+    [
+        (fn.serial(fn.Dense(3), fn.Dense(2), fn.Dense(2)), "identity", fn.Identity()),
+        (fn.serial(fn.Dense(3), fn.LeakyRelu(0.3), fn.Dense(2)), "leaky_relu", fn.LeakyRelu(0.3)),
+        (fn.serial(fn.Dense(3), fn.BatchNorm(), fn.Dense(2)), "batch_norm", fn.BatchNorm()),
+        (fn.serial(fn.Dense(3), fn.Dense(3), fn.Relu(), fn.Dense(2)), None, fn.Tanh()),
+        (fn.serial(fn.Dense(3), fn.Dropout(0.1), fn.Relu(), fn.Dense(2)), None, fn.Tanh()),
+        (fn.serial(fn.Dense(2)), None, fn.Tanh()),
+    ],
+)
+def test_other_layers_keep_what_is_after_each(model, shown, rebuilt):
+    spec = attrs.evolve(settings.first(), model=model)
+    assert settings.settings(spec)["activation"] == shown
+    wider = changed(spec, "layers", [4, 5], HERE)
+    assert wider.model == fn.serial(fn.Dense(4), rebuilt, fn.Dense(5), rebuilt, ("head", fn.Dense(2)))
+    assert settings.settings(changed(wider, "activation", "relu", HERE))["activation"] == "relu"
+
+
+@pytest.mark.parametrize("name", ["wine", "diabetes", "sine_4_3_3_1"])
+def test_a_shipped_experiment_goes_over_to_other_data(name):
+    spec, base = fn.load_spec(SPECS / f"{name}.json"), SPECS
+    for data in settings.SOURCES:
+        other = changed(spec, "data", data, base)
+        found = study(other, base)
+        assert found.after(found.start)[0].step == 1
+        assert (other.training.class_weight, other.training.initial) == (None, None)
+
+
 def test_data_without_noise_has_none_to_change():
     grid = changed(first(), "data", "half_plane_grid", HERE)
     with pytest.raises(fn.FuncnetError, match="noise: the data half_plane_grid has none"):
@@ -134,7 +165,7 @@ def test_a_table_of_one_column_and_values(tmp_path):
             ["a,y", *(f"{i},name {i % 70}" for i in range(280))],
             "has 70 classes, and play draws a unit for each, at most 64",
         ),
-        (["a,y", *(f"{'pq'[i % 2]},{i % 3}" for i in range(40))], r"got 1 columns before it: 'a' \(category\)"),
+        (["a,y", *(f"{'pq'[i % 2]},{i % 3}" for i in range(40))], r"got 1 column before it: 'a' \(category\)"),
         (["a"], "mine.csv"),
     ],
 )

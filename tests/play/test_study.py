@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from funcnet.play.study import study
 from funcnet.play.surface import surface
 
 HERE = Path()
+SPECS = Path(__file__).parents[2] / "specs"
 
 
 def experiment(**changes):
@@ -34,6 +36,12 @@ def sine(**changes):
     return experiment(**given, **changes)
 
 
+def shipped(name, **changes):
+    """A shipped experiment with a shorter training."""
+    spec = fn.load_spec(SPECS / f"{name}.json")
+    return attrs.evolve(spec, training=attrs.evolve(spec.training, epochs=None, steps=9, **changes))
+
+
 CASES = {
     "softmax": experiment(),
     "dropped remainder": experiment(training=fn.Training(steps=11, batch_size=7, remainder="drop")),
@@ -45,6 +53,13 @@ CASES = {
     "four inputs": experiment(
         data=fn.data.Iris(scale="standard"), model=fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(3))
     ),
+    "class weights": experiment(
+        training=fn.Training(epochs=2, batch_size=8, class_weight={"upper": 3.0, "lower": 0.5})
+    ),
+    "sine_4_3_3_1": shipped("sine_4_3_3_1"),
+    "iris_csv": shipped("iris_csv"),
+    "wine": shipped("wine"),
+    "diabetes": shipped("diabetes"),
     "from the page": changed(first(), "loss", "mean_squared_error", HERE),
 }
 
@@ -54,11 +69,11 @@ def test_the_steps_are_those_of_run(case):
     spec = CASES[case]
     if spec.training.steps == 2000:
         spec = fn.from_json(fn.to_json(spec).replace('"steps": 2000', '"steps": 7'))
-    shown = study(spec, HERE)
+    shown = study(spec, SPECS)
     ts = shown.start
     while ts.step < shown.total:
         ts, _ = shown.after(ts)
-    run = fn.run(spec)
+    run = fn.run(spec, base=SPECS)
     assert ts.step == run.train_state.step
     ours, theirs = fn.tree.flatten(ts.params), fn.tree.flatten(run.train_state.params)
     assert all(np.array_equal(ours[path], leaf) for path, leaf in theirs.items())
@@ -70,12 +85,13 @@ def test_the_steps_are_those_of_run(case):
 def test_a_trace_is_a_step(case):
     """Values, cotangents, gradients and loss, bit for bit; and the gradients are sums of x · dy."""
     spec = CASES[case]
-    shown = study(spec, HERE)
+    shown = study(spec, SPECS)
     ts, _ = shown.after(shown.start)
     rows, batch = shown.batch(ts.step)
     values, cotangents, grads, loss = shown.trace(ts, batch)
     context = Context(True, ts.key.fold("step", ts.step, "shard", 0))
-    expected = fn.value_and_grad(spec.model, spec.loss)(ts.params, ts.state, *batch, context)
+    x, y, *weight = batch
+    expected = fn.value_and_grad(spec.model, spec.loss)(ts.params, ts.state, x, y, context, *weight)
     assert loss == expected[0] == shown.after(ts)[1]
     flat = fn.tree.flatten(grads)
     assert flat.keys() == fn.tree.flatten(ts.params).keys()
@@ -99,6 +115,7 @@ def test_frames_are_json_with_every_unit():
     assert frame["params"].keys() == frame["after"].keys() == frame["grads"].keys()
     assert about["classes"] == ["upper", "lower"]
     assert about["inputs"] == ["x1", "x2"]
+    assert (about["scaled"], study(CASES["iris_csv"], SPECS).about()["scaled"]) == (False, True)
     assert frame["problem"] is None
 
 
@@ -132,6 +149,10 @@ REFUSED = {
         {"model": fn.serial(fn.Dense(4), fn.Glu(), fn.Dense(2))},
         ".model.layers[1]: Glu makes the shape (2,) of (4,)",
     ),
+    "many classes": (
+        {"model": fn.serial(fn.Dense(4), fn.Dense(300))},
+        ".model.layers[1]: has 300 units, and a column at most 64; see a larger network with funcnet report",
+    ),
     "many inputs": (
         {"data": fn.data.Digits(), "model": fn.serial(fn.Dense(10))},
         ".data: expected 1 to 16 inputs for each row, so that each has a place in the page, got the shape (64,); see a "
@@ -139,7 +160,7 @@ REFUSED = {
     ),
     "a training of another kind": (
         {"training": fn.Training(steps=1, shards=2, class_weight="balanced")},
-        ".training.class_weight: play shows a training without it; leave class_weight out",
+        ".training.shards: play shows a training without it; leave shards out",
     ),
     "a plateau": (
         {"optimizer": fn.optim.chain(fn.optim.SGD(0.1), fn.optim.ReduceOnPlateau(monitor="loss"))},
@@ -181,3 +202,43 @@ def test_of_several_inputs_two_vary_and_the_others_are_at_their_means():
     assert {name: first[name] for name in ("loss", "values", "grads")} == {
         name: drawn[name] for name in ("loss", "values", "grads")
     }
+
+
+def unpacked(given):
+    return np.frombuffer(base64.b64decode(given["data"]), f"<{given['type']}").reshape(given["shape"])
+
+
+@pytest.mark.parametrize("case", ["sine_4_3_3_1", "iris_csv", "diabetes", "from the page"])
+def test_the_answers_of_the_rows_are_those_of_predict(case):
+    spec = CASES[case]
+    found = study(spec, SPECS)
+    frame = found.frame(found.start)
+    x, y = unpacked(frame["x"]), unpacked(frame["y"])
+    expected = spec.loss.link(fn.predict(spec.model, found.start.params, found.start.state, x))
+    np.testing.assert_allclose(unpacked(frame["answers"]), expected, rtol=1e-5)
+    scaler = found.data.preprocess.get("targets")
+    assert (frame["restored"] is None) == (scaler is None) == (case != "diabetes")
+    if scaler is not None:
+        for name, scaled in (("y", y), ("answers", expected)):
+            expected = scaled * scaler["deviation"] + scaler["mean"]
+            np.testing.assert_allclose(unpacked(frame["restored"][name]), expected, rtol=1e-5)
+
+
+def test_the_published_network_has_its_published_values(tmp_path):
+    """On the published row: every output, and the loss."""
+    row = np.array([1.0, 2.0, 3.0, 2.5])
+    rows = f"{','.join(map(str, row))},{np.sin(row).mean()!s}\n"
+    (tmp_path / "row.csv").write_text("a,b,c,d,y\n" + rows * 2)
+    (tmp_path / "sine_4_3_3_1.npz").write_bytes((SPECS / "sine_4_3_3_1.npz").read_bytes())
+    spec = attrs.evolve(CASES["sine_4_3_3_1"], data=fn.data.Csv("row.csv", target="y"))
+    found = study(spec, tmp_path)
+    frame = found.frame(found.start)
+    for path, values in {
+        "dense_0": [4.8, 1.21, 2.385],
+        "dense_1": [0.5031, -1.04185, -2.03875],
+        "dense_2": [3.176794],
+    }.items():
+        np.testing.assert_allclose(unpacked(frame["values"][path]), [values], rtol=1e-12)
+    np.testing.assert_allclose(unpacked(frame["answers"]), [[3.176794]], rtol=1e-12)
+    assert frame["loss"] == pytest.approx(6.52395735358923, rel=1e-14)
+    assert found.about()["weighted"] is False

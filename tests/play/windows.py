@@ -22,9 +22,9 @@ def serving(session):
         thread.join()
 
 
-def begin(page, server, spec):
+def begin(page, server, spec, base=Path()):
     """Begin again with an experiment, as the page would be opened with it."""
-    server.session.opened = spec, Path(), ""
+    server.session.opened = spec, base, ""
     do(page, "restart({ do: 'reset' })")
 
 
