@@ -24,6 +24,7 @@ import attrs
 import numpy as np
 
 from funcnet.compiler.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
+from funcnet.compiler.lookups import is_kept, loaded
 from funcnet.compiler.purity import (
     BY_NAME,
     IMPURE_NAMES,
@@ -43,8 +44,11 @@ from funcnet.compiler.watched import (
     Slot,
     contents_of,
     is_harmless,
+    is_immutable,
+    keeps_state,
     set_attribute,
     set_contents,
+    slots_of,
 )
 from funcnet.originals import Replaceable
 from funcnet.spec.base import Spec
@@ -416,46 +420,8 @@ class Hidden:
         return new
 
 
-def is_immutable(array: Any) -> bool:
-    """Whether the memory of an array cannot be written to, because it belongs to a bytes object."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array, bytes)
-
-
-def keeps_state(base: type) -> bool:
-    """Whether instances of a class of Python, NumPy or compiled code have state besides a container's contents."""
-    top = base.__module__.partition(".")[0]
-    if top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
-        return False
-    if not is_trusted(base.__module__, None):
-        return any(isinstance(value, COMPILED) for value in vars(base).values())
-    return base is not object and not issubclass(
-        base, (*CONTAINERS, tuple, int, float, str, bytes, frozenset, Exception)
-    )
-
-
-COMPILED = types.MethodDescriptorType, types.BuiltinFunctionType
-"""The types of the methods of a class written in C, whose instances have state that Python does not see"""
-
-
-def is_kept(steps: list[dis.Instruction]) -> bool:
-    """Whether code assigns the result of a call to a variable, but for that of ``type(self)``."""
-    names = [step.opname for step in steps]
-    call = names.index("CALL") if "CALL" in names[:-1] else -1
-    own = any(step.argval == "self" for step in steps[:call])
-    return call > 0 and names[call + 1].startswith("STORE_") and not own
-
-
 HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
 """The types by which the library's own functions may hold user code"""
-
-
-def slots_of(kind: type) -> list[str]:
-    """The slots that a class declares for values."""
-    slots = vars(kind).get("__slots__", ())
-    names = [slots] if isinstance(slots, str) else list(slots)
-    return [name for name in names if name not in ("__weakref__", "__dict__")]
 
 
 NAMED_FIELD = type(
@@ -463,26 +429,3 @@ NAMED_FIELD = type(
 )  # the module it names differs between versions
 """The class of a named tuple's fields, which only read the tuple"""
 FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__doc__")
-
-
-GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL")
-CELLS = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
-
-
-def loaded(code: types.CodeType, closure: bool = False) -> dict[str, set[str]]:
-    """The globals that code reads or writes, or its closure variables, each with the attributes read directly from it.
-
-    The attribute "" means any other use.
-    """
-    found: dict[str, set[str]] = {}
-    wanted = CELLS if closure else GLOBALS
-    steps = list(dis.get_instructions(code))
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        if step.opname in wanted:
-            read = following is not None and following.opname in ("LOAD_ATTR", "LOAD_METHOD")
-            found.setdefault(step.argval, set()).add(following.argval if following is not None and read else "")
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            for name, attributes in loaded(constant, closure).items():
-                found.setdefault(name, set()).update(attributes)
-    return found

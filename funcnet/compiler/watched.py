@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.compiler.foreign import is_trusted
 from funcnet.key import Key
 from funcnet.ops import Blank
 
@@ -208,3 +209,33 @@ def set_attribute(owner: Any, name: str, value: Any) -> None:
         setattr(owner, name, value)
     elif hasattr(owner, name):
         delattr(owner, name)
+
+
+def is_immutable(array: Any) -> bool:
+    """Whether the memory of an array cannot be written to, because it belongs to a bytes object."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, bytes)
+
+
+def keeps_state(base: type) -> bool:
+    """Whether instances of a class of Python, NumPy or compiled code have state besides a container's contents."""
+    top = base.__module__.partition(".")[0]
+    if top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
+        return False
+    if not is_trusted(base.__module__, None):
+        return any(isinstance(value, COMPILED) for value in vars(base).values())
+    return base is not object and not issubclass(
+        base, (*CONTAINERS, tuple, int, float, str, bytes, frozenset, Exception)
+    )
+
+
+COMPILED = types.MethodDescriptorType, types.BuiltinFunctionType
+"""The types of the methods of a class written in C, whose instances have state that Python does not see"""
+
+
+def slots_of(kind: type) -> list[str]:
+    """The slots that a class declares for values."""
+    slots = vars(kind).get("__slots__", ())
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if name not in ("__weakref__", "__dict__")]
