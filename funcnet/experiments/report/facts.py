@@ -127,11 +127,9 @@ def data(run: Run, found: Mapping[str, Any]) -> Section | None:
         most = sorted(counts.items(), key=lambda pair: -pair[1])[:MOST_ROWS]
         whole = sum(counts.values()) if found.get("classes") else sum(rows.values())
         cells = [[class_name(one), f"{count:,}", f"{100.0 * count / max(whole, 1):.1f} %"] for one, count in most]
-        parts.append(
-            page.table(
-                Table(["class", "rows", "share"], cells), f"The {len(counts):,} classes, the most frequent first"
-            )
-        )
+        one, several = ("class", "classes") if found.get("classes") else ("label", "labels")
+        caption = f"The {len(counts):,} {several} of the rows of all parts, the most frequent first"
+        parts.append(page.table(Table([one, "rows", "share"], cells), caption))
     parts.append(table_of_columns(run))
     missing = found.get("missing")
     if isinstance(missing, dict) and missing:
