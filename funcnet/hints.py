@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -72,9 +73,17 @@ def same_thing(word: str, known: Iterable[str]) -> str | None:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``", did you mean 'dense'?"`` if a similar word is known, else an empty string."""
     some = list(itertools.islice(known, MOST_KNOWN))
+    alike = None if word.isascii() else next((name for name in some if composed(name) == composed(word)), None)
+    if alike is not None:  # which look the same
+        return f", did you mean {alike!a}, of other code points than {word!a}?"
     same = same_thing(word[:LONGEST], some)
     near = [same] if same else difflib.get_close_matches(word[:LONGEST], some, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
+
+
+def composed(word: str) -> str:
+    """A name whose accents are parts of its letters, as most programs write them."""
+    return unicodedata.normalize("NFC", word)
 
 
 # ----- arguments and fields --------------------------------------------------------------------------------

@@ -98,6 +98,9 @@ def dtype_of(params: Params, state: State | None = None) -> np.dtype[Any] | None
     """
     flat = tree.flatten(params)
     floats = {path: ops.array(leaf).dtype for path, leaf in flat.items()}
+    if state is not None and not isinstance(state, dict):
+        got = f"an array of shape {state.shape}" if isinstance(state, np.ndarray) else f"{state!r:.60}"
+        raise FuncnetError(f"expected the state, a dict, after the params, got {got}; the order is params, state, x")
     wide = {path: ops.array(leaf).dtype for path, leaf in tree.flatten(state or {}).items()}
     floats |= {path: dtype for path, dtype in wide.items() if dtype.kind == "f"}
     if len(set(floats.values())) > 1 or any(dtype.kind != "f" for dtype in floats.values()):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from funcnet.errors import FuncnetError
 from funcnet.hints import no_attribute
+from funcnet.originals import Replaceable
 
 Array = npt.NDArray[Any]
 Word = str | int
@@ -41,7 +42,7 @@ def _digest(seed: int | bytes) -> bytes:
 
 
 @attrs.frozen
-class Key:
+class Key(metaclass=Replaceable):
     """A source of random numbers as a value: the same key always gives the same draws.
 
     ``Key(7)`` starts from an integer (or from the ``digest`` of another key). ``fold`` derives an

@@ -14,7 +14,7 @@ from funcnet.lazy import public
 ROOT = Path(funcnet.__file__).parent
 ROOMS = """
 version errors
-hints
+hints originals
 lazy key tree files read_only
 vmap ops
 spec signatures shapes ranges initializers

@@ -1,6 +1,8 @@
 """The guide: its code runs, its errors are the real ones, its translations have the same code."""
 
+import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from funcnet.cli.guide import pages
 from funcnet.cli.shipped import ABOUT
 from funcnet.spec import base as spec
 from funcnet.spec.kinds import KINDS
+from tests.cli import called
 from tests.pages import blocks, python_blocks, tags_end
 
 GUIDE = Path(fn.__file__).parent / "guide"
@@ -56,6 +59,28 @@ def test_blocks_run(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("printed", "similar"),
+    [
+        ("part    loss  rows\n------  ----  ----\ntrain  0.101    10\ntest    0.22    10 ##\n", True),
+        ("part  loss  rows\n----  ----  ----\ntest   0.2    10 #\ntrain  0.1    10\n", True),
+        ("part  loss  rows\n----  ----  ----\ntest   0.1    10 #\ntrain  0.3    10\n", False),
+        ("part  loss  rows\n----  ----  ----\ntest   0.2    10 #\n", False),
+        ("part  mean  rows\n----  ----  ----\ntest   0.2    10 #\ntrain  0.1    10\n", False),
+    ],
+)
+def test_figures_of_trainings_are_compared_roughly(tmp_path, printed, similar):
+    page = tmp_path / "page.md"
+    shown = "part   loss  rows\n-----  ----  ----\ntrain  0.1     10\ntest   0.2     10 #\n"
+    page.write_text(f"```python\nprint(text)\n```\n\n```output\n{shown}```\n")
+    (block,) = python_blocks(page)
+    if similar:
+        block.prints({"text": printed})
+    else:
+        with pytest.raises(AssertionError, match=r"page\.md:1 prints:"):
+            block.prints({"text": printed})
+
+
+@pytest.mark.parametrize(
     ("printed", "same"),
     [
         ("[[ 0. 1.5]]\nwrong at (0, 1): 2.0000000001\n", True),
@@ -74,6 +99,24 @@ def test_outputs_that_a_page_shows_are_compared(tmp_path, printed, same):
     else:
         with pytest.raises(AssertionError, match=r"page\.md:1 prints:"):
             block.prints({"text": printed})
+
+
+def test_commands_of_the_tables_page_print_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = blocks(PAGES["tables"], "bash")
+    for block in found:
+        made = re.match(r"mkdir -p (\S+)\npython - <<'PY'\n(.*?)^PY\n", block.code, re.M | re.S)
+        if made:
+            os.makedirs(made[1])
+            exec(made[2], {})
+        printed = ""
+        for line in block.code[made.end() if made else 0 :].splitlines():
+            command, *args = shlex.split(line)
+            result = called(tmp_path, *args)
+            assert (command, result.status) == ("funcnet", 0), result.err
+            printed += result.out + result.err
+        block.compare(printed)
+    assert len(found) == 6
 
 
 def test_errors_are_the_ones_that_the_code_raises(tmp_path, monkeypatch):

@@ -366,6 +366,10 @@ PYTHON = [
     ("NET.vjp(P, NET.apply(P, S, X, fn.EVAL), X)", "dense_1 (Dense): the residuals and the cotangent do not fit this"),
     ("NET.vjp(P, X)", "Serial.vjp(params, residuals, dy): it lacks dy"),
     ("fn.predict(NET, P, X)", "predict(net, params, state, x, …): it lacks x"),
+    (
+        "fn.predict(NET, P, X, S)",
+        "expected the state, a dict, after the params, got an array of shape (12, 3)",
+    ),
     ("fn.predict(P, S, NET, X)", "expected a network, such as fn.serial(fn.Dense(10)), got {'dense_0'"),
     ("fn.predict(NET, P, S, X[0])", "expected a batch of samples, got one sample of shape (3,); give it a batch axis"),
     ("fn.predict(NET, P, S, X[:, :2])", "expected inputs of shape (3,), which the params were made for, got (2,)"),

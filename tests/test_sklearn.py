@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import funcnet as fn
+from funcnet.cli import main
 from funcnet.networks.tabular import FEW, auto
 from funcnet.sklearn import FuncnetClassifier, FuncnetRegressor
 from funcnet.sklearn.base import HELD_OUT
@@ -661,19 +662,46 @@ def test_a_missing_number_is_the_median_of_the_training_rows(dtype, tmp_path):
         FuncnetClassifier(**SHORT).fit(sp.csr_array(gaps), Y)
 
 
-REFUSED = {
-    "infinity": (lambda t: t.assign(width=-np.inf), "Input column 'width' contains infinity, first in row 0"),
-    "a category": (lambda t: t.assign(side=None), "row 0, column 'side': the value is missing"),
-}
+def test_texts_where_numbers_are_expected_are_refused():
+    with pytest.raises(ValueError, match=r"^column 'side': .*; list it in categorical, or leave it out$"):
+        FuncnetClassifier(epochs=1, categorical=["kind"]).fit(frame(), Y)
+    estimator = FuncnetClassifier(epochs=1, random_state=0).fit(frame(), Y)
+    with pytest.raises(ValueError, match=r"^column 'width': .*; the training rows had numbers there$"):
+        estimator.predict(frame().assign(width="wide"))
 
 
-@pytest.mark.parametrize("gap", REFUSED)
-def test_what_was_never_missing_in_training_is_not_filled_in(gap, tmp_path):
-    change, message = REFUSED[gap]
+def test_infinity_is_refused(tmp_path):
     estimator = FuncnetClassifier(epochs=1, random_state=0).fit(frame(), Y)
     estimator.to_run(tmp_path / "run")
-    with pytest.raises(ValueError) as caught:
-        estimator.predict(change(frame()))
-    assert str(caught.value).startswith(message)
+    infinite = frame().assign(width=-np.inf)
+    with pytest.raises(ValueError, match=r"^Input column 'width' contains infinity, first in row 0"):
+        estimator.predict(infinite)
     with pytest.raises(fn.DataError):
-        fn.load_run(tmp_path / "run").predict(change(frame()))
+        fn.load_run(tmp_path / "run").predict(infinite)
+
+
+def test_a_category_that_was_never_missing_in_training_is_unknown_if_it_is(tmp_path, caplog, capsys):
+    """As OneHotEncoder(handle_unknown="ignore") has it, and in the printed program too."""
+    estimator = FuncnetClassifier(epochs=3, random_state=0).fit(frame(), Y)
+    unknown = estimator.predict_proba(frame().assign(side="nowhere"))
+    gaps = frame().assign(side=None)
+    caplog.clear()
+    assert np.array_equal(estimator.predict_proba(gaps), unknown)
+    assert [record.message for record in caplog.records] == [
+        "column 'side': 150 of 150 rows have a category that the training part lacks, such as a missing one in row 0; "
+        "it counts as 0 in every column of its categories"
+    ]
+    assert not np.array_equal(estimator.predict_proba(frame()), unknown)
+    run = estimator.to_run(tmp_path / "run")
+    again = fn.load_run(tmp_path / "run")
+    assert again.preprocess == run.preprocess
+    assert np.array_equal(again.predict(gaps), unknown)
+    assert main(["source", str(tmp_path / "run"), "--inference", "--out", str(tmp_path / "program.py")]) == 0
+    capsys.readouterr()
+    gaps.assign(large=gaps["large"].astype(int)).to_csv(tmp_path / "gaps.csv", index=False)
+    said = subprocess.run(
+        [sys.executable, "program.py", "gaps.csv"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    printed = np.array([row.split(",")[-unknown.shape[1] :] for row in said.stdout.splitlines()[1:]], unknown.dtype)
+    assert np.array_equal(printed, unknown)
+    assert said.stderr == "column 'side': 150 rows of an unknown category, such as ''\n"

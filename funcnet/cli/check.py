@@ -17,7 +17,7 @@ from funcnet.cli.console import number, table
 from funcnet.cli.train import load_experiment
 from funcnet.data.preparation import Prepared, left_out
 from funcnet.errors import LawError, NonFiniteError, listed
-from funcnet.experiments.baseline import baseline, baseline_rows, remarks
+from funcnet.experiments.baseline import baseline, baseline_rows, of_members, remarks
 from funcnet.experiments.checks import check_parts, fit_model
 from funcnet.experiments.digests import finite_json
 from funcnet.experiments.experiment import Experiment
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         names = list(next(iter(compared["linear"].values())))
         print()
         table(["to beat", *names], baseline_rows(compared, names))
-        for sentence in remarks(compared, experiment):
+        for sentence in (*of_members(experiment), *remarks(compared, experiment)):
             print(sentence)
     print(f"\n{path}: ready to train" + (", but see the warning above" if warnings else ""))
     return 0

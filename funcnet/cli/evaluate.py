@@ -16,9 +16,9 @@ from funcnet.cli.arguments import add_base, base_of, data_of
 from funcnet.cli.console import number, table
 from funcnet.cli.predict import output_names
 from funcnet.data.preparation import Dataset, left_out
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.errors import DataError
-from funcnet.experiments.baseline import baseline_rows
+from funcnet.experiments.baseline import baseline_rows, of_members
 from funcnet.experiments.digests import data_digest, finite_json
 from funcnet.experiments.origin import SPEC
 from funcnet.experiments.result import Run
@@ -82,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
     names = list(next(iter(scores.values())))
     rows = [[name, *(number(of[one]) for one in names)] for name, of in scores.items()]
     table(["part", *names], [*rows, *baseline_rows(compared, names, list(parts))])
+    for sentence in of_members(run.experiment):
+        print(sentence)
     if matrix is not None:
         _print_classes(_names(run, matrix), matrix, last)
     if labels is not None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -25,6 +26,9 @@ ORDER = (
 )
 SOFT_BREAK = re.compile("(?<=[\u3001-\u9fff\uff01-\uff5e])\n(?=[\u3001-\u9fff\uff01-\uff5e])")
 """A line that ends within a Chinese sentence; Markdown makes a space of it, and Chinese has none"""
+PICTURE = re.compile('<img src="([^"]+)" alt="([^"]+)"[^>]*>')
+MOST_NAMED = 3
+"""Pages that an error names as those that mention an unknown topic"""
 
 
 def pages() -> list[str]:
@@ -47,7 +51,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``funcnet guide``."""
     parser.add_argument("topic", nargs="?", help="a page, such as concept (default: the list of pages)")
     parser.add_argument("--lang", metavar="LANG", help="the page's language: en or zh (default: that of the locale)")
-    parser.add_argument("--json", action="store_true", help="print the page, or the list, as JSON")
+    parser.add_argument("--markdown", action="store_true", help="print the page's file as it is, formulas in LaTeX")
+    parser.add_argument("--json", action="store_true", help="print the page's file, or the list of pages, as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     Raises   SpecError for an unknown page; FuncnetError for one that the console cannot show
     """
     if options.topic is not None:
-        _print_page(_page(options.topic, options.lang), options.json)
+        _print_page(_page(options.topic, options.lang), options.json, options.markdown)
         return 0
     found = _listed(options.lang, options.json)
     if not found:
@@ -95,8 +100,22 @@ def _page(topic: str, language: str | None) -> str:
         name = _translated(topic, known) if language is None else f"{topic}.{language}"
     if name not in known:
         near = did_you_mean(topic if topic in known else name, known)  # the same page in another language
-        raise SpecError([Problem("", f"unknown page {name!r}{near}; there are {', '.join(known)}")], root="guide")
+        raise SpecError(
+            [Problem("", f"unknown page {name!r}{near}{_mentions(topic)}; 'funcnet guide' lists the pages")],
+            root="guide",
+        )
     return name
+
+
+def _mentions(word: str) -> str:
+    """``"; course_3, loss mention it"``: the pages that have a word, or its beginning, most often in all languages."""
+    if not re.fullmatch(r"[\w -]+", word):
+        return ""
+    counts: Counter[str] = Counter()
+    for name in pages():
+        counts[name.partition(".")[0]] += len(re.findall(rf"(?<![a-z]){re.escape(word)}", read(name), re.I))
+    found = [topic for topic, count in counts.most_common() if count and topic in pages()][:MOST_NAMED]
+    return f"; {', '.join(found)} mention{'s' * (len(found) == 1)} it" if found else ""
 
 
 def _translated(topic: str, known: list[str]) -> str:
@@ -108,7 +127,7 @@ def _translated(topic: str, known: list[str]) -> str:
     return topic
 
 
-def _print_page(name: str, as_json: bool) -> None:
+def _print_page(name: str, as_json: bool, as_markdown: bool) -> None:
     text = read(name)
     if as_json:
         print(json.dumps({"page": name, "text": text}))
@@ -118,12 +137,14 @@ def _print_page(name: str, as_json: bool) -> None:
             f"guide: the output's encoding, {sys.stdout.encoding}, cannot show the page {name!r}; "
             f"set PYTHONIOENCODING=utf-8, or read {FOLDER / f'{name}.md'}"
         )
-    if not sys.stdout.isatty():
+    if as_markdown:
         print(text, end="")
-    elif has_rich():
-        _render(SOFT_BREAK.sub("", formulas_as_text(text)))
+        return
+    text = PICTURE.sub(lambda image: f"[{image[2]}: {FOLDER / image[1]}]", formulas_as_text(text))
+    if sys.stdout.isatty() and has_rich():
+        _render(SOFT_BREAK.sub("", text))
     else:
-        print(formulas_as_text(text), end="")
+        print(text, end="")
 
 
 def _render(text: str) -> None:

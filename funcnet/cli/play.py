@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "spec",
         nargs="?",
-        help="an experiment in JSON, a shipped one's name, a run folder, or a table with one or two columns of numbers "
+        help="an experiment in JSON, a shipped one's name, a run folder, or a table with up to 16 columns of numbers "
         "and the target (default: two moons)",
     )
     parser.add_argument("--port", type=int, default=0, help="the port on this machine (default: a free one)")

@@ -18,7 +18,7 @@ from funcnet.cli.overrides import apply_setting
 from funcnet.cli.shipped import ABOUT
 from funcnet.data.preparation import left_out
 from funcnet.errors import DataError, FuncnetError, Problem, SpecError
-from funcnet.experiments.baseline import remarks
+from funcnet.experiments.baseline import of_members, remarks
 from funcnet.experiments.claim import ended, next_folder
 from funcnet.experiments.cross_validation import check_folds, cross_validate
 from funcnet.experiments.digests import finite_json
@@ -268,6 +268,7 @@ def report(result: Run, folder: Path) -> None:
     found = result.table()
     table(found.columns, found.rows)
     said = left_out(read_facts(folder)["found"])
+    said += of_members(result.experiment)
     said += remarks(result.baseline, result.experiment, result.metrics)
     if result.temperature is not None:
         said.append(f"probabilities have the temperature {number(result.temperature)}, fitted on the validation part")

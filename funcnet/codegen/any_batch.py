@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.codegen.constants import alike
 from funcnet.compiler.graph import Node, NodeGraph, map_nodes
 from funcnet.compiler.kinds import CALL, CONST, VIEW, Arguments
 from funcnet.errors import FuncnetError
@@ -93,7 +94,7 @@ class _Merger:
     def constant(self, one: Node, shape: tuple[int, ...]) -> list[Node]:
         """A constant array of the batch's size, filled with one number or counting the rows."""
         array = one.static
-        if array.size and np.all(array == array.flat[0]):
+        if alike(array):
             number = np.array(array.flat[0])
             scalar = Node(CONST, None, (), number, (), one.dtype, one.place)
             return [scalar, Node(VIEW, None, (scalar,), ("broadcast", shape), shape, one.dtype, one.place, None)]

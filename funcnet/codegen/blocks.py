@@ -17,7 +17,7 @@ from funcnet.codegen.captions import layer_caption
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, narrow, tree_text
 from funcnet.codegen.names import fresh
-from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, read, structured
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, draws, read, structured
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CONST, INPUT, PROBE
@@ -246,6 +246,8 @@ class Blocks:
         if part.section == "forward" and part.saved:
             back.append(tuple_text([repr(text(node)) for node in part.saved]))
         lines.append((f"return {', '.join(back)}", ""))
+        if any(draws(line) for line, _ in lines):
+            lines[0] = (", ".join(filter(None, (lines[0][0], "rng"))), "")
         return ("\n".join(margins(lines[:1], 0)), *margins(lines[1:]))
 
     def within(self, part: Part, inner: Callable[[Node], Node], graph: NodeGraph, printer: Printer) -> None:
@@ -321,6 +323,7 @@ class Blocks:
                 targets.append(tuple_text(names))
         elif part.saved:
             args.append(self.kept.get(part.path) or tuple_text([printer.text(node).text for node in part.saved]))
+        args += ["rng"] * (re.search(r"\brng$", part.text[0]) is not None)
         printer.lines.append((f"{', '.join(targets)} = {self.functions[part.code]}({', '.join(args)})", ""))
 
 

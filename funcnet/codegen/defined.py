@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from funcnet.codegen.functions import need
+from funcnet.codegen.names import quoted
 from funcnet.codegen.tables import table
 from funcnet.compiler.graph import Node
 from funcnet.compiler.kind import ATOM, UNARY, Text
+from funcnet.compiler.structure import parts
+from funcnet.errors import FuncnetError
 from funcnet.key import Key
 
 TAUGHT: dict[Any, Any] = {
@@ -65,8 +68,24 @@ class Quoted:
 
 
 def lookup(path: str) -> str:
-    """The code that reads a leaf of the arguments: ``params["stem"]["weight"]``."""
+    """The code that reads a leaf of nested dicts: ``params["stem"]["weight"]``."""
     root, *rest = path.split("/")
-    return root + "".join(
-        f"[{int(step)}]" if root in ("x", "y", "dy") and step.isdigit() else f'["{step}"]' for step in rest
-    )
+    return root + "".join(f"[{quoted(step)}]" for step in rest)
+
+
+def places(name: str, value: Any) -> dict[str, str]:
+    """The code that reads each leaf of an argument, by its path: ``x[0]`` for ``x/0`` in a tuple.
+
+    Raises   FuncnetError for two leaves of one path
+    """
+    found: dict[str, str] = {}
+
+    def walk(path: str, code: str, part: Any) -> None:
+        inner = parts(part)
+        if inner is None and found.setdefault(path, code) != code:
+            raise FuncnetError(f"cannot print {name}: two of its arrays have the path {path!r}; rename one")
+        for step, each in inner or ():
+            walk(f"{path}/{step}", f"{code}[{quoted(step) if isinstance(step, str) else step}]", each)
+
+    walk(name, name, value)
+    return found

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from funcnet import tree
-from funcnet.codegen.defined import Defined, Quoted, lookup
+from funcnet.codegen.beginnings import Beginning, written
+from funcnet.codegen.defined import Defined, Quoted
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.program import Program
+from funcnet.codegen.targets import drawn_targets
 from funcnet.compiler.kinds import dtype_text
-from funcnet.losses.classification import SoftmaxCrossEntropy
-from funcnet.padding import compared_shape
 
 FEW = 40
 """The most numbers of a value that are written down"""
-ZEROS = "each_leaf(np.zeros_like, params)"
 KEY = 'b"0123456789abcdefghijklmn"'
 
 
@@ -33,6 +31,8 @@ class Demonstration:
         defined: Defined,
         start: dict[str, Any],
     ) -> None:
+        """``asked`` are the arguments of the function that predicts, if the file has one."""
+        self.asked: list[str] = []
         self.program, self.title, self.given, self.back, self.defined = program, title, given, back, defined
         self.start = {
             name: value for name, value in start.items() if sum(leaf.size for leaf in tree.leaves(value)) <= FEW
@@ -40,7 +40,8 @@ class Demonstration:
 
     def text(self) -> str:
         """The script."""
-        values = [line for name in self.given if name not in ("rng", "step") for line in self.value(name)]
+        every = dict.fromkeys((*self.given, *self.asked))
+        values = [line for name in every if name not in ("rng", "step") for line in self.value(name)]
         if "rng" in self.given or any("rng." in text for text in values):
             values.insert(0, "rng = np.random.default_rng(0)")
         loop = self.title == "step"
@@ -49,7 +50,7 @@ class Demonstration:
         call = f"{', '.join(self.back)} = {self.title}({', '.join(self.given)})"
         if not loop:
             values += [call, f"print({self.back[0]})"]
-        predicted = f"predict({', '.join(name for name in ('params', 'state', 'x') if name in self.given)})"
+        predicted = f"predict({', '.join(self.asked)})"
         if self.predicts and not loop:
             values.append(f"print({predicted})")
         lines = margins([(line, "") for line in values])
@@ -71,17 +72,17 @@ class Demonstration:
         """The statement that gives an argument a value."""
         value = self.program.args[name]
         if name == "opt_state":
-            return self.opt_state()
+            return Beginning(self.program, self.defined).lines()
         if name == "key":
             return [f"key = {KEY}"]
         if name in self.start:
-            return [f"{name} = {tree_text(_map(lambda _, x: Quoted(_written(x)), self.start[name]))}"]
+            return [f"{name} = {tree_text(_map(lambda _, x: Quoted(written(x)), self.start[name]))}"]
         if name == "params":
             return self.params(_map(lambda path, x: Quoted(_weights(path, x)), value))
         if name == "state":
             return [f"state = {tree_text(_map(lambda path, x: Quoted(_running(path, x)), value))}"]
-        leaf = self.target if name == "y" else _drawn
-        return [f"{name} = {tree_text(tree.map(lambda x: Quoted(leaf(x)), value))}"]
+        drawn = drawn_targets(self.program, _drawn) if name == "y" else tree.map(_drawn, value)
+        return [f"{name} = {tree_text(_map(lambda _, text: Quoted(text), drawn))}"]
 
     def params(self, value: Any) -> list[str]:
         """The statements that give the params, those of equal parts from one function."""
@@ -98,75 +99,6 @@ class Demonstration:
                 lines.append(f"{maker} = lambda: {text}")
                 value = {name: Quoted(f"{maker}()") if name in names else part for name, part in value.items()}
         return [*lines, f"params = {tree_text(value)}"]
-
-    def target(self, x: Any) -> str:
-        """Targets of a loss."""
-        loss = self.program.plain_loss
-        if x.dtype.kind != "f":
-            classes = 2
-            if self.program.loss is not None and isinstance(loss, SoftmaxCrossEntropy):
-                classes = compared_shape(self.program.loss, self.program.net.out_shape(self.program.in_shape))[-1]
-            return f"rng.integers({classes}, size={x.shape})"
-        if type(loss).__name__ in ("BinaryCrossEntropy", "SigmoidCrossEntropy"):
-            return f"rng.integers(2, size={x.shape}).astype({dtype_text(x.dtype)})"
-        return _normal(x)
-
-    def opt_state(self) -> list[str]:
-        """The state that the optimizer begins with, for params p: p itself, zeros, or another number."""
-        optimizer = self.program.optimizer
-        assert optimizer is not None
-        shapes = self.program.args["params"]
-        numbers = np.random.default_rng(0)
-        params = tree.map(lambda x: numbers.standard_normal(x.shape).astype(x.dtype), shapes)
-        begun = self.begun(optimizer.init(params), params)
-        if tree_text(begun).count(ZEROS) < 2:
-            return [f"opt_state = {tree_text(begun)}"]
-        short = _map(lambda _, part: Quoted("zeros") if repr(part) == ZEROS else part, begun)
-        return [f"zeros = {ZEROS}", f"opt_state = {tree_text(short)}"]
-
-    def begun(self, part: Any, params: Any, path: str = "") -> Any:
-        """A part of the optimizer's state as code."""
-        if not isinstance(part, dict):
-            copied = (at for at, leaf in tree.flatten(params).items() if f"/{path}".endswith(f"/{at}"))
-            same = (at for at in copied if np.array_equal(part, tree.flatten(params)[at]))
-            at = next(same, None)
-            return Quoted(_filled(part) if at is None else lookup(f"params/{at}"))
-        flat, like = tree.flatten(part), tree.flatten(params)
-        alike = flat.keys() == like.keys() and all(np.shape(flat[p]) == like[p].shape for p in like) and len(flat) > 0
-        if alike and all(np.array_equal(flat[path], like[path]) for path in flat):
-            return Quoted("params")
-        numbers = {float(number) for leaf in flat.values() for number in np.unique(leaf)} if alike else set()
-        if len(numbers) == 1 and (len(flat) > 1 or isinstance(next(iter(part.values())), dict)):
-            number = numbers.pop()
-            self.defined.helpers["each_leaf"] = None
-            made = "np.zeros_like" if number == 0.0 else f"lambda w: np.full_like(w, {number!r})"
-            return Quoted(f"each_leaf({made}, params)")
-        return {name: self.begun(inner, params, f"{path}/{name}".lstrip("/")) for name, inner in part.items()}
-
-
-def _filled(x: Any) -> str:
-    """An array of the state of an optimizer as code."""
-    x = np.asarray(x)
-    kind = dtype_text(x.dtype)
-    if x.shape == ():
-        return f"{kind}({_plain(x.item())})"
-    if x.size and np.all(x == x.flat[0]):
-        number = x.flat[0].item()
-        if number == 0 and not (isinstance(number, float) and math.copysign(1.0, number) < 0):
-            return f"np.zeros({x.shape}, {kind})"
-        return f"np.full({x.shape}, {_plain(number)}, {kind})"
-    return f"np.zeros({x.shape}, {kind})" if not x.size else _written(x)
-
-
-def _plain(number: Any) -> str:
-    finite = not isinstance(number, float) or math.isfinite(number)
-    return repr(number) if finite else f'float("{number!r}")'
-
-
-def _written(x: Any) -> str:
-    """An array with all its numbers."""
-    plain = x.dtype in (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
-    return f"np.array({x.tolist()!r}{'' if plain else f', {dtype_text(x.dtype)}'})"
 
 
 def _drawn(x: Any) -> str:

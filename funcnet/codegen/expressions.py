@@ -10,14 +10,28 @@ from typing import Any
 import numpy as np
 
 from funcnet import ops
+from funcnet.codegen.constants import alike, entries, in_memory
 from funcnet.codegen.defined import TAUGHT, Defined, Quoted, lookup
 from funcnet.codegen.functions import helper_name, key_text, need
+from funcnet.codegen.names import quoted
 from funcnet.codegen.numerals import fields_of, integral, number_text, power_of_two
 from funcnet.codegen.schedules import schedule_text
 from funcnet.codegen.short.call import simple_call
 from funcnet.compiler.graph import Node, NodeGraph, fill, plain_text
 from funcnet.compiler.kind import ATOM, COMPARE, PLUS, TIMES, UNARY, Text
-from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, OPERATORS, REDUCE, UFUNC, WHERE, dtype_text, infix
+from funcnet.compiler.kinds import (
+    CALL,
+    CONST,
+    INPUT,
+    NUMBER,
+    OPERATORS,
+    REDUCE,
+    UFUNC,
+    WHERE,
+    dtype_text,
+    filled_text,
+    infix,
+)
 from funcnet.compiler.numpy_table import Keywords
 from funcnet.compiler.tracer import Float
 from funcnet.key import Key
@@ -62,7 +76,7 @@ class Expressions:
     def leaf(self, node: Node) -> Text:
         """A param or state, from the dict of its layer."""
         path, _, name = node.static.rpartition("/")
-        return Text(f'w["{name}"]' if path == self.opened else lookup(node.static), ATOM)
+        return Text(f"w[{quoted(name)}]" if path == self.opened else lookup(node.static), ATOM)
 
     def constant(self, node: Node) -> Text:
         """A constant as code."""
@@ -71,12 +85,17 @@ class Expressions:
             return self.numeral(value)
         kind = dtype_text(value.dtype)
         if value.shape == ():
-            return Text(f"{kind}({value.item()!r})", ATOM)
+            return Text(f"{kind}({entries(value)})", ATOM)
+        value, back = in_memory(value)
+        return Text(f"{self.array(value, kind).within(ATOM)}{back}", ATOM) if back else self.array(value, kind)
+
+    def array(self, value: Any, kind: str) -> Text:
+        """A constant array in C order as code."""
         if value.dtype == np.int64 and np.array_equal(value.reshape(-1), np.arange(value.size)):
             return Text(f"np.arange({value.size})" + f".reshape{value.shape}" * (value.ndim > 1), ATOM)
-        if value.size > 1 and np.all(value == value.flat[0]):
-            return Text(f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {kind})", ATOM)
-        text = f"np.array({value.tolist()!r}, {kind})"
+        if value.size > 1 and alike(value):
+            return Text(filled_text(value.shape, value.flat[0].item(), value.dtype), ATOM)
+        text = f"np.array({entries(value)}, {kind})"
         if self.defined is None or len(text) <= INLINED:
             return Text(text, ATOM)
         return self.defined.table(value, self.within)
@@ -223,12 +242,12 @@ class Expressions:
             simple = simple_call(node, args, self.defined, self.users)
             if simple is not None:
                 return Text(simple, ATOM)
-        if getattr(node.f, "__name__", "") == "take" and node.f is not np.take:
+        if node.f is ops.PRIMITIVES["take"].function:
             return Text(f"np.take({args[0]!r}, {args[1]!r}, axis=0)", ATOM)
         if isinstance(node.f, Keywords):
             texts = [*map(repr, args[0]), *(f"{name}={arg!r}" for name, arg in args[1].items())]
             return Text(f"{self.function(node.f.function)}({', '.join(texts)})", ATOM)
-        kinds: dict[type, Any] = {np.dtype: dtype_text, Key: key_text, str: lambda text: f'"{text}"'}
+        kinds: dict[type, Any] = {np.dtype: dtype_text, Key: key_text, str: quoted}
         if node.f is Key.fold and isinstance(args[0], Quoted) and args[0].text.startswith("fold("):
             args = (Quoted(args[0].text[5:-1]), *args[1:])
         texts = [next((f for kind, f in kinds.items() if isinstance(arg, kind)), plain_text)(arg) for arg in args]

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from funcnet import ops
+from funcnet.codegen.constants import alike, entries, in_memory
 from funcnet.codegen.library_source import library_text
 from funcnet.codegen.printed_helpers import HELPERS
 from funcnet.codegen.schedules import schedule_text
 from funcnet.compiler.fallback import Opaque
 from funcnet.compiler.graph import plain_text
 from funcnet.compiler.kinds import dtype_text
-from funcnet.compiler.numpy_table import Keywords
+from funcnet.compiler.numpy_table import CLIP, Keywords
+from funcnet.compiler.tracer import Float
 from funcnet.errors import FuncnetError
 from funcnet.key import Key
 from funcnet.layers.base import Layer
 from funcnet.layers.embedding import rotate
+from funcnet.losses.base import reciprocal
 from funcnet.optim.schedules import Schedule, half_cosine, in_cycle, polynomial, restarting
 from funcnet.optim.transforms.average import due, even, unbiased
 from funcnet.optim.transforms.clip import clip_factor
@@ -81,9 +84,20 @@ NAMED: dict[Any, str] = {
     Key.uniform: "uniform",
     Key.normal: "normal",
     ops.check: "check",
+    reciprocal: "reciprocal",
     rotate: "rotate",
 }
 """The printed names of the library's functions"""
+
+
+MODULES = {"np": np, "np.linalg": np.linalg, "np.lib.stride_tricks": np.lib.stride_tricks}
+"""Where NumPy's functions are"""
+
+
+def of_library(f: Any) -> bool:
+    """Whether a function is the primitive of its name."""
+    known = ops.PRIMITIVES.get(getattr(f, "__name__", ""))
+    return known is not None and known.function is f
 
 
 def helper_name(f: Any) -> str:
@@ -92,9 +106,10 @@ def helper_name(f: Any) -> str:
     Raises   FuncnetError for a function that cannot be printed
     """
     name = getattr(f, "__name__", type(f).__name__)
-    if isinstance(f, np.ufunc) or getattr(np, name, None) is f:
-        return f"np.{name}"
-    if f in NAMED or name == "reciprocal" or (name in ops.PRIMITIVES and ops.PRIMITIVES[name].function is f):
+    for home, part in MODULES.items():
+        if getattr(part, name, None) is f or f is CLIP:
+            return f"{home}.{name}"
+    if f in NAMED or of_library(f):
         return NAMED.get(f, name)
     owner = getattr(f.function if isinstance(f, Opaque) else f, "__self__", None)
     if isinstance(owner, Layer):
@@ -109,13 +124,16 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
     """A constant of a planned program as code."""
     if isinstance(value, np.ndarray):
         dtype = dtype_text(value.dtype)
-        if value.size and np.all(value == value.flat[0]):
-            return f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {dtype})"
-        return f"np.array({value.tolist()!r}, {dtype})"
+        value, back = in_memory(value)
+        if alike(value):
+            return f"np.full({value.shape}, {plain_text(value.flat[0].item())}, {dtype}){back}"
+        return f"np.array({entries(value)}, {dtype}){back}"
     if isinstance(value, np.dtype):
         return f"np.dtype({value.name!r})"
     if isinstance(value, Key):
         return key_text(value)
+    if isinstance(value, Float):
+        return f"lambda *numbers: float(({constant_text(value.function, helpers)})(*numbers))"
     if isinstance(value, Schedule):
         text, needs = schedule_text(value, "step")
         for helper in needs:
@@ -125,7 +143,7 @@ def constant_text(value: Any, helpers: dict[str, None]) -> str:
         return plain_text(value)
     if isinstance(value, Keywords):
         return f"lambda args, keywords: {constant_text(value.function, helpers)}(*args, **keywords)"
-    if getattr(value, "__name__", "") == "take" and value is not np.take:
+    if value is ops.PRIMITIVES["take"].function:
         return "lambda table, indices: np.take(table, indices, axis=0)"
     if getattr(value, "__qualname__", "").endswith("<locals>.error"):
         return "None"  # the printed check has its own message

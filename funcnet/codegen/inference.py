@@ -17,11 +17,12 @@ import numpy as np
 from funcnet import tree
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.any_batch import for_any_rows
-from funcnet.codegen.constants import Constants, assigned, rows_text
+from funcnet.codegen.constants import Constants, alike, assigned, rows_text
 from funcnet.codegen.inference_answers import Answers
 from funcnet.codegen.library_source import ascii_text, library_text
 from funcnet.codegen.lines import margins, variables
-from funcnet.codegen.printer import Printer, helper_text
+from funcnet.codegen.names import quoted
+from funcnet.codegen.printer import Printer, called_functions, helper_text
 from funcnet.codegen.raw_rows import RawRows
 from funcnet.compiler.graph import Node, NodeGraph, with_args
 from funcnet.compiler.kinds import CONST, INPUT
@@ -171,7 +172,7 @@ class _Writer:
         shape = self.in_shape if self.raw.columns else self.raw.shape
         layers = " -> ".join([str(shape), *map(kind_of, self.layers())])
         count = sum(leaf.size for leaf in tree.leaves(self.params))
-        by = f"trained on {self.experiment.data.tag} data with {self.loss.tag}"
+        by = f"trained on {self.experiment.data.tag} data with {self.experiment.loss.tag}"
         what = f"{layers}; {by}; {count} parameters, {self.dtype.name}."
         uses = [(f"predict({self.argument})", self.answers.text())]
         if self.answers.labelled:
@@ -244,9 +245,9 @@ class _Writer:
             value = node.static
             if node.kind is not CONST or not isinstance(value, np.ndarray) or value.size <= SHORT:
                 return with_args(node, args)
-            if np.all(value == value.flat[0]) or (value.ndim == 1 and np.array_equal(value, np.arange(len(value)))):
+            if alike(value) or (value.ndim == 1 and np.array_equal(value, np.arange(len(value)))):
                 return node
-            identity = value.dtype, value.shape, value.tobytes()
+            identity = value.dtype, value.shape, value.strides, value.tobytes()
             if identity not in known:
                 path = f"constant/{len(known)}"
                 self.keys[f"params/{path}"], self.members[path] = path, value
@@ -280,7 +281,7 @@ class _Writer:
 
     def function(self, name: str, arguments: str, says: str, graph: NodeGraph) -> str:
         """A recorded graph as a function."""
-        names = variables([node.static for node in graph.inputs])
+        names = variables([node.static for node in graph.inputs], {"rows", "weights", *called_functions(graph)})
         printer = Printer(graph, names, {})
         printer.taken |= {"rows", "weights"}
         printer.run()
@@ -289,7 +290,7 @@ class _Writer:
         unpacked = []
         for node in graph.inputs:
             if node in used and node.static in self.keys:
-                unpacked.append((f'{names[node.static]} = weights["{self.keys[node.static]}"]', str(node.shape)))
+                unpacked.append((f"{names[node.static]} = weights[{quoted(self.keys[node.static])}]", str(node.shape)))
         lines = [line for line in printer.lines if not line[0].startswith("# ----- ")]
         while lines and lines[0] == ("", ""):
             lines = lines[1:]

@@ -9,7 +9,8 @@ import numpy as np
 from funcnet.codegen import inference_template as deployed
 from funcnet.codegen.constants import Constants, code, rows_text
 from funcnet.codegen.library_source import ascii_text
-from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
+from funcnet.data.preprocess import Preprocess
+from funcnet.data.scaling import SCALES, shift_and_factor
 from funcnet.losses.base import Loss, classifies
 from funcnet.shapes import Shape, for_outputs
 

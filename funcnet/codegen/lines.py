@@ -7,30 +7,39 @@ import re
 import textwrap
 from typing import Any
 
-from funcnet.codegen.names import fresh
+from funcnet.codegen.names import fresh, quoted
 from funcnet.codegen.printer import LONGEST
 
 WIDTH = 72
 """The rightmost column of the aligned shape comments"""
+DEEPEST = 40
+"""The deepest indentation of a dict"""
+BEFORE = ("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ ")
+"""Words that a divided line may begin with"""
 
 
-def variables(paths: list[str]) -> dict[str, str]:
-    """Variable names of the inputs: the path for params, with the moment in front for moments, ``count`` for counts."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
+def variables(paths: list[str], taken: set[str]) -> dict[str, str]:
+    """Variable names of the inputs: their paths, without ``params`` and ``state``, but for names that are taken.
+
+    An argument keeps its name.
+    """
+    names = {path: path for path in paths if "/" not in path}
+    taken |= names.keys()
     for path in paths:
         root, _, rest = path.partition("/")
-        words = (rest if root in ("params", "state", "opt_state") and rest else path).split("/")
-        if root == "opt_state":
-            words = ["count"] if words[-1] == "step" else words[1:] if f"opt_state/{words[0]}/step" in paths else words
-        names[path] = fresh(re.sub(r"\W", "_", "_".join(words)), taken)
+        if rest:
+            names[path] = fresh((rest if root in ("params", "state") else path).replace("/", "_"), taken)
     return names
 
 
 def tree_text(value: Any, indent: int = 4, used: int = 22) -> str:
     """A structure as code, with one entry per line where it is too long."""
     if isinstance(value, dict):
-        inside = [f'"{name}": {tree_text(inner, indent + 4, len(name) + 6)}' for name, inner in value.items()]
+        indent = min(indent, DEEPEST)
+        inside = [
+            f"{text}: {tree_text(inner, indent + 4, len(text) + 4)}"
+            for text, inner in ((quoted(name), inner) for name, inner in value.items())
+        ]
         whole = "{" + ", ".join(inside) + "}"
         if len(whole) + indent + used <= LONGEST and "\n" not in whole:
             return whole
@@ -89,21 +98,26 @@ def fitted(text: str, indent: int) -> str:
     head = "return " if text.startswith("return ") else f"{targets} = " if equals else ""
     inside = f"{head}({text.removeprefix(head)})" if head and not text.startswith("def ") else text
     made = broken(inside, indent)
-    return made if head == "return " and made != inside else inside
+    if head == "return " and made != inside:
+        return made
+    if equals and all(len(line) > LONGEST for line in divided(" " * indent + inside)[:1]):
+        return f"{head}(\n{' ' * (indent + 4)}{rest}\n{' ' * indent})"
+    return inside
 
 
 def broken(text: str, indent: int = 4) -> str:
     """A long statement with the arguments of its outermost call on wrapped lines; any other text unchanged."""
     start, end = re.search(r"[(\[{]", text), ":" * text.endswith("):")
     text = text.removesuffix(":") if end else text
+    bare = without_strings(text)
     if start is None or not text.endswith((")", "]", "}")):
         return text + end
     parts, depth, last = [], 0, start.end()
     for i in range(start.start(), len(text)):
-        depth += (text[i] in "([{") - (text[i] in ")]}")
+        depth += (bare[i] in "([{") - (bare[i] in ")]}")
         if depth == 0 and i + 1 < len(text):
             return text + end  # it ends before the statement does
-        if (depth == 1 and text[i] == ",") or depth == 0:
+        if (depth == 1 and bare[i] == ",") or depth == 0:
             parts.append(text[last:i].strip())
             last = i + 1
     parts = [part.replace(" ", "\0") for part in parts if part]
@@ -113,6 +127,11 @@ def broken(text: str, indent: int = 4) -> str:
     made = f"{text[: start.end()]}\n{textwrap.indent(inner, ' ' * (indent + 4))}\n{' ' * indent}{text[-1]}"
     body = " pass" if end else ""
     return made + end if _same(made + end + body, text + end + body) else text + end
+
+
+def without_strings(line: str) -> str:
+    """A line of code with each letter inside its strings replaced by another."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: f'"{"_" * (len(found[0]) - 2)}"', line)
 
 
 def _same(made: str, text: str) -> bool:
@@ -148,24 +167,20 @@ def narrow(text: str) -> str:
 def divided(line: str) -> list[str]:
     """A long line of code in two or more, divided inside its brackets; a line without a place for that is unchanged."""
     found: list[tuple[int, int]] = []
+    bare = without_strings(line)
     depths = [0]
-    for letter in line:
+    for letter in bare:
         depths.append(depths[-1] + (letter in "([{") - (letter in ")]}"))
-    depth = -min(depths)  # of brackets that an earlier line opens
-    for i, letter in enumerate(line[:LONGEST]):
+    depth = -min(depths) + line.endswith(",")  # of brackets that an earlier line opens
+    for i, letter in enumerate(bare[:LONGEST]):
         depth += (letter in "([{") - (letter in ")]}")
-        if (
-            letter == " "
-            and depth
-            and i > 40
-            and (line[i - 1] == "," or line[i + 1 :].startswith(("for ", "if ", "else ", "+ ", "- ", "* ", "/ ", "@ ")))
-        ):
+        if letter == " " and depth and i > 40 and (bare[i - 1] in ",:" or bare[i + 1 :].startswith(BEFORE)):
             found.append((-depth, i))
     if len(line) <= LONGEST or line.lstrip().startswith(("#", '"""')):
         return [line]
     indent = len(line) - len(line.lstrip()) + (8 if line.endswith(":") else 4)
-    inside = line.rfind("][", 40, LONGEST - 1) + 2  # a place in a long lookup
-    if not found and inside < 40:
+    inside = bare.rfind("][", 24, LONGEST - 1) + 2  # a place in a long lookup
+    if not found and inside < 24:
         return [line]
     end, begin = (max(found)[1], max(found)[1] + 1) if found else (inside, inside)
     return [line[:end], *divided(" " * indent + line[begin:])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcnet.codegen.defined import Defined, lookup
+from funcnet.codegen.defined import Defined
 from funcnet.codegen.demonstration import Demonstration
 from funcnet.codegen.functions import constant_text, helper_text
 from funcnet.codegen.library_source import ascii_text
@@ -21,7 +21,7 @@ def planned(program: Program) -> str:
     used = {arg for node in plan.graph.nodes for arg in node.args} | set(leaves(plan.graph.outputs))
     roots = {str(node.static).split("/")[0] for node in plan.graph.inputs if node in used}
     given = [name for name in program.args if name in roots]
-    flat = [lookup(str(node.static)) if node in used else "None" for node in plan.graph.inputs]
+    flat = [program.places[str(node.static)] if node in used else "None" for node in plan.graph.inputs]
     results = [name for name, part in zip(program.results, plan.graph.outputs, strict=False) if name != "state" or part]
     every = ", ".join([*program.results, *["_"] * (len(plan.graph.outputs) - len(program.results))])
     page, defined = Readable(program), Defined()
@@ -36,11 +36,16 @@ def planned(program: Program) -> str:
     parts = [
         page.header(given, results) + "\nimport numpy as np",
         *(helper_text(name) for name in {**helpers, **defined.helpers}),
-        "\n".join(constants),
+        escaped("\n".join(constants)),
         f"arena = np.empty({plan.scratch_bytes + ALIGNMENT}, np.uint8)\n"
         f"arena = arena[-arena.ctypes.data % {ALIGNMENT} :]",
-        *(part.rstrip() for part in plan.source),
+        *(escaped(part.rstrip()) for part in plan.source),
         "\n".join(wrapper),
         demonstration,
     ]
     return ascii_text("\n\n\n".join(parts)) + "\n"
+
+
+def escaped(code: str) -> str:
+    """Code in ASCII: only strings have other letters."""
+    return code.encode("ascii", "backslashreplace").decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import keyword
 import operator
 import re
 import textwrap
@@ -14,9 +13,10 @@ from funcnet import ops, tree
 from funcnet.codegen.captions import layer_caption, loss_caption, title
 from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
-from funcnet.codegen.functions import helper_text as helper_text
+from funcnet.codegen.functions import PLAIN, helper_text as helper_text
 from funcnet.codegen.names import fresh
 from funcnet.codegen.short.call import RESULTS, SHORT
+from funcnet.combinators.residual import Residual
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kind import ATOM, Text
 from funcnet.compiler.kinds import CALL, CONST, INPUT, NUMBER, PART, PROBE, REDUCE, SETTLE, VIEW
@@ -30,10 +30,9 @@ RETURNED = 60
 """The longest expression that is written inside the returned structure"""
 OUT_OF_RANGE = {"forward": "an index is out of range: it names no row of the table"}
 """The errors of failed checks, by section"""
-RESERVED = frozenset(
-    {"np", "w", "rng", "key", "params", "state", "saved", "float", "int", "bool", "len", "bytes", "ValueError"}
-    | {"flush", "settle", "kept", *keyword.kwlist}
-)
+FUNCTIONS = frozenset({"flush", "settle", "kept", "leaves", "each_leaf", *PLAIN})
+"""Functions that an expression may call, beside those of the nodes"""
+RESERVED = FUNCTIONS | {"w", "rng", "key", "params", "state", "saved"}
 """Names that a function reads, which no variable may have"""
 SHORT_WORDS = frozenset(
     {"x", "y", "dy", "dx", "out", "new", "self", "value", "values", "rest", "part", "found", "given"}
@@ -54,6 +53,7 @@ class Printer(Expressions):
         defined: Defined | None = None,
         terms: dict[int, str] | None = None,
         loss: Any = None,
+        labels: bool = True,
         train: bool = True,
         shapes: bool = True,
     ) -> None:
@@ -63,10 +63,11 @@ class Printer(Expressions):
         expressions of the number of terms that the loss is a mean over. ``shapes`` adds them to the statements.
         """
         super().__init__(graph, {} if defined is None else defined.helpers, defined, terms or {})
+        self.labels = labels
         self.finals, self.loss, self.train, self.shapes, self.indent = finals, loss, train, shapes, 4
         self.lines: list[tuple[str, str]] = []
-        self.taken: set[str] = {*RESERVED, *names.values(), *finals.values(), *called_functions(graph)}
-        self.taken |= {re.split(r"\W", text)[0] for text in (given or {}).values()}
+        self.taken: set[str] = {*RESERVED, *finals.values(), *called_functions(graph)}
+        self.taken |= {re.split(r"\W", text)[0] for text in (*names.values(), *(given or {}).values())}
         self.counts: dict[str, int] = {}
         self.uses: dict[Node, int] = {}
         self.outputs = set(leaves(graph.outputs))
@@ -123,7 +124,14 @@ class Printer(Expressions):
         if node.kind is CALL and not (self.defined is not None and node.f in (Key.fold, Key.bits)):
             short = self.defined is not None and node.is_array and len(self.expression(node).text) <= INLINED
             return node.f is rotate or short
-        return len(self.expression(node).text) <= (RETURNED if node in self.outputs else INLINED)
+        return len(self.expression(node).text) <= self.room(node)
+
+    def room(self, node: Node) -> int:
+        """The longest expression that is written inside another: more in what an update returns."""
+        if node in self.outputs:
+            return RETURNED
+        ends = node.place.section == "update" and all(user in self.finals for user in self.users.get(node, ()))
+        return LONGEST - self.indent - 10 if ends else INLINED
 
     def run(self) -> None:
         """Write all statements, in sections and by layer."""
@@ -153,11 +161,11 @@ class Printer(Expressions):
                 and self.loss is not None
                 and place.section in ("loss", "backward")
             ):
-                equation = loss_caption(self.loss)[place.section == "backward"]
+                equation = loss_caption(self.loss, self.labels)[place.section == "backward"]
                 self.remark("# loss = " if place.section == "loss" else "# ", equation)
         self.here = (place.section, place.path)
         layer = place.layer
-        if layer is not None and (not layer.children or type(layer).__name__ == "Residual"):
+        if layer is not None and (not layer.children or isinstance(layer, Residual)):
             caption = layer_caption(layer, self.train)[place.section == "backward"]
             whole = title(layer, place.path, caption)
             if len(whole) + self.indent > LONGEST:
@@ -270,6 +278,11 @@ def called_functions(graph: NodeGraph) -> set[str]:
     names = {name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")}
     short = {SHORT[name][0] for name in names & SHORT.keys()}
     return names | {f"{name}{end}" for name in short for end in ("", "_2", "_3", "_4")}
+
+
+def draws(text: str) -> bool:
+    """Whether a statement draws from the generator, or calls a function that does."""
+    return re.search(r"\brng\.\w+\(|\brng\)", text) is not None
 
 
 def results_of(f: Any) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from funcnet import tree
+from funcnet.codegen.defined import places
 from funcnet.compiler.graph import NodeGraph
 from funcnet.compiler.hidden import Hidden
 from funcnet.compiler.record import section, trace
@@ -63,11 +65,17 @@ class Program:
             self.args |= {"opt_state": optimizer.init(params), "key": Key(0), "step": 0, "x": x, "y": y}
             self.results = ("loss", "state", "params", "opt_state")
 
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The code that reads each leaf of the arguments, by its path."""
+        return {path: code for name, value in self.args.items() for path, code in places(name, value).items()}
+
     @property
     def title(self) -> str:
         """The name of the file's main function."""
         return "step" if self.optimizer else "gradients" if self.loss else "forward_backward"
 
+    @cached_property
     def gradients(self) -> NodeGraph:
         """The output with its gradients, or the loss, the new state and the gradients; of a step, with its key."""
         net, loss, train = self.net, self.loss, self.train
@@ -86,7 +94,7 @@ class Program:
             value, state, grads = gradients(net, loss)(params, state, x, given["y"], context, None, None)
             return value, self.held(given["state"], state), grads
 
-        return _recorded(program, tuple(self.args[name] for name in names), tuple(names))
+        return recorded(program, tuple(self.args[name] for name in names), tuple(names))
 
     def prediction(self) -> NodeGraph:
         """The output in evaluation mode."""
@@ -95,7 +103,7 @@ class Program:
         def program(params: Any, state: Any, x: Any) -> Any:
             return apply_child("", net, params, state, x, EVAL)[0]
 
-        return _recorded(program, tuple(self.args[name] for name in ("params", "state", "x")), ("params", "state", "x"))
+        return recorded(program, tuple(self.args[name] for name in ("params", "state", "x")), ("params", "state", "x"))
 
     def held(self, old: Any, new: Any) -> Any:
         """The new state, with the old values that the optimizer keeps."""
@@ -119,13 +127,14 @@ class Program:
                 updates, new = optimizer.update(grads, opt_state, params, loss)
                 return apply_updates(params, updates), tree.ordered(opt_state, new)
 
-        args = params, tree.map(np.zeros_like, params), self.args["opt_state"], 0.0
-        return _recorded(program, args, ("params", "grads", "opt_state", "loss"))
+        grads = tree.map(lambda node: np.zeros(node.shape, node.dtype), self.gradients.outputs[2])
+        args = params, grads, self.args["opt_state"], 0.0
+        return recorded(program, args, ("params", "grads", "opt_state", "loss"))
 
     def whole(self) -> NodeGraph:
         """The program as it runs."""
         if self.optimizer is None:
-            return self.gradients()
+            return self.gradients
         assert self.loss is not None
         step = training_step(self.net, self.loss, self.optimizer)
 
@@ -136,7 +145,8 @@ class Program:
         return trace(program, tuple(self.args.values()), tuple(self.args)).used()
 
 
-def _recorded(program: Any, args: tuple[Any, ...], names: tuple[str, ...]) -> NodeGraph:
+def recorded(program: Any, args: tuple[Any, ...], names: tuple[str, ...]) -> NodeGraph:
+    """A program as a graph, its values named after the variables that hold them."""
     with _variables():
         graph = trace(program, args, names).used()
     return share(simplify(graph).used()).used()

@@ -17,7 +17,8 @@ from funcnet.data.columns import HOT, title
 from funcnet.data.dates import FORM, WEEKDAYS, date_part, day_of, days_of, part_of_days
 from funcnet.data.in_time import ISO
 from funcnet.data.number_texts import is_number, plain_numbers, read_number, to_number
-from funcnet.data.preprocess import SCALES, Preprocess, shift_and_factor
+from funcnet.data.preprocess import Preprocess
+from funcnet.data.scaling import SCALES, shift_and_factor
 from funcnet.data.sources.base import Source
 from funcnet.data.sources.csv import GAPS, MISSING
 from funcnet.data.sources.table import Columns

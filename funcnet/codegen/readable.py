@@ -14,8 +14,8 @@ from funcnet.codegen.functions import helper_text
 from funcnet.codegen.idioms import idiomatic
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, narrow, tree_text
-from funcnet.codegen.names import fresh
-from funcnet.codegen.printer import LONGEST, Printer, structured
+from funcnet.codegen.names import fresh, in_docstring
+from funcnet.codegen.printer import LONGEST, RESERVED, Printer, called_functions, draws, structured
 from funcnet.codegen.program import Program
 from funcnet.codegen.taught import taught
 from funcnet.codegen.update import Update
@@ -44,6 +44,7 @@ class Readable:
         demonstration = Demonstration(program, self.title, given, back, self.defined, self.start)
         if demonstration.predicts:
             functions.append(self.prediction())
+            demonstration.asked = self.arguments(functions[-1])
         ends = demonstration.text()
         tables = margins([(f"{name} = {text}", "") for name, text in self.defined.tables.values()], 0)
         helpers = [narrow(self.defined.kernels.get(name) or helper_text(name)) for name in self.defined.helpers]
@@ -62,26 +63,27 @@ class Readable:
     def gradients(self) -> str:
         """The function that computes the gradients, or the whole file's for a network without an optimizer."""
         program = self.program
-        graph = idiomatic(program.gradients())
+        graph = idiomatic(program.gradients)
         if self.teach:
             graph = taught(graph)
         results = program.results if program.optimizer is None else ("loss", "state", "grads")
-        names = {str(node.static): self.input_name(str(node.static)) for node in graph.inputs}
+        names = program.places
         printer = Printer(
             graph,
             names,
             finals_of(graph, results),
             defined=self.defined,
-            terms=self.terms(),
+            terms=self.terms(graph),
             loss=program.loss,
+            labels=all(leaf.dtype.kind != "f" for leaf in tree.leaves(program.args.get("y", ()))),
             train=program.train,
         )
-        self.blocks = []
+        self.blocks, self.names = [], set[str]()
         if isinstance(graph.outputs, tuple) and not any(isinstance(part, tuple) for part in graph.outputs[:3]):
             blocks = printer.blocks = Blocks(graph, program.net, self.defined, printer.finals, program.train)
-            self.blocks = blocks.texts
+            self.blocks, self.names = blocks.texts, set(blocks.functions.values())
             blocks.count(printer)
-            printer.taken |= set(blocks.functions.values())
+            printer.taken |= self.names
         printer.run()
         used = {arg for node in graph.nodes for arg in node.args} | set(leaves(graph.outputs))
         roots = {str(node.static).split("/")[0] for node in graph.inputs if node in used}
@@ -102,13 +104,13 @@ class Readable:
     def prediction(self) -> str:
         """The function that predicts."""
         graph = self.program.prediction()
-        printer = Printer(graph, {"x": "x"}, {}, defined=self.defined, train=False)
+        printer = Printer(graph, self.program.places, {}, defined=self.defined, train=False)
         printer.here = ("forward", "")
         printer.run()
         used = {arg for node in graph.nodes for arg in node.args}
         roots = {"x"} | {str(node.static).split("/")[0] for node in graph.inputs if node in used}
         given = [str(name) for name in ("params", "state", "x") if name in roots]
-        body = [*printer.lines, (f"return {printer.text(graph.outputs).text}", "")]
+        body = [*printer.lines, (f"return {tree_text(structured(graph.outputs, printer))}", "")]
         return self.function("predict", given, "The output of the trained network.", body)
 
     def function(self, title: str, given: list[str], purpose: str, body: list[tuple[str, str]]) -> str:
@@ -117,16 +119,11 @@ class Readable:
             body = body[1:]
         return narrow("\n".join([f"def {title}({', '.join(given)}):", f'    """{purpose}"""', *margins(body)]))
 
-    @staticmethod
-    def input_name(path: str) -> str:
-        """The expression of an input that is no param."""
-        root, *rest = path.split("/")
-        return root + "".join(f"[{step}]" if step.isdigit() else f'["{step}"]' for step in rest)
-
-    def terms(self) -> dict[int, str]:
-        """The number of terms that a loss is a mean over, as code."""
+    def terms(self, graph: NodeGraph) -> dict[int, str]:
+        """The number of terms that a loss is a mean over, as code; {} where the loss does not read the targets."""
         target = self.program.args.get("y")
-        if target is None or isinstance(target, dict | tuple):
+        read = {arg.static for node in graph.nodes for arg in node.args if arg.kind is INPUT}
+        if target is None or "y" not in read:
             return {}
         found = {int(target.size): "y.size"} if target.ndim else {}
         return found | {len(target): "len(y)"}
@@ -144,7 +141,7 @@ class Readable:
         """The rules of the optimizer, and the step that calls them."""
         program = self.program
         graph, blanks = program.update()
-        update = Update(program, taught(graph, self.teach), blanks, self.defined)
+        update = Update(program, taught(graph, self.teach), blanks, self.defined, self.names)
         lines = update.write()
         params, state = update.results
         results = ["loss", *(["state"] if "state" in self.kept else []), "grads"]
@@ -166,7 +163,7 @@ class Readable:
         said = f"{_shape(program.in_shape)} -> " + " -> ".join(folded(layers))
         extra = [type(program.plain_loss).__name__] if program.loss is not None else []
         extra += [named(program.optimizer)] if program.optimizer is not None else []
-        wrapped = textwrap.fill(said + (f"; {', '.join(extra)}" if extra else ""), LONGEST - 3)
+        wrapped = textwrap.fill(in_docstring(said + (f"; {', '.join(extra)}" if extra else "")), LONGEST - 3)
         rows = f"{program.batch} row{'s' * (program.batch != 1)}"
         trees = "params and opt_state" if program.optimizer else "params"
         about = f"{trees} are nested dicts of arrays, as in the library. A batch has {rows}.\n"
@@ -177,12 +174,12 @@ class Readable:
 def finals_of(graph: NodeGraph, results: tuple[str, ...]) -> dict[Node, str]:
     """The names of the results: the loss, the new state by its path, gradients with ``d_`` before it."""
     finals: dict[Node, str] = {}
-    taken: set[str] = set()
+    taken = {*RESERVED, *called_functions(graph), *(str(node.static).split("/")[0] for node in graph.inputs)}
     for name, part in zip(results, graph.outputs, strict=True):
         for path, node in tree.flatten({name: part} if not isinstance(part, tuple) else {}).items():
             if not isinstance(node, Node) or node.kind in (INPUT, CONST) or node in finals:
                 continue
-            wanted = re.sub(r"\W", "_", "_".join(path.split("/")[1:]))
+            wanted = "_".join(path.split("/")[1:])
             if name == "loss":
                 wanted = "loss"
             elif name in ("grads", "d_params"):
@@ -191,11 +188,6 @@ def finals_of(graph: NodeGraph, results: tuple[str, ...]) -> dict[Node, str]:
                 continue
             finals[node] = fresh(wanted, taken)
     return finals
-
-
-def draws(text: str) -> bool:
-    """Whether a statement draws from the generator."""
-    return re.search(r"\brng\.", text) is not None
 
 
 def named(optimizer: Any) -> str:

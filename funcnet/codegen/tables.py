@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.codegen.constants import entries
 from funcnet.compiler.kinds import dtype_text
 from funcnet.key import Array
 
@@ -46,8 +47,8 @@ def _formulas(shape: tuple[int, ...], layer: Any) -> Iterator[tuple[str, str]]:
 
 def array_text(value: Array, kind: str) -> str:
     """An array with all its entries, wrapped."""
-    whole = f"np.array({value.tolist()!r}, {kind})"
+    whole = f"np.array({entries(value)}, {kind})"
     if len(whole) <= WIDTH - 24:
         return whole
-    inner = textwrap.fill(repr(value.tolist()) + ",", WIDTH, break_long_words=False, break_on_hyphens=False)
+    inner = textwrap.fill(entries(value) + ",", WIDTH, break_long_words=False, break_on_hyphens=False)
     return f"np.array(\n{textwrap.indent(inner, '    ')}\n    {kind},\n)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from funcnet.compiler.kinds import CALL, CONST, NUMBER, SETTLE, UFUNC, Arguments
 
 def taught(graph: NodeGraph, teach: bool = True) -> NodeGraph:
     """The graph without sums with 0, and for learners without ``flush``, ``settle`` and the keys of draws."""
+    drawn: dict[Any, Node] = {}
 
     def change(node: Node, args: tuple[Node, ...]) -> Node:
+        draw = node.args if node.kind is CALL and node.f in TAUGHT else ()
         node = with_args(node, args)
         if node.kind is NUMBER and node.f is operator.sub and args[1].kind is CONST and args[1].static == 0:
             return args[0]
@@ -28,12 +31,20 @@ def taught(graph: NodeGraph, teach: bool = True) -> NodeGraph:
             inner, shift = args
             if shift.kind is CONST and inner.args[1] is shift and shift.static == ops.flush_shift(node.dtype):
                 return inner.args[0]
-        if node.kind is CALL and node.f in TAUGHT and args:
+        if draw:
             values = tuple(None if type(value) is Ref else value for value in node.static.values)
-            return Node(node.kind, node.f, (), Arguments(values), node.shape, node.dtype, node.place, node.strides)
+            made = Node(node.kind, node.f, (), Arguments(values), node.shape, node.dtype, node.place, node.strides)
+            return drawn.setdefault((node.f, repr(values), *map(meaning, draw)), made)  # drawn again by Remat
+        if node.kind is UFUNC and node.f is np.greater_equal and args[0] in drawn.values() and args[1].kind is CONST:
+            return drawn.setdefault((args[0], args[1].static), node)
         return node
 
     return replaced(graph, change).used()
+
+
+def meaning(node: Node) -> tuple[Any, ...]:
+    """What a key is computed from: two nodes with the same meaning are the same key."""
+    return node.kind, node.f, repr(node.static), *map(meaning, node.args)
 
 
 def replaced(graph: NodeGraph, change: Callable[[Node, tuple[Node, ...]], Node]) -> NodeGraph:

@@ -7,31 +7,22 @@ share one function; if all do, one loop calls it.
 
 from __future__ import annotations
 
-import keyword
-import re
 import textwrap
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from funcnet import ops, tree
 from funcnet.codegen.defined import Defined, Quoted, lookup
-from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.names import fresh, last_uses
 from funcnet.codegen.numerals import number_text
 from funcnet.codegen.printed_helpers import EACH_LEAF, HELPERS
-from funcnet.codegen.printer import LONGEST, Printer
+from funcnet.codegen.printer import FUNCTIONS, LONGEST, Printer, called_functions
 from funcnet.codegen.program import Program
+from funcnet.codegen.rule_names import FIELDS, ROLES, equation_of, rule_name
 from funcnet.compiler.graph import Node, NodeGraph, leaves
 from funcnet.compiler.kinds import CONST, INPUT, NUMBER, PROBE
-from funcnet.optim.base import Optimizer
 from funcnet.optim.schedules import Schedule
-from funcnet.optim.transforms.chain import Chain
-
-FIELDS = {"learning_rate": "rate", "b1": "beta1", "b2": "beta2", "momentum": "mu"}
-"""The printed names of hyperparameters, where they differ from those of the fields"""
-ROLES = {"params": "w", "grads": "g"}
-"""The names of a param and its gradient in a rule"""
 
 
 class Owner(NamedTuple):
@@ -55,7 +46,15 @@ class Rule(NamedTuple):
 class Update:
     """The texts of an update: functions, statements, and the new params and state."""
 
-    def __init__(self, program: Program, graph: NodeGraph, given: list[tuple[str, Any]], defined: Defined) -> None:
+    def __init__(
+        self,
+        program: Program,
+        graph: NodeGraph,
+        given: list[tuple[str, Any]],
+        defined: Defined,
+        others: Iterable[str] = (),
+    ) -> None:
+        """``others`` are the names of the file's functions so far, which no rule may have."""
         assert program.optimizer is not None
         self.graph, self.defined = graph, defined
         self.paths = list(tree.flatten(program.args["params"]))
@@ -63,7 +62,7 @@ class Update:
         self.opt_paths = set(tree.flatten({"opt_state": program.args["opt_state"]}))
         self.functions: list[str] = []
         self.names: dict[tuple[Any, ...], str] = {}
-        self.base, self.equation = rule_name(program.optimizer), equation_of(program.optimizer)
+        self.base, self.equation = rule_name(program.optimizer, others), equation_of(program.optimizer)
         self.owners = {node: owner for node in graph.inputs if (owner := self.owner(str(node.static))) is not None}
         self.params, self.state = graph.outputs
         self.roles: dict[Node, str] = {}
@@ -163,10 +162,11 @@ class Update:
 
     def printed(self, path: str, nodes: list[Node], args: tuple[Node, ...], results: tuple[Node, ...]) -> Rule:
         """A rule as text."""
+        inner = NodeGraph(nodes, [], results)
         taken = {name for name, value in self.hyperparameters() if not isinstance(value, Schedule)}
+        taken |= FUNCTIONS | called_functions(inner)
         parameters = [fresh(self.called(arg), taken) for arg in args]
         names = dict(zip(args, parameters, strict=True))
-        inner = NodeGraph(nodes, [], results)
         last, position = last_uses(inner), {node: i for i, node in enumerate(nodes)}
         finals: dict[Node, str] = {}
         for node in results:
@@ -210,8 +210,7 @@ class Update:
             if len(rule.body) == 1 and len(rule.returned) == 1 and rule.body[0].startswith(f"{rule.returned[0]} = "):
                 lines = [f"return {rule.body[0].partition(' = ')[2]}"]
             head = margins([(f"def {name}({', '.join(rule.parameters)}):", "")], 0)
-            said = [] if self.functions or not self.equation else textwrap.wrap(f'"""{self.equation}', LONGEST - 7)
-            said = [f'{said[0]}"""'] if len(said) == 1 else [*said, '"""'] if said else []
+            said = [] if self.functions or not self.equation else textwrap.wrap(f'"""{self.equation}"""', LONGEST - 4)
             self.functions.append("\n".join([*head, *margins([(line, "") for line in [*said, *lines]])]))
         return self.names[identity]
 
@@ -234,16 +233,24 @@ class Update:
         outputs = [*(arg for rule in unlike(found) for arg in rule.args), *leaves(self.graph.outputs)]
         given = {node: lookup(str(node.static)) for node in self.graph.inputs}
         self.printer = Printer(NodeGraph(nodes, [], outputs), {}, {}, given=given, defined=self.defined, shapes=False)
-        self.printer.taken |= {"params", "grads", "opt_state", "loss", "step", "state", "x", "y", self.base}
+        for level in range(self.levels):
+            for rule in self.at(level):
+                self.name_of(rule)
+        self.printer.taken |= {"params", "grads", "opt_state", "loss", "step", "state", "x", "y", "gradients"}
+        self.printer.taken |= set(self.names.values())
         for root in ("params", "grads"):
             self.know(root, {path: lookup(f"{root}/{path}") for path in self.paths})
         for level in range(self.levels):
             for node in nodes:
                 if self.level[node] == level and not self.printer.inlined(node):
                     self.printer.statement(node)
-            self.call_rules([rule for (_, at), rule in self.rules.items() if at == level and rule is not None])
+            self.call_rules(self.at(level))
         self.results = self.shown(self.params, "params"), self.shown(self.state, "opt_state")
         return self.printer.lines
+
+    def at(self, level: int) -> list[Rule]:
+        """The rules of one level."""
+        return [rule for (_, at), rule in self.rules.items() if at == level and rule is not None]
 
     def know(self, name: str, texts: dict[str, str]) -> None:
         """A tree by the expressions of its leaves."""
@@ -309,7 +316,18 @@ class Update:
         owner = self.owner(self.roles[node]) if node in self.roles else None
         if owner is None:
             return self.printer.unique(f"{self.called(node)}s")
-        return "params" if owner.tree == "params" else self.printer.unique(owner.tree.split("/")[-1])
+        if owner.tree == "params":
+            return self.printer.unique("new_params") if self.wanted_later(node) else "params"
+        return self.printer.unique(owner.tree.split("/")[-1])
+
+    def wanted_later(self, node: Node) -> bool:
+        """Whether the old params are read after the level that gives a new one."""
+        old = [arg for arg, owner in self.owners.items() if owner.tree == "params"]
+        users = [user for arg in old for user in self.users.get(arg, ())]
+        late = (
+            self.level[user] > self.level[node] if self.home[user] else self.printer.inlined(user) for user in users
+        )
+        return not set(leaves(self.state)).isdisjoint(old) or any(late)
 
     def leaf_name(self, node: Node, path: str) -> str:
         """The variable of one result."""
@@ -330,6 +348,10 @@ class Update:
         for name, nodes in self.trees.items():
             if flat and flat == nodes:
                 return Quoted(name)
+        for root in ROLES:
+            same = all(isinstance(n, Node) and n.static == f"{root}/{at}" for at, n in flat.items())
+            if same and list(flat) == self.paths:
+                return Quoted(root)
         return {name: self.quoted(inner, f"{path}/{name}") for name, inner in part.items()}
 
 
@@ -341,34 +363,6 @@ def unlike(rules: Iterable[Rule]) -> list[Rule]:
 def is_count(node: Node) -> bool:
     """Whether a node is a number in the state, such as the step."""
     return node.kind is NUMBER and node.f is ops.number and node.args[0].kind is INPUT
-
-
-def rule_of(optimizer: Optimizer) -> Optimizer:
-    """The rule of a chain; any other optimizer itself."""
-    if not isinstance(optimizer, Chain) or not optimizer.steps:
-        return optimizer
-    steps = [step for _, step in optimizer.steps]
-    return rule_of(next((step for step in steps if step.descends), steps[-1]))
-
-
-def rule_name(optimizer: Optimizer) -> str:
-    """The name of an optimizer's function: its tag."""
-    kind = type(rule_of(optimizer))
-    tag = str(getattr(kind, "tag", None) or kind.__name__.lower()).rpartition(".")[2]
-    return f"{tag}_rule" if keyword.iskeyword(tag) or not tag.isidentifier() else tag
-
-
-def equation_of(optimizer: Optimizer) -> str:
-    """The first paragraph of an optimizer's docstring."""
-    rule = rule_of(optimizer)
-    paragraph = (type(rule).__doc__ or "").strip().partition("\n\n")[0]
-    text = " ".join(ascii_text(paragraph).replace("``", "").split())
-    text = text.replace("in addition to Adam's update,", "Adam's update and")
-    if getattr(rule, "momentum", None) == 0.0:
-        text = re.sub(r"; with momentum.*", ".", text)
-    for field in ("b1", "b2"):
-        text = re.sub(rf"\b{field}\b", FIELDS[field], text)
-    return re.sub(r"\bp\b", ROLES["params"], text)
 
 
 def _atom(text: str) -> Any:

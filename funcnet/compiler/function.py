@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from funcnet import originals
 from funcnet.compiler.compared import alike, culprits
 from funcnet.compiler.fallback import runs_as_it_is, warn
 from funcnet.compiler.foreign import from_signal, random_states, same_states, set_random_states
 from funcnet.compiler.guard import MISS, Guard, signature
 from funcnet.compiler.hidden import Hidden
+from funcnet.compiler.numpy_functions import named, replaced
 from funcnet.compiler.plan import Plan
 from funcnet.compiler.program import Program, Recycler
 from funcnet.compiler.record import Recording, record
@@ -26,6 +28,7 @@ from funcnet.compiler.steady import Unlike
 from funcnet.compiler.tracer import as_float
 from funcnet.errors import FuncnetError, TraceError
 from funcnet.layers.calls import listening
+from funcnet.originals import REPLACED
 
 MOST_PLANS = 32
 """The most plans that one function keeps"""
@@ -42,7 +45,7 @@ class Recorded:
 
     def __init__(self, recording: Recording, args: tuple[Any, ...], without: frozenset[str], hidden: Hidden) -> None:
         self.program = Program(Plan(recording.graph, without))
-        self.flat = Guard(hidden.foreign).of(args)
+        self.flat = Guard(hidden.foreign).of(args, named(recording.tracer.functions.values()))
         self.hidden = hidden if hidden.foreign else None  # the inputs that must not change
         self.recording = (
             recording if hidden.foreign else None
@@ -79,6 +82,9 @@ class Plans:
         """The plan for the arguments, made if needed; None where the function runs uncompiled."""
         if self.plain:
             return None
+        if name := originals.replaced() or replaced():
+            warn(runs_as_it_is(self.name, f"{name} has been replaced"))
+            return None
         form = signature(args)
         if form is None:
             self._refuse(TraceError("expected arrays, numbers, keys and constants, in dicts and tuples, as arguments"))
@@ -101,10 +107,10 @@ class Plans:
         if hidden is None:
             hidden = self.hidden = Hidden(*self.reads)
         elif not hidden.unchanged():
-            self.changes += 1
             names = ", ".join(hidden.changed())
             for form in [form for form, recorded in self.known.items() if recorded is not None]:
                 del self.known[form]
+            self.changes += 1
             self.hidden = hidden = Hidden(*self.reads)
             if self.changes > MOST_CHANGES:
                 self._refuse(TraceError(f"reads {names}, which changes from call to call; pass it in as an argument"))
@@ -260,7 +266,7 @@ class Compiled:
     def quickly(self, *args: Any) -> Any:
         """The result of the plan that ran last, or the one before it, if the arguments fit it, else MISS."""
         last = self.last
-        if last is None or listening():
+        if last is None or REPLACED or listening():
             return MISS
         flat = last.flat(*args)
         if flat is None:

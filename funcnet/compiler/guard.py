@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,19 @@ class Guard:
         self.names: dict[str, Any] = {"ndarray": np.ndarray, "MISSING": MISS}
         self.same: tuple[int, ...] = ()
 
-    def of(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        """The function for arguments like these."""
+    def of(self, args: tuple[Any, ...], code: Mapping[tuple[Any, str], Any] | None = None) -> Callable[..., Any]:
+        """The function for arguments like these, while ``code`` has not been replaced: functions by owner and name."""
+        first, known = ["more"], dict[int, str]()
+        for (owner, name), value in (code or {}).items():
+            owned = known.get(id(owner)) or f"(of{len(known)} := {self.constant(owner)})"
+            known.setdefault(id(owner), f"of{len(known)}")
+            first.append(f"{owned}.{name} is not {self.constant(value)}")
         given = "".join(f"a{i}=MISSING, " for i in range(len(args)))
         if self.exact:
             self.same = alike_arrays([leaf for leaf in structure.leaves(args) if type(leaf) is np.ndarray])
             self.names["alike_arrays"] = alike_arrays
-        return self.function(f"{given}*more", "if more: return None", [(f"a{i}", arg) for i, arg in enumerate(args)])
+        parts = [(f"a{i}", arg) for i, arg in enumerate(args)]
+        return self.function(f"{given}*more", f"if {' or '.join(first)}: return None", parts)
 
     def constant(self, value: Any) -> str:
         """The name of a value to compare with."""

@@ -8,6 +8,7 @@ trusted; all other code is inspected, and a value that is not known to be harmle
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import dis
@@ -17,55 +18,38 @@ import operator
 import random
 import sys
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
 import numpy as np
 
 from funcnet.compiler.foreign import LIBRARY, from_signal, is_trusted, of_library, own_fields
+from funcnet.compiler.purity import (
+    BY_NAME,
+    IMPURE_NAMES,
+    NAMED,
+    home_of,
+    is_pure,
+    names_in,
+    on_objects,
+    reads_clock,
+)
 from funcnet.compiler.watched import (
     CONTAINERS,
     MISSING,
     ClassContents,
     Contents,
+    Members,
     Slot,
     contents_of,
     is_harmless,
     set_attribute,
     set_contents,
 )
+from funcnet.originals import Replaceable
 from funcnet.spec.base import Spec
 from funcnet.spec.fields import FrozenDict
 
-IMPURE = frozenset(
-    (
-        "time", "os", "datetime", "uuid", "secrets", "socket", "subprocess", "threading", "multiprocessing", "urllib",
-        "io", "tempfile", "shutil", "sys", "platform", "getpass", "glob", "sqlite3", "select", "signal", "asyncio",
-        "importlib", "inspect", "gc", "ctypes", "queue", "timeit", "logging", "warnings", "decimal", "locale",
-    )
-)  # fmt: skip
-"""Standard modules whose functions may return something different at each call"""
-IMPURE_NAMES = frozenset(("open", "input", "id", "globals", "locals", "eval", "exec", "__import__"))
-"""Built-in functions that are impure, too"""
-FILES = frozenset(("read_text", "read_bytes", "loadtxt", "genfromtxt", "fromfile", "memmap", "load", "open_memmap"))
-"""Names of functions that read files"""
-BY_NAME = frozenset(
-    (
-        "getattr", "setattr", "delattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "asdict", "astuple",
-        "format", "format_map", "__getattribute__", "__setattr__",
-    )
-)  # fmt: skip
-"""Names of functions that access attributes the code does not name"""
-GENERATORS = frozenset(("default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom"))
-"""Names that construct random generators, which may take their seed from the system"""
-SETTINGS = frozenset(
-    (
-        "errstate", "seterr", "geterr", "seterrcall", "geterrcall", "catch_warnings", "printoptions",
-        "set_printoptions", "get_printoptions", "localcontext", "getcontext", "setcontext",
-    )
-)  # fmt: skip
-"""Names of functions that read or change the settings of error handling or printing"""
 MOST = 2000
 """The most objects to inspect, and the most entries to compare; code that reads more is not recorded"""
 LARGE = 1 << 20
@@ -83,13 +67,14 @@ class Hidden:
     """
 
     def __init__(self, *roots: Any) -> None:
-        self.watched: list[Slot | Contents | ClassContents] = []
+        self.watched: list[Slot | Contents | ClassContents | Members] = []
         self.foreign = False
         self.problem = ""
         self.seen: dict[int, Any] = {}
         self.names: set[str] = set()  # all names in the code
         self.objects: list[tuple[Any, str, set[str]]] = []  # their attributes are watched where the code names them
         self.nbytes = 0
+        self.abstract = False  # whether there are abstract classes
         try:
             for root in roots:
                 self._look(root, "")
@@ -131,6 +116,11 @@ class Hidden:
             self._function(value)
         elif isinstance(value, types.BuiltinFunctionType):
             self._builtin(value, name)
+        elif isinstance(value, types.MethodWrapperType):
+            self._look(value.__self__, name)
+        elif isinstance(value, np.ufunc):
+            if on_objects(value):
+                raise Unwatchable(f"calls {name}, which works on objects")
         elif isinstance(value, types.MethodType):
             self._look(value.__self__, name or type(value.__self__).__name__)
             self._look(value.__func__, name)
@@ -172,16 +162,13 @@ class Hidden:
                 if not library or isinstance(content, HOLDERS) or hasattr(type(content), "roots"):
                     self._look(content, name)
             self._look(getattr(f, "__wrapped__", None), f.__name__)
-            if not library:
-                self._trusted(f.__module__ or "", f.__qualname__)
+            if not library and not code.co_filename.startswith("<attrs"):
+                self._trusted(f.__globals__.get("__name__", ""), f.__qualname__)
             return
         self.foreign = True
         self.names |= set(names_in(code))
         self._refuse_code(code)
-        for names, what in (
-            (GENERATORS, "makes a random generator"),
-            (SETTINGS, "reads or changes settings"),
-        ):
+        for names, what in NAMED:
             named = self.names & names
             if named:
                 raise Unwatchable(f"{what} ({', '.join(sorted(named))})")
@@ -207,13 +194,12 @@ class Hidden:
         self._contents(f.__dict__, f.__name__)
 
     def _refuse_code(self, code: types.CodeType) -> None:
-        """Refuse code that reads files, imports modules, or compares classes, which stand-ins cannot fake."""
-        files = FILES & set(names_in(code))
-        if files:
-            raise Unwatchable(f"reads a file ({', '.join(sorted(files))})")
+        """Refuse code that reads the clock, imports modules, or compares classes, which stand-ins cannot fake."""
+        if reads_clock(code):
+            raise Unwatchable("reads the clock (np.datetime64 of now or today)")
         steps = list(dis.get_instructions(code))
         for i, step in enumerate(steps):
-            if step.opname == "IMPORT_NAME" and not is_trusted(step.argval, None):
+            if step.opname == "IMPORT_NAME" and not is_pure(step.argval):
                 raise Unwatchable(f"imports {step.argval} inside the function; import it at the top")
             if step.opname == "MATCH_CLASS":
                 self.names.add("getattr")  # reads attributes that are named in a constant only
@@ -238,26 +224,29 @@ class Hidden:
         owner = f.__self__
         if f.__name__ in BY_NAME:  # the code may call it by another name
             self.names.add(f.__name__)
+        if owner is builtins and f.__name__ in IMPURE_NAMES:
+            raise Unwatchable(f"calls {f.__name__}()")
         if isinstance(owner, types.ModuleType) or owner is None:
-            self._trusted(f.__module__ or "", f.__name__)
+            self._trusted(home_of(f), f.__name__)
         else:
             self._look(owner, name)
 
     def _trusted(self, module: str, name: str) -> None:
-        if module.partition(".")[0] in IMPURE or module.startswith("numpy.random"):
-            raise Unwatchable(f"reads {module}, which may give something different at each call ({name})")
+        """Refuse a function or class of a module that may give something different at each call."""
+        if not is_pure(module):
+            where = f"reads {module}, which" if module else f"calls {name}, which"
+            raise Unwatchable(f"{where} may give something different at each call ({name})")
 
     def _module(self, module: types.ModuleType, name: str, attributes: set[str]) -> None:
         file = getattr(module, "__file__", None)
         if is_trusted(module.__name__, file):
-            if module.__name__.partition(".")[0] in IMPURE:
+            if not is_pure(module.__name__, file) and module is not np.random:  # whose state is compared
                 raise Unwatchable(f"reads the module {module.__name__}")
-            for inner in attributes - {""}:
-                value = getattr(module, inner, None)
-                if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
-                    impure = (value.__module__ or "").partition(".")[0] in IMPURE
-                    if impure and module.__name__.partition(".")[0] not in ("numpy", "random"):
-                        raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
+            for inner in sorted(attributes - {""}):
+                self._check_member(module, name, inner)
+            held = [inner for inner in sorted(attributes - {""}) if hasattr(module, inner)]
+            if held:
+                self.watched.append(Members(name, module, held))
             return
         if "" in attributes:
             raise Unwatchable(f"passes the module {module.__name__} around; read its attributes, such as {name}.rate")
@@ -266,6 +255,25 @@ class Hidden:
             if isinstance(value, types.ModuleType) and not is_trusted(value.__name__, getattr(value, "__file__", None)):
                 raise Unwatchable(f"reads {name}.{inner}, a module inside a module; import it by itself")
             self._attribute(module, name, inner)
+
+    def _check_member(self, module: types.ModuleType, name: str, inner: str) -> None:
+        """Refuse a function or class of a trusted module that may give something different at each call."""
+        value = getattr(module, inner, None)
+        if module is builtins and inner in IMPURE_NAMES:
+            raise Unwatchable(f"calls {inner}()")
+        if isinstance(value, types.ModuleType):
+            if value is not np.random:  # whose state is compared
+                self._trusted(value.__name__, inner)
+        elif isinstance(value, types.FunctionType | types.BuiltinFunctionType | type) and not (
+            module in (np.random, random) or is_pure(home_of(value))
+        ):
+            raise Unwatchable(f"calls {name}.{inner}, which may give something different at each call")
+
+    def _registrations(self, kind: type) -> None:
+        """Watch the registrations of abstract classes, which decide what isinstance says."""
+        if isinstance(kind, abc.ABCMeta) and not isinstance(kind, Replaceable) and not self.abstract:
+            self.abstract = True
+            self.watched.append(Slot("a registered class", abc.get_cache_token, lambda token: None))
 
     def _attribute(self, owner: Any, name: str, inner: str) -> None:
         read = functools.partial(getattr, owner, inner, MISSING)
@@ -276,8 +284,11 @@ class Hidden:
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
         made_by_exec = kind.__module__ == "builtins" and getattr(builtins, kind.__name__, None) is not kind
         if is_trusted(kind.__module__, file) and not made_by_exec:
+            self._trusted(kind.__module__, kind.__name__)
+            self._registrations(kind)
             return
         self.foreign = True
+        self._registrations(kind)
         if type(kind) is not type:
             self._look(type(kind), type(kind).__name__)
         contents = ClassContents(kind)
@@ -320,6 +331,8 @@ class Hidden:
             self._contents(value, name)
             if type(value) in CONTAINERS:
                 return
+            if isinstance(value, collections.defaultdict):
+                self._attribute(value, name, "default_factory")
         elif isinstance(value, tuple):
             for part in value:
                 self._look(part, name)
@@ -328,9 +341,12 @@ class Hidden:
             for part in own_fields(value):
                 self._look(part, name)
             if of_library(kind):
+                for inner, part in vars(value).items():  # a method that was set on the instance
+                    if isinstance(vars(kind).get(inner, getattr(kind, inner, None)), types.FunctionType):
+                        self._slot(f"{name}.{inner}", vars(value), part, inner)
                 return
         if isinstance(value, np.vectorize):
-            self._look(value.pyfunc, name)
+            self._attribute(value, name, "pyfunc")
             return
         if of_library(kind):
             self._library_object(value, name)
@@ -384,7 +400,7 @@ class Hidden:
                 known.add(inner)
                 if inner in slots:
                     self._attribute(value, name, inner)
-                elif isinstance(held, dict) and not inner.startswith("__"):  # set later, it would hide the class's
+                elif isinstance(held, dict) and not hasattr(object, inner):  # set later, it would hide the class's
                     self._slot(f"{name}.{inner}", held, held.get(inner, MISSING), inner)
                 else:
                     continue
@@ -400,15 +416,19 @@ def is_immutable(array: Any) -> bool:
 
 
 def keeps_state(base: type) -> bool:
-    """Whether instances of a class of Python or NumPy have state besides the contents of a container."""
+    """Whether instances of a class of Python, NumPy or compiled code have state besides a container's contents."""
     top = base.__module__.partition(".")[0]
-    if not is_trusted(base.__module__, None) or top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
+    if top in ("funcnet", "typing", "abc", "attr", "attrs", "enum"):
         return False
+    if not is_trusted(base.__module__, None):
+        return any(isinstance(value, COMPILED) for value in vars(base).values())
     return base is not object and not issubclass(
         base, (*CONTAINERS, tuple, int, float, str, bytes, frozenset, Exception)
     )
 
 
+COMPILED = types.MethodDescriptorType, types.BuiltinFunctionType
+"""The types of the methods of a class written in C, whose instances have state that Python does not see"""
 HOLDERS = (Spec, types.FunctionType, types.MethodType, functools.partial)
 """The types by which the library's own functions may hold user code"""
 
@@ -424,15 +444,7 @@ NAMED_FIELD = type(
     vars(collections.namedtuple("Pair", "first"))["first"]
 )  # the module it names differs between versions
 """The class of a named tuple's fields, which only read the tuple"""
-FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
-
-
-def names_in(code: types.CodeType) -> Iterator[str]:
-    """All names that a function and the functions inside it look up."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from names_in(constant)
+FUNCTION = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__doc__")
 
 
 GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL")

@@ -120,7 +120,7 @@ class _Ufunc(Kind):
             return infix(*OPERATORS[node.f], *map(printer.text, node.args))
         if node.f is np.negative:
             return Text(f"-{printer.text(node.args[0]).within(UNARY)}", UNARY)
-        return call_text(f"np.{node.f.__name__}", node, printer)
+        return call_text(printer.function(node.f), node, printer)
 
     def flops(self, node: Node) -> int | None:
         return node.size
@@ -244,7 +244,7 @@ class _Reduce(Kind):
         options = "" if axes is None else f", axis={axes[0] if len(axes) == 1 else axes}"
         options += "" if dtype is None else f", dtype={dtype_text(dtype)}"
         options += ", keepdims=True" if keepdims else ""
-        name = self.NAMES.get(node.f, f"np.{node.f.__name__}.reduce")
+        name = self.NAMES.get(node.f) or f"{printer.function(node.f)}.reduce"
         return Text(f"{name}({printer.text(node.args[0]).text}{options})", ATOM)
 
     def flops(self, node: Node) -> int | None:
@@ -346,7 +346,7 @@ class _Cast(Kind):
         if number is not None:
             axes = layout.outermost_first(node.form)
             shape = tuple([node.shape[axis] for axis in axes])
-            text = f"np.full({shape}, {plain_text(number.item())}, {dtype_text(node.dtype)})"
+            text = filled_text(shape, number.item(), node.dtype)
             back = tuple([axes.index(axis) for axis in range(len(axes))])
             return Text(text if back == tuple(range(len(back))) else f"{text}.transpose{back}", ATOM)
         if node.static == "C" and node.dtype == node.args[0].dtype:
@@ -588,7 +588,7 @@ class _Part(Kind):
         return w.ref(node.args[0]) + "".join(f"[{step!r}]" for step in node.static)
 
     def expression(self, node: Node, printer: Printer) -> Text:
-        return Text(printer.text(node.args[0]).text + "".join(f"[{step!r}]" for step in node.static), ATOM)
+        return Text(printer.text(node.args[0]).text + "".join(f"[{step!a}]" for step in node.static), ATOM)
 
 
 INPUT, CONST, UFUNC, MATMUL, REDUCE = _Input(), _Const(), _Ufunc(), _Matmul(), _Reduce()
@@ -664,11 +664,19 @@ def call_text(name: str, node: Node, printer: Printer) -> Text:
     return Text(f"{name}({', '.join(printer.text(arg).text for arg in node.args)})", ATOM)
 
 
+def filled_text(shape: tuple[int, ...], number: Any, dtype: np.dtype) -> str:
+    """An array of one number as code."""
+    text, kind = plain_text(number), dtype_text(dtype)
+    name = {"0": "zeros", "0.0": "zeros", "1": "ones", "1.0": "ones"}.get(text)
+    return f"np.{name}({shape}, {kind})" if name else f"np.full({shape}, {text}, {kind})"
+
+
 def infix(symbol: str, strength: int, x: Text, y: Text) -> Text:
     """An expression with an operator between its operands."""
     if symbol == "+" and y.text.startswith("-") and y.strength in (UNARY, TIMES):
         return Text(f"{x.within(PLUS)} - {y.text[1:]}", PLUS)  # p + -r * g is p - r * g, to the last bit
-    left = strength + 1 if symbol == "**" or strength == COMPARE else strength
+    apart = symbol in ("//", "%", "@") and x.text.startswith("-")  # -a // b is not -(a // b)
+    left = ATOM if symbol == "**" or apart else strength + (strength == COMPARE)
     return Text(f"{x.within(left)} {symbol} {y.within(strength + 1)}", strength)
 
 

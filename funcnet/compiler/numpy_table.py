@@ -18,6 +18,7 @@ import numpy as np
 from funcnet.compiler import layout, standins, structure
 from funcnet.compiler.graph import Struct
 from funcnet.compiler.kinds import CAST, CONCAT, CONST, MATMUL, VIEW, WHERE
+from funcnet.compiler.purity import on_objects
 from funcnet.compiler.standins import TracedArray, TracedKey, TracedNumber, TracedObject, normal_axes
 from funcnet.errors import TraceError
 from funcnet.vmap import Members
@@ -151,12 +152,6 @@ def call_ufunc(tracer: Tracer, f: Any, method: str, values: tuple[Any, ...], kwa
     if method == "reduce" and set(kwargs) <= {"axis", "dtype", "keepdims"} and len(values) == 1:
         return reduced(tracer, f, values[0], kwargs.get("axis", 0), kwargs.get("dtype"), kwargs.get("keepdims", False))
     return sampled(tracer, f if method == "__call__" else getattr(f, method), values, kwargs, fresh=True)
-
-
-@cache
-def on_objects(f: Any) -> bool:
-    """Whether a ufunc computes with Python objects only."""
-    return all("O" in kind for kind in f.types)
 
 
 COMPARISONS = frozenset((np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal))

@@ -62,6 +62,7 @@ class Tracer:
         self.checked: list[tuple[str, Callable[..., Any], Any, Any]] = []  # user code, with its arguments and results
         self.arrays: dict[int, tuple[Any, bytes, Node]] = {}
         self.numbers: dict[Any, Node] = {}
+        self.functions: dict[int, Any] = {}  # the functions of NumPy that were called, by identity
         self.errors, self.filters = np.geterr(), warnings.filters
 
     def add(self, node: Node, scalar: bool = False) -> Any:
@@ -121,10 +122,12 @@ class Tracer:
 
     def array_function(self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a NumPy function."""
+        self.functions[id(f)] = f
         return numpy_table.call(self, f, args, kwargs)
 
     def array_ufunc(self, f: Any, method: str, values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a ufunc, or a method of one."""
+        self.functions[id(f)] = f
         return numpy_table.call_ufunc(self, f, method, values, kwargs)
 
     # ----- calls -------------------------------------------------------------------------------------------------

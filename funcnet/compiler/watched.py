@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from funcnet.ops import Blank
 
 HARMLESS = frozenset(
     (
-        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), np.ufunc, Key,
-        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
+        type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented), Key,
+        re.Pattern, types.MethodDescriptorType, types.WrapperDescriptorType, PurePosixPath, PureWindowsPath,
         types.GenericAlias, types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType, Blank,
     )
 )  # fmt: skip
@@ -30,7 +31,7 @@ MISSING: Any = object()
 def is_harmless(value: Any) -> bool:
     """Whether a value is immutable and refers to nothing mutable."""
     kind = type(value)
-    return kind in HARMLESS or isinstance(value, np.generic | np.dtype | PurePath)
+    return kind in HARMLESS or (isinstance(value, np.generic | np.dtype) and kind is not np.void)
 
 
 class Slot:
@@ -89,12 +90,40 @@ class Contents:
             holder.update(self.was) if isinstance(holder, dict | set) else holder.extend(self.was)
 
 
+INTERNAL = frozenset(("__dict__", "__weakref__", "__annotations__", "__annotations_cache__", "__annotate_func__"))
+"""Entries of a class that Python makes when they are first read"""
+
+
+class Members:
+    """Functions, classes and variables of a trusted module or class, which a test may replace."""
+
+    def __init__(self, name: str, owner: Any, names: list[str]) -> None:
+        self.name, self.owner, self.names = name, owner, names
+        self.read = operator.attrgetter(*names, names[0])  # at least two, so that it gives a tuple
+        self.was = self.read(owner)
+
+    def same(self) -> bool:
+        """Whether none of them has been replaced."""
+        return bool(self.read(self.owner) == self.was)
+
+    def changed(self) -> list[str]:
+        """The names of the replaced ones."""
+        pairs = zip(self.names, self.read(self.owner), self.was, strict=False)
+        return [f"{self.name}.{name}" for name, now, was in pairs if now is not was and now != was]
+
+    def restore(self) -> None:
+        """Put them back."""
+        for name, now, was in zip(self.names, self.read(self.owner), self.was, strict=False):
+            if now is not was:
+                setattr(self.owner, name, was)
+
+
 class ClassContents:
     """The attributes of a class, and its bases."""
 
     def __init__(self, kind: type) -> None:
         self.name, self.kind = kind.__name__, kind
-        self.bases, self.entries = kind.__bases__, dict(vars(kind))
+        self.bases, self.names, self.entries = kind.__bases__, (kind.__name__, kind.__qualname__), dict(vars(kind))
         self.was = self.now()
 
     def now(self) -> dict[str, Any]:
@@ -102,13 +131,17 @@ class ClassContents:
         return {
             name: value
             for name, value in vars(self.kind).items()
-            if not name.startswith("_abc_") and (not name.startswith("__") or callable(value))
+            if not name.startswith("_abc_") and name not in INTERNAL
         }
 
     def same(self) -> bool:
         """Whether the attributes and bases are unchanged."""
-        entries, held = self.entries, vars(self.kind)
-        if self.kind.__bases__ is self.bases and len(held) == len(entries):
+        entries, held, kind = self.entries, vars(self.kind), self.kind
+        if (
+            kind.__bases__ is self.bases
+            and (kind.__name__, kind.__qualname__) == self.names
+            and len(held) == len(entries)
+        ):
             get = held.get
             if all(get(name, MISSING) is value for name, value in entries.items()):
                 return True
@@ -118,8 +151,10 @@ class ClassContents:
         """The names of the changed attributes."""
         now, was = self.now(), self.was
         names = [name for name in {**was, **now} if not same(now.get(name, MISSING), was.get(name, MISSING))]
-        bases = [] if self.kind.__bases__ == self.bases else ["__bases__"]
-        return [f"{self.name}.{name}" for name in names + bases]
+        kind = self.kind
+        names += [] if kind.__bases__ == self.bases else ["__bases__"]
+        names += [] if (kind.__name__, kind.__qualname__) == self.names else ["__name__"]
+        return [f"{self.name}.{name}" for name in names]
 
     def restore(self) -> None:
         """Restore the earlier attributes."""

@@ -5,6 +5,7 @@ Printed into deployed programs, so it uses only NumPy and the standard library.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,11 +53,16 @@ def positions(texts: Sequence[str], categories: Sequence[str]) -> Any:
 def distinct(texts: Iterable[str]) -> list[str]:
     """The categories of some texts, in numeric order if all are numbers, else in alphabetical order.
 
-    1 and 1.0 are one category. 3.1 and 3.10 side by side are two, which versions are.
+    1 and 1.0 are one category, and so are -0.0 and 0.0. 3.1 and 3.10 side by side are two, which versions are.
     """
     different = set(texts)
     different -= {text for text in different if shortest(text) != text and shortest(text) in different - {text}
                   and "." not in shortest(text)}  # fmt: skip
+    signed = {text for text in different if text[:1] in ("+", "-") and text[1:] in different
+              and shortest(text) == shortest(text[1:])}  # fmt: skip
+    if signed:  # a third text of the same number would leave none to which they belong
+        alike = Counter(map(shortest, different))
+        different -= {text for text in signed if alike[shortest(text)] == 2}
     try:
         return sorted(sorted(different), key=float)
     except ValueError:

@@ -249,10 +249,11 @@ class Unknown:
         for column, count, first, place in self.found.values():
             as_what = "0 in every column of its categories" if column["kind"] == "one_hot" else "-1"
             what = column.get("part", "category")
-            near = did_you_mean(first, column["categories"]) if what == "category" else ""
+            near = did_you_mean(first, column["categories"]) if what == "category" and first else ""
+            such = repr(first) if first else "a missing one"
             yield (
                 f"column {column['name']!r}: {count} of {self.rows} rows have a {what} that the training part "
-                f"lacks, such as {first!r} in {place}{near}; it counts as {as_what}"
+                f"lacks, such as {such} in {place}{near}; it counts as {as_what}"
             )
 
 

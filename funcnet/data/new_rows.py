@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from funcnet.data.labels import check_targets, known_numbers
 from funcnet.data.paths import Trusted
-from funcnet.data.preparation import Dataset, check, left_out, numbers_of, without_target
-from funcnet.data.preprocess import Preprocess, scale_targets, transform
+from funcnet.data.preparation import Dataset, check, left_out, without_target
+from funcnet.data.preprocess import Preprocess, transform
+from funcnet.data.scaling import scale_targets
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Source, Table
 from funcnet.data.sources.memory import Cells
 from funcnet.data.sources.table import in_memory
+from funcnet.data.usable import as_targets
 from funcnet.errors import DataError
-from funcnet.hints import did_you_mean
 from funcnet.key import Key
 
 log = logging.getLogger("funcnet")
@@ -36,21 +38,15 @@ def dataset(source: Source, preprocess: Preprocess, data: Path | Cells | Table, 
         where, table = data, _in_file(source, preprocess, data)
     name = type(source).__name__
     check(table, name, missing=source.impute is not None)
+    check_targets(table, preprocess, where)
     for sentence in left_out(without_target(table)):
         log.warning("%s: %s", where, sentence)
     y = table.y
-    if y.dtype.kind == "U":
-        labels, classes = y.reshape(-1), list(preprocess["classes"] or ())
-        y = numbers_of(labels, classes).reshape(y.shape)
-        if y.min() < 0:
-            unknown = min(labels[y.reshape(-1) < 0].tolist())
-            near = did_you_mean(unknown, classes)
-            raise DataError(
-                f"{where}: has the class {unknown!r}, which the training data lacks{near}; it has {', '.join(classes)}"
-            )
+    if y.dtype.kind == "U" or (preprocess["classes"] and table.outputs):  # the labels of a table are names
+        y = known_numbers(y.reshape(-1).astype(str), list(preprocess["classes"] or ()), where).reshape(y.shape)
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
-    y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
+    y = as_targets(y, dtype, name)
     return Dataset(transform(preprocess, table.x, dtype, name, roomy=isinstance(data, Path)), y, table.weight)
 
 

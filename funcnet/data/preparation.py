@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from funcnet.data.categories import distinct, positions
 from funcnet.data.columns import column_names
+from funcnet.data.labels import check_classes, check_targets, renumbered, with_labels
 from funcnet.data.lazy_array import BLOCK, BLOCK_BYTES, LARGE, Stream, look_through, take
-from funcnet.data.preprocess import (
-    Preprocess,
-    check_finite,
-    check_texts,
-    check_weights,
-    fit,
-    narrow,
-    scale_targets,
-    transform,
-)
+from funcnet.data.preprocess import Preprocess, fit, transform
+from funcnet.data.scaling import scale_targets
 from funcnet.data.shelf import missing_in
 from funcnet.data.sources.base import Frame, Source, Table
 from funcnet.data.sources.gathering import gathered
 from funcnet.data.sources.grid import Grid
 from funcnet.data.sources.memory import as_table
-from funcnet.data.sources.table import in_memory
+from funcnet.data.sources.table import Columns, in_memory
 from funcnet.data.split import PARTS, Parts
-from funcnet.errors import DataError, Problem, SpecError, listed, place
+from funcnet.data.usable import as_targets, check_finite, check_size, check_texts, check_weights
+from funcnet.errors import DataError, Problem, SpecError, listed
 from funcnet.hints import did_you_mean
 from funcnet.key import Array, Key
 from funcnet.shapes import Shape, shape_of
 from funcnet.spec.base import evolve
 from funcnet.spec.class_fields import fields
-
-SOME = 2**16
-"""Labels that are Python texts at a time"""
 
 
 class Dataset(NamedTuple):
@@ -90,17 +79,22 @@ def prepare(
     The rows may come from a table, ``data``: a dict of columns, a list of dicts, or a data frame. The source then says
     how its columns are used: ``prepare(Columns(target="price"), key, data=frame).train`` is what ``fit`` takes.
 
-    With the preprocessing of a run, ``fitted``, that is applied, as long as the data still has its columns and classes.
+    With the preprocessing of a run, ``fitted``, that is applied. The data may have changed since: columns and classes
+    are matched by name, as in other rows that are predicted.
 
     The data is drawn from ``key.fold("data")``, the split from ``key.fold("split")``.
     Raises   DataError for unusable data: no rows, NaN, inputs and targets of different lengths, a class that the
-             training part lacks
+             training part lacks, or a column or a class that a run lacks
     """
+    names = () if fitted is None else column_names(fitted.get("columns") or ())
+    if names and isinstance(source, Columns):
+        source = evolve(source, inputs=tuple(names))
     table, classes = labelled(source, key, base, None if data is None else as_table(data))
     if fitted is not None:
-        names = column_names(fitted.get("columns") or ())
-        same = not names or (isinstance(table.x, Frame) and names == list(table.x.columns))
-        fitted = fitted if same and fitted["classes"] == classes else None
+        where = getattr(source, "path", "the data")
+        check_targets(table, fitted, where)
+        table = renumbered(table, classes, fitted["classes"], where)
+        classes = fitted["classes"]
     return prepared(source, table, classes, division(source, table, key), dtype, fitted)
 
 
@@ -141,7 +135,7 @@ def prepared(
     block = block_of(source, x)
     if block is not None:
         parts = Parts(*map(np.sort, parts))
-    if classes is not None:
+    if classes is not None and fitted is None:
         check_classes({part: y[chosen] for part, chosen in parts._asdict().items()}, classes, name)
     preprocess = fit(source, x, y, parts.train, classes) if fitted is None else dict(fitted)
     if table.outputs:
@@ -151,9 +145,12 @@ def prepared(
             look_through(x, part)
     roomy = isinstance(x, Frame) and x.unit == "line"  # rows in memory take their room anyway
     whole = transform(preprocess, x, dtype, name, roomy=roomy)
+    given = y
     if preprocess.get("targets") is not None:
         y = scale_targets(preprocess, y.astype(np.float64))
-    y = narrow(y, dtype, name, "targets") if y.dtype.kind == "f" else y.astype(np.int64)
+    y = as_targets(y, dtype, name)
+    if y.dtype.kind == "f" and y.ndim <= 2:
+        check_size(given, dtype, name)
     sets = [
         Dataset(take(whole, chosen), y[chosen], None if weight is None else weight[chosen]) if len(chosen) else None
         for chosen in parts
@@ -289,59 +286,6 @@ def check(table: Table, name: str, missing: bool = False) -> None:
                 f"expected a weight for each of {rows} rows, got {weight.dtype} of {weight.shape}", layer=name
             )
         check_weights(weight, name)
-
-
-def with_labels(table: Table) -> tuple[Table, list[str] | None]:
-    """A table with integer labels, and the names of its classes, if it has any."""
-    twice = [label for label, times in Counter(table.classes or ()).items() if times > 1]
-    if twice:
-        raise DataError(f"expected distinct class names, got {twice[0]!r} twice; rename one")
-    if table.y.dtype.kind != "U":
-        return (table, None) if table.classes is None else (_labelled(table, table.classes), list(table.classes))
-    labels = table.y.reshape(-1)
-    classes = distinct(text for begin in range(0, len(labels), SOME) for text in labels[begin : begin + SOME].tolist())
-    if len(classes) == 1:
-        raise DataError(f"the target has one class, {classes[0]!r}; expected two or more to tell apart")
-    return table._replace(y=numbers_of(labels, classes).reshape(table.y.shape)), classes
-
-
-def numbers_of(labels: Array, classes: Sequence[str]) -> Array:
-    """The number of each label among the classes; -1 if it has none."""
-    return np.concatenate(
-        [positions(labels[begin : begin + SOME].tolist(), classes) for begin in range(0, len(labels), SOME)]
-    )
-
-
-def _labelled(table: Table, classes: tuple[str, ...]) -> Table:
-    """A table with its class numbers as integers.
-
-    Raises   DataError for a number outside the classes
-    """
-    y = table.y
-    wrong = (y != np.floor(y)) | (y < 0) | (y >= len(classes)) if y.dtype.kind == "f" else (y < 0) | (y >= len(classes))
-    if wrong.any():
-        at = tuple(np.argwhere(wrong)[0].tolist())
-        raise DataError(f"expected labels from 0 to {len(classes) - 1}, one for each class, got {y[at]} in {place(at)}")
-    return table._replace(y=y.astype(np.int64))
-
-
-def check_classes(targets: Mapping[str, Array], classes: list[str] | None, name: str) -> None:
-    """Refuse a class in a held-out part that the training part lacks; ``targets`` are by part.
-
-    Raises   DataError
-    """
-    train = targets["train"]
-    if train.ndim != 1 or train.dtype.kind not in "iub":
-        return
-    for part, y in targets.items():
-        unseen = np.setdiff1d(y, train)
-        if len(unseen):
-            label = str(unseen[0]) if classes is None else classes[int(unseen[0])]
-            raise DataError(
-                f"the {part} part has the class {label!r}, which the training part lacks; "
-                "stratify the split, or use more rows of it",
-                layer=name,
-            )
 
 
 def left_out(found: Mapping[str, Any]) -> list[str]:

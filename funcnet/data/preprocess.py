@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -35,25 +34,29 @@ from funcnet.data.columns import (
     one_hot,
     outside_by_column,
 )
-from funcnet.data.lazy_array import BLOCK, Piece, Stream, pieces_of
-from funcnet.data.shelf import Rows, Turned, empty
+from funcnet.data.lazy_array import BLOCK, Piece, Stream
+from funcnet.data.scaling import (
+    SCALES as SCALES,
+    restore_targets as restore_targets,
+    scale_targets as scale_targets,
+    scaler,
+    shift_and_factor as shift_and_factor,
+    statistics,
+)
+from funcnet.data.shelf import Rows, empty
 from funcnet.data.sources.base import Frame, Inputs, Source
+from funcnet.data.usable import (
+    check_finite as check_finite,
+    check_texts as check_texts,
+    check_weights as check_weights,
+    narrow as narrow,
+)
 from funcnet.errors import DataError, place
 from funcnet.key import Array
-from funcnet.shapes import for_outputs
 
 log = logging.getLogger("funcnet")
 
 Preprocess = dict[str, Any]
-SCALES = {
-    "standard": ("mean", "deviation"),
-    "minmax": ("low", "width"),
-    "robust": ("median", "iqr"),
-    "mean": ("origin", "mean"),
-}
-"""The names of shift and factor of each scale"""
-NOISE = 8.0
-"""The largest spread of a constant column, in units of its last place: that of a few roundings"""
 
 
 def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | None) -> Preprocess:
@@ -85,90 +88,20 @@ def fit(source: Source, x: Inputs, y: Array, rows: Array, classes: list[str] | N
         preprocess["divide"] = source.divide
     hot = np.array(one_hot(preprocess.get("columns", ())), bool)
     features: Any = _encoded(preprocess, x) if isinstance(x, Frame) else x
-    low, high, shift, factor = _statistics(
+    low, high, shift, factor = statistics(
         features, rows, source.scale, name, lambda raw: _shaped(preprocess, _filled(preprocess, raw))
     )
     preprocess["range"] = {"low": low.tolist(), "high": high.tolist()}
     if source.scale is not None:
         if len(hot):
             shift, factor = np.where(hot, 0.0, shift), np.where(hot, 1.0, factor)
-        preprocess["inputs"] = _scaler(source.scale, shift, factor)
+        preprocess["inputs"] = scaler(source.scale, shift, factor)
     if source.target_scale is not None:
         if classes is not None:
             raise DataError("target_scale: the targets are labels, which have no scale; leave it out", layer=name)
-        _, _, shift, factor = _statistics(y, rows, source.target_scale, name)
-        preprocess["targets"] = _scaler(source.target_scale, shift, factor)
+        _, _, shift, factor = statistics(y, rows, source.target_scale, name)
+        preprocess["targets"] = scaler(source.target_scale, shift, factor)
     return preprocess
-
-
-def _scaler(scale: str, shift: Array, factor: Array) -> dict[str, Any]:
-    names = SCALES[scale]
-    return {"scale": scale, names[0]: shift.tolist(), names[1]: factor.tolist()}
-
-
-def shift_and_factor(scaler: dict[str, Any]) -> tuple[Array, Array]:
-    """The shift and the factor of a scale, in (x - shift) / factor."""
-    shift, factor = (np.array(scaler[name], np.float64) for name in SCALES[scaler["scale"]])
-    return shift, factor
-
-
-def _statistics(
-    x: Any, rows: Array | None, scale: str | None, name: str, change: Any = None
-) -> tuple[Array, Array, Array, Array]:
-    """Minimum, maximum, shift and factor of each feature; the factor of a constant is 1.
-
-    A feature is constant if its range, or what its scale divides by, is no more than ``NOISE`` roundings of its size:
-    dividing by it would turn the last bits of its numbers into a feature. If these bits are large themselves, as those
-    of 1e9 in float32, the factor is the size.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = _moments(x, rows, scale, change)
-    for statistic in found[2:] if scale is not None else ():
-        if not np.isfinite(statistic).all():
-            raise DataError(f"the numbers are too large for scale {scale!r}; divide them first", layer=name)
-    return found
-
-
-def _moments(x: Any, rows: Array | None, scale: str | None, change: Any) -> tuple[Array, Array, Array, Array]:
-    count, low, high, eps = 0, None, None, 0.0
-    mean: Any = 0.0
-    squares: Any = 0.0
-    everything = None
-    for piece in pieces_of(x, rows):
-        eps = float(np.finfo(np.float32 if piece.dtype == np.float32 else np.float64).eps)
-        values = (piece if change is None else change(piece)).astype(np.float64)
-        own_low, own_high = values.min(axis=0), values.max(axis=0)
-        low = own_low if low is None else np.minimum(low, own_low)
-        high = own_high if high is None else np.maximum(high, own_high)
-        if scale == "standard":  # combine two sets: Chan, Golub and LeVeque (1979)
-            own, n = values.mean(axis=0), len(values)
-            between = own - mean
-            squares = squares + values.var(axis=0) * n + between**2 * (count * n / (count + n))
-            mean = own if count == 0 else mean + between * (n / (count + n))
-            count += n
-        elif scale == "mean":
-            mean, count = mean + (np.abs(values) - mean).sum(axis=0) / (count + len(values)), count + len(values)
-        elif scale == "robust":
-            if everything is None:
-                everything = Turned((len(x) if rows is None else len(rows)) * values[:1].nbytes)
-            everything.add(values)
-    assert low is not None
-    assert high is not None
-    size = np.maximum(np.abs(low), np.abs(high))
-    shift, factor, near = low, high - low, size
-    if scale == "standard":
-        shift, factor = np.clip(mean, low, high), np.sqrt(squares / count)
-    elif scale == "mean":
-        return low, high, np.zeros_like(low), np.where(mean > 0.0, mean, 1.0)
-    elif scale == "robust":
-        assert everything is not None
-        found = [np.quantile(some, [0.25, 0.5, 0.75], axis=1) for some in everything.columns()]
-        quarters = np.concatenate(found, axis=1).reshape(3, *everything.shape)
-        shift, factor = quarters[1], quarters[2] - quarters[0]
-        near = np.maximum(np.abs(quarters[0]), np.abs(quarters[2]))
-    varies = (high - low > NOISE * eps * size) & ~(factor <= NOISE * eps * near)
-    large = (high > low) & (NOISE * eps * near > 1.0)
-    return low, high, shift, np.where(varies, factor, np.where(large, near, 1.0))
 
 
 def prepared_shape(preprocess: Preprocess) -> tuple[int, ...] | None:
@@ -320,90 +253,3 @@ def outside_range(preprocess: Preprocess, x: Inputs) -> tuple[Array, dict[str, i
     by_column = outside_by_column(preprocess["columns"], x, out)
     counts = {name: int(flags.sum()) for name, flags in by_column.items() if flags.any()}
     return np.any(list(by_column.values()), axis=0), counts
-
-
-# ----- targets ---------------------------------------------------------------------------------------------------
-
-
-def scale_targets(preprocess: Preprocess, y: Array) -> Array:
-    """Targets, scaled as the network learns them."""
-    return _linear(preprocess, y, forward=True)
-
-
-def restore_targets(preprocess: Preprocess, y: Any) -> Any:
-    """Predictions in the units of the data."""
-    return _linear(preprocess, y, forward=False)
-
-
-def _linear(preprocess: Preprocess, y: Any, *, forward: bool) -> Any:
-    targets = preprocess.get("targets")
-    if targets is None:
-        return y
-    shift, factor = (for_outputs(part, y.shape[1:]) for part in shift_and_factor(targets))
-    return (y - shift) / factor if forward else (y * factor + shift).astype(y.dtype, copy=False)
-
-
-# ----- numbers that cannot be used -----------------------------------------------------------------------------------
-
-
-def check_finite(array: Array, what: str, name: str = "") -> None:
-    """Refuse NaN and infinity; the message gives the place of the first.
-
-    Raises   DataError
-    """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise DataError(f"expected finite {what}, got {array[at]} in {place(at)}; remove or fill it", layer=name)
-
-
-def check_texts(array: Array, what: str, name: str = "") -> None:
-    """Refuse texts with codes that are no characters, as a damaged file may hold.
-
-    Raises   DataError
-    """
-    if array.dtype.kind != "U" or array.dtype.itemsize == 0:
-        return
-    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
-    wrong = codes[(codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))]
-    if len(wrong):
-        raise DataError(
-            f"expected {what} as Unicode text, got the code {wrong[0]:#x}; write the file again", layer=name
-        )
-
-
-def check_weights(weight: Array, name: str = "", batch: bool = False) -> None:
-    """Refuse weights that are negative, not finite, or so large that their sum is not, and a split of all 0.
-
-    Those of a ``batch`` of a larger data set may all be 0.
-
-    Raises   DataError
-    """
-    check_finite(weight, "weights", name)
-    if np.any(weight < 0) or not (batch or np.any(weight > 0)):
-        raise DataError(
-            f"expected weights of 0 or more, at least one above 0, got a minimum of {weight.min()}", layer=name
-        )
-    most = float(np.finfo(np.float32).max)
-    if np.sum(weight.astype(np.float64) / most) > 1.0:
-        raise DataError(
-            f"expected weights with a sum of at most {most:.3g}, got a maximum of {weight.max()}; divide them by their "
-            "mean",
-            layer=name,
-        )
-
-
-def narrow(
-    x: Array, dtype: npt.DTypeLike, name: str, what: str = "inputs", where: Callable[[tuple[int, ...]], str] = place
-) -> Array:
-    """Inputs or targets in another float type; ``where`` says in messages where an entry is.
-
-    Raises   DataError for a number that it cannot hold
-    """
-    with np.errstate(over="ignore"):
-        y = x.astype(dtype)
-    if not np.isfinite(y).all():
-        at = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
-        raise DataError(
-            f"expected {what} that {np.dtype(dtype)} can hold, got {x[at]} in {where(at)}; scale them", layer=name
-        )
-    return y

@@ -9,7 +9,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 import numpy as np
 
 from funcnet.data.columns import column_names, title
-from funcnet.data.preprocess import SCALES, Preprocess, prepared_shape
+from funcnet.data.preprocess import Preprocess, prepared_shape
+from funcnet.data.scaling import SCALES
 from funcnet.data.sources.base import Source
 from funcnet.errors import DataError
 from funcnet.shapes import Shape
@@ -124,7 +125,7 @@ def _of_columns(columns: list[dict[str, Any]], dates: Sequence[str]) -> Iterator
                 yield f"{where}: expected a column of numbers without categories, and a number to fill it"
         elif not categories or len(set(categories)) < len(categories):
             yield f"{where}.categories: expected distinct categories, at least one"
-        elif fill is not None and fill not in categories:
+        elif fill is not None and fill not in (*categories, ""):  # which is unknown, if it is no category
             yield f"{where}.fill: expected one of the categories, got {quote(fill)}"
 
 

@@ -136,6 +136,10 @@ class Seen:
         counts = Counter() if self.counts is None else self.counts
         return [(text, n) for text, n in counts.most_common(most + len(missing)) if text not in missing][:most]
 
+    def there(self, missing: Collection[str]) -> list[Some]:
+        """The texts that are not missing, by their natures."""
+        return [some for some in self.natures if some.nature.gap not in missing]
+
     def _add_natures(self, texts: Sequence[str], counts: Counter[str], lines: Sequence[int]) -> None:
         known = self._known
         new = [text for text in counts if text not in known]

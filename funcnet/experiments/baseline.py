@@ -160,3 +160,10 @@ def remarks(found: Baseline | None, experiment: Experiment, metrics: Mapping[str
     if better:
         scores = f"{len(better)} of {compared} scores" if compared > 1 else "the score"
         yield f"the linear model is better than the network in {scores} of the {part} part: {', '.join(better)}"
+
+
+def of_members(experiment: Experiment) -> list[str]:
+    """A sentence about the loss of a network with members, which is larger than that of one network."""
+    if not isinstance(experiment.loss, EachMember):
+        return []
+    return ["the loss is the sum of the members' losses; the other scores are of their mean answer"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from funcnet.data.preparation import Prepared, check_classes, input_shape
+from funcnet.data.labels import check_classes
+from funcnet.data.preparation import Prepared, input_shape
 from funcnet.errors import DataError
 from funcnet.experiments.experiment import Experiment
 from funcnet.key import Array, Key

@@ -17,7 +17,7 @@ import numpy as np
 from funcnet import tree
 from funcnet.data.paths import base_folder
 from funcnet.data.preparation import labelled, prepared
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.data.sources.memory import Cells, as_table
 from funcnet.data.split import Parts
 from funcnet.errors import DataError, FuncnetError

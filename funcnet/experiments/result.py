@@ -13,12 +13,15 @@ import numpy as np
 
 from funcnet import tree
 from funcnet.data.columns import Unknown, column_names
+from funcnet.data.labels import numbers_of
 from funcnet.data.lazy_array import Stream, in_batches
 from funcnet.data.new_rows import dataset
 from funcnet.data.preparation import Dataset
-from funcnet.data.preprocess import check_finite, log_unknown, restore_targets, transform
+from funcnet.data.preprocess import log_unknown, transform
+from funcnet.data.scaling import restore_targets
 from funcnet.data.sources.base import Frame, Table as RawTable
 from funcnet.data.sources.memory import as_table, table_of
+from funcnet.data.usable import check_finite
 from funcnet.errors import DataError
 from funcnet.experiments.baseline import Baseline, baseline_rows
 from funcnet.experiments.experiment import Experiment
@@ -225,7 +228,7 @@ class Run:
         texts = np.asarray(y)
         if self.classes is None or texts.dtype.kind not in "UO":
             numbers = numeric(y)
-            if self.classes is None or not np.isin(numbers.astype(str), self.classes).any():
+            if self.classes is None or not (numbers_of(numbers.astype(str).reshape(-1), self.classes) >= 0).any():
                 return numbers
         return texts.astype(str)
 

@@ -13,8 +13,9 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from funcnet import tree
-from funcnet.data.preprocess import prepared_shape, shift_and_factor
+from funcnet.data.preprocess import prepared_shape
 from funcnet.data.recorded import check_record
+from funcnet.data.scaling import shift_and_factor
 from funcnet.errors import CheckpointError, DataError, FuncnetError
 from funcnet.experiments.baseline import Baseline
 from funcnet.experiments.digests import digest, facts_digest, text_digest

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from funcnet.data.preprocess import shift_and_factor
+from funcnet.data.scaling import shift_and_factor
 from funcnet.errors import DataError, one_line
 from funcnet.experiments.experiment import Experiment
 from funcnet.hints import did_you_mean

@@ -27,6 +27,7 @@ from funcnet.laws.values import (
     random_input,
     random_like,
     same,
+    shown,
     slope,
     slope_like,
     turned,
@@ -176,14 +177,14 @@ def check_adjoint(layer: Layer, params: Params, state: State, x: Value, ctx: Con
         u = random_like(x, key.fold("x", i))
         analytic = inner(dx, u)
         numeric, right = slope_like(lambda t: loss(params, moved(x, u, t)), analytic, scale)  # noqa: B023
-        expect(right, "adjoint", layer, f"input: differences give {numeric}, vjp {analytic}")
+        expect(right, "adjoint", layer, f"input: differences give {shown(numeric)}, vjp {shown(analytic)}")
         directions = random_like(params, key.fold("params", i))
         for path in tree.flatten(params):
             u = one_leaf(directions, path)
             analytic = inner(tree.flatten(dparams)[path], tree.flatten(u)[path])
             numeric, right = slope_like(lambda t: loss(moved(params, u, t), x), analytic, scale)  # noqa: B023
             if not right:
-                detail = f"{path}: differences give {numeric}, vjp {analytic}"
+                detail = f"{path}: differences give {shown(numeric)}, vjp {shown(analytic)}"
                 worst = _worst(lambda p: loss(p, x), params, path, tree.flatten(dparams)[path])
                 expect(False, "adjoint", layer, f"{detail}, along a random direction; {worst}")
 

@@ -23,6 +23,7 @@ from funcnet.laws.values import (
     moved,
     random_like,
     same,
+    shown,
     slope,
 )
 from funcnet.losses.base import Loss
@@ -90,7 +91,7 @@ def check_adjoint(loss: Loss, prediction: Array, target: Array, weight: Array | 
         u = random_like(prediction, key.fold("u", i))
         numeric = slope(lambda t: float(loss.apply(moved(prediction, u, t), target, weight)[0]))  # noqa: B023
         analytic = inner(slope_at, u)
-        detail = f"with {name}: differences give {numeric}, vjp {analytic}"
+        detail = f"with {name}: differences give {shown(numeric)}, vjp {shown(analytic)}"
         expect(agree(numeric, analytic, abs(float(value))), "adjoint", loss, detail)
     thrice = tree.map(lambda leaf: 3.0 * leaf, slope_at)
     expect(same(loss.vjp(residuals, 3.0), thrice, 1e-12), "linear in the cotangent", loss)

@@ -25,6 +25,8 @@ from funcnet.spec.registry import own_tag
 EPS = 1e-6
 RTOL = 1e-6
 BATCH = 4
+DIGITS = 8
+"""Significant digits of a number in an error; seven would tell any two apart that do not agree"""
 
 
 def expect(holds: Any, law: str, subject: Any, detail: str = "") -> None:
@@ -146,6 +148,11 @@ def slope_like(f: Callable[[float], float], analytic: float, scale: float) -> tu
         if agree(numeric, analytic, scale, eps):
             return numeric, True
     return numeric, False
+
+
+def shown(number: float) -> float:
+    """A number without the digits that a difference does not have."""
+    return float(f"{number:.{DIGITS}g}")
 
 
 def agree(numeric: float, analytic: float, scale: float, eps: float = EPS) -> bool:

@@ -127,7 +127,7 @@ class SequencePool(Layer):
             after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1]  # the number of real steps from here on
             share = real * (after == 1.0)
         else:
-            seen = np.where(real > 0.0, x, -np.inf)
+            seen = x if mask is None else np.where(real > 0.0, x, -np.inf)
             steps = np.reshape(np.arange(time), (1, time, 1))
             share = real * (steps == np.expand_dims(np.argmax(seen, axis=1), 1))
         return np.sum(np.where(share > 0.0, x, 0.0) * share, axis=1), state, (share, mask is not None)

@@ -71,6 +71,11 @@ function showControls(about, change) {
   fill($("rate"), choices.rate, settings.rate);
   fill($("batch"), choices.batch, settings.batch);
   $("seed").value = settings.seed;
+  for (const label of document.querySelectorAll(".plane")) label.hidden = about.inputs.length < 3;
+  [$("across"), $("up")].forEach((select, i) => {
+    select.replaceChildren(...about.inputs.map((name, k) => new Option(cut(name, 24), k)));
+    select.value = about.surface.axes[i];
+  });
   showLayers(settings.layers, choices, change);
   $("spec").textContent = about.spec;
   drawTiles();

@@ -273,6 +273,26 @@ async function single(by) {
   draw();
 }
 
+/** Draw on the plane of two other inputs; one that both would show moves to the other axis. */
+async function turn(name, other) {
+  const axes = S.about.surface.axes, before = axes[name === "across" ? 0 : 1];
+  if ($(other).value === $(name).value) $(other).value = before;
+  const run = S.run;
+  S.waiting += 1;
+  while (S.busy) await rest(10);
+  const found = await request({ do: "plane", across: Number($("across").value), up: Number($("up").value), at: S.frame.step });
+  S.waiting -= 1;
+  if (run !== S.run) return;
+  if (found) {
+    S.about.surface = opened(found.surface);
+    take(found);
+    drawLegend(S.about);
+  }
+  $("across").value = S.about.surface.axes[0];
+  $("up").value = S.about.surface.axes[1];
+  draw();
+}
+
 async function home() {
   S.playing = false;
   settle();
@@ -295,6 +315,9 @@ function connect() {
   $("row").addEventListener("input", () => ((S.row = Number($("row").value)), draw()));
   $("data").addEventListener("click", (event) => ((S.row = nearestRow(S.about, S.frame, event)), draw()));
   for (const name of ["pick-layer", "pick-from", "pick-to"]) $(name).addEventListener("change", () => pick(name));
+  for (const [name, other] of [["across", "up"], ["up", "across"]]) {
+    $(name).addEventListener("change", () => turn(name, other));
+  }
   $("again").addEventListener("click", () => (pause(), restart({ do: "reset" })));
   connectControls(change, (text) => (pause(), restart({ do: "table", text })));
   document.addEventListener("keydown", (event) => {

@@ -85,7 +85,7 @@ def recorded(session: Session, frames: int = FRAMES) -> bytes:
         )
     found = [first]
     for step in shown_steps(total, most)[1:]:
-        found.append(session.states.study.frame(session.states.at(step)))
+        found.append(session.frame_at(step))
         if found[-1]["step"] != step:  # training has failed before that
             break
     losses = np.array(session.states.losses[: found[-1]["step"]])

@@ -13,8 +13,8 @@ function axes(about, width, height) {
 
 /** Where a row is: its two inputs, or its input and target. */
 function placed(about, at, x, y, i) {
-  const line = about.surface.rows === 1;
-  return [at.x(x.at(i, 0)), at.y(line ? y.at(i) : x.at(i, 1))];
+  const [across, up] = about.surface.axes;
+  return [at.x(x.at(i, across)), at.y(up === undefined ? y.at(i) : x.at(i, up))];
 }
 
 function colourOf(about, target) {
@@ -111,7 +111,8 @@ function drawLegend(about) {
   };
   if (about.classes) about.classes.slice(0, 7).forEach((name, k) => entry(name, ofClass(k)));
   legend.append(element("span", about.held ? "filled: trained on; hollow: held out" : "all rows are trained on"));
-  legend.append(element("span", about.inputs.map((name, i) => `${"→↑"[i]} ${cut(name, 24)}`).join("  ")));
+  legend.append(element("span", about.surface.axes.map((k, i) => `${"→↑"[i]} ${cut(about.inputs[k], 24)}`).join("  ")));
+  if (about.inputs.length > 2) legend.append(element("span", "other inputs: at their means"));
 }
 
 /** The loss by step: of each batch, and of whole parts at the steps that were looked at. */

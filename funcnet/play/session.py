@@ -13,6 +13,7 @@ from funcnet.errors import FuncnetError, NonFiniteError
 from funcnet.experiments.experiment import Experiment
 from funcnet.play.settings import MOST_TABLE, changed, choices, of_file, settings
 from funcnet.play.study import Study, study
+from funcnet.play.surface import surface
 from funcnet.spec.codec import to_json
 from funcnet.training.state import TrainState
 
@@ -67,10 +68,11 @@ class Session:
         states = States(study(experiment, base))
         states.study.frame(states.study.start)
         self.experiment, self.base, self.name, self.states = experiment, base, name, states
+        self.surface = states.study.surface
         self.run += 1
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """The answer to a request, ``{"do": "about" | "frame" | "set" | "table" | "reset", …}``.
+        """The answer to a request, ``{"do": "about" | "frame" | "plane" | "set" | "table" | "reset", …}``.
 
         Raises   FuncnetError for a request that cannot be met
         """
@@ -94,7 +96,7 @@ class Session:
             "settings": settings(self.experiment),
             "choices": choices(self.experiment, self.base),
             "ahead": AHEAD,
-            **self.states.study.about(),
+            **self.states.study.about(self.surface),
             "frame": self.frame(0, 0),
         }
 
@@ -108,8 +110,28 @@ class Session:
         for name, value, limit in (("to", to, most), ("since", since, total)):
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
                 raise FuncnetError(f"{name}: expected a step from 0 to {limit}, got {value!r:.40}")
-        found = self.states.study.frame(self.states.at(to))
+        found = self.frame_at(to)
         return {**found, "run": self.run, "since": since, "losses": losses[since:]}
+
+    def frame_at(self, step: int) -> dict[str, Any]:
+        """The frame of a step, or of the last one before it whose numbers are finite."""
+        return self.states.study.frame(self.states.at(step), self.surface)
+
+    def plane(self, across: Any, up: Any, at: Any) -> dict[str, Any]:
+        """The frame of a step, drawn on the plane of two other inputs."""
+        data = self.states.study.data
+        inputs, before = data.train.x.shape[1], self.surface
+        for name, value in (("across", across), ("up", up)):
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < inputs:
+                raise FuncnetError(f"{name}: expected an input from 0 to {inputs - 1}, got {value!r:.40}")
+        if across == up:
+            raise FuncnetError("plane: expected two different inputs, got the same one twice")
+        self.surface = surface(data, (across, up))
+        try:
+            return {"surface": self.surface.about(), **self.frame(at, at)}
+        except FuncnetError:
+            self.surface = before
+            raise
 
     def change(self, name: Any, value: Any) -> dict[str, Any]:
         """Change one control, and begin again with step 0."""
@@ -153,6 +175,7 @@ class Session:
     requests: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
         "about": (about, ()),
         "frame": (frame, ("to", "since")),
+        "plane": (plane, ("across", "up", "at")),
         "set": (change, ("name", "value")),
         "table": (table, ("text",)),
         "reset": (reset, ()),

@@ -29,6 +29,7 @@ from funcnet.optim.adam import Adam, AdamW
 from funcnet.optim.base import Optimizer
 from funcnet.optim.lion import Lion
 from funcnet.optim.sgd import SGD
+from funcnet.play.stages import MOST_INPUTS, MOST_UNITS
 from funcnet.spec.base import evolve
 
 SPLIT = Split(test=0.25)
@@ -100,7 +101,7 @@ def network(widths: Sequence[int], activation: str, outputs: int, last: Layer | 
 def of_file(file: Path) -> Experiment:
     """The first experiment for a table in a file, by its last column.
 
-    Raises   DataError for a table with other inputs than one or two columns of numbers
+    Raises   DataError for a table with other inputs than a few columns of numbers
     """
     try:
         found = look(file)
@@ -108,15 +109,18 @@ def of_file(file: Path) -> Experiment:
         error.message = error.message.replace("choose another with --target", "put another column last")
         raise
     kinds = [column.kind for column in found.inputs]
-    if found.more or not 1 <= len(kinds) <= 2 or set(kinds) != {"number"}:
-        read = ", ".join(f"{column.name!r:.40} ({column.kind})" for column in found.inputs[:4])
-        raise DataError(
-            f"{file.name}: expected one or two columns of numbers and then the target, got {len(kinds)} columns before "
-            f"it: {read}"
-        )
+    if found.more or not 1 <= len(kinds) <= MOST_INPUTS or set(kinds) != {"number"}:
+        others = [column for column in found.inputs if column.kind != "number"] or found.inputs
+        read = ", ".join(f"{column.name!r:.40} ({column.kind})" for column in others[:4])
+        wanted = f"expected 1 to {MOST_INPUTS} columns of numbers and then the target"
+        raise DataError(f"{file.name}: {wanted}, got {len(kinds)} columns before it: {read}")
     data = evolve(source(found, file.name), scale="standard")
     values = found.target.kind == "values"
     classes = 0 if values else _classes(data, file.parent)
+    if classes > MOST_UNITS:
+        raise DataError(
+            f"{file.name}: the target has {classes} classes, and play draws a unit for each, at most {MOST_UNITS}"
+        )
     return Experiment(
         data=data,
         model=network((6, 4), "tanh", 1 if values else classes),

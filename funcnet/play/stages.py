@@ -14,6 +14,7 @@ from funcnet.shapes import Shape
 
 MOST_UNITS = 64
 MOST_STAGES = 9
+MOST_INPUTS = 16
 OTHERWISE = "; play draws a serial of Dense layers and of layers that keep the number of units, such as Tanh"
 
 
@@ -42,8 +43,9 @@ def stages(model: Layer, in_shape: Shape) -> tuple[Stage, ...]:
     """
     if not isinstance(model, Serial):
         raise _refused(".model", f"expected a serial, got {type(model).__name__}")
-    if in_shape not in ((1,), (2,)):
-        raise _refused(".data", f"expected one or two inputs for each row, got the shape {in_shape}", "")
+    if len(in_shape) != 1 or not 1 <= in_shape[0] <= MOST_INPUTS:
+        wanted = f"expected 1 to {MOST_INPUTS} inputs for each row, so that each has a place in the page"
+        raise _refused(".data", f"{wanted}, got the shape {in_shape}", "; see a larger network with funcnet report")
     found, shape = [Stage(in_shape[0], {})], in_shape
     for i, (name, layer) in enumerate(model.children.items()):
         where, before = f".model.layers[{i}]", shape

@@ -71,7 +71,7 @@ class Study:
 
     @cached_property
     def surface(self) -> Surface:
-        """The points at which the network is drawn."""
+        """The points at which the network is drawn, if no others are asked for."""
         return surface(self.data)
 
     @cached_property
@@ -103,8 +103,8 @@ class Study:
         ts, found = self.step(ts, self.batch(ts.step)[1])
         return ts, found["loss"]
 
-    def frame(self, ts: TrainState) -> dict[str, Any]:
-        """Every value of the step from a state, and how the network does at it, as JSON."""
+    def frame(self, ts: TrainState, drawn: Surface | None = None) -> dict[str, Any]:
+        """Every value of the step from a state, how the network does at it, and its answers on a surface, as JSON."""
         rows, batch = self.batch(ts.step)
         values, cotangents, grads, loss = self.trace(ts, batch)
         try:
@@ -127,7 +127,7 @@ class Study:
             "values": {path: packed(value) for path, value in values.items()},
             "cotangents": {path: packed(value) for path, value in cotangents.items()},
             "scores": self.scores(params, ts),
-            **self.surface.drawn(self.experiment, self.stages, params, ts.state, self.data),
+            **(drawn or self.surface).drawn(self.experiment, self.stages, params, ts.state, self.data),
         }
 
     def trace(self, ts: TrainState, batch: Batch) -> tuple[dict[str, Array], dict[str, Array], Any, float]:
@@ -161,17 +161,17 @@ class Study:
             for name, part in self.data.parts_by_name().items()
         }
 
-    def about(self) -> dict[str, Any]:
+    def about(self, drawn: Surface | None = None) -> dict[str, Any]:
         """Everything that is the same at each step, as JSON."""
         found, texts = self.data.preprocess, self.program
         held = self.data.test or self.data.validation
         return {
             "stages": [stage.about() for stage in self.stages],
-            "inputs": _names(self.data),
+            "inputs": _names(self.experiment, self.data),
             "classes": found.get("classes"),
             "points": _sample(self.data.train),
             "held": held and _sample(held),
-            "surface": self.surface.about(),
+            "surface": (drawn or self.surface).about(),
             "rows": self.rows,
             "size": self.size,
             "total": self.total,
@@ -205,7 +205,7 @@ def study(experiment: Experiment, base: Path) -> Study:
     x, y, _ = data.train
     columns = stages(experiment.model, x.shape[1:])
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or y.ndim > 1 + (y.shape[-1] == 1):
-        raise SpecError([Problem(".data", "play draws one or two numbers for each row and one target")])
+        raise SpecError([Problem(".data", "play draws numbers for each row and one target")])
     check_parts(experiment, data, experiment.metrics)
     size = len(y) if training.batch_size == "full" else min(training.batch_size, len(y))
     if size > MOST_ROWS:
@@ -227,9 +227,9 @@ def _packed(params: Any) -> dict[str, Any]:
     return {path: packed(leaf) for path, leaf in tree.flatten(params).items()}
 
 
-def _names(data: Prepared) -> list[str]:
+def _names(experiment: Experiment, data: Prepared) -> list[str]:
     """The names of the inputs: those of the columns, or x1 and x2."""
-    known = data.preprocess.get("columns") or ()
+    known = data.preprocess.get("columns") or experiment.data.feature_names
     names = [str(column["name"]) if isinstance(column, dict) and "name" in column else str(column) for column in known]
     count = data.train.x.shape[1]
     return names if len(names) == count else [f"x{i + 1}" if count > 1 else "x" for i in range(count)]

@@ -1,4 +1,7 @@
-"""The answers of a network on a plane of two inputs or along a line of one, and the value of each unit there."""
+"""The answers of a network on a plane of two inputs or along a line of one, and the value of each unit there.
+
+Further inputs are at their means over the rows to train on.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +35,22 @@ class Surface:
     """The points at which a network is drawn, ``points`` (n, inputs) as floats of the data's dtype.
 
     ``rows`` and ``columns`` are those of the cells, row by row from the bottom; a line of one input has one row.
-    ``limits`` are left, right, bottom and top; of a line, bottom and top are those of the targets.
+    ``limits`` are left, right, bottom and top; of a line, bottom and top are those of the targets. ``axes`` are the
+    inputs that vary.
     """
 
     points: Array
     rows: int
     columns: int
     limits: tuple[float, float, float, float]
+    axes: tuple[int, ...]
 
     def about(self) -> dict[str, Any]:
         """The form of the pictures as JSON."""
         small = [-(-self.rows // EVERY), -(-self.columns // EVERY)]
         x = packed(self.points) if self.rows == 1 else None
-        return {"rows": self.rows, "columns": self.columns, "limits": list(self.limits), "small": small, "x": x}
+        limits, axes = list(self.limits), list(self.axes)
+        return {"rows": self.rows, "columns": self.columns, "limits": limits, "axes": axes, "small": small, "x": x}
 
     def drawn(
         self, experiment: Experiment, stages: Sequence[Stage], params: Params, state: State, data: Prepared
@@ -87,17 +93,35 @@ class Surface:
         return {"kind": "classes", "labels": picture(labels, 0.0, 255.0), "sure": picture(sure, 0.0, 1.0)}
 
 
-def surface(data: Prepared) -> Surface:
-    """The plane or the line around the inputs of a data set."""
+def surface(data: Prepared, axes: tuple[int, int] | None = None) -> Surface:
+    """The line around the inputs of a data set, or the plane of two of them, by default of the most telling."""
     x = data.train.x
     if x.shape[1] == 1:
         low, high = float(x.min()), float(x.max())
         margin = 0.08 * (high - low) or 1.0
         line = np.linspace(low - margin, high + margin, POINTS).astype(x.dtype)[:, None]
-        return Surface(line, 1, POINTS, (float(line[0, 0]), float(line[-1, 0]), *target_limits(data)))
-    found: Plane = plane(x, CELLS)
+        return Surface(line, 1, POINTS, (float(line[0, 0]), float(line[-1, 0]), *target_limits(data)), (0,))
+    axes = axes or most_telling(data)
+    found: Plane = plane(x[:, axes], CELLS)
     limits = found.left, found.right, found.bottom, found.top
-    return Surface(found.points.astype(x.dtype), found.rows, found.columns, limits)
+    points = np.repeat(np.mean(x, axis=0, keepdims=True), len(found.points), axis=0)
+    points[:, axes] = found.points
+    return Surface(points.astype(x.dtype), found.rows, found.columns, limits, axes)
+
+
+def most_telling(data: Prepared) -> tuple[int, int]:
+    """The two inputs whose variance a straight line in the target, or its classes, explain most of; in their order."""
+    x, y = data.train.x.astype(np.float64), data.train.y.reshape(len(data.train.y))
+    if data.preprocess.get("classes") is None:
+        known = (y - np.mean(y))[:, None]
+    else:
+        known = (y[:, None] == np.unique(y)).astype(np.float64)
+    centred = x - np.mean(x, axis=0)
+    fitted = known @ np.linalg.lstsq(known, centred, rcond=None)[0]
+    total = np.sum(centred * centred, axis=0)
+    share = np.sum(fitted * fitted, axis=0) / np.where(total == 0.0, 1.0, total)
+    first, second = sorted(np.argsort(-share, kind="stable")[:2].tolist())
+    return first, second
 
 
 def target_limits(data: Prepared) -> tuple[float, float]:

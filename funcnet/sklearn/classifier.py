@@ -64,8 +64,9 @@ class FuncnetClassifier(ClassifierMixin, Estimator):
     ``class_weight``    "balanced", or a weight for each class
     ``scale``           the scale of the inputs: "standard", "minmax", "robust", or None. Sparse inputs are not scaled
     ``categorical``     "from_dtype": columns of a data frame with categories or texts are categories; or their names;
-                        or None. A missing category is a category, if the training rows have any
-                        A missing number becomes the median of its column in the training rows
+                        or None. A missing category is a category if the training rows have any, else an unknown
+                        one: all 0, with a warning. A missing number becomes the median of its column in the training
+                        rows
     ``dtype``           "float32", "float64", or None for that of X; a frame with categories has float32
     ``random_state``    an integer is the seed of the spec
     ``warm_start``      whether ``fit`` goes on from the last one, for ``epochs`` more

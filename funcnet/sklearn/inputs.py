@@ -59,8 +59,12 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+    how = "list it in categorical, or leave it out" if reset else "the training rows had numbers there"
     return Frame(
-        {name: texts(frame[name], missing) if name in names else numbers(frame[name], name) for name in frame.columns},
+        {
+            name: texts(frame[name], missing) if name in names else numbers(frame[name], name, how)
+            for name in frame.columns
+        },
         np.arange(len(X)),
         unit="row",
     )
@@ -173,8 +177,8 @@ CURES = {
 """What to do about a column, by its dtype"""
 
 
-def numbers(column: Any, name: str) -> Array:
-    """A column of numbers, NaN if missing.
+def numbers(column: Any, name: str, of_texts: str = "") -> Array:
+    """A column of numbers, NaN if missing; ``of_texts`` says what to do about texts.
 
     Raises   ValueError for anything else, and for infinity
     """
@@ -189,10 +193,9 @@ def numbers(column: Any, name: str) -> Array:
         kind = type(column.dtype).__name__
         got = str(getattr(column.to_native(), "dtype", kind)) if kind == "Unknown" else str(column.dtype)
         what = f"{got} with {cells[row]!r:.60} in row {row}" if kind == "Object" else got
-        how = CURES.get(kind, "turn it into numbers or texts")
-        raise ValueError(
-            f"column {name!r}: expected numbers or categories, got {what}; {how}, or leave it out"
-        ) from None
+        how = CURES.get(kind, "turn it into numbers or texts") + ", or leave it out"
+        how = of_texts if of_texts and kind in ("String", "Categorical", "Enum") else how
+        raise ValueError(f"column {name!r}: expected numbers or categories, got {what}; {how}") from None
     wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
         raise ValueError(

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from funcnet.data.preparation import Dataset
-from funcnet.data.preprocess import Preprocess, scale_targets, transform
+from funcnet.data.preprocess import Preprocess, transform
+from funcnet.data.scaling import scale_targets
+from funcnet.data.usable import check_size
 from funcnet.key import Array
 from funcnet.sklearn.inputs import readable, rows_of, take
 
@@ -43,6 +45,7 @@ class Rows:
         """The rows as a network takes them."""
         y = self.y
         if y.dtype.kind == "f":
+            check_size(y, dtype, name)
             y = scale_targets(preprocess, y).astype(dtype)
         weight = self.weight
         if training and self.factor is not None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.data.preprocess import Preprocess, fit, shift_and_factor, unscaled
+from funcnet.data.preprocess import Preprocess, fit, unscaled
+from funcnet.data.scaling import NOISE, shift_and_factor
 from funcnet.data.sources.arrays import Npz
 from funcnet.data.sources.base import Frame, Scale, Source, TargetScale
 from funcnet.data.sources.table import Columns
@@ -31,7 +32,7 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
     """The preprocessing of a source; means and standard scales count a row by its weight, as if it were there so often.
 
     A missing number is the median of the known ones. A missing category counts as one if the training rows have
-    missing ones, else it is an error.
+    missing ones, else it is unknown, as any other that they lack.
     Raises   DataError for a column without any known value, too many categories, and numbers too large
     """
     x = readable(X)
@@ -41,7 +42,7 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         raise DataError(error.message) from None  # the source is not the user's
     for column in found.get("columns", ()):
         if column["kind"] != "number":
-            column["fill"] = "" if column["fill"] == "" else None
+            column["fill"] = ""
     if weight is None:
         return found
     for name in ("inputs", "targets"):
@@ -52,12 +53,15 @@ def fitted(source: Source, X: Any, y: Array, weight: Array | None, classes: Sequ
         if scaler is None or scaler["scale"] != "standard":
             continue
         values = (unscaled(found, x) if name == "inputs" else y).astype(np.float64)
-        mean = np.average(values, 0, weight)
         shift, factor = shift_and_factor(scaler)
-        deviation = np.sqrt(np.average((values - mean) ** 2, 0, weight))
-        varies = np.isclose(factor, values.std(0))  # that of a constant, or of a column of 0 and 1, is another
+        scaled = (values - shift) / factor
+        mean = np.average(scaled, 0, weight)
+        deviation = np.sqrt(np.average((scaled - mean) ** 2, 0, weight))
+        eps = np.finfo(np.float32 if name == "inputs" and getattr(X, "dtype", None) == np.float32 else np.float64).eps
+        noise = NOISE * eps * np.abs(values).max(0) / factor  # of a column that is constant in the rows that weigh
+        varies = np.isclose(scaled.std(0), 1.0) & (deviation > noise)  # not so a constant, or a column of 0 and 1
         found[name] = scaler | {
-            "mean": np.where(varies, mean, shift).tolist(),
-            "deviation": np.where(varies & (deviation > 0.0), deviation, factor).tolist(),
+            "mean": np.where(varies, shift + mean * factor, shift).tolist(),
+            "deviation": np.where(varies, deviation * factor, factor).tolist(),
         }
     return found

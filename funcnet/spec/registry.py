@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from funcnet.originals import Replaceable
 from funcnet.spec.fields import FrozenDict
 from funcnet.spec.kinds import load
 
@@ -18,7 +19,7 @@ EARLIER: dict[tuple[str, str], type[Spec]] = {}
 """The classes by the tags of earlier versions"""
 
 
-class Tagged:
+class Tagged(metaclass=Replaceable):
     """Base of ``Spec``: what the registry and the conversion of values know of a spec class."""
 
     kind: ClassVar[str] = "spec"

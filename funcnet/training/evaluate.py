@@ -11,7 +11,7 @@ import numpy as np
 
 from funcnet import ops, tree
 from funcnet.data.lazy_array import Stream
-from funcnet.data.preprocess import check_finite, check_weights
+from funcnet.data.usable import check_finite, check_weights
 from funcnet.errors import DataError, FuncnetError
 from funcnet.hints import explained
 from funcnet.inputs import as_loss, as_metrics, cast, cast_weight, dtype_of, unpack

@@ -11,8 +11,8 @@ import numpy as np
 
 from funcnet.key import Array
 
-MOST = 96
-"""The most pixels of a side; larger images are thinned out"""
+MOST = 48
+"""The most pixels of a side, as many as a page shows of it; larger images are thinned out"""
 
 
 def is_image(shape: Sequence[int]) -> bool:

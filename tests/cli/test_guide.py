@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from funcnet.cli.formulas import formulas_as_text
 from tests.cli import ROOT, called, command, environment, funcnet, together
 
 ENGLISH = {
@@ -82,7 +83,7 @@ CHINESE = {
 }
 NARROW = dict.fromkeys(CHINESE, "in the language 'zh'")
 PAGES = [*ENGLISH, *CHINESE]
-KNOWN = ", ".join(PAGES)
+LISTED = "'funcnet guide' lists the pages"
 CHINA = {"LANGUAGE": "", "LC_ALL": "", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}
 ENCODINGS = ("ascii", "cp1252", "gbk")
 
@@ -97,11 +98,22 @@ def page(name):
     return (ROOT / "funcnet" / "guide" / f"{name}.md").read_text(encoding="utf-8")
 
 
+def shown(name):
+    """The page as it is printed: formulas as text, pictures by what they show and where they are."""
+    folder = ROOT / "funcnet" / "guide"
+    return re.sub(
+        '<img src="(.*?)" alt="(.*?)".*?>',
+        lambda image: f"[{image[2]}: {folder / image[1]}]",
+        formulas_as_text(page(name)),
+    )
+
+
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")  # pages are found wherever the command runs
     guide = partial(called, empty, "guide")
-    results = {name: guide(name) for name in PAGES} | {
+    results = {name: guide(name) for name in PAGES} | {f"{name} raw": guide(name, "--markdown") for name in PAGES}
+    results |= {
         "zh": guide("--lang", "zh"),
         "fr": guide("--lang", "fr"),
         "concept zh": guide("concept", "--lang", "zh"),
@@ -109,6 +121,10 @@ def guide(tmp_path_factory):
         "concept.zh zh": guide("concept.zh", "--lang", "zh"),
         "lops zh": guide("lops", "--lang", "zh"),
         "unknown": guide("lops"),
+        "Softmax": guide("Softmax"),
+        "Palmer": guide("Palmer"),
+        "no word": guide("qqqq"),
+        "empty": guide(""),
         "unknown json": guide("../data/ORIGIN", "--json"),
     }
     calls = {
@@ -142,7 +158,11 @@ def test_list_has_a_line_for_each_page(guide):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_printed_whole(guide, name):
-    assert guide[name] == (0, page(name), "")
+    assert guide[f"{name} raw"] == (0, page(name), "")
+    assert guide[name] == (0, shown(name), "")
+    assert "$$" not in guide[name].out
+    for picture in re.findall(r"(?<=: )/\S+\.svg(?=\])", guide[name].out):
+        assert os.path.isfile(picture)
 
 
 def test_language(guide):
@@ -169,10 +189,10 @@ def test_locale_chooses_the_language(guide):
 def test_narrow_console(guide, encoding):
     """What is missing of an English page are three dots; a Chinese one without its characters is refused."""
     assert guide[encoding] == (0, lines(ENGLISH | (CHINESE if encoding == "gbk" else NARROW)), "")
-    assert guide[f"errors {encoding}"] == (0, page("errors").encode(encoding, "replace").decode(encoding), "")
+    assert guide[f"errors {encoding}"] == (0, shown("errors").encode(encoding, "replace").decode(encoding), "")
     result = guide[f"concept.zh {encoding}"]
     if encoding == "gbk":
-        assert result == (0, page("concept.zh"), "")
+        assert result == (0, shown("concept.zh"), "")
         return
     file = ROOT / "funcnet" / "guide" / "concept.zh.md"
     cannot = f"the output's encoding, {encoding}, cannot show the page 'concept.zh'"
@@ -182,8 +202,11 @@ def test_narrow_console(guide, encoding):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("unknown", f"unknown page 'lops', did you mean 'loops'?; there are {KNOWN}"),
-        ("lops zh", f"unknown page 'lops.zh', did you mean 'loops.zh'?; there are {KNOWN}"),
+        ("unknown", f"unknown page 'lops', did you mean 'loops'?; {LISTED}"),
+        ("lops zh", f"unknown page 'lops.zh', did you mean 'loops.zh'?; {LISTED}"),
+        ("Palmer", f"unknown page 'Palmer', did you mean 'algebra'?; tables mentions it; {LISTED}"),
+        ("no word", f"unknown page 'qqqq'; {LISTED}"),
+        ("empty", f"unknown page ''; {LISTED}"),
         ("fr", "no page is written in 'fr'; there are en, zh"),
     ],
 )
@@ -191,9 +214,19 @@ def test_unknown_page(guide, call, message):
     assert guide[call] == (1, "", f"funcnet: guide: {message}\n")
 
 
+def test_pages_that_mention_an_unknown_topic_most_are_named(guide):
+    topics = re.fullmatch(r"funcnet: guide: unknown page 'Softmax'; (.+) mention it; .*\n", guide["Softmax"].err)
+    counts = [
+        sum(page(name).lower().count("softmax") for name in (topic, f"{topic}.zh")) for topic in topics[1].split(", ")
+    ]
+    assert len(counts) == 3
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 20
+
+
 def test_unknown_page_as_json(guide):
     result = guide["unknown json"]
-    message = f"guide: unknown page '../data/ORIGIN'; there are {KNOWN}"
+    message = f"guide: unknown page '../data/ORIGIN'; {LISTED}"
     assert (result.status, result.out) == (1, "")
     assert json.loads(result.err) == {"error": "SpecError", "message": message}
 
@@ -232,7 +265,7 @@ def test_terminal_gets_the_page_set_in_type(tmp_path):
 
 @PSEUDO_TERMINALS
 def test_terminal_gets_formulas_as_text(tmp_path):
-    """With and without ``rich``; what is not a terminal gets the Markdown."""
+    """With and without ``rich``."""
     shown = on_a_terminal(tmp_path, "optimizers", "--lang", "zh")
     assert re.search(r"^ *p = p - rate / sqrt\(t \+ 1\) \* g / \(\|g\| \+ eps\) *$", shown, re.M)
     assert "$$" not in shown

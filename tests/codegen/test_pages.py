@@ -215,7 +215,7 @@ def test_filled_arrays_have_the_memory_order_of_the_program():
     """The order of a sum follows the layout of its array, here that of the recurrent layer's output."""
     net = fn.serial(fn.GRU(4), fn.LayerNorm(), fn.SequencePool("mean"), fn.Dense(3))
     text = fn.source(net, (5, 4), 2, MSE, fn.optim.SGD(0.1), dtype=np.float64)
-    assert "real = np.full((5, 2, 1), 1.0, np.float64).transpose(1, 0, 2)" in text
+    assert "real = np.ones((5, 2, 1), np.float64).transpose(1, 0, 2)" in text
     x, y = fn.Key(1).normal((2, 5, 4)), fn.Key(2).normal((2, 3))
     steps_agree(net, MSE, fn.optim.SGD(0.1), (5, 4), 2, x, y, np.float64, planned=False)
 

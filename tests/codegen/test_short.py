@@ -20,7 +20,7 @@ from funcnet.layers.recurrent_kernels import (
     rnn_scan_vjp,
 )
 from tests.compiler.test_source import steps_agree
-from tests.table import same
+from tests.table import same as equal
 
 LSTM_FORMS = "lstm_steps", "lstm_steps_vjp"
 MSE = fn.losses.MeanSquaredError()
@@ -43,7 +43,13 @@ def run(make, *values):
     defined = {"np": np, **{f"v{i}": value for i, value in enumerate(values)}}
     for text in (*found.needs, found.text):
         exec(text, defined)
-    return eval(f"{found.name}({', '.join(found.args)})", defined)
+    return eval(f"{found.name}({', '.join(found.args)}){found.end}", defined)
+
+
+def same(a, b):
+    """Whether arrays agree in every bit, signs of zeros too."""
+    pairs = zip(*(value if isinstance(value, tuple) else (value,) for value in (a, b)), strict=True)
+    return equal(a, b) and all(first.tobytes() == second.tobytes() for first, second in pairs)
 
 
 def layout(x, rnd):
@@ -67,6 +73,8 @@ def test_convolutions(seed):
         if min(count) < 1:
             continue
         axes = tuple((k, s, 1, p, n) for k, s, p, n in zip(size, stride, before, count, strict=True))
+        if rnd.random() < 0.3:  # a sequence
+            axes, size, lengths, count = axes[1:], size[1:], lengths[1:], count[1:]
         weight = layout(draw.standard_normal((*size, channels, filters)).astype(dtype), rnd)
         x = layout(draw.standard_normal((batch, *lengths, channels)).astype(dtype), rnd)
         dy = layout(draw.standard_normal((batch, *count, filters)).astype(dtype), rnd)
@@ -96,6 +104,7 @@ def test_recurrent_layers(seed):
         if rnd.random() < 0.5:
             h = np.broadcast_to(np.zeros((batch, 1), dtype), h.shape)
 
+        mask = draw.random((steps, batch, 1)) < 0.7 if rnd.random() < 0.5 else None
         relu, after, biased = rnd.random() < 0.5, rnd.random() < 0.5, rnd.random() < 0.7
 
         def weights(gates, biased=biased):
@@ -103,19 +112,19 @@ def test_recurrent_layers(seed):
             return 0.3 * normal(features, gates * units), normal(gates * units) if biased else None, recurrent
 
         w, b, u = weights(1)
-        hidden = rnn_scan(x, w, b, u, h, None, relu)
-        assert same(run(recurrent.rnn, x, w, b, u, h, None, relu), hidden)
-        assert same(run(recurrent.rnn_vjp, dy, hidden, u, dh, None, relu), rnn_scan_vjp(dy, hidden, u, dh, None, relu))
+        hidden = rnn_scan(x, w, b, u, h, mask, relu)
+        assert same(run(recurrent.rnn, x, w, b, u, h, mask, relu), hidden)
+        assert same(run(recurrent.rnn_vjp, dy, hidden, u, dh, mask, relu), rnn_scan_vjp(dy, hidden, u, dh, mask, relu))
         w, b, u = weights(4)
-        hidden, last, saved = lstm_scan(x, w, b, u, h, c, None)
-        assert same(run(recurrent.lstm, x, w, b, u, h, c, None), (hidden, last, saved))
-        back = dy, hidden, saved, u, dh, dc, None
+        hidden, last, saved = lstm_scan(x, w, b, u, h, c, mask)
+        assert same(run(recurrent.lstm, x, w, b, u, h, c, mask), (hidden, last, saved))
+        back = dy, hidden, saved, u, dh, dc, mask
         assert same(run(recurrent.lstm_vjp, *back), lstm_scan_vjp(*back))
         w, b, u = weights(3)
-        forward = x, w, b, u, normal(units) if after and b is not None else None, h, None, after
+        forward = x, w, b, u, normal(units) if after and b is not None else None, h, mask, after
         hidden, saved = gru_scan(*forward)
         assert same(run(recurrent.gru, *forward), (hidden, saved))
-        back = dy, hidden, saved, u, dh, None, after
+        back = dy, hidden, saved, u, dh, mask, after
         assert same(run(recurrent.gru_vjp, *back), gru_scan_vjp(*back))
 
 
@@ -129,6 +138,7 @@ def test_recurrent_layers(seed):
         (fn.serial(fn.RNN(6, activation="relu"), fn.SequencePool("mean")), (5, 4), ("rnn_steps", "rnn_steps_vjp")),
         (fn.serial(fn.Conv2D(3, 3, strides=2), fn.Conv2D(2, 2, padding="valid"), fn.Flatten()), (9, 8, 2),
          ("conv_strided", "conv_strided_weight", "conv_strided_input")),
+        (fn.serial(fn.Conv1D(3, 3), fn.ConvTranspose1D(2, 3, strides=2), fn.Flatten()), (9, 2), ("conv_strided",)),
         (fn.serial(fn.ConvTranspose2D(3, 2, strides=2), fn.Flatten()), (4, 5, 2), ("conv_strided_input",)),
     ],
 )  # fmt: skip

@@ -163,3 +163,13 @@ def test_labels_that_training_lacked(caplog: pytest.LogCaptureFixture, tmp_path:
         answers = fitted.predict_proba(FRAME.assign(c="new"))
     assert np.isfinite(answers).all()
     assert "12 of 12 rows have a category that the training part lacks, such as 'new' in row 0" in caplog.text
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    """As a file from another system may have them: an accent apart, and a letter with one."""
+    table = {"caf\u00e9": [1.0, 2.0], "y": [0.5, 1.0]}
+    with pytest.raises(fn.DataError) as caught:
+        prepare(fn.data.Columns("y", inputs=("cafe\u0301",)), fn.Key(0), data=table)
+    assert str(caught.value).endswith(
+        r"(inputs), did you mean 'caf\xe9', of other code points than 'cafe\u0301'?; it has caf" + "\u00e9, y"
+    )

@@ -16,8 +16,9 @@ import funcnet as fn
 from funcnet.cli import main
 from funcnet.data.dates import date_part, day_of, days_of, part_of_days
 from funcnet.data.number_texts import plain_numbers, read_number
-from funcnet.data.sources import grid
+from funcnet.data.sources import grid, rows as row_blocks
 from funcnet.data.sources.grid import Grid
+from funcnet.data.sources.rows import blocks_of, tall
 from tests.benchmarks.follows import peak
 
 SIZES = (1, 2, 5, 64)
@@ -94,6 +95,24 @@ def test_texts_of_any_kind_are_read_as_the_csv_module_reads_them(tmp_path: Path,
         whole = read(path, 2**16, monkeypatch)
         assert (whole[0] == rows) if right else isinstance(whole, str), text
         assert all(read(path, size, monkeypatch) == whole for size in SIZES), text
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize("cells", [2**20, 1000])
+def test_blocks_of_a_few_rows_are_joined(tmp_path: Path, monkeypatch: Any, ending: str, cells: int) -> None:
+    path = tmp_path / f"wide.{ending}"
+    table = [{f"c{i}": str(row * i) for i in range(50)} for row in range(150)]
+    lines = map(json.dumps, table) if ending == "jsonl" else [",".join(row.values()) for row in table]
+    path.write_text("\n".join([*([] if ending == "jsonl" else [",".join(table[0])]), *lines, ""]), encoding="utf-8")
+    monkeypatch.setattr(grid, "AT_ONCE", 500)
+    monkeypatch.setattr(row_blocks, "CELLS", cells)
+    small, joined = list(blocks_of(path, ",", True)), list(tall(blocks_of(path, ",", True)))
+    assert max(len(one.lines) for one in small) < 10
+    assert min(len(one.lines) for one in joined[:-1]) >= min(row_blocks.TALL, cells // 50)
+    assert len(joined) < len(small)
+    for name in table[0]:
+        assert [text for one in joined for text in one.texts(name)] == [row[name] for row in table]
+    assert [line for one in joined for line in one.lines] == [line for one in small for line in one.lines]
 
 
 def test_numbers_and_dates_of_a_column_are_those_of_each_text() -> None:

@@ -31,6 +31,32 @@ def test_equal_numbers_are_one_category() -> None:
     assert positions(["1.0", "2", "2.00", "10.0", "4", "x"], ["1", "2.0", "3", "10"]).tolist() == [0, 1, 1, 3, -1, -1]
 
 
+@pytest.mark.parametrize(
+    ("texts", "categories"),
+    [
+        (["-0.0", "0.0", "1.0"], ["0.0", "1.0"]),
+        (["-0.0", "1.0"], ["-0.0", "1.0"]),
+        (["+1.5", "1.5", "-1.5"], ["-1.5", "1.5"]),
+        (["-0.0", "0.0", "0.00"], ["-0.0", "0.0", "0.00"]),
+        (["+1.0", "1.0", "1"], ["1"]),
+        (["+a", "a", "-a"], ["+a", "-a", "a"]),
+    ],
+)
+def test_the_sign_of_zero_and_a_plus_make_no_category(texts: list[str], categories: list[str]) -> None:
+    assert distinct(texts) == categories
+    assert min(positions(texts, categories)) >= 0
+
+
+def test_rounded_numbers_are_one_category_and_one_label() -> None:
+    """``round(-0.3)`` is -0.0 in NumPy."""
+    found = prepare(
+        data.Columns("y", categorical=("a", "y")), fn.Key(0), data={"a": [-0.0, 0.0, 1.0], "y": [0.0, -0.0, 1.0]}
+    )
+    assert found.preprocess["columns"][0]["categories"] == ["0.0", "1.0"]
+    assert found.train.x.tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    assert (found.preprocess["classes"], found.train.y.tolist()) == (["0.0", "1.0"], [0, 0, 1])
+
+
 def test_versions_are_told_apart() -> None:
     assert distinct(["3.1", "3.10", "3.9"]) == ["3.1", "3.10", "3.9"]
     assert positions(["3.10", "3.1", "3.100"], ["3.1", "3.10"]).tolist() == [1, 0, -1]
@@ -136,7 +162,7 @@ def test_na_as_a_label_is_named(tmp_path: Path, capsys: Any) -> None:
         prepare(data.Csv("t.csv", "y"), fn.Key(0), tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 't.csv'}: line 2, column 'y': the target is missing; leave the row out. 'NA' counts as missing; "
-        'if it is a value, give a list "missing" without it'
+        'if it is a value, give a list "missing" without it; "missing_target": "drop" leaves out all such rows'
     )
     assert main(["init", str(tmp_path / "t.csv")]) == 1
     assert "the target is missing here ('NA' counts as missing; if it is a label, write it in another way)" in (

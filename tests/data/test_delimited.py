@@ -352,7 +352,9 @@ BAD = {
     "missing-target": (
         "a,y\n1,0\n2,?\n",
         {},
-        "line 3, column 'y': the target is missing; leave the row out" + TOKEN.format("?"),
+        "line 3, column 'y': the target is missing; leave the row out"
+        + TOKEN.format("?")
+        + '; "missing_target": "drop" leaves out all such rows',
     ),
     "mixed-target": (
         "a,y\n1,0\n2,one\n",

@@ -403,12 +403,11 @@ NAN = float("nan")
         (pd.array([1, None, 3], dtype="Int64"), [1, NAN, 3]),
         (pl.Series([1, None, 3]), [1, NAN, 3]),
         (pl.Series([Decimal("0.1"), None]), [0.1, NAN]),
+        ([Decimal("0.1"), Decimal("NaN"), Decimal("sNaN")], [0.1, NAN, NAN]),
         (range(3, 5), [3, 4]),
     ],
 )  # fmt: skip
 def test_numbers(values: Any, expected: list[float]) -> None:
-    if isinstance(values, range):
-        values = list(values)
     assert np.array_equal(frame(values).columns["a"], np.array(expected, np.float64), equal_nan=True)
 
 
@@ -534,7 +533,9 @@ NUMBERS = "list 'a' in categorical if it is a category, or the text in missing"
         ({"a": [dt.date(2024, 1, 2)], "y": [0]},
          "row 0, column 'a': expected a number, got '2024-01-02'; list 'a' in dates, which become year, month and "
          "weekday"),
-        ({"a": [1, 2], "y": [None, 1]}, "row 0, column 'y': the target is missing; leave the row out"),
+        ({"a": [1, 2], "y": [None, 1]},
+         "row 0, column 'y': the target is missing; leave the row out; "
+         '"missing_target": "drop" leaves out all such rows'),
         ({"a": [1, None], "y": [0, 1]},
          'row 1, column \'a\': the value is missing; choose a replacement, such as "impute": "median"'),
     ],

@@ -253,3 +253,33 @@ def test_numbers_have_all_their_digits_and_no_more(opened, dtype):
         assert np.dtype(dtype).type(text) == x
         assert float(text) == shown(x)
     assert opened.page.evaluate("[exact(NaN), exact('inf'), exact(Infinity, true)]") == ["NaN", "inf", "Infinity"]
+
+
+def test_the_plane_of_two_of_several_inputs(opened, server):
+    page = opened.page
+    assert page.is_hidden("#across")
+    iris = fn.Experiment(
+        data=fn.data.Iris(split=fn.data.Split(test=0.25), scale="standard"),
+        model=fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(3)),
+        loss=fn.losses.SoftmaxCrossEntropy(),
+        optimizer=fn.optim.SGD(0.1),
+        training=fn.Training(steps=50, batch_size=8),
+    )
+    begin(page, server, iris)
+    page.click("#step")
+    ready(page)
+    assert [page.input_value(f"#{name}") for name in ("across", "up")] == ["2", "3"]
+    assert "other inputs: at their means" in page.inner_text("#legend")
+    before = page.inner_text("#loss"), page.evaluate("Array.from(S.frame.picture.labels)")
+    page.select_option("#across", "1")
+    ready(page)
+    assert "→ sepal_width" in page.inner_text("#legend")
+    assert (page.inner_text("#loss"), count(page)) == (before[0], "1")
+    assert page.evaluate("Array.from(S.frame.picture.labels)") != before[1]
+    page.select_option("#up", "1")  # the one across goes up, and the other takes its place
+    ready(page)
+    assert [page.input_value(f"#{name}") for name in ("across", "up")] == ["3", "1"]
+    assert page.evaluate("S.about.surface.axes") == [3, 1]
+    assert opened.overflow() == 0.0
+    begin(page, server, first())
+    assert page.is_hidden("#up")

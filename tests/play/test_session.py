@@ -60,7 +60,7 @@ def test_a_change_begins_again_and_reset_returns_to_the_spec(session):
 
 
 WRONG = [
-    ([], "expected a request to do one of about, frame, set, table, reset, got []"),
+    ([], "expected a request to do one of about, frame, plane, set, table, reset, got []"),
     ({}, "expected a request to do one of"),
     ({"do": "__init__"}, "got {'do': '__init__'}"),
     ({"do": ["frame"]}, "got {'do': ['frame']}"),
@@ -71,6 +71,10 @@ WRONG = [
     ({"do": "frame", "to": True, "since": 0}, "got True"),
     ({"do": "frame", "to": 1.0, "since": 0}, "got 1.0"),
     ({"do": "frame", "to": 1, "since": None}, "since: expected a step from 0 to 700, got None"),
+    ({"do": "plane", "across": 0, "up": 2, "at": 0}, "up: expected an input from 0 to 1, got 2"),
+    ({"do": "plane", "across": True, "up": 1, "at": 0}, "across: expected an input from 0 to 1, got True"),
+    ({"do": "plane", "across": 1, "up": 1, "at": 0}, "plane: expected two different inputs, got the same one twice"),
+    ({"do": "plane", "across": 1, "up": 0, "at": -1}, "to: expected a step from 0 to 700, got -1"),
     ({"do": "set", "name": "rate", "value": -1}, "rate: expected a number from 0 to 100, got -1"),
     ({"do": "set", "name": {}, "value": 1}, "set: expected one of data"),
     ({"do": "set", "name": "noise", "value": 1e999}, "noise: expected a number from 0 to 1, got inf"),
@@ -83,11 +87,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("request_", "message"), WRONG)
 def test_wrong_requests_are_one_clear_error_and_change_nothing(session, request_, message):
-    before = session.experiment, session.states
+    before = session.experiment, session.states, session.surface
     with pytest.raises(fn.FuncnetError, match=re.escape(message)) as caught:
         session.answer(request_)
     assert "/" not in str(caught.value).split(":")[0]  # the folder of the table is nobody's business
-    assert (session.experiment, session.states) == before
+    assert (session.experiment, session.states, session.surface) == before
 
 
 def test_no_request_computes_without_end():

@@ -123,7 +123,17 @@ def test_a_table_of_one_column_and_values(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a,b,c,y", *(f"{i / 8},{i * i % 7},{i % 5},{i % 2}" for i in range(40))], "one or two columns of numbers"),
+        (
+            [
+                ",".join(f"c{k}" for k in range(18)),
+                *(",".join(f"{v:.3f}" for v in fn.Key(i).normal((18,))) for i in range(60)),
+            ],
+            "expected 1 to 16 columns of numbers and then the target, got 17 columns before it: 'c0'",
+        ),
+        (
+            ["a,y", *(f"{i},name {i % 70}" for i in range(280))],
+            "has 70 classes, and play draws a unit for each, at most 64",
+        ),
         (["a,y", *(f"{'pq'[i % 2]},{i % 3}" for i in range(40))], r"got 1 columns before it: 'a' \(category\)"),
         (["a"], "mine.csv"),
     ],
@@ -139,3 +149,10 @@ def test_a_table_whose_last_column_is_constant_is_told_in_words_of_the_page(tmp_
     assert str(caught.value).endswith(
         "the last column 'b' is always '2', which leaves nothing to predict; put another column last"
     )
+
+
+def test_a_table_of_several_columns(tmp_path):
+    spec = of_file(written(tmp_path, ["a,b,c,y", *(f"{i / 8},{i * i % 7},{i % 5},{'pq'[i % 2]}" for i in range(40))]))
+    about = study(spec, tmp_path).about()
+    assert about["inputs"] == ["a", "b", "c"]
+    assert [stage["units"] for stage in about["stages"]] == [3, 6, 4, 2]

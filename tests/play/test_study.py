@@ -1,5 +1,6 @@
 """What a page shows is what the library computes: the same bits as ``run``, ``value_and_grad`` and ``train_step``."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import funcnet as fn
 from funcnet.layers.base import Context
 from funcnet.play.settings import changed, first
 from funcnet.play.study import study
+from funcnet.play.surface import surface
 
 HERE = Path()
 
@@ -40,6 +42,9 @@ CASES = {
     "float64": sine(training=fn.Training(epochs=2), dtype="float64", seed=3),
     "batch norm": experiment(model=fn.serial(fn.Dense(3), fn.BatchNorm(), fn.Relu(), fn.Dense(2))),
     "average": experiment(optimizer=fn.optim.chain(fn.optim.SGD(0.1), fn.optim.EMA(0.9))),
+    "four inputs": experiment(
+        data=fn.data.Iris(scale="standard"), model=fn.serial(fn.Dense(5), fn.Tanh(), fn.Dense(3))
+    ),
     "from the page": changed(first(), "loss", "mean_squared_error", HERE),
 }
 
@@ -127,9 +132,10 @@ REFUSED = {
         {"model": fn.serial(fn.Dense(4), fn.Glu(), fn.Dense(2))},
         ".model.layers[1]: Glu makes the shape (2,) of (4,)",
     ),
-    "four inputs": (
-        {"data": fn.data.Iris(), "model": fn.serial(fn.Dense(3))},
-        ".data: expected one or two inputs for each row, got the shape (4,)",
+    "many inputs": (
+        {"data": fn.data.Digits(), "model": fn.serial(fn.Dense(10))},
+        ".data: expected 1 to 16 inputs for each row, so that each has a place in the page, got the shape (64,); see a "
+        "larger network with funcnet report",
     ),
     "a training of another kind": (
         {"training": fn.Training(steps=1, shards=2, class_weight="balanced")},
@@ -153,3 +159,25 @@ def test_what_cannot_be_shown_is_refused(case):
     with pytest.raises(fn.FuncnetError) as caught:
         study(experiment(**changes), HERE)
     assert message in str(caught.value)
+
+
+def test_of_several_inputs_two_vary_and_the_others_are_at_their_means():
+    found = study(CASES["four inputs"], HERE)
+    x, about = found.data.train.x, found.about()
+    assert about["inputs"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    assert about["surface"]["axes"] == [2, 3]  # those whose means differ most between the classes
+    other = surface(found.data, (3, 1))
+    assert other.about()["axes"] == [3, 1]
+    points = other.points
+    np.testing.assert_array_equal(points[:, [0, 2]], np.broadcast_to(np.mean(x, axis=0)[[0, 2]], (len(points), 2)))
+    assert np.ptp(points[:, 3]) > np.ptp(x[:, 3])
+    assert other.limits[:2] == (points[0, 3] - (points[1, 3] - points[0, 3]) / 2, other.limits[1])
+    drawn = found.frame(found.start, other)
+    logits = fn.predict(found.experiment.model, found.start.params, found.start.state, points)
+    labels = np.frombuffer(base64.b64decode(drawn["picture"]["labels"]), np.uint8)
+    np.testing.assert_array_equal(labels, np.argmax(logits, axis=1))
+    first = found.frame(found.start)
+    assert first["picture"] != drawn["picture"]
+    assert {name: first[name] for name in ("loss", "values", "grads")} == {
+        name: drawn[name] for name in ("loss", "values", "grads")
+    }

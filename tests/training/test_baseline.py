@@ -15,7 +15,7 @@ from funcnet import losses, metrics
 from funcnet.cli import main
 from funcnet.data import prepare
 from funcnet.data.preparation import Dataset
-from funcnet.experiments.baseline import baseline, remarks, some_rows
+from funcnet.experiments.baseline import baseline, of_members, remarks, some_rows
 from funcnet.training.linear import fit_linear
 from tests.folders import sign
 
@@ -224,6 +224,21 @@ def test_train_says_where_the_linear_model_is_better(trained, capsys):
     members = attrs.evolve(IRIS, model=fn.Ensemble(IRIS.model, 4), loss=losses.EachMember(IRIS.loss))
     worst = {"test": {"loss": 9.0, "accuracy": 1.0, "log_loss": 0.0}}  # of members, not of their mean answer
     assert list(remarks(run.baseline, members, worst)) == []
+
+
+def test_the_loss_of_members_is_explained_wherever_it_is_shown(tmp_path, capsys):
+    members = attrs.evolve(IRIS, model=fn.Ensemble(IRIS.model, 4), loss=losses.EachMember(IRIS.loss))
+    (said,) = of_members(members)
+    assert said == "the loss is the sum of the members' losses; the other scores are of their mean answer"
+    fn.save_spec(tmp_path / "iris.json", members)
+    run = str(tmp_path / "run")
+    for command in (["check", str(tmp_path / "iris.json")], ["train", str(tmp_path / "iris.json")], ["evaluate", run]):
+        assert main([*command, *(["--out", run, "--progress", "none"] if command[0] == "train" else [])]) == 0
+        assert capsys.readouterr().out.splitlines().count(said) == 1
+    assert f"{said[:1].upper()}{said[1:]}.".replace("'", "&#x27;") in (tmp_path / "run" / "report.html").read_text(
+        encoding="utf-8"
+    )
+    assert of_members(IRIS) == []
 
 
 @pytest.mark.parametrize("forged", [{"rows": "many"}, {"linear": {"tests": {}}}, {"constant": {}}, {"more": 1}])

@@ -162,6 +162,7 @@ def test_the_printed_program_has_the_temperature(run, tmp_path):
     spec = importlib.util.spec_from_file_location("calibrated_program", tmp_path / "calibrated_program.py")
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
+    assert f"data with {SPEC.loss.tag};" in program.__doc__.replace("\n", " ")
     assert program.predict(TABLE).tobytes() == found.predict(TABLE).tobytes()
     assert program.labels(TABLE).tolist() == found.predict_label(TABLE).tolist()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from funcnet.codegen.functions import of_library
 from funcnet.codegen.short import arrays, attention, convolution, pooling, recurrent
 from funcnet.codegen.short.form import Simple
 from funcnet.compiler.graph import Node, Ref
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict[Node, list[Node]]) -> str | None:
     """The call of a short form; None for a call that needs the library's own function."""
-    if not _own_weights(node, users):
+    if not of_library(node.f) or not _own_weights(node, users):
         return None
     _, make = SHORT.get(getattr(node.f, "__name__", ""), ("", None))
     nodes = [node.args[arg.i] if type(arg) is Ref else arg for arg in getattr(node.static, "values", ())]
@@ -37,7 +38,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict
         inner = other.strip().partition("(")[0].removeprefix("def ")
         defined.kernels[inner] = other.strip()
         defined.helpers[inner] = None
-    return f"{name}({', '.join(defined.in_order(found.args))})"
+    return f"{name}({', '.join(defined.in_order(found.args))}){found.end}"
 
 
 def _own_weights(node: Node, users: dict[Node, list[Node]]) -> bool:

@@ -1,7 +1,8 @@
-"""Convolutions of images without dilation and groups, a block of whole images at a time."""
+"""Convolutions of images and sequences without dilation and groups, a block of whole ones at a time."""
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def conv(nodes: list[Any], args: list[str]) -> Simple | None:
     before, stride, count = _fields(axes)
     if _same(axes, x.shape[1:-1]):
         return Simple("conv", [*args[:2], before], CONV, (SOME_IMAGES, WINDOWS))
-    return Simple("conv_strided", [*args[:2], before, stride, count], STRIDED, (SOME_IMAGES, STRIDED_WINDOWS))
+    return _lifted("conv_strided", args[:2], [before, stride, count], axes, STRIDED, SOME_IMAGES, STRIDED_WINDOWS)
 
 
 def conv_weight(nodes: list[Any], args: list[str]) -> Simple | None:
@@ -114,11 +115,11 @@ def conv_weight(nodes: list[Any], args: list[str]) -> Simple | None:
     if not _plain(x, dy, axes, groups) or not _images(x.shape, axes, int(np.prod(sizes[:-1]))):
         return None
     before, stride, _ = _fields(axes)
-    size = str(sizes[:2])
+    size = str((1, *sizes[:-2])[-2:])
     if _same(axes, x.shape[1:-1]):
         return Simple("conv_weight", [*args[:2], size, before], CONV_WEIGHT, (SOME_IMAGES, WINDOWS))
-    needs = SOME_IMAGES, STRIDED_WINDOWS
-    return Simple("conv_strided_weight", [*args[:2], size, before, stride], STRIDED_WEIGHT, needs)
+    rest = [size, before, stride]
+    return _lifted("conv_strided_weight", args[:2], rest, axes, STRIDED_WEIGHT, SOME_IMAGES, STRIDED_WINDOWS)
 
 
 def conv_input(nodes: list[Any], args: list[str]) -> Simple | None:
@@ -128,32 +129,52 @@ def conv_input(nodes: list[Any], args: list[str]) -> Simple | None:
         return None
     turned = all(a[1] == 1 for a in axes)
     back = [(a[0], 1, 1, a[0] - 1 - a[3], n) for a, n in zip(axes, lengths, strict=True)]
-    taps = int(np.prod(weight.shape[:2])) * weight.shape[-1]
+    taps = int(np.prod(weight.shape[:-2])) * weight.shape[-1]
     if turned and not _images(dy.shape, back, taps):
         return None
     before, stride, _ = _fields(axes)
     if _same(axes, lengths):
         return Simple("conv_input", [*args[:2], before], CONV_INPUT, (CONV, SOME_IMAGES, WINDOWS))
-    needs = (STRIDED, SOME_IMAGES, STRIDED_WINDOWS) if turned else (SOME_IMAGES,)
-    given = [*args[:2], before, stride, str(tuple(lengths))]
-    return Simple("conv_strided_input", given, TURNED_INPUT if turned else STRIDED_INPUT, needs)
+    rest = [before, stride, str((1, *lengths)[-2:])]
+    needs = (TURNED_INPUT, STRIDED, SOME_IMAGES, STRIDED_WINDOWS) if turned else (STRIDED_INPUT, SOME_IMAGES)
+    return _lifted("conv_strided_input", args[:2], rest, axes, *needs)
+
+
+def _lifted(name: str, arrays: list[str], rest: list[str], axes: Any, text: str, *needs: str) -> Simple:
+    """A call with images; sequences are images of one row."""
+    if len(axes) == 2:
+        return Simple(name, [*arrays, *rest], text, needs)
+    first, second = map(_atom, arrays)
+    given = [f"{first}[:, None]", f"{second}[{SECOND[name]}]", *rest]
+    return Simple(name, given, text, needs, end="[0]" if name == "conv_strided_weight" else "[:, 0]")
+
+
+def _atom(text: str) -> str:
+    """An expression that an index may follow."""
+    node = ast.parse(text, mode="eval").body
+    return text if isinstance(node, ast.Name | ast.Call | ast.Subscript | ast.Attribute) else f"({text})"
+
+
+SECOND = {"conv_strided": "None", "conv_strided_weight": ":, None", "conv_strided_input": "None"}
+"""The index that adds an axis to the second argument of a sequence's convolution"""
 
 
 def _plain(x: Any, y: Any, axes: Any, groups: int) -> bool:
-    """Whether a convolution is that of images of one dtype, without dilation, groups and windows of padding alone."""
-    plain = len(axes) == 2 and groups == 1 and x.dtype == y.dtype
+    """Whether a convolution is that of images or sequences, without dilation, groups and windows of padding alone."""
+    plain = len(axes) <= 2 and groups == 1 and x.dtype == y.dtype
     return plain and all(a[2] == 1 and 0 <= a[3] < a[0] for a in axes)
 
 
 def _fields(axes: Any) -> tuple[str, str, str]:
     """The padding before each axis, the strides, and the numbers of windows, as code."""
-    before, stride, count = ([a[i] for a in axes] for i in (3, 1, 4))
-    return str(tuple(before)), str(tuple(stride)), str(tuple(count))
+    image = [(1, 1, 1, 0, 1), *axes][-2:]
+    before, stride, count = (str(tuple(axis[i] for axis in image)) for i in (3, 1, 4))
+    return before, stride, count
 
 
 def _same(axes: Any, lengths: Any) -> bool:
     """Whether there is a window for every entry."""
-    return all(a[1] == 1 and a[4] == n for a, n in zip(axes, lengths, strict=True))
+    return len(axes) == 2 and all(a[1] == 1 and a[4] == n for a, n in zip(axes, lengths, strict=True))
 
 
 def _images(shape: tuple[int, ...], axes: Any, entries: int) -> bool:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 class Simple(NamedTuple):
-    """A short form: a name, its arguments, its text by that name, and the texts of functions that it calls."""
+    """A short form: a name, its arguments, its text, the texts of functions that it calls, and the result's index."""
 
     name: str
     args: list[str]
     text: str
     needs: tuple[str, ...] = ()
+    end: str = ""

@@ -1,4 +1,4 @@
-"""Recurrent layers without a mask, one step of each loop a few lines."""
+"""Recurrent layers, one step of each loop a few lines. Where a mask is false, a step leaves the carry as it is."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from funcnet.codegen.short.form import Simple
 from funcnet.layers.recurrent_kernels import step_blocks
 
 RNN = '''
-def rnn_steps(x, weight{bias}, recurrent, h):
+def rnn_steps(x, weight{bias}, recurrent, h{mask}):
     """h' = {f}(x @ weight + h @ recurrent{plus_bias}) for every step of x: (steps, batch, n)."""
     z = (x.reshape(-1, x.shape[2]) @ weight).reshape(*x.shape[:2], -1)
     hidden = [h.copy()]
     for t in range(len(x)):
-        hidden.append({call}(z[t] + hidden[t] @ recurrent{plus_bias}{end}))
+        new = {call}(z[t] + hidden[t] @ recurrent{plus_bias}{end})
+        hidden.append({new})
     return np.array(hidden)
 '''
 RNN_VJP = '''
-def rnn_steps_vjp(dy, hidden, recurrent, dh):
+def rnn_steps_vjp(dy, hidden, recurrent, dh{mask}):
     """dz = {slope} dh', dh = dz @ recurrent.T, from the last step to the first."""
     back, dz = np.ascontiguousarray(recurrent.T), []
     for t in reversed(range(len(dy))):
         new = hidden[t + 1]
-        dz.append({factor} * (dh + dy[t]))
-        dh = dz[-1] @ back
+        dh = dh + dy[t]
+        dz.append({factor} * dh)
+        dh = {dh}
     return np.array(dz[::-1]), dh
 '''
 PROJECTED = "x.reshape(-1, x.shape[2]) @ {weights}"
@@ -38,7 +40,7 @@ def lstm_gates(w):
     return np.ascontiguousarray(np.moveaxis(w, -2, 0))
 '''
 LSTM = '''
-def lstm_steps(x, weight{bias}, recurrent, h, c):
+def lstm_steps(x, weight{bias}, recurrent, h, c{mask}):
     """c' = f c + i g, h' = o tanh(c'), i, f, o = sigma(z), g = tanh(z); x: (steps, batch, n)"""
     weights, recurrent = lstm_gates(weight), lstm_gates(recurrent)
     z = {projected}{plus_bias}
@@ -50,30 +52,32 @@ def lstm_steps(x, weight{bias}, recurrent, h, c):
         g, old = a[3], c
         c = i * g + f * c
         saved.append([i, f, o, g, old, np.tanh(c)])
-        hidden.append(o * np.tanh(c))
+        {keep}
     return np.array(hidden), c, np.array(saved)
 '''
 LSTM_VJP = '''
-def lstm_steps_vjp(dy, hidden, saved, recurrent, dh, dc):
+def lstm_steps_vjp(dy, hidden, saved, recurrent, dh, dc{mask}):
     """do = tanh(c') dh', dc' += o (1 - tanh(c')**2) dh', di = g dc', df = c dc', dg = i dc'."""
     back, dz = np.ascontiguousarray(recurrent.T), []
     for t in reversed(range(len(dy))):
         (i, f, o, g, c, tanh_c), new = saved[t], hidden[t + 1]
         dh = dh + dy[t]
-        dc = dc + (o - new * tanh_c) * dh  # new = o tanh(c')
+{before}        dc = dc + (o - new * tanh_c) * dh  # new = o tanh(c')
         di, df, dg = i * g * (1 - i) * dc, f * c * (1 - f) * dc, (i - i * g * g) * dc
         dz.append([di, df, dg, (1 - o) * new * dh])
         dc = dc * f
         dh = np.concatenate(dz[-1], axis=1) @ back
-    return np.stack(dz[::-1], axis=1), dh, dc
+{after}    return np.stack(dz[::-1], axis=1), dh, dc
 '''
+KEEP = """hidden.append(np.where(mask[t], o * np.tanh(c), hidden[t]))
+        c = np.where(mask[t], c, old)"""
 GRU_GATES = '''
 def gru_gates(w):
     """The columns of r, z and n, apart."""
     return np.ascontiguousarray(np.moveaxis(w.reshape(*w.shape[:-1], 3, -1), -2, 0))
 '''
 GRU = '''
-def gru_steps(x, weight{bias}, recurrent{inner_bias}, h):
+def gru_steps(x, weight{bias}, recurrent{inner_bias}, h{mask}):
     """h' = (1 - z) n + z h, r, z = sigma(a), n = tanh(a_n + {factor})"""
     weights, recurrent = gru_gates(weight), gru_gates(recurrent)
     a = {projected}{plus_bias}
@@ -82,7 +86,7 @@ def gru_steps(x, weight{bias}, recurrent{inner_bias}, h):
     for t in range(len(x)):
         h = hidden[t]
 {product}        saved.append([r, z, inner, n])
-        hidden.append((h - n) * z + n)
+        hidden.append({new})
     return np.array(hidden), np.array(saved)
 '''
 AFTER = """\
@@ -97,13 +101,13 @@ BEFORE = """\
         n = np.tanh(a[2, t] + inner @ recurrent[2])
 """
 GRU_VJP = '''
-def gru_steps_vjp(dy, hidden, saved, recurrent, dh):
+def gru_steps_vjp(dy, hidden, saved, recurrent, dh{mask}):
     """dn = (1 - n**2) (1 - z) dh', dz = z (1 - z) (h - n) dh', dr = r (1 - r) {factor}"""
     back, d = np.ascontiguousarray(np.roll(recurrent, dh.shape[1], axis=1).T), []  # of n, r and z
     for t in reversed(range(len(dy))):
         (r, z, inner, n), h = saved[t], hidden[t]
         dh = dh + dy[t]
-{product}    return np.stack(d[::-1], axis=1), dh
+{before}{product}{after}    return np.stack(d[::-1], axis=1), dh
 '''
 AFTER_VJP = """\
         dn = (1 - n * n) * (1 - z)
@@ -124,61 +128,83 @@ BEFORE_VJP = """\
 def rnn(nodes: list[Any], args: list[str]) -> Simple | None:
     """``rnn_scan``."""
     x, _, bias, _, h, mask, relu = nodes
-    if mask is not None or not _alike(x, h):
+    if not _alike(x, h):
         return None
     f, call, end = ("relu", "np.maximum", ", 0") if relu else ("tanh", "np.tanh", "")
-    text = RNN.format(f=f, call=call, end=end, **_bias(bias, " + bias"))
-    return Simple("rnn_steps", _without(args[:5], 2, bias), text)
+    new = "new" if mask is None else "np.where(mask[t], new, hidden[t])"
+    text = RNN.format(f=f, call=call, end=end, new=new, mask=_mask(mask), **_bias(bias, " + bias"))
+    return Simple("rnn_steps", given(nodes, args[:6]), text)
 
 
 def rnn_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
     """``rnn_scan_vjp``."""
     dy, hidden, _, dh, mask, relu = nodes
-    if mask is not None or not _alike(dy, hidden, dh):
+    if not _alike(dy, hidden, dh):
         return None
     slope, factor = ("[h' > 0]", "(new > 0)") if relu else ("(1 - h'**2)", "(1 - new * new)")
-    return Simple("rnn_steps_vjp", args[:4], RNN_VJP.format(slope=slope, factor=factor))
+    back = "dz[-1] @ back"
+    if mask is not None:
+        factor, back = f"{factor} * mask[t]", f"np.where(mask[t], {back}, dh)"
+    text = RNN_VJP.format(slope=slope, factor=factor, dh=back, mask=_mask(mask))
+    return Simple("rnn_steps_vjp", given(nodes, args[:5]), text)
 
 
 def lstm(nodes: list[Any], args: list[str]) -> Simple | None:
     """``lstm_scan``."""
     x, _, bias, _, h, c, mask = nodes
-    if mask is not None or not _alike(x, h, c):
+    if not _alike(x, h, c):
         return None
-    text = LSTM.format(projected=_projected(x, 4 * _size(h)), **_bias(bias, " + lstm_gates(bias)[:, None]"))
-    return Simple("lstm_steps", _without(args[:6], 2, bias), text, (LSTM_GATES,))
+    text = LSTM.format(
+        projected=_projected(x, 4 * _size(h)),
+        keep="hidden.append(o * np.tanh(c))" if mask is None else KEEP,
+        mask=_mask(mask),
+        **_bias(bias, " + lstm_gates(bias)[:, None]"),
+    )
+    return Simple("lstm_steps", given(nodes, args), text, (LSTM_GATES,))
 
 
 def lstm_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
     """``lstm_scan_vjp``."""
     dy, hidden, _, _, dh, dc, mask = nodes
-    return Simple("lstm_steps_vjp", args[:6], LSTM_VJP) if mask is None and _alike(dy, hidden, dh, dc) else None
+    if not _alike(dy, hidden, dh, dc):
+        return None
+    text = LSTM_VJP.format(mask=_mask(mask), **_passed(mask, "dh", "dc"))
+    return Simple("lstm_steps_vjp", given(nodes, args), text)
 
 
 def gru(nodes: list[Any], args: list[str]) -> Simple | None:
     """``gru_scan``."""
     x, _, bias, _, inner_bias, h, mask, after = nodes
-    if mask is not None or not _alike(x, h):
+    if not _alike(x, h):
         return None
     plus = " + inner_bias" if inner_bias is not None else " + 0.0"
+    new = "(h - n) * z + n"
     text = GRU.format(
         projected=_projected(x, 3 * _size(h)),
         factor=f"r (h @ u{' + inner_bias' * (inner_bias is not None)})" if after else "(r h) @ u",
         product=AFTER.format(plus_inner_bias=plus) if after else BEFORE,
         inner_bias="" if inner_bias is None else ", inner_bias",
+        new=new if mask is None else f"np.where(mask[t], {new}, h)",
+        mask=_mask(mask),
         **_bias(bias, " + gru_gates(bias)[:, None]"),
     )
-    given = _without(_without(args[:6], 4, inner_bias), 2, bias)
-    return Simple("gru_steps", given, text, (GRU_GATES,))
+    return Simple("gru_steps", given(nodes, args[:7]), text, (GRU_GATES,))
 
 
 def gru_vjp(nodes: list[Any], args: list[str]) -> Simple | None:
     """``gru_scan_vjp``."""
     dy, hidden, _, _, dh, mask, after = nodes
-    if mask is not None or not _alike(dy, hidden, dh):
+    if not _alike(dy, hidden, dh):
         return None
     factor = "(h @ u) dn" if after else "h (dn @ u.T)"
-    return Simple("gru_steps_vjp", args[:5], GRU_VJP.format(factor=factor, product=AFTER_VJP if after else BEFORE_VJP))
+    product = AFTER_VJP if after else BEFORE_VJP
+    text = GRU_VJP.format(factor=factor, product=product, mask=_mask(mask), **_passed(mask, "dh"))
+    return Simple("gru_steps_vjp", given(nodes, args[:6]), text)
+
+
+def given(nodes: list[Any], args: list[str]) -> list[str]:
+    """The arguments that are not None."""
+    return [arg for node, arg in zip(nodes, args, strict=False) if node is not None]
 
 
 def _alike(*nodes: Any) -> bool:
@@ -195,9 +221,21 @@ def _bias(bias: Any, plus: str) -> dict[str, str]:
     return {"bias": "", "plus_bias": ""} if bias is None else {"bias": ", bias", "plus_bias": plus}
 
 
-def _without(args: list[str], i: int, node: Any) -> list[str]:
-    """The arguments without the i-th if it is None."""
-    return args if node is not None else [*args[:i], *args[i + 1 :]]
+def _mask(mask: Any) -> str:
+    return "" if mask is None else ", mask"
+
+
+def _passed(mask: Any, *names: str) -> dict[str, str]:
+    """The lines before and after a step back that pass the cotangents of masked steps on."""
+    if mask is None:
+        return {"before": "", "after": ""}
+    margin = " " * 8
+    return {
+        "before": "".join(
+            f"{margin}{name}, past_{name} = {name} * mask[t], np.where(mask[t], 0, {name})\n" for name in names
+        ),
+        "after": "".join(f"{margin}{name} = {name} + past_{name}\n" for name in names),
+    }
 
 
 def _projected(x: Any, numbers: int) -> str:

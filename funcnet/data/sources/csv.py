@@ -15,7 +15,7 @@ from funcnet.data.paths import inside
 from funcnet.data.sources.base import Inputs, Source, Table
 from funcnet.data.sources.grid import Grid, delimiter_of
 from funcnet.data.sources.memory import Cells
-from funcnet.data.sources.rows import JSON_LINES, blocks_of
+from funcnet.data.sources.rows import JSON_LINES, blocks_of, tall
 from funcnet.data.sources.table import MISSING as MISSING, Columns
 from funcnet.errors import DataError, Problem
 from funcnet.key import Array, Key
@@ -108,7 +108,7 @@ class Csv(Columns):
             raise DataError(f"{path}: has no rows below its header")
 
     def table(self, base: Path, key: Key) -> Table:
-        return self.treated(blocks_of(inside(base, self.path), self.delimiter, self.header))
+        return self.treated(tall(blocks_of(inside(base, self.path), self.delimiter, self.header)))
 
     def in_file(self, path: Path) -> Columns:
         return evolve(self, path=str(path.resolve()))

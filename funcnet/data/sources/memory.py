@@ -127,7 +127,7 @@ class Cells(Grid):
         return self._columns[name]
 
     def _column(self, name: str, values: Any) -> Any:
-        if not isinstance(values, np.ndarray | list | tuple):
+        if not isinstance(values, np.ndarray | list | tuple | range):
             kind = str(getattr(values, "dtype", getattr(values, "type", ""))).lower()
             array = np.asarray(values) if kind.startswith(("int", "uint", "float", "double")) else None
             numbers = array is not None and array.dtype.kind in "fiu"
@@ -172,7 +172,9 @@ class Cells(Grid):
             if int(value).bit_length() > 1024:  # as a text it may be too long for Python
                 raise DataError(f"{self.place(row, name)}: expected a number below 1.8e308, got a larger integer")
             return int(value)
-        if isinstance(value, float | np.floating | Decimal):
+        if isinstance(value, Decimal):
+            return None if value.is_nan() else float(value)
+        if isinstance(value, float | np.floating):
             return None if value != value else value if isinstance(value, np.floating) else float(value)
         if isinstance(value, date | time):
             return value.isoformat()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from funcnet.data.sources.memory import ABSENT, Cells
 
 JSON_LINES = (".jsonl", ".ndjson")
 """Endings of files with one JSON value in each line"""
+TALL, CELLS = 64, 2**20
+"""Rows of a block that is looked at column by column, and the values after which fewer are enough"""
 
 
 # ----- printed into deployed programs, so it uses only the standard library ---------------------------------
@@ -130,3 +132,24 @@ def blocks_of(path: Path | str, delimiter: str, header: bool, file: Any = None) 
             if names is None and isinstance(values[0], dict):
                 names = list(values[0])
             yield JsonRows(path, names, values, lines)
+
+
+def tall(grids: Iterable[Grid]) -> Iterator[Grid]:
+    """The same rows in blocks of ``TALL`` rows or more, since each column of each block costs time.
+
+    A block of a wide table has only a few rows.
+    """
+    some: list[Grid] = []
+    for grid in grids:
+        some.append(grid)
+        rows = sum(len(one.lines) for one in some)
+        if rows >= TALL or rows * len(grid.names) >= CELLS:
+            yield _one(some)
+            some = []
+    if some:
+        yield _one(some)
+
+
+def _one(grids: list[Grid]) -> Grid:
+    first, *more = grids
+    return first.joined(more, first.names) if more else first

@@ -278,7 +278,8 @@ class Columns(Source):
             gap = next((i for i, text in enumerate(texts) if text in missing), None)
             if gap is not None:
                 token = _token(texts[gap])
-                raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{token}")
+                how = '; "missing_target": "drop" leaves out all such rows'
+                raise DataError(f"{grid.place(gap, name)}: the target is missing; leave the row out{token}{how}")
         if name in self.categorical or self._is_text(grids, name):
             return np.concatenate([grid.words(name) for grid in grids])
         values = self._numbers(grids, name, f"list {name!r} in categorical if it holds labels")

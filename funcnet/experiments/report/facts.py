@@ -76,9 +76,8 @@ def network(run: Run, layers: Summary, in_shape: Shape) -> Section:
     parts = [page.table(shown, found.title or "The layers")]
     if left > 0:
         parts.append(page.paragraph(f"{left} more layers are left out; funcnet show prints all.", "about"))
-    if len(body) <= MOST_BOXES:
-        parts += drawn(run, in_shape)
-    return Section("network", "The network", about, parts)
+    beside = "".join(drawn(run, in_shape)) if len(body) <= MOST_BOXES else ""
+    return Section("network", "The network", about, [f'<div class="panels">{beside}<div>{"".join(parts)}</div></div>'])
 
 
 def drawn(run: Run, in_shape: Shape) -> list[str]:
@@ -126,9 +125,9 @@ def data(run: Run, found: Mapping[str, Any]) -> Section | None:
     if counts:
         most = sorted(counts.items(), key=lambda pair: -pair[1])[:MOST_ROWS]
         whole = sum(counts.values()) if found.get("classes") else sum(rows.values())
-        cells = [[class_name(one), f"{count:,}", f"{100.0 * count / max(whole, 1):.1f} %"] for one, count in most]
+        cells = [[class_name(name), f"{count:,}", f"{100.0 * count / max(whole, 1):.1f} %"] for name, count in most]
         one, several = ("class", "classes") if found.get("classes") else ("label", "labels")
-        caption = f"The {len(counts):,} {several} of the rows of all parts, the most frequent first"
+        caption = f"The {len(counts):,} {several}, the most frequent first"
         parts.append(page.table(Table([one, "rows", "share"], cells), caption))
     parts.append(table_of_columns(run))
     missing = found.get("missing")

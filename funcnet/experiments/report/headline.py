@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from funcnet.data.preparation import Prepared
-from funcnet.experiments.baseline import baseline_rows, remarks
+from funcnet.experiments.baseline import baseline_rows, of_members, remarks
 from funcnet.experiments.report.answers import class_name
 from funcnet.experiments.report.counted import Counted, counted
 from funcnet.experiments.result import Run
@@ -101,7 +101,11 @@ def answer(run: Run, what: Counted | None) -> str:
     if judged is None:
         return page.paragraph("The run has no scores.", "answer")
     part, metric = judged
-    value = figure(metric, run.metrics[part][metric])
+    score = run.metrics[part][metric]
+    value = figure(metric, score)
+    if score is None or not math.isfinite(score):
+        rows = f"the {part} rows" if what is None else what.words(part)
+        return page.paragraph(f"The {metric} of {rows} is {value}.", "answer")
     return f'<p class="answer"><span class="figure">{xml(value)}</span> {xml(meaning(metric, part, what))}.</p>'
 
 
@@ -135,7 +139,10 @@ def verdict(run: Run) -> list[str]:
         said.append(f"Training was interrupted after step {step:,}.")
     elif stopped:
         said.append(f"Training was ended by {stopped} after step {step:,}.")
-    said += [f"{one[:1].upper()}{one[1:]}." for one in remarks(run.baseline, run.experiment, run.metrics)]
+    said += [
+        f"{one[:1].upper()}{one[1:]}."
+        for one in (*remarks(run.baseline, run.experiment, run.metrics), *of_members(run.experiment))
+    ]
     if run.temperature is not None:
         heat = number(run.temperature)
         said.append(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.preparation import Prepared
-from funcnet.data.preprocess import restore_inputs, restore_targets
+from funcnet.data.preprocess import restore_inputs
+from funcnet.data.scaling import restore_targets
 from funcnet.experiments.folder import boundary
 from funcnet.experiments.report import labels, outputs, values
 from funcnet.experiments.report.answers import Answers, class_name, columns_of, image_shape, sequence
@@ -18,6 +19,7 @@ from funcnet.experiments.report.values import MOST_TARGETS, values_of
 from funcnet.experiments.result import Run
 from funcnet.key import Array
 from funcnet.losses.base import classifies
+from funcnet.losses.combined import EachMember
 from funcnet.training.probabilities import is_multilabel, label_of, proba_of
 from funcnet.views import page
 from funcnet.views.page import Html, Section
@@ -75,6 +77,10 @@ def worst(run: Run, found: Answers | None) -> Section | None:
     caption = f"The worst {len(rows)} of the {found.part} part ({looked_at}), numbered as in the data, from 0"
     if is_uneven(found.counted(run.loss)) and not found.stepwise:
         caption += "; the losses are without the weights of the rows"
+    if run.temperature is not None:
+        caption += "; the losses are of the probabilities before their temperature"
+    if isinstance(run.experiment.loss, EachMember):
+        caption += "; the loss of a row is the sum of those of the members"
     right = [] if labels is None or found.stepwise else is_right(run, found, rows)
     kinds = ["aside" if one else "" for one in right]
     if any(right):
