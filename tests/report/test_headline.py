@@ -2,9 +2,10 @@
 
 import re
 
+import attrs
 import pytest
 
-from funcnet.experiments.report.headline import figure
+from funcnet.experiments.report.headline import figure, verdict
 from tests.reports import plain, rows_of, table, text_of
 
 
@@ -45,3 +46,25 @@ def test_all_rows_are_said_to_be_right_only_if_they_are():
     shown = {1.0: "100 %", 1.0 - 1e-15: "100 %", 0.99996: "99.996 %", 0.9996: "99.96 %", 0.9994: "99.9 %", 0.0: "0 %"}
     assert {value: figure("accuracy", value) for value in shown} == shown
     assert figure("accuracy", None) == figure("accuracy", float("nan")) == "not defined"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "said"),
+    [
+        (None, []),
+        ("interrupted", ["Training was interrupted after step 100."]),
+        ("EarlyStopping", ["Training was ended by EarlyStopping after step 100."]),
+        ("not finite", ["Training failed (not finite) after step 100; this is the last good state."]),
+        ("an error", ["Training failed (an error) after step 100; this is the last good state."]),
+        ("x" * 10_000, [f"Training was ended by {'x' * 79}… after step 100."]),
+    ],
+)
+def test_how_a_training_ended_is_said(runs, stopped, said):
+    _, run = runs["plane"]
+    assert verdict(attrs.evolve(run, stopped=stopped)) == said
+
+
+def test_a_temperature_is_that_of_probabilities_alone(runs):
+    _, run = runs["plane"]
+    heat = "Its probabilities have the temperature 1.5, fitted on the validation part; its losses are without it."
+    assert verdict(attrs.evolve(run, temperature=1.5)) == [heat]

@@ -78,6 +78,15 @@ def test_each_of_several_labels_has_its_counts(tmp_path):
     assert f"{100 * share:.3g} % of the weight of {int((w > 0).sum())} test rows has every label right." in plain(page)
 
 
+def test_labels_by_scores_are_present_from_0_up(tmp_path):
+    y = (NOISY > 0.0) * 1.0
+    run, test, page = made(tmp_path, 3, losses.Hinge(), x=X, y=y)
+    decided = run.predict(X[test]) >= 0.0
+    rows = rows_of(page, "Each label by itself, in rows")
+    assert [row[2] for row in rows[1:]] == [f"{decided[:, i].sum()}" for i in range(3)]
+    assert "score number 0" in rows_of(page, "The worst 12")[0]
+
+
 def test_the_pair_that_is_mistaken_most_often():
     matrix = np.array([[3, 1, 0], [0, 4, 2], [0, 0, 5]])
     assert mistaken(matrix, "abc") == "Most often, b is taken for c: 2 times."

@@ -1,5 +1,6 @@
 """``report.html``: its parts, and those that fail cost nothing but themselves."""
 
+import json
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from funcnet.data.preparation import prepare
 from funcnet.experiments.folder import REPORT
 from funcnet.experiments.report import report, right
 from funcnet.experiments.report.report import report_html
+from tests.folders import change, sign
 from tests.reports import KINDS, plain, plane, text_of
 
 SECTIONS = {
@@ -87,3 +89,28 @@ def test_parts_that_may_take_long_are_not_begun_late(runs, monkeypatch):
     text = report_html(folder, run, parts)
     assert "the worst rows: left out, since other parts took -1 s" in plain(text)
     assert 'id="spec"' in text
+
+
+def test_a_page_of_huge_texts_stays_small(tmp_path):
+    """Names, versions and a history that nobody writes, with the right digests."""
+    folder, huge = tmp_path / "run", "<'&\"☃" * 3000
+    plane(folder)
+    counts = {f"{i}{huge[:3000]}": i for i in range(200)}
+    found = {"rows": dict.fromkeys(list(counts)[:20], 3), "classes": counts, "missing": counts}
+    versions = {f"{i}{huge[:3000]}": huge for i in range(20)}
+    blas = {"name": huge, "version": huge}
+    change(folder / "run.json", versions=versions, platform=huge, stopped=huge, blas=blas, found=found)
+    names = [f"m{i}{'x' * 300}" for i in range(60)]
+    lines = [",".join(["step", "epoch", "loss", *names])]
+    lines += [",".join([str(i), str(i), "1.5", *["0.25"] * len(names)]) for i in range(1, 300)]
+    (folder / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = {f"{i}{'w' * 900}": [0, 0, 0, 1, 1, 1, 1] for i in range(24)}
+    some = {"weights": path, "gradients": path, "outputs": {key: [*row, 0.5] for key, row in path.items()}}
+    text = "\n".join(json.dumps({"step": i, **some}) for i in range(100))
+    (folder / "distributions.jsonl").write_text(text, encoding="utf-8")
+    sign(folder)
+    page = fn.report(folder, out=tmp_path / "page.html").read_bytes()
+    assert len(page) <= 500_000
+    left_out = re.findall(rb'<section id="([a-z-]+)"(?:(?!<section).)*?Left out, since', page, re.S)
+    assert left_out == [b"inside"]
+    assert b"These are the first 24 of 61 curves; history.csv has all." in page

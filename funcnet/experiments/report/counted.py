@@ -44,9 +44,12 @@ def counted(run: Run, part: Dataset) -> Counted:
     weight = loss.counted(y, part.weight)
     present = np.ones(len(y), bool) if weight is None else weight != 0
     rows = int(np.count_nonzero(present.reshape(len(y), -1).any(axis=1)))
-    each = np.broadcast_to(present if present.ndim == y.ndim else present.reshape(-1, *(1,) * (y.ndim - 1)), y.shape)
+    steps = None
+    if stepwise:
+        each = present if present.ndim == 2 else present[:, None]
+        steps = int(np.count_nonzero(np.broadcast_to(each, y.shape)))
     several = loss.independent and not run.classes and y.ndim == 2 and y.shape[1] > 1
-    return Counted(rows, int(np.count_nonzero(each)) if stepwise else None, is_uneven(weight), several)
+    return Counted(rows, steps, is_uneven(weight), several)
 
 
 def is_uneven(weight: Array | None) -> bool:

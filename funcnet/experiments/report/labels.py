@@ -11,7 +11,7 @@ from funcnet.experiments.report.answers import Answers, class_name
 from funcnet.experiments.report.counted import is_uneven
 from funcnet.experiments.result import Run
 from funcnet.key import Array
-from funcnet.losses.base import classifies
+from funcnet.losses.base import at_half, classifies
 from funcnet.metrics import CalibrationError
 from funcnet.metrics.confusion import label_counts, scores
 from funcnet.training.probabilities import is_multilabel, is_one, label_of
@@ -126,7 +126,7 @@ def _each_label(run: Run, found: Answers) -> str:
     count = found.y.shape[1]
     names = _names(run.preprocess.get("outputs")) or []
     names = names if len(names) == count else [str(i) for i in range(count)]
-    counts = label_counts(found.answer, found.y, found.counted(run.loss))
+    counts = label_counts(at_half(run.loss, found.answer), found.y, found.counted(run.loss))
     each = scores(counts)
     rows = [
         [name, short(float(counts.true[i])), short(float(counts.decided[i])), short(float(counts.right[i]))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from attrs import frozen
 
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.errors import one_line
 from funcnet.experiments.report.answers import Answers
 from funcnet.experiments.report.counted import is_uneven, plural
