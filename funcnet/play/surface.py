@@ -68,7 +68,7 @@ class Surface:
         for stage in stages:
             values = outputs[next(reversed(stage.layers), "")]
             small = values.reshape(self.rows, self.columns, -1)[::EVERY, ::EVERY]
-            scale = max(float(np.max(np.abs(small), initial=0.0)), 1e-30)
+            scale = max(float(np.max(np.abs(small), initial=0.0, where=np.isfinite(small))), 1e-30)
             units.append({"scale": scale, "pictures": [signed(small[..., k], scale) for k in range(stage.units)]})
         return {"picture": self.answers(experiment.loss, y, data), "units": units}
 
@@ -80,7 +80,8 @@ class Surface:
             return {"kind": "curves", "y": packed(answer)}
         if data.preprocess.get("classes") is None:
             low, high = target_limits(data)
-            return {"kind": "values", "low": low, "high": high, "cells": picture(answer[:, 0], low, high)}
+            values = np.where(np.isnan(answer[:, 0]), 0.5 * (low + high), answer[:, 0])  # neither low nor high
+            return {"kind": "values", "low": low, "high": high, "cells": picture(values, low, high)}
         labels = label_of(loss, answer)
         count = answer.shape[1]
         if count == 1:
