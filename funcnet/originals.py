@@ -13,7 +13,11 @@ from typing import Any
 
 REPLACED: dict[tuple[Any, str], Any] = {}
 """The originals by their class or module and name; empty unless something is replaced"""
-KINDS = types.FunctionType, property, staticmethod, classmethod
+KINDS = (
+    types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType,
+    property, staticmethod, classmethod,
+)  # fmt: skip
+"""The types of functions and methods; other attributes, such as a field's default, may change"""
 
 
 def _change(owner: Any, name: str, act: Callable[[], None]) -> None:
@@ -24,9 +28,11 @@ def _change(owner: Any, name: str, act: Callable[[], None]) -> None:
         return
     before = _found(owner, name)
     act()
-    if (owner, name) in REPLACED or isinstance(before, KINDS):
+    now = _found(owner, name)
+    code = isinstance(before, KINDS) or (before is not None and isinstance(now, KINDS))
+    if (owner, name) in REPLACED or code:
         original = REPLACED.setdefault((owner, name), before)
-        if _found(owner, name) is original:
+        if now is original:
             del REPLACED[owner, name]
 
 

@@ -13,6 +13,7 @@ import funcnet as fn
 from funcnet.metrics import confusion_matrix
 from funcnet.training.batches import class_weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*np.bincount has been replaced")
 ROOT = Path(fn.__file__).parent
 INTP = np.dtype(np.intp).char
 LABELS = [2, 0, 1, 1, 0, 2]
@@ -52,7 +53,7 @@ def test_every_module_that_counts_is_covered_below():
     ]
     metrics = [f"metrics/{name}.py" for name in ("calibration", "confusion", "ranking")]
     codes = ["data/columns.py"]  # which are int32, and become intp on any platform
-    assert found == [*codes, "data/preparation.py", "experiments/report/right.py", *metrics, "training/batches.py"]
+    assert found == [*codes, "data/preparation.py", "experiments/report/labels.py", *metrics, "training/batches.py"]
 
 
 def test_a_classification_trains_is_scored_and_reported(tmp_path):

@@ -20,7 +20,7 @@ from funcnet import ops
 from funcnet.compiler import fallback
 from funcnet.compiler.hidden import Hidden
 from funcnet.key import Key
-from funcnet.originals import REPLACED
+from funcnet.originals import REPLACED, replaced
 
 LOSS, OPTIMIZER = fn.losses.MeanSquaredError(), fn.optim.SGD(0.1, momentum=0.5)
 
@@ -177,3 +177,11 @@ def test_user_classes_may_be_abstract():
 )
 def test_code_that_gives_something_different_at_each_call(f, problem):
     assert Hidden(f).problem == problem
+
+
+def test_a_function_in_the_place_of_an_object_that_is_called_is_put_back(monkeypatch):
+    with monkeypatch.context() as replaced_for_now:
+        replaced_for_now.setattr(ops, "unsilence", lambda token: None)  # a function of Python for one of C
+        replaced_for_now.setattr(ops, "silence", lambda: None)  # and for a partial one
+        assert replaced() != ""
+    assert replaced() == ""

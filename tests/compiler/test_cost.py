@@ -135,7 +135,7 @@ def test_every_layer_of_the_library_has_a_known_cost(name):
     ("by", "steps", "entries"),
     [
         ("last", 4, 2),  # of the mask: cumsum, == 1, times itself, > 0; of the input: times its share, sum
-        ("max", 1, 6),  # of the mask: > 0; of the input: argmax, == its step, times the mask, > 0, times it, sum
+        ("max", 0, 6),  # of the input: argmax, == its step, as a number, > 0, times it, sum
     ],
 )
 def test_scans_and_searches_cost_one_operation_for_each_entry(by, steps, entries):
