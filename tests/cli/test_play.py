@@ -1,5 +1,6 @@
 """``funcnet play``"""
 
+import functools
 import json
 import os
 import re
@@ -41,7 +42,8 @@ def test_the_server_prints_its_address_and_ends_quietly_with_ctrl_c(tmp_path):
 def test_a_table_of_the_reader_is_deleted_when_the_terminal_is_closed(tmp_path, number):
     command = [sys.executable, "-m", "funcnet", "play", "--no-browser"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    heard = functools.partial(signal.signal, getattr(signal, number), signal.SIG_DFL)  # also below nohup
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
         try:
             address = process.stdout.readline().strip()
             text = "a,b\n" + "".join(f"{i},{i * 7 % 13 + 0.5}\n" for i in range(60))

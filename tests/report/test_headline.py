@@ -56,7 +56,7 @@ def test_all_rows_are_said_to_be_right_only_if_they_are():
         ("EarlyStopping", ["Training was ended by EarlyStopping after step 100."]),
         ("not finite", ["Training failed (not finite) after step 100; this is the last good state."]),
         ("an error", ["Training failed (an error) after step 100; this is the last good state."]),
-        ("x" * 10_000, [f"Training was ended by {'x' * 79}… after step 100."]),
+        ("x" * 10_000, [f"Training was ended by {'x' * 40}…{'x' * 39} after step 100."]),
     ],
 )
 def test_how_a_training_ended_is_said(runs, stopped, said):
