@@ -143,8 +143,8 @@ class Hidden:
             self._class(value)
         elif isinstance(value, np.ndarray):
             self._array(value, name)
-        elif type(value) in (tuple, frozenset):
-            for part in value:
+        elif type(value) in (tuple, frozenset, operator.itemgetter):
+            for part in value.__reduce__()[1] if type(value) is operator.itemgetter else value:
                 self._look(part, name)
         elif isinstance(value, property):
             for part in (value.fget, value.fset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import deque
 from collections.abc import Callable
@@ -261,3 +262,9 @@ def test_attributes_that_a_pattern_reads() -> None:
     assert [fast(np.ones(2)).tolist() for _ in range(4)] == [[2.0, 2.0]] * 4
     one.mode = "once"
     assert fast(np.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_an_itemgetter_depends_on_its_keys_alone() -> None:
+    """Old versions of attrs make one for every field."""
+    assert Hidden(operator.itemgetter(0, "name")).problem == ""
+    assert "open" in Hidden(operator.itemgetter(open)).problem
