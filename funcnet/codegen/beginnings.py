@@ -13,6 +13,7 @@ from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.lines import margins, tree_text
 from funcnet.codegen.printer import Printer, structured
 from funcnet.codegen.program import Program, recorded
+from funcnet.compiler.graph import plain_text
 from funcnet.compiler.kinds import dtype_text, filled_text
 from funcnet.errors import FuncnetError, TraceError
 
@@ -83,10 +84,10 @@ class Beginning:
             return None
         number = np.frombuffer(numbers.pop(), kind)[0].item()
         if same:
-            return ZEROS if _is_zero(number) else f"each_leaf(lambda w: np.full_like(w, {_plain(number)}), params)"
+            return ZEROS if _is_zero(number) else f"each_leaf(lambda w: np.full_like(w, {plain_text(number)}), params)"
         made = f"np.zeros(w.shape, {dtype_text(kind)})"
         if not _is_zero(number):
-            made = f"np.full(w.shape, {_plain(number)}, {dtype_text(kind)})"
+            made = f"np.full(w.shape, {plain_text(number)}, {dtype_text(kind)})"
         return f"each_leaf(lambda w: {made}, params)"
 
     def computed(self) -> list[str]:
@@ -120,15 +121,10 @@ def _filled(x: Any) -> str:
     """An array as code."""
     kind = dtype_text(x.dtype)
     if x.shape == ():
-        return f"{kind}({_plain(x.item())})"
+        return f"{kind}({plain_text(x.item())})"
     if not x.size:
         return f"np.zeros({x.shape}, {kind})"
     return filled_text(x.shape, x.flat[0].item(), x.dtype) if alike(x) else written(x)
-
-
-def _plain(number: Any) -> str:
-    finite = not isinstance(number, float) or math.isfinite(number)
-    return repr(number) if finite else f'float("{number!r}")'
 
 
 def written(x: Any) -> str:
