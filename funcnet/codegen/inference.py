@@ -37,10 +37,10 @@ from funcnet.data.text_columns import columns_of
 from funcnet.errors import FuncnetError, ShapeError, TraceError
 from funcnet.experiments.experiment import Experiment
 from funcnet.layers.base import EVAL, Params, State, apply_child, zeros_for
-from funcnet.losses.base import Loss
+from funcnet.losses.base import Loss, answer_shape
 from funcnet.losses.tempered import tempered
 from funcnet.networks.surgery import walk
-from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
+from funcnet.shapes import Shape, batched, is_shape, zeros_of
 from funcnet.spec.codec import spec_hash
 from funcnet.training.evaluate import rows_of_answer
 
@@ -101,7 +101,7 @@ class _Writer:
             raise ShapeError(
                 f"expected a network with one output, got the shapes {self.net_shape}; print it with fn.source"
             )
-        out_shape = shape_of(self.loss.answer(zeros_of(batched(self.net_shape, 1), self.dtype)))
+        out_shape = answer_shape(self.loss, self.net_shape, self.dtype)
         self.answers = Answers(self.loss, preprocess, out_shape, self.constants)
         self.helpers: dict[str, None] = {}
         self.keys: dict[str, str] = {}

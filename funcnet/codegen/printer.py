@@ -15,7 +15,7 @@ from funcnet.codegen.defined import Defined, Quoted, lookup
 from funcnet.codegen.expressions import INLINED, Expressions
 from funcnet.codegen.functions import PLAIN, helper_text as helper_text
 from funcnet.codegen.names import fresh
-from funcnet.codegen.short.call import RESULTS, SHORT
+from funcnet.codegen.short.call import RESULTS, names_of
 from funcnet.combinators.residual import Residual
 from funcnet.compiler.graph import Node, NodeGraph, Place, leaves
 from funcnet.compiler.kind import ATOM, Text
@@ -243,7 +243,7 @@ class Printer(Expressions):
         if count and f"{node.f.__name__}(" != self.expression(node).text.partition("(")[0] + "(":
             count = RESULTS.get(node.f.__name__, count)
         whole = any(user.kind is not PART or len(user.static) != 1 for user in users)
-        if not count or not users or whole or node in leaves(self.graph.outputs):
+        if not count or not users or whole or node in self.outputs:
             return {}
         found = {user.static[0]: user for user in users}
         return {found.get(i, i): self.called(found[i]) if i in found else "_" for i in range(count)}
@@ -282,8 +282,7 @@ def called_functions(graph: NodeGraph) -> set[str]:
     """The names of the called functions, which variables must not have."""
     functions = [node.f.function if isinstance(node.f, Keywords) else node.f for node in graph.nodes]
     names = {name for f in functions if (name := getattr(f, "__name__", "")) not in ("", "<lambda>")}
-    short = {SHORT[name][0] for name in names & SHORT.keys()}
-    return names | {f"{name}{end}" for name in short for end in ("", "_2", "_3", "_4")}
+    return names | names_of(names)
 
 
 def draws(text: str) -> bool:

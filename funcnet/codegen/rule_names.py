@@ -13,7 +13,7 @@ from funcnet.codegen.functions import PLAIN
 from funcnet.codegen.library_source import ascii_text
 from funcnet.codegen.names import NAMES, identifier, in_docstring
 from funcnet.codegen.printed_helpers import HELPERS
-from funcnet.codegen.short.call import SHORT
+from funcnet.codegen.short.call import SHORT, names_of
 from funcnet.ops import PRIMITIVES
 from funcnet.optim.base import Optimizer
 from funcnet.optim.transforms.chain import Chain
@@ -36,8 +36,7 @@ def rule_name(optimizer: Optimizer, others: Iterable[str] = ()) -> str:
     """The name of an optimizer's function: its tag, unless the file has another thing of that name."""
     kind = type(rule_of(optimizer))
     tag = identifier(str(getattr(kind, "tag", None) or kind.__name__.lower()).rpartition(".")[2]).lower()
-    short = {f"{name}{end}" for name, _ in SHORT.values() for end in ("", "_2", "_3", "_4")}
-    taken = {*others, *NAMES, *dir(builtins), *HELPERS, *PLAIN, *PRIMITIVES, *short}
+    taken = {*others, *NAMES, *dir(builtins), *HELPERS, *PLAIN, *PRIMITIVES, *names_of(SHORT)}
     return f"{tag}_rule" if tag in taken or keyword.iskeyword(tag) or tag.startswith("begin_") else tag
 
 

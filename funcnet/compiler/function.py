@@ -310,7 +310,7 @@ class Compiled:
             if from_signal(error) or self.plans.strict:
                 raise
             result = self.f(*args)
-            self._as_it_is(args, f"{type(error).__name__}: {error}")
+            self._as_it_is(f"{type(error).__name__}: {error}")
             return result
         if recorded is not self.last:
             self.last, self.before = recorded, self.last
@@ -335,13 +335,13 @@ class Compiled:
         try:
             return self._run(recorded.program, flat)
         except Unlike as error:
-            self._as_it_is(args, str(error))
+            self._as_it_is(str(error))
             return self.f(*args)
         except Exception as error:
             if from_signal(error):
                 raise
             result = self.f(*args)  # raises the same error, or catches it and so cannot be recorded
-            self._as_it_is(args, f"{type(error).__name__}: {error}")
+            self._as_it_is(f"{type(error).__name__}: {error}")
             return result
 
     def _compared(self, recorded: Recorded, recording: Recording, args: tuple[Any, ...], flat: tuple[Any, ...]) -> Any:
@@ -370,7 +370,7 @@ class Compiled:
         if not reason and not alike(found, expected, recording.graph.outputs):
             reason = "its recording gives other values: it may read something that changes, or branch on a value"
         if reason:
-            self._as_it_is(args, reason, self._undone(lambda: culprits(recording, flat)))
+            self._as_it_is(reason, self._undone(lambda: culprits(recording, flat)))
             return expected
         for text in recorded.warnings:
             warn(text)
@@ -388,7 +388,7 @@ class Compiled:
             hidden.restore()
             set_random_states(states)
 
-    def _as_it_is(self, args: tuple[Any, ...], reason: str, names: str = "") -> None:
+    def _as_it_is(self, reason: str, names: str = "") -> None:
         """From now on, run the function uncompiled."""
         self.last = self.before = None
         self.plans.known.clear()

@@ -68,7 +68,7 @@ def _judge(grid: Grid, name: str, seen: Seen, missing: tuple[str, ...], distinct
         return "left out", f"holds dates that are not read, such as {_place(grid, odd)}; write {FORM}"
     if all(some.nature.clock for some in there):
         return "left out", "holds times of the day, which are not read; convert them to numbers"
-    limit = min(FEW, max(2, rows // 4))
+    limit = _few(rows)
     if distinct <= limit:
         return "category", ""
     for what, others, share in (("is numeric", strays, 10), ("holds dates", odd, 2)):
@@ -103,7 +103,12 @@ def equivalent(table: Blocks, columns: Sequence[Column], seen: dict[str, Seen], 
 
 def most_categories(rows: int) -> int:
     """How many categories of a column are told apart in a table: each has about eight rows, on average."""
-    return max(min(FEW, max(2, rows // 4)), min(MOST, rows // 8))
+    return max(_few(rows), min(MOST, rows // 8))
+
+
+def _few(rows: int) -> int:
+    """The most categories of a column all of whose texts are taken."""
+    return min(FEW, max(2, rows // 4))
 
 
 # ----- reasons -------------------------------------------------------------------------------------------------------

@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-import numpy as np
-
 from funcnet import tree
 from funcnet.data.preprocess import prepared_shape
 from funcnet.data.recorded import check_record
@@ -28,7 +26,8 @@ from funcnet.inputs import instance
 from funcnet.key import Key
 from funcnet.layers.base import Params, State, reach
 from funcnet.layers.misfit import mismatches
-from funcnet.shapes import Shape, batched, shape_of, zeros_of
+from funcnet.losses.base import answer_shape
+from funcnet.shapes import Shape
 from funcnet.spec.base import quote
 from funcnet.spec.codec import from_json, parse_json
 from funcnet.spec.records import problems_of
@@ -247,7 +246,7 @@ def check_outputs(experiment: Experiment, in_shape: Shape, preprocess: dict[str,
     check_units(experiment.loss, out_shape, preprocess["classes"])
     if "targets" in preprocess:
         shape = shift_and_factor(preprocess["targets"])[0].shape
-        answer = shape_of(experiment.loss.answer(zeros_of(batched(out_shape, 1), np.dtype(experiment.dtype))))
+        answer = answer_shape(experiment.loss, out_shape, experiment.dtype)
         each = len(experiment.loss.outputs([""]))  # numbers for each target
         fits = [(), (1,), answer] if each == 1 else [(), (1,), answer[:-1], (*answer[:-1], answer[-1] // each)]
         if shape not in fits:

@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from funcnet import ops
 from funcnet.errors import DataError, NotDefined, ShapeError
 from funcnet.key import Array
 from funcnet.layers.sequence import mask_of, real
-from funcnet.shapes import numeric, shape_of
+from funcnet.shapes import Shape, batched, numeric, shape_of, zeros_of
 from funcnet.spec.base import Spec, parts_of
 from funcnet.spec.fields import frozen
 from funcnet.spec.rules import declares
@@ -326,6 +327,11 @@ def on_values(f: Callable[[Array], Array], prediction: Any) -> Any:
     """A function of a prediction, or of the values of a padded one, which keeps its mask."""
     mask = mask_of(prediction)
     return f(prediction) if mask is None else (real(f(prediction[0]), mask), mask)
+
+
+def answer_shape(loss: Loss, out_shape: Shape, dtype: npt.DTypeLike) -> Any:
+    """The shape of the answer to a row, for outputs of a shape without the batch's axis."""
+    return shape_of(loss.answer(zeros_of(batched(out_shape, 1), dtype)))
 
 
 # ----- one term per element --------------------------------------------------------------------------

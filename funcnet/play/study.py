@@ -12,7 +12,7 @@ from attrs import frozen
 
 from funcnet import ops, tree
 from funcnet.data.preparation import Dataset, Prepared, prepare
-from funcnet.data.preprocess import restore_targets
+from funcnet.data.scaling import restore_targets
 from funcnet.errors import NonFiniteError, Problem, SpecError
 from funcnet.experiments.checks import check_parts, check_shapes
 from funcnet.experiments.experiment import Experiment

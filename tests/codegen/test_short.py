@@ -150,3 +150,10 @@ def test_a_page_has_the_short_form(net, in_shape, names, batch):
     assert not any(name in text for name in ("_scan", "correlate", "as_strided"))
     x, y = fn.Key(1).normal((batch, *in_shape), np.float32), fn.Key(2).normal((batch, 2), np.float32)
     steps_agree(net, MSE, fn.optim.SGD(0.1), in_shape, batch, x, y, np.float32, planned=False)
+
+
+@pytest.mark.parametrize("name", ["conv_strided", "conv_strided_weight", "lstm_steps", "rnn_steps_vjp"])
+def test_a_layer_may_have_the_name_of_a_short_form(name):
+    net = fn.serial((name, fn.Conv1D(3, 3, strides=2)), fn.LSTM(2), fn.RNN(2), fn.SequencePool("last"), fn.Dense(2))
+    x, y = fn.Key(1).normal((4, 9, 2), np.float32), fn.Key(2).normal((4, 2), np.float32)
+    steps_agree(net, MSE, fn.optim.SGD(0.1), (9, 2), 4, x, y, np.float32, planned=False)

@@ -6,7 +6,7 @@ prints as a few lines for that case. Every product has the same operands in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from funcnet.codegen.functions import of_library
@@ -25,7 +25,7 @@ def simple_call(node: Node, args: tuple[Any, ...], defined: Defined, users: dict
         return None
     _, make = SHORT.get(getattr(node.f, "__name__", ""), ("", None))
     nodes = [node.args[arg.i] if type(arg) is Ref else arg for arg in getattr(node.static, "values", ())]
-    found = make(nodes, [str(arg) if not isinstance(arg, str) else arg for arg in map(repr, args)]) if make else None
+    found = make(nodes, list(map(repr, args))) if make else None
     if found is None:
         return None
     name, text, number = found.name, found.text.strip(), 1
@@ -48,6 +48,13 @@ def _own_weights(node: Node, users: dict[Node, list[Node]]) -> bool:
         return node.args[5].kind is PART
     weights = [user for user in users.get(node, ()) if user.kind is PART and user.static == (1,)] * (name == "attend")
     return all(getattr(user.f, "__name__", "") == "attend_vjp" for each in weights for user in users.get(each, ()))
+
+
+def names_of(kernels: Iterable[str]) -> set[str]:
+    """The names that the short forms of kernels may have in a file, which nothing else there may have."""
+    names = [SHORT[kernel][0] for kernel in kernels if kernel in SHORT]
+    names += [name.replace("conv", "conv_strided") for name in names if name.startswith("conv")]
+    return {f"{name}{end}" for name in names for end in ("", "_2", "_3", "_4")}
 
 
 SHORT: dict[str, tuple[str, Callable[[list[Any], list[str]], Simple | None]]] = {

@@ -145,18 +145,14 @@ def _lifted(name: str, arrays: list[str], rest: list[str], axes: Any, text: str,
     if len(axes) == 2:
         return Simple(name, [*arrays, *rest], text, needs)
     first, second = map(_atom, arrays)
-    given = [f"{first}[:, None]", f"{second}[{SECOND[name]}]", *rest]
-    return Simple(name, given, text, needs, end="[0]" if name == "conv_strided_weight" else "[:, 0]")
+    at, end = (":, None", "[0]") if name == "conv_strided_weight" else ("None", "[:, 0]")
+    return Simple(name, [f"{first}[:, None]", f"{second}[{at}]", *rest], text, needs, end)
 
 
 def _atom(text: str) -> str:
     """An expression that an index may follow."""
     node = ast.parse(text, mode="eval").body
     return text if isinstance(node, ast.Name | ast.Call | ast.Subscript | ast.Attribute) else f"({text})"
-
-
-SECOND = {"conv_strided": "None", "conv_strided_weight": ":, None", "conv_strided_input": "None"}
-"""The index that adds an axis to the second argument of a sequence's convolution"""
 
 
 def _plain(x: Any, y: Any, axes: Any, groups: int) -> bool:

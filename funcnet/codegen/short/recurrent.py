@@ -28,9 +28,9 @@ def rnn_steps_vjp(dy, hidden, recurrent, dh{mask}):
         dh = {dh}
     return np.array(dz[::-1]), dh
 '''
-PROJECTED = "x.reshape(-1, x.shape[2]) @ {weights}"
+PROJECTED = "x.reshape(-1, x.shape[2]) @ weights"
 IN_BLOCKS = """np.concatenate(
-        [x[i : i + {steps}].reshape(-1, x.shape[2]) @ {weights} for i in range(0, len(x), {steps})], axis=1
+        [x[i : i + {steps}].reshape(-1, x.shape[2]) @ weights for i in range(0, len(x), {steps})], axis=1
     )"""
 LSTM_GATES = '''
 def lstm_gates(w):
@@ -242,4 +242,4 @@ def _projected(x: Any, numbers: int) -> str:
     """The products with the inputs, in the blocks of steps of the library."""
     whole = step_blocks(x.shape[0], numbers)
     form = PROJECTED if len(whole) == 1 else IN_BLOCKS
-    return form.format(weights="weights", steps=whole[0].stop)
+    return form.format(steps=whole[0].stop)

@@ -20,6 +20,7 @@ from funcnet.experiments.report.comparable import (
     same_question,
     shared,
 )
+from funcnet.experiments.report.counted import plural
 from funcnet.experiments.report.headline import FIRST, figure, question
 from funcnet.experiments.result import Run
 from funcnet.networks.compare import diff
@@ -177,8 +178,8 @@ def specs(ones: Sequence[One]) -> Section:
         more = (
             page.paragraph(f"{left} more differences are left out; funcnet diff prints all.", "about") if left else ""
         )
-        count = "1 difference" if len(changes) == 1 else f"{len(changes):,} differences"
-        table = page.table(Table(["field", first.name, one.name], rows), f"{one.name} against {first.name}: {count}")
+        caption = f"{one.name} against {first.name}: {plural(len(changes), 'difference')}"
+        table = page.table(Table(["field", first.name, one.name], rows), caption)
         parts.append(f"<h3>{page.name(one.name)}</h3>{table}{more}")
     left = len(ones) - 1 - MOST_SPECS
     if left > 0:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import frozen
 
 from funcnet.data.preparation import Dataset
 from funcnet.experiments.result import Run
 from funcnet.key import Array
-from funcnet.shapes import Shape, batched, is_shape, shape_of, zeros_of
+from funcnet.losses.base import answer_shape
+from funcnet.shapes import Shape, is_shape
 
 
 @frozen
@@ -40,7 +39,8 @@ def plural(count: int, noun: str) -> str:
 def counted(run: Run, part: Dataset) -> Counted:
     """What the scores of a part count."""
     y, loss = part.y, run.loss
-    stepwise = is_stepwise(y, answer_shape(run, part.x.shape[1:]))
+    out_shape = run.experiment.model.out_shape(part.x.shape[1:])
+    stepwise = is_stepwise(y, answer_shape(run.experiment.loss, out_shape, run.experiment.dtype))
     weight = loss.counted(y, part.weight)
     present = np.ones(len(y), bool) if weight is None else weight != 0
     rows = int(np.count_nonzero(present.reshape(len(y), -1).any(axis=1)))
@@ -63,10 +63,3 @@ def is_uneven(weight: Array | None) -> bool:
 def is_stepwise(y: Array, shape: Shape) -> bool:
     """Whether each row has a label at each of its steps, given the shape of an answer."""
     return y.dtype.kind in "iub" and y.ndim == 2 and is_shape(shape) and len(shape) == 2
-
-
-def answer_shape(run: Run, in_shape: Shape) -> Any:
-    """The shape of the answer to a row."""
-    experiment = run.experiment
-    zeros = zeros_of(batched(experiment.model.out_shape(in_shape), 1), np.dtype(experiment.dtype))
-    return shape_of(experiment.loss.answer(zeros))

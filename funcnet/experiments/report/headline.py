@@ -104,14 +104,13 @@ def answer(run: Run, what: Counted | None) -> str:
     score = run.metrics[part][metric]
     value = figure(metric, score)
     if score is None or not math.isfinite(score):
-        rows = f"the {part} rows" if what is None else what.words(part)
-        return page.paragraph(f"The {metric} of {rows} is {value}.", "answer")
+        return page.paragraph(f"The {metric} of {_rows(part, what)} is {value}.", "answer")
     return f'<p class="answer"><span class="figure">{xml(value)}</span> {xml(meaning(metric, part, what))}.</p>'
 
 
 def meaning(metric: str, part: str, what: Counted | None) -> str:
     """What a score says of the rows of a part, if it is known what it counts."""
-    rows = f"the {part} rows" if what is None else what.words(part)
+    rows = _rows(part, what)
     weighted = what is not None and what.weighted
     if metric == "accuracy":
         one = weighted or (what is not None and (what.steps or what.rows) == 1)
@@ -121,6 +120,10 @@ def meaning(metric: str, part: str, what: Counted | None) -> str:
         return f"of {'the weight of ' if weighted else ''}{rows} {verb} right"
     words = WORDS.get(metric, f"is the {metric}")
     return f"{words} on {rows}{', by their weights' if weighted else ''}"
+
+
+def _rows(part: str, what: Counted | None) -> str:
+    return f"the {part} rows" if what is None else what.words(part)
 
 
 def verdict(run: Run) -> list[str]:
